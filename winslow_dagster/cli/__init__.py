@@ -1,0 +1,1 @@
+"""The actions of a project, from a shell."""

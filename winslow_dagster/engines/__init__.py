@@ -1,0 +1,1 @@
+"""Where a stage runner starts: this machine, or many."""

@@ -1,0 +1,104 @@
+"""Every error a person can meet. Shallow, and each carries data, not only text."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class WinslowError(Exception):
+    """A failure with a cause a person can act on.
+
+    `what` went wrong, `where` it was found, what was `expected`, and the `remedy`: what to do about it.
+    `exit_code` is what the command line ends with.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.remedy:
+            text += f". {self.remedy}"
+        return text
+
+    def problem(self) -> dict[str, Any]:
+        """The one shape in which errors leave the program as JSON."""
+        return {
+            "error": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "expected": self.expected,
+            "remedy": self.remedy,
+        }
+
+
+class SettingsInvalid(WinslowError):
+    """A WINSLOW_* setting has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class PipelineInvalid(WinslowError):
+    """A pipeline file cannot be used; `problems` lists everything that is wrong with it."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, problems: tuple[Any, ...] = (), where: str = "", remedy: str = "") -> None:
+        self.problems = problems
+        super().__init__(what, where=where, remedy=remedy)
+
+
+class VariableMissing(WinslowError):
+    """A `${VAR}` or `${VAR:?message}` has no value."""
+
+    exit_code = 3
+
+
+class NotFound(WinslowError):
+    """A project, pipeline, stage, file or task that does not exist was asked for."""
+
+    exit_code = 4
+
+
+class ProjectConflict(WinslowError):
+    """What was asked cannot be done in the state the project is in."""
+
+    exit_code = 5
+
+
+class InputRejected(WinslowError):
+    """A project's input is missing, has the wrong kind, or cannot be read."""
+
+    exit_code = 6
+
+
+class StoreError(WinslowError):
+    """The store could not be read or written, or holds something other than what was promised."""
+
+    exit_code = 7
+
+
+class StageFailed(WinslowError):
+    """A stage ended without success."""
+
+    exit_code = 8
+
+
+class ServiceUnavailable(WinslowError):
+    """A service that is needed (the web server, Docker, a database) does not answer."""
+
+    exit_code = 9
+
+
+class EngineError(WinslowError):
+    """A stage runner could not be started, asked or ended."""
+
+    exit_code = 10

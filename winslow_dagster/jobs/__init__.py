@@ -1,0 +1,1 @@
+"""Pipeline to Dagster: compiler, stage op, IO manager, queues, executor and launcher."""

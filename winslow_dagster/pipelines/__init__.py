@@ -1,0 +1,1 @@
+"""YAML to Pipeline. Pure: no Dagster, no Docker, no database."""

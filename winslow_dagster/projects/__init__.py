@@ -1,0 +1,1 @@
+"""Projects, their tables, and every action a person can take on one."""

@@ -1,0 +1,1 @@
+"""One stage attempt on its node: task, runner, containers, log reader. Knows no Dagster."""

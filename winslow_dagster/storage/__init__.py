@@ -1,0 +1,1 @@
+"""Where bytes live: stores, manifests, transfers, the node cache."""
