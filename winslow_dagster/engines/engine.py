@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 
 from pydantic import BaseModel, ConfigDict
 
-from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task import NodeGpu, StageResult, StageStatus, StageTask
+
+__all__ = ["Engine", "Node", "NodeGpu", "TaskState"]
 
 
 class TaskState(BaseModel):
@@ -20,18 +22,6 @@ class TaskState(BaseModel):
     runner_alive: bool = False
     status: StageStatus | None = None
     result: StageResult | None = None
-
-
-class NodeGpu(BaseModel):
-    """One GPU of a node."""
-
-    model_config = ConfigDict(frozen=True)
-
-    uuid: str
-    index: int
-    vendor: str
-    name: str
-    memory_bytes: int
 
 
 class Node(BaseModel):

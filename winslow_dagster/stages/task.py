@@ -20,10 +20,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NodeGpu(Frozen):
+    """One GPU of a node."""
+
+    uuid: str
+    index: int
+    vendor: str
+    name: str
+    memory_bytes: int
+
+
 class StageTask(Frozen):
     """Everything a runner needs to run one attempt of one stage; nothing else is consulted.
 
-    `env` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories the stage will see.
+    `env_layers` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories the stage will see.
     `task_id` is `<run id>.<stage>.<attempt>`; it is safe as a file name and as a container name, and whoever submits
     the same id twice gets the same attempt.
     """
@@ -37,7 +47,9 @@ class StageTask(Frozen):
     image: str | None = None
     command: tuple[str, ...] = Field(default=(), description="Program of process mode, before `args`.")
     args: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
+    env_layers: tuple[dict[str, str], ...] = Field(
+        default=(), description="Pipeline, stage, project, run: later ones win, and may refer to what they cover."
+    )
     inputs: dict[str, Manifest] = Field(default_factory=dict, description="Upstream stage -> its outputs.")
     resources: dict[str, Manifest] = Field(default_factory=dict, description="Project input -> its file(s).")
     output_address: str = Field(description="Where in the store the outputs go.")
