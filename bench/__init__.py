@@ -1,0 +1,1 @@
+"""What the program must reach, measured: `python -m bench [name ...]`."""
