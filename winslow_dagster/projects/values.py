@@ -1,0 +1,85 @@
+"""What the project tables hold, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.stages.task import Outcome
+from winslow_dagster.storage.manifest import Manifest
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def checked_name(name: str) -> str:
+    """The name, if it can be a directory, a Dagster partition key and a container label. Raises InputRejected."""
+    if NAME.fullmatch(name) is None or ".." in name:
+        raise InputRejected(
+            f"{name!r} cannot be a project's name",
+            expected="1 to 63 letters, digits and . _ -, a letter or digit first, and no two dots in a row",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class InputVersion:
+    """One file a project brought under a name. `version` counts from 1; the highest is the one in use."""
+
+    project: str
+    name: str
+    version: int
+    manifest: Manifest
+    original_path: str
+    added_at: datetime
+    added_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project, with the inputs now in use by their names."""
+
+    name: str
+    pipeline: str
+    pipeline_digest: str
+    env: dict[str, str]
+    created_at: datetime
+    created_by: str
+    inputs: dict[str, Manifest] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What was asked of one run. `settings` is the part of the run config that differs from the pipeline."""
+
+    run_id: str
+    project: str
+    pipeline: str
+    pipeline_digest: str
+    launched_at: datetime
+    requested_by: str
+    start_from: str | None = None
+    stop_after: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of one stage, but for its log summary and outputs. `outcome` is None until it ends."""
+
+    task_id: str
+    project: str
+    pipeline: str
+    pipeline_digest: str
+    stage: str
+    attempt: int
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Outcome | None
+    message: str
+    node: str
+    mode: str | None
+    image_digest: str | None
