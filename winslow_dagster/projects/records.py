@@ -112,6 +112,7 @@ class ProjectRecords:
         """Keep what was asked of a run. Said again, the last word stands."""
         row = asdict(run)
         with self._database.writing() as connection:
+            self._require(connection, run.project)
             asked = {key: value for key, value in row.items() if key != "run_id"}
             connection.execute(
                 _insert(connection, tables.runs)
@@ -123,6 +124,7 @@ class ProjectRecords:
         """The project's runs, the latest first."""
         query = select(tables.runs).where(tables.runs.c.project == project).order_by(tables.runs.c.launched_at.desc())
         with self._database.reading() as connection:
+            self._require(connection, project)
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
     def attempt_started(self, task: StageTask, *, pipeline_digest: str | None = None) -> None:
@@ -130,14 +132,14 @@ class ProjectRecords:
 
         Said again, it changes nothing. `pipeline_digest` defaults to the version the project is pinned to.
         """
-        digest = pipeline_digest or self.project(task.project).pipeline_digest
         now = datetime.now(UTC)
         with self._database.writing() as connection:
+            pinned = self._require(connection, task.project)
             common = {
                 "run_id": task.run_id,
                 "project": task.project,
                 "pipeline": task.pipeline,
-                "pipeline_digest": digest,
+                "pipeline_digest": pipeline_digest or pinned,
             }
             run = {**common, "launched_at": now, "settings": {}, "requested_by": UNKNOWN_REQUESTER}
             connection.execute(_insert(connection, tables.runs).values(run).on_conflict_do_nothing())
@@ -235,14 +237,18 @@ class ProjectRecords:
         return None if kept is None else Manifest.model_validate(kept)
 
     @staticmethod
-    def _require(connection: Connection, project: str) -> None:
-        """Raise NotFound where there is no such project; a writer holds its row until the transaction ends."""
-        table = tables.projects
-        query = select(table.c.name).where(table.c.name == project)
+    def _require(connection: Connection, project: str) -> str:
+        """The version the project is pinned to. Raises NotFound where there is no such project.
+
+        A writer holds the project's row from here until its transaction ends.
+        """
+        query = select(tables.projects.c.pipeline_digest).where(tables.projects.c.name == project)
         if connection.get_execution_options().get(WRITING):
             query = query.with_for_update()
-        if connection.execute(query).one_or_none() is None:
+        digest: str | None = connection.execute(query).scalar_one_or_none()
+        if digest is None:
             raise _unknown(project)
+        return digest
 
 
 def _unknown(project: str) -> NotFound:
