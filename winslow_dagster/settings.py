@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import SettingsInvalid
 
 StageMode = Literal["auto", "docker", "process"]
 HIGHEST_PORT = 65535
+LONGEST_SOCKETS_DIR = 80
 
 
 class Settings(BaseModel):
@@ -44,6 +48,14 @@ class Settings(BaseModel):
         return self.home / "pipeline_versions"
 
     @property
+    def sockets_dir(self) -> Path:
+        """Unix sockets of the services. Beside the home where its path is short enough for the kernel's 107 bytes."""
+        beside = self.home / "run"
+        if len(bytes(beside)) <= LONGEST_SOCKETS_DIR:
+            return beside
+        return Path(gettempdir()) / f"winslow-{os.getuid()}-{sha256(bytes(self.home)).hexdigest()[:16]}"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's own files: dagster.yaml, event logs, compute logs."""
         return self.home / "dagster"
@@ -66,10 +78,16 @@ class Settings(BaseModel):
             raise SettingsInvalid(f"WINSLOW_PORT is {port!r}", where="environment", expected="a port from 1 to 65535")
         return cls(
             home=home,
-            pipelines_dir=Path(source.get("WINSLOW_PIPELINES_DIR", "pipeline_configs")).expanduser().resolve(),
+            pipelines_dir=pipelines_dir(source.get("WINSLOW_PIPELINES_DIR")),
             store_url=source.get("WINSLOW_STORE_URL", (home / "store").as_uri()),
             database_url=source.get("WINSLOW_DATABASE_URL", f"sqlite:///{home / 'winslow.db'}"),
             stage_mode=mode,
             port=int(port),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
         )
+
+
+def pipelines_dir(given: str | None) -> Path:
+    """The directory that was given; without one `pipeline_configs` here, and where there is none the shipped one."""
+    directory = Path(given or "pipeline_configs").expanduser().resolve()
+    return directory if given or directory.is_dir() else default_file("pipeline_configs")

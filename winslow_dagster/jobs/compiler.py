@@ -1,0 +1,97 @@
+"""Pipeline to Dagster job: a stage is an op, `after` is a dependency, and no more is decided here.
+
+An op has one output `outputs` (the manifest) and, for each stage after it, one optional `then_<stage>` of type
+Nothing. Where a run should end before a stage, that output is not yielded, and Dagster skips the stage: the run ends as
+a success with skipped steps, and holds nothing.
+"""
+
+from __future__ import annotations
+
+from dagster import (
+    DependencyDefinition,
+    GraphDefinition,
+    In,
+    IOManagerDefinition,
+    JobDefinition,
+    NodeInvocation,
+    Nothing,
+    OpDefinition,
+    Out,
+    ResourceDefinition,
+)
+
+from winslow_dagster.jobs.executor import thread_executor
+from winslow_dagster.jobs.io_manager import ManifestIOManager
+from winslow_dagster.jobs.run_config import config_schema, flat_config
+from winslow_dagster.jobs.stage_op import OUTPUTS, run_stage, then
+from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME, QUEUE, STAGE
+from winslow_dagster.jobs.workplace import Workplace
+from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.storage.manifest import Manifest
+
+GPU_POOL = "gpu"
+
+
+def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefinition:
+    """The job of one version of a pipeline. `job_name` differs from the pipeline's for versions no longer current."""
+    successors = {
+        stage.name: tuple(other.name for other in pipeline.stages if stage.name in other.after)
+        for stage in pipeline.stages
+    }
+    ops = [_stage_op(pipeline, digest, stage, successors[stage.name], job_name) for stage in pipeline.stages]
+    graph = GraphDefinition(
+        name=job_name,
+        description=pipeline.description or None,
+        node_defs=ops,
+        dependencies={
+            NodeInvocation(op.name, alias=stage.name, tags={STAGE: stage.name}): {
+                name: dependency
+                for upstream in stage.after
+                for name, dependency in (
+                    (upstream, DependencyDefinition(upstream, OUTPUTS)),
+                    (f"after_{upstream}", DependencyDefinition(upstream, then(stage.name))),
+                )
+            }
+            for op, stage in zip(ops, pipeline.stages, strict=True)
+        },
+        config=flat_config(pipeline),
+    )
+    tags = {PIPELINE_NAME: pipeline.name, PIPELINE_DIGEST: digest, QUEUE: queue_of(pipeline)}
+    return graph.to_job(
+        name=job_name,
+        description=pipeline.description or None,
+        tags=tags,
+        executor_def=thread_executor,
+        resource_defs={
+            "winslow": ResourceDefinition(lambda _context: Workplace.open()),
+            "io_manager": IOManagerDefinition(
+                lambda context: ManifestIOManager(context.resources.winslow),
+                required_resource_keys={"winslow"},
+                description="Hands on manifests; the data stays in the store",
+            ),
+        },
+    )
+
+
+def queue_of(pipeline: Pipeline) -> str:
+    """The run queue: pipelines with a stage that cannot do without a GPU wait in `gpu`, all others in `cpu`."""
+    return "gpu" if any(stage.gpu and not stage.gpu.optional for stage in pipeline.stages) else "cpu"
+
+
+def _stage_op(
+    pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[str, ...], job_name: str
+) -> OpDefinition:
+    return OpDefinition(
+        compute_fn=run_stage(pipeline, digest, stage, successors),
+        # Op names are unique in a repository; the stage's own name is the alias in its job.
+        name=f"{job_name}__{stage.name}",
+        description=stage.description or None,
+        ins={upstream: In(Manifest) for upstream in stage.after}
+        | {f"after_{upstream}": In(Nothing) for upstream in stage.after},
+        outs={OUTPUTS: Out(Manifest, is_required=False)}
+        | {then(successor): Out(Nothing, is_required=False) for successor in successors},
+        config_schema=config_schema(pipeline),
+        required_resource_keys={"winslow"},
+        tags={STAGE: stage.name},
+        pool=GPU_POOL if stage.gpu and not stage.gpu.optional else None,
+    )

@@ -1,0 +1,145 @@
+"""Starts one detached worker process a run, tells whether it lives, and starts another when it does not.
+
+The truth about a worker is the lock it holds (`jobs/worker.py`), not a run tag: tags are for display, and concurrent
+writers lose some of them. Every private Dagster name in this file has a contract test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.launcher.base import (
+    CheckRunHealthResult,
+    LaunchRunContext,
+    ResumeRunContext,
+    RunLauncher,
+    WorkerStatus,
+)
+from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from winslow_dagster.engines.spawn import spawn_detached
+from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME
+from winslow_dagster.jobs.worker import worker_pid
+from winslow_dagster.settings import Settings
+
+PINNED_VERSION = "WINSLOW_PINNED_VERSION"
+"""Tells a worker which version of which pipeline it serves, as NAME=DIGEST, so that an edit of the file cannot reach a
+run that has already begun."""
+
+
+class ProcessRunLauncher(RunLauncher, ConfigurableClass):
+    """Workers are processes of this machine that outlive whoever launched them."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        self._settings = Settings.read()
+        super().__init__()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """What Dagster needs to build this launcher again elsewhere."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing to configure: the WINSLOW_* settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        """Dagster's way to build it."""
+        return cls(inst_data=inst_data, **config_value)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start the run's first worker."""
+        self.start_worker(context.dagster_run)
+
+    @property
+    def supports_resume_run(self) -> bool:
+        """Dead workers are replaced by the run monitoring daemon."""
+        return True
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        """Start another worker for a run whose worker died."""
+        run = context.dagster_run
+        arguments = ResumeRunArgs(
+            job_origin=context.job_code_origin, run_id=run.run_id, instance_ref=self._instance.get_ref()
+        )
+        self._spawn(run, arguments.get_command_args()[-2:])
+
+    def start_worker(self, run: DagsterRun) -> None:
+        """Start a worker for a run that has not begun. Harmless where one lives: the second leaves at once."""
+        arguments = ExecuteRunArgs(
+            job_origin=run.job_code_origin,
+            run_id=run.run_id,
+            instance_ref=self._instance.get_ref(),
+            set_exit_code_on_failure=True,
+        )
+        self._spawn(run, arguments.get_command_args()[-2:])
+
+    def worker_pid(self, run_id: str) -> int | None:
+        """The live worker of the run, or None."""
+        return worker_pid(self._lock_file(run_id))
+
+    def terminate(self, run_id: str) -> bool:
+        """Cancel the run: its worker ends the stages, or, where none lives, this process asks their runners to."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        if run.status is not DagsterRunStatus.CANCELING:
+            self._instance.report_run_canceling(run)
+        pid = self.worker_pid(run_id)
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+            return True
+        # Only here, so that a daemon that launches runs does not load what serves them.
+        from winslow_dagster.engines.opening import open_engine
+
+        open_engine(self._settings).cancel_run(run_id, "the run was cancelled")
+        self._instance.report_run_canceled(run, "Cancelled; its worker had already ended")
+        return True
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Health is whether the run's lock is held."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """RUNNING also for runs that something else started: a run without a lock file is not ours to resume."""
+        if not self._lock_file(run.run_id).exists() or self.worker_pid(run.run_id) is not None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no live worker process")
+
+    def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:  # noqa: ARG002, FBT001, FBT002  # Dagster's signature
+        """The end of what the worker printed."""
+        log_file = self._log_file(run.run_id)
+        return log_file.read_text(errors="replace")[-2000:] if log_file.exists() else None
+
+    def _lock_file(self, run_id: str) -> Path:
+        return self._settings.home / "runs" / f"{run_id}.lock"
+
+    def _log_file(self, run_id: str) -> Path:
+        return self._settings.home / "runs" / f"{run_id}.log"
+
+    def _spawn(self, run: DagsterRun, command: list[str]) -> None:
+        lock_file = self._lock_file(run.run_id)
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock_file.touch(mode=0o600)
+        environment = dict(os.environ)
+        name, digest = run.tags.get(PIPELINE_NAME), run.tags.get(PIPELINE_DIGEST)
+        if name and digest:
+            environment[PINNED_VERSION] = f"{name}={digest}"
+        spawn_detached(
+            "winslow_dagster.jobs.worker",
+            [str(lock_file), *command],
+            env=environment,
+            cwd=Path.cwd(),
+            log_path=self._log_file(run.run_id),
+            warm_socket=self._settings.sockets_dir / "workers.sock",
+        )

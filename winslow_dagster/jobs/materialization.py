@@ -1,0 +1,142 @@
+"""How a finished stage shows in Dagit: one asset materialization with what a person wants to see of it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from typing import Any
+
+from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
+
+from winslow_dagster.jobs.stage_tasks import StageInRun
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageResult
+from winslow_dagster.storage import open_store
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.store import Store
+
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+LARGEST_PICTURE_BYTES = 200_000
+"""A preview is part of an event in the database: larger pictures are linked, not shown."""
+LARGEST_TABLE_BYTES = 64_000
+PREVIEW_ROWS = 10
+MOST_PREVIEWS = 3
+
+
+def materialization(
+    context: OpExecutionContext, settings: Settings, part: StageInRun, result: StageResult
+) -> Iterator[AssetMaterialization]:
+    """The stage's asset in the project's partition; nothing where this run has already said so before a crash."""
+    step_key = context.get_step_execution_context().step.key
+    said = context.instance.get_records_for_run(context.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+    if any(record.event_log_entry.step_key == step_key for record in said):
+        return
+    metadata = result_metadata(result)
+    if result.outputs is not None:
+        store = open_store(settings.store_url, settings.s3_endpoint)
+        metadata |= output_metadata(store, result.outputs)
+        metadata |= previews(store, result.outputs, [highlight.glob for highlight in part.stage.highlights])
+    yield AssetMaterialization(
+        asset_key=AssetKey([part.pipeline.name, part.stage.name]),
+        partition=part.project.name,
+        description=result.message,
+        metadata=metadata,
+    )
+
+
+def result_metadata(result: StageResult) -> dict[str, Any]:
+    """What is known of an attempt however it ended."""
+    metadata: dict[str, Any] = {
+        "outcome": result.outcome,
+        "duration_s": round(result.duration_s, 3),
+        "node": result.node,
+        "mode": result.mode or "",
+        "warnings": result.log.warning_count,
+        "errors": result.log.error_count,
+        "log_lines": result.log.lines,
+    }
+    if result.exit_code is not None:
+        metadata["exit_code"] = result.exit_code
+    if result.image_digest:
+        metadata["image_digest"] = result.image_digest
+    if result.peak_memory_bytes is not None:
+        metadata["peak_memory_bytes"] = result.peak_memory_bytes
+    if result.unenforced:
+        metadata["limits_not_enforced"] = ", ".join(result.unenforced)
+    for subject in result.log.progress:
+        metadata[f"progress/{subject.subject}"] = (
+            f"{subject.current:g}" if subject.total is None else f"{subject.current:g}/{subject.total:g}"
+        )
+    for name, value in result.log.results.items():
+        metadata[f"result/{name}"] = _number_or_text(value)
+    if result.log.errors:
+        metadata["first_errors"] = MetadataValue.md(
+            "\n".join(f"- line {finding.line}: `{finding.text}`" for finding in result.log.errors[:5])
+        )
+    return metadata
+
+
+def output_metadata(store: Store, outputs: Manifest) -> dict[str, Any]:
+    """Where the outputs are and how large."""
+    path = store.read_only_path(outputs)
+    rows = "\n".join(f"| {file.path} | {file.size_bytes:,} |" for file in outputs.files[:50])
+    return {
+        "size_bytes": outputs.size_bytes,
+        "files": len(outputs.files),
+        "outputs": MetadataValue.path(str(path)) if path else outputs.address,
+        "file_list": MetadataValue.md(f"| file | bytes |\n|---|---|\n{rows}"),
+    }
+
+
+def previews(store: Store, outputs: Manifest, globs: list[str]) -> dict[str, Any]:
+    """The highlighted outputs that are small pictures or tables, as they are."""
+    shown: dict[str, Any] = {}
+    for file in outputs.files:
+        if len(shown) == MOST_PREVIEWS:
+            break
+        if not any(fnmatch(file.path, glob) for glob in globs):
+            continue
+        preview = _preview(store, outputs, file)
+        if preview is not None:
+            shown[f"preview/{file.path}"] = preview
+    return shown
+
+
+def _preview(store: Store, outputs: Manifest, file: FileEntry) -> MetadataValue[Any] | None:
+    suffix = file.path[file.path.rfind(".") :].lower()
+    if suffix in PICTURES and file.size_bytes <= LARGEST_PICTURE_BYTES:
+        data = base64.b64encode(store.read_range(outputs, file, 0, file.size_bytes)).decode()
+        return MetadataValue.md(f"![{file.path}](data:{PICTURES[suffix]};base64,{data})")
+    if suffix == ".csv":
+        head = store.read_range(outputs, file, 0, min(file.size_bytes, LARGEST_TABLE_BYTES))
+        lines = head.decode(errors="replace").splitlines()[: PREVIEW_ROWS + 1]
+        return MetadataValue.md(markdown_table(list(csv.reader(io.StringIO("\n".join(lines))))))
+    if suffix == ".json" and file.size_bytes <= LARGEST_TABLE_BYTES:
+        try:
+            return MetadataValue.json(json.loads(store.read_range(outputs, file, 0, file.size_bytes)))
+        except ValueError:
+            return None
+    return None
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """The first row is the header. Pipes in cells are escaped."""
+    if not rows:
+        return "(empty)"
+    width = len(rows[0])
+    cells = [[cell.replace("|", "\\|") for cell in (row + [""] * width)[:width]] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * width, *lines[1:]])
+
+
+def _number_or_text(value: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

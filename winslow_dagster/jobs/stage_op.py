@@ -1,0 +1,114 @@
+"""What a stage's op does: find its part in the run, hand the attempt to the engine, wait, and tell Dagster how it went.
+
+The op does no work itself and may die at any line: run again with the same run id and retry number it makes the same
+task id, and the engine gives it the attempt that is already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dagster import Failure, OpExecutionContext, Output, RetryRequested
+
+from winslow_dagster.errors import WinslowError
+from winslow_dagster.jobs.attempt_log import AttemptWatch
+from winslow_dagster.jobs.materialization import materialization, result_metadata
+from winslow_dagster.jobs.run_config import RunRequest, RunScope
+from winslow_dagster.jobs.stage_tasks import StageInRun, stage_task
+from winslow_dagster.jobs.workplace import Workplace
+from winslow_dagster.pipelines.model import Pipeline, Retries, Stage
+from winslow_dagster.stages.task import StageResult
+from winslow_dagster.storage.manifest import Manifest
+
+OUTPUTS = "outputs"
+
+OpBody = Callable[..., Iterator[Any]]
+
+
+def then(successor: str) -> str:
+    """The name of the output that lets the successor run."""
+    return f"then_{successor}"
+
+
+def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[str, ...]) -> OpBody:
+    """The body of the stage's op."""
+
+    def body(context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
+        request = RunRequest.model_validate(context.op_config)
+        scope = RunScope(pipeline, request)
+        workplace: Workplace = context.resources.winslow
+        try:
+            if stage.name not in scope.wanted:
+                context.log.info(f"not run: the run stops after {request.stop_after}")
+                return
+            stored = None if stage.name in scope.redone else _stored(workplace, scope, request, stage.name)
+            if stored is not None:
+                context.log.info(f"handed on from an earlier attempt: {stored.address}")
+                manifest = stored
+            else:
+                upstream = {name: value for name, value in inputs.items() if isinstance(value, Manifest)}
+                part = StageInRun(
+                    pipeline,
+                    digest,
+                    stage,
+                    workplace.records.project(request.project),
+                    request,
+                    context.run_id,
+                    context.retry_number + 1,
+                )
+                result = _attempt(context, workplace, part, upstream)
+                yield from materialization(context, workplace.settings, part, result)
+                manifest = _outputs(result)
+        except WinslowError as error:
+            # What a person can act on belongs in front; the stack trace of our own code says nothing to them.
+            raise Failure(str(error), metadata=_shown(error), allow_retries=False) from error
+        yield Output(manifest, OUTPUTS)
+        for successor in successors:
+            if successor in scope.wanted:
+                yield Output(None, then(successor))
+
+    return body
+
+
+def _stored(workplace: Workplace, scope: RunScope, request: RunRequest, stage: str) -> Manifest | None:
+    manifest = workplace.records.latest_outputs(request.project).get(stage)
+    if manifest is None and stage in scope.must_be_stored:
+        raise WinslowError(
+            f"start_from {request.start_from} goes on from the outputs of {stage}, which has never finished",
+            where=f"project {request.project}",
+            remedy=f"Start from {stage}, or from an earlier stage",
+        )
+    return manifest
+
+
+def _attempt(
+    context: OpExecutionContext, workplace: Workplace, part: StageInRun, upstream: dict[str, Manifest]
+) -> StageResult:
+    stage = part.stage
+    task = stage_task(workplace.settings, part, upstream)
+    workplace.records.attempt_started(task, pipeline_digest=part.digest)
+    result = AttemptWatch(context, workplace.engine, workplace.settings, task).until_ended()
+    workplace.records.attempt_ended(task.task_id, result)
+    if result.outcome == "succeeded":
+        return result
+    if retried(stage.retries, result) and context.retry_number < stage.retries.count:
+        wait_s = stage.retries.wait_s * stage.retries.backoff**context.retry_number
+        context.log.warning(f"{result.message} Trying again in {wait_s:g} s ({result.outcome}).")
+        raise RetryRequested(max_retries=stage.retries.count, seconds_to_wait=wait_s)
+    raise Failure(result.message, metadata=result_metadata(result), allow_retries=False)
+
+
+def retried(retries: Retries, result: StageResult) -> bool:
+    """Whether the rules name the way this attempt ended. `failed` covers every exit code that is not success."""
+    return result.outcome in retries.when or (result.outcome == "failed" and result.exit_code in retries.when)
+
+
+def _outputs(result: StageResult) -> Manifest:
+    if result.outputs is None:
+        raise WinslowError("a stage that succeeded has no manifest", where=result.task_id)
+    return result.outputs
+
+
+def _shown(error: WinslowError) -> dict[str, str]:
+    return {name: value for name, value in error.problem().items() if isinstance(value, str) and value}

@@ -1,0 +1,69 @@
+"""From a stage of a pipeline, a project and a run request to the frozen task a runner serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from winslow_dagster.jobs.run_config import RunRequest
+from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.projects.records import Project
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageTask
+from winslow_dagster.storage.manifest import Manifest
+
+
+def task_id(run_id: str, stage: str, attempt: int) -> str:
+    """The same run, stage and attempt are the same work, whoever asks."""
+    return f"{run_id}.{stage}.{attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageInRun:
+    """One stage's part in one run."""
+
+    pipeline: Pipeline
+    digest: str
+    stage: Stage
+    project: Project
+    request: RunRequest
+    run_id: str
+    attempt: int
+
+
+def stage_task(settings: Settings, part: StageInRun, upstream: dict[str, Manifest]) -> StageTask:
+    """Everything the attempt needs, decided here once. Later settings win: pipeline, stage, project, run."""
+    pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
+    changed = request.settings_of(stage.name)
+    name = task_id(part.run_id, stage.name, part.attempt)
+    address = f"projects/{project.name}/{stage.name}/{name}"
+    return StageTask(
+        task_id=name,
+        project=project.name,
+        pipeline=pipeline.name,
+        stage=stage.name,
+        attempt=part.attempt,
+        run_id=part.run_id,
+        image=changed.image or stage.image,
+        command=stage.command,
+        args=stage.args if changed.args is None else changed.args,
+        env_layers=(pipeline.env, stage.env, project.env, request.env, changed.env),
+        inputs=upstream,
+        resources=project.inputs,
+        output_address=f"{address}/output",
+        log_address=f"{address}/log",
+        store_url=settings.store_url,
+        s3_endpoint=settings.s3_endpoint,
+        mode=settings.stage_mode,
+        cpus=changed.cpus or stage.cpus,
+        memory_bytes=parse_size_bytes(changed.memory) if changed.memory else stage.memory_bytes,
+        shm_bytes=stage.shm_bytes,
+        gpu=stage.gpu,
+        network=stage.network,
+        timeout_s=parse_duration_s(changed.timeout) if changed.timeout else stage.timeout_s,
+        grace_s=stage.grace_s,
+        success_exit_codes=stage.success_exit_codes,
+        await_input_exit_code=stage.await_input_exit_code,
+        outputs=stage.outputs,
+        log_rules=stage.log,
+    )

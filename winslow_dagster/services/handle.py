@@ -1,0 +1,95 @@
+"""What the command line and the Python API hold: are the services there, where, and run them for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.services.supervisor import Supervisor, service_environment
+from winslow_dagster.settings import Settings
+
+READY_WITHIN_S = 120.0
+LOOK_EVERY_S = 0.2
+READY_QUERY = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+
+
+class Services:
+    """The services of one home."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def address(self) -> str:
+        """Where the web server listens."""
+        return f"http://127.0.0.1:{self._settings.port}"
+
+    def running(self) -> bool:
+        """Whether the web server answers and has loaded the pipelines."""
+        request = urllib.request.Request(  # noqa: S310  # an http address of this machine
+            f"{self.address}/graphql",
+            data=json.dumps({"query": READY_QUERY}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # as above
+                answer = json.load(response)
+        except (OSError, ValueError):
+            return False
+        entries = answer.get("data", {}).get("workspaceOrError", {}).get("locationEntries", [])
+        return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+
+    def serve(self, on_ready: Callable[[str], None]) -> None:
+        """Run the services in this process until TERM or INT. `on_ready` is told the address once they answer."""
+        Supervisor(self._settings).serve(on_start=lambda: self._when_ready(on_ready))
+
+    @contextlib.contextmanager
+    def for_a_while(self) -> Iterator[str]:
+        """The address of running services: those that are there, or else some that end with this block."""
+        if self.running():
+            yield self.address
+            return
+        log_file = self._settings.home / "logs" / "supervisor.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as log:
+            supervisor = subprocess.Popen(
+                [sys.executable, "-m", "winslow_dagster.services"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=service_environment(self._settings),
+                start_new_session=True,
+            )
+        try:
+            self.wait_until_ready(supervisor, log_file)
+            yield self.address
+        finally:
+            supervisor.terminate()
+            supervisor.wait()
+
+    def wait_until_ready(self, supervisor: subprocess.Popen[bytes] | None = None, log_file: Path | None = None) -> None:
+        """Return once the services answer. Raises ServiceUnavailable when they end, or do not come in time."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not self.running():
+            if supervisor is not None and supervisor.poll() is not None:
+                said = log_file.read_text(errors="replace")[-2000:] if log_file else ""
+                raise ServiceUnavailable("the services ended while starting", where=self.address, remedy=said)
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(
+                    f"the services did not answer within {READY_WITHIN_S:g} s",
+                    where=self.address,
+                    remedy=f"Look at the logs in {self._settings.home / 'logs'}",
+                )
+            time.sleep(LOOK_EVERY_S)
+
+    def _when_ready(self, on_ready: Callable[[str], None]) -> None:
+        self.wait_until_ready()
+        on_ready(self.address)

@@ -1,0 +1,218 @@
+"""Starts the services, starts each again when it dies, and ends them together.
+
+The services die with their supervisor (a parent-death signal), so that a killed `winslow up` leaves nothing that holds
+its port or its database. Run workers and stage runners are no services: they are detached, and outlive all of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.services.instance import LOCATION, write_instance
+from winslow_dagster.settings import Settings
+
+PR_SET_PDEATHSIG = 1
+SHORTEST_LIFE_S = 5.0
+"""A service that dies sooner than this after its start is started again only after a pause."""
+GRACE_S = 10.0
+
+WORKER_PRELOADS = ("dagster", "dagster._cli", "winslow_dagster.jobs.repository", "winslow_dagster.sensors.recovery")
+RUNNER_PRELOADS = ("winslow_dagster.stages.runner",)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process that is kept alive."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def services_of(settings: Settings) -> tuple[Service, ...]:
+    """What runs, in the order in which it starts."""
+    python = sys.executable
+    scripts = Path(python).parent
+    sockets = settings.sockets_dir
+    workspace = str(settings.dagster_home / "workspace.yaml")
+    warm = (python, "-m", "winslow_dagster.engines.warm", "--socket")
+    quiet = ("--log-level", "warning")
+    return (
+        Service(
+            "code-server",
+            (
+                *(python, "-m", "dagster", "code-server", "start", "-m", "winslow_dagster.definitions", *quiet),
+                *("--socket", str(sockets / "code.sock"), "--location-name", LOCATION),
+                "--use-python-environment-entry-point",
+            ),
+        ),
+        Service(
+            "web-server",
+            (
+                *(str(scripts / "dagster-webserver"), "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.port)),
+                *("--dagster-log-level", "warning", "--uvicorn-log-level", "warning"),
+            ),
+        ),
+        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet)),
+        Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads(RUNNER_PRELOADS))),
+        Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
+    )
+
+
+def _preloads(modules: tuple[str, ...]) -> Iterator[str]:
+    for module in modules:
+        yield from ("--preload", module)
+
+
+class Supervisor:
+    """`serve` returns when it is asked to stop (TERM or INT), with every service gone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started_at: dict[str, float] = {}
+        self._stopping = False
+
+    def serve(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Keep the services alive. Raises ServiceUnavailable where another supervisor serves the same home."""
+        with self._only_one(), selectors.DefaultSelector() as wakes:
+            write_instance(self._settings)
+            _require_free(self._settings.port)
+            reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            wakes.register(reader, selectors.EVENT_READ)
+            signal.set_wakeup_fd(writer)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._stop)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            try:
+                for service in services_of(self._settings):
+                    self._start(service)
+                on_start()
+                while not self._stopping:
+                    pause_s = self._revive()
+                    if wakes.select(pause_s):
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(reader, 4096)
+            finally:
+                self._end_all()
+                signal.set_wakeup_fd(-1)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _revive(self) -> float | None:
+        """Start what died. Gives the seconds after which to look again, None for "when something happens"."""
+        pause_s: float | None = None
+        for service in services_of(self._settings):
+            child = self._children[service.name]
+            if child.poll() is None:
+                continue
+            left_s = SHORTEST_LIFE_S - (time.monotonic() - self._started_at[service.name])
+            if left_s > 0:
+                pause_s = min(left_s, pause_s or left_s)
+            else:
+                self._start(service)
+        return pause_s
+
+    def _start(self, service: Service) -> None:
+        log_file = self._settings.home / "logs" / f"{service.name}.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as log:
+            self._children[service.name] = subprocess.Popen(
+                service.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=service_environment(self._settings),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread
+            )
+        self._started_at[service.name] = time.monotonic()
+        self._write_state()
+
+    def _write_state(self) -> None:
+        state = {
+            "pid": os.getpid(),
+            "address": f"http://127.0.0.1:{self._settings.port}",
+            "services": {name: child.pid for name, child in self._children.items()},
+        }
+        target = self._settings.home / "services.json"
+        fresh = target.with_suffix(".new")
+        fresh.write_text(json.dumps(state))
+        fresh.replace(target)
+
+    def _end_all(self) -> None:
+        for child in self._children.values():
+            child.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for child in self._children.values():
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        (self._settings.home / "services.json").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        self._settings.home.mkdir(parents=True, exist_ok=True)
+        self._settings.sockets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._settings.home / "services.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ServiceUnavailable(
+                    "the services of this home already run",
+                    where=str(self._settings.home),
+                    remedy="Use them, or end them first",
+                ) from None
+            yield
+
+
+def service_environment(settings: Settings) -> dict[str, str]:
+    """The environment of every service: the settings made explicit, so that no service depends on a directory."""
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "WINSLOW_HOME": str(settings.home),
+        "WINSLOW_PIPELINES_DIR": str(settings.pipelines_dir),
+        "WINSLOW_STORE_URL": settings.store_url,
+        "WINSLOW_DATABASE_URL": settings.database_url,
+        "WINSLOW_STAGE_MODE": settings.stage_mode,
+        "WINSLOW_PORT": str(settings.port),
+    }
+    # Process-mode stages find their programs, such as `tracker`, where Winslow itself is installed.
+    environment["PATH"] = os.pathsep.join(
+        dict.fromkeys([str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)])
+    )
+    if settings.s3_endpoint:
+        environment["WINSLOW_S3_ENDPOINT"] = settings.s3_endpoint
+    return environment
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"port {port} is taken", where="127.0.0.1", remedy="Choose another with WINSLOW_PORT"
+            ) from error
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
