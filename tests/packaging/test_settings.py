@@ -1,0 +1,48 @@
+"""Settings are read once, and a value that cannot be used is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.settings import Settings
+
+
+def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.read({})
+    assert settings.home == tmp_path / ".winslow"
+    assert settings.store_url == (tmp_path / ".winslow" / "store").as_uri()
+    assert settings.database_url == f"sqlite:///{tmp_path / '.winslow' / 'winslow.db'}"
+
+
+def test_pipelines_beside_you_come_before_the_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = Settings.read({}).pipelines_dir
+    assert (shipped / "traffic_analysis.yaml").is_file()
+    (tmp_path / "pipeline_configs").mkdir()
+    assert Settings.read({}).pipelines_dir == tmp_path / "pipeline_configs"
+
+
+def test_a_directory_of_pipelines_that_was_named_is_taken_even_before_it_exists(tmp_path: Path) -> None:
+    assert Settings.read({"WINSLOW_PIPELINES_DIR": str(tmp_path / "later")}).pipelines_dir == tmp_path / "later"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", ""])
+def test_a_port_that_is_none_is_an_error_that_names_the_variable(port: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_PORT is .*; expected a port from 1 to 65535"):
+        Settings.read({"WINSLOW_PORT": port})
+
+
+def test_a_stage_mode_that_there_is_not_is_an_error_that_lists_those_there_are() -> None:
+    with pytest.raises(SettingsInvalid, match="WINSLOW_STAGE_MODE is 'podman'; expected one of auto, docker, process"):
+        Settings.read({"WINSLOW_STAGE_MODE": "podman"})
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.read({})
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # what is tested
