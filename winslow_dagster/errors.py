@@ -62,6 +62,26 @@ class VariableMissing(WinslowError):
     exit_code = 3
 
 
+class TemplateMalformed(WinslowError):
+    """A text with `${...}` in it cannot be read; `position` counts characters from 1."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, position: int, where: str = "", expected: str = "") -> None:
+        self.position = position
+        super().__init__(what, where=where, expected=expected)
+
+
+class AmountMalformed(WinslowError):
+    """A text is not a duration or a size; `suggestion` is what it may have meant, or empty."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, expected: str, suggestion: str = "") -> None:
+        self.suggestion = suggestion
+        super().__init__(what, expected=expected, remedy=f"Did you mean {suggestion}?" if suggestion else "")
+
+
 class NotFound(WinslowError):
     """A project, pipeline, stage, file or task that does not exist was asked for."""
 

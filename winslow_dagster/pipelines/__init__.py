@@ -1,1 +1,43 @@
-"""YAML to Pipeline. Pure: no Dagster, no Docker, no database."""
+"""YAML to Pipeline. Pure: no Dagster, no Docker, no database.
+
+`load` reads one file, `Catalogue.read` a directory, `pipeline_names` only lists one; `keep_version` and `load_version`
+hold on to a file as it was; `resolve_environment` and `substitute` fill in `${VAR}`.
+"""
+
+from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load, pipeline_names
+from winslow_dagster.pipelines.changes import Change, changes
+from winslow_dagster.pipelines.loader import load_pipeline, parse_pipeline
+from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.pipelines.problems import Problem, nearest
+from winslow_dagster.pipelines.schema import json_schema, schema_text
+from winslow_dagster.pipelines.substitution import escape, references, resolve_environment, substitute
+from winslow_dagster.pipelines.units import format_duration, format_size, parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.versions import keep_version, load_version, version_digests
+
+__all__ = [
+    "Catalogue",
+    "Change",
+    "LoadedPipeline",
+    "Pipeline",
+    "Problem",
+    "Stage",
+    "changes",
+    "escape",
+    "format_duration",
+    "format_size",
+    "json_schema",
+    "keep_version",
+    "load",
+    "load_pipeline",
+    "load_version",
+    "nearest",
+    "parse_duration_s",
+    "parse_pipeline",
+    "parse_size_bytes",
+    "pipeline_names",
+    "references",
+    "resolve_environment",
+    "schema_text",
+    "substitute",
+    "version_digests",
+]

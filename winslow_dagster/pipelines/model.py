@@ -91,7 +91,11 @@ class ProjectInput(Frozen):
 
 
 class Stage(Frozen):
-    """One stage, with the pipeline's defaults already applied."""
+    """One stage, with the pipeline's defaults already applied.
+
+    `env`, `args` and `command` are templates (substitution.py). `env` holds the stage's own variables only, so that a
+    value may refer to what it covers: `resolve_environment([pipeline.env, stage.env, …], …)` puts them together.
+    """
 
     name: Name
     description: str = ""

@@ -1,0 +1,86 @@
+"""The pipeline files of a directory: all of them, read; or only their names, in no time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+
+from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline, read_content
+from winslow_dagster.pipelines.model import Pipeline
+from winslow_dagster.pipelines.problems import Problem
+from winslow_dagster.pipelines.readers import NAME
+
+_LOOKALIKES = frozenset({".yml", ".YAML", ".YML"})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPipeline:
+    """A pipeline, the file it was read from, and the SHA-256 of that file's bytes, in hex."""
+
+    path: Path
+    pipeline: Pipeline
+    digest: str
+
+
+def load(path: Path) -> LoadedPipeline:
+    """The pipeline of one file; the digest is that of the very bytes it was read from. Raises PipelineInvalid."""
+    content = read_content(path)
+    return LoadedPipeline(path, parse_pipeline(content, str(path), path.stem), sha256(content).hexdigest())
+
+
+def pipeline_names(directory: Path) -> dict[str, Path]:
+    """Name -> file of every pipeline in `directory`, in order, without reading one.
+
+    A file whose name cannot be a pipeline's is left out here; `Catalogue.read` says what is wrong with it. Empty where
+    there is no such directory.
+    """
+    if not directory.exists():
+        return {}
+    return {path.stem: path for path, is_file in _entries(directory) if is_file and NAME.fullmatch(path.stem)}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every pipeline of a directory that can be used, by name, and everything that is wrong with the others."""
+
+    directory: Path
+    pipelines: Mapping[str, LoadedPipeline]
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def read(cls, directory: Path) -> Catalogue:
+        """Read every file. One that cannot be used becomes problems, and hides no other."""
+        pipelines: dict[str, LoadedPipeline] = {}
+        problems: list[Problem] = []
+        try:
+            paths = [path for path, _ in _entries(directory, also=_LOOKALIKES)]
+        except OSError as error:
+            what = f"the directory cannot be read: {error.strerror}"
+            return cls(directory, {}, (Problem(str(directory), 1, 1, what, "a directory of pipeline files"),))
+        for path in paths:
+            if path.suffix != SUFFIX:
+                what = f"a pipeline file ends in {SUFFIX}, this one in {path.suffix}"
+                problems.append(Problem(str(path), 1, 1, what, "another name", path.with_suffix(SUFFIX).name))
+                continue
+            try:
+                pipelines[path.stem] = load(path)
+            except PipelineInvalid as error:
+                problems.extend(error.problems)
+        return cls(directory, MappingProxyType(pipelines), tuple(problems))
+
+
+def _entries(directory: Path, also: frozenset[str] = frozenset()) -> Iterator[tuple[Path, bool]]:
+    """What looks like a pipeline file, in order, and whether it is a file. Hidden ones are editors' swap files."""
+    with os.scandir(directory) as entries:
+        names = sorted(
+            (entry.name, entry.is_file())
+            for entry in entries
+            if not entry.name.startswith(".") and os.path.splitext(entry.name)[1] in {SUFFIX, *also}  # noqa: PTH122 # 500 Paths cost 10x
+        )
+    for name, is_file in names:
+        yield directory / name, is_file
