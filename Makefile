@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-TESTS ?= tests
+TESTS ?=
 KILLS ?= 100
 PYTHON ?=
 
@@ -22,7 +22,8 @@ help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv with everything that is locked (the others do it first, too)
-	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+	@PATH=$${PATH//"$(CURDIR)/.venv/bin:"/}; \
+	for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	    if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	        exec "$$python" deploy/venv.py; \
 	    fi; \
@@ -30,7 +31,7 @@ setup: ## make .venv with everything that is locked (the others do it first, too
 	echo >&2 'Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian and Ubuntu: apt-get install python3-venv'; \
 	exit 2
 
-demo: setup ## the main job, from a pipeline file to trajectories.csv, on a short video
+demo: ## the main job, from a pipeline file to trajectories.csv, on a short video
 	@deploy/demo.sh $(if $(VIDEO),--video '$(VIDEO)') $(if $(POINTS),--reference-points '$(POINTS)')
 
 up: setup ## the web interface, until Ctrl-C
@@ -43,6 +44,7 @@ lint: setup ## lint, format, types, import rules
 	ruff check .
 	ruff format --check .
 	mypy
+	cd tracker_application && mypy
 	lint-imports
 
 check: lint test ## all of it: lint, and the tests
@@ -64,4 +66,4 @@ lock: setup ## resolve the dependencies anew
 	compile="uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --quiet"; \
 	$$compile pyproject.toml -o requirements.lock; \
 	$$compile pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock; \
-	$(MAKE) -C tracker_application lock
+	$$compile tracker_application/pyproject.toml -c requirements-dev.lock -o tracker_application/requirements.lock
