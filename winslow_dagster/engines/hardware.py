@@ -1,0 +1,155 @@
+"""What this machine has for stages: processors and memory as far as this process may use them, GPUs, a name."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from winslow_dagster.engines.engine import NodeGpu
+
+PROC_CGROUP = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+DRM = Path("/sys/class/drm")
+VENDORS = {"0x1002": "amd", "0x8086": "intel"}
+VRAM_FILES = ("device/mem_info_vram_total", "lmem_total_bytes")
+LEAST_VRAM_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReport:
+    """The GPUs there are, and for each kind that could not be looked for, why: for `winslow doctor`."""
+
+    gpus: tuple[NodeGpu, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def node_name() -> str:
+    """What people call this machine."""
+    return platform.node()
+
+
+def usable_cpus() -> int:
+    """Processors this process may use: those of its affinity, fewer where a control group grants less time."""
+    allowed = len(os.sched_getaffinity(0))
+    quotas = [quota for directory in control_groups("cpu") if (quota := cpu_quota(directory)) is not None]
+    return max(1, min([allowed, *(int(quota) for quota in quotas)]))
+
+
+def usable_memory_bytes() -> int:
+    """Memory this process may use: the machine's, less where a control group allows less."""
+    limits = [limit for directory in control_groups("memory") if (limit := memory_limit_bytes(directory)) is not None]
+    return min([psutil.virtual_memory().total, *limits])
+
+
+def control_groups(controller: str, own: Path = PROC_CGROUP, root: Path = CGROUPS) -> list[Path]:
+    """The control group of this process and those around it, inmost first; both versions where a machine has both.
+
+    Inside a container the names may be those of the host, of which only the root can be seen: it is the inmost then.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    found: list[Path] = []
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        base = root / controller if controllers else root
+        inmost = base / name.lstrip("/")
+        found += [group for group in (inmost, *inmost.parents) if group.is_relative_to(base) and group.is_dir()]
+    return found
+
+
+def cpu_quota(directory: Path) -> float | None:
+    """Processors' worth of time a control group grants, or None where it sets no limit."""
+    if (limit := _words(directory / "cpu.max")) is not None:
+        quota, period = limit
+        return None if quota == "max" else int(quota) / int(period)
+    quota_us = _words(directory / "cpu.cfs_quota_us")
+    period_us = _words(directory / "cpu.cfs_period_us")
+    if quota_us is None or period_us is None or int(quota_us[0]) <= 0:
+        return None
+    return int(quota_us[0]) / int(period_us[0])
+
+
+def memory_limit_bytes(directory: Path) -> int | None:
+    """Bytes a control group allows, or None where it sets no limit. Version 1 says that by a huge number."""
+    limit = _words(directory / "memory.max") or _words(directory / "memory.limit_in_bytes")
+    return None if limit is None or limit[0] == "max" else int(limit[0])
+
+
+def detect_gpus() -> GpuReport:
+    """Every GPU a stage could be given."""
+    nvidia, drm = nvidia_gpus(), drm_gpus()
+    return GpuReport(nvidia.gpus + drm.gpus, nvidia.notes + drm.notes)
+
+
+def nvidia_gpus() -> GpuReport:
+    """As NVIDIA's management library sees them."""
+    import pynvml  # type: ignore[import-untyped]  # it has no stubs
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return GpuReport(notes=(f"no NVIDIA GPU: {error}",))
+    try:
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            device = pynvml.nvmlDeviceGetHandleByIndex(index)
+            found.append(
+                NodeGpu(
+                    uuid=pynvml.nvmlDeviceGetUUID(device),
+                    index=index,
+                    vendor="nvidia",
+                    name=pynvml.nvmlDeviceGetName(device),
+                    memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(device).total,
+                )
+            )
+        return GpuReport(tuple(found))
+    except pynvml.NVMLError as error:
+        return GpuReport(notes=(f"the NVIDIA GPUs cannot be used: {error}",))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def drm_gpus(directory: Path = DRM) -> GpuReport:
+    """AMD's and Intel's, as their drivers show them. Graphics that share the processor's memory do not count."""
+    found: list[NodeGpu] = []
+    notes = []
+    seen: Counter[str] = Counter()
+    cards = (card for card in directory.glob("card*") if card.name.removeprefix("card").isdigit())
+    for card in sorted(cards, key=lambda card: int(card.name.removeprefix("card"))):
+        vendor = VENDORS.get(_text(card / "device/vendor"))
+        if vendor is None:
+            continue
+        # The vendors' own programs count every card of theirs, those without memory too.
+        index = seen[vendor]
+        seen[vendor] += 1
+        memory_bytes = max(int(_text(card / name) or 0) for name in VRAM_FILES)
+        address = (card / "device").resolve().name
+        if memory_bytes < LEAST_VRAM_BYTES:
+            notes.append(f"the {vendor} graphics at {address} are not used: they have no memory of their own")
+            continue
+        name = _text(card / "device/product_name") or f"{vendor} {_text(card / 'device/device')}"
+        found.append(
+            NodeGpu(uuid=f"{vendor}-{address}", index=index, vendor=vendor, name=name, memory_bytes=memory_bytes)
+        )
+    return GpuReport(tuple(found), tuple(notes))
+
+
+def _words(path: Path) -> list[str] | None:
+    text = _text(path)
+    return text.split() if text else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
