@@ -1,0 +1,162 @@
+"""What the contract suite needs of each kind of engine: to play the runner's part."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from patience import until, until_ended
+from starting_place import ROOT
+
+from winslow_dagster.engines.engine import Engine
+from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.engines.runner_starts import RunnerStart
+from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageStatus, StageTask
+from winslow_dagster.stages.taskdir import TaskDirectory
+
+
+def a_task(stage: str = "detect", run_id: str = "run") -> StageTask:
+    return StageTask(
+        task_id=f"{run_id}.{stage}.1",
+        project="ulm-07",
+        pipeline="traffic",
+        stage=stage,
+        run_id=run_id,
+        output_address=f"projects/ulm-07/{stage}/output",
+        log_address=f"projects/ulm-07/{stage}/log",
+        store_url="memory://",
+        log_rules=LogRules(),
+    )
+
+
+class Driver(ABC):
+    engine: Engine
+
+    @abstractmethod
+    def until_running(self, task: StageTask) -> None: ...
+
+    @abstractmethod
+    def end(self, task: StageTask) -> None: ...
+
+    @abstractmethod
+    def kill_runner(self, task: StageTask) -> None: ...
+
+    @abstractmethod
+    def let_runners_die(self, task: StageTask) -> None: ...
+
+    @abstractmethod
+    def after_start(self, task: StageTask) -> None: ...
+
+    @abstractmethod
+    def runners_started(self, task: StageTask) -> int: ...
+
+    @abstractmethod
+    def submitted(self, task: StageTask) -> StageTask: ...
+
+    def outcome(self, task: StageTask) -> str | None:
+        result = self.engine.wait(task.task_id, timeout_s=60).result
+        return result.outcome if result else None
+
+
+class LocalDriver(Driver):
+    """Real processes, real files; the runners are tiny ones."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = LocalEngine(settings, runner="tiny_runner")
+
+    @classmethod
+    @contextmanager
+    def set_up(cls, request: pytest.FixtureRequest) -> Iterator[LocalDriver]:
+        home: Path = request.getfixturevalue("tmp_path")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
+            driver = cls(Settings.read({"WINSLOW_HOME": str(home)}))
+            try:
+                yield driver
+            finally:
+                driver.kill_all()
+
+    def directory(self, task: StageTask) -> TaskDirectory:
+        return TaskDirectory.of(self.settings.tasks_dir, task.task_id)
+
+    def runner(self, task: StageTask) -> ProcessIdentity:
+        start = RunnerStart.read(self.directory(task))
+        assert start is not None
+        return ProcessIdentity(start.pid, start.create_time)
+
+    def until_running(self, task: StageTask) -> None:
+        until("the runner says something", lambda: self.directory(task).status() is not None)
+
+    def end(self, task: StageTask) -> None:
+        (self.directory(task).path / "end").touch()
+
+    def kill_runner(self, task: StageTask) -> None:
+        self.runner(task).kill()
+        until_ended(self.runner(task))
+
+    def let_runners_die(self, task: StageTask) -> None:
+        (self.directory(task).path / "die").parent.mkdir(parents=True)
+        (self.directory(task).path / "die").touch()
+
+    def after_start(self, task: StageTask) -> None:
+        until_ended(self.runner(task))
+
+    def runners_started(self, task: StageTask) -> int:
+        return len((self.directory(task).path / "began").read_text().split())
+
+    def submitted(self, task: StageTask) -> StageTask:
+        there = self.directory(task).task()
+        assert there is not None
+        return there
+
+    def kill_all(self) -> None:
+        for path in self.settings.tasks_dir.glob("*/runner_start.json"):
+            start = RunnerStart.read(TaskDirectory(path.parent))
+            assert start is not None
+            ProcessIdentity(start.pid, start.create_time).kill()
+
+
+class MemoryDriver(Driver):
+    engine: InMemoryEngine
+
+    def __init__(self) -> None:
+        self.engine = InMemoryEngine()
+
+    @classmethod
+    @contextmanager
+    def set_up(cls, _: pytest.FixtureRequest) -> Iterator[MemoryDriver]:
+        yield cls()
+
+    def until_running(self, task: StageTask) -> None:
+        now = datetime.now(UTC)
+        self.engine.tell(
+            StageStatus(task_id=task.task_id, phase="running", reason="it waits for the test", updated_at=now)
+        )
+
+    def end(self, task: StageTask) -> None:
+        self.engine.end(task.task_id)
+
+    def kill_runner(self, task: StageTask) -> None:
+        self.engine.lose_runner(task.task_id)
+
+    def let_runners_die(self, task: StageTask) -> None:
+        pass
+
+    def after_start(self, task: StageTask) -> None:
+        self.engine.lose_runner(task.task_id)
+
+    def runners_started(self, task: StageTask) -> int:
+        return sum(submitted == task for submitted in self.engine.tasks)
+
+    def submitted(self, task: StageTask) -> StageTask:
+        return {one.task_id: one for one in self.engine.tasks}[task.task_id]

@@ -1,0 +1,284 @@
+"""What is particular to the engine of one machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from engine_drivers import LocalDriver, a_task
+from patience import until, until_there
+from starting_place import ROOT
+
+from winslow_dagster.engines.local import LIFE_LOOK_S, LocalEngine
+from winslow_dagster.engines.runner_starts import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.errors import EngineError
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import LogSummary, StageStatus
+
+SUBMITTER = """
+import os, sys
+from engine_drivers import a_task
+from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.settings import Settings
+engine = LocalEngine(Settings.read(), runner="tiny_runner")
+os.read(0, 1)
+engine.submit(a_task())
+"""
+
+
+class Opens:
+    """The files this process opens while it is on. A hook of the interpreter, which stays for ever."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.paths: list[str] = []
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.on and event == "open":
+            self.paths.append(str(arguments[0]))
+
+
+@pytest.fixture
+def local(request: pytest.FixtureRequest) -> Iterator[LocalDriver]:
+    with LocalDriver.set_up(request) as driver:
+        yield driver
+
+
+def told(local: LocalDriver, updated_at: datetime, size_bytes: int = 0) -> None:
+    log = LogSummary(size_bytes=size_bytes)
+    local.directory(a_task()).write_status(
+        StageStatus(task_id=a_task().task_id, phase="running", updated_at=updated_at, log=log)
+    )
+
+
+def die(local: LocalDriver, how: str, starts: int) -> None:
+    """Submit so often, each time to a runner that dies."""
+    local.directory(a_task()).path.mkdir(parents=True, exist_ok=True)
+    (local.directory(a_task()).path / how).touch()
+    for _ in range(starts):
+        local.engine.submit(a_task())
+        local.after_start(a_task())
+
+
+def test_submits_from_many_processes_at_once_start_exactly_one_runner(local: LocalDriver) -> None:
+    submitters = [
+        subprocess.Popen(
+            [sys.executable, "-c", SUBMITTER],
+            env={**os.environ, "WINSLOW_HOME": str(local.settings.home)},
+            stdin=subprocess.PIPE,
+        )
+        for _ in range(6)
+    ]
+    for submitter in submitters:
+        assert submitter.stdin is not None
+        submitter.stdin.write(b"!")
+        submitter.stdin.close()
+
+    assert [submitter.wait() for submitter in submitters] == [0] * 6
+    local.until_running(a_task())
+    assert local.runners_started(a_task()) == 1
+
+
+def test_a_runner_outlives_the_process_that_submitted(local: LocalDriver) -> None:
+    killed = SUBMITTER + "os.kill(os.getpid(), 9)\n"
+    subprocess.run(
+        [sys.executable, "-c", killed],
+        env={**os.environ, "WINSLOW_HOME": str(local.settings.home)},
+        input=b"!",
+        check=False,
+    )
+
+    assert local.engine.status(a_task().task_id).served
+    local.end(a_task())
+    assert local.outcome(a_task()) == "succeeded"
+
+
+def test_another_process_sees_and_cancels_what_one_submitted(local: LocalDriver) -> None:
+    local.engine.submit(a_task())
+
+    elsewhere = LocalEngine(local.settings)
+    elsewhere.cancel(a_task().task_id, "from elsewhere")
+
+    assert local.outcome(a_task()) == "cancelled"
+
+
+def test_a_runner_that_something_else_started_counts(local: LocalDriver) -> None:
+    directory = local.directory(a_task())
+    directory.write_task(a_task())
+    with subprocess.Popen([sys.executable, "-m", "tiny_runner", str(directory.path)], env=os.environ) as runner:
+        local.until_running(a_task())
+
+        local.engine.submit(a_task())
+
+        assert local.engine.status(a_task().task_id).served
+        assert local.runners_started(a_task()) == 1
+        runner.kill()
+
+
+def test_a_start_before_the_last_boot_is_not_taken_for_alive(local: LocalDriver) -> None:
+    local.engine.submit(a_task())
+    start = RunnerStart.read(local.directory(a_task()))
+    assert start is not None
+
+    assert start.alive()
+    assert not start.model_copy(update={"boot_id": "another"}).alive()
+
+
+def test_the_runner_has_the_settings_of_the_engine(local: LocalDriver) -> None:
+    local.engine.submit(a_task())
+
+    environment = psutil.Process(local.runner(a_task()).pid).environ()
+
+    assert environment["WINSLOW_HOME"] == str(local.settings.home)
+
+
+def test_the_last_words_of_lost_runners_are_quoted(local: LocalDriver) -> None:
+    die(local, "die", MOST_FRUITLESS)
+
+    local.engine.submit(a_task())
+
+    result = local.engine.status(a_task().task_id).result
+    assert result is not None
+    assert result.outcome == "lost"
+    assert "Its last words: the disk has a hole | the disk has a hole" in result.message
+    assert local.runners_started(a_task()) == MOST_FRUITLESS
+
+
+def test_a_task_that_gets_further_each_time_is_never_lost(local: LocalDriver) -> None:
+    die(local, "die_after_status", MOST_FRUITLESS + 2)
+
+    assert local.engine.status(a_task().task_id).result is None
+    assert local.runners_started(a_task()) == MOST_FRUITLESS + 2
+
+
+def test_a_task_whose_runners_lived_long_is_never_lost() -> None:
+    began = datetime.now(UTC)
+    start = RunnerStart(
+        pid=1, create_time=1, boot_id="", started_at=began, progress=("running", 7), fruitless=MOST_FRUITLESS - 1
+    )
+
+    def said(after: timedelta) -> StageStatus:
+        return StageStatus(
+            task_id="run.detect.1", phase="running", updated_at=began + after, log=LogSummary(size_bytes=7)
+        )
+
+    assert start.fruitless_after(said(timedelta(seconds=1))) == MOST_FRUITLESS
+    assert start.fruitless_after(said(timedelta(minutes=1))) == 0
+
+
+def test_a_task_that_was_cancelled_before_its_runners_were_lost_is_cancelled(local: LocalDriver) -> None:
+    die(local, "die", MOST_FRUITLESS)
+
+    local.engine.cancel(a_task().task_id, "not needed any more")
+
+    result = local.engine.status(a_task().task_id).result
+    assert result is not None
+    assert result.outcome == "cancelled"
+    assert "not needed any more" in result.message
+
+
+def test_an_outcome_that_stands_is_kept_when_runners_die_of_cleaning_up(local: LocalDriver) -> None:
+    (local.directory(a_task()).path).mkdir(parents=True)
+    local.end(a_task())
+    die(local, "die_after_outcome", MOST_FRUITLESS + 1)
+
+    local.engine.submit(a_task())
+
+    assert local.outcome(a_task()) == "succeeded"
+
+
+def test_a_runner_that_cannot_be_started_is_an_error(local: LocalDriver) -> None:
+    (local.directory(a_task()).path / "runner.log").mkdir(parents=True)
+
+    with pytest.raises(EngineError, match=r"tiny_runner could not be started.*runner\.log"):
+        local.engine.submit(a_task())
+
+
+def test_a_directory_that_holds_nonsense_is_an_error_with_its_place(local: LocalDriver) -> None:
+    local.directory(a_task()).path.mkdir(parents=True)
+    (local.directory(a_task()).path / "result.json").write_text("nonsense")
+
+    with pytest.raises(EngineError, match=r"result\.json cannot be read"):
+        local.engine.status(a_task().task_id)
+
+
+def test_asking_a_thousand_times_opens_no_file_that_has_not_changed(local: LocalDriver) -> None:
+    opens = Opens()
+    local.engine.submit(a_task())
+    local.until_running(a_task())
+    began = time.monotonic()
+    opens.on = True
+    try:
+        for _ in range(1000):
+            assert local.engine.status(a_task().task_id).status is not None
+    finally:
+        opens.on = False
+    looks = (time.monotonic() - began) / LIFE_LOOK_S + 1
+    of_the_task = [path for path in opens.paths if a_task().task_id in path]
+
+    assert len(of_the_task) <= 2 * looks + 1
+
+
+def test_a_result_is_read_once(local: LocalDriver) -> None:
+    local.engine.submit(a_task())
+    local.end(a_task())
+    assert local.outcome(a_task()) == "succeeded"
+
+    (local.directory(a_task()).path / "result.json").unlink()
+
+    assert local.outcome(a_task()) == "succeeded"
+
+
+def test_what_a_killed_tidying_left_is_deleted_by_the_next(local: LocalDriver) -> None:
+    rest = local.settings.tasks_dir / ".forgotten-run.old.1" / "log"
+    rest.mkdir(parents=True)
+
+    assert local.engine.tidy(datetime.now(UTC), ()) == ()
+
+    assert list(local.settings.tasks_dir.iterdir()) == []
+
+
+def test_an_engine_watches_any_number_of_tasks_in_bounded_memory(local: LocalDriver) -> None:
+    for number in range(1500):
+        local.engine.status(f"run.{number}.1")
+
+    assert isinstance(local.engine, LocalEngine)
+    assert len(local.engine._watched) <= 1000
+
+
+def test_runners_come_from_the_warm_server_where_one_answers(
+    local: LocalDriver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="winslow_dagster.engines.spawn")
+    socket = local.settings.sockets_dir / "runners.sock"
+    with subprocess.Popen(
+        [sys.executable, "-m", "winslow_dagster.engines.warm", "--socket", str(socket), "--preload", "tiny_runner"],
+        cwd=ROOT,
+    ) as server:
+        until_there(socket)
+        local.engine.submit(a_task())
+        local.until_running(a_task())
+        server.kill()
+    local.end(a_task())
+
+    assert local.outcome(a_task()) == "succeeded"
+    assert "plain start" not in caplog.text
+
+
+def test_the_engine_of_the_settings_is_this_machine(tmp_path: Path) -> None:
+    from winslow_dagster.engines.opening import open_engine
+
+    engine = open_engine(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
+
+    assert isinstance(engine, LocalEngine)
+    assert engine.tidy(datetime.now(UTC), ()) == ()
+    engine.cancel_run("run", "nothing is there yet")
+    until("it answers", lambda: not engine.status("run.nothing.1").known)
