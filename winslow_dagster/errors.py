@@ -106,6 +106,10 @@ class StoreError(WinslowError):
     exit_code = 7
 
 
+class StoreUnreachable(StoreError):
+    """The store does not answer now; what was begun may be done again later."""
+
+
 class StageFailed(WinslowError):
     """A stage ended without success."""
 
