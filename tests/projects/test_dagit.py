@@ -1,0 +1,203 @@
+"""The GraphQL adapter against a real dagster-webserver."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from graphql import parse, validate
+
+from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
+from winslow_dagster.projects import queries
+from winslow_dagster.projects.dagit import Dagit, DagsterRun, RunEvent
+
+INSTANCE = """
+telemetry: {enabled: false}
+run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("dagster")
+    (directory / "dagster.yaml").write_text(INSTANCE)
+    shutil.copy(Path(__file__).with_name("dagster_jobs.py"), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def dagit(place: Path) -> Iterator[Dagit]:
+    port = free_port()
+    with (place / "web.log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                *(str(Path(sys.executable).parent / "dagster-webserver"), "-f", "dagster_jobs.py"),
+                *("-h", "127.0.0.1", "-p", str(port)),
+            ],
+            cwd=place,
+            env={**os.environ, "DAGSTER_HOME": str(place)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    dagit = Dagit(f"http://127.0.0.1:{port}")
+    try:
+        while not dagit.alive():
+            assert server.poll() is None, (place / "web.log").read_text()
+            pause()
+        yield dagit
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def pause() -> None:
+    """Between two looks at something that ends with the test's own time-out."""
+    with selectors.DefaultSelector() as nothing:
+        nothing.select(0.05)
+
+
+def follow(dagit: Dagit, run_id: str, until: Callable[[RunEvent], bool]) -> list[RunEvent]:
+    """The events up to the one that is waited for."""
+    seen: list[RunEvent] = []
+    cursor = None
+    while True:
+        page = dagit.events(run_id, cursor)
+        seen += page.events
+        cursor = page.cursor
+        if any(until(event) for event in page.events):
+            return seen
+        pause()
+
+
+def launch(dagit: Dagit, job: str, config: dict[str, object], **tags: str) -> DagsterRun:
+    run_id = dagit.launch(dagit.job(job), config, {f"winslow/{key}": value for key, value in tags.items()})
+    return dagit.run(run_id)
+
+
+COUNT = {"ops": {"count": {"config": {"upto": 3}}}}
+
+
+@pytest.mark.parametrize("name", [name for name in vars(queries) if name.isupper() and name != "RUN_FIELDS"])
+def test_every_query_fits_the_schema_of_the_installed_dagster(name: str) -> None:
+    from dagster_graphql.schema import create_schema
+
+    assert validate(create_schema().graphql_schema, parse(getattr(queries, name))) == []
+
+
+def test_a_server_that_runs_is_alive(dagit: Dagit) -> None:
+    assert dagit.alive()
+
+
+def test_all_jobs_are_listed(dagit: Dagit) -> None:
+    assert dagit.job_names() == ("counting", "waiting")
+
+
+def test_a_job_is_found_with_its_place_and_version(dagit: Dagit) -> None:
+    job = dagit.job("counting")
+    assert (job.repository, job.location, job.digest) == ("winslow", "dagster_jobs.py", "one")
+    assert dagit.job("waiting").digest is None
+
+
+def test_an_unknown_job_is_said_to_be_unknown(dagit: Dagit) -> None:
+    with pytest.raises(NotFound, match="no job 'nothing'"):
+        dagit.job("nothing")
+
+
+def test_a_launched_run_is_followed_to_its_end(dagit: Dagit) -> None:
+    run = launch(dagit, "counting", COUNT, project="ulm-07")
+    events = follow(dagit, run.run_id, lambda event: event.kind == "RUN_SUCCESS")
+    assert ("count", "counted to 3") in [(event.stage, event.message) for event in events]
+    ended = dagit.run(run.run_id)
+    assert (ended.status, ended.ended, ended.project, ended.job) == ("SUCCESS", True, "ulm-07", "counting")
+    assert [(step.stage, step.status) for step in ended.steps] == [("count", "SUCCESS")]
+    assert ended.started_at is not None
+    assert ended.ended_at is not None
+    assert ended.created_at <= ended.started_at <= ended.ended_at
+
+
+def test_runs_are_found_by_project_and_by_state(dagit: Dagit) -> None:
+    run = launch(dagit, "counting", COUNT, project="ulm-08")
+    follow(dagit, run.run_id, lambda event: event.kind == "RUN_SUCCESS")
+    assert [found.run_id for found in dagit.runs(project="ulm-08")] == [run.run_id]
+    assert [found.run_id for found in dagit.runs(project="ulm-08", statuses=("SUCCESS",))] == [run.run_id]
+    assert dagit.runs(project="ulm-08", statuses=("QUEUED",)) == ()
+
+
+def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: Dagit) -> None:
+    with pytest.raises(InputRejected) as caught:
+        launch(dagit, "counting", {"ops": {"count": {"config": {"up": 3}}}})
+    assert "ops.count.config has no field 'up'" in caught.value.what
+    assert "ops.count.config lacks the field 'upto'" in caught.value.what
+    with pytest.raises(InputRejected, match=r"ops\.count\.config\.upto: Invalid scalar"):
+        launch(dagit, "counting", {"ops": {"count": {"config": {"upto": "many"}}}})
+
+
+def test_a_running_run_is_ended_and_an_ended_one_cannot_be(dagit: Dagit) -> None:
+    run = launch(dagit, "waiting", {})
+    follow(dagit, run.run_id, lambda event: event.kind == "STEP_START")
+    dagit.terminate(run.run_id)
+    follow(dagit, run.run_id, lambda event: event.kind == "RUN_CANCELED")
+    assert dagit.run(run.run_id).status == "CANCELED"
+    with pytest.raises(ProjectConflict):
+        dagit.terminate(run.run_id)
+
+
+def test_an_unknown_run_is_said_to_be_unknown_by_every_call(dagit: Dagit) -> None:
+    unknown = "00000000-0000-0000-0000-000000000000"
+    for call in (dagit.run, dagit.events, dagit.terminate):
+        with pytest.raises(NotFound, match=f"no run {unknown}"):
+            call(unknown)
+
+
+def test_daemons_that_do_not_run_are_named(dagit: Dagit) -> None:
+    assert "SENSOR" in dagit.silent_daemons()
+
+
+def test_a_reload_takes_up_what_changed_and_says_what_is_broken(dagit: Dagit, place: Path) -> None:
+    (place / "version").write_text("two")
+    location = dagit.job("counting").location
+    dagit.reload(location)
+    assert dagit.job("counting").digest == "two"
+    (place / "broken").touch()
+    with pytest.raises(PipelineInvalid, match="a pipeline went wrong"):
+        dagit.reload(location)
+    with pytest.raises(PipelineInvalid, match="a pipeline went wrong"):
+        dagit.job_names()
+    (place / "broken").unlink()
+    dagit.reload(location)
+    assert dagit.job_names() == ("counting", "waiting")
+
+
+def test_an_unknown_location_cannot_be_reloaded(dagit: Dagit) -> None:
+    with pytest.raises(NotFound):
+        dagit.reload("elsewhere")
+
+
+def test_where_no_server_is_the_remedy_is_to_start_it() -> None:
+    nobody = Dagit(f"http://127.0.0.1:{free_port()}")
+    assert not nobody.alive()
+    with pytest.raises(ServiceUnavailable, match="Start it with `winslow up`"):
+        nobody.job_names()
+
+
+def test_a_refusal_and_a_failure_of_the_server_are_told(dagit: Dagit) -> None:
+    with pytest.raises(ServiceUnavailable, match="the web server refused"):
+        Dagit(f"{dagit._address}/nowhere").job_names()
+    with pytest.raises(ServiceUnavailable, match=r"refused|failed"):
+        dagit._ask("{ nonsense }")
