@@ -1,16 +1,29 @@
 """What workspace.yaml loads; composition only."""
 
+import os
+
 from dagster import repository
 
-from winslow_dagster.jobs.repository import pipeline_jobs
+from winslow_dagster.jobs.launcher import PINNED_VERSION
+from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
+from winslow_dagster.projects.records import ProjectRecords
 from winslow_dagster.sensors.recovery import recovery_sensor
 from winslow_dagster.settings import Settings
+
+
+def held_versions(settings: Settings) -> set[Version]:
+    """The pipeline versions that projects were started with."""
+    records = ProjectRecords.open(settings.database_url)
+    try:
+        return {Version(project.pipeline, project.pipeline_digest) for project in records.projects()}
+    finally:
+        records.close()
 
 
 @repository(name="winslow", description="Every pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> dict[str, dict[str, object]]:
     """Lazy: a job is compiled when it is asked for."""
-    return {
-        "jobs": dict(pipeline_jobs(Settings.read())),
-        "sensors": {recovery_sensor.name: lambda: recovery_sensor},
-    }
+    settings = Settings.read()
+    pinned = os.environ.get(PINNED_VERSION)
+    jobs = worker_jobs(settings, pinned) if pinned else pipeline_jobs(settings, sorted(held_versions(settings)))
+    return {"jobs": dict(jobs), "sensors": {recovery_sensor.name: lambda: recovery_sensor}}

@@ -29,8 +29,7 @@ from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.settings import Settings
 
 PINNED_VERSION = "WINSLOW_PINNED_VERSION"
-"""Tells a worker which version of which pipeline it serves, as NAME=DIGEST, so that an edit of the file cannot reach a
-run that has already begun."""
+"""Tells a worker what it serves, as JOB=PIPELINE=DIGEST, so that an edit of the file cannot reach a run that has begun."""
 
 
 class ProcessRunLauncher(RunLauncher, ConfigurableClass):
@@ -134,7 +133,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
         environment = dict(os.environ)
         name, digest = run.tags.get(PIPELINE_NAME), run.tags.get(PIPELINE_DIGEST)
         if name and digest:
-            environment[PINNED_VERSION] = f"{name}={digest}"
+            environment[PINNED_VERSION] = f"{run.job_name}={name}={digest}"
         spawn_detached(
             "winslow_dagster.jobs.worker",
             [str(lock_file), *command],

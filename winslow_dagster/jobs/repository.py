@@ -6,8 +6,9 @@ same name whose description says what is wrong: it never hides the others.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from dagster import Failure, GraphDefinition, JobDefinition, OpDefinition
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.jobs.compiler import compile_pipeline
-from winslow_dagster.jobs.launcher import PINNED_VERSION
-from winslow_dagster.pipelines import keep_version, load_pipeline, load_version, pipeline_names, version_digests
+from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
 from winslow_dagster.settings import Settings
 
 SHORT = 8
@@ -25,42 +25,54 @@ SHORT = 8
 JobMaker = Callable[[], JobDefinition]
 
 
-def version_job_name(pipeline: str, digest: str) -> str:
-    """The name of the job of a version that is no longer the current one."""
-    return f"{pipeline}__{digest[:SHORT]}"
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """One kept version of a pipeline."""
+
+    pipeline: str
+    digest: str
+
+    @property
+    def job_name(self) -> str:
+        """The name of its job where it is no longer the current version."""
+        return f"{self.pipeline}__{self.digest[:SHORT]}"
 
 
-def pipeline_jobs(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, JobMaker]:
+def pipeline_jobs(settings: Settings, held: Iterable[Version]) -> dict[str, JobMaker]:
     """Job name -> how to make it, for Dagster's lazy repositories.
 
-    There is one job a pipeline file, and one a kept version that a project may still hold on to.
+    There is one job a pipeline file, and one for each version that is not current and that a project holds on to.
     """
-    pinned_name, _, pinned_digest = environ.get(PINNED_VERSION, "").partition("=")
-    jobs: dict[str, JobMaker] = {}
-    for name, path in pipeline_names(settings.pipelines_dir).items():
-        jobs[name] = _current(settings, name, path)
-        for digest in version_digests(settings.versions_dir, name):
-            jobs[version_job_name(name, digest)] = _kept(settings, name, digest, version_job_name(name, digest))
-    if pinned_digest and pinned_name:
-        # A run of the current job goes on with the file it began with, whatever the file says now.
-        jobs[pinned_name] = _kept(settings, pinned_name, pinned_digest, pinned_name)
+    current = pipeline_names(settings.pipelines_dir)
+    jobs = {name: _current(settings, path) for name, path in current.items()}
+    for version in held:
+        path = current.get(version.pipeline)
+        if path is None or sha256(path.read_bytes()).hexdigest() != version.digest:
+            jobs[version.job_name] = _kept(settings, version, version.job_name)
     return jobs
 
 
-def _current(settings: Settings, name: str, path: Path) -> JobMaker:
+def worker_jobs(settings: Settings, pinned: str) -> dict[str, JobMaker]:
+    """The one job a run worker serves: it goes on with the file its run began with, whatever the file says now."""
+    job_name, pipeline, digest = pinned.split("=")
+    return {job_name: _kept(settings, Version(pipeline, digest), job_name)}
+
+
+def _current(settings: Settings, path: Path) -> JobMaker:
     def make() -> JobDefinition:
         try:
             digest = keep_version(path, settings.versions_dir)
-            return compile_pipeline(load_pipeline(path), digest, name)
         except PipelineInvalid as error:
-            return _invalid(name, error)
+            return _invalid(path.stem, error)
+        return _kept(settings, Version(path.stem, digest), path.stem)()
 
     return make
 
 
-def _kept(settings: Settings, name: str, digest: str, job_name: str) -> JobMaker:
+def _kept(settings: Settings, version: Version, job_name: str) -> JobMaker:
     def make() -> JobDefinition:
-        return compile_pipeline(load_version(settings.versions_dir, name, digest), digest, job_name)
+        pipeline = load_version(settings.versions_dir, version.pipeline, version.digest)
+        return compile_pipeline(pipeline, version.digest, job_name)
 
     return make
 

@@ -1,8 +1,8 @@
 """The run worker process: takes the run's lock, then lets Dagster execute or resume the run.
 
 `python -m winslow_dagster.jobs.worker LOCK_FILE COMMAND JSON`, with Dagster's own `execute_run` or `resume_run` and
-their argument. The lock is what the launcher looks at to see whether a run has a live worker; the kernel frees it however the
-process ends. A second worker for the same run leaves at once, so two never serve one run.
+their argument. The lock is what the launcher looks at to see whether a run has a live worker; the kernel frees it
+however the process ends. A second worker for the same run leaves at once, so two never serve one run.
 """
 
 from __future__ import annotations
@@ -13,35 +13,43 @@ import runpy
 import sys
 from pathlib import Path
 
+from winslow_dagster.stages.taskdir import lock_now
+
 
 def worker_pid(lock_file: Path) -> int | None:
     """The process that holds the run's lock, or None where no live worker does."""
     try:
-        descriptor = os.open(lock_file, os.O_RDWR)
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        # Shared, so that a worker that takes the lock just now can tell this look from another worker.
+        if lock_now(descriptor, fcntl.LOCK_SH):
+            return None
         text = os.read(descriptor, 32).decode()
         return int(text) if text.isdigit() else None
-    else:
-        return None
     finally:
         os.close(descriptor)
+
+
+def take(lock_file: Path) -> bool:
+    """Hold the lock for the life of this process. False where another worker does."""
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while not lock_now(descriptor, fcntl.LOCK_EX):
+        if not lock_now(descriptor, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return True
 
 
 def main(arguments: list[str]) -> None:
     """Serve the run, or leave when another worker does."""
     lock_file, command, payload = arguments
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not take(Path(lock_file)):
         print(f"another worker serves this run: {Path(lock_file).stem}", file=sys.stderr)  # noqa: T201  # its own log
         return
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     sys.argv = ["dagster", "api", command, payload]
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 

@@ -1,0 +1,78 @@
+"""A Winslow of its own for one benchmark: its directory, its port, its services, and an image that does nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from winslow_dagster.services import Services
+from winslow_dagster.settings import Settings
+
+IMAGE = "winslow-bench:1"
+PROGRAMS = ("true", "sleep", "sh")
+
+
+def bench_image() -> str:
+    """A static busybox as an image; made once."""
+    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
+        return IMAGE
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        sys.exit("the benchmark needs a static busybox; on Debian: apt-get install busybox-static")
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as tar:
+        tar.add(busybox, "bin/busybox")
+        for program in PROGRAMS:
+            link = tarfile.TarInfo(f"bin/{program}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    subprocess.run(
+        ["docker", "import", "--change", "ENV PATH=/bin", "-", IMAGE],
+        input=tree.getvalue(),
+        capture_output=True,
+        check=True,
+    )
+    return IMAGE
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def winslow_home(pipelines: dict[str, str]) -> Iterator[Settings]:
+    """The settings of a fresh home with these pipeline files; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder:
+        directory = Path(folder) / "pipelines"
+        directory.mkdir()
+        for name, text in pipelines.items():
+            (directory / f"{name}.yaml").write_text(text)
+        environment = {
+            "WINSLOW_HOME": f"{folder}/home",
+            "WINSLOW_PIPELINES_DIR": str(directory),
+            "WINSLOW_PORT": str(free_port()),
+            "WINSLOW_STAGE_MODE": "docker",
+        }
+        os.environ.update(environment)
+        yield Settings.read(environment)
+
+
+@contextlib.contextmanager
+def services(settings: Settings) -> Iterator[Services]:
+    """Running services of these settings."""
+    handle = Services(settings)
+    with handle.for_a_while():
+        yield handle

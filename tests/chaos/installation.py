@@ -1,0 +1,209 @@
+"""A whole Winslow in a directory of its own, and what can be killed of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from winslow_dagster.jobs.worker import worker_pid
+from winslow_dagster.services import Services
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.taskdir import TaskDirectory
+
+STAGE_SCRIPT = """
+echo started
+echo "{name} of $WINSLOW_PROJECT" > "$WINSLOW_OUTPUT_DIR/{name}.txt"
+for upstream in {upstream}; do cat "$WINSLOW_INPUT_DIR/$upstream"/*.txt >> "$WINSLOW_OUTPUT_DIR/{name}.txt"; done
+i=0; while [ $i -lt 2000 ]; do echo "{name} line $i"; i=$((i+1)); done > "$WINSLOW_OUTPUT_DIR/lines.log"
+echo "half 50 %"
+sleep 0.6
+echo "half 100 %"
+"""
+"""What each stage does: a little of everything, the same bytes every time, long enough to be hit."""
+
+AFTER: dict[str, tuple[str, ...]] = {
+    "one": (),
+    "two": ("one",),
+    "left": ("two",),
+    "right": ("two",),
+    "left_more": ("left",),
+    "join": ("left_more", "right"),
+    "seven": ("join",),
+    "eight": ("seven",),
+    "nine": ("eight",),
+}
+"""Nine stages with a branch."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(condition: Callable[[], bool], what: str, within_s: float = 120) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        time.sleep(0.05)
+
+
+def pipeline_yaml(name: str, image: str | None) -> str:
+    """The nine stages as a pipeline file: in containers of the image, or as processes where it is None."""
+    stages = "\n".join(
+        "\n".join(
+            [
+                f"  - name: {stage}",
+                f"    after: [{', '.join(after)}]",
+                f"    args: {json.dumps(['-c', STAGE_SCRIPT.format(name=stage, upstream=' '.join(after))])}",
+                f"    outputs: [{stage}.txt, lines.log]",
+            ]
+        )
+        for stage, after in AFTER.items()
+    )
+    program = f"image: {image}" if image else "command: [/bin/sh]"
+    return (
+        f"name: {name}\n{program}\n"
+        "defaults:\n"
+        "  retries: {count: 5, when: [lost, failed], wait: 100ms, backoff: 1}\n"
+        "  progress: [{subject: half, pattern: '(?P<percent>\\d+) %'}]\n"
+        f"stages:\n{stages}\n"
+    )
+
+
+@dataclass
+class Installation:
+    """Services, a store and a pipeline under `folder`."""
+
+    folder: Path
+    image: str | None
+    database_url: str | None = None
+    supervisor: subprocess.Popen[bytes] | None = None
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        pipelines = self.folder / "pipelines"
+        pipelines.mkdir()
+        (pipelines / "chaos.yaml").write_text(pipeline_yaml("chaos", self.image))
+        self.environment = {
+            **os.environ,
+            "WINSLOW_HOME": str(self.folder / "home"),
+            "WINSLOW_PIPELINES_DIR": str(pipelines),
+            "WINSLOW_PORT": str(self.port),
+            "WINSLOW_STAGE_MODE": "docker" if self.image else "process",
+        }
+        if self.database_url:
+            self.environment["WINSLOW_DATABASE_URL"] = self.database_url
+        self.settings = Settings.read(self.environment)
+        self.services = Services(self.settings)
+
+    def up(self) -> None:
+        """Start the services and wait until they answer."""
+        self.settings.home.mkdir(exist_ok=True)
+        with (self.folder / "supervisor.log").open("ab") as log:
+            self.supervisor = subprocess.Popen(
+                [sys.executable, "-m", "winslow_dagster.services"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.services.wait_until_ready(self.supervisor, self.folder / "supervisor.log")
+
+    def down(self) -> None:
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.terminate()
+            self.supervisor.wait(30)
+
+    # What can be killed. Each gives the processes that are there at this moment.
+
+    def run_worker(self) -> list[int]:
+        locks = (self.settings.home / "runs").glob("*.lock")
+        return [pid for lock in locks if (pid := worker_pid(lock)) is not None]
+
+    def service(self, name: str) -> list[int]:
+        try:
+            state = json.loads((self.settings.home / "services.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        return [state["services"][name]] if name in state["services"] else []
+
+    def stage_runner(self) -> list[int]:
+        """The live runner of each attempt that has not ended."""
+        pids = []
+        for path in self.settings.tasks_dir.glob("*/runner.pid"):
+            directory = TaskDirectory(path.parent)
+            if directory.runner_alive():
+                pids.append(int(json.loads(path.read_text())["pid"]))
+        return pids
+
+    def stage(self) -> list[int]:
+        """The main process of each stage that runs now, in a container or not."""
+        return [
+            process.pid
+            for process in psutil.process_iter()
+            if any(part in STAGE_SCRIPTS for part in cmdline(process))
+            and environ(process).get("WINSLOW_TASK_ID", "") in self.task_ids()
+        ]
+
+    def task_ids(self) -> set[str]:
+        tasks = self.settings.tasks_dir
+        return {path.name for path in tasks.iterdir()} if tasks.exists() else set()
+
+    def everything(self) -> list[int]:
+        assert self.supervisor is not None
+        victims = [self.supervisor.pid, *self.run_worker(), *self.stage_runner(), *self.stage()]
+        for name in ("daemon", "code-server", "web-server", "warm-runners", "warm-workers"):
+            victims += self.service(name)
+        return victims
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this installation: services, workers and runners by their home, stages by their task."""
+        home, tasks = str(self.settings.home), self.task_ids()
+        own = []
+        for process in psutil.process_iter():
+            variables = environ(process)
+            ours = variables.get("WINSLOW_HOME") == home or variables.get("WINSLOW_TASK_ID") in tasks
+            if ours and process.pid != os.getpid():
+                own.append(process)
+        return own
+
+
+STAGE_SCRIPTS = {STAGE_SCRIPT.format(name=stage, upstream=" ".join(after)) for stage, after in AFTER.items()}
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def environ(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def kill(pids: list[int]) -> int:
+    """SIGKILL each; how many were there to be killed."""
+    killed = 0
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        killed += 1
+    return killed
