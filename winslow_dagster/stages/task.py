@@ -33,7 +33,7 @@ class NodeGpu(Frozen):
 class StageTask(Frozen):
     """Everything a runner needs to run one attempt of one stage; nothing else is consulted.
 
-    `env_layers` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories the stage will see.
+    `env_layers` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories the stage sees.
     `task_id` is `<run id>.<stage>.<attempt>`; it is safe as a file name and as a container name, and whoever submits
     the same id twice gets the same attempt.
     """
@@ -100,6 +100,7 @@ class LogSummary(Frozen):
     results: dict[str, str] = Field(default_factory=dict)
     progress: tuple[SubjectProgress, ...] = ()
     await_input_message: str | None = None
+    notes: tuple[str, ...] = Field(default=(), description="What could not be read, and why: patterns given up.")
 
 
 class StageStatus(Frozen):

@@ -1,0 +1,24 @@
+"""The live log of a stage attempt: written, read for its rules, followed, mirrored.
+
+One writer, any number of readers, and only files between them. `docs/` says how the figures came about.
+"""
+
+from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer
+from winslow_dagster.stages.log.lines import LogLine, Stream
+from winslow_dagster.stages.log.mirror import StreamMirror, copy_streams
+from winslow_dagster.stages.log.reader import LogReader
+from winslow_dagster.stages.log.rules import RuleMatcher
+from winslow_dagster.stages.log.writer import Entry, LogWriter, ResumePoint
+
+__all__ = [
+    "DockerLogDemuxer",
+    "Entry",
+    "LogLine",
+    "LogReader",
+    "LogWriter",
+    "ResumePoint",
+    "RuleMatcher",
+    "Stream",
+    "StreamMirror",
+    "copy_streams",
+]

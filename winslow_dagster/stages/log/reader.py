@@ -1,0 +1,147 @@
+"""Reads a log, finished or while it is written, here or in the store."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from winslow_dagster.stages.log.checkpoint import Checkpoint
+from winslow_dagster.stages.log.cursor import Cursor
+from winslow_dagster.stages.log.lines import LETTER, LETTERS, TEXT_OFFSET, LogLine, Stream, parsed
+from winslow_dagster.stages.log.patterns import LinePattern
+from winslow_dagster.stages.log.segments import CHECKPOINT, Directory, Files, blocks, content, segments
+from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.store import Store
+
+POLL_S: Final = 0.2
+"""How often a log that is followed is looked at. Looking, not inotify: the log of a node far away is on a file system
+of the network, which does not tell.
+"""
+
+ALL: Final[frozenset[Stream]] = frozenset(LETTERS)
+
+
+class StoredFiles:
+    """A finished log in the store, where it is not a local directory. A segment is fetched whole when it is read."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._entries = {entry.path: entry for entry in manifest.files}
+
+    def names(self) -> list[str]:
+        """The names of all files."""
+        return list(self._entries)
+
+    def open(self, name: str) -> BinaryIO:
+        """One file. Raises StoreError."""
+        entry = self._entries[name]
+        return io.BytesIO(self._store.read_range(self._manifest, entry, 0, entry.size_bytes))
+
+
+class LogReader:
+    """Reads the log in a directory. Any number may read while one writes; a log that is not there yet is empty."""
+
+    def __init__(self, source: Path | Files) -> None:
+        self.files: Files = Directory(source) if isinstance(source, Path) else source
+
+    @classmethod
+    def stored(cls, store: Store, manifest: Manifest) -> Self:
+        """The reader of a finished log that was committed to the store."""
+        local = store.read_only_path(manifest)
+        return cls(StoredFiles(store, manifest) if local is None else local)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the log is complete: its writer closed it."""
+        try:
+            with self.files.open(CHECKPOINT) as file:
+                return Checkpoint.model_validate_json(file.read()).closed
+        except FileNotFoundError:
+            return False
+
+    def last_number(self) -> int:
+        """The number of the last whole line; 0 for an empty log."""
+        while True:
+            there = segments(self.files.names())
+            if not there:
+                return 0
+            try:
+                with content(self.files, there[-1]) as text:
+                    return there[-1].first_line - 1 + sum(block.count(b"\n") for block in blocks(text))
+            except FileNotFoundError:  # compressed since it was listed: look again
+                continue
+
+    def lines(
+        self,
+        first: int = 1,
+        last: int | None = None,
+        streams: Iterable[Stream] = ALL,
+        contains: str | None = None,
+        grep: str | None = None,
+    ) -> Iterator[LogLine]:
+        """The lines numbered `first` to `last` (None: to the end as it is now).
+
+        Those of `streams` only, with the text `contains`, in which the regular expression `grep` is found. Where lines
+        were dropped, one line of the stream `winslow` says how many. Raises PipelineInvalid for a bad expression.
+        """
+        wanted = _Wanted(streams, contains, grep)
+        with Cursor(self.files, first) as cursor:
+            yield from _numbered_up_to(cursor, wanted, last)
+
+    def tail(self, count: int) -> Iterator[LogLine]:
+        """The last `count` lines."""
+        last = self.last_number()
+        return self.lines(max(1, last - count + 1), last)
+
+    def follow(
+        self,
+        first: int = 1,
+        streams: Iterable[Stream] = ALL,
+        contains: str | None = None,
+        grep: str | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> Iterator[LogLine]:
+        """The lines from `first` on, and those to come, until the log has ended or `stop` is set.
+
+        A line is seen at most POLL_S after it was written.
+        """
+        wanted = _Wanted(streams, contains, grep)
+        stop = stop or threading.Event()
+        with Cursor(self.files, first) as cursor:
+            while not stop.is_set():
+                ended = self.ended  # asked first: what was written before the end is read after it
+                yield from _numbered_up_to(cursor, wanted, None)
+                if ended:
+                    return
+                stop.wait(POLL_S)
+
+
+class _Wanted:
+    """Which lines a caller asked for. Most are turned away before they become values."""
+
+    def __init__(self, streams: Iterable[Stream], contains: str | None, grep: str | None) -> None:
+        self._letters = b"".join([LETTERS[stream] for stream in streams])
+        self._contains = None if contains is None else contains.encode()
+        self._grep = None if grep is None else LinePattern(grep)
+
+    def matches(self, line: bytes) -> bool:
+        """Whether a stored line is wanted."""
+        if line[LETTER] not in self._letters:
+            return False
+        if self._contains is not None and line.find(self._contains, TEXT_OFFSET) < 0:
+            return False
+        return self._grep is None or self._grep.search(line[TEXT_OFFSET:].decode("utf-8", "replace")) is not None
+
+
+def _numbered_up_to(cursor: Cursor, wanted: _Wanted, last: int | None) -> Iterator[LogLine]:
+    for block in cursor.blocks():
+        for number, line in enumerate(block.stored[:-1].split(b"\n"), block.first_line):
+            if last is not None and number > last:
+                return
+            if wanted.matches(line):
+                yield parsed(line, number)

@@ -1,0 +1,99 @@
+"""The files of a log, as anyone may read them.
+
+`<first line>.log` is being written or about to be compressed, `<first line>.log.zst` is compressed, and
+`<first line>.left_out` is one line that says what was dropped there. First lines are padded to twelve digits, so that
+names sort as the lines do and `zstdcat -f *` shows the log.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, Protocol
+
+import zstandard
+
+OPEN: Final = ".log"
+COMPRESSED: Final = ".log.zst"
+LEFT_OUT: Final = ".left_out"
+CHECKPOINT: Final = "checkpoint.json"
+UNFINISHED: Final = ".tmp"
+
+NAME: Final = re.compile(r"(\d{12,})(\.log|\.log\.zst|\.left_out)")
+PREFERENCE: Final = (COMPRESSED, OPEN, LEFT_OUT)
+"""Of two files with one first line (a crash fell between making the one and removing the other), the one to read."""
+
+BLOCK_BYTES: Final = 262_144
+
+
+class Segment(NamedTuple):
+    """One file of the log."""
+
+    first_line: int
+    suffix: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return f"{self.first_line:012d}{self.suffix}"
+
+
+class Files(Protocol):
+    """Where a log's files are."""
+
+    def names(self) -> list[str]:
+        """The names of all files, in any order."""
+
+    def open(self, name: str) -> BinaryIO:
+        """One file, to be read. Raises FileNotFoundError where it has just been compressed or dropped."""
+
+
+class Directory:
+    """A log on this machine, finished or being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> list[str]:
+        """The names of all files; none where there is no log yet."""
+        try:
+            return os.listdir(self.path)  # noqa: PTH208 - names are all that is needed, many times a second
+        except FileNotFoundError:
+            return []
+
+    def open(self, name: str) -> BinaryIO:
+        """One file, unbuffered: it may grow while it is read."""
+        return (self.path / name).open("rb", buffering=0)
+
+
+def segments(names: list[str]) -> list[Segment]:
+    """The log's segments in order, one for each first line."""
+    found: dict[int, str] = {}
+    for name in names:
+        if match := NAME.fullmatch(name):
+            first, suffix = int(match[1]), match[2]
+            found[first] = min(suffix, found.get(first, suffix), key=PREFERENCE.index)
+    return [Segment(first, found[first]) for first in sorted(found)]
+
+
+def content(files: Files, segment: Segment) -> BinaryIO:
+    """The text of a segment, decompressed where needed. Raises FileNotFoundError as `Files.open` does."""
+    stored = files.open(segment.name)
+    if segment.suffix != COMPRESSED:
+        return stored
+    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(stored, closefd=True), BLOCK_BYTES)
+
+
+def blocks(text: BinaryIO, size_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """The whole lines of a text in blocks of about `size_bytes`; a line that is not complete yet stays away."""
+    rest = b""
+    while data := text.read(size_bytes):
+        end = data.rfind(b"\n") + 1
+        if not end:
+            rest += data
+            continue
+        yield rest + data[:end]
+        rest = data[end:]
