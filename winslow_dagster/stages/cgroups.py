@@ -1,0 +1,154 @@
+"""Control groups, version 1 and 2: what the kernel counts for a group of processes, and the limits it keeps for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max")
+PERIOD_US = 100_000
+LEAST_QUOTA_US = 1000
+
+
+def group_of(pid: int | str, controller: str) -> Path | None:
+    """The directory of the process's group that counts `controller`, or None where the system has none."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controller in controllers.split(","):
+                return ROOT / controller / path.lstrip("/")
+        for root in (ROOT, ROOT / "unified"):
+            offered = root / "cgroup.controllers"
+            if offered.is_file() and controller in offered.read_text(encoding="utf-8").split():
+                return root / path.lstrip("/")
+    return None
+
+
+def peak_memory_bytes(group: Path) -> int | None:
+    """The most memory the group has used so far, or None where the kernel does not tell."""
+    for name in ("memory.max_usage_in_bytes", "memory.peak"):
+        with contextlib.suppress(OSError, ValueError):
+            return int((group / name).read_text(encoding="ascii"))
+    return None
+
+
+def oom_kills(group: Path) -> int:
+    """How many processes of the group the kernel killed for want of memory."""
+    for name in ("memory.oom_control", "memory.events"):
+        with contextlib.suppress(OSError):
+            counts = dict(line.split() for line in (group / name).read_text(encoding="ascii").splitlines())
+            return int(counts.get("oom_kill", 0))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The groups made for one process-mode attempt. `entrances` are the files a process joins them by."""
+
+    memory: Path | None
+    cpu: Path | None
+
+    @property
+    def groups(self) -> tuple[Path, ...]:
+        """Each directory once; version 2 has one for both."""
+        return tuple(dict.fromkeys(group for group in (self.memory, self.cpu) if group is not None))
+
+    @property
+    def entrances(self) -> tuple[Path, ...]:
+        """Files to which a process writes 0 to join."""
+        return tuple(group / "cgroup.procs" for group in self.groups)
+
+    def pids(self) -> Iterator[int]:
+        """Every process in the groups."""
+        for entrance in self.entrances:
+            with contextlib.suppress(OSError):
+                yield from (int(line) for line in entrance.read_text(encoding="ascii").split())
+
+    def remove(self) -> None:
+        """Remove the groups. Raises OSError while a process is in one."""
+        for group in self.groups:
+            with contextlib.suppress(FileNotFoundError):
+                group.rmdir()
+
+
+def limited(name: str, memory_bytes: int | None, cpus: float | None) -> Limits:
+    """Groups called `name` with these limits, as far as this system lets this user make them."""
+    return Limits(
+        memory=limit_memory(name, memory_bytes) if memory_bytes else None,
+        cpu=limit_cpu(name, cpus) if cpus else None,
+    )
+
+
+def limit_memory(name: str, memory_bytes: int) -> Path | None:
+    """A group that holds its members to `memory_bytes` without swap, or None."""
+    version_1 = {
+        "memory.limit_in_bytes": memory_bytes,
+        # Absent where the kernel does not account swap; there is no swap to use then, or no way to forbid it.
+        "memory.memsw.limit_in_bytes": memory_bytes,
+    }
+    return made(name, "memory", version_1, {"memory.max": memory_bytes, "memory.swap.max": 0})
+
+
+def limit_cpu(name: str, cpus: float) -> Path | None:
+    """A group that holds its members to `cpus` processors' time, or None."""
+    quota_us = max(int(cpus * PERIOD_US), LEAST_QUOTA_US)
+    version_1 = {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota_us}
+    return made(name, "cpu", version_1, {"cpu.max": f"{quota_us} {PERIOD_US}"})
+
+
+def made(name: str, controller: str, version_1: dict[str, int], version_2: dict[str, int | str]) -> Path | None:
+    """A group below or beside this process's own with these values set; None where that cannot be done.
+
+    Below in version 1. In version 2 a group with processes cannot pass controllers on, so beside, or below the root.
+    """
+    own = group_of("self", controller)
+    if own is None:
+        return None
+    unified = (own / "cgroup.controllers").is_file()
+    parent = own.parent if unified and own not in {ROOT, ROOT / "unified"} else own
+    group = parent / f"winslow-{name}"
+    try:
+        if unified:
+            enable(parent, controller)
+        group.mkdir(exist_ok=True)
+        for file, value in (version_2 if unified else version_1).items():
+            if file not in OPTIONAL or (group / file).exists():
+                (group / file).write_text(str(value), encoding="ascii")
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        return None
+    return group
+
+
+def enable(parent: Path, controller: str) -> None:
+    """Let groups below `parent` have the controller. Raises OSError where this user may not."""
+    switch = parent / "cgroup.subtree_control"
+    if controller not in switch.read_text(encoding="ascii").split():
+        switch.write_text(f"+{controller}", encoding="ascii")
+
+
+class PeakMemory:
+    """Looks now and then at what a container's group has used, for the group is gone when the container is."""
+
+    def __init__(self) -> None:
+        self._group: Path | None = None
+        self.peak_bytes: int | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody said yet where to look."""
+        return self._group is None
+
+    def watch(self, pid: int) -> None:
+        """Look at the group of this process from now on."""
+        self._group = group_of(pid, "memory") or Path(os.devnull)
+
+    def look(self) -> None:
+        """Take note of what was used so far."""
+        if self._group is not None:
+            self.peak_bytes = peak_memory_bytes(self._group) or self.peak_bytes

@@ -1,0 +1,56 @@
+"""What a stage promised to write, held against what it wrote."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from winslow_dagster.pipelines.model import PromisedOutput
+from winslow_dagster.stages.words import size_in_words
+
+SHOWN = 5
+NEAR = 0.6
+
+
+def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[str, ...]:
+    """One sentence for each promise that `output` does not keep: what was promised, what is there instead."""
+    sizes = {
+        path.relative_to(output).as_posix(): path.stat().st_size for path in sorted(output.rglob("*")) if path.is_file()
+    }
+    sentences = (broken_promise(output, sizes, promise) for promise in promised)
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def broken_promise(output: Path, sizes: dict[str, int], promise: PromisedOutput) -> str:
+    """The sentence for one promise; empty where it is kept. `sizes` are in bytes, by path in `output`."""
+    matches = [path.relative_to(output).as_posix() for path in sorted(output.glob(promise.glob)) if path.is_file()]
+    small = [name for name in matches if sizes[name] < promise.min_size_bytes]
+    if small:
+        least = size_in_words(promise.min_size_bytes)
+        return f"the promised output {promise.glob} is too small: {listed(small, sizes)}; expected at least {least}"
+    if matches:
+        return ""
+    sentence = f"the promised output {promise.glob} is not there"
+    if not sizes:
+        return f"{sentence}; the stage wrote no file"
+    near = near_misses(promise.glob, list(sizes))
+    if near:
+        return f"{sentence}; did you mean {listed(near, sizes)}?"
+    return f"{sentence}; the stage wrote {listed(list(sizes), sizes)}"
+
+
+def near_misses(glob: str, names: Sequence[str]) -> list[str]:
+    """Files that the glob's author may have meant: other case, other directory, or a similar name."""
+    wanted = PurePosixPath(glob).name.lower()
+    same = [name for name in names if fnmatch(PurePosixPath(name).name.lower(), wanted)]
+    lowered = {name.lower(): name for name in names}
+    similar = difflib.get_close_matches(glob.lower(), lowered, n=SHOWN, cutoff=NEAR)
+    return list(dict.fromkeys([*same, *(lowered[name] for name in similar)]))
+
+
+def listed(names: Sequence[str], sizes: dict[str, int]) -> str:
+    """The first few names with their sizes, and how many more there are."""
+    shown = ", ".join(f"{name} ({size_in_words(sizes[name])})" for name in names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

@@ -1,0 +1,35 @@
+"""Sizes and durations as a person reads them."""
+
+from __future__ import annotations
+
+KIB = 1024
+UNITS = ("KiB", "MiB", "GiB", "TiB")
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86400
+
+
+def size_in_words(size_bytes: float) -> str:
+    """Such as `12 B`, `1.5 MiB`, `8 GiB`."""
+    if size_bytes < KIB:
+        return f"{size_bytes:.0f} B"
+    value = float(size_bytes)
+    for unit in UNITS:
+        value /= KIB
+        if value < KIB or unit == UNITS[-1]:
+            break
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def duration_in_words(duration_s: float) -> str:
+    """Such as `0.3 s`, `41 s`, `3 h 12 m`, `2 d 5 h`."""
+    if duration_s < 10:  # noqa: PLR2004  # below this a tenth matters
+        return f"{duration_s:.1f}".removesuffix(".0") + " s"
+    if duration_s < MINUTE_S:
+        return f"{duration_s:.0f} s"
+    whole = int(duration_s)
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} m {whole % MINUTE_S} s"
+    if whole < DAY_S:
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} m"
+    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
