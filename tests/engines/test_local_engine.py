@@ -19,13 +19,16 @@ from starting_place import ROOT
 from winslow_dagster.engines.local import LIFE_LOOK_S, LocalEngine
 from winslow_dagster.engines.runner_starts import MOST_FRUITLESS, RunnerStart
 from winslow_dagster.errors import EngineError
+from winslow_dagster.pipelines.model import Gpu
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import LogSummary, StageStatus
+from winslow_dagster.stages.gpus import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.task import LogSummary, NodeGpu, StageStatus
 
 SUBMITTER = """
 import os, sys
 from engine_drivers import a_task
 from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.pipelines.model import Gpu
 from winslow_dagster.settings import Settings
 engine = LocalEngine(Settings.read(), runner="tiny_runner")
 os.read(0, 1)
@@ -282,3 +285,13 @@ def test_the_engine_of_the_settings_is_this_machine(tmp_path: Path) -> None:
     assert engine.tidy(datetime.now(UTC), ()) == ()
     engine.cancel_run("run", "nothing is there yet")
     until("it answers", lambda: not engine.status("run.nothing.1").known)
+
+
+def test_runners_are_told_which_gpus_are_here_now(local: LocalDriver) -> None:
+    gpus_dir = local.settings.home / "gpus"
+    taken_out = NodeGpu(uuid="GPU-1", index=0, vendor="nvidia", name="taken out since", memory_bytes=1)
+    write_node_gpus(gpus_dir, [taken_out])
+
+    local.engine.submit(a_task().model_copy(update={"gpu": Gpu(optional=True)}))
+
+    assert read_node_gpus(gpus_dir) == local.engine.nodes()[0].gpus

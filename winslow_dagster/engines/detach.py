@@ -10,22 +10,6 @@ import os
 import signal
 import sys
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-def create_time_s(pid: int) -> float | None:
-    """When the process began, in seconds since the machine's start; None where it is gone or a zombie.
-
-    Since the start and not since the epoch, because setting the clock moves what the kernel derives for the latter.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123  # importing pathlib would double the start
-            # The name comes second, in parentheses, and may itself hold blanks and parentheses.
-            fields = stat.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in b"ZX" else int(fields[19]) / TICKS_PER_S
-
 
 def settle_in(cwd: str, log_path: str) -> None:
     """Make this fresh fork a process of its own: session, directory, standard streams, signals. Raises OSError."""
@@ -44,7 +28,10 @@ def settle_in(cwd: str, log_path: str) -> None:
 
 
 def main(log_path: str, cwd: str, *program: str) -> None:
-    """Start `program` and print its pid and create time; or end with 1 and the reason on stderr."""
+    """Start `program` and print its pid; or end with 1 and the reason on stderr.
+
+    Stays its parent until stdin ends, so that the pid cannot be another's before the caller has looked at it.
+    """
     said, says = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -55,12 +42,11 @@ def main(log_path: str, cwd: str, *program: str) -> None:
             os.write(says, str(error).encode())
         os._exit(127)
     os.close(says)
-    # It is this process's unreaped child, so the pid is still its own even if it has ended already.
-    create_time = create_time_s(pid)
     # The write end goes away by the exec: nothing to read means that the program runs.
     if failure := os.read(said, 4096):
         sys.exit(failure.decode())
-    os.write(1, f"{pid} {create_time or 0.0}".encode())
+    os.write(1, f"{pid}\n".encode())
+    os.read(0, 1)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ from typing_extensions import override
 
 import winslow_dagster
 from winslow_dagster.engines import hardware
-from winslow_dagster.engines.engine import Engine, Node, TaskState, explanation
+from winslow_dagster.engines.engine import Engine, Node, NodeGpu, TaskState, explanation
 from winslow_dagster.engines.runner_starts import RunnerStart, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, ServiceUnavailable
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages.gpus import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.records import Records
 from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
 from winslow_dagster.stages.taskdir import AlreadyServed, TaskDirectory
 
@@ -183,6 +185,7 @@ class LocalEngine(Engine):
             if last is not None and last.too_many(fruitless):
                 self._give_up(directory, last)
                 return
+            self._tell_gpus(directory)
             process = spawn_detached(
                 self._runner,
                 [str(directory.path)],
@@ -194,15 +197,42 @@ class LocalEngine(Engine):
             RunnerStart.write(directory, process, fruitless)
         self._watched.pop(directory.task_id, None)
 
+    def _tell_gpus(self, directory: TaskDirectory) -> None:
+        """Runners divide among themselves the GPUs that are said to be here."""
+        task, gpus_dir = directory.task(), self._settings.home / "gpus"
+        if task is not None and task.gpu is not None and read_node_gpus(gpus_dir) != gpus_here():
+            write_node_gpus(gpus_dir, gpus_here())
+
     def _give_up(self, directory: TaskDirectory, last: RunnerStart) -> None:
         """Write the result in the runners' stead, with the runners' lock, and with nothing left that could go on."""
         try:
             with directory.hold():
+                remove_remains(directory)
                 if directory.outcome() is None:
                     directory.write_outcome(lost_result(directory, last))
                 directory.settle()
         except AlreadyServed:
             logger.debug("%s is served after all", directory.task_id)
+
+
+def remove_remains(directory: TaskDirectory) -> None:
+    """Leave nothing of the attempt running. Raises EngineError where that cannot be made sure of."""
+    from winslow_dagster.stages.attempt import Attempt
+    from winslow_dagster.stages.containers import DockerDaemon
+
+    task, beginning = directory.task(), Records(directory.work).beginning()
+    if task is None or beginning is None:
+        return
+    if beginning.mode == "docker":
+        try:
+            DockerDaemon.connect()
+        except ServiceUnavailable as error:
+            raise EngineError(
+                f"its runners died, and its container may still run: {error.what}",
+                where=directory.task_id,
+                remedy=error.remedy,
+            ) from error
+    Attempt(task, directory).clear()
 
 
 def _attempt(task: StageTask) -> tuple[str, str, str, str, int]:
@@ -227,13 +257,19 @@ def _delete(path: Path) -> None:
 
 
 @cache
+def gpus_here() -> tuple[NodeGpu, ...]:
+    """This machine's GPUs. Looked for once a process: that takes up to a second, and they do not change."""
+    return hardware.detect_gpus().gpus
+
+
+@cache
 def this_node() -> Node:
-    """This machine. Looked at once a process: what it has does not change while it runs."""
+    """This machine."""
     return Node(
         name=hardware.node_name(),
         cpus=hardware.usable_cpus(),
         memory_bytes=hardware.usable_memory_bytes(),
-        gpus=hardware.detect_gpus().gpus,
+        gpus=gpus_here(),
         containers=containers_here(),
     )
 

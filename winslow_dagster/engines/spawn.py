@@ -23,10 +23,12 @@ from typing import Any
 
 from winslow_dagster.engines import detach
 from winslow_dagster.errors import EngineError
+from winslow_dagster.stages.keeper import create_time_s
 
 ANSWER_TIMEOUT_S = 5.0
 """A server that takes longer than this is not used. It forks in milliseconds."""
 GO = b"go\n"
+NEVER = -1.0
 MOST_REQUEST_BYTES = 4 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -34,14 +36,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process, told from a later one with the same pid. `create_time` is in seconds since the machine's start."""
+    """A process, told from a later one with the same pid.
+
+    `create_time` is in seconds since the machine's start, which nobody moves by setting the clock.
+    """
 
     pid: int
     create_time: float
 
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """The process that has this pid now. One that has ended already is told as dead."""
+        return cls(pid, create_time_s(pid) or NEVER)
+
     def alive(self) -> bool:
         """Whether it still runs. A zombie does not."""
-        return detach.create_time_s(self.pid) == self.create_time
+        return create_time_s(self.pid) == self.create_time
 
     def terminate(self) -> None:
         """Ask it to end (TERM). Nothing happens where it has ended."""
@@ -106,13 +116,15 @@ def start_plainly(start: Start) -> ProcessIdentity:
     """By a short-lived process that forks and leaves, so that the caller is no parent and keeps no zombie."""
     command = (start.python, "-I", "-S", detach.__file__, start.log_path, start.cwd)
     program = (start.python, "-m", start.module, *start.args)
-    done = subprocess.run(
-        [*command, *program], env=start.env, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        raise EngineError(f"{start.module} could not be started: {done.stderr.decode().strip()}", where=start.cwd)
-    pid, create_time = done.stdout.split()
-    return ProcessIdentity(int(pid), float(create_time))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, *program], env=start.env, stdin=pipe, stdout=pipe, stderr=pipe) as parent:
+        # One short line where the program runs; nothing, and the end of the stream, where it cannot be started.
+        line = parent.stdout.readline() if parent.stdout else b""
+        identity = ProcessIdentity.of(int(line or 0))
+        _, failure = parent.communicate()
+    if parent.returncode != 0:
+        raise EngineError(f"{start.module} could not be started: {failure.decode().strip()}", where=start.cwd)
+    return identity
 
 
 def ask_server(socket_path: Path, start: Start) -> ProcessIdentity:

@@ -35,6 +35,7 @@ from setproctitle import setproctitle
 from winslow_dagster.engines import detach
 from winslow_dagster.engines.spawn import ANSWER_TIMEOUT_S, GO, Start, read_message, short_address, spawn_detached
 from winslow_dagster.errors import EngineError
+from winslow_dagster.stages.keeper import create_time_s
 
 __all__ = ["main", "spawn_detached"]
 
@@ -127,7 +128,7 @@ class WarmServer:
             detach.settle_in(start.cwd, start.log_path)
             restore_python_signals()
             setproctitle(" ".join((start.python, "-m", start.module, *start.args)))
-            send(connection, {"pid": os.getpid(), "create_time": detach.create_time_s(os.getpid())})
+            send(connection, {"pid": os.getpid(), "create_time": create_time_s(os.getpid())})
             connection.settimeout(None)
             if connection.recv(len(GO)) != GO:
                 os._exit(1)
