@@ -16,6 +16,22 @@ Read once from the environment when a program starts. Nothing has to be set. Thi
 | variable | what it sets | default |
 |---|---|---|
 """
+DECISIONS_HEAD = """\
+# Decisions
+
+What was chosen where there was a real choice, and what was measured. One file each, `NNNN-what-was-chosen.md`, that
+begins with `# N. Title` and has these parts:
+
+- **Context.** The question, and what made it one.
+- **Choice.** What was chosen, and what was not.
+- **What was measured.** The figures, and how to get them again; or **Consequences.** where nothing can be measured.
+
+Numbers are never used again. A decision that is overturned stays, and names the one that overturns it.
+`make docs` writes this page.
+
+| | |
+|---|---|
+"""
 
 
 def settings_page() -> str:
@@ -34,7 +50,16 @@ def settings_page() -> str:
     return SETTINGS_HEAD + "".join(rows)
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page}
+def decisions_page() -> str:
+    """One row for each decision, with its title."""
+    rows = []
+    for path in sorted((DOCS / "decisions").glob("[0-9]*.md")):
+        title = path.read_text().splitlines()[0].partition(". ")[2]
+        rows.append(f"| [{path.stem[:4]}]({path.name}) | {title} |\n")
+    return DECISIONS_HEAD + "".join(rows)
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "decisions/README.md": decisions_page}
 
 
 def main() -> None:
