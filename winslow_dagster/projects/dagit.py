@@ -110,6 +110,11 @@ class Dagit:
         """All jobs there are. Raises PipelineInvalid when the pipelines could not be loaded at all."""
         return tuple(sorted(job.name for job in self._jobs()))
 
+    def locations(self) -> tuple[str, ...]:
+        """The code locations there are, also those that could not be loaded."""
+        workspace = self._ask(queries.JOBS)["workspaceOrError"]
+        return tuple(entry["name"] for entry in _expect(workspace, "Workspace")["locationEntries"])
+
     def job(self, name: str) -> Job:
         """The job, with its version. Raises NotFound."""
         found = next((job for job in self._jobs() if job.name == name), None)

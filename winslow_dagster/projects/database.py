@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +45,27 @@ class Database:
         """One transaction, all or nothing. Raises ServiceUnavailable when the database does not answer."""
         with self._explained(), self._engine.execution_options(**{WRITING: True}).begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Only one process at a time is in here with this name, on this database. Freed when its process dies.
+
+        Not a transaction: what is done inside may take minutes, and nobody else's writing waits for it.
+        """
+        if self._engine.dialect.name == "postgresql":
+            key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+            with self.reading() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+            return
+        locks = Path(f"{self._engine.url.database}.locks")
+        locks.mkdir(exist_ok=True)
+        with (locks / name).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def close(self) -> None:
         """Give the connections back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -40,6 +41,10 @@ class ProjectRecords:
     def close(self) -> None:
         """Give the database connections back."""
         self._database.close()
+
+    def alone_with(self, project: str) -> AbstractContextManager[None]:
+        """Nobody else decides about this project inside the block: the second waits, and sees what the first did."""
+        return self._database.alone(f"project-{checked_name(project)}")
 
     def create_project(
         self, name: str, *, pipeline: str, pipeline_digest: str, env: dict[str, str], created_by: str

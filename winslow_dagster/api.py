@@ -1,0 +1,22 @@
+"""The Python API: `from winslow_dagster import Winslow`."""
+
+from __future__ import annotations
+
+import atexit
+
+from winslow_dagster.projects.actions import Actions
+from winslow_dagster.services import Services
+from winslow_dagster.settings import Settings
+
+
+class Winslow(Actions):
+    """An installation: by default the one that the WINSLOW_* variables of this process name.
+
+    Where no services run, the first action that needs some starts them; they end with a `with` block around this, with
+    `close`, or with the program.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings.read()
+        super().__init__(settings, Services(settings))
+        atexit.register(self.close)

@@ -1,0 +1,198 @@
+"""What a person asks of one run, as a value; which stages that means; and whether it can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from winslow_dagster.errors import AmountMalformed, InputRejected, NotFound, ProjectConflict
+from winslow_dagster.pipelines import nearest, parse_duration_s, parse_size_bytes, resolve_environment, substitute
+from winslow_dagster.pipelines.model import LogRules, Pipeline, Stage
+from winslow_dagster.stages.container_spec import PLACES
+from winslow_dagster.stages.contract import own_variables
+from winslow_dagster.stages.task import StageTask
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+
+
+class StageSettings(BaseModel):
+    """What one run changes about one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: dict[str, str] = Field(default_factory=dict)
+    args: tuple[str, ...] | None = None
+    image: str | None = None
+    cpus: float | None = Field(default=None, gt=0)
+    memory: str | None = None
+    timeout: str | None = None
+
+
+class RunRequest(BaseModel):
+    """The run config as a value: what the Launchpad shows, and what is launched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str
+    start_from: str | None = None
+    stop_after: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    stages: dict[str, StageSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def checked(cls, pipeline: Pipeline, given: Mapping[str, Any]) -> RunRequest:
+        """The request, if the pipeline can do it. Raises InputRejected, and NotFound for a stage there is not."""
+        try:
+            request = cls.model_validate(given)
+        except ValidationError as error:
+            raise InputRejected(
+                "; ".join(
+                    f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)
+                ),
+                where="settings of the run",
+                expected=f"env, args, image, cpus, memory or timeout of {_listed(pipeline)}",
+            ) from error
+        for name in (request.start_from, request.stop_after, *request.stages):
+            if name is not None:
+                require_stage(pipeline, name)
+        for name, changed in request.stages.items():
+            _check_amounts(name, changed)
+        return request
+
+    def run_config(self) -> dict[str, Any]:
+        """As Dagster takes it: nothing that says nothing."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class RunScope:
+    """Which stages of a pipeline a request runs, which hand on stored outputs, and which it leaves out."""
+
+    def __init__(self, pipeline: Pipeline, request: RunRequest) -> None:
+        self._after = {stage.name: stage.after for stage in pipeline.stages}
+        self._request = request
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The stages the run reaches: all, or `stop_after` and what it needs."""
+        stop = self._request.stop_after
+        return frozenset(self._after) if stop is None else frozenset(self.upstream(stop) | {stop})
+
+    @cached_property
+    def redone(self) -> frozenset[str]:
+        """The stages that run whatever is stored: `start_from` and all that follow it; without it, every one."""
+        start = self._request.start_from
+        if start is None:
+            return self.wanted
+        return frozenset(name for name in self.wanted if name == start or start in self.upstream(name))
+
+    @cached_property
+    def must_be_stored(self) -> frozenset[str]:
+        """The stages whose stored outputs `start_from` goes on from. Those beside its branch run if they never have."""
+        start = self._request.start_from
+        return frozenset() if start is None else frozenset(self.upstream(start))
+
+    def running(self, stored: Iterable[str]) -> frozenset[str]:
+        """The stages that will run, given those that have stored outputs."""
+        return self.redone | (self.wanted - set(stored))
+
+    def check(self, stored: Iterable[str]) -> None:
+        """Raise ProjectConflict where the request cannot be done, or would do nothing of what it says."""
+        where = f"project {self._request.project}"
+        missing = sorted(self.must_be_stored - set(stored))
+        if missing:
+            raise ProjectConflict(
+                f"start_from {self._request.start_from} goes on from the outputs of {', '.join(missing)}, "
+                "which never finished",
+                where=where,
+                remedy=f"Start from {missing[0]}, or from an earlier stage",
+            )
+        if self._request.start_from is not None and not self.redone:
+            raise ProjectConflict(
+                f"stop_after {self._request.stop_after} comes before start_from {self._request.start_from}",
+                where=where,
+                remedy="Stop after a stage that follows the one to start from",
+            )
+        idle = sorted(set(self._request.stages) - self.running(stored))
+        if idle:
+            raise ProjectConflict(
+                f"settings were given for {', '.join(idle)}, which this run does not run",
+                where=where,
+                remedy=f"Start from {idle[0]}, or from an earlier stage",
+            )
+
+    def upstream(self, name: str) -> set[str]:
+        """Every stage that `name` needs, directly or not."""
+        found: set[str] = set()
+        waiting = list(self._after[name])
+        while waiting:
+            stage = waiting.pop()
+            if stage not in found:
+                found.add(stage)
+                waiting.extend(self._after[stage])
+        return found
+
+
+def require_stage(pipeline: Pipeline, name: str) -> Stage:
+    """The stage of that name. Raises NotFound with the one that was probably meant."""
+    names = [stage.name for stage in pipeline.stages]
+    if name not in names:
+        meant = nearest(name, names)
+        raise NotFound(
+            f"the pipeline {pipeline.name} has no stage {name!r}",
+            expected=f"one of {_listed(pipeline)}",
+            remedy=f"Did you mean {meant}?" if meant else "",
+        )
+    return pipeline.stage(name)
+
+
+def check_variables(
+    pipeline: Pipeline,
+    stages: Iterable[str],
+    request: RunRequest,
+    project_env: Mapping[str, str],
+    inputs: Mapping[str, str],
+) -> None:
+    """Fill in every `${VAR}` of the stages as a container would see them, and forget the result.
+
+    `inputs` are the names of the project's inputs and of their files. Raises VariableMissing, TemplateMalformed.
+    """
+    resources = {
+        name: Manifest(address=name, files=(FileEntry(path=file, size_bytes=0, blake3=""),))
+        for name, file in inputs.items()
+    }
+    for stage in (stage for stage in pipeline.stages if stage.name in stages):
+        changed = request.stages.get(stage.name, StageSettings())
+        task = StageTask(
+            task_id=f"checked.{stage.name}.1",
+            project=request.project,
+            pipeline=pipeline.name,
+            stage=stage.name,
+            run_id="checked",
+            env_layers=(pipeline.env, stage.env, dict(project_env), request.env, changed.env),
+            resources=resources,
+            output_address="",
+            log_address="",
+            store_url="",
+            log_rules=LogRules(),
+        )
+        env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+        for arg in stage.args if changed.args is None else changed.args:
+            substitute(arg, env, where=f"argument {arg!r} of stage {stage.name}")
+
+
+def _check_amounts(stage: str, changed: StageSettings) -> None:
+    try:
+        if changed.memory is not None:
+            parse_size_bytes(changed.memory)
+        if changed.timeout is not None:
+            parse_duration_s(changed.timeout)
+    except AmountMalformed as error:
+        raise InputRejected(
+            error.what, where=f"settings of {stage}", expected=error.expected, remedy=error.remedy
+        ) from error
+
+
+def _listed(pipeline: Pipeline) -> str:
+    return ", ".join(stage.name for stage in pipeline.stages)

@@ -1,0 +1,100 @@
+"""What the actions answer with. These shapes are what `--json` prints, so that a field, once there, stays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from winslow_dagster.stages.task import SubjectProgress
+
+StageState = Literal["pending", "waiting", "running", "succeeded", "failed", "cancelled", "awaiting_input"]
+ProjectState = Literal[
+    "idle", "queued", "running", "cancelling", "interrupted", "succeeded", "failed", "cancelled", "awaiting_input"
+]
+OVER: frozenset[ProjectState] = frozenset({"idle", "succeeded", "failed", "cancelled", "awaiting_input"})
+"""The states in which nothing happens until a person acts."""
+
+
+class Answer(BaseModel):
+    """A value: equal by content, never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class StageView(Answer):
+    """One stage of a project: its latest attempt, or why there is none.
+
+    `reason` is empty while it runs and when it succeeded. `outdated` says why outputs that are there no longer fit.
+    """
+
+    stage: str
+    state: StageState
+    reason: str = ""
+    outdated: str = ""
+    attempt: int | None = None
+    task_id: str | None = None
+    run_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    node: str = ""
+    mode: str | None = None
+    progress: tuple[SubjectProgress, ...] = ()
+    warning_count: int = 0
+    error_count: int = 0
+    results: dict[str, str] = {}
+    output_files: int = 0
+    output_bytes: int = 0
+
+
+class InputView(Answer):
+    """One file a project brought."""
+
+    name: str
+    original_path: str
+    version: int
+    size_bytes: int
+    added_at: datetime
+    added_by: str
+
+
+class ProjectStatus(Answer):
+    """A project now. `reason` says why it is not running, and what can be done; empty while it runs."""
+
+    project: str
+    pipeline: str
+    pipeline_digest: str
+    pipeline_changes: tuple[str, ...]
+    state: ProjectState
+    reason: str
+    run_id: str | None
+    created_at: datetime
+    created_by: str
+    env: dict[str, str]
+    inputs: tuple[InputView, ...]
+    stages: tuple[StageView, ...]
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing happens until a person acts."""
+        return self.state in OVER
+
+    def stage(self, name: str) -> StageView:
+        """The stage of that name. Raises KeyError."""
+        return {view.stage: view for view in self.stages}[name]
+
+
+class ProjectFile(Answer):
+    """One output file of a project. `local_path` is where it can be read on this machine; None where it must be
+    fetched first.
+    """
+
+    stage: str
+    path: str
+    size_bytes: int
+    blake3: str
+    address: str
+    local_path: Path | None

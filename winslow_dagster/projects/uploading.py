@@ -1,0 +1,45 @@
+"""How what a person brings comes into the store: a copy, since the original stays the person's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.storage.checksum import checksum
+from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.store import BytesMoved, Store
+from winslow_dagster.storage.taking import checksums
+from winslow_dagster.storage.tree import survey
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    if path.is_dir():
+        return sum(found.status.st_size for found in survey(path))
+    return path.stat().st_size
+
+
+def same_content(manifest: Manifest | None, path: Path) -> bool:
+    """Whether the store has exactly this content. A file's own name does not count, names in a directory do."""
+    if manifest is None or manifest.size_bytes != size_of(path):
+        return False
+    if path.is_dir():
+        return set(checksums(survey(path))) == set(manifest.files)
+    return [entry.blake3 for entry in manifest.files] == [checksum(path)]
+
+
+def put(store: Store, path: Path, address: str, scratch: Path, moved: BytesMoved | None) -> Manifest:
+    """Copy a file or a directory into the store. Raises StoreError, and InputRejected where it cannot be read."""
+    if path.is_file():
+        return store.put_file(path, address, moved)
+    # What is committed may be taken by rename, so the store is given a copy.
+    copy = scratch / uuid4().hex
+    try:
+        shutil.copytree(path, copy)
+        return store.commit_tree(copy, address, moved)
+    except (OSError, shutil.Error) as error:
+        raise InputRejected(f"it cannot be copied: {error}", where=str(path)) from error
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
