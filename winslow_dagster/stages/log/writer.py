@@ -57,8 +57,8 @@ class Entry(NamedTuple):
 class ResumePoint(NamedTuple):
     """Where the log goes on.
 
-    A source with stamps is asked for everything since `since_ns`, and what `stored` counts for a stamp is dropped: so
-    many lines carrying it are in the log. `at_ns` is the stamp of line `line`, the last one. A source with offsets
+    A source with stamps is asked for everything since `since_ns` (a whole second, so that nobody rounds it), and what
+    `stored` counts for a stamp is dropped: so many lines carrying it are in the log. `at_ns` is the stamp of line `line`, the last one. A source with offsets
     goes on at `sources`.
     """
 
@@ -153,7 +153,7 @@ class LogWriter:
             for stream, assembler in self._assemblers.items():
                 if assembler.raw_pending_bytes:
                     self._assemblers[stream] = LineAssembler()
-            since_ns = max(0, self._last_ns - RESUME_SLACK_NS)
+            since_ns = max(0, self._last_ns - RESUME_SLACK_NS) // NS_PER_S * NS_PER_S
             return ResumePoint(
                 line=self._segments.next_line - 1,
                 at_ns=self._last_ns,

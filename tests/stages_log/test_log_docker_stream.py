@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import itertools
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.stages.log import DockerLogDemuxer, Entry, LogReader, LogWriter
+from winslow_dagster.stages.log.lines import stamp
+
+NOW = 1_800_000_000_123_456_789
+S = 1_000_000_000
+ENTRY = st.builds(
+    Entry,
+    st.sampled_from(["stdout", "stderr"]),
+    st.integers(0, 3 * S).map(lambda late: NOW + late),
+    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"),
+)
+
+
+def frame(entry: Entry) -> bytes:
+    payload = stamp(entry.at_ns) + b" " + entry.payload
+    return struct.pack(">BxxxL", 1 if entry.stream == "stdout" else 2, len(payload)) + payload
+
+
+def demuxed(data: bytes, places: list[int]) -> list[Entry]:
+    demuxer = DockerLogDemuxer()
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [entry for start, end in itertools.pairwise(edges) for entry in demuxer.feed(data[start:end])]
+
+
+@given(st.lists(ENTRY, max_size=20), st.lists(st.integers(0, 2_000), max_size=20))
+def test_frames_survive_being_cut_anywhere(entries: list[Entry], places: list[int]) -> None:
+    assert demuxed(b"".join(map(frame, entries)), places) == entries
+
+
+def test_frames_survive_being_cut_at_every_byte() -> None:
+    entries = [Entry("stdout", NOW, b"one\n"), Entry("stderr", NOW + 1, b""), Entry("stdout", NOW + S, b"two")]
+    data = b"".join(map(frame, entries))
+    assert demuxed(data, list(range(len(data)))) == entries
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-02T03:04:05.123456789Z",
+        "2026-01-02T05:04:05.123456789+02:00",
+        "2026-01-01T20:34:05.123456789-06:30",
+    ],
+)
+def test_stamps_of_every_daemon_are_understood(text: str) -> None:
+    payload = text.encode() + b" hello\n"
+    (entry,) = DockerLogDemuxer().feed(struct.pack(">BxxxL", 1, len(payload)) + payload)
+    assert stamp(entry.at_ns) == b"2026-01-02T03:04:05.123456789Z"
+    assert entry.payload == b"hello\n"
+
+
+@pytest.mark.parametrize(("text", "digits"), [("05Z", "000000000"), ("05.5Z", "500000000"), ("05.12+00:00", "120000000")])
+def test_stamps_with_fewer_digits_are_understood(text: str, digits: str) -> None:
+    payload = f"2026-01-02T03:04:{text} hello\n".encode()
+    (entry,) = DockerLogDemuxer().feed(struct.pack(">BxxxL", 1, len(payload)) + payload)
+    assert stamp(entry.at_ns) == f"2026-01-02T03:04:05.{digits}Z".encode()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ENTRY, max_size=25), st.data())
+def test_a_connection_taken_up_again_loses_and_doubles_nothing(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], data: st.DataObject
+) -> None:
+    """The daemon's order is kept, but its stamps may run back by less than the slack, and be alike."""
+    entries = [entry._replace(at_ns=NOW + place * S // 4 + entry.at_ns % (S // 4)) for place, entry in enumerate(entries)]
+    log = tmp_path_factory.mktemp("log")
+    stream = b"".join(map(frame, entries))
+    writer = LogWriter(log, LogRules(), segment_bytes=300)
+    demuxer = DockerLogDemuxer()
+    broken_at = data.draw(st.integers(0, len(stream)))
+    writer.write_entries(demuxer.feed(stream[:broken_at]))
+    if data.draw(st.booleans(), label="the runner died, not only the connection"):
+        writer.abandon()
+        writer = LogWriter(log, LogRules(), segment_bytes=300)
+    point = writer.resume_point()
+    again = b"".join(frame(entry) for entry in entries if entry.at_ns >= point.since_ns)
+    with writer:
+        writer.write_entries(DockerLogDemuxer(point.stored).feed(again))
+    expected = [
+        (entry.stream, entry.at_ns, entry.payload[:-1].rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace"))
+        for entry in entries
+    ]
+    assert [(line.stream, line.at_ns, line.text) for line in LogReader(log).lines()] == expected
+
+
+def test_a_long_line_that_came_in_several_frames_is_known_again(log: Path) -> None:
+    frames = [Entry("stdout", NOW, b"x" * 16_384), Entry("stdout", NOW, b"y\n"), Entry("stdout", NOW + 1, b"next\n")]
+    stream = b"".join(map(frame, frames))
+    writer = LogWriter(log, LogRules())
+    writer.write_entries(DockerLogDemuxer().feed(stream))
+    point = writer.resume_point()
+    with writer:
+        writer.write_entries(DockerLogDemuxer(point.stored).feed(stream + frame(Entry("stdout", NOW + 2, b"new\n"))))
+    assert [line.text[-4:] for line in LogReader(log).lines()] == ["xxxy", "next", "new"]
+
+
+def test_an_error_of_the_daemon_is_told() -> None:
+    with pytest.raises(ServiceUnavailable, match="the log broke off: disk on fire"):
+        DockerLogDemuxer().feed(struct.pack(">BxxxL", 3, 13) + b"disk on fire\n")
+
+
+def test_a_container_with_a_terminal_is_told_from_a_log() -> None:
+    with pytest.raises(ServiceUnavailable, match="without a terminal"):
+        DockerLogDemuxer().feed(b"2026-01-02T03:04:05.123456789Z plain text\n")
+
+
+def test_a_line_without_a_stamp_is_told() -> None:
+    with pytest.raises(ServiceUnavailable, match="expected a time stamp"):
+        DockerLogDemuxer().feed(struct.pack(">BxxxL", 1, 6) + b"hello\n")

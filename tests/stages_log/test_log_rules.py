@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.pipelines.model import LogRules, ProgressRule
+from winslow_dagster.stages.log import RuleMatcher
+from winslow_dagster.stages.log.patterns import MATCH_LIMIT_S, MATCH_STRIKES, LinePattern, read_alike
+from winslow_dagster.stages.log.rules import FINDINGS_KEPT, RESULTS_LIMIT
+from winslow_dagster.stages.task import LogSummary
+
+NOW = 1_800_000_000_000_000_000
+
+
+def read(rules: LogRules, text: str) -> LogSummary:
+    matcher = RuleMatcher(rules)
+    matcher.feed(text.encode(), 1, NOW)
+    return matcher.summary(text.count("\n"), len(text), NOW)
+
+
+def test_warnings_and_errors_are_counted_with_their_lines() -> None:
+    rules = LogRules(warnings=("WARN",), errors=("ERROR", "Exception"))
+    summary = read(rules, "start\nWARN: dark\nok\nERROR: x\nERROR: Exception\nWARN ERROR\n")
+    assert (summary.warning_count, summary.error_count) == (2, 3)
+    assert [(finding.line, finding.text) for finding in summary.warnings] == [(2, "WARN: dark"), (6, "WARN ERROR")]
+    assert [finding.line for finding in summary.errors] == [4, 5, 6]
+
+
+def test_of_many_findings_the_first_and_the_last_are_kept() -> None:
+    summary = read(LogRules(errors=("bad",)), "bad\n" * 1_000)
+    assert summary.error_count == 1_000
+    kept = [finding.line for finding in summary.errors]
+    assert kept == [*range(1, FINDINGS_KEPT + 1), *range(1_001 - FINDINGS_KEPT, 1_001)]
+
+
+def test_result_lines_become_results() -> None:
+    summary = read(
+        LogRules(),
+        "WINSLOW_RESULT: tracks=12\nWINSLOW_RESULT:  mean speed = 13.9 m/s = 50 km/h \n"
+        "say WINSLOW_RESULT: no=1\nWINSLOW_RESULT: nothing\nWINSLOW_RESULT: tracks=13\n",
+    )
+    assert summary.results == {"tracks": "13", "mean speed": "13.9 m/s = 50 km/h"}
+
+
+def test_results_cannot_fill_memory() -> None:
+    summary = read(LogRules(), "".join(f"WINSLOW_RESULT: key{n}={'x' * 6_000}\n" for n in range(RESULTS_LIMIT + 5)))
+    assert len(summary.results) == RESULTS_LIMIT
+    assert max(map(len, summary.results.values())) < 5_000
+    assert summary.notes == (f"5 results beyond the first {RESULTS_LIMIT} were not kept",)
+
+
+def test_a_stage_can_ask_for_a_human() -> None:
+    assert read(LogRules(), "WINSLOW_AWAIT_INPUT: click four points\n").await_input_message == "click four points"
+    assert read(LogRules(), "echo WINSLOW_AWAIT_INPUT: no\n").await_input_message is None
+
+
+def test_what_no_database_takes_is_replaced() -> None:
+    summary = read(LogRules(errors=("bad",)), "bad\x00\nWINSLOW_RESULT: a=b\x00c\n")
+    assert summary.errors[0].text == "bad\ufffd"
+    assert summary.results == {"a": "b\ufffdc"}
+
+
+def test_bytes_that_are_not_utf8_hide_nothing() -> None:
+    matcher = RuleMatcher(LogRules(errors=("Fehler: Überlauf", r"Größe \w+ x")))
+    matcher.feed(b"\xff\xfe\nFehler: \xc3\x9cberlauf\n\xff Gr\xc3\xb6\xc3\x9fe \xc3\xbc x\n", 1, NOW)
+    assert [finding.line for finding in matcher.summary(3, 0, NOW).errors] == [2, 3]
+
+
+def test_several_subjects_are_followed_at_once() -> None:
+    rules = LogRules(
+        progress=(
+            ProgressRule(subject="frames", pattern=r"frame (?P<current>[\d,]+) of (?P<total>[\d,]+) (?P<unit>\w+)"),
+            ProgressRule(subject="upload", pattern=r"(?P<percent>\d+)%"),
+            ProgressRule(subject="tracks", pattern=r"tracks: (?P<current>\d+)"),
+        )
+    )
+    summary = read(rules, "frame 1 of 12,500 images\n7%\nframe 1,200 of 12,500 images\ntracks: 3\nother\n")
+    assert [(p.subject, p.current, p.total, p.unit) for p in summary.progress] == [
+        ("frames", 1_200.0, 12_500.0, "images"),
+        ("upload", 7.0, 100.0, "%"),
+        ("tracks", 3.0, None, ""),
+    ]
+
+
+def test_two_rules_for_one_subject_give_the_later_line() -> None:
+    rules = LogRules(
+        progress=(
+            ProgressRule(subject="frames", pattern=r"pass A: (?P<current>\d+)"),
+            ProgressRule(subject="frames", pattern=r"pass B: (?P<current>\d+)"),
+        )
+    )
+    assert read(rules, "pass A: 1\npass B: 2\npass A: 3\n").progress[0].current == 3
+    assert read(rules, "pass A: 1\npass B: 2\n").progress[0].current == 2
+
+
+def test_a_bad_pattern_is_named() -> None:
+    with pytest.raises(PipelineInvalid, match=r"the log pattern '\(' cannot be used"):
+        RuleMatcher(LogRules(errors=("(",)))
+
+
+PATTERNS = [
+    "warn",
+    r"(?i)\bwarn(?:ing)?\b",
+    r"^at \w+",
+    r"error:\s+\d+",
+    r"\d+$",
+    r"^$",
+    r"[^a]b",
+    r"\W\d",
+    r"a.*b",
+    r"(?s)a.b",
+    r"ü\b",
+    r"\bÜ",
+    r"(?<!no )error",
+    r"error(?! 0)",
+    r"\Aat",
+    r"b\Z",
+    r"(a)\1",
+    r"a{,2}b",
+    r"x*",
+    r"\x1c",
+    r"a\sb",
+    "(?i)straße|ſ",
+]
+LINE = st.lists(
+    st.sampled_from(
+        ["warn", "WARNING", "error", "error:", "error: 12", "no ", " 0", "at ", "a", "b", "aa", "ü", "Ü", "7", " "]
+        + ["\t", "\x1c", "\x0b", "\u00a0", "\u0663", "STRASSE", "straße", "S", "\x00"]
+    ),
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(LINE, max_size=12),
+    st.lists(st.sampled_from(PATTERNS), max_size=4),
+    st.lists(st.integers(0, 11), max_size=3),
+)
+def test_findings_are_those_of_pythons_re_line_by_line(lines: list[str], patterns: list[str], cuts: list[int]) -> None:
+    expected = [n for n, line in enumerate(lines, 1) if any(re.search(pattern, line) for pattern in patterns)]
+    matcher = RuleMatcher(LogRules(errors=tuple(patterns)))
+    edges = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        matcher.feed("".join(line + "\n" for line in lines[start:end]).encode(), start + 1, NOW)
+    assert [finding.line for finding in matcher.summary(len(lines), 0, NOW).errors] == expected
+
+
+@given(st.lists(LINE, min_size=1, max_size=12), st.sampled_from([r"(?P<current>\d)", r"(?<!no )error: (?P<current>\d+)"]))
+def test_progress_is_that_of_the_last_line_that_matches(lines: list[str], pattern: str) -> None:
+    found = [match["current"] for line in lines if (match := re.search(pattern, line))]
+    summary = read(LogRules(progress=(ProgressRule(subject="x", pattern=pattern),)), "".join(f"{x}\n" for x in lines))
+    assert [progress.current for progress in summary.progress] == [float(x) for x in found[-1:]]
+
+
+def test_patterns_that_the_fast_engine_reads_otherwise_are_kept_from_it() -> None:
+    assert [pattern for pattern in PATTERNS if not read_alike(pattern)] == [
+        r"(?s)a.b",
+        r"(?<!no )error",
+        r"error(?! 0)",
+        r"\Aat",
+        r"b\Z",
+        r"(a)\1",
+        r"a{,2}b",
+    ]
+
+
+def test_an_expression_that_would_run_for_ever_is_given_up_and_named() -> None:
+    pattern = r"(?=a)(a+)+$"  # the look-ahead keeps it from the engine that would not mind
+    matcher = RuleMatcher(LogRules(errors=(pattern,), warnings=("warn",)))
+    began_s = time.process_time()
+    matcher.feed((b"a" * 5_000 + b"b\n") * 100 + b"warn\n", 1, NOW)
+    assert time.process_time() - began_s < 20 * MATCH_STRIKES * MATCH_LIMIT_S
+    summary = matcher.summary(101, 0, NOW)
+    assert summary.warning_count == 1
+    assert summary.notes == (f"the pattern {pattern!r} was given up: it took too long on {MATCH_STRIKES} lines",)
+
+
+def test_a_pattern_given_up_stays_given_up_after_a_restart() -> None:
+    rules = LogRules(errors=(r"(?=a)(a+)+$",))
+    matcher = RuleMatcher(rules)
+    matcher.feed((b"a" * 5_000 + b"b\n") * MATCH_STRIKES, 1, NOW)
+    again = RuleMatcher(rules, matcher.kept_state())
+    assert again.summary(0, 0, NOW).notes == matcher.summary(0, 0, NOW).notes
+
+
+def test_the_fast_engine_does_not_mind_such_expressions() -> None:
+    assert read(LogRules(errors=(r"(a+)+$", r"(x+x+)+y")), ("a" * 5_000 + "b\n" + "x" * 5_000 + "\n") * 20).notes == ()
+
+
+def test_a_slow_pattern_gives_none_not_an_error() -> None:
+    pattern = LinePattern(r"(a+)+$")
+    assert pattern.search("a" * 5_000 + "b") is None
+    assert pattern.strikes == 1
