@@ -43,7 +43,8 @@ def chain(name: str, image: str, count: int, program: str, *, side_by_side: bool
     """A pipeline file of `count` stages that each run `program`."""
     after = "    after: []\n" if side_by_side else ""
     stages = "".join(
-        f"  - name: s{number}\n    args: {json.dumps(program.split())}\n{after if number else ''}" for number in range(count)
+        f"  - name: s{number}\n    args: {json.dumps(program.split())}\n{after if number else ''}"
+        for number in range(count)
     )
     return f"name: {name}\nimage: {image}\ndefaults: {{cpus: 0.05}}\nstages:\n{stages}"
 
@@ -89,7 +90,16 @@ def first_container_start(since: float, project: str) -> float:
     """When the project's first container started, by Docker's own clock, in seconds since the epoch."""
     events = subprocess.run(
         [
-            *("docker", "events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", "--format", "{{.TimeNano}}"),
+            *(
+                "docker",
+                "events",
+                "--since",
+                f"{since:.3f}",
+                "--until",
+                f"{time.time():.3f}",
+                "--format",
+                "{{.TimeNano}}",
+            ),
             *("--filter", "event=start", "--filter", f"label=winslow.project={project}"),
         ],
         capture_output=True,

@@ -33,6 +33,11 @@ class Settings(BaseModel):
     s3_endpoint: str | None = Field(description="Address of an S3 server other than AWS.")
 
     @property
+    def address(self) -> str:
+        """Where the web server listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def tasks_dir(self) -> Path:
         """One directory a stage attempt, on the node that runs it."""
         return self.home / "tasks"

@@ -21,7 +21,7 @@ from installation import AFTER, Installation, kill, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.storage import open_store
+from winslow_dagster.storage.opening import open_store
 
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 VICTIMS = ("run worker", "daemon", "code server", "web server", "stage runner", "stage", "everything at once")
@@ -38,9 +38,7 @@ def expected_lines(stage: str) -> str:
     return "".join(f"{stage} line {number}\n" for number in range(2000))
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "process"]
-)
+@pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     image = request.getfixturevalue("test_image") if request.param == "docker" else None
     made = Installation(tmp_path_factory.mktemp("chaos"), image)
@@ -72,7 +70,9 @@ def test_a_project_survives_a_kill_at_a_random_moment(installation: Installation
     winslow = Winslow(installation.settings)
     run = winslow.run("chaos", project=project)
     time.sleep(chance.uniform(0, UNDISTURBED_S))  # the random moment itself
-    killed_stages = {stage_of(task) for task in running_tasks(installation)} if "stage" in victim or "every" in victim else set()
+    killed_stages = (
+        {stage_of(task) for task in running_tasks(installation)} if "stage" in victim or "every" in victim else set()
+    )
     killed = kill(victims_now(installation, victim))
     print(f"killed {killed}")
     if victim == "everything at once":
@@ -105,9 +105,7 @@ def assert_outputs_are_right(installation: Installation, project: str) -> None:
     store = open_store(installation.settings.store_url)
     assert set(outputs) == set(AFTER)
     for stage, manifest in outputs.items():
-        found = {
-            file.path: store.read_range(manifest, file, 0, file.size_bytes).decode() for file in manifest.files
-        }
+        found = {file.path: store.read_range(manifest, file, 0, file.size_bytes).decode() for file in manifest.files}
         assert found == {f"{stage}.txt": expected_text(stage, project), "lines.log": expected_lines(stage)}
 
 

@@ -55,7 +55,7 @@ def test_a_version_that_a_project_holds_on_to_stays_a_job_of_its_own(settings: S
     path = settings.pipelines_dir / "good.yaml"
     old = Version("good", keep_version(path, settings.versions_dir))
     assert set(pipeline_jobs(settings, [old])) == {"good"}
-    path.write_text(GOOD + "  - {name: third, args: [\"true\"]}\n")
+    path.write_text(GOOD + '  - {name: third, args: ["true"]}\n')
     jobs = pipeline_jobs(settings, [old])
     assert set(jobs) == {"good", old.job_name}
     assert len(jobs["good"]().nodes) == 3

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from dagster import OpExecutionContext
 
 from winslow_dagster.engines.engine import Engine, TaskState
-from winslow_dagster.jobs.executor import compute_log_key
+from winslow_dagster.jobs.executor import ComputeLogFiles
 from winslow_dagster.jobs.interruption import interruption_of
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.log import StreamMirror
+from winslow_dagster.stages.log import LogReader, StreamMirror
 from winslow_dagster.stages.task import StageResult, StageStatus, StageTask, SubjectProgress
+from winslow_dagster.stages.taskdir import TaskDirectory
 
 LOOK_S = 1.0
 """How often the log is copied to where Dagit shows it. The end of the attempt is seen at once."""
+MOST_SHOWN_BYTES = 10_000_000
+"""How much of each stream Dagit gets. The whole log stays in its segments."""
 TELL_EVERY_S = 60.0
 """At most one progress line a minute reaches the event log, however chatty the stage."""
 
@@ -30,22 +32,23 @@ class AttemptWatch:
         self._interruption = interruption_of(context.run_id)
         self._phase = ""
         self._told_at = 0.0
-        log_manager = context.instance.compute_log_manager
-        log_key = compute_log_key(context.run_id, context.get_step_execution_context().step.key)
-        self._files = {
-            extension: Path(log_manager.get_captured_local_path(log_key, extension))
-            for extension in ("out", "err", "complete")
-        }
-        self._files["out"].parent.mkdir(parents=True, exist_ok=True)
+        step_key = context.get_step_execution_context().step.key
+        self._shown = ComputeLogFiles.of(context.instance, context.run_id, step_key)
+        self._shown.out.parent.mkdir(parents=True, exist_ok=True)
         self._mirror = StreamMirror(
-            settings.tasks_dir / task.task_id / "log",
-            self._files["out"],
-            self._files["err"],
+            LogReader(TaskDirectory.of(settings.tasks_dir, task.task_id).log),
+            self._shown.out,
+            self._shown.err,
+            limit_bytes=MOST_SHOWN_BYTES,
             note=f"The log goes on: winslow logs {task.project} {task.stage}",
         )
 
     def until_ended(self) -> StageResult:
         """Submit the attempt (again, whenever its runner is gone) and wait for its end."""
+        with self._mirror:
+            return self._watch()
+
+    def _watch(self) -> StageResult:
         self._context.log.info(f"attempt {self._task.attempt} of {self._task.stage}, task {self._task.task_id}")
         self._engine.submit(self._task)
         cancelled = False
@@ -53,7 +56,7 @@ class AttemptWatch:
             state = self._engine.wait(self._task.task_id, LOOK_S)
             self._mirror.pump()
             if state.result is not None:
-                self._files["complete"].touch()
+                self._shown.complete.touch()
                 return state.result
             self._tell(state)
             if not state.runner_alive:

@@ -54,13 +54,13 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
             }
             for op, stage in zip(ops, pipeline.stages, strict=True)
         },
-        config=flat_config(pipeline),
     )
     tags = {PIPELINE_NAME: pipeline.name, PIPELINE_DIGEST: digest, QUEUE: queue_of(pipeline)}
     return graph.to_job(
         name=job_name,
         description=pipeline.description or None,
         tags=tags,
+        config=flat_config(pipeline),
         executor_def=thread_executor,
         resource_defs={
             "winslow": ResourceDefinition(lambda _context: Workplace.open()),

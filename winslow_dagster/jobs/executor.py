@@ -12,11 +12,14 @@ import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from dagster import (
     DagsterEvent,
     DagsterEventType,
+    DagsterInstance,
     DagsterRunStatus,
     EventLogEntry,
     Field,
@@ -36,7 +39,9 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
 from dagster._core.storage.compute_log_manager import CapturedLogContext
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.interruption import interruption_of
 
 WAKE_S = 0.5
@@ -51,13 +56,36 @@ def compute_log_key(run_id: str, step_key: str) -> list[str]:
     return [run_id, "compute_logs", step_key]
 
 
+@dataclass(frozen=True, slots=True)
+class ComputeLogFiles:
+    """The files from which Dagit shows a step's log while it grows; `complete` says that it no longer does."""
+
+    out: Path
+    err: Path
+    complete: Path
+
+    @classmethod
+    def of(cls, instance: DagsterInstance, run_id: str, step_key: str) -> Self:
+        """Raises WinslowError where the instance keeps its compute logs anywhere but in local files."""
+        logs = instance.compute_log_manager
+        if not isinstance(logs, LocalComputeLogManager):
+            raise WinslowError(
+                f"stage logs cannot be shown through {type(logs).__name__}",
+                where="dagster.yaml: compute_logs",
+                expected="Dagster's LocalComputeLogManager, which is the default",
+                remedy="Take the entry out",
+            )
+        key = compute_log_key(run_id, step_key)
+        return cls(*(Path(logs.get_captured_local_path(key, extension)) for extension in ("out", "err", "complete")))
+
+
 def replay(active: ActiveExecution, entries: Sequence[EventLogEntry]) -> None:
     """Bring `active` to the state that the events of an earlier worker describe.
 
-    Differs from ActiveExecution.rebuild_from_events in three points, each of which failed a resume: skip events are left
-    out (the state machine finds them again, and refuses them from outside); a retry that has since started does not
-    wait a second time; and pool slots are not claimed for steps that are already over. Steps that were in flight are
-    put back, so that they are handed out, and their slots claimed, in the ordinary way.
+    Differs from ActiveExecution.rebuild_from_events in three points, each of which failed a resume: skip events are
+    left out (the state machine finds them again, and refuses them from outside); a retry that has since started does
+    not wait a second time; and pool slots are not claimed for steps that are already over. Steps that were in flight
+    are put back, so that they are handed out, and their slots claimed, in the ordinary way.
     """
     starts_left: dict[str, int] = {}
     for entry in entries:
@@ -222,5 +250,5 @@ class StepThreads:
 )
 def thread_executor(init: InitExecutorContext) -> Executor:
     """The executor of every pipeline job."""
-    config: dict[str, Any] = init.executor_config
-    return ThreadExecutor(config.get("max_concurrent"))
+    limit = init.executor_config.get("max_concurrent")
+    return ThreadExecutor(limit if isinstance(limit, int) else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,16 +20,18 @@ from dagster._core.launcher.base import (
     RunLauncher,
     WorkerStatus,
 )
+from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from winslow_dagster.engines.spawn import spawn_detached
+from winslow_dagster.errors import EngineError
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.settings import Settings
 
 PINNED_VERSION = "WINSLOW_PINNED_VERSION"
-"""Tells a worker what it serves, as JOB=PIPELINE=DIGEST, so that an edit of the file cannot reach a run that has begun."""
+"""Tells a worker what it serves, as JOB=PIPELINE=DIGEST: no edit of the file can reach a run that has begun."""
 
 
 class ProcessRunLauncher(RunLauncher, ConfigurableClass):
@@ -38,7 +40,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._settings = Settings.read()
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster's own signature
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -67,15 +69,13 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
     def resume_run(self, context: ResumeRunContext) -> None:
         """Start another worker for a run whose worker died."""
         run = context.dagster_run
-        arguments = ResumeRunArgs(
-            job_origin=context.job_code_origin, run_id=run.run_id, instance_ref=self._instance.get_ref()
-        )
+        arguments = ResumeRunArgs(job_origin=_origin(run), run_id=run.run_id, instance_ref=self._instance.get_ref())
         self._spawn(run, arguments.get_command_args()[-2:])
 
     def start_worker(self, run: DagsterRun) -> None:
         """Start a worker for a run that has not begun. Harmless where one lives: the second leaves at once."""
         arguments = ExecuteRunArgs(
-            job_origin=run.job_code_origin,
+            job_origin=_origin(run),
             run_id=run.run_id,
             instance_ref=self._instance.get_ref(),
             set_exit_code_on_failure=True,
@@ -126,7 +126,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
     def _log_file(self, run_id: str) -> Path:
         return self._settings.home / "runs" / f"{run_id}.log"
 
-    def _spawn(self, run: DagsterRun, command: list[str]) -> None:
+    def _spawn(self, run: DagsterRun, command: Sequence[str]) -> None:
         lock_file = self._lock_file(run.run_id)
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         lock_file.touch(mode=0o600)
@@ -142,3 +142,10 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
             log_path=self._log_file(run.run_id),
             warm_socket=self._settings.sockets_dir / "workers.sock",
         )
+
+
+def _origin(run: DagsterRun) -> JobPythonOrigin:
+    """Where the run's job comes from. Every run that came through a code server carries it."""
+    if run.job_code_origin is None:
+        raise EngineError("the run does not say where its job comes from", where=run.run_id)
+    return run.job_code_origin

@@ -15,8 +15,8 @@ from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataVa
 from winslow_dagster.jobs.stage_tasks import StageInRun
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageResult
-from winslow_dagster.storage import open_store
 from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.opening import open_store
 from winslow_dagster.storage.store import Store
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}

@@ -78,7 +78,7 @@ def _kept(settings: Settings, version: Version, job_name: str) -> JobMaker:
 
 
 def _invalid(name: str, error: PipelineInvalid) -> JobDefinition:
-    def refuse(_context: Any, _inputs: Any) -> Any:
+    def refuse(_op_context: Any, _inputs: Any) -> Any:
         raise Failure(str(error), allow_retries=False)
 
     op = OpDefinition(compute_fn=refuse, name=f"{name}__cannot_be_used", description=str(error), outs={}, ins={})

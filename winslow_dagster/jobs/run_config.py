@@ -88,6 +88,14 @@ class RunScope:
         return found
 
 
+def _shape(fields: dict[str, Field]) -> Shape:
+    return Shape(fields)  # type: ignore[no-untyped-call]  # Dagster's own signature
+
+
+def _variables() -> Map:
+    return Map(str, str)  # type: ignore[no-untyped-call]  # Dagster's own signature
+
+
 def _optional(kind: Any, description: str) -> Field:
     return Field(kind, is_required=False, description=description)
 
@@ -97,9 +105,9 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
     names = ", ".join(stage.name for stage in pipeline.stages)
     stages = {
         stage.name: _optional(
-            Shape(
+            _shape(
                 {
-                    "env": _optional(Map(str, str), f"Variables, over the pipeline's {dict(stage.env)}"),
+                    "env": _optional(_variables(), f"Variables, over the pipeline's {dict(stage.env)}"),
                     "args": _optional([str], f"Instead of {list(stage.args)}"),
                     "image": _optional(str, f"Instead of {stage.image}"),
                     "cpus": _optional(float, f"Instead of {stage.cpus}"),
@@ -115,8 +123,8 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
         "project": Field(str, description="The project the stages work for; `winslow run` makes one"),
         "start_from": _optional(Noneable(str), f"Earlier stages hand on their stored outputs. One of: {names}"),
         "stop_after": _optional(Noneable(str), f"Later stages do not run. One of: {names}"),
-        "env": _optional(Map(str, str), "Variables of this run, for every stage"),
-        "stages": _optional(Shape(stages), "What this run changes, a stage"),
+        "env": _optional(_variables(), "Variables of this run, for every stage"),
+        "stages": _optional(_shape(stages), "What this run changes, a stage"),
     }
 
 
@@ -124,6 +132,6 @@ def flat_config(pipeline: Pipeline) -> ConfigMapping:
     """Hands the whole flat config to every op, so that each can tell its part in the run."""
 
     def to_ops(config: dict[str, Any]) -> dict[str, Any]:
-        return {stage.name: {"config": config} for stage in pipeline.stages}
+        return {"ops": {stage.name: {"config": config} for stage in pipeline.stages}}
 
     return ConfigMapping(config_fn=to_ops, config_schema=config_schema(pipeline))

@@ -34,7 +34,9 @@ def then(successor: str) -> str:
 def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[str, ...]) -> OpBody:
     """The body of the stage's op."""
 
-    def body(context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
+    # Not named `context`: Dagster would read that parameter's annotation, which is a text in this module.
+    def body(op_context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
+        context = op_context
         request = RunRequest.model_validate(context.op_config)
         scope = RunScope(pipeline, request)
         workplace: Workplace = context.resources.winslow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from winslow_dagster.jobs.run_config import RunRequest
 from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.records import Project
+from winslow_dagster.projects.values import Project
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageTask
 from winslow_dagster.storage.manifest import Manifest

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.services.readiness import pipelines_loaded
 from winslow_dagster.services.supervisor import Supervisor, service_environment
 from winslow_dagster.settings import Settings
 
 READY_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.2
-READY_QUERY = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 
 
 class Services:
@@ -30,26 +27,15 @@ class Services:
     @property
     def address(self) -> str:
         """Where the web server listens."""
-        return f"http://127.0.0.1:{self._settings.port}"
+        return self._settings.address
 
     def running(self) -> bool:
         """Whether the web server answers and has loaded the pipelines."""
-        request = urllib.request.Request(  # noqa: S310  # an http address of this machine
-            f"{self.address}/graphql",
-            data=json.dumps({"query": READY_QUERY}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # as above
-                answer = json.load(response)
-        except (OSError, ValueError):
-            return False
-        entries = answer.get("data", {}).get("workspaceOrError", {}).get("locationEntries", [])
-        return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+        return pipelines_loaded(self.address)
 
     def serve(self, on_ready: Callable[[str], None]) -> None:
         """Run the services in this process until TERM or INT. `on_ready` is told the address once they answer."""
-        Supervisor(self._settings).serve(on_start=lambda: self._when_ready(on_ready))
+        Supervisor(self._settings).serve(on_ready)
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
@@ -89,7 +75,3 @@ class Services:
                     remedy=f"Look at the logs in {self._settings.home / 'logs'}",
                 )
             time.sleep(LOOK_EVERY_S)
-
-    def _when_ready(self, on_ready: Callable[[str], None]) -> None:
-        self.wait_until_ready()
-        on_ready(self.address)

@@ -23,12 +23,14 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.services.instance import LOCATION, write_instance
+from winslow_dagster.services.readiness import listens, pipelines_loaded
 from winslow_dagster.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 SHORTEST_LIFE_S = 5.0
 """A service that dies sooner than this after its start is started again only after a pause."""
 GRACE_S = 10.0
+LOOK_EVERY_S = 0.1
 
 WORKER_PRELOADS = ("dagster", "dagster._cli", "winslow_dagster.jobs.repository", "winslow_dagster.sensors.recovery")
 RUNNER_PRELOADS = ("winslow_dagster.stages.runner",)
@@ -40,6 +42,8 @@ class Service:
 
     name: str
     command: tuple[str, ...]
+    after: Path | None = None
+    """A socket that must be listened on before this one starts."""
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
@@ -47,6 +51,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
     python = sys.executable
     scripts = Path(python).parent
     sockets = settings.sockets_dir
+    code_socket = sockets / "code.sock"
     workspace = str(settings.dagster_home / "workspace.yaml")
     warm = (python, "-m", "winslow_dagster.engines.warm", "--socket")
     quiet = ("--log-level", "warning")
@@ -55,7 +60,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             "code-server",
             (
                 *(python, "-m", "dagster", "code-server", "start", "-m", "winslow_dagster.definitions", *quiet),
-                *("--socket", str(sockets / "code.sock"), "--location-name", LOCATION),
+                *("--socket", str(code_socket), "--location-name", LOCATION),
                 "--use-python-environment-entry-point",
             ),
         ),
@@ -65,8 +70,9 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
                 *(str(scripts / "dagster-webserver"), "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.port)),
                 *("--dagster-log-level", "warning", "--uvicorn-log-level", "warning"),
             ),
+            after=code_socket,
         ),
-        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet)),
+        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code_socket),
         Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads(RUNNER_PRELOADS))),
         Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
     )
@@ -86,8 +92,11 @@ class Supervisor:
         self._started_at: dict[str, float] = {}
         self._stopping = False
 
-    def serve(self, on_start: Callable[[], None] = lambda: None) -> None:
-        """Keep the services alive. Raises ServiceUnavailable where another supervisor serves the same home."""
+    def serve(self, on_ready: Callable[[str], None] = lambda _address: None) -> None:
+        """Keep the services alive; `on_ready` is told their address, once.
+
+        Raises ServiceUnavailable where another supervisor serves the same home, or something else has the port.
+        """
         with self._only_one(), selectors.DefaultSelector() as wakes:
             write_instance(self._settings)
             _require_free(self._settings.port)
@@ -97,35 +106,39 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._stop)
             signal.signal(signal.SIGCHLD, lambda *_: None)
+            ready = False
             try:
-                for service in services_of(self._settings):
-                    self._start(service)
-                on_start()
                 while not self._stopping:
                     pause_s = self._revive()
-                    if wakes.select(pause_s):
+                    if not ready and (ready := pause_s is None and pipelines_loaded(self._settings.address)):
+                        on_ready(self._settings.address)
+                    if wakes.select(pause_s if ready else LOOK_EVERY_S):
                         with contextlib.suppress(BlockingIOError):
                             os.read(reader, 4096)
             finally:
                 self._end_all()
                 signal.set_wakeup_fd(-1)
+                os.close(reader)
+                os.close(writer)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
     def _revive(self) -> float | None:
-        """Start what died. Gives the seconds after which to look again, None for "when something happens"."""
-        pause_s: float | None = None
+        """Start what is not there. Gives the seconds after which to look again, None for "when something happens"."""
+        pauses_s = []
         for service in services_of(self._settings):
-            child = self._children[service.name]
-            if child.poll() is None:
+            child = self._children.get(service.name)
+            if child is not None and child.poll() is None:
                 continue
-            left_s = SHORTEST_LIFE_S - (time.monotonic() - self._started_at[service.name])
-            if left_s > 0:
-                pause_s = min(left_s, pause_s or left_s)
+            age_s = time.monotonic() - self._started_at.get(service.name, -SHORTEST_LIFE_S)
+            if age_s < SHORTEST_LIFE_S:
+                pauses_s.append(SHORTEST_LIFE_S - age_s)
+            elif service.after is not None and not listens(service.after):
+                pauses_s.append(LOOK_EVERY_S)
             else:
                 self._start(service)
-        return pause_s
+        return min(pauses_s, default=None)
 
     def _start(self, service: Service) -> None:
         log_file = self._settings.home / "logs" / f"{service.name}.log"
@@ -146,7 +159,7 @@ class Supervisor:
     def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
-            "address": f"http://127.0.0.1:{self._settings.port}",
+            "address": self._settings.address,
             "services": {name: child.pid for name, child in self._children.items()},
         }
         target = self._settings.home / "services.json"
