@@ -110,6 +110,10 @@ class StoreUnreachable(StoreError):
     """The store does not answer now; what was begun may be done again later."""
 
 
+class DiskFull(StoreError):
+    """A disk has no room for what has to be written to it."""
+
+
 class StageFailed(WinslowError):
     """A stage ended without success."""
 

@@ -94,8 +94,12 @@ mon_data = $DIR/mon
 [osd]
 osd_data = $DIR/osd
 [client.rgw]
-rgw_frontends = beast endpoint=$HOST:$PORT
+rgw_frontends = beast endpoint=$HOST:$PORT tcp_nodelay=1
 rgw_dns_name = localhost
+# What tests delete or overwrite is freed within seconds, not hours.
+rgw_gc_obj_min_wait = 5
+rgw_gc_processor_period = 5
+rgw_gc_processor_max_time = 5
 CONF
 }
 

@@ -1,0 +1,166 @@
+"""What a disk can do to us: errors with the place and the space, durable writes, copies that share blocks, locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blake3 import blake3
+
+from winslow_dagster.errors import DiskFull, StoreError
+from winslow_dagster.storage.parallel import each
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+READ_ONLY_FILE = 0o444
+READ_ONLY_DIRECTORY = 0o555
+WRITABLE_DIRECTORY = 0o700
+SYNCS_AT_ONCE = 8  # the journal commits many fsyncs together when they arrive together
+
+
+@contextmanager
+def disk_errors(where: str, *, disk: Path, needed_bytes: int | None = None) -> Iterator[None]:
+    """Turn an OSError of the block into a StoreError about `where`; a full `disk` is told with the space it has."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(where, disk=disk, needed_bytes=needed_bytes) from error
+        place = f" ({os.fsdecode(error.filename)})" if error.filename is not None else ""
+        reason = error.strerror or str(error)
+        raise StoreError(f"{reason}{place}", where=where, remedy=f"Look at {disk} and who may write there.") from error
+
+
+def disk_full(where: str, *, disk: Path, needed_bytes: int | None) -> DiskFull:
+    """The error of a full disk, with the bytes that are needed (where known) and those that are free."""
+    needed = "" if needed_bytes is None else f"{needed_bytes} bytes needed, "
+    return DiskFull(
+        f"the disk is full: {needed}{free_bytes(disk)} free",
+        where=f"{where} on {disk}",
+        remedy="Delete what is no longer needed there, or use a larger disk, and try again.",
+    )
+
+
+def free_bytes(path: Path) -> int:
+    """The bytes this user may still write to the file system of `path` or of its nearest existing parent."""
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def make_directories(path: Path) -> None:
+    """Make a directory and its parents, each durable in the one above."""
+    missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+        sync(directory.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or directory is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Wait until all of them are on the disk."""
+    each(sync, paths, at_once=SYNCS_AT_ONCE)
+
+
+def write_whole(path: Path, content: bytes, *, scratch: Path) -> None:
+    """Make `path` hold `content`, durably and all or nothing. `scratch`: a free name on the same file system."""
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.chmod(READ_ONLY_FILE)
+    scratch.replace(path)
+    sync(path.parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a directory with everything in it, however read-only; one that is not there is fine."""
+    if not path.is_dir():
+        return
+    path.chmod(WRITABLE_DIRECTORY)
+    for parent, names, _ in os.walk(path):
+        for directory in (Path(parent, name) for name in names):
+            if not directory.is_symlink():
+                directory.chmod(WRITABLE_DIRECTORY)
+    shutil.rmtree(path)
+
+
+def move_directory(source: Path, target: Path) -> None:
+    """Rename a directory, however read-only; one that is not there is fine."""
+    if source.is_dir():
+        source.chmod(WRITABLE_DIRECTORY)  # a directory that is not writable cannot change its parent
+        source.rename(target)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A name to write to, in the directory of `target`, which becomes `target` when the block ends well.
+
+    One writer at a time; what a killed one left is overwritten by the next.
+    """
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    partial = target.with_name(f".{blake3(target.name.encode()).hexdigest(16)}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; waits for it. The kernel frees it when its holder dies, however it dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def sole_holder(path: Path) -> Iterator[None]:
+    """Like `locked`, for lock files that come and go: the file is deleted at the end."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if is_still(path, descriptor):
+            break
+        os.close(descriptor)  # the holder before us deleted the file: what we locked is no lock any more
+    try:
+        yield
+    finally:
+        path.unlink()
+        os.close(descriptor)
+
+
+def is_still(path: Path, descriptor: int) -> bool:
+    """Whether the path names the file that the descriptor is open on."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def try_lock(path: Path) -> int | None:
+    """The descriptor of the lock file `path`, held until it is closed; None while somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,73 @@
+"""How addresses become places: the same two names in every store, a directory and on S3 alike.
+
+    trees/<address>.files/<path>            the files of a tree, and nothing else
+    manifests/<address>.manifest.json       the commit marker: a tree without one was never committed
+
+The suffixes keep the trees `a` and `a/b` apart, and the manifests in a place of their own make listing them cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from winslow_dagster.errors import StoreError
+
+FILES_SUFFIX = ".files"
+MANIFEST_SUFFIX = ".manifest.json"
+TREES = "trees"
+MANIFESTS = "manifests"
+LONGEST_SEGMENT_BYTES = 200  # a file name may have 255, of which the suffixes need some
+LONGEST_ADDRESS_BYTES = 700  # an S3 key may have 1024; what is left is for the path inside the tree
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+def checked(address: str) -> str:
+    """The address itself. Raises StoreError where it could not be a place in every kind of store."""
+    segments = address.split("/")
+    if any(segment in {"", ".", ".."} for segment in segments):
+        raise unusable(address, "it has an empty, '.' or '..' part")
+    if any(segment.endswith((FILES_SUFFIX, MANIFEST_SUFFIX)) for segment in segments):
+        raise unusable(address, f"a part of it ends in {FILES_SUFFIX} or {MANIFEST_SUFFIX}")
+    try:
+        longest = max(len(segment.encode()) for segment in segments)
+        whole = len(address.encode())
+    except UnicodeEncodeError as error:
+        raise unusable(address, "it is not UTF-8") from error
+    if longest > LONGEST_SEGMENT_BYTES or whole > LONGEST_ADDRESS_BYTES:
+        raise unusable(address, "it is too long")
+    if UNUSABLE.search(address):
+        raise unusable(address, "it has a control character or a backslash")
+    return address
+
+
+def unusable(address: str, why: str) -> StoreError:
+    """The error of an address that some kind of store could not hold."""
+    return StoreError(
+        f"this address cannot be used: {why}",
+        where=repr(address),
+        expected=f"names joined by '/', each at most {LONGEST_SEGMENT_BYTES} bytes of UTF-8",
+    )
+
+
+def tree_key(address: str) -> PurePosixPath:
+    """Where the files of a tree are, below the store's root."""
+    return PurePosixPath(TREES, checked(address) + FILES_SUFFIX)
+
+
+def manifest_key(address: str) -> PurePosixPath:
+    """Where the commit marker of a tree is, below the store's root."""
+    return PurePosixPath(MANIFESTS, checked(address) + MANIFEST_SUFFIX)
+
+
+def address_of(key: str) -> str | None:
+    """The address whose commit marker has this key, or None where it is something else."""
+    if not key.startswith(MANIFESTS + "/") or not key.endswith(MANIFEST_SUFFIX):
+        return None
+    return key.removeprefix(MANIFESTS + "/").removesuffix(MANIFEST_SUFFIX)
+
+
+def is_under(address: str, prefix: str) -> bool:
+    """Whether the address is `prefix` or below it; everything is below the empty prefix."""
+    whole = prefix.strip("/")
+    return not whole or address == whole or address.startswith(whole + "/")

@@ -1,0 +1,227 @@
+"""A store in a local directory. Outputs on the same file system are taken by name: no byte of them moves.
+
+A commit builds the whole tree in `staging/`, out of second names (hard links) of the source's files where it can, out
+of copies where it cannot; moves it to its place; and writes the marker last. The source keeps its files until the
+marker stands, so a commit that is killed at any moment can be done again. What a dead process left in `staging/` is
+swept away by the next commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from winslow_dagster.errors import StoreError
+from winslow_dagster.storage import layout
+from winslow_dagster.storage.copying import copy_file
+from winslow_dagster.storage.disk import (
+    READ_ONLY_DIRECTORY,
+    READ_ONLY_FILE,
+    disk_errors,
+    locked,
+    make_directories,
+    move_directory,
+    new_file,
+    remove_directory,
+    sync,
+    sync_all,
+    try_lock,
+    write_whole,
+)
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.store import BytesMoved, Store
+from winslow_dagster.storage.taking import checksums, take
+from winslow_dagster.storage.tree import Found, survey
+
+
+class LocalStore(Store):
+    """Trees under the directory `root`, which is made when something is first committed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self._staging = self.root / "staging"
+        self._lock = self.root / "commit.lock"
+
+    def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+        """See Store. The copy shares the source's blocks where the file system can."""
+        layout.checked(address)
+        with disk_errors(f"{source} to {address}", disk=self.root), self._scratch() as scratch:
+            files = scratch / "files"
+            files.mkdir()
+            name = source.name
+            digest = copy_file(source, files / name, moved)
+            entry = FileEntry(path=name, size_bytes=(files / name).stat().st_size, blake3=digest)
+            return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
+
+    def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+        """See Store. The source is gone afterwards where its files could be taken by name."""
+        layout.checked(address)
+        committed = self.manifest(address)
+        if committed and not source.exists():
+            return committed
+        with disk_errors(f"{source} to {address}", disk=self.root):
+            found = survey(source)
+            if committed and not found:
+                return committed
+            return self.adopt(source, address, found, checksums(found, moved))
+
+    def adopt(self, source: Path, address: str, found: tuple[Found, ...], entries: tuple[FileEntry, ...]) -> Manifest:
+        """The second half of `commit_tree`: what remains once the files are found and their checksums known."""
+        manifest = Manifest(address=address, files=entries)
+        with disk_errors(f"{source} to {address}", disk=self.root, needed_bytes=manifest.size_bytes):
+            with self._scratch() as scratch:
+                files = scratch / "files"
+                files.mkdir()
+                taken = take(found, entries, files)
+                result = self._commit(manifest, files, scratch)
+                if taken:
+                    # The store's files must have no name left that somebody could write through. Moved away in one
+                    # step, because half a source would look like other content to whoever commits again.
+                    move_directory(source, scratch / "source")
+            return result
+
+    def manifest(self, address: str) -> Manifest | None:
+        """See Store."""
+        path = self.root / layout.manifest_key(address)
+        with disk_errors(address, disk=self.root):
+            try:
+                return Manifest.model_validate_json(path.read_bytes())
+            except FileNotFoundError:
+                return None
+            except ValidationError as error:
+                raise StoreError(
+                    "the manifest cannot be read",
+                    where=str(path),
+                    remedy="The file was damaged after it was written: restore it, or delete it and commit again.",
+                ) from error
+
+    def read_only_path(self, manifest: Manifest) -> Path | None:
+        """See Store."""
+        path = self._tree(manifest.address)
+        if not path.is_dir():
+            raise not_there(manifest.address, path)
+        return path
+
+    def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
+        """See Store."""
+        source = self._tree(manifest.address) / entry.path
+        with disk_errors(f"{source} to {target}", disk=target.parent, needed_bytes=entry.size_bytes):
+            if not source.is_file():
+                raise not_there(manifest.address, source)
+            with new_file(target) as partial:
+                entry.require(copy_file(source, partial, moved), where=str(source))
+
+    def read_range(self, manifest: Manifest, entry: FileEntry, start: int, length: int) -> bytes:
+        """See Store."""
+        source = self._tree(manifest.address) / entry.path
+        with disk_errors(str(source), disk=self.root):
+            try:
+                descriptor = os.open(source, os.O_RDONLY)
+            except FileNotFoundError as error:
+                raise not_there(manifest.address, source) from error
+            try:
+                return os.pread(descriptor, length, start)
+            finally:
+                os.close(descriptor)
+
+    def delete_tree(self, address: str) -> int:
+        """See Store."""
+        tree, marker = self._tree(address), self.root / layout.manifest_key(address)
+        if not self.root.is_dir():
+            return 0
+        with disk_errors(address, disk=self.root), self._scratch() as scratch:
+            with locked(self._lock):
+                if marker.exists():
+                    marker.unlink()
+                    sync(marker.parent)
+                freed_bytes = sum(file.status.st_size for file in survey(tree)) if tree.is_dir() else 0
+                move_directory(tree, scratch / "deleted")
+                prune(marker.parent, self.root)
+                prune(tree.parent, self.root)
+            return freed_bytes
+
+    def addresses(self, prefix: str) -> Iterator[str]:
+        """See Store."""
+        found = (
+            layout.address_of(Path(parent, name).relative_to(self.root).as_posix())
+            for parent, _, names in os.walk(self.root / layout.MANIFESTS)
+            for name in names
+        )
+        yield from sorted(address for address in found if address and layout.is_under(address, prefix))
+
+    def _tree(self, address: str) -> Path:
+        return self.root / layout.tree_key(address)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A directory of our own on the store's file system, gone afterwards; also sweeps up what the dead left."""
+        make_directories(self._staging)
+        mine = self._staging / uuid.uuid4().hex
+        with locked(self._lock):
+            # Under the lock no directory is between being made and being locked, so an unlocked one is a dead one's.
+            dead = {path: lock for path in self._staging.iterdir() if (lock := try_lock(path / "lock")) is not None}
+            mine.mkdir()
+            lock = try_lock(mine / "lock")
+        for path, descriptor in dead.items():
+            remove_directory(path)
+            os.close(descriptor)
+        try:
+            yield mine
+        finally:
+            remove_directory(mine)
+            if lock is not None:
+                os.close(lock)
+
+    def _commit(self, manifest: Manifest, files: Path, scratch: Path) -> Manifest:
+        """Seal the tree `files`, move it to its place, and write its marker: the moment from which it exists."""
+        directories = [Path(parent) for parent, _, _ in os.walk(files, topdown=False)]
+        for entry in manifest.files:
+            (files / entry.path).chmod(READ_ONLY_FILE)
+        for directory in directories[:-1]:
+            directory.chmod(READ_ONLY_DIRECTORY)
+        sync_all([*(files / entry.path for entry in manifest.files), *directories])
+        tree, marker = self._tree(manifest.address), self.root / layout.manifest_key(manifest.address)
+        with locked(self._lock):
+            committed = self.manifest(manifest.address)
+            if committed:
+                committed.require_same(manifest)
+                return committed
+            move_directory(tree, scratch / "uncommitted")
+            make_directories(tree.parent)
+            make_directories(marker.parent)
+            files.rename(tree)
+            # Only now: a directory that is not writable cannot be moved.
+            tree.chmod(READ_ONLY_DIRECTORY)
+            sync_all([tree, tree.parent])
+            write_whole(marker, manifest.model_dump_json().encode(), scratch=scratch / "marker")
+        return manifest
+
+
+def not_there(address: str, path: Path) -> StoreError:
+    """The error of a tree or file that a manifest promises and the disk does not have."""
+    return StoreError(
+        f"{path} is not there",
+        where=address,
+        expected="a committed tree",
+        remedy="It was never committed to this store, or it was deleted since.",
+    )
+
+
+def prune(directory: Path, root: Path) -> None:
+    """Remove directories upwards from `directory` for as long as they are empty, but not `root`."""
+    while directory != root:
+        try:
+            directory.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            return
+        directory = directory.parent

@@ -1,0 +1,169 @@
+"""A store in a bucket of an S3 server. Objects first, the marker last: what has no marker was never committed.
+
+One commit at a time to an address: S3 has nothing dependable to fence with, so whoever commits holds a lock of his own
+(a stage runner holds its task's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from winslow_dagster.errors import StoreError
+from winslow_dagster.storage import layout
+from winslow_dagster.storage.checksum import checksum
+from winslow_dagster.storage.copying import check_unchanged
+from winslow_dagster.storage.disk import disk_errors, new_file
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.parallel import each
+from winslow_dagster.storage.s3_bucket import PART_BYTES, S3Bucket
+from winslow_dagster.storage.s3_errors import S3Place
+from winslow_dagster.storage.store import BytesMoved, Store
+from winslow_dagster.storage.taking import checksums
+from winslow_dagster.storage.tree import Found, survey
+
+DIGEST = "blake3"  # the metadata field of an object
+LONGEST_KEY_BYTES = 1024
+SMALL_FILES_AT_ONCE = 8
+PATIENCE_S = 180.0
+
+
+class S3Store(Store):
+    """Trees under `prefix` in a bucket. Credentials come from where botocore finds them, AWS_* variables first.
+
+    `endpoint`: the address of a server other than AWS. `patience_s`: how long a server that does not answer is tried
+    again before a call fails.
+    """
+
+    def __init__(
+        self, bucket: str, prefix: str = "", endpoint: str | None = None, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._bucket = S3Bucket(S3Place(bucket, endpoint), patience_s)
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+        """See Store."""
+        committed = self.manifest(address)
+        with disk_errors(str(source), disk=source.parent):
+            before = source.stat()
+            if committed:
+                digest = checksum(source, moved)
+            else:
+                digest = self._bucket.upload(source, self._key(address, source.name), moved)
+            check_unchanged(source, before)
+        entry = FileEntry(path=source.name, size_bytes=before.st_size, blake3=digest)
+        return self._commit(Manifest(address=address, files=(entry,)), committed)
+
+    def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+        """See Store. The source stays as it is; files that an earlier attempt stored whole are not sent again."""
+        committed = self.manifest(address)
+        if committed and not source.exists():
+            return committed
+        with disk_errors(str(source), disk=source):
+            found = survey(source)
+            if committed and not found:
+                return committed
+            keys = [self._key(address, file.path) for file in found]
+            manifest = Manifest(address=address, files=checksums(found, moved if committed else None))
+            if not committed:
+                self._upload_tree(manifest, found, keys, moved)
+        return self._commit(manifest, committed)
+
+    def manifest(self, address: str) -> Manifest | None:
+        """See Store."""
+        key = self._manifest_key(address)
+        content = self._bucket.get(key)
+        if content is None:
+            return None
+        try:
+            return Manifest.model_validate_json(content)
+        except ValidationError as error:
+            raise StoreError(
+                "the manifest cannot be read",
+                where=key,
+                remedy="The object was damaged after it was written: restore it, or delete it and commit again.",
+            ) from error
+
+    def read_only_path(self, manifest: Manifest) -> Path | None:
+        """None: what is on a server has to be fetched first."""
+        layout.checked(manifest.address)
+        return None
+
+    def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
+        """See Store."""
+        key = self._key(manifest.address, entry.path)
+        with disk_errors(str(target), disk=target.parent, needed_bytes=entry.size_bytes), new_file(target) as partial:
+            self._bucket.download(key, entry.size_bytes, partial, moved)
+            entry.require(checksum(partial), where=key)
+
+    def read_range(self, manifest: Manifest, entry: FileEntry, start: int, length: int) -> bytes:
+        """See Store."""
+        end = min(start + length, entry.size_bytes)
+        if end <= start:
+            return b""
+        return self._bucket.read_range(self._key(manifest.address, entry.path), start, end)
+
+    def delete_tree(self, address: str) -> int:
+        """See Store."""
+        tree = self._tree_prefix(address)
+        self._bucket.delete([self._manifest_key(address)])
+        self._bucket.abort_unfinished(tree)
+        stored = dict(self._bucket.keys(tree))
+        self._bucket.delete(list(stored))
+        return sum(stored.values())
+
+    def addresses(self, prefix: str) -> Iterator[str]:
+        """See Store."""
+        # Up to the last whole name: the key of `a/b` itself goes on with the marker's suffix, those below with a slash.
+        start = f"{self._prefix}{layout.MANIFESTS}/{prefix.strip('/')}"
+        found = (layout.address_of(key.removeprefix(self._prefix)) for key, _ in self._bucket.keys(start))
+        yield from sorted(address for address in found if address and layout.is_under(address, prefix))
+
+    def _manifest_key(self, address: str) -> str:
+        return f"{self._prefix}{layout.manifest_key(address)}"
+
+    def _tree_prefix(self, address: str) -> str:
+        return f"{self._prefix}{layout.tree_key(address)}/"
+
+    def _key(self, address: str, path: str) -> str:
+        key = self._tree_prefix(address) + path
+        if len(key.encode()) > LONGEST_KEY_BYTES:
+            raise StoreError(
+                "this name is too long for S3",
+                where=key,
+                expected=f"at most {LONGEST_KEY_BYTES} bytes",
+                remedy="Give the file a shorter name, or put it into fewer directories.",
+            )
+        return key
+
+    def _upload_tree(
+        self, manifest: Manifest, found: tuple[Found, ...], keys: list[str], moved: BytesMoved | None
+    ) -> None:
+        """Make the objects of a tree exactly these files. Large ones one by one, each in parallel parts."""
+        prefix = self._tree_prefix(manifest.address)
+        there = dict(self._bucket.keys(prefix))
+        self._bucket.delete(sorted(there.keys() - set(keys)))
+
+        def send(one: tuple[str, Found, FileEntry]) -> None:
+            key, file, entry = one
+            if there.get(key) == entry.size_bytes and self._bucket.head(key).get(DIGEST) == entry.blake3:
+                if moved:
+                    moved(entry.size_bytes)
+                return
+            digest = self._bucket.upload(file.real, key, moved, {DIGEST: entry.blake3})
+            entry.require(digest, where=str(file.real))
+
+        work = list(zip(keys, found, manifest.files, strict=True))
+        each(send, [one for one in work if one[2].size_bytes < PART_BYTES], at_once=SMALL_FILES_AT_ONCE)
+        each(send, [one for one in work if one[2].size_bytes >= PART_BYTES], at_once=1)
+
+    def _commit(self, manifest: Manifest, committed: Manifest | None) -> Manifest:
+        if committed:
+            committed.require_same(manifest)
+            return committed
+        self._bucket.put(self._manifest_key(manifest.address), manifest.model_dump_json().encode())
+        # From here on nothing needs them: an upload that a killed process began is of no use to anybody.
+        self._bucket.abort_unfinished(self._tree_prefix(manifest.address))
+        return manifest

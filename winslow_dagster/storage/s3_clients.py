@@ -1,0 +1,103 @@
+"""The two S3 clients, set up alike. Each does what it does best (docs/decisions/0002-bulk-transfer-client.md): obstore
+moves bytes; s3fs asks and tidies: lists, heads, deletes, finds unfinished uploads.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import NoCredentialsError
+from botocore.session import get_session
+from obstore.store import S3Store as ObjectStore
+
+from winslow_dagster.storage.s3_errors import S3Place
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+    from obstore.store import S3Credential
+
+CREDENTIALS_FOR = timedelta(minutes=15)
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 3600.0
+DEFAULT_REGION = "us-east-1"
+
+
+class S3Clients:
+    """Both clients for one bucket, made when first used. `patience_s`: how long a silent server is waited for."""
+
+    def __init__(self, place: S3Place, patience_s: float) -> None:
+        self._place = place
+        self._patience_s = patience_s
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        """What botocore finds, by which s3fs lives too: AWS_* variables, a profile, the machine's role."""
+        found = get_session().get_credentials()
+        if found is None:
+            raise self._place.explain("", NoCredentialsError())
+        return found
+
+    def _credential(self) -> S3Credential:
+        frozen = self._credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key or "",
+            "secret_access_key": frozen.secret_key or "",
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + CREDENTIALS_FOR,  # then botocore is asked again; it renews its own
+        }
+
+    @cached_property
+    def _region(self) -> str:
+        return str(get_session().get_config_variable("region") or DEFAULT_REGION)
+
+    @cached_property
+    def bulk(self) -> ObjectStore:
+        """obstore, for bytes."""
+        _ = self._credentials
+        endpoint = self._place.endpoint
+        return ObjectStore(
+            self._place.bucket,
+            config={"endpoint": endpoint} if endpoint else None,
+            region=self._region,
+            credential_provider=self._credential,
+            # With an endpoint, the bucket is a part of the path: few servers have a host name for each bucket.
+            virtual_hosted_style_request=endpoint is None,
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=min(CONNECT_TIMEOUT_S, self._patience_s)),
+                "read_timeout": timedelta(seconds=min(READ_TIMEOUT_S, self._patience_s)),
+                # Of a whole request, body included: generous, since the time without a byte is limited above.
+                "timeout": timedelta(seconds=REQUEST_TIMEOUT_S),
+            },
+            retry_config={"max_retries": self._attempts, "retry_timeout": timedelta(seconds=self._patience_s)},
+        )
+
+    @cached_property
+    def asking(self) -> Any:
+        """s3fs, for questions: its `call_s3` sends any request of the S3 API."""
+        from s3fs import S3FileSystem  # type: ignore[import-untyped]  # it has no types
+
+        _ = self._credentials
+        return S3FileSystem(
+            endpoint_url=self._place.endpoint,
+            client_kwargs={"region_name": self._region},
+            config_kwargs={
+                "connect_timeout": min(CONNECT_TIMEOUT_S, self._patience_s),
+                "read_timeout": min(READ_TIMEOUT_S, self._patience_s),
+                "retries": {"mode": "standard", "max_attempts": self._attempts},
+                "s3": {"addressing_style": "path" if self._place.endpoint else "auto"},
+                # Servers other than AWS do not all know the newer checksum headers.
+                "request_checksum_calculation": "when_required",
+                "response_checksum_validation": "when_required",
+            },
+            skip_instance_cache=True,
+        )
+
+    @property
+    def _attempts(self) -> int:
+        """Pauses between attempts double from about a second, so their number goes with the logarithm of the time."""
+        return 1 + int(math.log2(max(1.0, self._patience_s)))
