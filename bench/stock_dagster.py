@@ -1,4 +1,4 @@
-"""The peer: nine containers in a row by stock Dagster (multiprocess executor, dagster-docker). Prints the run's seconds."""
+"""The peer: nine containers in a row by stock Dagster (multiprocess, dagster-docker). Prints the run's seconds."""
 
 import sys
 import tempfile

@@ -1,6 +1,7 @@
 """Jobs for the executor's tests; loaded by worker processes, hence a module of its own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from dagster import In, Nothing, OpExecutionContext, Out, Output, RetryRequested, job, op
@@ -31,7 +32,7 @@ def first() -> int:
 
 
 @op(out={"go": Out(Nothing, is_required=False), "value": Out(int)})
-def chooser(first: int):
+def chooser(first: int) -> Iterator[Output[int]]:
     note("chooser")
     yield Output(first + 1, "value")
 

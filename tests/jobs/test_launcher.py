@@ -22,6 +22,11 @@ telemetry: {enabled: false}
 run_launcher: {module: winslow_dagster.jobs.launcher, class: ProcessRunLauncher}
 run_monitoring: {enabled: true, max_resume_run_attempts: 100}
 """
+LOOK = """
+import sys; from pathlib import Path; from winslow_dagster.jobs.worker import worker_pid
+print("looking", flush=True)
+while True: worker_pid(Path(sys.argv[1]))
+"""
 HOLD = """
 import sys; from pathlib import Path; from winslow_dagster.jobs.worker import take
 print(take(Path(sys.argv[1])), flush=True); sys.stdin.read()
@@ -75,17 +80,7 @@ def test_the_lock_names_its_holder_until_the_holder_dies_however_it_dies(tmp_pat
 def test_a_look_at_the_lock_never_keeps_a_worker_from_taking_it(tmp_path: Path) -> None:
     lock = tmp_path / "run.lock"
     lock.touch()
-    looker = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path; from winslow_dagster.jobs.worker import worker_pid\n"
-            "print('looking', flush=True)\nwhile True: worker_pid(Path(sys.argv[1]))",
-            str(lock),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    looker = subprocess.Popen([sys.executable, "-c", LOOK, str(lock)], stdout=subprocess.PIPE, text=True)
     with looker:
         assert said(looker) == "looking"
         for _ in range(20):
