@@ -33,11 +33,9 @@ from pathlib import Path
 from setproctitle import setproctitle
 
 from winslow_dagster.engines import detach
-from winslow_dagster.engines.spawn import ANSWER_TIMEOUT_S, GO, Start, read_message, short_address, spawn_detached
+from winslow_dagster.engines.spawn import ANSWER_TIMEOUT_S, GO, Start, read_message, short_address
 from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.keeper import create_time_s
-
-__all__ = ["main", "spawn_detached"]
 
 BACKLOG = 256
 READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_ALL")

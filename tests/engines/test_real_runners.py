@@ -1,0 +1,141 @@
+"""The engine of one machine with the runners that ship, real containers and real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from engine_drivers import LocalDriver, a_task
+from patience import until, until_ended
+from starting_place import ROOT
+
+from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.engines.runner_starts import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageTask
+from winslow_dagster.stages.taskdir import TaskDirectory
+
+SCRIPT = 'echo once >> "$WINSLOW_OUTPUT_DIR/ran"; while [ ! -e "$WINSLOW_OUTPUT_DIR/go" ]; do sleep 0.05; done'
+
+
+class Real(LocalDriver):
+    """A driver whose stage runs until the test lets it go on."""
+
+    def __init__(self, settings: Settings, image: str | None) -> None:
+        super().__init__(settings)
+        self.engine = LocalEngine(settings)
+        shell = ("sh", "-c", SCRIPT)
+        self.task: StageTask = a_task(run_id=f"test-{uuid4().hex[:12]}").model_copy(
+            update={
+                "image": image,
+                "mode": "docker" if image else "process",
+                "command": shell[:1],
+                "args": shell if image else shell[1:],
+                "store_url": settings.store_url,
+                "grace_s": 0.0,
+            }
+        )
+
+    @property
+    def output(self) -> Path:
+        return self.directory(self.task).output
+
+    def until_begun(self) -> None:
+        until("the stage runs", (self.output / "ran").exists)
+
+    def let_go(self) -> None:
+        (self.output / "go").touch()
+
+    def remains(self) -> list[str]:
+        """Containers and processes of the attempt."""
+        containers = []
+        if self.task.mode == "docker":
+            list_them = ["docker", "ps", "-aq", "--filter", f"label=winslow.task={self.task.task_id}"]
+            containers = subprocess.run(list_them, capture_output=True, text=True, check=True).stdout.split()
+        mark = f"WINSLOW_TASK_ID={self.task.task_id}".encode()
+        return containers + [entry.name for entry in Path("/proc").iterdir() if mark in environment_of(entry)]
+
+
+def environment_of(entry: Path) -> bytes:
+    try:
+        return (entry / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
+def real(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
+    image = request.getfixturevalue("test_image") if request.param == "docker" else None
+    real = Real(Settings.read({"WINSLOW_HOME": str(tmp_path)}), image)
+    yield real
+    if real.engine.status(real.task.task_id).served:
+        real.engine.cancel(real.task.task_id, "the test has ended")
+        real.outcome(real.task)
+    real.kill_all()
+
+
+def test_a_stage_goes_from_submit_to_its_stored_outputs(real: Real) -> None:
+    real.engine.submit(real.task)
+    real.until_begun()
+    real.let_go()
+
+    result = real.engine.wait(real.task.task_id, timeout_s=60).result
+
+    assert result is not None
+    assert (result.outcome, result.mode) == ("succeeded", real.task.mode)
+    assert result.outputs is not None
+    assert [file.path for file in result.outputs.files] == ["go", "ran"]
+    assert real.remains() == []
+
+
+def test_a_killed_runner_is_followed_by_one_that_takes_the_stage_over(real: Real) -> None:
+    real.engine.submit(real.task)
+    real.until_begun()
+    for _ in range(2):
+        real.kill_runner(real.task)
+        assert not real.engine.wait(real.task.task_id, timeout_s=60).runner_alive
+        real.engine.submit(real.task)
+    ran = real.output / "ran"
+    assert ran.read_text() == "once\n"
+    real.let_go()
+
+    assert real.outcome(real.task) == "succeeded"
+    assert real.remains() == []
+
+
+def test_a_stage_whose_runner_is_dead_is_ended_by_cancelling_it(real: Real) -> None:
+    real.engine.submit(real.task)
+    real.until_begun()
+    real.kill_runner(real.task)
+
+    real.engine.cancel_run(real.task.run_id, "the run was cancelled")
+
+    result = real.engine.wait(real.task.task_id, timeout_s=60).result
+    assert result is not None
+    assert (result.outcome, result.message) == ("cancelled", "cancelled: the run was cancelled")
+    assert real.remains() == []
+
+
+def test_nothing_of_a_lost_stage_goes_on(real: Real) -> None:
+    real.engine.submit(real.task)
+    real.until_begun()
+    real.kill_runner(real.task)
+    assert real.remains() != []
+    (real.directory(real.task).path / "die").touch()
+    dying = LocalEngine(real.settings, runner="tiny_runner")
+
+    for _ in range(MOST_FRUITLESS + 1):
+        dying.submit(real.task)
+        start = RunnerStart.read(TaskDirectory(real.directory(real.task).path))
+        assert start is not None
+        until_ended(ProcessIdentity(start.pid, start.create_time))
+    dying.submit(real.task)
+
+    assert real.outcome(real.task) == "lost"
+    assert real.remains() == []
