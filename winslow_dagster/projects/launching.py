@@ -69,7 +69,8 @@ class Launching:
         with self._records.alone_with(self._asked.project):
             plan = self._plan()
             dagit = self._actions.dagit()
-            self._require_idle(dagit)
+            if plan.existing is not None:
+                self._require_idle(dagit)
             job = self._job(dagit, plan)
             if plan.existing is None:
                 self._records.create_project(
