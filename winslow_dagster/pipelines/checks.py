@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from winslow_dagster.pipelines.model import Stage
-from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.problems import named, nearest, shown
 from winslow_dagster.pipelines.reading import Path, Tree
 
 MOST_NAMES_LISTED = 12
@@ -20,14 +20,16 @@ MOST_CYCLES = 20
 
 def check_whole(tree: Tree, name: str) -> None:
     """Note in `tree` everything that is wrong between fields. `name` is what the pipeline has to be called."""
-    data = _mapping(tree.data)
+    if not isinstance(tree.data, dict):
+        return
+    data = tree.data
     written = data.get("name")
     if isinstance(written, str) and written != name:
         what = f"the pipeline is called {shown(written)} and its file {name}.yaml"
         tree.note(tree.mark(("name",)), what, "the same name for both", name)
     for variable in _mapping(data.get("env")).keys() & _mapping(_mapping(data.get("defaults")).get("env")).keys():
         mark = tree.key_mark(("defaults", "env", variable))
-        tree.note(mark, f"`{variable}` is set in `env` of the pipeline too", "it in one of the two")
+        tree.note(mark, f"{named(variable)} is set in `env` of the pipeline too", "it in one of the two")
     settings: list[tuple[Path, dict[str, Any]]] = [(("defaults",), _mapping(data.get("defaults")))]
     for index, stage in _stages(data):
         path: Path = ("stages", index)
@@ -82,7 +84,7 @@ def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
 def _check_order(tree: Tree) -> None:
     """Names that stand twice, `after` without such a stage, and circles."""
     first: dict[str, int] = {}
-    for index, stage in _stages(_mapping(tree.data)):
+    for index, stage in _stages(tree.data):
         name = stage.get("name")
         if not isinstance(name, str):
             continue
@@ -94,7 +96,7 @@ def _check_order(tree: Tree) -> None:
             first[name] = index
     edges: dict[str, dict[str, Path]] = {}
     above: str | None = None
-    for index, stage in _stages(_mapping(tree.data)):
+    for index, stage in _stages(tree.data):
         name = stage.get("name")
         if not isinstance(name, str):
             above = None

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import yaml
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.problems import Problem
+from winslow_dagster.pipelines.problems import Problem, named
 
 LARGEST_FILE_BYTES = 1 << 20
 DEEPEST = 32
@@ -112,7 +112,9 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 self.refuse(
-                    event, f"`*{event.anchor}` names nothing", f"a value above that is marked `&{event.anchor}`"
+                    event,
+                    f"{named(f'*{event.anchor}')} names nothing",
+                    f"a value above marked {named(f'&{event.anchor}')}",
                 )
             return self.anchors[event.anchor]
         if depth > DEEPEST:

@@ -75,7 +75,7 @@ VariableName = Annotated[
 ]
 TemplateText = Annotated[str, Written(read_template, _TEMPLATE_SCHEMA)]
 Words = Annotated[
-    list[str],
+    list[TemplateText],
     Written(
         read_words,
         {"title": "list of texts", "type": "array", "items": _TEMPLATE_SCHEMA},

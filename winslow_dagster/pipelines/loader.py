@@ -15,7 +15,7 @@ from winslow_dagster.pipelines.checks import check_whole
 from winslow_dagster.pipelines.composing import LARGEST_FILE_BYTES, Mark, unusable
 from winslow_dagster.pipelines.documents import Document, PipelineDocument
 from winslow_dagster.pipelines.model import LogRules, Pipeline
-from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.problems import named, nearest, shown
 
 SUFFIX = ".yaml"
 MOST_PROBLEMS = 500
@@ -145,7 +145,7 @@ def _note_unknown(tree: reading.Tree, path: reading.Path) -> None:
     synonym = SYNONYMS.get(name, "")
     suggestion = synonym if synonym in known else nearest(name, known)
     expected = f"a field of {document.called}" if suggestion else f"one of {', '.join(known)}"
-    tree.note(tree.key_mark(path), f"{document.called} has no field `{name}`", expected, suggestion)
+    tree.note(tree.key_mark(path), f"{document.called} has no field {named(name)}", expected, suggestion)
 
 
 def _as_meant(kind: str, value: object) -> str:
@@ -164,7 +164,8 @@ def _label(path: reading.Path) -> str:
     keys = [index for index, step in enumerate(path) if isinstance(step, str)]
     if not keys:
         return "the file"
-    return f"`{path[keys[-1]]}`" if keys[-1] == len(path) - 1 else f"an item of `{path[keys[-1]]}`"
+    name = named(path[keys[-1]])
+    return name if keys[-1] == len(path) - 1 else f"an item of {name}"
 
 
 def _document_at(path: reading.Path) -> type[Document]:

@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST_SHOWN = 60
+# A file with thousands of stages and as many wrong names would take minutes to compare.
+MOST_COMPARED = 300
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault of a file. `line` and `column` count from 1; `expected` and `suggestion` may be empty."""
+    """One fault of a file. `line` and `column` count from 1; `expected` and `suggestion` may be empty.
+
+    Every text is one printable line, whatever the file holds.
+    """
 
     file: str
     line: int
@@ -19,6 +24,10 @@ class Problem:
     what: str
     expected: str = ""
     suggestion: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("what", "expected", "suggestion"):
+            object.__setattr__(self, name, _printable(getattr(self, name)))
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.what}"
@@ -30,8 +39,10 @@ class Problem:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` was probably meant to be, or an empty text."""
+    """The known word that `word` was probably meant to be, or an empty text; empty also where too many are known."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
+    if len(by_folded) > MOST_COMPARED:
+        return ""
     matches = difflib.get_close_matches(word[:LONGEST_SHOWN].casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else ""
 
@@ -42,12 +53,25 @@ def shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            short = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}…"
-            return '"' + short.replace("\n", "\\n") + '"'
+            return f'"{_short(value)}"'
         case list():
             return "a list"
         case dict():
             return "a mapping"
         case _:
-            text = "empty" if value is None else str(value)
-            return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+            return "empty" if value is None else _short(str(value))
+
+
+def named(key: object) -> str:
+    """A key from a file, as messages name it."""
+    return f"`{_short(str(key))}`"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -78,7 +78,7 @@ def read_template(value: Any) -> str:
 
 
 def read_words(value: Any) -> list[str]:
-    """A list as it is; a text split as a shell splits it."""
+    """A list of words as it is; a text split as a shell splits it."""
     words = value
     if isinstance(value, str):
         try:
@@ -87,7 +87,7 @@ def read_words(value: Any) -> list[str]:
             raise refusal(f"{shown(value)} cannot be split into words: {error}", "closed quotes, or a list") from error
     if not isinstance(words, list):
         raise refusal(f"is {shown(value)}", "a list of texts, or one text with spaces between the words")
-    return [read_template(word) for word in words]
+    return words
 
 
 def read_image(value: Any) -> str:
@@ -139,7 +139,11 @@ def read_glob(value: Any) -> str:
     text = text_of(value, expected)
     if not text or text.startswith("/") or ".." in text.split("/"):
         inside = text.removeprefix("/winslow/output").lstrip("/")
-        raise refusal(f"{shown(text)} is not below the output directory", expected, shown(inside) if inside else "")
+        raise refusal(
+            f"{shown(text)} is not below the output directory",
+            expected,
+            shown(inside) if inside not in {"", text} else "",
+        )
     return text
 
 

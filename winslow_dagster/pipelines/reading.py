@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from winslow_dagster.pipelines.composing import Mapping, Mark, Node, Scalar, Sequence, compose, unusable
-from winslow_dagster.pipelines.problems import Problem, shown
+from winslow_dagster.pipelines.problems import Problem, named, shown
 
 Path = tuple[str | int, ...]
 
@@ -82,7 +82,8 @@ class _Builder:
         self.tree.values[path] = node.mark
         if node.tag not in _KNOWN_TAGS:
             tag = str(node.tag).replace(_TAG, "!!")
-            self.tree.note(node.mark, f"the tag `{tag}` is not supported", "a plain value")
+            self.tree.note(node.mark, f"the tag {named(tag)} is not supported", "a plain value")
+            return None
         match node:
             case Sequence():
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
@@ -101,7 +102,7 @@ class _Builder:
             if key in data:
                 line = self.tree.keys[*path, key].line
                 self.tree.note(
-                    key_node.mark, f"`{key}` stands twice in one mapping", f"it once; it is also in line {line}"
+                    key_node.mark, f"{named(key)} stands twice in one mapping, also in line {line}", "each key once"
                 )
                 continue
             if key == "<<" and key_node.plain:
@@ -116,7 +117,7 @@ class _Builder:
             return node.text
         if _NULL.fullmatch(node.text):
             if not FREE_FIELDS.intersection(path):
-                label = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "an item of the list"
+                label = named(path[-1]) if path and isinstance(path[-1], str) else "an item of the list"
                 self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty text')
             return None
         if TEXT_FIELDS.intersection(path):

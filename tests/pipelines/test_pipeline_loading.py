@@ -1,0 +1,321 @@
+"""What a valid file becomes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import winslow_dagster.pipelines as door
+from winslow_dagster.errors import AmountMalformed
+from winslow_dagster.pipelines import (
+    Pipeline,
+    format_duration,
+    format_size,
+    load,
+    load_pipeline,
+    parse_duration_s,
+    parse_pipeline,
+    parse_size_bytes,
+)
+from winslow_dagster.pipelines.model import (
+    Gpu,
+    Highlight,
+    Keep,
+    LogRules,
+    NeedsInput,
+    ProgressRule,
+    ProjectInput,
+    PromisedOutput,
+    Retries,
+    Stage,
+)
+from winslow_dagster.pipelines.readers import RESERVED_NAMES
+
+ROOT = Path(__file__).parents[2]
+
+
+def parsed(text: str) -> Pipeline:
+    return parse_pipeline(dedent(text).encode(), "tracks.yaml", "tracks")
+
+
+def test_every_field_of_the_surface_arrives_in_the_model() -> None:
+    pipeline = parsed(
+        r"""
+        name: tracks
+        description: All of it.
+        image: tracker:1
+        command: python -m "tracker app"
+        env: {SCALE: 0.50, FLAG: yes}
+        inputs:
+          video: {kind: video, suffixes: [.mp4, .tar.gz], required: false, description: From above.}
+        stages:
+          - name: detect
+            description: Finds cars.
+            image: registry.example.org:5000/group/detector:2.1@sha256:%s
+            args: [--threshold, 0.10, "${SCALE}"]
+            command: [python, -m, detector]
+            env: {MODEL: "${SCALE:-1}.onnx", EMPTY: ""}
+            after: []
+            cpus: 2
+            memory: 8GiB
+            shm: 512M
+            gpu: {count: 2, vendor: nvidia, memory: 8GB, optional: true}
+            nodes: [fast-disk, ulm.07]
+            network: true
+            timeout: 1d 2h
+            grace: 30
+            retries: {count: 3, when: [lost, failed, 137], wait: 1m 30s, backoff: 1.5}
+            progress:
+              - {subject: frames, pattern: '(?P<current>\d+)/(?P<total>\d+) (?P<unit>\w+)'}
+              - {subject: whole, pattern: '(?P<percent>[\d.]+) %%'}
+            warnings: [^WARN]
+            errors: [^ERROR, Exception]
+            error_line_fails: true
+            success_exit_codes: [0, 3]
+            await_input_exit_code: 42
+            needs_input: {when: unset, message: Click., variables: [POINTS], form: [{kind: points, default: }]}
+            outputs: ["*.csv", {glob: video.mp4, min_size: 1KB}]
+            highlights: ["*.png", {glob: video.mp4, title: The result}]
+            keep: [{glob: "*.mp4", attempts: 3}, {days: 30}]
+    """
+        % ("0" * 64)
+    )
+    assert pipeline == Pipeline(
+        name="tracks",
+        description="All of it.",
+        env={"SCALE": "0.50", "FLAG": "yes"},
+        inputs={
+            "video": ProjectInput(kind="video", suffixes=(".mp4", ".tar.gz"), required=False, description="From above.")
+        },
+        stages=(
+            Stage(
+                name="detect",
+                description="Finds cars.",
+                image=f"registry.example.org:5000/group/detector:2.1@sha256:{'0' * 64}",
+                command=("python", "-m", "detector"),
+                args=("--threshold", "0.10", "${SCALE}"),
+                env={"MODEL": "${SCALE:-1}.onnx", "EMPTY": ""},
+                cpus=2,
+                memory_bytes=8 * 1024**3,
+                shm_bytes=512 * 1024**2,
+                gpu=Gpu(count=2, vendor="nvidia", memory_bytes=8 * 1000**3, optional=True),
+                nodes=("fast-disk", "ulm.07"),
+                network=True,
+                timeout_s=26 * 3600,
+                grace_s=30,
+                retries=Retries(count=3, when=("lost", "failed", 137), wait_s=90, backoff=1.5),
+                log=LogRules(
+                    progress=(
+                        ProgressRule(subject="frames", pattern=r"(?P<current>\d+)/(?P<total>\d+) (?P<unit>\w+)"),
+                        ProgressRule(subject="whole", pattern=r"(?P<percent>[\d.]+) %"),
+                    ),
+                    warnings=("^WARN",),
+                    errors=("^ERROR", "Exception"),
+                    error_line_fails=True,
+                ),
+                success_exit_codes=(0, 3),
+                await_input_exit_code=42,
+                needs_input=NeedsInput(
+                    when="unset",
+                    message="Click.",
+                    variables=("POINTS",),
+                    form=({"kind": "points", "default": None},),
+                ),
+                outputs=(PromisedOutput(glob="*.csv"), PromisedOutput(glob="video.mp4", min_size_bytes=1000)),
+                highlights=(Highlight(glob="*.png"), Highlight(glob="video.mp4", title="The result")),
+                keep=(Keep(glob="*.mp4", attempts=3), Keep(days=30)),
+            ),
+        ),
+    )
+
+
+def test_a_stage_without_anything_has_the_defaults_of_the_model() -> None:
+    (stage,) = parsed("{name: tracks, stages: [{name: a, image: x}]}").stages
+    assert stage == Stage(name="a", image="x")
+
+
+def test_a_stage_comes_after_the_one_above_unless_it_says_otherwise() -> None:
+    pipeline = parsed("""
+        name: tracks
+        image: x
+        stages: [{name: a}, {name: b}, {name: c, after: a}, {name: d, after: [b, c]}, {name: e, after: []}, {name: f}]
+    """)
+    assert {stage.name: stage.after for stage in pipeline.stages} == {
+        "a": (),
+        "b": ("a",),
+        "c": ("a",),
+        "d": ("b", "c"),
+        "e": (),
+        "f": ("e",),
+    }
+
+
+def test_a_stage_may_stand_above_what_it_comes_after() -> None:
+    pipeline = parsed("{name: tracks, image: x, stages: [{name: a, after: b}, {name: b, after: []}]}")
+    assert [stage.after for stage in pipeline.stages] == [("b",), ()]
+
+
+def test_defaults_hold_for_every_stage_that_says_nothing_else() -> None:
+    pipeline = parsed("""
+        name: tracks
+        image: top:1
+        command: run
+        defaults:
+          image: default:1
+          cpus: 4
+          gpu: 1
+          warnings: [W]
+          retries: {count: 3, wait: 5}
+          await_input_exit_code: 9
+        stages:
+          - name: a
+          - {name: b, image: own:1, command: [], gpu: 0, warnings: [], retries: {count: 1}}
+    """)
+    a, b = pipeline.stages
+    assert (a.image, a.command, a.cpus, a.gpu) == ("default:1", ("run",), 4, Gpu())
+    assert (a.log.warnings, a.retries, a.await_input_exit_code) == (("W",), Retries(count=3, wait_s=5), 9)
+    assert (b.image, b.command, b.cpus, b.gpu, b.log.warnings) == ("own:1", (), 4, None, ())
+    assert b.retries == Retries(count=1)
+
+
+def test_variables_of_the_pipeline_stay_a_layer_below_those_of_a_stage() -> None:
+    pipeline = parsed("""
+        name: tracks
+        image: x
+        env: {A: pipeline}
+        defaults: {env: {B: default}}
+        stages: [{name: a, env: {A: "${A} stage"}}, {name: b}]
+    """)
+    assert pipeline.env == {"A": "pipeline", "B": "default"}
+    assert [stage.env for stage in pipeline.stages] == [{"A": "${A} stage"}, {}]
+    seen = door.resolve_environment([pipeline.env, pipeline.stage("a").env], {})
+    assert seen == {"A": "pipeline stage", "B": "default"}
+
+
+def test_a_variable_that_only_a_project_or_run_can_supply_is_no_problem() -> None:
+    assert parsed("{name: tracks, image: x, stages: [{name: a, env: {A: '${FROM_PROJECT}'}}]}").stages
+
+
+def test_arguments_in_one_text_are_split_as_a_shell_does() -> None:
+    (stage,) = parsed("""{name: tracks, image: x, stages: [{name: a, args: "--x 'a b' ${Y} 1"}]}""").stages
+    assert stage.args == ("--x", "a b", "${Y}", "1")
+
+
+def test_numbers_and_booleans_in_texts_stay_as_written() -> None:
+    (stage,) = parsed(
+        "{name: tracks, image: x, stages: [{name: a, args: [1.10, 010, yes, 0x1F], env: {A: True}}]}"
+    ).stages
+    assert (stage.args, stage.env) == (("1.10", "010", "yes", "0x1F"), {"A": "True"})
+
+
+def test_aliases_may_be_used() -> None:
+    pipeline = parsed("""
+        name: tracks
+        image: x
+        stages:
+          - {name: a, gpu: &gpu {count: 2}}
+          - {name: b, gpu: *gpu}
+    """)
+    assert pipeline.stage("b").gpu == Gpu(count=2)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_problem() -> None:
+    content = b"\xef\xbb\xbfname: tracks\r\nimage: x\r\nstages:\r\n- name: a\r\n"
+    assert parse_pipeline(content, "tracks.yaml", "tracks").name == "tracks"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("2h", 7200),
+        ("1d 2h", 93600),
+        ("1h30m", 5400),
+        ("15min", 900),
+        ("90", 90),
+        (0.5, 0.5),
+        (" 1.5 m ", 90),
+    ],
+)
+def test_a_duration_is_read(text: str | float, seconds: float) -> None:
+    assert parse_duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("8GiB", 8 * 1024**3),
+        ("512M", 512 * 1024**2),
+        ("512m", 512 * 1024**2),
+        ("1.5 GB", 1_500_000_000),
+        ("10kb", 10_000),
+        ("77", 77),
+        ("0.3KB", 300),
+        (5, 5),
+    ],
+)
+def test_a_size_is_read(text: str | int, size: int) -> None:
+    assert parse_size_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", " ", "s", "1 2", "1x", "-1s", "1s 2", "\u0661s", "1e3", "nan", "1.s"])
+def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(AmountMalformed, match="a duration"):
+        parse_duration_s(text)
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "1XB", "1 G B", "-1", "1e3", "1GiB 2MiB"])
+def test_a_text_that_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(AmountMalformed, match="a size"):
+        parse_size_bytes(text)
+
+
+def test_an_amount_that_was_misspelt_comes_with_what_was_meant() -> None:
+    with pytest.raises(AmountMalformed) as raised:
+        parse_duration_s("2 days 3 hours")
+    assert raised.value.suggestion == "2d 3h"
+
+
+def test_durations_and_sizes_are_shown_as_people_write_them() -> None:
+    assert [format_duration(seconds) for seconds in (0, 0.5, 90, 93600)] == ["0s", "0.5s", "1m 30s", "1d 2h"]
+    assert [format_size(size) for size in (0, 1000, 8 * 1024**3)] == ["0B", "1000B", "8GiB"]
+
+
+def test_the_names_that_dagster_reserves_are_those_we_refuse() -> None:
+    from dagster._core.definitions.utils import DISALLOWED_NAMES
+
+    assert RESERVED_NAMES == DISALLOWED_NAMES
+
+
+def test_the_example_of_the_documentation_is_a_pipeline(tmp_path: Path) -> None:
+    _, _, rest = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").partition("```yaml\n")
+    path = tmp_path / "count_cars.yaml"
+    path.write_text(rest.partition("```")[0], encoding="utf-8")
+    pipeline = load_pipeline(path)
+    assert {stage.name: stage.after for stage in pipeline.stages} == {
+        "decode": (),
+        "detect": ("decode",),
+        "sketch": ("decode",),
+        "report": ("detect", "sketch"),
+    }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline_configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_pipeline_that_ships_can_be_used_and_names_the_schema(path: Path) -> None:
+    assert load(path).pipeline.name == path.stem
+    assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=pipeline.schema.json\n")
+
+
+def test_the_door_names_what_it_offers() -> None:
+    assert all(hasattr(door, name) for name in door.__all__)
+
+
+def test_the_door_is_opened_without_dagster_docker_or_a_database() -> None:
+    program = "import sys, winslow_dagster.pipelines; print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "yaml" in modules
+    assert not {"dagster", "docker", "sqlalchemy", "jsonschema"} & set(modules)

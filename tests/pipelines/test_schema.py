@@ -1,0 +1,123 @@
+"""The JSON Schema and the reference say what the loader does, and are current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.pipelines import json_schema, parse_pipeline, schema_text
+from winslow_dagster.pipelines.documents import Document
+from winslow_dagster.pipelines.reference import field_reference, main, with_reference
+
+ROOT = Path(__file__).parents[2]
+VALIDATOR = jsonschema.Draft7Validator(json_schema())
+RENEW = "run: python -m winslow_dagster.pipelines.reference docs/pipelines.md pipeline_configs/pipeline.schema.json"
+
+
+def documents() -> list[type[Document]]:
+    found, todo = [], [Document]
+    while todo:
+        found += (kinds := todo.pop().__subclasses__())
+        todo += kinds
+    return found
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft7Validator.check_schema(json_schema())
+
+
+def test_the_schema_that_ships_is_current() -> None:
+    assert (ROOT / "pipeline_configs" / "pipeline.schema.json").read_text(encoding="utf-8") == schema_text(), RENEW
+
+
+def test_the_documentation_is_current() -> None:
+    document = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    assert document == with_reference(document), RENEW
+
+
+def test_one_call_renews_both(tmp_path: Path) -> None:
+    document, schema = tmp_path / "a.md", tmp_path / "a.json"
+    original = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    document.write_text(original.replace("**required**", "outdated"), encoding="utf-8")
+    main(document, schema)
+    assert document.read_text(encoding="utf-8") == original
+    assert schema.read_text(encoding="utf-8") == schema_text()
+
+
+def test_every_field_is_described_in_the_models_the_schema_and_the_reference() -> None:
+    reference = field_reference()
+    for document in documents():
+        for name, field in document.model_fields.items():
+            assert field.description, f"{document.__name__}.{name}"
+            assert f"| `{name}` |" in reference
+    for definition in [json_schema(), *json_schema()["definitions"].values()]:
+        assert definition["additionalProperties"] is False
+        assert all(described["description"] for described in definition["properties"].values())
+
+
+def test_a_field_of_a_document_becomes_a_field_of_the_model() -> None:
+    decided_by_the_loader = {"command", "defaults", "image", "progress", "warnings", "errors", "error_line_fails"}
+    for document in documents():
+        for name in document.model_fields.keys() - decided_by_the_loader:
+            if hasattr(document, "becomes"):
+                assert document.target(name) in document.becomes.model_fields, f"{document.__name__}.{name}"
+
+
+def test_the_defaults_that_are_told_are_those_that_hold() -> None:
+    stage = json_schema()["definitions"]["Stage"]["properties"]
+    told = {name: described["default"] for name, described in stage.items() if "default" in described}
+    spelt_out = {"name": "tracks", "image": "x", "stages": [{"name": "a", **told}]}
+    silent = {"name": "tracks", "image": "x", "stages": [{"name": "a"}]}
+    assert told["grace"] == 10
+    assert parsed(spelt_out) == parsed(silent)
+
+
+VALID = [
+    {"stages": [{"name": "a", "image": "x"}]},
+    {"stages": [{"name": "a", "command": "run it", "args": ["--x", 1.5, True], "env": {"A": 1}, "after": []}]},
+    {"image": "x", "stages": [{"name": "a"}, {"name": "b", "after": "a"}, {"name": "c", "after": ["a", "b"]}]},
+    {"image": "x", "inputs": {"video": {"kind": "video", "suffixes": [".mp4"]}}, "stages": [{"name": "a"}]},
+    {"image": "x", "defaults": {"gpu": 1, "timeout": "1d 2h"}, "stages": [{"name": "a", "gpu": {"count": 2}}]},
+    {"image": "x", "stages": [{"name": "a", "memory": "8GiB", "shm": 1048576, "timeout": 1.5, "grace": "0"}]},
+    {"image": "x", "stages": [{"name": "a", "retries": {"when": ["lost", 3]}, "outputs": ["a", {"glob": "b"}]}]},
+]
+
+INVALID = [
+    {},
+    {"stages": []},
+    {"stages": [{"name": "Not A Name", "image": "x"}]},
+    {"stages": [{"image": "x"}]},
+    {"image": "x", "stages": [{"name": "a", "bogus": 1}]},
+    {"image": "x", "bogus": 1, "stages": [{"name": "a"}]},
+    {"image": "x", "defaults": {"after": "a"}, "stages": [{"name": "a"}]},
+    {"image": "x", "env": {"1A": "x"}, "stages": [{"name": "a"}]},
+    {"image": "x", "stages": [{"name": "a", "network": "on"}]},
+    {"image": "x", "stages": [{"name": "a", "timeout": "2 hours"}]},
+    {"image": "x", "stages": [{"name": "a", "timeout": None}]},
+    {"image": "x", "stages": [{"name": "a", "memory": "8 Gig"}]},
+    {"image": "x", "stages": [{"name": "a", "gpu": {"vendor": "nvida"}}]},
+    {"image": "x", "stages": [{"name": "a", "retries": {"when": ["faild"]}}]},
+    {"image": "x", "stages": [{"name": "a", "success_exit_codes": [256]}]},
+    {"image": "x", "inputs": {"video": {"kind": "vidio"}}, "stages": [{"name": "a"}]},
+]
+
+
+def parsed(data: object) -> object:
+    return parse_pipeline(yaml.safe_dump(data).encode(), "tracks.yaml", "tracks")
+
+
+@pytest.mark.parametrize("data", VALID)
+def test_what_the_loader_takes_the_schema_takes(data: dict[str, object]) -> None:
+    parsed({"name": "tracks", **data})
+    VALIDATOR.validate({"name": "tracks", **data})
+
+
+@pytest.mark.parametrize("data", INVALID)
+def test_what_the_schema_refuses_the_loader_refuses(data: dict[str, object]) -> None:
+    assert not VALIDATOR.is_valid({"name": "tracks", **data})
+    with pytest.raises(PipelineInvalid):
+        parsed({"name": "tracks", **data})
