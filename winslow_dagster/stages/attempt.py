@@ -15,21 +15,24 @@ from pathlib import Path
 
 from winslow_dagster.errors import PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.stages import modes
-from winslow_dagster.stages.board import NO_ROOM, Board
-from winslow_dagster.stages.disk import Ballast, Space, refuse_full_disk
+from winslow_dagster.stages.board import Board
+from winslow_dagster.stages.disk import NO_ROOM, Ballast, Space, refuse_full_disk
 from winslow_dagster.stages.gpus import GpuRoom, Lease, read_node_gpus, suitable
 from winslow_dagster.stages.launcher import Exit, Launcher
-from winslow_dagster.stages.log import LogWriter
+from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.outcome import Findings, Verdict, cancelled, verdict
 from winslow_dagster.stages.outputs import broken_promises
 from winslow_dagster.stages.preparation import Progress, committed, launch_of
 from winslow_dagster.stages.records import Beginning, Records
 from winslow_dagster.stages.supervision import Supervision
-from winslow_dagster.stages.task import NodeGpu, Phase, StageResult, StageTask
+from winslow_dagster.stages.task import LogFinding, NodeGpu, Phase, StageResult, StageTask
 from winslow_dagster.stages.taskdir import TaskDirectory
-from winslow_dagster.stages.words import size_in_words
+from winslow_dagster.stages.words import counted, size_in_words
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.opening import open_store
+
+LAST_LINES = 10
+"""So many are looked through for one that the stage printed and that is not empty."""
 
 
 class CancelAsked(Exception):
@@ -45,6 +48,7 @@ class Attempt:
         directory.work.mkdir(exist_ok=True)
         self._records = Records(directory.work)
         self._board = Board(directory)
+        self._ballast = Ballast(directory.work / "ballast")
         self._launcher: Launcher | None = None
         self._lease = Lease((), [])
         self._rooms = directory.path.parent.parent / "gpus"
@@ -57,7 +61,6 @@ class Attempt:
         outcome = self._directory.outcome()
         if outcome is None:
             outcome = self._stored(self._records.ending() or self._ended())
-            Ballast(self._directory.work / "ballast").drop()
             self._directory.write_outcome(outcome)
         self.clear()
         self._directory.settle()
@@ -87,10 +90,12 @@ class Attempt:
                     outcome, message = "cancelled", cancelled(str(asked))
                 except WinslowError as error:
                     outcome, message = "failed", str(error)
+                self._ballast.drop()
         except PipelineInvalid as error:
             outcome, message = "failed", str(error)
         except OSError as error:
-            outcome, message = "failed", self._in_words(error)
+            if how is None or error.errno not in NO_ROOM:
+                outcome, message = "failed", self._in_words(error)
         log = self._board.summary()
         ending = StageResult(
             task_id=self._task.task_id,
@@ -113,6 +118,8 @@ class Attempt:
     def _lived(self, writer: LogWriter) -> tuple[Exit, Verdict]:
         """Start the program or take it over, and see it to its end."""
         beginning = self._records.beginning()
+        if beginning is None:
+            self._asking("waiting")("")
         choice = modes.Choice(beginning.mode, beginning.mode_reason) if beginning else modes.choose(self._task)
         self._board.mode = choice.mode
         launcher = modes.launcher_of(choice, self._task, self._directory, self._asking("waiting"))
@@ -127,12 +134,12 @@ class Attempt:
         if problem := launcher.hand_back():
             note(writer, problem)
         broken = broken_promises(self._directory.output, self._task.outputs) if not how.failure else ()
-        found = Findings(how, writer.summary(), supervision.stopping, broken, supervision.full_disk)
+        found = Findings(
+            how, writer.summary(), supervision.stopping, broken, supervision.full_disk, self._last_line(how)
+        )
         return how, verdict(self._task, found)
 
     def _begin(self, launcher: Launcher, choice: modes.Choice, writer: LogWriter) -> None:
-        announce = self._asking("waiting")
-        announce("")
         space = refuse_full_disk(self._directory.path)
         if space.low:
             note(writer, f"{space}; the stage may run out of it")
@@ -140,7 +147,7 @@ class Attempt:
             note(writer, f"runs as a process, not in a container: {choice.reason}")
         gpus = self._given_gpus(writer)
         launch = launch_of(self._task, self._directory, launcher.places, gpus, self._asking("fetching"))
-        Ballast(self._directory.work / "ballast").load()
+        self._ballast.load()
         self._board.began_at = datetime.now(UTC)
         self._records.write_beginning(
             Beginning(mode=choice.mode, mode_reason=choice.reason, gpus=gpus, began_at=self._board.began_at)
@@ -171,7 +178,10 @@ class Attempt:
             if ending.outcome == "succeeded":
                 outputs = self._commit(self._directory.output, self._task.output_address, "the outputs")
                 size = size_in_words(outputs.size_bytes)
-                changed = {"outputs": outputs, "message": f"succeeded: {len(outputs.files)} files, {size}"}
+                changed = {
+                    "outputs": outputs,
+                    "message": f"{ending.message}: {counted(len(outputs.files), 'file')}, {size}",
+                }
         except CancelAsked as asked:
             changed = {"outcome": "cancelled", "message": f"{cancelled(str(asked))}; its outputs were not stored"}
         except (StoreError, OSError) as error:
@@ -204,9 +214,17 @@ class Attempt:
         """Shows what goes on, and nothing else."""
         return lambda reason: self._board.say(phase, reason)
 
+    def _last_line(self, how: Exit) -> LogFinding | None:
+        """The last line the stage printed, where its end needs explaining; None where it printed nothing."""
+        if how.exit_code in self._task.success_exit_codes:
+            return None
+        tail = LogReader(self._directory.log).tail(LAST_LINES)
+        lines = [line for line in tail if line.stream != "winslow" and line.text.strip()]
+        return LogFinding(line=lines[-1].number, text=lines[-1].text) if lines else None
+
     def _in_words(self, error: OSError) -> str:
         if error.errno in NO_ROOM:
-            Ballast(self._directory.work / "ballast").drop()
+            self._ballast.drop()
             return f"the disk is full: {Space.at(self._directory.path)}"
         return f"this node failed the stage: {error}"
 

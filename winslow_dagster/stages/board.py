@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from winslow_dagster.stages.disk import NO_ROOM
 from winslow_dagster.stages.launcher import Mode
 from winslow_dagster.stages.task import LogSummary, Phase, StageStatus
 from winslow_dagster.stages.taskdir import TaskDirectory
 
 EVERY_S = 1.0
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Board:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ REFUSE_BELOW_BYTES = 64 * MIB
 WARN_BELOW_BYTES = 1024 * MIB
 FULL_BELOW_BYTES = MIB
 """With less than this the disk counts as full: what fails then fails for that."""
-BALLAST_BYTES = 256 * 1024
+BALLAST_BYTES = 4 * MIB
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,10 @@ def refuse_full_disk(path: Path) -> Space:
 
 
 class Ballast:
-    """Bytes set aside while there is room, so that the end of the stage can be written down when there is none."""
+    """Bytes set aside while there is room, so that the end of the stage can be written down when there is none.
+
+    Given back only once the stage has ended: it would eat them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

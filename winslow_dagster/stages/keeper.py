@@ -18,6 +18,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 NO_PROGRAM = 127
+RESERVED_BYTES = 4096
 
 
 def create_time_s(pid: int) -> float | None:
@@ -48,7 +49,8 @@ def descendants(pid: int) -> list[int]:
 def claim(path: str, content: dict[str, Any]) -> bool:
     """Write `path` unless it is there; true for the one process that wrote it."""
     draft = f"{path}.{os.getpid()}"
-    write(draft, content)
+    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # as above
+        json.dump(content, file)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -58,14 +60,21 @@ def claim(path: str, content: dict[str, Any]) -> bool:
     return True
 
 
+def reserve(path: str) -> None:
+    """Set room aside for what `write` will write there: the program may fill the disk."""
+    with open(f"{path}.draft", "wb") as file:  # noqa: PTH123  # as above
+        os.posix_fallocate(file.fileno(), 0, RESERVED_BYTES)
+
+
 def write(path: str, content: dict[str, Any]) -> None:
     """Write a small file, whole or not at all, and see it to the disk."""
-    draft = f"{path}.draft"
-    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # as above
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)  # noqa: PTH105  # as above
+    draft = os.open(f"{path}.draft", os.O_RDWR | os.O_CREAT, 0o644)
+    text = json.dumps(content).encode()
+    os.pwrite(draft, text, 0)
+    os.ftruncate(draft, len(text))
+    os.fsync(draft)
+    os.close(draft)
+    os.replace(f"{path}.draft", path)  # noqa: PTH105  # as above
 
 
 def enter(spec: dict[str, Any]) -> None:
@@ -122,6 +131,7 @@ def main(directory: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     if not claim(f"{directory}/keeper.json", {"pid": os.getpid(), "create_time_s": create_time_s(os.getpid())}):
         return
+    reserve(f"{directory}/exit.json")
     pid = os.fork()
     if pid == 0:
         enter(spec)

@@ -32,6 +32,7 @@ class Launch:
     """
 
     task: StageTask
+    command: tuple[str, ...]
     args: tuple[str, ...]
     env: dict[str, str]
     output: Path

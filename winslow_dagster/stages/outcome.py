@@ -32,13 +32,16 @@ def cancelled(reason: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known at the end. `broken` are sentences on promised outputs; `full_disk` is one, or empty."""
+    """What is known at the end. `broken` are sentences on promised outputs; `full_disk` is one, or empty.
+    `last_line` is the last line of the stage's log.
+    """
 
     how: Exit
     log: LogSummary
     stopping: Stopping | None = None
     broken: Sequence[str] = ()
     full_disk: str = ""
+    last_line: LogFinding | None = None
 
 
 def verdict(task: StageTask, found: Findings) -> Verdict:
@@ -74,7 +77,8 @@ def program_verdict(task: StageTask, found: Findings) -> Verdict:
         return "await_input", log.await_input_message or "the stage waits for a person's input, and does not say which"
     if found.full_disk or NO_SPACE in last_error(log):
         return "failed", f"the disk is full ({found.full_disk or 'the stage says so'}): exit {code}{last_error(log)}"
-    return "failed", f"failed: exit {code}{last_error(log) or '; no line of its log is known as an error'}"
+    said = last_error(log) or (quoted("; its last words, log line", found.last_line) if found.last_line else "")
+    return "failed", f"failed: exit {code}{said or '; it printed nothing'}"
 
 
 def ended_well(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
@@ -83,7 +87,7 @@ def ended_well(task: StageTask, log: LogSummary, broken: Sequence[str], disk: st
         return "failed", f"an error line fails this stage, though it ended with success{last_error(log)}"
     if broken:
         return "failed", "; ".join([*broken, *([f"the disk is full ({disk})"] if disk else [])])
-    return "succeeded", "succeeded"
+    return "succeeded", f"succeeded, though the disk is full ({disk}): check its outputs" if disk else "succeeded"
 
 
 def out_of_memory(task: StageTask, how: Exit, log: LogSummary) -> str:
@@ -105,8 +109,10 @@ def timed_out(timeout_s: float, log: LogSummary) -> str:
 
 def last_error(log: LogSummary) -> str:
     """The last error line with its number, to be put behind the exit code; empty where there is none."""
-    if not log.errors:
-        return ""
-    last: LogFinding = log.errors[-1]
-    text = last.text if len(last.text) <= LONGEST_QUOTE else last.text[:LONGEST_QUOTE] + "…"
-    return f", log line {last.line}: {text.strip()}"
+    return quoted(", log line", log.errors[-1]) if log.errors else ""
+
+
+def quoted(lead: str, line: LogFinding) -> str:
+    """A line of the log with its number, cut where it is very long."""
+    text = line.text.strip()
+    return f"{lead} {line.line}: {text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + '…'}"

@@ -39,13 +39,17 @@ def launch_of(
     """
     variables = own_variables(task, places, gpus)
     env = resolve_environment(task.env_layers, variables)
-    args = tuple(substitute(arg, env, where=f"argument {arg!r} of stage {task.stage}") for arg in task.args)
+    command, args = (
+        tuple(substitute(word, env, where=f"{word!r} of stage {task.stage}") for word in words)
+        for words in (task.command, task.args)
+    )
     views = Views(task, directory, announce)
     nothing = directory.work / "nothing"
     nothing.mkdir(exist_ok=True)
     directory.output.mkdir(exist_ok=True)
     return Launch(
         task=task,
+        command=command,
         args=args,
         env=env,
         output=directory.output,

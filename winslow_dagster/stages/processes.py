@@ -103,7 +103,7 @@ class ProcessLauncher(Launcher):
         self._keeper = read_value(self._home / "keeper.json", KeeperRecord)
         self._child: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
-        self._end = select.poll()
+        self._handle: int | None = None
         self._exit: Exit | None = None
         self._over_memory = False
 
@@ -135,15 +135,16 @@ class ProcessLauncher(Launcher):
             directory.mkdir(exist_ok=True)
         self._spec = self._described(launch)
         write_atomically(self._home / "spec.json", self._spec.model_dump_json())
-        # Not this process's: no terminal, no signals of its group, and it does not end with it.
-        self._child = subprocess.Popen(
-            [sys.executable, "-I", "-S", keeper.__file__, str(self._home)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=(self._home / "keeper.err").open("ab"),
-            start_new_session=True,
-            cwd="/",
-        )
+        with (self._home / "keeper.err").open("ab") as complaints:
+            # Not this process's: no terminal, no signals of its group, and it does not end with it.
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-S", keeper.__file__, str(self._home)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
+                cwd="/",
+            )
         with self._child.stdout or contextlib.nullcontext() as claimed:
             if claimed is not None:
                 claimed.read()
@@ -160,7 +161,7 @@ class ProcessLauncher(Launcher):
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(self._keeper.pid)
             if self._keeper_lives():
-                self._end.register(handle, select.POLLIN)
+                self._handle = handle
                 return
             os.close(handle)
         self._finish()
@@ -171,8 +172,10 @@ class ProcessLauncher(Launcher):
 
     @override
     def wait(self, timeout_s: float) -> Exit | None:
-        if self._exit is None and self._end.poll(timeout_s * 1000):
-            self._finish()
+        if self._exit is None and self._handle is not None:
+            ready, _, _ = select.select([self._handle], [], [], timeout_s)
+            if ready:
+                self._finish()
         return self._exit
 
     @override
@@ -210,6 +213,9 @@ class ProcessLauncher(Launcher):
                     remedy="They wait for a device or a disk; look at `ps -o pid,stat,wchan,args`",
                 )
             time.sleep(LOOK_AGAIN_S)  # A process killed by another's child cannot be waited for.
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         if self._child is not None:
             self._child.wait()
         if self._spec is not None:
@@ -227,7 +233,7 @@ class ProcessLauncher(Launcher):
             unenforced.append(f"cpus: nothing keeps the stage from using more than {cpus:g}")
         work = self._directory.work
         return Spec(
-            argv=(*task.command, *launch.args),
+            argv=(*launch.command, *launch.args),
             env={**inherited(), "TMPDIR": str(work / "tmp"), **launch.env},
             cwd=str(work / "cwd"),
             stdout=str(self._home / "stdout"),

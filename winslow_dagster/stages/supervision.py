@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 from winslow_dagster.stages.board import Board
-from winslow_dagster.stages.disk import Ballast, Space
+from winslow_dagster.stages.disk import NO_ROOM, Space
 from winslow_dagster.stages.launcher import Exit, Launcher
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.outcome import Stopping, cancelled, timed_out
@@ -39,7 +39,6 @@ class Supervision:
         self._writer = writer
         self._board = board
         self._records = Records(directory.work)
-        self._ballast = Ballast(directory.work / "ballast")
         self._looked_at = 0.0
         self._killed_at = 0.0
         self._reason = ""
@@ -90,13 +89,20 @@ class Supervision:
         if self.stopping is None:
             self.stopping = self._reason_to_stop()
             if self.stopping is not None:
-                self._records.write_stopping(self.stopping)
+                self._write_stopping(self.stopping)
                 self._launcher.send("TERM")
         elif self._grace_is_over() and now - self._killed_at >= KILL_EVERY_S:
             self._killed_at = now
             self._launcher.send("KILL")
         ending = f"{self.stopping.message}; waiting for its end" if self.stopping else ""
         self._board.say("running", ending or self._reason or self._low_disk)
+
+    def _write_stopping(self, stopping: Stopping) -> None:
+        try:
+            self._records.write_stopping(stopping)
+        except OSError as error:
+            if error.errno not in NO_ROOM:  # A runner that has to take over finds the same reason by itself.
+                raise
 
     def _grace_is_over(self) -> bool:
         if self.stopping is None:
@@ -120,5 +126,4 @@ class Supervision:
         space = Space.at(self._directory.output if self._directory.output.exists() else self._directory.path)
         self._low_disk = str(space) if space.low else ""
         if space.full:
-            self._ballast.drop()
             self.full_disk = str(space)

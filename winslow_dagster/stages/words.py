@@ -1,4 +1,4 @@
-"""Sizes and durations as a person reads them."""
+"""Sizes, durations and counts as a person reads them."""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ def duration_in_words(duration_s: float) -> str:
     if whole < DAY_S:
         return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} m"
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as `1 file`, `3 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

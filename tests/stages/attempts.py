@@ -1,0 +1,172 @@
+"""A place where attempts are run as the product runs them: real task directories, real runners, real containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.runner import serve
+from winslow_dagster.stages.task import StageResult, StageTask
+from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.storage.local import LocalStore
+from winslow_dagster.storage.manifest import Manifest
+
+LOOKS = 3000
+EVERY_MS = 10
+
+
+def until(what: str, holds: Callable[[], object]) -> None:
+    for _ in range(LOOKS):
+        if holds():
+            return
+        select.poll().poll(EVERY_MS)
+    pytest.fail(f"not in {LOOKS * EVERY_MS / 1000:.0f} s: {what}")
+
+
+@dataclass
+class Place:
+    """A Winslow home in which stages run as shell scripts, in one of the two modes."""
+
+    home: Path
+    mode: str
+    image: str | None
+    tasks: list[StageTask] = field(default_factory=list)
+
+    @property
+    def store(self) -> LocalStore:
+        return LocalStore(self.home / "store")
+
+    def task(self, script: str, **fields: Any) -> StageTask:
+        task_id = f"{uuid.uuid4().hex[:12]}.{fields.get('stage', 'detect')}.1"
+        program = {"args": ("sh", "-c", script)} if self.image else {"command": ("sh",), "args": ("-c", script)}
+        asked = {
+            "project": "ulm-07",
+            "pipeline": "traffic",
+            "stage": "detect",
+            "run_id": task_id.partition(".")[0],
+            "image": self.image,
+            "mode": self.mode,
+            "output_address": f"projects/ulm-07/detect/{task_id}/output",
+            "log_address": f"projects/ulm-07/detect/{task_id}/log",
+            "store_url": (self.home / "store").as_uri(),
+            "log_rules": LogRules(errors=("ERROR",)),
+            "grace_s": 1.0,
+            **program,
+            **fields,
+        }
+        task = StageTask(task_id=task_id, **asked)
+        self.tasks.append(task)
+        self.directory(task).write_task(task)
+        return task
+
+    def directory(self, task: StageTask) -> TaskDirectory:
+        return TaskDirectory.of(self.home / "tasks", task.task_id)
+
+    def serve(self, task: StageTask) -> StageResult:
+        """Serve the attempt in this process."""
+        assert serve(self.directory(task).path) == 0
+        result = self.directory(task).result()
+        assert result is not None
+        return result
+
+    def run(self, script: str, **fields: Any) -> StageResult:
+        return self.serve(self.task(script, **fields))
+
+    def start_runner(self, task: StageTask) -> subprocess.Popen[bytes]:
+        """Serve it in a process of its own, which may be killed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "winslow_dagster.stages.runner", str(self.directory(task).path)],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @contextmanager
+    def running(self, task: StageTask) -> Iterator[subprocess.Popen[bytes]]:
+        """A runner that is gone at the end of the block, whatever happens in it."""
+        runner = self.start_runner(task)
+        try:
+            yield runner
+        finally:
+            runner.kill()
+            runner.wait()
+
+    def kill_runner_once(self, task: StageTask, what: str, holds: Callable[[], object]) -> None:
+        """Start a runner and kill it with -9 at the moment `holds` is true."""
+        with self.running(task) as runner:
+            until(what, lambda: runner.poll() is not None or holds())
+            os.kill(runner.pid, signal.SIGKILL)
+
+    def text(self, manifest: Manifest | None, path: str) -> str:
+        assert manifest is not None
+        entry = next(entry for entry in manifest.files if entry.path == path)
+        return self.store.read_range(manifest, entry, 0, entry.size_bytes).decode()
+
+    def lines(self, task: StageTask) -> list[str]:
+        """What the log has of the stage, without the runner's own words."""
+        return [line.text for line in LogReader(self.directory(task).log).lines() if line.stream != "winslow"]
+
+    def number(self, task: StageTask, text: str) -> int:
+        """The number of the line in the log."""
+        return next(line.number for line in LogReader(self.directory(task).log).lines() if line.text == text)
+
+    def words(self, task: StageTask) -> str:
+        """What the runner itself has said in the log."""
+        return "\n".join(line.text for line in LogReader(self.directory(task).log).lines() if line.stream == "winslow")
+
+    def phase(self, task: StageTask) -> str:
+        status = self.directory(task).status()
+        return status.phase if status else ""
+
+    def reason(self, task: StageTask) -> str:
+        status = self.directory(task).status()
+        return status.reason if status else ""
+
+    def printed(self, task: StageTask) -> int:
+        """How many lines of the stage are in the log."""
+        return len(self.lines(task)) if self.directory(task).log.exists() else 0
+
+    def left_over(self, task: StageTask) -> list[str]:
+        """Containers and processes of the attempt that are still there."""
+        mark = f"WINSLOW_TASK_ID={task.task_id}"
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if mark in (f"{name}={value}" for name, value in process.environ().items()):
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found + (containers(f"label=winslow.task={task.task_id}") if self.image else [])
+
+    def clear(self) -> None:
+        for task in self.tasks:
+            if self.image:
+                for container in containers(f"label=winslow.task={task.task_id}"):
+                    subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
+
+
+def containers(condition: str) -> list[str]:
+    listed = subprocess.run(
+        ["docker", "ps", "-aq", "--no-trunc", "--filter", condition], capture_output=True, text=True, check=True
+    )
+    return listed.stdout.split()
+
+
+def inspected(container: str) -> dict[str, Any]:
+    shown = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(shown.stdout)[0]
+    return found

@@ -1,0 +1,182 @@
+"""What only containers promise: how they are shut in, and what is said when Docker cannot do its part."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attempts import Place, containers, inspected, until
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.stages import modes
+from winslow_dagster.stages.container_spec import gpu_config
+from winslow_dagster.stages.containers import DockerDaemon
+from winslow_dagster.stages.runner import serve
+from winslow_dagster.stages.task import NodeGpu
+
+pytestmark = pytest.mark.docker
+
+NOBODY = 65534
+STATUS = "busybox grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs):' /proc/self/status"
+
+
+@pytest.fixture
+def users_image(test_image: str, tmp_path: Path) -> Iterator[str]:
+    """An image that needs a user of its own."""
+    image = f"winslow-test-user:{uuid.uuid4().hex[:8]}"
+    (tmp_path / "Dockerfile").write_text(f"FROM {test_image}\nRUN busybox ln -s busybox /bin/chown\nUSER 1234:1234\n")
+    subprocess.run(
+        ["docker", "build", "-q", "-t", image, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+    )
+    yield image
+    subprocess.run(["docker", "rmi", "-f", image], check=True, capture_output=True)
+
+
+def test_a_stage_has_no_capabilities_and_can_gain_none(docker_place: Place) -> None:
+    task = docker_place.task(STATUS)
+    docker_place.serve(task)
+    assert [line.split() for line in docker_place.lines(task)] == [
+        ["CapPrm:", "0000000000000000"],
+        ["CapEff:", "0000000000000000"],
+        ["CapBnd:", "0000000000000000"],
+        ["NoNewPrivs:", "1"],
+    ]
+
+
+def test_a_stage_has_the_network_only_where_it_asks(docker_place: Place) -> None:
+    without, with_it = docker_place.task("ls /sys/class/net"), docker_place.task("ls /sys/class/net", network=True)
+    docker_place.serve(without)
+    docker_place.serve(with_it)
+    assert docker_place.lines(without) == ["lo"]
+    assert "eth0" in docker_place.lines(with_it)
+
+
+def test_inputs_and_resources_cannot_be_changed(docker_place: Place, tmp_path: Path) -> None:
+    upstream = tmp_path / "upstream"
+    upstream.mkdir()
+    (upstream / "a").write_text("a")
+    manifest = docker_place.store.commit_tree(upstream, "projects/ulm-07/track/1/output")
+    task = docker_place.task(
+        "for d in /winslow/input/track /winslow/resources/video /winslow/resources; do\n"
+        "echo x > $d/new || echo kept; done; echo x >> /winslow/input/track/a || echo kept",
+        inputs={"track": manifest},
+        resources={"video": manifest},
+    )
+    docker_place.serve(task)
+    assert docker_place.lines(task).count("kept") >= 3
+    assert docker_place.text(manifest, "a") == "a"
+
+
+def test_a_container_is_found_by_its_labels_and_held_to_its_limits(docker_place: Place) -> None:
+    task = docker_place.task("while true; do sleep 1; done", cpus=0.5, memory_bytes=64 << 20, shm_bytes=8 << 20)
+    with docker_place.running(task):
+        until("it runs", lambda: docker_place.phase(task) == "running")
+        (container,) = containers(f"label=winslow.home={docker_place.home / 'tasks'}")
+        found = inspected(container)
+        docker_place.directory(task).ask_cancel("seen")
+        until("it has ended", docker_place.directory(task).result)
+    assert found["Name"] == f"/winslow-{task.task_id}"
+    labels = {name: value for name, value in found["Config"]["Labels"].items() if name.startswith("winslow.")}
+    assert labels == {
+        "winslow.task": task.task_id,
+        "winslow.project": "ulm-07",
+        "winslow.stage": "detect",
+        "winslow.run": task.run_id,
+        "winslow.home": str(docker_place.home / "tasks"),
+    }
+    host = found["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (64 << 20, 64 << 20, 500_000_000)
+    assert (host["ShmSize"], host["NetworkMode"], host["Privileged"]) == (8 << 20, "none", False)
+
+
+def test_an_image_that_is_nowhere_is_named_with_the_ways_to_get_it(docker_place: Place) -> None:
+    result = docker_place.run("true", image="localhost:1/traffic/tracker:9")
+    assert result.outcome == "failed"
+    for part in ("stage detect", "localhost:1/traffic/tracker:9", "docker build -t", "docker pull"):
+        assert part in result.message
+
+
+def test_outputs_of_an_image_with_its_own_user_belong_to_the_runner(docker_place: Place, users_image: str) -> None:
+    # The runner is nobody here, with the right to use Docker: neither root nor the image's user.
+    task = docker_place.task("mkdir /winslow/output/deep; busybox id -u > /winslow/output/deep/user", image=users_image)
+    for path in (*docker_place.home.parents, docker_place.home):
+        if path.stat().st_uid == os.getuid() and "pytest" in str(path):
+            path.chmod(path.stat().st_mode | 0o755)
+    for path in [docker_place.home, *docker_place.home.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY)
+    docker_group = Path("/var/run/docker.sock").stat().st_gid
+    runner = os.fork()
+    if runner == 0:
+        os.setgroups([docker_group])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        os._exit(serve(docker_place.directory(task).path))
+    assert os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1]) == 0
+    ended = docker_place.directory(task).result()
+    assert ended is not None
+    assert ended.outcome == "succeeded", ended.message
+    assert docker_place.text(ended.outputs, "deep/user") == "1234\n"
+
+
+def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
+    docker_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    task = docker_place.task("", mode="auto", command=("sh",), args=("-c", "echo ran"))
+    result = docker_place.serve(task)
+    assert (result.outcome, result.mode) == ("succeeded", "process")
+    assert "there is no Docker daemon" in docker_place.words(task)
+
+
+def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:
+    task = docker_place.task("", mode="auto", command=("sh",), args=("sh", "-c", "echo ran"))
+    assert modes.choose(task).mode == "docker"
+
+
+def test_a_stage_without_a_command_fails_where_docker_is_not(
+    docker_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    result = docker_place.run("true", mode="auto")
+    assert result.outcome == "failed"
+    for part in ("there is no Docker daemon", "Install Docker", "`command`"):
+        assert part in result.message
+
+
+def test_why_docker_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead.sock"))
+    for host, reason in (
+        (f"unix://{tmp_path}/none.sock", "there is no Docker daemon"),
+        (f"unix://{tmp_path}/dead.sock", "does not run"),
+        ("ssh://elsewhere", "cannot run stages"),
+    ):
+        monkeypatch.setenv("DOCKER_HOST", host)
+        with pytest.raises(ServiceUnavailable, match=reason):
+            DockerDaemon.connect()
+
+
+def test_exactly_the_allotted_gpus_are_asked_for() -> None:
+    gpus = [
+        NodeGpu(uuid=f"GPU-{number}", index=number, vendor="nvidia", name="L4", memory_bytes=24 << 30)
+        for number in (0, 2)
+    ]
+    assert gpu_config(gpus) == {
+        "DeviceRequests": [{"Driver": "nvidia", "DeviceIDs": ["GPU-0", "GPU-2"], "Capabilities": [["gpu"]]}]
+    }
+    assert gpu_config([]) == {}
+
+
+def test_a_flood_of_lines_neither_stalls_the_stage_nor_loses_a_line(docker_place: Place) -> None:
+    task = docker_place.task("seq 300000")
+    result = docker_place.serve(task)
+    assert result.outcome == "succeeded"
+    assert docker_place.lines(task) == [str(number) for number in range(1, 300001)]

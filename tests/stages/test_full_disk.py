@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from attempts import Place
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+
+
+@contextmanager
+def small_disk(path: Path, size_mib: int) -> Iterator[None]:
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "none", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_stage_is_not_started_on_a_disk_that_is_nearly_full(place: Place) -> None:
+    with small_disk(place.home / "tasks", 32):
+        result = place.run("echo ran")
+        assert (result.outcome, result.exit_code) == ("failed", None)
+        assert "of 32 MiB free" in result.message
+        assert "expected at least 64 MiB" in result.message
+        assert "Delete something" in result.message
+
+
+def test_a_disk_with_little_room_is_warned_of(place: Place) -> None:
+    with small_disk(place.home / "tasks", 128):
+        task = place.task("true")
+        assert place.serve(task).outcome == "succeeded"
+        assert "the stage may run out of it" in place.words(task)
+
+
+def test_a_stage_that_fills_the_disk_fails_for_that_and_its_end_is_still_written_down(place: Place) -> None:
+    with small_disk(place.home / "tasks", 80):
+        fill = 'dd if=/dev/zero of="$WINSLOW_OUTPUT_DIR/big" bs=1M count=500 2>/dev/null || exit 7'
+        result = place.run(fill)
+        assert (result.outcome, result.exit_code) == ("failed", 7)
+        assert result.message.startswith("the disk is full")
+        assert "of 80 MiB free" in result.message
+
+
+def test_a_stage_that_fills_the_disk_with_its_log_is_ended_for_that(place: Place) -> None:
+    with small_disk(place.home / "tasks", 80):
+        noise = 'yes $(seq 1000) | head -n 400000 > "$WINSLOW_OUTPUT_DIR/big"; yes || exit 5'
+        result = place.run(noise)
+        assert result.outcome == "failed"
+        assert "the disk" in result.message
