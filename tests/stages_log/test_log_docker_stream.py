@@ -60,7 +60,9 @@ def test_stamps_of_every_daemon_are_understood(text: str) -> None:
     assert entry.payload == b"hello\n"
 
 
-@pytest.mark.parametrize(("text", "digits"), [("05Z", "000000000"), ("05.5Z", "500000000"), ("05.12+00:00", "120000000")])
+@pytest.mark.parametrize(
+    ("text", "digits"), [("05Z", "000000000"), ("05.5Z", "500000000"), ("05.12+00:00", "120000000")]
+)
 def test_stamps_with_fewer_digits_are_understood(text: str, digits: str) -> None:
     payload = f"2026-01-02T03:04:{text} hello\n".encode()
     (entry,) = DockerLogDemuxer().feed(struct.pack(">BxxxL", 1, len(payload)) + payload)
@@ -73,7 +75,9 @@ def test_a_connection_taken_up_again_loses_and_doubles_nothing(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], data: st.DataObject
 ) -> None:
     """The daemon's order is kept, but its stamps may run back by less than the slack, and be alike."""
-    entries = [entry._replace(at_ns=NOW + place * S // 4 + entry.at_ns % (S // 4)) for place, entry in enumerate(entries)]
+    entries = [
+        entry._replace(at_ns=NOW + place * S // 4 + entry.at_ns % (S // 4)) for place, entry in enumerate(entries)
+    ]
     log = tmp_path_factory.mktemp("log")
     stream = b"".join(map(frame, entries))
     writer = LogWriter(log, LogRules(), segment_bytes=300)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime
 
@@ -20,7 +21,7 @@ def assembled(chunks: list[bytes]) -> tuple[bytes, bytes]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def as_a_terminal_shows(data: bytes) -> list[bytes]:
@@ -82,8 +83,6 @@ def test_a_stamp_is_read_back_to_the_nanosecond(at_ns: int) -> None:
 def test_a_stored_line_is_readable_and_comes_back() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
     stored = stamped(b"one\nt\xc3\xbcwo \xff\n", "stderr", nanoseconds(at))
-    assert stored == (
-        b"2026-01-02T03:04:05.678901000Z E one\n2026-01-02T03:04:05.678901000Z E t\xc3\xbcwo \xff\n"
-    )
+    assert stored == (b"2026-01-02T03:04:05.678901000Z E one\n2026-01-02T03:04:05.678901000Z E t\xc3\xbcwo \xff\n")
     line = parsed(stored.split(b"\n")[1], 7)
     assert (line.number, line.at, line.stream, line.text) == (7, at, "stderr", "tüwo \ufffd")

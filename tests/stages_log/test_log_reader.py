@@ -15,7 +15,8 @@ from winslow_dagster.stages.log.segments import Directory
 from winslow_dagster.storage.opening import open_store
 
 NOW = 1_800_000_000_000_000_000
-spawn = multiprocessing.get_context("spawn")
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["winslow_dagster.stages.log"])  # each starts in milliseconds
 
 
 def write_numbers(log: Path, first: int, last: int, *, segment_bytes: int, limit_bytes: int) -> None:
@@ -83,7 +84,7 @@ def test_a_stored_log_reads_like_a_local_one(thousand: LogReader, log: Path, tmp
 
 @pytest.mark.parametrize("limit_bytes", [100_000_000, 60_000])
 def test_a_log_is_followed_while_another_process_writes_rotates_and_drops(log: Path, limit_bytes: int) -> None:
-    writer = spawn.Process(
+    writer = processes.Process(
         target=write_numbers, args=(log, 1, 20_000), kwargs={"segment_bytes": 5_000, "limit_bytes": limit_bytes}
     )
     writer.start()

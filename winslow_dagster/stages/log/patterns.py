@@ -2,8 +2,8 @@
 
 Two engines share the work. RE2 scans whole chunks for all patterns at once, in time linear in their size whatever the
 patterns are, and only says which lines may match. `regex`, which agrees with Python's `re`, then decides about those
-lines alone, each within a bound of length and of processor time. What RE2 does not read as Python does (look-around,
-back-references, a few spellings) goes without the scan: every line is tried, at about a microsecond a pattern.
+lines alone, each within a bound of length and of processor time. What RE2 does not know (look-around, back-references,
+a few spellings) goes without the scan: every line is tried, at about a microsecond a pattern.
 """
 
 from __future__ import annotations
@@ -26,16 +26,27 @@ MATCH_STRIKES: Final = 3
 """After so many lines on which it took too long, a pattern is given up for this log."""
 
 UNLIKE_PYTHON: Final = regex.compile(
-    r"""\\[AZzQEpPCGKhHRX0-9]   # anchors of the whole text, which the scan is not; spellings only one of them knows
+    r"""\\[AZzQEpPCGKhHRXN0-9]  # anchors of the whole text, which the scan is not; spellings only one of them knows
     | \(\?(?!:|P<|i\)|i:)       # any flag but i; look-around; back-references
     | \{,                       # {,3} is a repetition in Python alone
     | \[:                       # [:alpha:] is a class in RE2 alone
     """,
     regex.VERBOSE,
 )
-ASKS_FOR_CLASSES: Final = regex.compile(r"\\[wWdDsSbB]")
-OTHER_CLASSES: Final = r"[^\x00-\x7f]|[\x0b\x1c-\x1f]"
-"""Where \\w, \\d, \\s and \\b mean less to RE2 than to Python; lines with such characters are always tried."""
+TOKEN: Final = regex.compile(r"\\.|\[\^?\]?|.", regex.DOTALL)
+
+BEYOND_ASCII: Final = r"\x{80}-\x{10ffff}"
+WIDER: Final = {
+    r"\w": rf"\w{BEYOND_ASCII}",
+    r"\d": rf"\d{BEYOND_ASCII}",
+    r"\s": rf"\s\x0b\x1c-\x1f{BEYOND_ASCII}",
+}
+"""Of characters beyond ASCII RE2 thinks otherwise than Python; the scan takes each for whatever is looked for."""
+
+ANYWHERE: Final = "(?:)"
+
+MANY_IN_A_ROW: Final = 16
+"""After so many lines that may match, only every so manieth is scanned for: trying costs less than asking."""
 
 
 class Span(NamedTuple):
@@ -87,41 +98,63 @@ class Scanner:
         """The lines to try, in order, from the line that begins at `start`. The chunk ends with a line feed."""
         if self._never:
             return
+        in_a_row = 0
         while start < len(chunk):
             last = start
-            if self._union is not None:
+            if self._union is not None and (in_a_row < MANY_IN_A_ROW or in_a_row % MANY_IN_A_ROW == 0):
                 match = self._union.search(chunk, start)
                 if match is None:
                     return
                 found, last = match.span()
-                start = chunk.rfind(b"\n", 0, found) + 1
+                line = chunk.rfind(b"\n", 0, found) + 1
+                in_a_row = in_a_row if line == start else 0
+                start = line
             # A match may run over line feeds and so hide others: each line it touches is tried.
             while start <= last and start < len(chunk):
                 end = chunk.index(b"\n", start)
                 yield Span(start, end)
                 start = end + 1
+                in_a_row += 1
 
 
-def read_alike(source: str) -> bool:
-    """Whether RE2 finds at least the lines that Python's `re` finds."""
+def scan_pattern(source: str) -> str | None:
+    r"""The pattern that makes RE2 find at least the lines on which Python finds `source`; None where there is none.
+
+    Word boundaries are left out, since they depend on what a letter is, and `\w`, `\d` and `\s` are widened.
+    """
     if UNLIKE_PYTHON.search(source):
-        return False
+        return None
+    parts: list[str] = []
+    inside = ""  # how the class began in which the part stands
+    for part in TOKEN.findall(source):
+        if part in WIDER and inside != "[^":
+            parts.append(WIDER[part] if inside else f"[{WIDER[part]}]")
+        elif part in {r"\b", r"\B"} and not inside:
+            parts.append(ANYWHERE)
+        elif part in {r"\W", r"\D", r"\S"} and inside == "[^":
+            return None
+        else:
+            parts.append(part)
+            if not inside and part[0] == "[":
+                inside = part[:2] if part[1:2] == "^" else "["
+            elif part == "]":
+                inside = ""
+    pattern = "".join(parts)
     try:
-        re2.compile(source.encode(), options=_options())
+        re2.compile(pattern.encode(), options=_options())
     except re2.error:
-        return False
-    return True
+        return None
+    return pattern
 
 
 def _union(sources: Sequence[str]) -> re2._Regexp[bytes] | None:
     """All patterns as one of RE2's; None where one of them has no counterpart there."""
-    if not all(read_alike(source) for source in sources):
+    patterns = [scan_pattern(source) for source in sources]
+    if None in patterns:
         return None
-    parts = [f"(?:{source})" for source in sources]
-    if any(ASKS_FOR_CLASSES.search(source) for source in sources):
-        parts.append(OTHER_CLASSES)
+    alternatives = "|".join(f"(?:{pattern})" for pattern in patterns)
     try:
-        return re2.compile(f"(?m){'|'.join(parts)}".encode(), options=_options())
+        return re2.compile(f"(?m){alternatives}".encode(), options=_options())
     except re2.error:  # all together too large for it
         return None
 

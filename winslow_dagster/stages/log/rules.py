@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.pipelines.model import LogRules, ProgressRule
 from winslow_dagster.stages.log.patterns import (
@@ -14,7 +15,7 @@ from winslow_dagster.stages.log.patterns import (
     Scanner,
     Span,
     line_text,
-    read_alike,
+    scan_pattern,
     scannable,
 )
 from winslow_dagster.stages.log.progress import Pace, Reading
@@ -34,23 +35,25 @@ AWAIT_INPUT: Final = re.compile(r"WINSLOW_AWAIT_INPUT: *(.*)")
 Kind = Literal["warning", "error", "spoken"]
 
 
-class Findings(BaseModel):
-    """The first and the last few of one kind, and how many there were."""
+@dataclass(slots=True)
+class Findings:
+    """The first and the last few of one kind, as (line, text), and how many there were."""
 
     count: int = 0
-    first: list[LogFinding] = []
-    last: list[LogFinding] = []
+    first: list[tuple[int, str]] = field(default_factory=list)
+    last: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, line: int, text: str) -> None:
         """Count one more."""
         self.count += 1
         kept = self.first if len(self.first) < FINDINGS_KEPT else self.last
-        kept.append(LogFinding(line=line, text=storable(text)[:TEXT_LIMIT]))
-        del self.last[:-FINDINGS_KEPT]
+        kept.append((line, text[:TEXT_LIMIT]))
+        if len(self.last) > FINDINGS_KEPT:
+            del self.last[0]
 
     def kept(self) -> tuple[LogFinding, ...]:
         """What was kept, in order."""
-        return (*self.first, *self.last)
+        return tuple(LogFinding(line=line, text=storable(text)) for line, text in (*self.first, *self.last))
 
 
 class MatcherState(BaseModel):
@@ -58,8 +61,8 @@ class MatcherState(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    warnings: Findings = Findings()
-    errors: Findings = Findings()
+    warnings: Findings = Field(default_factory=Findings)
+    errors: Findings = Field(default_factory=Findings)
     results: dict[str, str] = {}
     results_refused: int = 0
     await_input_message: str | None = None
@@ -114,26 +117,26 @@ class RuleMatcher:
         return self.state
 
     def _find(self, chunk: bytes, first_line: int) -> None:
-        hits: dict[Span, set[Kind]] = {}
+        hits: dict[Span, tuple[str, list[Kind]]] = {}
         for search in self._searches:
             for span in search.scanner.spans(chunk):
                 text = line_text(chunk, span)
-                for kind, patterns in search.patterns.items():
-                    if any(pattern.search(text) for pattern in patterns):
-                        hits.setdefault(span, set()).add(kind)
+                for kind, patterns in search.patterns:
+                    for pattern in patterns:
+                        if pattern.search(text):
+                            hits.setdefault(span, (text, []))[1].append(kind)
+                            break
         line, counted_to = first_line, 0
         for span in sorted(hits):
             line += chunk.count(b"\n", counted_to, span.start)
             counted_to = span.start
-            self._hit(hits[span], line, line_text(chunk, span))
-
-    def _hit(self, kinds: set[Kind], line: int, text: str) -> None:
-        if "warning" in kinds:
-            self.state.warnings.add(line, text)
-        if "error" in kinds:
-            self.state.errors.add(line, text)
-        if "spoken" in kinds:
-            self._hear(storable(text))
+            text, kinds = hits[span]
+            if "warning" in kinds:
+                self.state.warnings.add(line, text)
+            if "error" in kinds:
+                self.state.errors.add(line, text)
+            if "spoken" in kinds:
+                self._hear(storable(text))
 
     def _hear(self, text: str) -> None:
         if asked := AWAIT_INPUT.fullmatch(text):
@@ -170,7 +173,7 @@ class RuleMatcher:
 
     def _patterns(self) -> list[LinePattern]:
         return [
-            *(pattern for search in self._searches for patterns in search.patterns.values() for pattern in patterns),
+            *(pattern for search in self._searches for _, patterns in search.patterns for pattern in patterns),
             *(matcher.pattern for matcher in self._progress),
         ]
 
@@ -180,9 +183,8 @@ class _Search:
 
     def __init__(self, sources: Sequence[tuple[Kind, str]]) -> None:
         self.scanner = Scanner([source for _, source in sources])
-        self.patterns: dict[Kind, list[LinePattern]] = {}
-        for kind, source in sources:
-            self.patterns.setdefault(kind, []).append(LinePattern(source))
+        kinds = dict.fromkeys(kind for kind, _ in sources)
+        self.patterns = [(kind, [LinePattern(source) for of, source in sources if of == kind]) for kind in kinds]
 
 
 class _ProgressMatcher:
@@ -213,8 +215,8 @@ def _searches(rules: LogRules) -> list[_Search]:
     sources: list[tuple[Kind, str]] = [("spoken", SPOKEN)]
     sources += [("warning", source) for source in rules.warnings]
     sources += [("error", source) for source in rules.errors]
-    together = [pair for pair in sources if read_alike(pair[1])]
-    alone = [pair for pair in sources if not read_alike(pair[1])]
+    together = [pair for pair in sources if scan_pattern(pair[1]) is not None]
+    alone = [pair for pair in sources if scan_pattern(pair[1]) is None]
     return [_Search(group) for group in (together, alone) if group]
 
 

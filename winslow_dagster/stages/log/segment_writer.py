@@ -88,10 +88,14 @@ class SegmentWriter:
         self._compress(self._live_first, self._live_bytes)
         self._live_bytes = 0
 
+    def settle(self) -> None:
+        """Wait until everything that is closed is compressed: then no file changes its name."""
+        self._collect(waiting=0)
+
     def close(self) -> None:
         """Close and compress everything."""
         self.rotate()
-        self._collect(waiting=0)
+        self.settle()
         self._compressor.shutdown()
 
     def abandon(self) -> None:

@@ -58,8 +58,8 @@ class ResumePoint(NamedTuple):
     """Where the log goes on.
 
     A source with stamps is asked for everything since `since_ns` (a whole second, so that nobody rounds it), and what
-    `stored` counts for a stamp is dropped: so many lines carrying it are in the log. `at_ns` is the stamp of line `line`, the last one. A source with offsets
-    goes on at `sources`.
+    `stored` counts for a stamp is dropped: so many lines carrying it are in the log. `at_ns` is the stamp of the line
+    numbered `line`, the last one. A source with offsets goes on at `sources`.
     """
 
     line: int
@@ -269,6 +269,7 @@ class LogWriter:
         """How many stored lines carry each stamp from `since_ns` on."""
         since = stamp(since_ns)
         counts: Counter[int] = Counter()
+        self._segments.settle()
         for segment in reversed(segments(self._files.names())):
             if segment.suffix == LEFT_OUT:
                 continue
