@@ -33,7 +33,6 @@ GRACE_S = 10.0
 LOOK_EVERY_S = 0.1
 
 WORKER_PRELOADS = ("dagster", "dagster._cli", "winslow_dagster.jobs.repository", "winslow_dagster.sensors.recovery")
-RUNNER_PRELOADS = ("winslow_dagster.stages.runner",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,8 @@ class Service:
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
     """What runs, in the order in which it starts."""
+    from winslow_dagster.stages import runner  # not for those who only ask whether the services run
+
     python = sys.executable
     scripts = Path(python).parent
     sockets = settings.sockets_dir
@@ -73,7 +74,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             after=code_socket,
         ),
         Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code_socket),
-        Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads(RUNNER_PRELOADS))),
+        Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads((runner.__name__, *runner.PRELOAD)))),
         Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
     )
 
