@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winslow_dagster.errors import ServiceUnavailable, StageFailed
 from winslow_dagster.pipelines import Pipeline
-from winslow_dagster.projects.files import files_of, log_of
+from winslow_dagster.projects.files import fetch, files_of, log_of
 from winslow_dagster.projects.request import require_stage
 from winslow_dagster.projects.results import ProjectFile, ProjectStatus
 from winslow_dagster.projects.values import Attempt
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.storage.store import BytesMoved
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.actions import Actions
@@ -48,13 +50,17 @@ class Run:
         server stays away.
         """
         status = self.ended(progress)
+        self.raise_unless_succeeded(status)
+        return status
+
+    def raise_unless_succeeded(self, status: ProjectStatus) -> None:
+        """Raise StageFailed where the run's end is no good one."""
         if status.state != "succeeded":
             raise StageFailed(
                 status.reason,
                 where=f"project {self.project}",
                 remedy="Running it again goes on from there; `start_from` goes back further",
             )
-        return status
 
     def ended(self, progress: Progress | None = None) -> ProjectStatus:
         """As `wait`, whatever the end."""
@@ -113,6 +119,14 @@ class ProjectHandle:
         require_stage(self._pipeline(), stage)
         actions = self._actions
         return log_of(actions.settings, actions.store, actions.records, (self.name, stage), attempt)
+
+    def fetch(self, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
+        """Copy one of its files to `<directory>/<stage>/<path>`, and give that. Raises StoreError, ProjectConflict."""
+        return fetch(self._actions.store, file, directory, moved)
+
+    def error_patterns(self, stage: str) -> tuple[str, ...]:
+        """The regular expressions by which the stage's error lines are known. Raises NotFound."""
+        return require_stage(self._pipeline(), stage).log.errors
 
     def cancel(self) -> Run:
         """Ask that its run end. Raises ProjectConflict when nothing runs."""

@@ -41,7 +41,7 @@ def check_inputs(pipeline: Pipeline, given: dict[str, Path], there: frozenset[st
         asked = pipeline.inputs[missing[0]]
         raise InputRejected(
             f"the pipeline {pipeline.name} needs the input{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            expected=asked.description or f"a {asked.kind}",
+            expected=" ".join((f"a {asked.kind}", *asked.suffixes)),
             remedy=f"Give it with --input {missing[0]}=PATH",
         )
     for name, path in given.items():

@@ -1,0 +1,32 @@
+"""`winslow cancel`."""
+
+from __future__ import annotations
+
+import click
+
+from winslow_dagster.cli.output import json_option, print_json, say
+
+
+@click.command("cancel")
+@click.argument("project")
+@click.option("--detach", is_flag=True, help="Do not wait until everything has ended.")
+@json_option
+def command(project: str, *, detach: bool, as_json: bool) -> None:
+    """End the run of PROJECT and its stages; what has finished stays.
+
+    With --json, the project's status, as by `winslow status PROJECT --json`.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.cli.progress import run_display
+
+    with Winslow() as winslow:
+        run = winslow.cancel(project)
+        if detach:
+            status = run.status()
+        else:
+            with run_display(quiet=as_json) as shows:
+                status = run.ended(shows)
+    if as_json:
+        print_json(status.model_dump(mode="json"))
+    elif detach:
+        say(f"{project} is being cancelled; `winslow status {project}` says how it stands")

@@ -1,0 +1,134 @@
+"""`winslow demo`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.run import follow
+from winslow_dagster.errors import InputRejected, NotFound, StageFailed
+
+if TYPE_CHECKING:
+    from winslow_dagster.projects.results import ProjectFile
+    from winslow_dagster.settings import Settings
+
+PIPELINE = "traffic_analysis"
+PROGRAM = "tracker"
+SIMULATED = {"video": "video.mp4", "reference_points": "reference_points.json"}
+"""What `tracker simulate` writes, by the input of the pipeline it is for."""
+
+
+@click.command("demo")
+@click.option(
+    "--video", type=click.Path(dir_okay=False, path_type=Path), help="Your own film, instead of a rendered one."
+)
+@click.option(
+    "--points",
+    "--reference-points",
+    "points",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The reference points of your film.",
+)
+@click.option("--project", help="The project's name.  [default: demo, demo-2, …]")
+@json_option
+def command(video: Path | None, points: Path | None, project: str | None, *, as_json: bool) -> None:
+    """Do the main job on a short film, from pipeline file to trajectories, say where the results lie, and end.
+
+    With --json, {"project", "run_id", "state", "files": […]}, the files as by `winslow files --json`.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.settings import Settings
+
+    if (video is None) != (points is None):
+        raise InputRejected(
+            "a film and its reference points belong together",
+            expected="both --video and --points, or neither",
+            remedy="Without either, a film is rendered",
+        )
+    settings = with_pipeline(Settings.read())
+    if video is None or points is None:
+        rendered = render(settings.home / "demo")
+        inputs = {name: rendered / file for name, file in SIMULATED.items()}
+    else:
+        inputs = {"video": video, "reference_points": points}
+    with Winslow(settings) as winslow:
+        name = project or free_name({each.name for each in winslow.records.projects()})
+        if not as_json:
+            say(f"starting: pipeline {PIPELINE}, project {name}")
+        with transfer_bars("storing") as bars:
+            run = winslow.run(PIPELINE, name, inputs, upload=bars)
+        status = follow(run, quiet=as_json)
+        run.raise_unless_succeeded(status)
+        files = winslow.project(name).files()
+    if as_json:
+        whole = [file.model_dump(mode="json") for file in files]
+        print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
+    else:
+        show_results(name, files)
+
+
+def with_pipeline(settings: Settings) -> Settings:
+    """The settings, with the shipped pipelines where their directory has none of the demo's."""
+    from winslow_dagster.defaults import default_file
+    from winslow_dagster.pipelines import pipeline_names
+
+    if PIPELINE in pipeline_names(settings.pipelines_dir):
+        return settings
+    return settings.model_copy(update={"pipelines_dir": default_file("pipeline_configs")})
+
+
+def render(directory: Path) -> Path:
+    """A directory with a rendered film and its reference points, made unless it is there.
+
+    Raises NotFound where the program for it is missing, StageFailed where it fails.
+    """
+    if all((directory / file).exists() for file in SIMULATED.values()):
+        return directory
+    beside = Path(sys.executable).with_name(PROGRAM)
+    program = str(beside) if beside.exists() else shutil.which(PROGRAM)
+    if program is None:
+        raise NotFound(
+            f"the program {PROGRAM} is not installed, so no film can be rendered",
+            remedy="`make setup` installs it; or give a film with --video and --points",
+        )
+    say("rendering a short film of a crossroads ...")
+    unfinished = directory.with_name(f"{directory.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    rendered = subprocess.run(
+        [program, "simulate", "--output", str(unfinished)], capture_output=True, text=True, check=False
+    )
+    if rendered.returncode != 0:
+        raise StageFailed(f"no film could be rendered: {rendered.stderr.strip()[-2000:]}", where=f"{PROGRAM} simulate")
+    unfinished.replace(directory)
+    return directory
+
+
+def free_name(taken: set[str]) -> str:
+    """`demo`, or the first of `demo-2`, `demo-3`, … that is free."""
+    name, number = "demo", 1
+    while name in taken:
+        number += 1
+        name = f"demo-{number}"
+    return name
+
+
+def show_results(project: str, files: tuple[ProjectFile, ...]) -> None:
+    """Where everything lies, the trajectories first."""
+    trajectories = [file for file in files if Path(file.path).name == "trajectories.csv"]
+    say("\nresults:")
+    for file in (*trajectories[:1], *(file for file in files if file not in trajectories and _worth_a_look(file))):
+        click.echo(f"  {file.local_path or f'{file.stage}/{file.path}'}")
+    say(
+        f"\nall files: winslow files {project}\nthe web interface: make up (or: winslow up), then http://127.0.0.1:3000"
+    )
+
+
+def _worth_a_look(file: ProjectFile) -> bool:
+    return Path(file.path).suffix in {".csv", ".html", ".mp4", ".png", ".svg"}

@@ -1,0 +1,207 @@
+"""What `winslow doctor` looks at: each look is one function that gives findings and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+from uuid import uuid4
+
+from winslow_dagster.engines.hardware import detect_gpus, usable_cpus, usable_memory_bytes
+from winslow_dagster.errors import ServiceUnavailable, WinslowError
+from winslow_dagster.pipelines import Catalogue, Pipeline
+from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.services import Services
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.disk import Space
+from winslow_dagster.stages.words import size_in_words
+from winslow_dagster.storage.opening import open_store
+
+State = Literal["ok", "warn", "missing"]
+PYTHONS = ((3, 11), (3, 13))
+PROGRAMS = {
+    "tracker": "on the PATH of stages that run as processes: `make setup`, or pip install the tracker_application",
+    "ffmpeg": "apt-get install ffmpeg",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `missing` keeps Winslow from working, `warn` from doing all it can."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Everything, in an order that reads well."""
+    catalogue = Catalogue.read(settings.pipelines_dir)
+    pipelines = [loaded.pipeline for loaded in catalogue.pipelines.values()]
+    yield python()
+    yield machine()
+    yield pipeline_files(catalogue)
+    yield from containers(settings, pipelines)
+    yield gpus(pipelines)
+    yield from programs(settings)
+    yield store(settings)
+    yield database(settings)
+    yield disk(settings)
+    yield from services(settings)
+
+
+def python() -> Finding:
+    """The interpreter."""
+    lowest, highest = PYTHONS
+    fits = lowest <= sys.version_info[:2] <= highest
+    detail = f"{platform.python_version()} ({sys.executable})"
+    return Finding("python", "ok" if fits else "missing", detail, "" if fits else "Use Python 3.11, 3.12 or 3.13")
+
+
+def machine() -> Finding:
+    """Processors and memory that stages may use."""
+    return Finding("machine", "ok", f"{usable_cpus()} processors, {size_in_words(usable_memory_bytes())} of memory")
+
+
+def pipeline_files(catalogue: Catalogue) -> Finding:
+    """The pipeline directory."""
+    detail = f"{len(catalogue.pipelines)} in {catalogue.directory}"
+    if catalogue.problems:
+        files = len({problem.file for problem in catalogue.problems})
+        return Finding("pipelines", "warn", f"{detail}; {files} cannot be used", "`winslow pipelines check` says why")
+    if not catalogue.pipelines:
+        return Finding("pipelines", "warn", detail, "Write one, or point WINSLOW_PIPELINES_DIR to them")
+    return Finding("pipelines", "ok", detail)
+
+
+def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Finding]:
+    """Docker, and the images that the pipelines name."""
+    if settings.stage_mode == "process":
+        yield Finding("docker", "ok", "not used: WINSLOW_STAGE_MODE is process")
+        return
+    from winslow_dagster.stages.containers import DockerDaemon
+
+    try:
+        daemon = DockerDaemon.connect()
+    except ServiceUnavailable as error:
+        needed = settings.stage_mode == "docker"
+        rest = "" if needed else "; stages with a `command` run as processes"
+        where = f" ({error.where})" if error.where else ""
+        yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", error.remedy)
+        return
+    yield Finding("docker", "ok", f"API {daemon.api_version}")
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
+    with daemon.client() as api:
+        for image in sorted({stage.image for stage in stages if stage.image}):
+            there = bool(api.images(name=image, quiet=True))
+            yield Finding(
+                f"image {image}",
+                "ok" if there else "warn",
+                "there" if there else "not on this machine; it is pulled when a stage needs it",
+                "" if there else f"docker pull {image}, or `make images` for those of this project",
+            )
+
+
+def gpus(pipelines: list[Pipeline]) -> Finding:
+    """The GPUs, and whether a pipeline cannot do without."""
+    report = detect_gpus()
+    if report.gpus:
+        names = ", ".join(f"{gpu.name} ({size_in_words(gpu.memory_bytes)})" for gpu in report.gpus)
+        return Finding("gpus", "ok", names)
+    needing = sorted(
+        {pipeline.name for pipeline in pipelines for stage in pipeline.stages if stage.gpu and not stage.gpu.optional}
+    )
+    detail = "; ".join(("none", *report.notes))
+    if needing:
+        return Finding("gpus", "warn", f"{detail}; needed by {', '.join(needing)}", "Install the driver of the GPU")
+    return Finding("gpus", "ok", f"{detail}; no pipeline needs one")
+
+
+def programs(settings: Settings) -> Iterator[Finding]:
+    """What stages that run as processes call."""
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    for program, remedy in PROGRAMS.items():
+        found = shutil.which(program, path=path)
+        if found:
+            yield Finding(program, "ok", found)
+        elif settings.stage_mode != "docker":
+            yield Finding(program, "warn", "not found; stages that call it need a container", remedy)
+
+
+def store(settings: Settings) -> Finding:
+    """Whether something can be written to the store, and deleted again."""
+    try:
+        opened = open_store(settings.store_url, settings.s3_endpoint)
+        with TemporaryDirectory() as directory:
+            source = Path(directory) / "probe"
+            source.write_text("written by winslow doctor\n")
+            address = f"doctor/{uuid4().hex}"
+            opened.put_file(source, address)
+            opened.delete_tree(address)
+    except WinslowError as error:
+        return Finding("store", "missing", f"{settings.store_url}: {error.what}", error.remedy)
+    return Finding("store", "ok", f"{settings.store_url} can be written")
+
+
+def database(settings: Settings) -> Finding:
+    """Whether the project tables can be read."""
+    try:
+        records = ProjectRecords.open(settings.database_url)
+        count = len(records.projects())
+        records.close()
+    except WinslowError as error:
+        return Finding("database", "missing", f"{error.where}: {error.what}", error.remedy)
+    return Finding("database", "ok", f"{count} project{'' if count == 1 else 's'}")
+
+
+def disk(settings: Settings) -> Finding:
+    """Room for what stages write."""
+    there = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    space = Space.at(there)
+    if space.full:
+        return Finding("disk", "missing", str(space), "Free some; no stage is started on a full disk")
+    return Finding("disk", "warn" if space.low else "ok", str(space), "Free some soon" if space.low else "")
+
+
+def services(settings: Settings) -> Iterator[Finding]:
+    """Whether the services run, or could."""
+    handle = Services(settings)
+    if handle.running():
+        silent = Dagit(handle.address).silent_daemons()
+        if silent:
+            yield Finding(
+                "services",
+                "warn",
+                f"{handle.address} answers; not heard of yet: {', '.join(silent)}",
+                "If that stays so, end `winslow up` and start it again",
+            )
+        else:
+            yield Finding("services", "ok", handle.address)
+        return
+    free = _port_is_free(settings.port)
+    yield Finding(
+        "port",
+        "ok" if free else "missing",
+        f"{settings.port} is {'free' if free else 'taken by another program'}",
+        "" if free else "Choose another with WINSLOW_PORT",
+    )
+    yield Finding("services", "warn", "not running", "`winslow up`; `winslow run` starts them for as long as it takes")
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

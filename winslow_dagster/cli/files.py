@@ -1,0 +1,49 @@
+"""`winslow files`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from winslow_dagster.cli.output import json_option, print_json, print_table
+
+
+@click.command("files")
+@click.argument("project")
+@click.option("--stage", help="Only those of one stage.")
+@click.option("--get", "target", type=click.Path(file_okay=False, path_type=Path), help="Copy them to this directory.")
+@json_option
+def command(project: str, stage: str | None, target: Path | None, *, as_json: bool) -> None:
+    """List the files PROJECT made, or copy them to DIRECTORY/STAGE/….
+
+    With --json, {"files": [{"stage", "path", "size_bytes", "blake3", "address", "local_path"}, …]}; with --get,
+    local_path is the copy.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.stages.words import size_in_words
+
+    with Winslow() as winslow:
+        handle = winslow.project(project)
+        files = handle.files(stage)
+        if target is not None:
+            with transfer_bars("copying") as bars:
+                files = tuple(
+                    file.model_copy(
+                        update={
+                            "local_path": handle.fetch(file, target, bars(file.path, file.size_bytes) if bars else None)
+                        }
+                    )
+                    for file in files
+                )
+    if as_json:
+        print_json({"files": [file.model_dump(mode="json") for file in files]})
+        return
+    print_table(
+        ("stage", "file", "size", "where"),
+        [
+            (file.stage, file.path, size_in_words(file.size_bytes), str(file.local_path or "--get copies it"))
+            for file in files
+        ],
+    )

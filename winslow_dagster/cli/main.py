@@ -1,0 +1,86 @@
+"""`winslow`: the group of commands, and how errors leave the program."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from winslow_dagster.cli.output import JSON_FLAG, show_error
+from winslow_dagster.errors import WinslowError
+
+COMMANDS = {
+    "up": "Keep the services running until Ctrl-C.",
+    "run": "Run a pipeline for a project, and follow it to its end.",
+    "status": "Say how all projects stand, or one.",
+    "logs": "Print the log of a stage.",
+    "files": "List the files a project made, or copy them.",
+    "cancel": "End the run of a project.",
+    "pipelines": "List, check and show pipeline files.",
+    "doctor": "Say what is there, what is missing, and how to get it.",
+    "demo": "Do the main job on a short film, from pipeline file to trajectories.",
+}
+"""The commands, each in the module of its name, in the order of the help."""
+
+USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
+BROKEN_PIPE_EXIT_CODE = 141
+
+
+class LazyCommands(click.Group):
+    """Commands that are imported when they are used; their one line of help stands here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of COMMANDS."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"winslow_dagster.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list, without importing one."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="winslow-dagster", prog_name="winslow")
+def winslow() -> None:
+    """Run pipelines of video-analysis stages, and lose nothing when anything is killed.
+
+    Every command takes --json. Exit codes and the settings (WINSLOW_* variables) are in the documentation.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, and exit with a code that scripts can use."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    as_json = JSON_FLAG in arguments
+    try:
+        sys.exit(winslow.main(arguments, prog_name="winslow", standalone_mode=False) or 0)
+    except WinslowError as error:
+        show_error(error.problem(), str(error), as_json=as_json)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        problem = {"error": "UsageError", "what": error.format_message(), "where": "", "expected": "", "remedy": ""}
+        if as_json:
+            show_error(problem, "", as_json=True)
+        else:
+            error.show()
+        sys.exit(USAGE_EXIT_CODE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE_EXIT_CODE)

@@ -1,0 +1,68 @@
+"""How commands print: tables for people, JSON for programs, errors in one shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JSON_FLAG = "--json"
+json_option = click.option(JSON_FLAG, "as_json", is_flag=True, help="Print JSON, errors too.")
+
+STYLES = {
+    "running": "cyan",
+    "queued": "yellow",
+    "waiting": "yellow",
+    "succeeded": "green",
+    "ok": "green",
+    "failed": "bold red",
+    "missing": "bold red",
+    "interrupted": "bold red",
+    "warn": "yellow",
+    "cancelled": "magenta",
+    "awaiting_input": "bold yellow",
+}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read: coloured on a terminal, plain in a file, never cut to a terminal's width there."""
+    from rich.console import Console
+
+    there = Console(stderr=stderr, highlight=False)
+    return there if there.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under headings. A cell that names a state is coloured by it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    console().print(table)
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal; on stderr, so that it is never part of a command's output."""
+    click.echo(text, err=True)
+
+
+def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """An error on stderr: the problem as JSON, or as text."""
+    if as_json:
+        click.echo(json.dumps(problem, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)

@@ -1,0 +1,156 @@
+"""What a person sees while something takes long: bars on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from winslow_dagster.cli.output import console, say
+from winslow_dagster.stages.words import duration_in_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from winslow_dagster.projects.results import ProjectStatus, StageView
+
+Moved = Callable[[int], None]
+Begins = Callable[[str, int], Moved]
+"""Told a name and a size in bytes; gives what is told the bytes moved."""
+Shows = Callable[["ProjectStatus"], None]
+RESTING = frozenset({"pending", "succeeded"})
+
+
+@contextlib.contextmanager
+def transfer_bars(verb: str) -> Iterator[Begins | None]:
+    """A bar for each file that is moved. None where nobody watches."""
+    there = console(stderr=True)
+    if not there.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=there) as bars:
+
+        def begins(name: str, size_bytes: int) -> Moved:
+            task = bars.add_task(f"{verb} {name}", total=size_bytes)
+            return lambda more_bytes: bars.advance(task, more_bytes)
+
+        yield begins
+
+
+@contextlib.contextmanager
+def run_display(*, quiet: bool = False) -> Iterator[Shows | None]:
+    """Shows how a run stands, each time it is told. None where it shall be quiet."""
+    there = console(stderr=True)
+    if quiet:
+        yield None
+    elif there.is_terminal:
+        with _bars(there) as bars:
+            yield RunBars(bars)
+    else:
+        yield RunLines()
+
+
+class RunLines:
+    """A line whenever the run or one of its stages changes its state."""
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._stages: dict[str, str] = {}
+
+    def __call__(self, status: ProjectStatus) -> None:
+        """Print what changed."""
+        first = not self._stages
+        for view in status.stages:
+            line = stage_line(view)
+            before = self._stages.get(view.stage)
+            self._stages[view.stage] = line
+            if line != before and not (first and view.run_id != status.run_id) and view.run_id is not None:
+                say(f"  {view.stage}: {line}")
+        line = f"{status.state}{f' ({status.reason})' if status.reason else ''}"
+        if line != self._run:
+            self._run = line
+            say(f"{status.project}: {line}")
+
+
+class RunBars:
+    """A bar for each stage that runs, and for each subject it tells its progress of."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._lines = ""
+        self._ended: set[str] = set()
+
+    def __call__(self, status: ProjectStatus) -> None:
+        """Bring the bars up to date."""
+        if status.state != "running":
+            self._tell(f"{status.state}{f': {status.reason}' if status.reason else ''}")
+        for view in status.stages:
+            if view.run_id != status.run_id or view.task_id is None:
+                continue
+            if view.ended_at is not None:
+                self._end(view)
+            else:
+                self._show(view)
+
+    def _tell(self, line: str) -> None:
+        if line != self._lines:
+            self._lines = line
+            self._bars.console.print(line, markup=False)
+
+    def _end(self, view: StageView) -> None:
+        for key in [key for key in self._tasks if key == view.stage or key.startswith(f"{view.stage} ")]:
+            self._bars.remove_task(self._tasks.pop(key))
+        if view.task_id is not None and view.task_id not in self._ended:
+            self._ended.add(view.task_id)
+            mark, style = ("✓", "green") if view.state == "succeeded" else ("✗", "bold red")
+            self._bars.console.print(f"{mark} {view.stage}: {stage_line(view)}", style=style, markup=False)
+
+    def _show(self, view: StageView) -> None:
+        self._bar(view.stage, view.stage, view.reason, None, None, None)
+        for subject in view.progress:
+            self._bar(
+                f"{view.stage} {subject.subject}",
+                f"  {subject.subject}",
+                "" if subject.remaining_s is None else f"{duration_in_words(subject.remaining_s)} left",
+                subject.current,
+                subject.total,
+                subject.unit,
+            )
+
+    def _bar(  # noqa: PLR0913, PLR0917  # the fields of one bar
+        self, key: str, title: str, note: str, current: float | None, total: float | None, unit: str | None
+    ) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(title, total=total, note="", amount="")
+        amount = "" if current is None else f"{current:g}{f'/{total:g}' if total else ''} {unit}".strip()
+        self._bars.update(self._tasks[key], completed=current or 0, total=total, note=note, amount=amount)
+
+
+def stage_line(view: StageView) -> str:
+    """Such as `succeeded in 41 s`, `failed: exit code 3`, `waiting: waits for a GPU`."""
+    if view.state == "succeeded":
+        line = f"succeeded in {duration_in_words(view.duration_s or 0)}"
+        if view.warning_count:
+            line += f", {view.warning_count} warning{'' if view.warning_count == 1 else 's'}"
+        return line
+    return f"{view.state}: {view.reason}" if view.reason else view.state
+
+
+def _bars(there: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
+        console=there,
+        transient=True,
+    )
