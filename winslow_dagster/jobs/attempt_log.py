@@ -49,7 +49,6 @@ class AttemptWatch:
             return self._watch()
 
     def _watch(self) -> StageResult:
-        self._context.log.info(f"attempt {self._task.attempt} of {self._task.stage}, task {self._task.task_id}")
         self._engine.submit(self._task)
         cancelled = False
         while True:

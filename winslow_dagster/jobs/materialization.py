@@ -6,7 +6,6 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
@@ -27,20 +26,21 @@ PREVIEW_ROWS = 10
 MOST_PREVIEWS = 3
 
 
-def materialization(
-    context: OpExecutionContext, settings: Settings, part: StageInRun, result: StageResult
-) -> Iterator[AssetMaterialization]:
-    """The stage's asset in the project's partition; nothing where this run has already said so before a crash."""
+def materialized(context: OpExecutionContext) -> bool:
+    """Whether this run has said so of this stage before, and then crashed."""
     step_key = context.get_step_execution_context().step.key
     said = context.instance.get_records_for_run(context.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
-    if any(record.event_log_entry.step_key == step_key for record in said):
-        return
+    return any(record.event_log_entry.step_key == step_key for record in said)
+
+
+def materialization(settings: Settings, part: StageInRun, result: StageResult) -> AssetMaterialization:
+    """The stage's asset in the project's partition."""
     metadata = result_metadata(result)
     if result.outputs is not None:
         store = open_store(settings.store_url, settings.s3_endpoint)
         metadata |= output_metadata(store, result.outputs)
         metadata |= previews(store, result.outputs, [highlight.glob for highlight in part.stage.highlights])
-    yield AssetMaterialization(
+    return AssetMaterialization(
         asset_key=AssetKey([part.pipeline.name, part.stage.name]),
         partition=part.project.name,
         description=result.message,

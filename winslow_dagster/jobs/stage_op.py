@@ -13,7 +13,7 @@ from dagster import Failure, OpExecutionContext, Output, RetryRequested
 
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.attempt_log import AttemptWatch
-from winslow_dagster.jobs.materialization import materialization, result_metadata
+from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
 from winslow_dagster.jobs.run_config import RunRequest, RunScope
 from winslow_dagster.jobs.stage_tasks import StageInRun, stage_task
 from winslow_dagster.jobs.workplace import Workplace
@@ -59,8 +59,9 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
                     context.run_id,
                     context.retry_number + 1,
                 )
-                result = _attempt(context, workplace, part, upstream)
-                yield from materialization(context, workplace.settings, part, result)
+                result, is_news = _attempt(context, workplace, part, upstream)
+                if is_news or not materialized(context):
+                    yield materialization(workplace.settings, part, result)
                 manifest = _outputs(result)
         except WinslowError as error:
             # What a person can act on belongs in front; the stack trace of our own code says nothing to them.
@@ -86,14 +87,14 @@ def _stored(workplace: Workplace, scope: RunScope, request: RunRequest, stage: s
 
 def _attempt(
     context: OpExecutionContext, workplace: Workplace, part: StageInRun, upstream: dict[str, Manifest]
-) -> StageResult:
+) -> tuple[StageResult, bool]:
     stage = part.stage
     task = stage_task(workplace.settings, part, upstream)
     workplace.records.attempt_started(task, pipeline_digest=part.digest)
     result = AttemptWatch(context, workplace.engine, workplace.settings, task).until_ended()
-    workplace.records.attempt_ended(task.task_id, result)
+    is_news = workplace.records.attempt_ended(task.task_id, result)
     if result.outcome == "succeeded":
-        return result
+        return result, is_news
     if retried(stage.retries, result) and context.retry_number < stage.retries.count:
         wait_s = stage.retries.wait_s * stage.retries.backoff**context.retry_number
         context.log.warning(f"{result.message} Trying again in {wait_s:g} s ({result.outcome}).")

@@ -160,8 +160,8 @@ class ProjectRecords:
             }
             connection.execute(_insert(connection, tables.attempts).values(attempt).on_conflict_do_nothing())
 
-    def attempt_ended(self, task_id: str, result: StageResult) -> None:
-        """Keep how an attempt ended. Said again, it changes nothing.
+    def attempt_ended(self, task_id: str, result: StageResult) -> bool:
+        """Keep how an attempt ended; whether that was news. Said again, it changes nothing.
 
         Raises NotFound for an attempt that never started, and ProjectConflict for another end than the one it has, or a
         second success of the same stage in the same run.
@@ -185,6 +185,7 @@ class ProjectRecords:
             raise ProjectConflict("the stage has succeeded in this run already", where=task_id) from error
         if done.rowcount == 0 and self.result(task_id) != result:
             raise ProjectConflict("the attempt has ended before, in another way", where=task_id)
+        return done.rowcount > 0
 
     def attempts(self, project: str) -> tuple[Attempt, ...]:
         """Every attempt of the project, in the order in which they started."""

@@ -32,7 +32,7 @@ SHORTEST_LIFE_S = 5.0
 GRACE_S = 10.0
 LOOK_EVERY_S = 0.1
 
-WORKER_PRELOADS = ("dagster", "dagster._cli", "winslow_dagster.jobs.repository", "winslow_dagster.sensors.recovery")
+WORKER_PRELOADS = ("dagster._cli", "winslow_dagster.services.preload")
 
 
 @dataclass(frozen=True, slots=True)
