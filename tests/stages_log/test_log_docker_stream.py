@@ -15,12 +15,19 @@ from winslow_dagster.stages.log.lines import stamp
 
 NOW = 1_800_000_000_123_456_789
 S = 1_000_000_000
-ENTRY = st.builds(
-    Entry,
-    st.sampled_from(["stdout", "stderr"]),
-    st.integers(0, 3 * S).map(lambda late: NOW + late),
-    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"),
-)
+SECOND_OF_DISORDER = 0.9
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Entry]:
+    """What a daemon has of a container: each stream in order, often two lines at one moment, stderr stamped late."""
+    lines = draw(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=40)), max_size=25))
+    late_ns = draw(st.integers(0, int(SECOND_OF_DISORDER * S)))
+    return [
+        Entry(stream, NOW + place // 2 * S // 4 + (late_ns if stream == "stderr" else 0), payload)
+        for place, (stream, text) in enumerate(lines)
+        for payload in [text.replace(b"\n", b"") + b"\n"]
+    ]
 
 
 def frame(entry: Entry) -> bytes:
@@ -34,7 +41,7 @@ def demuxed(data: bytes, places: list[int]) -> list[Entry]:
     return [entry for start, end in itertools.pairwise(edges) for entry in demuxer.feed(data[start:end])]
 
 
-@given(st.lists(ENTRY, max_size=20), st.lists(st.integers(0, 2_000), max_size=20))
+@given(logs(), st.lists(st.integers(0, 2_000), max_size=20))
 def test_frames_survive_being_cut_anywhere(entries: list[Entry], places: list[int]) -> None:
     assert demuxed(b"".join(map(frame, entries)), places) == entries
 
@@ -70,14 +77,10 @@ def test_stamps_with_fewer_digits_are_understood(text: str, digits: str) -> None
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(ENTRY, max_size=25), st.data())
+@given(logs(), st.data())
 def test_a_connection_taken_up_again_loses_and_doubles_nothing(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], data: st.DataObject
 ) -> None:
-    """The daemon's order is kept, but its stamps may run back by less than the slack, and be alike."""
-    entries = [
-        entry._replace(at_ns=NOW + place * S // 4 + entry.at_ns % (S // 4)) for place, entry in enumerate(entries)
-    ]
     log = tmp_path_factory.mktemp("log")
     stream = b"".join(map(frame, entries))
     writer = LogWriter(log, LogRules(), segment_bytes=300)
@@ -107,6 +110,29 @@ def test_a_long_line_that_came_in_several_frames_is_known_again(log: Path) -> No
     with writer:
         writer.write_entries(DockerLogDemuxer(point.stored).feed(stream + frame(Entry("stdout", NOW + 2, b"new\n"))))
     assert [line.text[-4:] for line in LogReader(log).lines()] == ["xxxy", "next", "new"]
+
+
+def test_what_a_daemon_repeats_after_a_rotation_is_dropped() -> None:
+    entries = [
+        Entry("stdout" if number % 3 else "stderr", NOW + number // 2 * 2, b"%d\n" % number) for number in range(60_000)
+    ]
+    sent = entries[:50_000] + entries[10_000:50_000] + entries[49_000:]
+    assert DockerLogDemuxer().feed(b"".join(map(frame, sent))) == entries
+
+
+def test_a_clock_that_is_set_back_loses_no_line() -> None:
+    entries = [Entry("stdout", NOW + (number % 600) * 1_000_003 + number, b"%d\n" % number) for number in range(1_000)]
+    assert DockerLogDemuxer().feed(b"".join(map(frame, entries))) == entries
+
+
+def test_a_long_line_whose_end_the_daemon_forgot_does_not_swallow_the_next(log: Path) -> None:
+    frames = [Entry("stdout", NOW, b"x" * 16_384), Entry("stdout", NOW, b"y"), Entry("stdout", NOW + 1, b"next\n")]
+    stream = b"".join(map(frame, frames))
+    for _ in range(2):
+        writer = LogWriter(log, LogRules())
+        writer.write_entries(DockerLogDemuxer(writer.resume_point().stored).feed(stream))
+        writer.abandon()
+    assert [line.text[-4:] for line in LogReader(log).lines()] == ["xxxy", "next"]
 
 
 def test_an_error_of_the_daemon_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,18 +19,23 @@ SYSTEM_ERROR: Final = 3
 FRAME_LIMIT_BYTES: Final = 1_048_576
 """The daemon cuts lines at 16 KiB; a longer frame is not its log stream."""
 
+STAMPS_KEPT: Final = 16_384
+LINE_FEED: Final = ord("\n")
+
 
 class DockerLogDemuxer:
     """Takes the stream in chunks cut anywhere, and gives whole frames: stream, stamp, payload without the stamp.
 
     `stored` (`ResumePoint.stored`) counts, for each stamp, the lines that were stored from an earlier connection;
     as many are dropped here, so that asking the daemon for everything since `ResumePoint.since_ns` doubles nothing.
+    What a daemon repeats by itself is dropped as well. One demuxer serves one connection.
     Raises ServiceUnavailable where the daemon reports an error, or sends something else than such a stream.
     """
 
     def __init__(self, stored: Mapping[int, int] | None = None) -> None:
         self._rest = b""
         self._stored = dict(stored or {})
+        self._orders = {kind: _Order() for kind in FRAME_STREAMS}
 
     def feed(self, data: bytes) -> list[Entry]:
         """Take the next chunk; gives the frames it completed, in order."""
@@ -43,14 +49,25 @@ class DockerLogDemuxer:
                 _refuse(kind, data[begin:end])
             if end > size:
                 break
+            point = end
             text = begin + STAMP_BYTES + 1
             if data[text - 2 : text] == b"Z ":
                 at_ns = second_of_stamp(data[begin : begin + 19]) * NS_PER_S + int(data[begin + 20 : begin + 29])
-                add(Entry(FRAME_STREAMS[kind], at_ns, data[text:end]))
             else:
-                stamp_text, _, payload = data[begin:end].partition(b" ")
-                add(Entry(FRAME_STREAMS[kind], _other_stamp(stamp_text), payload))
-            point = end
+                stamp_text, blank, _ = data[begin:end].partition(b" ")
+                at_ns, text = _other_stamp(stamp_text), begin + len(stamp_text) + len(blank)
+            order = self._orders[kind]
+            if at_ns <= order.last_ns:
+                if order.is_repeated(at_ns):
+                    continue
+            else:
+                if order.is_open:
+                    # Frames of one line share a stamp. The driver `local` forgets the line feed of a line so long
+                    # that it was cut.
+                    add(Entry(FRAME_STREAMS[kind], order.last_ns, b"\n"))
+                order.advance(at_ns)
+            order.is_open = data[end - 1] != LINE_FEED
+            add(Entry(FRAME_STREAMS[kind], at_ns, data[text:end]))
         self._rest = data[point:]
         return self._unknown(entries) if self._stored else entries
 
@@ -64,6 +81,48 @@ class DockerLogDemuxer:
         if entry.payload.endswith(b"\n"):  # a long line comes in several frames with one stamp, and is stored as one
             self._stored[entry.at_ns] = count - 1
         return True
+
+
+class _Order:
+    """The stamps of one stream, which never run back: what comes twice is known by them.
+
+    Docker before version 23 sends a part of the log again when a follower meets a rotated file.
+    """
+
+    __slots__ = ("_at_last", "_forgot", "_skip", "_stamps", "is_open", "last_ns")
+
+    def __init__(self) -> None:
+        self.last_ns = -1
+        self.is_open = False  # the last frame did not end its line
+        self._at_last = 0  # frames with the last stamp
+        self._skip = 0  # of them, how many are yet to come again
+        self._stamps: list[int] = []
+        self._forgot = False
+
+    def advance(self, at_ns: int) -> None:
+        """Note a frame that is later than all before."""
+        self.last_ns, self._at_last, self._skip = at_ns, 1, 0
+        self._stamps.append(at_ns)
+        if len(self._stamps) > 2 * STAMPS_KEPT:
+            del self._stamps[:STAMPS_KEPT]
+            self._forgot = True
+
+    def is_repeated(self, at_ns: int) -> bool:
+        """Whether a frame that is not later than the last has come before; notes it where it has not."""
+        if at_ns == self.last_ns:
+            if self._skip:
+                self._skip -= 1
+                return True
+            self._at_last += 1
+            return False
+        place = bisect_left(self._stamps, at_ns)
+        if self._stamps[place] == at_ns or (place == 0 and self._forgot):
+            self._skip = self._at_last
+            return True
+        self._stamps.clear()  # the clock was set back
+        self._forgot = False
+        self.advance(at_ns)
+        return False
 
 
 def _other_stamp(text: bytes) -> int:
