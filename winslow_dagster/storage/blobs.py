@@ -6,13 +6,13 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from winslow_dagster.storage.disk import READ_ONLY_FILE, is_still, make_directories, try_lock
+from winslow_dagster.storage.disk import READ_ONLY_FILE, make_directories
 from winslow_dagster.storage.manifest import FileEntry
-
-LOCK_SUFFIX = ".lock"
+from winslow_dagster.storage.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,15 @@ class Blobs:
 
     def __init__(self, root: Path) -> None:
         self._whole = root / "blobs"
-        self._incoming = root / "incoming"
-
-    def prepare(self) -> None:
-        """Make the directories."""
-        make_directories(self._whole)
-        make_directories(self._incoming)
+        self._incoming = Scratch(root / "incoming")
 
     def path(self, entry: FileEntry) -> Path:
         """Where the file is, if it is here."""
         return self._whole / entry.blake3[:2] / entry.blake3
 
-    def incoming(self, entry: FileEntry) -> Path:
-        """Where the file is written while it is fetched."""
-        return self._incoming / entry.blake3
-
-    def lock(self, entry: FileEntry) -> Path:
-        """The lock file of whoever fetches the file."""
-        return self._incoming / (entry.blake3 + LOCK_SUFFIX)
+    def place_for(self, entry: FileEntry) -> AbstractContextManager[Path]:
+        """A directory to fetch the file to, for one process at a time; it waits while another one fetches it."""
+        return self._incoming.directory(entry.blake3)
 
     def link(self, entry: FileEntry, name: Path) -> bool:
         """Give the file the name too, and note that it was used. False where it is not here."""
@@ -59,13 +50,12 @@ class Blobs:
         os.utime(name, ns=(time.time_ns(), name.stat().st_mtime_ns))
         return True
 
-    def admit(self, entry: FileEntry, name: Path) -> None:
+    def admit(self, fetched: Path, entry: FileEntry, name: Path) -> None:
         """Make what was fetched a file of the cache, and give it the name, without a moment in which it is unused."""
-        incoming, whole = self.incoming(entry), self.path(entry)
-        incoming.chmod(READ_ONLY_FILE)
-        os.link(incoming, name)
-        whole.parent.mkdir(exist_ok=True)
-        incoming.rename(whole)
+        fetched.chmod(READ_ONLY_FILE)
+        os.link(fetched, name)
+        make_directories(self.path(entry).parent)
+        fetched.rename(self.path(entry))
 
     def take(self, source: Path, entry: FileEntry) -> int:
         """Take a file from elsewhere on this file system by a second name. Gives the bytes that are new here."""
@@ -106,17 +96,7 @@ class Blobs:
 
     def sweep(self) -> None:
         """Delete what fetchers that were killed left behind."""
-        if not self._incoming.is_dir():
-            return
-        for path in list(self._incoming.iterdir()):
-            lock = path if path.name.endswith(LOCK_SUFFIX) else path.with_name(path.name + LOCK_SUFFIX)
-            descriptor = try_lock(lock)
-            if descriptor is None:
-                continue
-            if is_still(lock, descriptor):
-                path.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)
-            os.close(descriptor)
+        self._incoming.sweep()
 
     def _found(self) -> Iterator[Blob]:
         for directory, _, names in os.walk(self._whole):

@@ -1,7 +1,7 @@
 """The inputs of a node's stages, fetched once and kept by what is in them (blake3), however many stages read them.
 
     blobs/<2 digits>/<blake3>     the files, read-only
-    incoming/<blake3>             one that is being fetched, and beside it `.lock`, held by whoever fetches it
+    incoming/<blake3>/            one that is being fetched, and beside it `.lock`, held by whoever fetches it
 
 A view is a directory of hard links to blobs: while it stands, the link count of its blobs says that they are in use.
 Nothing is counted anywhere else, so nothing is wrong after a process was killed: a dead fetcher's lock is free, its
@@ -23,7 +23,6 @@ from winslow_dagster.storage.disk import (
     free_bytes,
     make_directories,
     remove_directory,
-    sole_holder,
 )
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.parallel import each
@@ -99,7 +98,7 @@ class NodeCache:
         )
 
     def _build(self, store: Store, manifest: Manifest, target: Path, moved: BytesMoved | None) -> None:
-        self._blobs.prepare()
+        make_directories(self.root)
         make_directories(target.parent)
         if target.parent.stat().st_dev != self.root.stat().st_dev:
             raise StoreError(
@@ -132,29 +131,30 @@ class NodeCache:
                     moved(entry.size_bytes)
                 return
             # Of all who want this file, on this node, one fetches it; the others find it when their turn comes.
-            with sole_holder(self._blobs.lock(entry)):
+            with self._blobs.place_for(entry) as place:
                 if self._blobs.link(entry, name):
                     if moved:
                         moved(entry.size_bytes)
                     return
-                self._fetch(store, manifest, entry, moved)
-                self._blobs.admit(entry, name)
+                fetched = place / "file"
+                self._fetch(store, manifest, entry, fetched, moved)
+                self._blobs.admit(fetched, entry, name)
 
         each(show, [entry for entry in manifest.files if entry.size_bytes < LARGE_BYTES], at_once=FILES_AT_ONCE)
         each(show, [entry for entry in manifest.files if entry.size_bytes >= LARGE_BYTES], at_once=1)
 
-    def _fetch(self, store: Store, manifest: Manifest, entry: FileEntry, moved: BytesMoved | None) -> None:
-        """Fetch a file to its incoming place; where the disk fills up meanwhile, drop what can be, and once more."""
-        incoming = self._blobs.incoming(entry)
-        incoming.unlink(missing_ok=True)
+    def _fetch(
+        self, store: Store, manifest: Manifest, entry: FileEntry, fetched: Path, moved: BytesMoved | None
+    ) -> None:
+        """Fetch a file; where the disk fills up meanwhile, drop what can be dropped, and once more."""
         reported = Reported(moved)
         try:
-            store.fetch_file(manifest, entry, incoming, reported)
+            store.fetch_file(manifest, entry, fetched, reported)
         except DiskFull:
             if not self._blobs.drop(entry.size_bytes, spare=hashes(manifest)):
                 raise
             reported.begin_again()
-            store.fetch_file(manifest, entry, incoming, reported)
+            store.fetch_file(manifest, entry, fetched, reported)
 
     def _make_room(self, manifest: Manifest) -> None:
         """Drop what has to go before this manifest is fetched. Raises DiskFull where that is not enough."""

@@ -28,13 +28,12 @@ from winslow_dagster.storage.disk import (
     make_directories,
     move_directory,
     new_file,
-    remove_directory,
     sync,
     sync_all,
-    try_lock,
     write_whole,
 )
 from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.scratch import Scratch
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums, take
 from winslow_dagster.storage.tree import Found, survey
@@ -45,7 +44,7 @@ class LocalStore(Store):
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        self._staging = self.root / "staging"
+        self._staging = Scratch(self.root / "staging")
         self._lock = self.root / "commit.lock"
 
     def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
@@ -160,23 +159,10 @@ class LocalStore(Store):
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A directory of our own on the store's file system, gone afterwards; also sweeps up what the dead left."""
-        make_directories(self._staging)
-        mine = self._staging / uuid.uuid4().hex
-        with locked(self._lock):
-            # Under the lock no directory is between being made and being locked, so an unlocked one is a dead one's.
-            dead = {path: lock for path in self._staging.iterdir() if (lock := try_lock(path / "lock")) is not None}
-            mine.mkdir()
-            lock = try_lock(mine / "lock")
-        for path, descriptor in dead.items():
-            remove_directory(path)
-            os.close(descriptor)
-        try:
-            yield mine
-        finally:
-            remove_directory(mine)
-            if lock is not None:
-                os.close(lock)
+        """A directory of our own on the store's file system, gone afterwards."""
+        self._staging.sweep()
+        with self._staging.directory(uuid.uuid4().hex) as directory:
+            yield directory
 
     def _commit(self, manifest: Manifest, files: Path, scratch: Path) -> Manifest:
         """Seal the tree `files`, move it to its place, and write its marker: the moment from which it exists."""
