@@ -20,6 +20,7 @@ import pytest
 
 from winslow_dagster.pipelines.model import LogRules
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.processes import ProcessLauncher
 from winslow_dagster.stages.runner import serve
 from winslow_dagster.stages.task import StageResult, StageTask
 from winslow_dagster.stages.taskdir import TaskDirectory
@@ -153,10 +154,13 @@ class Place:
         return found + (containers(f"label=winslow.task={task.task_id}") if self.image else [])
 
     def clear(self) -> None:
+        """End what a failed test has left."""
         for task in self.tasks:
             if self.image:
                 for container in containers(f"label=winslow.task={task.task_id}"):
                     subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
+            elif self.directory(task).result() is None and (self.directory(task).work / "process").exists():
+                ProcessLauncher(task, self.directory(task)).remove()
 
 
 def containers(condition: str) -> list[str]:

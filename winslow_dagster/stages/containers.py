@@ -20,6 +20,7 @@ import docker
 import docker.errors
 import docker.utils
 import requests
+import urllib3
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ServiceUnavailable, StageFailed
@@ -45,7 +46,14 @@ REQUEST_TIMEOUT_S = 600
 RETRY_S = 0.5
 SIGNALS: dict[int, Signal] = {128 + 9: "KILL", 128 + 15: "TERM"}
 """Exit codes by which Docker tells that a signal ended the program."""
-CONNECTION_LOST = (requests.ConnectionError, requests.Timeout)
+CONNECTION_LOST = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,  # An answer that breaks off.
+    requests.exceptions.InvalidJSONError,
+    urllib3.exceptions.HTTPError,
+)
+"""What the SDK raises when the daemon goes away. Its own APIError is an answer, and none of these."""
 DAEMON_LOST_IT = 255
 """What Docker says of a container that ended while the daemon was away."""
 PAUSE_BEHIND_S = 10.0

@@ -1,0 +1,184 @@
+"""GPUs are leased to one attempt at a time, in the order of asking. The GPUs are made up; locks and runners are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attempts import Place, until
+
+from winslow_dagster.pipelines.model import Gpu
+from winslow_dagster.stages.gpus import write_node_gpus
+from winslow_dagster.stages.processes import KeeperRecord
+from winslow_dagster.stages.task import NodeGpu, StageTask
+from winslow_dagster.stages.taskdir import read_value
+
+GIB = 1 << 30
+HOLDS = 'echo "$WINSLOW_GPU_COUNT <$CUDA_VISIBLE_DEVICES>"; while true; do sleep 0.1; done'
+SHOWS = 'echo "$WINSLOW_GPU_COUNT <$CUDA_VISIBLE_DEVICES>"'
+
+
+def gpu(number: int, vendor: str = "nvidia", memory_gib: int = 24) -> NodeGpu:
+    return NodeGpu(
+        uuid=f"GPU-{number}", index=number, vendor=vendor, name=f"Card {number}", memory_bytes=memory_gib * GIB
+    )
+
+
+@pytest.fixture
+def node(process_place: Place) -> Callable[..., Place]:
+    """The place, on a machine with these GPUs."""
+
+    def with_gpus(*gpus: NodeGpu) -> Place:
+        write_node_gpus(process_place.home / "gpus", gpus)
+        return process_place
+
+    return with_gpus
+
+
+def waits(place: Place, task: StageTask) -> bool:
+    return place.reason(task).startswith("waits for")
+
+
+def test_a_stage_gets_as_many_as_it_asks_for_and_sees_no_other(node: Callable[..., Place]) -> None:
+    place = node(gpu(0), gpu(1), gpu(2))
+    task = place.task(SHOWS, gpu=Gpu(count=2))
+    result = place.serve(task)
+    assert place.lines(task) == ["2 <GPU-0,GPU-1>"]
+    assert result.gpus == ("GPU-0", "GPU-1")
+
+
+def test_vendor_and_memory_are_heeded(node: Callable[..., Place]) -> None:
+    place = node(gpu(0, "amd"), gpu(1, memory_gib=8), gpu(2))
+    task = place.task(SHOWS, gpu=Gpu(vendor="nvidia", memory_bytes=16 * GIB))
+    place.serve(task)
+    assert place.lines(task) == ["1 <GPU-2>"]
+
+
+def test_a_stage_waits_and_says_for_whom_and_goes_on_when_a_gpu_is_free(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
+    with place.running(first) as holder:
+        until("the first runs", lambda: place.printed(first))
+        with place.running(second) as waiter:
+            until("the second waits", lambda: waits(place, second))
+            assert place.phase(second) == "waiting"
+            assert place.reason(second).startswith("waits for a GPU: 1 of 1 taken by ulm-07/detect (")
+            place.directory(first).ask_cancel("enough")
+            assert (holder.wait(), waiter.wait()) == (0, 0)
+    assert place.lines(second) == ["1 <GPU-0>"]
+
+
+def test_who_asked_first_is_served_first_and_a_small_wish_does_not_overtake_a_big_one(
+    node: Callable[..., Place],
+) -> None:
+    place = node(gpu(0), gpu(1))
+    wishes = ((1, "a"), (2, "b"), (1, "c"))
+    holder, both, one = (place.task(HOLDS, gpu=Gpu(count=count), stage=name) for count, name in wishes)
+    with place.running(holder) as first:
+        until("a runs", lambda: place.printed(holder))
+        with place.running(both) as second:
+            until("b waits", lambda: waits(place, both))
+            with place.running(one):
+                until("c waits behind b, though a GPU is free", lambda: "after ulm-07/b" in place.reason(one))
+                place.directory(holder).ask_cancel("")
+                assert first.wait() == 0
+                until("b runs", lambda: place.printed(both))
+                assert place.lines(both) == ["2 <GPU-0,GPU-1>"]
+                assert place.printed(one) == 0
+                place.directory(both).ask_cancel("")
+                assert second.wait() == 0
+                until("c runs", lambda: place.printed(one))
+                place.directory(one).ask_cancel("")
+                until("c has ended", place.directory(one).result)
+
+
+def test_a_stage_keeps_its_gpu_while_its_runner_is_dead(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
+    place.kill_runner_once(first, "the first runs", lambda: place.printed(first))
+    with place.running(second) as waiter:
+        until("the second waits", lambda: waits(place, second))
+        with place.running(first) as successor:
+            until("the successor holds it", place.directory(first).runner_alive)
+            assert waiter.poll() is None
+            place.directory(first).ask_cancel("")
+            assert successor.wait() == 0
+        assert waiter.wait() == 0
+    result = place.directory(first).result()
+    assert result is not None
+    assert result.gpus == ("GPU-0",)
+
+
+def test_a_gpu_is_free_again_when_runner_and_stage_are_both_dead(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
+    place.kill_runner_once(first, "the first runs", lambda: place.printed(first))
+    keeper = read_value(place.directory(first).work / "process" / "keeper.json", KeeperRecord)
+    assert keeper is not None
+    os.kill(keeper.pid, signal.SIGKILL)
+    assert place.serve(second).outcome == "succeeded"
+    assert place.serve(first).outcome == "lost"
+
+
+def test_a_waiter_whose_runner_was_killed_has_its_place_again(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    holder, early, late = (place.task(HOLDS, gpu=Gpu(), stage=name) for name in ("a", "b", "c"))
+    with place.running(holder):
+        until("a runs", lambda: place.printed(holder))
+        place.kill_runner_once(early, "b waits", lambda: waits(place, early))
+        with place.running(late):
+            until("c waits", lambda: waits(place, late))
+            assert "after" not in place.reason(late)
+            with place.running(early):
+                until("c is behind b again", lambda: "after ulm-07/b" in place.reason(late))
+                for task in (late, early, holder):
+                    place.directory(task).ask_cancel("")
+                    until("it has ended", place.directory(task).result)
+
+
+def test_a_waiter_can_be_cancelled(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    holder, waiter = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
+    with place.running(holder), place.running(waiter) as runner:
+        until("it waits", lambda: waits(place, waiter) or waits(place, holder))
+        waiter = waiter if waits(place, waiter) else holder
+        place.directory(waiter).ask_cancel("no time")
+        until("it has ended", place.directory(waiter).result)
+        for task in place.tasks:
+            place.directory(task).ask_cancel("")
+        runner.wait()
+        until("all have ended", lambda: all(place.directory(task).result() for task in place.tasks))
+    result = place.directory(waiter).result()
+    assert result is not None
+    assert (result.outcome, result.message) == ("cancelled", "cancelled: no time")
+    assert list((place.home / "gpus" / "queue").iterdir()) == []
+
+
+def test_more_than_the_machine_has_fails_at_once(node: Callable[..., Place]) -> None:
+    place = node(gpu(0), gpu(1, "amd"))
+    result = place.run(SHOWS, gpu=Gpu(count=2, vendor="nvidia"))
+    assert result.outcome == "failed"
+    assert "it needs 2 nvidia GPUs, and this machine has 1" in result.message
+    assert "Card 1 (amd, 24 GiB)" in result.message
+
+
+def test_a_stage_that_can_do_without_runs_on_the_cpu_and_the_log_says_so(node: Callable[..., Place]) -> None:
+    place = node()
+    task = place.task(SHOWS, gpu=Gpu(optional=True))
+    assert place.serve(task).gpus == ()
+    assert place.lines(task) == ["0 <>"]
+    assert "runs on the CPU" in place.words(task)
+
+
+def test_nobody_having_looked_for_gpus_counts_as_none(process_place: Place) -> None:
+    assert "this machine has 0" in process_place.run(SHOWS, gpu=Gpu()).message
+
+
+def test_what_the_node_has_is_read_back(tmp_path: Path) -> None:
+    from winslow_dagster.stages.gpus import read_node_gpus
+
+    write_node_gpus(tmp_path, [gpu(0), gpu(1, "intel")])
+    assert read_node_gpus(tmp_path) == (gpu(0), gpu(1, "intel"))
