@@ -46,7 +46,8 @@ class Daemon:
         places = ("--data-root", self.folder / "data", "--exec-root", self.folder / "exec")
         sockets = ("--containerd", self.folder / "c.sock", "-H", self.host, "--pidfile", self.folder / "docker.pid")
         no_network = ("--bridge=none", "--iptables=false", "--ip6tables=false")
-        self._run("dockerd", *places, *sockets, *no_network, *options)
+        # In a network of its own: a daemon without a bridge removes the one it finds, which is the machine's.
+        self._run("unshare", "--net", "dockerd", *places, *sockets, *no_network, *options)
         until("dockerd answers", lambda: self.docker("version").returncode == 0)
 
     def kill(self) -> None:
