@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from winslow_dagster.cli.reference import cli_page
 from winslow_dagster.settings import Settings
 
 DOCS = Path(__file__).parent
@@ -59,7 +60,11 @@ def decisions_page() -> str:
     return DECISIONS_HEAD + "".join(rows)
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "decisions/README.md": decisions_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "decisions/README.md": decisions_page,
+}
 
 
 def main() -> None:
