@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.figure import Figure
 from bench.installation import bench_image
 from winslow_dagster.pipelines.model import LogRules, ProgressRule
+from winslow_dagster.stages.container_follower import ContainerFollower
 from winslow_dagster.stages.container_log import ContainerLog, DaemonAddress
 from winslow_dagster.stages.container_spec import LOG_CONFIG
 from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
@@ -152,10 +153,17 @@ def followed(name: str, log: Path) -> int:
     """Follow a container to its end. Gives the number of its lines that are in the log once, in their order."""
     address = DaemonAddress.parse(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     source = ContainerLog(address, docker("version", "--format", "{{.Server.APIVersion}}"), name)
-    demuxer = DockerLogDemuxer()
+    ended = threading.Event()
+
+    def wait() -> None:
+        docker("wait", name)
+        ended.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
     with LogWriter(log, RULES) as writer:
-        for chunk in source.follow(0, threading.Event()):
-            writer.write_entries(demuxer.feed(chunk))
+        ContainerFollower().follow(source, writer, ended, threading.Event())
+    waiting.join()
     numbers = [int(line.text.rpartition(" ")[2]) for line in LogReader(log).lines()]
     return len(set(numbers)) - (len(numbers) - len(set(numbers)))
 

@@ -40,7 +40,7 @@ def copy_with_stamps(log: Path, source: Path) -> None:
     """The same for a source that only knows when each line came, and that stamps three lines alike."""
     with LogWriter(log, RULES, **SIZES) as writer:
         point = writer.resume_point()
-        stored = dict(point.stored)
+        stored = dict(point.stored.counts)
         for number, line in enumerate(source.read_bytes().splitlines(keepends=True)):
             at_ns = NOW + number // 3 * 1_000_000
             if at_ns < point.since_ns:

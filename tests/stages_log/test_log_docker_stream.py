@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model import LogRules, ProgressRule
 from winslow_dagster.stages.log import DockerLogDemuxer, Entry, LogReader, LogWriter
 from winslow_dagster.stages.log.lines import stamp
 
@@ -133,6 +133,44 @@ def test_a_long_line_whose_end_the_daemon_forgot_does_not_swallow_the_next(log: 
         writer.write_entries(DockerLogDemuxer(writer.resume_point().stored).feed(stream))
         writer.abandon()
     assert [line.text[-4:] for line in LogReader(log).lines()] == ["xxxy", "next"]
+
+
+def test_an_unfinished_line_is_not_forgotten_when_nothing_follows_a_resume_point(log: Path) -> None:
+    with LogWriter(log, LogRules()) as writer:
+        writer.write_entries([Entry("stdout", NOW, b"one\n"), Entry("stdout", NOW + 1, b"no line feed")])
+        assert writer.resume_point().at_ns == NOW + 1
+    assert [(line.text, line.at_ns) for line in LogReader(log).lines()] == [("one", NOW), ("no line feed", NOW + 1)]
+
+
+def test_a_progress_bar_of_hours_moves_on_after_a_restart(log: Path) -> None:
+    """Docker stamps every piece of an unfinished line as its first, hours before the lines of the other stream."""
+    rules = LogRules(progress=(ProgressRule(subject="bar", pattern=r"(?P<percent>\d+)%"),))
+    lines = [Entry("stdout", NOW + second * S, b"epoch %d\n" % second) for second in range(100)]
+    bar = [Entry("stderr", NOW + S // 2, b"\r%d%%" % percent) for percent in range(100)]
+    entries = [*lines[:2], *itertools.chain.from_iterable(zip(bar, lines[2:], strict=False))]
+    entries.append(Entry("stderr", NOW + S // 2, b"\r100%\n"))
+    writer = LogWriter(log, rules)
+    for entry in entries[:100]:
+        writer.write_entries([entry])
+    writer.abandon()
+    with LogWriter(log, rules) as writer:
+        point = writer.resume_point()
+        assert point.since_ns <= NOW + S // 2
+        again = b"".join(frame(entry) for entry in entries if entry.at_ns >= point.since_ns)
+        writer.write_entries(DockerLogDemuxer(point.stored).feed(again))
+        assert writer.summary().progress[0].current == 100
+    stored = [(line.stream, line.text) for line in LogReader(log).lines()]
+    assert stored == [*[("stdout", f"epoch {second}") for second in range(100)], ("stderr", "100%")]
+
+
+def test_a_word_of_the_runner_does_not_hide_what_the_container_said_before_it(log: Path) -> None:
+    writer = LogWriter(log, LogRules())
+    writer.write_entries([Entry("stdout", NOW, b"one\n")])
+    writer.write("winslow", b"the stage is paused until its log is read\n", NOW + 100 * S)
+    assert writer.resume_point().since_ns <= NOW
+    writer.abandon()
+    with LogWriter(log, LogRules()) as again:
+        assert again.resume_point().since_ns <= NOW
 
 
 def test_an_error_of_the_daemon_is_told() -> None:

@@ -163,7 +163,7 @@ LINE = st.lists(
 
 @settings(max_examples=300)
 @given(
-    st.builds(lambda lines, times: lines * times, st.lists(LINE, max_size=12), st.integers(1, 9)),
+    st.builds(lambda lines, times: lines * times, st.lists(LINE, max_size=12), st.integers(1, 8)),
     st.lists(st.sampled_from(PATTERNS), max_size=4),
     st.lists(st.integers(0, 11), max_size=3),
 )

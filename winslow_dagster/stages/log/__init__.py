@@ -7,8 +7,9 @@ from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer
 from winslow_dagster.stages.log.lines import LogLine, Stream
 from winslow_dagster.stages.log.mirror import StreamMirror, copy_streams
 from winslow_dagster.stages.log.reader import LogReader
+from winslow_dagster.stages.log.resume import Entry, ResumePoint, StoredLines
 from winslow_dagster.stages.log.rules import RuleMatcher
-from winslow_dagster.stages.log.writer import Entry, LogWriter, ResumePoint
+from winslow_dagster.stages.log.writer import LogWriter
 
 __all__ = [
     "DockerLogDemuxer",
@@ -18,6 +19,7 @@ __all__ = [
     "LogWriter",
     "ResumePoint",
     "RuleMatcher",
+    "StoredLines",
     "Stream",
     "StreamMirror",
     "copy_streams",

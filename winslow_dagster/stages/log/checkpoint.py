@@ -24,7 +24,10 @@ class StreamPoint(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """The state after line `lines`. `closed`: the stage has ended, nothing will be added."""
+    """The state after line `lines`. `closed`: the stage has ended, nothing will be added.
+
+    `open_ns` has the stamps of lines that were begun and not completed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +37,7 @@ class Checkpoint(BaseModel):
     size_bytes: int = 0
     last_ns: int = 0
     sources: dict[Stream, StreamPoint] = {}
+    open_ns: dict[Stream, int] = {}
     matcher: MatcherState = MatcherState()
 
     @classmethod

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.stages.log.lines import EPOCH, NS_PER_S, STAMP_BYTES, Stream, second_of_stamp
-from winslow_dagster.stages.log.writer import Entry
+from winslow_dagster.stages.log.resume import Entry, StoredLines
 
 HEADER: Final = struct.Struct(">BxxxL")
 FRAME_STREAMS: Final[dict[int, Stream]] = {1: "stdout", 2: "stderr"}
@@ -26,15 +25,16 @@ LINE_FEED: Final = ord("\n")
 class DockerLogDemuxer:
     """Takes the stream in chunks cut anywhere, and gives whole frames: stream, stamp, payload without the stamp.
 
-    `stored` (`ResumePoint.stored`) counts, for each stamp, the lines that were stored from an earlier connection;
-    as many are dropped here, so that asking the daemon for everything since `ResumePoint.since_ns` doubles nothing.
+    What is `stored` (`ResumePoint.stored`) from an earlier connection is dropped, so that asking the daemon for
+    everything since `ResumePoint.since_ns` doubles nothing.
     What a daemon repeats by itself is dropped as well. One demuxer serves one connection.
     Raises ServiceUnavailable where the daemon reports an error, or sends something else than such a stream.
     """
 
-    def __init__(self, stored: Mapping[int, int] | None = None) -> None:
+    def __init__(self, stored: StoredLines | None = None) -> None:
         self._rest = b""
-        self._stored = dict(stored or {})
+        self._stored = stored
+        self._left = dict(stored.counts) if stored else {}  # of the stored lines, those that did not come again yet
         self._orders = {kind: _Order() for kind in FRAME_STREAMS}
 
     def feed(self, data: bytes) -> list[Entry]:
@@ -69,17 +69,19 @@ class DockerLogDemuxer:
             order.is_open = data[end - 1] != LINE_FEED
             add(Entry(FRAME_STREAMS[kind], at_ns, data[text:end]))
         self._rest = data[point:]
-        return self._unknown(entries) if self._stored else entries
+        if self._stored is None:
+            return entries
+        stored = self._stored
+        return [entry for entry in entries if not self._is_in(stored, entry)]
 
-    def _unknown(self, entries: list[Entry]) -> list[Entry]:
-        return [entry for entry in entries if not self._is_stored(entry)]
-
-    def _is_stored(self, entry: Entry) -> bool:
-        count = self._stored.get(entry.at_ns, 0)
+    def _is_in(self, stored: StoredLines, entry: Entry) -> bool:
+        if entry.at_ns < stored.from_ns:
+            return stored.open_ns.get(entry.stream) != entry.at_ns
+        count = self._left.get(entry.at_ns, 0)
         if not count:
             return False
         if entry.payload.endswith(b"\n"):  # a long line comes in several frames with one stamp, and is stored as one
-            self._stored[entry.at_ns] = count - 1
+            self._left[entry.at_ns] = count - 1
         return True
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from winslow_dagster.pipelines.model import LogRules
 from winslow_dagster.stages.log.assembly import LINE_LIMIT_BYTES, Assembled, LineAssembler
@@ -25,13 +25,13 @@ from winslow_dagster.stages.log.lines import (
     Stream,
     nanoseconds,
     parse_stamp,
-    stamp,
     stamp_of_second,
     stamped,
 )
+from winslow_dagster.stages.log.resume import SLACK_NS, Entry, ResumePoint, StoredLines
 from winslow_dagster.stages.log.rules import RuleMatcher
 from winslow_dagster.stages.log.segment_writer import SegmentWriter
-from winslow_dagster.stages.log.segments import LEFT_OUT, Directory, blocks, content, segments
+from winslow_dagster.stages.log.segments import Directory
 from winslow_dagster.stages.task import LogSummary
 
 SEGMENT_BYTES: Final = 8 * 2**20
@@ -39,34 +39,6 @@ LIMIT_BYTES: Final = 512 * 2**20
 
 GROWTH: Final = TEXT_OFFSET + 1
 """A text of line feeds alone grows so many times when it is stamped."""
-
-RESUME_SLACK_NS: Final = NS_PER_S
-"""Docker stamps the lines of both streams before it puts them in order: a line may follow one that is stamped later.
-Nothing that was not stored yet is stamped earlier than this before the last line stored.
-"""
-
-
-class Entry(NamedTuple):
-    """A piece of one stream with its moment, as a container's log delivers it."""
-
-    stream: Stream
-    at_ns: int
-    payload: bytes
-
-
-class ResumePoint(NamedTuple):
-    """Where the log goes on.
-
-    A source with stamps is asked for everything since `since_ns` (a whole second, so that nobody rounds it), and what
-    `stored` counts for a stamp is dropped: so many lines carrying it are in the log. `at_ns` is the stamp of the line
-    numbered `line`, the last one. A source with offsets goes on at `sources`.
-    """
-
-    line: int
-    at_ns: int
-    since_ns: int
-    stored: Mapping[int, int]
-    sources: Mapping[Stream, StreamPoint]
 
 
 class LogWriter:
@@ -97,7 +69,11 @@ class LogWriter:
             # None yet, or the machine stopped before the disk had all that it speaks of.
             checkpoint = Checkpoint()
         self._size_bytes = checkpoint.size_bytes
-        self._last_ns = checkpoint.last_ns
+        self._last_ns = checkpoint.last_ns  # of the last line the stage printed; the log's own words do not count
+        self._open_ns = dict(checkpoint.open_ns)  # of lines that are not complete: their first stamp
+        self._pending_ns: dict[Stream, int] = {}  # of the same, as far as they are here: their last
+        self._remembered_open: dict[Stream, int] = {}  # what of them the checkpoint has
+        self._forgets: set[Stream] = set()  # streams whose next piece begins a line anew
         self._offsets = {stream: checkpoint.source(stream).offset_bytes for stream in LETTERS}  # of the next line
         self._skips = {stream: checkpoint.source(stream).skip_lines for stream in LETTERS}
         self._matcher = RuleMatcher(rules, checkpoint.matcher)
@@ -127,6 +103,7 @@ class LogWriter:
         """Take pieces that each have a moment of their own; many at once are much faster than one by one."""
         with self._lock:
             for batch in self._batches(entries):
+                self._remember_open_lines(batch[-1].at_ns)
                 joined = b"".join([payload for _, _, payload in batch])
                 if self._is_whole_lines(batch, joined):
                     block = b"".join(
@@ -136,8 +113,9 @@ class LogWriter:
                             for stream, at_ns, payload in batch
                         ]
                     )
-                    first = self._append(block, len(batch), len(joined), batch[-1].at_ns)
-                    self._matcher.feed(joined, first, batch[-1].at_ns)
+                    first = self._append(block, len(batch), len(joined))
+                    self._last_ns = batch[-1].at_ns
+                    self._matcher.feed(joined, first, self._last_ns)
                 else:
                     for stream, at_ns, payload in batch:
                         self._store_piece(stream, payload, at_ns)
@@ -148,17 +126,16 @@ class LogWriter:
             return self._matcher.summary(self._segments.next_line - 1, self._size_bytes, nanoseconds(now))
 
     def resume_point(self) -> ResumePoint:
-        """Where sources go on, from the next write. A line that is not complete is forgotten: it comes again."""
+        """Where sources go on, from the next write. A line that is not complete then comes again from its beginning."""
         with self._lock:
-            for stream, assembler in self._assemblers.items():
-                if assembler.raw_pending_bytes:
-                    self._assemblers[stream] = LineAssembler()
-            since_ns = max(0, self._last_ns - RESUME_SLACK_NS) // NS_PER_S * NS_PER_S
+            self._segments.settle()  # no file changes its name while the lines are counted
+            self._forgets.update(self._pending_ns)
+            from_ns = _whole_second(self._last_ns - SLACK_NS)
             return ResumePoint(
                 line=self._segments.next_line - 1,
-                at_ns=self._last_ns,
-                since_ns=since_ns,
-                stored=self._stored_since(since_ns),
+                at_ns=max([self._last_ns, *self._pending_ns.values()]),
+                since_ns=_whole_second(min([from_ns, *self._open_ns.values()])),
+                stored=StoredLines.read(self._files, from_ns, dict(self._open_ns)),
                 sources=self._sources(),
             )
 
@@ -173,8 +150,9 @@ class LogWriter:
         with self._lock:
             for stream, assembler in self._assemblers.items():
                 pending_bytes = assembler.raw_pending_bytes
-                self._store(assembler.end(), stream, self._last_ns)
+                self._store(assembler.end(), stream, self._pending_ns.pop(stream, self._last_ns))
                 self._offsets[stream] += pending_bytes
+            self._open_ns.clear()
             self._segments.close()
             self._save(closed=True)
 
@@ -184,27 +162,45 @@ class LogWriter:
             self._segments.abandon()
 
     def _store_piece(self, stream: Stream, piece: bytes, at_ns: int) -> None:
+        if stream in self._forgets:
+            self._forgets.discard(stream)
+            self._assemblers[stream] = LineAssembler()
         assembler = self._assemblers[stream]
         begun_bytes = assembler.raw_pending_bytes
-        self._store(assembler.feed(piece), stream, at_ns)
+        done = assembler.feed(piece)
+        if not assembler.raw_pending_bytes:
+            self._open_ns.pop(stream, None)
+            self._pending_ns.pop(stream, None)
+        else:
+            if done.lines or not begun_bytes:
+                self._open_ns[stream] = at_ns
+            self._pending_ns[stream] = at_ns
+        self._store(done, stream, at_ns)
         self._offsets[stream] += begun_bytes + len(piece) - assembler.raw_pending_bytes
+
+    def _remember_open_lines(self, now_ns: int) -> None:
+        """Put down lines that stay incomplete, such as a progress bar of hours: they come again by their stamp."""
+        waiting = {stream: began_ns for stream, began_ns in self._open_ns.items() if now_ns - began_ns > SLACK_NS // 2}
+        if waiting and waiting != self._remembered_open:
+            self._remembered_open = waiting
+            self._save(closed=False)
 
     def _store(self, done: Assembled, stream: Stream, at_ns: int) -> None:
         first = 0
         if done.lines:
             block = stamped(done.lines, stream, at_ns)
-            first = self._append(block, done.lines.count(b"\n"), len(done.lines), at_ns)
+            first = self._append(block, done.lines.count(b"\n"), len(done.lines))
         if stream != "winslow":
+            self._last_ns = at_ns if done.lines else self._last_ns
             self._matcher.feed(done.lines, first, at_ns, done.updates)
 
-    def _append(self, block: bytes, lines: int, size_bytes: int, at_ns: int) -> int:
+    def _append(self, block: bytes, lines: int, size_bytes: int) -> int:
         """Store whole lines; gives the number of the first."""
         if self._segments.must_rotate(block):
             self._segments.rotate()
             self._save(closed=False)
         first = self._segments.append(block, lines)
         self._size_bytes += size_bytes
-        self._last_ns = at_ns
         return first
 
     def _save(self, *, closed: bool) -> None:
@@ -214,6 +210,7 @@ class LogWriter:
             size_bytes=self._size_bytes,
             last_ns=self._last_ns,
             sources=self._sources(),
+            open_ns=self._open_ns,
             matcher=self._matcher.kept_state(),
         ).write(self._directory)
 
@@ -252,11 +249,12 @@ class LogWriter:
 
     def _recall(self, lines: list[bytes], number: int, *, ours: bool) -> None:
         text = b"\n".join([line[TEXT_OFFSET:] for line in lines]) + b"\n"
-        self._last_ns = parse_stamp(lines[-1][:STAMP_BYTES])
         self._size_bytes += len(text)
         for letter, count in Counter([line[LETTER] for line in lines]).items():
             self._skips[STREAMS[letter]] += count
+            self._open_ns.pop(STREAMS[letter], None)
         if not ours:
+            self._last_ns = parse_stamp(lines[-1][:STAMP_BYTES])
             self._matcher.feed(text, number, self._last_ns)
 
     def _sources(self) -> dict[Stream, StreamPoint]:
@@ -264,22 +262,6 @@ class LogWriter:
             stream: StreamPoint(offset_bytes=self._offsets[stream], skip_lines=self._skips[stream])
             for stream in LETTERS
         }
-
-    def _stored_since(self, since_ns: int) -> Counter[int]:
-        """How many stored lines carry each stamp from `since_ns` on."""
-        since = stamp(since_ns)
-        counts: Counter[int] = Counter()
-        self._segments.settle()
-        for segment in reversed(segments(self._files.names())):
-            if segment.suffix == LEFT_OUT:
-                continue
-            with content(self._files, segment) as text:
-                lines = [line for block in blocks(text) for line in block[:-1].split(b"\n")]
-            recent = [line[:STAMP_BYTES] for line in lines if line >= since and line[LETTER] != LETTERS["winslow"]]
-            counts.update(map(parse_stamp, recent))
-            if lines and lines[0] < since:
-                break
-        return counts
 
 
 def _runs(stored: bytes) -> Iterator[tuple[bool, list[bytes]]]:
@@ -290,3 +272,7 @@ def _runs(stored: bytes) -> Iterator[tuple[bool, list[bytes]]]:
         return
     for ours, run in itertools.groupby(lines, key=lambda line: line[LETTER] == LETTERS["winslow"]):
         yield ours, list(run)
+
+
+def _whole_second(at_ns: int) -> int:
+    return max(0, at_ns) // NS_PER_S * NS_PER_S
