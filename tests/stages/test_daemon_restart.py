@@ -64,6 +64,9 @@ class Daemon:
         for process in reversed(self.started):
             process.terminate()
             process.wait()
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in reversed([place for place in mounted if place.startswith(str(self.folder))]):
+            subprocess.run(["umount", "-l", place], check=True)  # Left by the daemon that was killed.
 
     def _run(self, *words: str | Path) -> None:
         with (self.folder / f"{words[0]}.log").open("ab") as log:

@@ -63,11 +63,12 @@ class Attempt:
             outcome = self._stored(self._records.ending() or self._ended())
             self._directory.write_outcome(outcome)
         self.clear()
+        remove_work(self._directory.work)
         self._directory.settle()
         return outcome
 
     def clear(self) -> None:
-        """Leave nothing of the attempt running and nothing of it on this node but its directory."""
+        """Leave nothing of the attempt but its directory: no container, no process, no GPU."""
         beginning = self._records.beginning()
         if self._launcher is None and beginning is not None:
             choice = modes.Choice(beginning.mode, beginning.mode_reason)
@@ -75,7 +76,6 @@ class Attempt:
         if self._launcher is not None:
             self._launcher.remove()
         self._lease.release()
-        remove_work(self._directory.work)
 
     def _ended(self) -> StageResult:
         """How the program ended, with its log complete and its outputs checked."""

@@ -37,7 +37,7 @@ from winslow_dagster.stages.container_spec import (
 from winslow_dagster.stages.launcher import Exit, Launch, Launcher, Signal
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.task import Frozen, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory, read_value, write_atomically
+from winslow_dagster.stages.taskdir import TaskDirectory, read_value, write_quickly
 
 Answer = TypeVar("Answer")
 
@@ -148,7 +148,7 @@ class ContainerLauncher(Launcher):
     @override
     def start(self, launch: Launch) -> None:
         self._record, is_new = self._patiently(lambda: self._create(launch))
-        write_atomically(self._record_path, self._record.model_dump_json())
+        write_quickly(self._record_path, self._record.model_dump_json())
         if is_new:
             self._begin()
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from glob import glob
 from pathlib import Path, PurePosixPath
 
 from winslow_dagster.pipelines.model import PromisedOutput
@@ -19,13 +20,18 @@ def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[s
     sizes = {
         path.relative_to(output).as_posix(): path.stat().st_size for path in sorted(output.rglob("*")) if path.is_file()
     }
-    sentences = (broken_promise(output, sizes, promise) for promise in promised)
+    sentences = (broken_promise(matching(output, promise.glob), sizes, promise) for promise in promised)
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def broken_promise(output: Path, sizes: dict[str, int], promise: PromisedOutput) -> str:
-    """The sentence for one promise; empty where it is kept. `sizes` are in bytes, by path in `output`."""
-    matches = [path.relative_to(output).as_posix() for path in sorted(output.glob(promise.glob)) if path.is_file()]
+def matching(output: Path, pattern: str) -> list[str]:
+    """Names in `output` that match; `**` is any number of directories."""
+    return sorted(glob(pattern, root_dir=output, recursive=True, include_hidden=True))
+
+
+def broken_promise(names: Sequence[str], sizes: dict[str, int], promise: PromisedOutput) -> str:
+    """The sentence for one promise; empty where it is kept. `names` match it; `sizes` has each file's bytes."""
+    matches = [name for name in names if name in sizes]
     small = [name for name in matches if sizes[name] < promise.min_size_bytes]
     if small:
         least = size_in_words(promise.min_size_bytes)
@@ -41,12 +47,12 @@ def broken_promise(output: Path, sizes: dict[str, int], promise: PromisedOutput)
     return f"{sentence}; the stage wrote {listed(list(sizes), sizes)}"
 
 
-def near_misses(glob: str, names: Sequence[str]) -> list[str]:
-    """Files that the glob's author may have meant: other case, other directory, or a similar name."""
-    wanted = PurePosixPath(glob).name.lower()
+def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
+    """Files that the pattern's author may have meant: other case, other directory, or a similar name."""
+    wanted = PurePosixPath(pattern).name.lower()
     same = [name for name in names if fnmatch(PurePosixPath(name).name.lower(), wanted)]
     lowered = {name.lower(): name for name in names}
-    similar = difflib.get_close_matches(glob.lower(), lowered, n=SHOWN, cutoff=NEAR)
+    similar = difflib.get_close_matches(pattern.lower(), lowered, n=SHOWN, cutoff=NEAR)
     return list(dict.fromkeys([*same, *(lowered[name] for name in similar)]))
 
 

@@ -29,7 +29,7 @@ from winslow_dagster.stages.file_log import follow_files
 from winslow_dagster.stages.launcher import Exit, Launch, Launcher, Places, Signal
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.task import Frozen, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory, read_value, write_atomically
+from winslow_dagster.stages.taskdir import TaskDirectory, read_value, write_quickly
 from winslow_dagster.stages.words import size_in_words
 
 SIGNALS: dict[Signal, signal.Signals] = {"TERM": signal.SIGTERM, "KILL": signal.SIGKILL}
@@ -134,7 +134,7 @@ class ProcessLauncher(Launcher):
         for directory in (self._home, self._directory.work / "cwd", self._directory.work / "tmp"):
             directory.mkdir(exist_ok=True)
         self._spec = self._described(launch)
-        write_atomically(self._home / "spec.json", self._spec.model_dump_json())
+        write_quickly(self._home / "spec.json", self._spec.model_dump_json())
         with (self._home / "keeper.err").open("ab") as complaints:
             # Not this process's: no terminal, no signals of its group, and it does not end with it.
             self._child = subprocess.Popen(

@@ -9,7 +9,7 @@ from pathlib import Path
 from winslow_dagster.stages.launcher import Mode
 from winslow_dagster.stages.outcome import Stopping
 from winslow_dagster.stages.task import Frozen, NodeGpu, StageResult
-from winslow_dagster.stages.taskdir import read_value, write_atomically
+from winslow_dagster.stages.taskdir import read_value, write_atomically, write_quickly
 
 
 class Beginning(Frozen):
@@ -23,7 +23,10 @@ class Beginning(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The three steps of an attempt's life that must not be forgotten. `work` is there already."""
+    """The three steps of an attempt's life that must not be forgotten. `work` is there already.
+
+    A power cut ends the program too; of what came before it only the ending is needed afterwards.
+    """
 
     work: Path
 
@@ -33,7 +36,7 @@ class Records:
 
     def write_beginning(self, beginning: Beginning) -> None:
         """Before the start."""
-        write_atomically(self.work / "beginning.json", beginning.model_dump_json())
+        write_quickly(self.work / "beginning.json", beginning.model_dump_json())
 
     def stopping(self) -> Stopping | None:
         """Why it is being ended, or None where nobody ends it."""
@@ -41,7 +44,7 @@ class Records:
 
     def write_stopping(self, stopping: Stopping) -> None:
         """Before the first signal."""
-        write_atomically(self.work / "stopping.json", stopping.model_dump_json())
+        write_quickly(self.work / "stopping.json", stopping.model_dump_json())
 
     def ending(self) -> StageResult | None:
         """How it ended, before its outputs and its log were stored, or None while it runs."""

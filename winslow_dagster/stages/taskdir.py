@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from winslow_dagster.errors import EngineError
+from winslow_dagster.stages.keeper import create_time_s
 from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -39,11 +40,20 @@ def write_atomically(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def write_quickly(path: Path, text: str) -> None:
+    """The same for what may be lost in a power cut: the file is empty then, and counts as not there."""
+    draft = draft_of(path)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
 def read_value(path: Path, kind: type[Value]) -> Value | None:
-    """The value in `path`, or None where there is no such file. Raises EngineError when it holds something else."""
+    """The value in `path`, or None where there is none. Raises EngineError when it holds something else."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
+        return None
+    if not text:
         return None
     try:
         return kind.model_validate_json(text)
@@ -102,11 +112,8 @@ class TaskDirectory:
         return read_value(self.path / "status.json", StageStatus)
 
     def write_status(self, status: StageStatus) -> None:
-        """Replace the status. Not flushed to the disk: it is worth nothing after a power cut."""
-        target = self.path / "status.json"
-        draft = draft_of(target)
-        draft.write_text(status.model_dump_json(), encoding="utf-8")
-        draft.replace(target)
+        """Replace the status."""
+        write_quickly(self.path / "status.json", status.model_dump_json())
 
     def outcome(self) -> StageResult | None:
         """The result before clean-up, or None."""
@@ -161,8 +168,8 @@ class TaskDirectory:
                 if not lock_now(lock, fcntl.LOCK_SH):
                     raise AlreadyServed("another runner serves the task", where=self.task_id)
                 fcntl.flock(lock, fcntl.LOCK_UN)
-            identity = {"pid": os.getpid(), "create_time": own_create_time()}
-            write_atomically(self.path / "runner.pid", json.dumps(identity))
+            identity = {"pid": os.getpid(), "create_time": create_time_s(os.getpid())}
+            write_quickly(self.path / "runner.pid", json.dumps(identity))
             yield
         finally:
             os.close(lock)
@@ -175,10 +182,3 @@ def lock_now(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def own_create_time() -> float:
-    """When this process began, in seconds since the epoch, as psutil tells it to others."""
-    import psutil
-
-    return psutil.Process().create_time()
