@@ -61,12 +61,13 @@ def until(condition: Callable[[], bool], what: str, within_s: float = 120) -> No
 
 def pipeline_yaml(name: str, image: str | None) -> str:
     """The nine stages as a pipeline file: in containers of the image, or as processes where it is None."""
+    shell = ["sh"] if image else []
     stages = "\n".join(
         "\n".join(
             [
                 f"  - name: {stage}",
                 f"    after: [{', '.join(after)}]",
-                f"    args: {json.dumps(['-c', STAGE_SCRIPT.format(name=stage, upstream=' '.join(after))])}",
+                f"    args: {json.dumps([*shell, '-c', STAGE_SCRIPT.format(name=stage, upstream=' '.join(after))])}",
                 f"    outputs: [{stage}.txt, lines.log]",
             ]
         )
@@ -76,7 +77,8 @@ def pipeline_yaml(name: str, image: str | None) -> str:
     return (
         f"name: {name}\n{program}\n"
         "defaults:\n"
-        "  retries: {count: 5, when: [lost, failed], wait: 100ms, backoff: 1}\n"
+        "  retries: {count: 5, when: [lost, failed], wait: 0.1, backoff: 1}\n"
+        "  warnings: ['^started$']\n"
         "  progress: [{subject: half, pattern: '(?P<percent>\\d+) %'}]\n"
         f"stages:\n{stages}\n"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.services.readiness import pipelines_loaded
-from winslow_dagster.services.supervisor import Supervisor, service_environment
+from winslow_dagster.services.supervisor import Supervisor, service_environment, supervised
 from winslow_dagster.settings import Settings
 
 READY_WITHIN_S = 120.0
@@ -39,8 +39,15 @@ class Services:
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
-        """The address of running services: those that are there, or else some that end with this block."""
+        """The address of running services: those that are there, or else some that end with this block.
+
+        Where a supervisor is there and a service of its does not answer, it is about to: this waits for it.
+        """
         if self.running():
+            yield self.address
+            return
+        if supervised(self._settings):
+            self.wait_until_ready()
             yield self.address
             return
         log_file = self._settings.home / "logs" / "supervisor.log"
