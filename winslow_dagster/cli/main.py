@@ -53,8 +53,23 @@ class LazyCommands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's form
+    """Print the version, and end."""
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"winslow {version('winslow-dagster')}")
+    except PackageNotFoundError:
+        click.echo("winslow, from a source tree that is not installed")
+    context.exit()
+
+
 @click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="winslow-dagster", prog_name="winslow")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 def winslow() -> None:
     """Run pipelines of video-analysis stages, and lose nothing when anything is killed.
 

@@ -87,8 +87,6 @@ class RunBars:
 
     def __call__(self, status: ProjectStatus) -> None:
         """Bring the bars up to date."""
-        if status.state != "running":
-            self._tell(f"{status.state}{f': {status.reason}' if status.reason else ''}")
         for view in status.stages:
             if view.run_id != status.run_id or view.task_id is None:
                 continue
@@ -96,6 +94,8 @@ class RunBars:
                 self._end(view)
             else:
                 self._show(view)
+        if status.state != "running":
+            self._tell(f"{status.state}{f': {status.reason}' if status.reason else ''}")
 
     def _tell(self, line: str) -> None:
         if line != self._lines:

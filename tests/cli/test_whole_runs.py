@@ -1,0 +1,308 @@
+"""Whole runs from the command line, against services that really run: the shell's side of everything."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from winslow_dagster.cli import main
+from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.projects.results import ProjectFile, ProjectStatus, StageView
+
+PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
+SPEEDING = """\
+name: speeding
+command: [sh, -c]
+inputs:
+  speeds: {{kind: table, suffixes: [.csv]}}
+env: {{LIMIT: "{limit}"}}
+stages:
+  - name: pick
+    args: ['awk -F, "\\$2 > $LIMIT" "$WINSLOW_RESOURCE_SPEEDS" > "$WINSLOW_OUTPUT_DIR/fast.csv"; echo picked >&2']
+    outputs: [fast.csv]
+  - name: count
+    args: ['echo "WINSLOW_RESULT: vehicles=$(wc -l < "$WINSLOW_INPUT_DIR/pick/fast.csv")"; exit ${{EXIT:-0}}']
+    errors: ['^WINSLOW_RESULT']
+"""
+WAITING = """\
+name: waiting
+command: [sh, -c]
+stages:
+  - name: wait
+    args: ['echo begun; until [ -e "${GATE}" ]; do sleep 0.05; done; echo passed']
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Installation:
+    """A directory with pipelines and services."""
+
+    place: Path
+    settings: dict[str, str]
+    port: int
+    up: subprocess.Popen[str] = field(init=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")} | self.settings
+
+    def start(self) -> None:
+        self.up = subprocess.Popen(
+            [*PROGRAM, "up", "--json"], cwd=self.place, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self.up.stdout is not None
+        # Three lines: the one object that says that the services answer.
+        ready = json.loads("".join(self.up.stdout.readline() for _ in range(3)))
+        assert ready == {"address": f"http://127.0.0.1:{self.port}"}
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.place,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def winslow(self, *arguments: str) -> Ran:
+        """The same in this process: a second of imports less."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            patch.chdir(self.place)
+            for name, value in self.settings.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main(arguments)
+        assert isinstance(ended.value.code, int)
+        return Ran(ended.value.code, out.getvalue(), err.getvalue())
+
+    def said(self, *arguments: str, exit_code: int = 0) -> Any:
+        ran = self.winslow(*arguments, "--json")
+        assert ran.returncode == exit_code, ran.stderr
+        return json.loads(ran.stdout)
+
+    def refused(self, *arguments: str) -> tuple[int, str]:
+        ran = self.winslow(*arguments, "--json")
+        return ran.returncode, json.loads(ran.stderr)["what"]
+
+    def run(self, project: str, *more: str) -> Any:
+        return self.said("run", "speeding", "--project", project, "--input", "speeds=speeds.csv", *more)
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    place = tmp_path_factory.mktemp("installation")
+    pipelines = place / "pipeline_configs"
+    pipelines.mkdir()
+    (pipelines / "speeding.yaml").write_text(SPEEDING.format(limit="50"))
+    (pipelines / "waiting.yaml").write_text(WAITING)
+    (place / "speeds.csv").write_text("1,48\n2,63\n3,71\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"WINSLOW_HOME": str(place / "home"), "WINSLOW_PORT": str(port), "WINSLOW_STAGE_MODE": "process"}
+    installation = Installation(place, settings, port)
+    installation.start()
+    try:
+        yield installation
+    finally:
+        with installation.up:
+            installation.up.send_signal(signal.SIGINT)
+        assert installation.up.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def first(there: Installation) -> Any:
+    """The status of a project that has run once, with its run's."""
+    return there.run("first")
+
+
+def stages(status: Any) -> dict[str, Any]:
+    return {stage["stage"]: stage for stage in status["stages"]}
+
+
+def test_a_run_is_followed_to_its_end_and_told_in_stable_shapes(there: Installation, first: Any) -> None:
+    status = first
+    assert set(status) == set(ProjectStatus.model_fields)
+    assert all(set(stage) == set(StageView.model_fields) for stage in status["stages"])
+    assert (status["state"], status["reason"]) == ("succeeded", "")
+    assert stages(status)["count"]["results"] == {"vehicles": "2"}
+    assert there.said("status", "first") == status
+    assert "first" in [each["project"] for each in there.said("status")["projects"]]
+    assert "succeeded" in there.winslow("status").stdout
+
+
+@pytest.mark.usefixtures("first")
+def test_files_are_listed_and_copied_and_another_file_is_never_replaced(there: Installation, tmp_path: Path) -> None:
+    (file,) = there.said("files", "first")["files"]
+    assert set(file) == set(ProjectFile.model_fields)
+    assert Path(file["local_path"]).read_text() == "2,63\n3,71\n"
+    assert "fast.csv" in there.winslow("files", "first", "--stage", "pick").stdout
+    assert there.said("files", "first", "--stage", "count") == {"files": []}
+    (copied,) = there.said("files", "first", "--get", str(tmp_path))["files"]
+    assert Path(copied["local_path"]) == tmp_path / "pick" / "fast.csv"
+    assert there.winslow("files", "first", "--get", str(tmp_path)).returncode == 0
+    (tmp_path / "pick" / "fast.csv").write_text("mine")
+    assert there.refused("files", "first", "--get", str(tmp_path)) == (5, "another file stands there")
+
+
+@pytest.mark.usefixtures("first")
+def test_logs_are_read_whole_from_the_end_and_by_their_errors(there: Installation) -> None:
+    lines = [json.loads(line) for line in there.winslow("logs", "first", "pick", "--json").stdout.splitlines()]
+    assert {"number", "at", "stream", "text"} == set(lines[0])
+    assert ("stderr", "picked") in [(line["stream"], line["text"]) for line in lines]
+    assert there.winslow("logs", "first", "pick", "--errors").stdout == "picked\n"
+    assert there.winslow("logs", "first", "count", "--errors").stdout == "WINSLOW_RESULT: vehicles=2\n"
+    assert there.winslow("logs", "first", "count", "--tail", "1").stdout == "WINSLOW_RESULT: vehicles=2\n"
+    assert there.winslow("logs", "first", "count", "--tail", "1", "--timestamps").stdout.startswith("20")
+    assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "there is no attempt 2")
+
+
+def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Installation) -> None:
+    first = there.run("redo")
+    assert there.refused("run", "speeding", "--project", "redo") == (
+        5,
+        "every stage has run, and nothing is out of date",
+    )
+    again = there.said("run", "speeding", "--project", "redo", "--start-from", "pick", "--set", "pick.env.LIMIT=70")
+    assert stages(again)["count"]["results"] == {"vehicles": "1"}
+    last = there.said("run", "speeding", "--project", "redo", "--start-from", "count")
+    assert stages(last)["pick"]["task_id"] == stages(again)["pick"]["task_id"] != stages(first)["pick"]["task_id"]
+    assert stages(last)["count"]["results"] == {"vehicles": "1"}
+    assert "vehicles=2" in there.winslow("logs", "redo", "count", "--attempt", "1").stdout
+    code, what = there.refused("run", "speeding", "--project", "redo", "--start-from", "count", "--set", "pick.cpus=1")
+    assert (code, what) == (5, "settings were given for pick, which this run does not run")
+
+
+def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_with_the_rest(there: Installation) -> None:
+    stopped = there.run("stop", "--stop-after", "pick")
+    assert (stopped["state"], stopped["reason"]) == ("succeeded", "count has yet to run")
+    done = there.said("run", "speeding", "--project", "stop")
+    assert stages(done)["pick"]["task_id"] == stages(stopped)["pick"]["task_id"]
+    redone = there.said("run", "speeding", "--project", "stop", "--start-from", "pick", "--stop-after", "pick")
+    assert stages(redone)["count"]["outdated"] == "pick has run again since"
+    last = there.said("run", "speeding", "--project", "stop")
+    assert (last["reason"], stages(last)["count"]["outdated"]) == ("", "")
+    assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]
+
+
+def test_a_stage_that_fails_ends_the_command_with_eight_and_the_next_run_goes_on_there(there: Installation) -> None:
+    ran = there.winslow(
+        *("run", "speeding", "--project", "fails", "--input", "speeds=speeds.csv", "--set", "count.env.EXIT=3")
+    )
+    assert ran.returncode == 8
+    assert "count" in ran.stderr
+    assert "exit 3" in ran.stderr
+    status = there.said("status", "fails")
+    assert status["state"] == "failed"
+    assert "exit 3" in status["reason"]
+    assert "exit 3" in there.winslow("status", "fails").stdout
+    mended = there.said("run", "speeding", "--project", "fails")
+    assert mended["state"] == "succeeded"
+    assert stages(mended)["pick"]["task_id"] == stages(status)["pick"]["task_id"]
+
+
+def test_another_file_as_an_input_needs_a_redo_from_the_first_stage(there: Installation) -> None:
+    there.run("replaced")
+    (there.place / "other.csv").write_text("1,90\n")
+    given = ("run", "speeding", "--project", "replaced", "--input", "speeds=other.csv")
+    assert there.refused(*given) == (5, "the project has another file as speeds")
+    assert there.refused(*given, "--start-from", "count")[0] == 5
+    redone = there.said(*given, "--start-from", "pick")
+    assert stages(redone)["count"]["results"] == {"vehicles": "1"}
+    assert [(each["version"], Path(each["original_path"]).name) for each in redone["inputs"]] == [(2, "other.csv")]
+
+
+def test_a_project_keeps_its_version_of_the_pipeline_until_it_is_told_otherwise(there: Installation) -> None:
+    there.run("pinned")
+    pipeline = there.place / "pipeline_configs" / "speeding.yaml"
+    before = pipeline.read_text()
+    pipeline.write_text(SPEEDING.format(limit="70"))
+    try:
+        assert there.said("status", "pinned")["pipeline_changes"] == ['pipeline: env.LIMIT "50" -> "70"']
+        again = ("run", "speeding", "--project", "pinned", "--start-from", "pick")
+        kept = there.said(*again)
+        assert stages(kept)["count"]["results"] == {"vehicles": "2"}
+        fresh = there.said("run", "speeding", "--project", "fresh", "--input", "speeds=speeds.csv")
+        assert stages(fresh)["count"]["results"] == {"vehicles": "1"}
+        current = there.said(*again, "--pipeline-version", "current")
+        assert stages(current)["count"]["results"] == {"vehicles": "1"}
+        assert current["pipeline_changes"] == []
+        pipeline.write_text("name: speeding\nstages: nothing\n")
+        assert "cannot be used now" in there.said("status", "pinned")["pipeline_changes"][0]
+        assert there.said(*again)["state"] == "succeeded"
+    finally:
+        pipeline.write_text(before)
+
+
+@pytest.mark.usefixtures("first")
+def test_a_project_belongs_to_its_pipeline(there: Installation) -> None:
+    assert there.refused("run", "waiting", "--project", "first")[0] == 5
+
+
+def test_a_detached_run_is_followed_joined_and_cancelled(there: Installation) -> None:
+    gate = there.place / "never"
+    started = there.said("run", "waiting", "--project", "long", "--env", f"GATE={gate}", "--detach")
+    assert set(started) == {"project", "run_id"}
+    assert there.refused("run", "waiting", "--project", "long")[0] == 5
+    await_log(there, "long", "begun")
+    status = there.said("status", "long")
+    assert (status["state"], stages(status)["wait"]["state"]) == ("running", "running")
+    cancelled = there.said("cancel", "long")
+    assert (cancelled["state"], stages(cancelled)["wait"]["state"]) == ("cancelled", "cancelled")
+    assert there.refused("cancel", "long") == (5, "nothing runs that could be cancelled")
+
+
+def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Installation) -> None:
+    gate = there.place / "gate"
+    with there.begin("run", "waiting", "--project", "alone", "--env", f"GATE={gate}") as following:
+        assert following.stderr is not None
+        said = ""
+        while "wait: running" not in said:
+            line = following.stderr.readline()
+            assert line, said
+            said += line
+        following.send_signal(signal.SIGINT)
+        rest = following.stderr.read()
+    assert following.returncode == 130
+    assert "the run goes on" in rest
+    assert "`winslow cancel alone` ends it" in rest
+    with there.begin("logs", "alone", "wait", "--follow") as log:
+        gate.touch()
+        assert log.communicate()[0].endswith("begun\npassed\n")
+
+
+@pytest.mark.usefixtures("first")
+def test_a_run_from_the_launchpad_is_the_project_s_run_too(there: Installation) -> None:
+    dagit = Dagit(f"http://127.0.0.1:{there.port}")
+    run_id = dagit.launch(dagit.job("speeding"), {"project": "first", "start_from": "count"}, {})
+    while not dagit.run(run_id).ended:
+        assert there.winslow("status", "first").returncode == 0
+    status = there.said("status", "first")
+    assert (status["run_id"], status["state"]) == (run_id, "succeeded")
+
+
+def await_log(there: Installation, project: str, text: str) -> None:
+    """Until the stage has begun, and printed the text."""
+    while text not in there.winslow("logs", project, "wait").stdout:
+        pass

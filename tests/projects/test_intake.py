@@ -1,0 +1,145 @@
+"""What is looked at before a file becomes a project's input."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.model import Pipeline, ProjectInput, Stage
+from winslow_dagster.projects.intake import check_input, check_inputs
+
+VIDEO = ProjectInput(kind="video", suffixes=(".mp4", ".MOV"))
+PIPELINE = Pipeline(
+    name="traffic",
+    inputs={"video": VIDEO, "points": ProjectInput(kind="json", required=False)},
+    stages=(Stage(name="one", command=("true",)),),
+)
+
+
+def box(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def large_box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4sQ", 1, kind, 16 + len(content)) + content
+
+
+FILM = box(b"ftyp", b"isom") + large_box(b"mdat", b"frames" * 20) + box(b"moov", b"index")
+
+
+def file(directory: Path, content: bytes, name: str = "film.mp4") -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+def fault(path: Path, asked: ProjectInput = VIDEO) -> str:
+    with pytest.raises(InputRejected) as caught:
+        check_input("video", path, asked)
+    assert str(path) in caught.value.where
+    return caught.value.what
+
+
+def test_a_whole_film_is_taken(tmp_path: Path) -> None:
+    check_input("video", file(tmp_path, FILM), VIDEO)
+    check_input("video", file(tmp_path, FILM, "FILM.mov"), VIDEO)
+
+
+@pytest.mark.parametrize("cut", [len(FILM) - 1, len(FILM) - 20, 40])
+def test_a_film_that_breaks_off_is_known_by_its_lengths(tmp_path: Path, cut: int) -> None:
+    assert "breaks off" in fault(file(tmp_path, FILM[:cut])) or "no index" in fault(file(tmp_path, FILM[:cut]))
+
+
+def test_a_recording_that_was_not_closed_has_no_index(tmp_path: Path) -> None:
+    assert "no index of its frames" in fault(file(tmp_path, FILM[: -len(box(b"moov", b"index"))]))
+
+
+def test_a_box_of_no_length_is_damage(tmp_path: Path) -> None:
+    assert fault(file(tmp_path, box(b"ftyp") + struct.pack(">I4s", 3, b"free"))) == "it is damaged at byte 8"
+
+
+def test_a_last_box_without_a_length_reaches_to_the_end(tmp_path: Path) -> None:
+    content = box(b"ftyp") + box(b"moov") + struct.pack(">I4s", 0, b"mdat") + b"frames"
+    check_input("video", file(tmp_path, content), VIDEO)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x1aE\xdf\xa3",
+        b"RIFF\0\0\0\0AVI ",
+        b"G" + b"\0" * 187 + b"G",
+        b"OggS",
+        b"FLV",
+        b"\0\0\1\xba",
+    ],
+)
+def test_other_kinds_of_film_are_known_by_their_first_bytes(tmp_path: Path, head: bytes) -> None:
+    check_input("video", file(tmp_path, head + b"\0" * 400), VIDEO)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        (b"", "film.mp4", "it is empty"),
+        (b"<html>404 Not Found</html>", "film.mp4", "it does not begin as a video does"),
+        (FILM, "film.txt", "its name ends in .txt"),
+        (FILM, "film", "its name ends in nothing"),
+    ],
+)
+def test_what_is_no_film_is_refused_with_the_reason(tmp_path: Path, content: bytes, name: str, says: str) -> None:
+    assert fault(file(tmp_path, content, name)) == says
+
+
+def test_a_file_that_is_not_there_and_a_directory_are_refused(tmp_path: Path) -> None:
+    assert fault(tmp_path / "nothing.mp4") == "there is no such file"
+    assert fault(tmp_path) == "this is a directory"
+
+
+def test_a_directory_is_taken_where_one_is_asked_for(tmp_path: Path) -> None:
+    asked = ProjectInput(kind="directory")
+    check_input("frames", tmp_path, asked)
+    assert fault(file(tmp_path, b"x"), asked) == "this is no directory"
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad", "says"),
+    [
+        ("json", b"[1, 2]", b"[1, 2", "it is not JSON"),
+        ("table", b"a,b\n1,2\n", b"a\0b", "it is not a text"),
+        ("image", b"\x89PNG\r\n\x1a\n....", b"no picture", "it does not begin as an image does"),
+        ("model", b"weights", b"", "it is empty"),
+    ],
+)
+def test_other_kinds_are_looked_at_too(tmp_path: Path, kind: str, good: bytes, bad: bytes, says: str) -> None:
+    asked = ProjectInput.model_validate({"kind": kind})
+    check_input("given", file(tmp_path, good, "good"), asked)
+    assert fault(file(tmp_path, bad, "bad"), asked).startswith(says)
+
+
+def test_an_input_the_pipeline_does_not_ask_for_is_refused_with_the_one_meant(tmp_path: Path) -> None:
+    with pytest.raises(InputRejected, match=r"takes no input 'vidoe'.*Did you mean video\?"):
+        check_inputs(PIPELINE, {"vidoe": file(tmp_path, FILM)}, frozenset())
+
+
+def test_a_required_input_must_be_given_once_and_an_optional_one_never(tmp_path: Path) -> None:
+    with pytest.raises(InputRejected, match="needs the input video"):
+        check_inputs(PIPELINE, {}, frozenset())
+    check_inputs(PIPELINE, {}, frozenset({"video"}))
+    check_inputs(PIPELINE, {"video": file(tmp_path, FILM)}, frozenset())
+
+
+@given(content=st.binary(max_size=600), head=st.sampled_from([b"", box(b"ftyp"), FILM, b"RIFF"]))
+def test_whatever_the_bytes_the_answer_is_taken_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, head: bytes
+) -> None:
+    path = file(tmp_path_factory.getbasetemp(), head + content)
+    for kind in ("video", "image", "json", "table"):
+        with contextlib.suppress(InputRejected):
+            check_input("given", path, ProjectInput.model_validate({"kind": kind}))
