@@ -19,7 +19,7 @@ from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
 
 pytestmark = pytest.mark.docker
 
-LINES = 100_000
+LINES = 50_000
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,8 @@ def test_half_done_steps_of_a_killed_writer_are_finished(log: Path, rules: LogRu
     again = LogWriter(log, rules, segment_bytes=500)
     again.abandon()
     assert list(LogReader(log).lines()) == before
-    assert {path.suffix for path in log.iterdir()} == {".zst", ".json"}
+    plain = [path for path in log.iterdir() if path.suffix not in {".zst", ".json"}]
+    assert [path.suffix for path in plain] == [".log"]  # the last, which is too short to be compressed
 
 
 def test_memory_is_bounded_whatever_is_written(log: Path, rules: LogRules) -> None:

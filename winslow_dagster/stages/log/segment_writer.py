@@ -27,6 +27,9 @@ from winslow_dagster.stages.log.segments import (
 )
 
 COMPRESSION_LEVEL: Final = 3
+WORTH_COMPRESSING_BYTES: Final = 65_536
+"""A last segment below stays as it is; waiting for the disk would be most of what the log of a short stage costs."""
+
 COMPRESSIONS_WAITING: Final = 2
 """More closed segments than this make the writer wait, so that a slow disk cannot pile them up."""
 
@@ -93,10 +96,11 @@ class SegmentWriter:
         self._collect(waiting=0)
 
     def close(self) -> None:
-        """Close and compress everything."""
-        self.rotate()
+        """Close everything, and compress what is worth it: a short log stays plain text."""
+        if self._live_bytes >= WORTH_COMPRESSING_BYTES:
+            self.rotate()
         self.settle()
-        self._compressor.shutdown()
+        self.abandon()
 
     def abandon(self) -> None:
         """Let go of the directory as a crash would, so that another writer can take over."""

@@ -1,6 +1,6 @@
 """The files of a log, as anyone may read them.
 
-`<first line>.log` is being written or about to be compressed, `<first line>.log.zst` is compressed, and
+`<first line>.log` is the last one, or about to be compressed, `<first line>.log.zst` is compressed, and
 `<first line>.left_out` is one line that says what was dropped there. First lines are padded to twelve digits, so that
 names sort as the lines do and `zstdcat -f *` shows the log.
 """
