@@ -192,7 +192,7 @@ def mounted(directory: Path, *options: str) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        subprocess.run(["umount", str(directory)], check=True)
+        subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
 @needs_root

@@ -82,13 +82,13 @@ class S3Clients:
         from s3fs import S3FileSystem  # type: ignore[import-untyped]  # it has no types
 
         _ = self._credentials
-        return S3FileSystem(
+        files = S3FileSystem(
             endpoint_url=self._place.endpoint,
             client_kwargs={"region_name": self._region},
             config_kwargs={
                 "connect_timeout": min(CONNECT_TIMEOUT_S, self._patience_s),
                 "read_timeout": min(READ_TIMEOUT_S, self._patience_s),
-                "retries": {"mode": "standard", "max_attempts": self._attempts},
+                "retries": {"mode": "standard", "total_max_attempts": self._attempts},
                 "s3": {"addressing_style": "path" if self._place.endpoint else "auto"},
                 # Servers other than AWS do not all know the newer checksum headers.
                 "request_checksum_calculation": "when_required",
@@ -96,6 +96,8 @@ class S3Clients:
             },
             skip_instance_cache=True,
         )
+        files.retries = 1  # botocore tries again; its attempts times those of s3fs would be no limit
+        return files
 
     @property
     def _attempts(self) -> int:
