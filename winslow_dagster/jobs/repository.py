@@ -82,7 +82,8 @@ def _invalid(name: str, error: PipelineInvalid) -> JobDefinition:
         raise Failure(str(error), allow_retries=False)
 
     op = OpDefinition(compute_fn=refuse, name=f"{name}__cannot_be_used", description=str(error), outs={}, ins={})
-    description = f"**This pipeline file cannot be used.**\n\n```\n{error}\n```"
+    problems = "\n".join(f"- {problem}" for problem in error.problems or (error,))
+    description = f"**This pipeline file cannot be used.**\n\n{problems}"
     return GraphDefinition(name=name, description=description, node_defs=[op]).to_job(
         name=name, description=description, tags={"winslow/invalid": "true"}
     )

@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ANSWER_WITHIN_S = 10.0
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
@@ -23,16 +24,26 @@ def listens(unix_socket: Path) -> bool:
 
 def pipelines_loaded(address: str) -> bool:
     """Whether the web server at `address` answers and has loaded the pipelines."""
-    request = urllib.request.Request(  # noqa: S310  # an http address of this machine
-        f"{address}/graphql",
-        data=json.dumps({"query": LOCATIONS}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as response:  # noqa: S310  # as above
-            answer = json.load(response)
+        answer = ask(address, LOCATIONS)
     except (OSError, ValueError):
         return False
     entries = answer["data"]["workspaceOrError"].get("locationEntries", [])
     kinds = [(entry["locationOrLoadError"] or {}).get("__typename") for entry in entries]
     return bool(kinds) and all(kind == "RepositoryLocation" for kind in kinds)
+
+
+def skip_welcome(address: str) -> None:
+    """Tell the web server that its welcome, which covers the page and asks for a mail address, has been seen."""
+    ask(address, "mutation { setNuxSeen }")
+
+
+def ask(address: str, query: str) -> Any:
+    """One GraphQL question to the web server. Raises OSError or ValueError where it does not answer."""
+    request = urllib.request.Request(  # noqa: S310  # an http address of this machine
+        f"{address}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as response:  # noqa: S310  # as above
+        return json.load(response)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.services.instance import LOCATION, write_instance
-from winslow_dagster.services.readiness import listens, pipelines_loaded
+from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.taskdir import lock_now
 
@@ -113,6 +113,7 @@ class Supervisor:
                 while not self._stopping:
                     pause_s = self._revive()
                     if not ready and (ready := pause_s is None and pipelines_loaded(self._settings.address)):
+                        skip_welcome(self._settings.address)
                         on_ready(self._settings.address)
                     if wakes.select(pause_s if ready else LOOK_EVERY_S):
                         with contextlib.suppress(BlockingIOError):
