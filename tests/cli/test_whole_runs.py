@@ -306,3 +306,13 @@ def await_log(there: Installation, project: str, text: str) -> None:
     """Until the stage has begun, and printed the text."""
     while text not in there.winslow("logs", project, "wait").stdout:
         pass
+
+
+def test_of_two_who_run_a_project_at_the_same_moment_one_is_told(there: Installation) -> None:
+    gate = there.place / "both"
+    command = ("run", "waiting", "--project", "both", "--env", f"GATE={gate}", "--detach", "--json")
+    with there.begin(*command) as one, there.begin(*command) as two:
+        said = {process.wait(): process.communicate() for process in (one, two)}
+    gate.touch()
+    assert set(said) == {0, 5}
+    assert "a run is in progress" in json.loads(said[5][1])["what"]

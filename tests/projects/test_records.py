@@ -173,6 +173,11 @@ def test_who_asked_for_a_run_is_kept_though_its_first_attempt_was_faster(ulm: Pr
     assert [run.requested_by for run in ulm.runs("ulm-07")] == ["anna"]
 
 
+def test_the_first_word_about_an_end_is_news(ulm: ProjectRecords) -> None:
+    ulm.attempt_started(task())
+    assert ulm.attempt_ended(task().task_id, result(task())) is True
+
+
 def test_an_attempt_is_open_until_it_ends(ulm: ProjectRecords) -> None:
     ulm.attempt_started(task())
     (attempt,) = ulm.attempts("ulm-07")
@@ -192,7 +197,7 @@ def test_start_and_end_said_again_change_nothing(ulm: ProjectRecords) -> None:
     ended = finish(ulm, task())
     before = ulm.attempts("ulm-07")
     ulm.attempt_started(task())
-    ulm.attempt_ended(ended.task_id, ended)
+    assert ulm.attempt_ended(ended.task_id, ended) is False
     assert ulm.attempts("ulm-07") == before
 
 
