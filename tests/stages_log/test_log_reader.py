@@ -11,6 +11,7 @@ from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines.model import LogRules
 from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror, copy_streams
 from winslow_dagster.stages.log.cursor import Cursor
+from winslow_dagster.stages.log.reader import StoredFiles
 from winslow_dagster.stages.log.segments import Directory
 from winslow_dagster.storage.opening import open_store
 
@@ -80,6 +81,9 @@ def test_a_stored_log_reads_like_a_local_one(thousand: LogReader, log: Path, tmp
     store = open_store((tmp_path / "store").as_uri(), None)
     manifest = store.commit_tree(log, "projects/a/log")
     assert list(LogReader.stored(store, manifest).lines()) == expected
+    far_away = LogReader(StoredFiles(store, manifest))
+    assert list(far_away.lines()) == expected
+    assert list(far_away.follow(first=999)) == expected[-2:]
 
 
 @pytest.mark.parametrize("limit_bytes", [100_000_000, 60_000])

@@ -38,7 +38,9 @@ class StoredFiles:
 
     def open(self, name: str) -> BinaryIO:
         """One file. Raises StoreError."""
-        entry = self._entries[name]
+        entry = self._entries.get(name)
+        if entry is None:
+            raise FileNotFoundError(f"{self._manifest.address}/{name}")
         return io.BytesIO(self._store.read_range(self._manifest, entry, 0, entry.size_bytes))
 
 
