@@ -7,15 +7,18 @@ import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from attempts import Place, containers, inspected, until
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.stages import modes
-from winslow_dagster.stages.container_spec import gpu_config
+from winslow_dagster.stages import containers as stage_containers
+from winslow_dagster.stages import modes, supervision
+from winslow_dagster.stages.container_spec import container_config, gpu_config
 from winslow_dagster.stages.containers import DockerDaemon
+from winslow_dagster.stages.launcher import Launch
 from winslow_dagster.stages.runner import serve
 from winslow_dagster.stages.task import NodeGpu
 
@@ -180,3 +183,27 @@ def test_a_flood_of_lines_neither_stalls_the_stage_nor_loses_a_line(docker_place
     result = docker_place.serve(task)
     assert result.outcome == "succeeded"
     assert docker_place.lines(task) == [str(number) for number in range(1, 300001)]
+
+
+def test_a_stage_that_prints_faster_than_can_be_read_is_slowed_down_and_loses_nothing(
+    docker_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With this, every look but the first finds the log too far behind, or caught up with.
+    monkeypatch.setattr(stage_containers, "PAUSE_BEHIND_S", 0.001)
+    monkeypatch.setattr(supervision, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(supervision, "TICK_S", 0.01)
+    task = docker_place.task("for i in 1 2 3 4 5 6; do seq 20000; done")
+    assert docker_place.serve(task).outcome == "succeeded"
+    assert docker_place.lines(task) == [str(number) for number in range(1, 20001)] * 6
+    paused = ["docker", "events", "--since", "5m", "--until", "0s", "--filter", "event=pause"]
+    mine = ["--filter", f"label=winslow.task={task.task_id}"]
+    assert subprocess.run([*paused, *mine], capture_output=True, check=True).stdout != b""
+
+
+def test_a_user_whom_the_image_does_not_know_has_a_home_it_can_write_to(docker_place: Place, tmp_path: Path) -> None:
+    task = docker_place.task("true")
+    launch = Launch(task, (), ("true",), {"HOME": "/data"}, tmp_path, tmp_path, {}, {})
+    assert container_config(launch, tmp_path, "1000:1000")["Env"] == ["HOME=/data"]
+    without = replace(launch, env={})
+    assert container_config(without, tmp_path, "1000:1000")["Env"] == ["HOME=/tmp"]
+    assert container_config(without, tmp_path, "0:0")["Env"] == []

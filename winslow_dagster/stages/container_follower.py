@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.stages.container_log import ContainerLog
 from winslow_dagster.stages.log import DockerLogDemuxer, LogWriter
 
@@ -28,20 +29,24 @@ class ContainerFollower:
         Raises OSError where the log cannot be written.
         """
         tries = 0
-        while not stop.is_set():
-            self._read(log, writer, stop)
-            # The end of the connection says nothing: the daemon may have died.
-            if not ended.wait(RECONNECT_S):
-                continue
-            tries += 1
-            if self._complete(log, writer):
-                return
-            if tries == TRIES_AT_THE_END:
-                writer.write("winslow", b"the end of the container's log cannot be read\n")
-                return
+        complaint = ""
+        while not stop.is_set() and tries < TRIES_AT_THE_END:
+            try:
+                self._read(log, writer, stop)
+                # The end of the connection says nothing: the daemon may have died.
+                tries += ended.wait(RECONNECT_S)
+                if ended.is_set() and self._complete(log, writer):
+                    return
+            except ServiceUnavailable as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    writer.write("winslow", f"{complaint}; reading on\n".encode())
+                tries += ended.wait(RECONNECT_S)
+        if not stop.is_set():
+            writer.write("winslow", b"the end of the container's log cannot be read\n")
 
     def _read(self, log: ContainerLog, writer: LogWriter, stop: threading.Event) -> None:
-        """Write what one connection gives."""
+        """Write what one connection gives. Raises ServiceUnavailable where the daemon cannot read the log either."""
         point = writer.resume_point()
         demuxer = DockerLogDemuxer(point.stored)
         for chunk in readable(log.follow(point.since_ns, stop)):
@@ -56,7 +61,7 @@ class ContainerFollower:
                 self.caught_up = self.caught_up or self.behind_s < CAUGHT_UP_S
 
     def _complete(self, log: ContainerLog, writer: LogWriter) -> bool:
-        """Whether the last line that Docker has is in the log."""
+        """Whether the last line that Docker has is in the log. Raises ServiceUnavailable."""
         last = DockerLogDemuxer().feed(b"".join(readable(log.last())))
         return not last or last[-1].at_ns <= writer.resume_point().at_ns
 

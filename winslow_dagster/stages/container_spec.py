@@ -43,10 +43,12 @@ def container_labels(task: StageTask, home: Path) -> dict[str, str]:
 def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
     """The body of `POST /containers/create`. `user` is empty to keep the image's."""
     task = launch.task
+    # A user whom the image does not know has / as its home there, where nothing can be cached.
+    home_of_strangers = {"HOME": "/tmp"} if user and not user.startswith("0:") else {}  # noqa: S108  # the container's
     return {
         "Image": task.image,
         "Cmd": list(launch.args) or None,
-        "Env": [f"{name}={value}" for name, value in launch.env.items()],
+        "Env": [f"{name}={value}" for name, value in (home_of_strangers | launch.env).items()],
         "User": user,
         "Labels": container_labels(task, home),
         "HostConfig": {

@@ -138,5 +138,5 @@ class StageResult(Frozen):
 
     @property
     def duration_s(self) -> float:
-        """Wall time from the runner's start to its end."""
+        """Wall time from the program's start (where it never began: the runner's) to its end."""
         return (self.ended_at - self.started_at).total_seconds()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from winslow_dagster.errors import EngineError
+from winslow_dagster.locks import held, take
 from winslow_dagster.stages.keeper import create_time_s
 from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
 
@@ -149,25 +149,15 @@ class TaskDirectory:
 
     def runner_alive(self) -> bool:
         """Whether a runner serves the task now, as the kernel knows it."""
-        try:
-            lock = os.open(self.path / "runner.lock", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            # Shared, so that many may ask at once; `hold` knows an asker from a runner.
-            return not lock_now(lock, fcntl.LOCK_SH)
-        finally:
-            os.close(lock)
+        return held(self.path / "runner.lock")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Serve the task: hold its lock until the block ends or the process dies. Raises AlreadyServed."""
         lock = os.open(self.path / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            while not lock_now(lock, fcntl.LOCK_EX):
-                if not lock_now(lock, fcntl.LOCK_SH):
-                    raise AlreadyServed("another runner serves the task", where=self.task_id)
-                fcntl.flock(lock, fcntl.LOCK_UN)
+            if not take(lock):
+                raise AlreadyServed("another runner serves the task", where=self.task_id)
             identity = {"pid": os.getpid(), "create_time": create_time_s(os.getpid())}
             write_quickly(self.path / "runner.pid", json.dumps(identity))
             yield
