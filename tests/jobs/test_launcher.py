@@ -15,7 +15,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, RunLauncher, Worke
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 
 from winslow_dagster.jobs.launcher import ProcessRunLauncher
-from winslow_dagster.jobs.worker import take, worker_pid
+from winslow_dagster.jobs.worker import serve, worker_pid
 
 INSTANCE = """
 telemetry: {enabled: false}
@@ -28,8 +28,8 @@ print("looking", flush=True)
 while True: worker_pid(Path(sys.argv[1]))
 """
 HOLD = """
-import sys; from pathlib import Path; from winslow_dagster.jobs.worker import take
-print(take(Path(sys.argv[1])), flush=True); sys.stdin.read()
+import sys; from pathlib import Path; from winslow_dagster.jobs.worker import serve
+print(serve(Path(sys.argv[1])), flush=True); sys.stdin.read()
 """
 
 
@@ -134,5 +134,5 @@ def _origin() -> object:
 
 
 def test_this_process_can_take_a_free_lock(tmp_path: Path) -> None:
-    assert take(tmp_path / "own.lock")
+    assert serve(tmp_path / "own.lock")
     assert worker_pid(tmp_path / "own.lock") == os.getpid()

@@ -7,38 +7,27 @@ however the process ends. A second worker for the same run leaves at once, so tw
 
 from __future__ import annotations
 
-import fcntl
 import os
 import runpy
 import sys
 from pathlib import Path
 
-from winslow_dagster.stages.taskdir import lock_now
+from winslow_dagster.locks import held, take
 
 
 def worker_pid(lock_file: Path) -> int | None:
     """The process that holds the run's lock, or None where no live worker does."""
-    try:
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    if not held(lock_file):
         return None
-    try:
-        # Shared, so that a worker that takes the lock just now can tell this look from another worker.
-        if lock_now(descriptor, fcntl.LOCK_SH):
-            return None
-        text = os.read(descriptor, 32).decode()
-        return int(text) if text.isdigit() else None
-    finally:
-        os.close(descriptor)
+    text = lock_file.read_text()
+    return int(text) if text.isdigit() else None
 
 
-def take(lock_file: Path) -> bool:
-    """Hold the lock for the life of this process. False where another worker does."""
+def serve(lock_file: Path) -> bool:
+    """Hold the run's lock for the life of this process. False where another worker does."""
     descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    while not lock_now(descriptor, fcntl.LOCK_EX):
-        if not lock_now(descriptor, fcntl.LOCK_SH):
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    if not take(descriptor):
+        return False
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return True
@@ -47,7 +36,7 @@ def take(lock_file: Path) -> bool:
 def main(arguments: list[str]) -> None:
     """Serve the run, or leave when another worker does."""
     lock_file, command, payload = arguments
-    if not take(Path(lock_file)):
+    if not serve(Path(lock_file)):
         print(f"another worker serves this run: {Path(lock_file).stem}", file=sys.stderr)  # noqa: T201  # its own log
         return
     sys.argv = ["dagster", "api", command, payload]

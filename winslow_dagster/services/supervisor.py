@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
 import selectors
@@ -22,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.locks import held, take
 from winslow_dagster.services.instance import LOCATION, write_instance
 from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.taskdir import lock_now
 
 PR_SET_PDEATHSIG = 1
 SHORTEST_LIFE_S = 5.0
@@ -187,28 +186,18 @@ class Supervisor:
         self._settings.home.mkdir(parents=True, exist_ok=True)
         self._settings.sockets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._settings.home / "services.lock").open("a") as lock:
-            while not lock_now(lock.fileno(), fcntl.LOCK_EX):
-                # Somebody who only looks holds it shared, for a moment; another supervisor does not let go.
-                if not lock_now(lock.fileno(), fcntl.LOCK_SH):
-                    raise ServiceUnavailable(
-                        "the services of this home already run",
-                        where=str(self._settings.home),
-                        remedy="Use them, or end them first",
-                    )
-                fcntl.flock(lock, fcntl.LOCK_UN)
+            if not take(lock.fileno()):
+                raise ServiceUnavailable(
+                    "the services of this home already run",
+                    where=str(self._settings.home),
+                    remedy="Use them, or end them first",
+                )
             yield
 
 
 def supervised(settings: Settings) -> bool:
     """Whether a supervisor serves this home now."""
-    try:
-        lock = os.open(settings.home / "services.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not lock_now(lock, fcntl.LOCK_SH)
-    finally:
-        os.close(lock)
+    return held(settings.home / "services.lock")
 
 
 def service_environment(settings: Settings) -> dict[str, str]:
