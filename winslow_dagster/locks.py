@@ -12,8 +12,8 @@ from pathlib import Path
 
 def take(descriptor: int) -> bool:
     """Hold the open file's lock until the descriptor is closed. False where another process holds it."""
-    while not _lock_now(descriptor, fcntl.LOCK_EX):
-        if not _lock_now(descriptor, fcntl.LOCK_SH):
+    while not lock_now(descriptor, fcntl.LOCK_EX):
+        if not lock_now(descriptor, fcntl.LOCK_SH):
             return False
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     return True
@@ -26,12 +26,13 @@ def held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _lock_now(descriptor, fcntl.LOCK_SH)
+        return not lock_now(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
 
-def _lock_now(descriptor: int, kind: int) -> bool:
+def lock_now(descriptor: int, kind: int) -> bool:
+    """Take the lock, LOCK_SH or LOCK_EX, if that needs no waiting; says whether it was taken."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

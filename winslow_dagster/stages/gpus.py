@@ -19,9 +19,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from winslow_dagster.errors import StageFailed
+from winslow_dagster.locks import lock_now
 from winslow_dagster.pipelines.model import Gpu
 from winslow_dagster.stages.task import Frozen, NodeGpu, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory, lock_now, write_atomically
+from winslow_dagster.stages.taskdir import TaskDirectory, write_atomically
 from winslow_dagster.stages.words import duration_in_words, size_in_words
 
 LOOK_AGAIN_S = 0.25

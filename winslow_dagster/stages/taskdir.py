@@ -163,12 +163,3 @@ class TaskDirectory:
             yield
         finally:
             os.close(lock)
-
-
-def lock_now(descriptor: int, kind: int) -> bool:
-    """Take the lock if that needs no waiting; says whether it was taken."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
