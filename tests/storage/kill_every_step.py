@@ -92,6 +92,7 @@ def commit(place: Path) -> object:
 def put(place: Path) -> object:
     store = LocalStore(place / "store")
     manifest = store.put_file(place / "source" / "deep" / "b.bin", "a/b")
+    store.delete_tree("another")  # whatever uses the store next sweeps up
     return {
         "manifest": manifest.model_dump(),
         "source": contents(place / "source"),

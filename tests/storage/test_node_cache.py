@@ -107,6 +107,9 @@ def test_a_view_made_again_is_the_same_and_one_that_was_spoilt_is_made_anew(
     (view / "deep").chmod(0o755)
     (view / "deep" / "b.bin").unlink()
     assert read(cache.view(far, manifest, tasks / "input")) == TREE
+    (view / "deep").chmod(0o755)
+    (view / "deep" / "foreign").touch()
+    assert read(cache.view(far, manifest, tasks / "input")) == TREE
 
 
 def test_a_released_view_is_gone_its_files_are_not_and_the_store_is_never_touched(

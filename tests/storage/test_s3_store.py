@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from s3fs import S3FileSystem
 
-from winslow_dagster.errors import StoreError
+from winslow_dagster.errors import StoreError, StoreUnreachable
 from winslow_dagster.storage.opening import open_store
 from winslow_dagster.storage.s3 import S3Store
 
@@ -309,7 +309,7 @@ def test_a_server_that_does_not_answer_is_told_after_a_while(
         lambda: list(store.addresses("")),
         lambda: store.commit_tree(source, "a"),
     ):
-        with pytest.raises(StoreError, match=rf"at {address}: the server does not answer: .*WINSLOW_S3_ENDPOINT"):
+        with pytest.raises(StoreUnreachable, match=rf"at {address}: the server does not answer: .*WINSLOW_S3_ENDPOINT"):
             use()
 
 

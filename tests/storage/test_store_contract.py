@@ -102,6 +102,17 @@ def test_a_source_that_was_taken_before_counts_as_committed(store: Store, plant:
     assert store.commit_tree(plant({}), ADDRESS) == manifest
 
 
+def test_only_a_file_with_a_usable_name_can_be_put(store: Store, plant: Plant) -> None:
+    source = plant({"a": b"", "two\nlines": b""})
+    os.mkfifo(source / "pipe")
+    with pytest.raises(StoreError, match="this is a directory; expected a file"):
+        store.put_file(source, ADDRESS)
+    with pytest.raises(StoreError, match="this is a pipe; expected a file"):
+        store.put_file(source / "pipe", ADDRESS)
+    with pytest.raises(StoreError, match="has a control character"):
+        store.put_file(source / "two\nlines", ADDRESS)
+
+
 def test_a_source_that_never_was_is_an_error(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file or directory"):
         store.commit_tree(tmp_path / "never", ADDRESS)

@@ -73,6 +73,7 @@ class Blobs:
                 raise
             return 0
         whole.chmod(READ_ONLY_FILE)
+        os.utime(whole, ns=(time.time_ns(), status.st_mtime_ns))
         return entry.size_bytes
 
     def size_bytes(self) -> int:

@@ -89,8 +89,10 @@ class NodeCache:
             return self._blobs.drop(self._blobs.size_bytes() - limit_bytes, spare=frozenset())
 
     def _shows(self, target: Path, manifest: Manifest) -> bool:
-        """Whether `target` is the whole view already: it appears by rename, so every file of it was there at once."""
-        return target.is_dir() and all(
+        """Whether `target` is the whole view already: exactly the manifest's files, and each the cache's own."""
+        if not target.is_dir() or sum(len(names) for _, _, names in os.walk(target)) != len(manifest.files):
+            return False
+        return all(
             self._blobs.path(entry).exists()
             and (target / entry.path).exists()
             and self._blobs.path(entry).samefile(target / entry.path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from winslow_dagster.errors import DiskFull, StoreError
+from winslow_dagster.locks import lock_now
 from winslow_dagster.storage.parallel import each
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -158,9 +159,7 @@ def is_still(path: Path, descriptor: int) -> bool:
 def try_lock(path: Path) -> int | None:
     """The descriptor of the lock file `path`, held until it is closed; None while somebody else holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if lock_now(descriptor, fcntl.LOCK_EX):
+        return descriptor
+    os.close(descriptor)
+    return None

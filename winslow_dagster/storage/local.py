@@ -36,7 +36,7 @@ from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.scratch import Scratch
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums, take
-from winslow_dagster.storage.tree import Found, survey
+from winslow_dagster.storage.tree import Found, survey, survey_file
 
 
 class LocalStore(Store):
@@ -49,18 +49,21 @@ class LocalStore(Store):
 
     def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
         """See Store. The copy shares the source's blocks where the file system can."""
-        layout.checked(address)
-        with disk_errors(f"{source} to {address}", disk=self.root), self._scratch() as scratch:
-            files = scratch / "files"
-            files.mkdir()
-            name = source.name
-            digest = copy_file(source, files / name, moved)
-            entry = FileEntry(path=name, size_bytes=(files / name).stat().st_size, blake3=digest)
-            return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
+        committed = self.manifest(address)
+        with disk_errors(f"{source} to {address}", disk=self.root):
+            found = survey_file(source)
+            if committed:
+                committed.require_same(Manifest(address=address, files=checksums((found,), moved)))
+                return committed
+            with self._scratch() as scratch:
+                files = scratch / "files"
+                files.mkdir()
+                digest = copy_file(source, files / found.path, moved)
+                entry = FileEntry(path=found.path, size_bytes=found.status.st_size, blake3=digest)
+                return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
 
     def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
         """See Store. The source is gone afterwards where its files could be taken by name."""
-        layout.checked(address)
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed

@@ -22,12 +22,12 @@ from winslow_dagster.storage.s3_bucket import PART_BYTES, S3Bucket
 from winslow_dagster.storage.s3_errors import S3Place
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums
-from winslow_dagster.storage.tree import Found, survey
+from winslow_dagster.storage.tree import Found, survey, survey_file
 
 DIGEST = "blake3"  # the metadata field of an object
 LONGEST_KEY_BYTES = 1024
 SMALL_FILES_AT_ONCE = 8
-PATIENCE_S = 180.0
+PATIENCE_S = 30.0  # whoever has more begins again: a call that waits hears nothing else
 
 
 class S3Store(Store):
@@ -47,13 +47,13 @@ class S3Store(Store):
         """See Store."""
         committed = self.manifest(address)
         with disk_errors(str(source), disk=source.parent):
-            before = source.stat()
+            found = survey_file(source)
             if committed:
                 digest = checksum(source, moved)
             else:
-                digest = self._bucket.upload(source, self._key(address, source.name), moved)
-            check_unchanged(source, before)
-        entry = FileEntry(path=source.name, size_bytes=before.st_size, blake3=digest)
+                digest = self._bucket.upload(source, self._key(address, found.path), moved)
+            check_unchanged(source, found.status)
+        entry = FileEntry(path=found.path, size_bytes=found.status.st_size, blake3=digest)
         return self._commit(Manifest(address=address, files=(entry,)), committed)
 
     def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:

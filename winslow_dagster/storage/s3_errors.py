@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from obstore.exceptions import BaseError
 
-from winslow_dagster.errors import StoreError
+from winslow_dagster.errors import StoreError, StoreUnreachable
 
 CODE = re.compile(r"<Code>(\w+)</Code>")
 NOT_ACCEPTED = (
     "the server does not accept the credentials",
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where one is used).",
 )
+PASSING = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "500", "502", "503", "504"})
 EXPLANATIONS = {
     "NoSuchBucket": ("there is no such bucket", "Make the bucket, or correct WINSLOW_STORE_URL."),
     "NoSuchKey": ("the object is not there", "It was deleted or never committed: run the stage again."),
@@ -49,18 +50,18 @@ class S3Place:
         """The StoreError that says what the failure of a request for `key` means."""
         where = f"s3://{self.bucket}/{key} at {self.server}"
         code = error_code(error)
+        if code in PASSING or (code is None and not isinstance(error, NoCredentialsError)):
+            return StoreUnreachable(
+                f"the server does not answer: {code or first_line(error)}",
+                where=where,
+                remedy="Check that it runs and that WINSLOW_S3_ENDPOINT is right; what was begun can be done again.",
+            )
         if code in EXPLANATIONS:
             what, remedy = EXPLANATIONS[code]
             return StoreError(f"{what} ({code})", where=where, remedy=remedy)
         if code:
             return StoreError(f"the server refused: {code}", where=where, remedy="Look at the server's log.")
-        if isinstance(error, NoCredentialsError):
-            return StoreError("there are no credentials for the server", where=where, remedy=NOT_ACCEPTED[1])
-        return StoreError(
-            f"the server does not answer: {first_line(error)}",
-            where=where,
-            remedy="Check that it runs and that WINSLOW_S3_ENDPOINT is right; what was begun can be done again.",
-        )
+        return StoreError("there are no credentials for the server", where=where, remedy=NOT_ACCEPTED[1])
 
 
 @contextmanager

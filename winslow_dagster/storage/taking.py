@@ -50,4 +50,6 @@ def linked(file: Found, target: Path) -> bool:
         if error.errno in NO_SECOND_NAME:
             return False
         raise
+    # Still what the checksum was made of.
+    check_unchanged(target, file.status)
     return True

@@ -48,19 +48,27 @@ def survey(root: Path) -> tuple[Found, ...]:
     return tuple(sorted(found, key=lambda file: file.path))
 
 
+def survey_file(path: Path) -> Found:
+    """One file, as the tree of that file alone. Raises StoreError where it cannot be kept, OSError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else kind_of(status)
+        raise StoreError(f"this is {kind}", where=str(path), expected="a file")
+    return Found(readable(path.name, path.parent), path, status)
+
+
 def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Found]:
     """The files under one directory. `above`: the real directories that lead here, the root first."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            path = prefix + readable(entry, directory)
+            path = prefix + readable(entry.name, directory)
             real = inside(Path(entry.path), path, above[0]) if entry.is_symlink() else Path(entry.path)
             status = real.stat()
             if stat.S_ISREG(status.st_mode):
                 yield Found(path, real, status)
             elif not stat.S_ISDIR(status.st_mode):
-                kind = KINDS.get(stat.S_IFMT(status.st_mode), "neither a file nor a directory")
                 raise StoreError(
-                    f"this is {kind}",
+                    f"this is {kind_of(status)}",
                     where=entry.path,
                     expected="files and directories",
                     remedy="Delete it before the stage ends, or write it outside the output directory.",
@@ -73,21 +81,24 @@ def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Foun
                 yield from walk(real, path + "/", (*above, real))
 
 
-def readable(entry: os.DirEntry[str], directory: Path) -> str:
-    """The name of an entry. Raises StoreError where not every store could hold it."""
+def kind_of(status: os.stat_result) -> str:
+    """What something that is neither file nor directory is called."""
+    return KINDS.get(stat.S_IFMT(status.st_mode), "neither a file nor a directory")
+
+
+def readable(name: str, directory: Path) -> str:
+    """The name itself. Raises StoreError where not every store could hold it."""
     try:
-        entry.name.encode()
+        name.encode()
     except UnicodeEncodeError as error:
         raise StoreError(
-            f"the name {os.fsencode(entry.name)!r} is not UTF-8",
+            f"the name {os.fsencode(name)!r} is not UTF-8",
             where=os.fsencode(directory).decode(errors="backslashreplace"),
             remedy="Rename the file, or run the program with a UTF-8 locale.",
         ) from error
-    if UNUSABLE.search(entry.name):
-        raise StoreError(
-            f"the name {entry.name!r} has a control character", where=str(directory), remedy="Rename the file."
-        )
-    return entry.name
+    if UNUSABLE.search(name):
+        raise StoreError(f"the name {name!r} has a control character", where=str(directory), remedy="Rename the file.")
+    return name
 
 
 def inside(link: Path, path: str, root: Path) -> Path:
