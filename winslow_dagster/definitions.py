@@ -21,7 +21,7 @@ def held_versions(settings: Settings) -> set[Version]:
         records.close()
 
 
-@repository(name="__repository__", description="Every pipeline file is a job; a stage is an op; a project is a partition")
+@repository(name="__repository__", description="A pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> Any:
     """Lazy: a job is compiled when it is asked for."""
     settings = Settings.read()

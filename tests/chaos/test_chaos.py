@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from installation import AFTER, Installation, kill, until
+from installation import Installation, kill, until
+from nine_stages import AFTER, pipeline_yaml
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.records import ProjectRecords
@@ -41,7 +42,7 @@ def expected_lines(stage: str) -> str:
 @pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     image = request.getfixturevalue("test_image") if request.param == "docker" else None
-    made = Installation(tmp_path_factory.mktemp("chaos"), image)
+    made = Installation(tmp_path_factory.mktemp("chaos"), image, {"chaos": pipeline_yaml("chaos", image)})
     made.up()
     yield made
     made.down()

@@ -1,4 +1,4 @@
-"""A whole Winslow in a directory of its own, and what can be killed of it."""
+"""A whole Winslow in a directory of its own, and what can be killed of it. For tests of the whole."""
 
 from __future__ import annotations
 
@@ -20,30 +20,6 @@ from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.taskdir import TaskDirectory
 
-STAGE_SCRIPT = """
-echo started
-echo "{name} of $WINSLOW_PROJECT" > "$WINSLOW_OUTPUT_DIR/{name}.txt"
-for upstream in {upstream}; do cat "$WINSLOW_INPUT_DIR/$upstream"/*.txt >> "$WINSLOW_OUTPUT_DIR/{name}.txt"; done
-i=0; while [ $i -lt 2000 ]; do echo "{name} line $i"; i=$((i+1)); done > "$WINSLOW_OUTPUT_DIR/lines.log"
-echo "half 50 %"
-sleep 0.6
-echo "half 100 %"
-"""
-"""What each stage does: a little of everything, the same bytes every time, long enough to be hit."""
-
-AFTER: dict[str, tuple[str, ...]] = {
-    "one": (),
-    "two": ("one",),
-    "left": ("two",),
-    "right": ("two",),
-    "left_more": ("left",),
-    "join": ("left_more", "right"),
-    "seven": ("join",),
-    "eight": ("seven",),
-    "nine": ("eight",),
-}
-"""Nine stages with a branch."""
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -59,37 +35,13 @@ def until(condition: Callable[[], bool], what: str, within_s: float = 120) -> No
         time.sleep(0.05)
 
 
-def pipeline_yaml(name: str, image: str | None) -> str:
-    """The nine stages as a pipeline file: in containers of the image, or as processes where it is None."""
-    shell = ["sh"] if image else []
-    stages = "\n".join(
-        "\n".join(
-            [
-                f"  - name: {stage}",
-                f"    after: [{', '.join(after)}]",
-                f"    args: {json.dumps([*shell, '-c', STAGE_SCRIPT.format(name=stage, upstream=' '.join(after))])}",
-                f"    outputs: [{stage}.txt, lines.log]",
-            ]
-        )
-        for stage, after in AFTER.items()
-    )
-    program = f"image: {image}" if image else "command: [/bin/sh]"
-    return (
-        f"name: {name}\n{program}\n"
-        "defaults:\n"
-        "  retries: {count: 5, when: [lost, failed], wait: 0.1, backoff: 1}\n"
-        "  warnings: ['^started$']\n"
-        "  progress: [{subject: half, pattern: '(?P<percent>\\d+) %'}]\n"
-        f"stages:\n{stages}\n"
-    )
-
-
 @dataclass
 class Installation:
-    """Services, a store and a pipeline under `folder`."""
+    """Services, a store and pipelines under `folder`. `image` None: stages run as processes."""
 
     folder: Path
     image: str | None
+    pipelines: dict[str, str]
     database_url: str | None = None
     supervisor: subprocess.Popen[bytes] | None = None
     port: int = field(default_factory=free_port)
@@ -97,7 +49,8 @@ class Installation:
     def __post_init__(self) -> None:
         pipelines = self.folder / "pipelines"
         pipelines.mkdir()
-        (pipelines / "chaos.yaml").write_text(pipeline_yaml("chaos", self.image))
+        for name, text in self.pipelines.items():
+            (pipelines / f"{name}.yaml").write_text(text)
         self.environment = {
             **os.environ,
             "WINSLOW_HOME": str(self.folder / "home"),
@@ -151,12 +104,12 @@ class Installation:
         return pids
 
     def stage(self) -> list[int]:
-        """The main process of each stage that runs now, in a container or not."""
+        """The processes of the stages that run now, in a container or not; not the container's own init."""
+        tasks = self.task_ids()
         return [
             process.pid
             for process in psutil.process_iter()
-            if any(part in STAGE_SCRIPTS for part in cmdline(process))
-            and environ(process).get("WINSLOW_TASK_ID", "") in self.task_ids()
+            if environ(process).get("WINSLOW_TASK_ID") in tasks and "docker-init" not in " ".join(cmdline(process))
         ]
 
     def task_ids(self) -> set[str]:
@@ -180,9 +133,6 @@ class Installation:
             if ours and process.pid != os.getpid():
                 own.append(process)
         return own
-
-
-STAGE_SCRIPTS = {STAGE_SCRIPT.format(name=stage, upstream=" ".join(after)) for stage, after in AFTER.items()}
 
 
 def cmdline(process: psutil.Process) -> list[str]:
