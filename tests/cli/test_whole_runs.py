@@ -316,3 +316,31 @@ def test_of_two_who_run_a_project_at_the_same_moment_one_is_told(there: Installa
     gate.touch()
     assert set(said) == {0, 5}
     assert "a run is in progress" in json.loads(said[5][1])["what"]
+
+
+DEMO = """\
+name: traffic_analysis
+command: [sh, -c]
+inputs:
+  video: {kind: video, suffixes: [.mp4]}
+  reference_points: {kind: json, suffixes: [.json]}
+stages:
+  - name: export
+    args: ['cp "$WINSLOW_RESOURCE_REFERENCE_POINTS" "$WINSLOW_OUTPUT_DIR/trajectories.csv"']
+    outputs: [trajectories.csv]
+"""
+
+
+def test_the_demo_runs_on_your_own_film_and_says_where_the_trajectories_lie(there: Installation) -> None:
+    (there.place / "pipeline_configs" / "traffic_analysis.yaml").write_text(DEMO)
+    (there.place / "film.mp4").write_bytes(b"\0\0\0\x08ftyp\0\0\0\x08moov")
+    (there.place / "points.json").write_text("[1, 2]")
+    given = ("--video", "film.mp4", "--points", "points.json")
+    said = there.said("demo", *given)
+    assert set(said) == {"project", "run_id", "state", "files"}
+    assert (said["project"], said["state"]) == ("demo", "succeeded")
+    ran = there.winslow("demo", *given)
+    assert ran.returncode == 0
+    assert Path(ran.stdout.strip().splitlines()[0].strip()).name == "trajectories.csv"
+    assert "project demo-2" in ran.stderr
+    assert "winslow up" in ran.stderr

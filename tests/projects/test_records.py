@@ -101,7 +101,9 @@ def test_a_name_is_given_once(ulm: ProjectRecords) -> None:
         create(ulm)
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "-x", "a/b", "a b", "a..b", "ä", "a\n", "x" * 64])
+@pytest.mark.parametrize(
+    "name", ["", ".hidden", "-x", "a/b", "a b", "a..b", "ä", "a\n", "x" * 64, "ulm.files", "ulm.manifest.json"]
+)
 def test_a_name_that_cannot_be_a_directory_and_a_label_is_refused(records: ProjectRecords, name: str) -> None:
     with pytest.raises(InputRejected, match="cannot be a project's name"):
         create(records, name)

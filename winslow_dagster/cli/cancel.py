@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 
 
 @click.command("cancel")
@@ -20,6 +20,8 @@ def command(project: str, *, detach: bool, as_json: bool) -> None:
     from winslow_dagster.cli.progress import run_display
 
     with Winslow() as winslow:
+        if not as_json:
+            say_if_services_start(winslow)
         run = winslow.cancel(project)
         if detach:
             status = run.status()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 from winslow_dagster.cli.run import follow
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 
@@ -61,7 +61,8 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
     with Winslow(settings) as winslow:
         name = project or free_name({each.name for each in winslow.records.projects()})
         if not as_json:
-            say(f"starting: pipeline {PIPELINE}, project {name}")
+            say(f"pipeline {PIPELINE}, project {name}")
+            say_if_services_start(winslow)
         with transfer_bars("storing") as bars:
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
         status = follow(run, quiet=as_json)

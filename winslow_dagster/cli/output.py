@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from winslow_dagster.projects.actions import Actions
+
 JSON_FLAG = "--json"
 json_option = click.option(JSON_FLAG, "as_json", is_flag=True, help="Print JSON, errors too.")
 
@@ -58,6 +60,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def say(text: str) -> None:
     """A line for the person at the terminal; on stderr, so that it is never part of a command's output."""
     click.echo(text, err=True)
+
+
+def say_if_services_start(actions: Actions) -> None:
+    """What takes the next seconds, where no services run yet."""
+    if not actions.services_run:
+        say("starting the services, for as long as this takes ...")
 
 
 def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:

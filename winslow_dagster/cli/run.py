@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 from winslow_dagster.errors import InputRejected, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 "no services run that would look after a detached run",
                 remedy="Start them with `winslow up` in another terminal, or leave out --detach",
             )
+        if not as_json:
+            say_if_services_start(winslow)
         with transfer_bars("storing") as bars:
             run = winslow.run(
                 pipeline,

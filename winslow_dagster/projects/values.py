@@ -9,17 +9,22 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.stages.task import Outcome
+from winslow_dagster.storage.layout import FILES_SUFFIX, MANIFEST_SUFFIX
 from winslow_dagster.storage.manifest import Manifest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
+RESERVED_ENDS = (FILES_SUFFIX, MANIFEST_SUFFIX)
+"""By these the store tells its own names from an address's."""
+
 
 def checked_name(name: str) -> str:
     """The name, if it can be a directory, a Dagster partition key and a container label. Raises InputRejected."""
-    if NAME.fullmatch(name) is None or ".." in name:
+    if NAME.fullmatch(name) is None or ".." in name or name.endswith(RESERVED_ENDS):
         raise InputRejected(
             f"{name!r} cannot be a project's name",
-            expected="1 to 63 letters, digits and . _ -, a letter or digit first, and no two dots in a row",
+            expected="1 to 63 letters, digits and . _ -, a letter or digit first, no two dots in a row, "
+            f"and another end than {' and '.join(RESERVED_ENDS)}",
         )
     return name
 
