@@ -72,7 +72,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         whole = [file.model_dump(mode="json") for file in files]
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
-        show_results(name, files)
+        show_results(name, files, settings.address)
 
 
 def with_pipeline(settings: Settings) -> Settings:
@@ -120,15 +120,13 @@ def free_name(taken: set[str]) -> str:
     return name
 
 
-def show_results(project: str, files: tuple[ProjectFile, ...]) -> None:
+def show_results(project: str, files: tuple[ProjectFile, ...], address: str) -> None:
     """Where everything lies, the trajectories first."""
     trajectories = [file for file in files if Path(file.path).name == "trajectories.csv"]
     say("\nresults:")
     for file in (*trajectories[:1], *(file for file in files if file not in trajectories and _worth_a_look(file))):
         click.echo(f"  {file.local_path or f'{file.stage}/{file.path}'}")
-    say(
-        f"\nall files: winslow files {project}\nthe web interface: make up (or: winslow up), then http://127.0.0.1:3000"
-    )
+    say(f"\nall files: winslow files {project}\nthe web interface: make up (or: winslow up), then {address}")
 
 
 def _worth_a_look(file: ProjectFile) -> bool:
