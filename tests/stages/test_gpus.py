@@ -142,15 +142,14 @@ def test_a_waiter_whose_runner_was_killed_has_its_place_again(node: Callable[...
 def test_a_waiter_can_be_cancelled(node: Callable[..., Place]) -> None:
     place = node(gpu(0))
     holder, waiter = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
-    with place.running(holder), place.running(waiter) as runner:
-        until("it waits", lambda: waits(place, waiter) or waits(place, holder))
-        waiter = waiter if waits(place, waiter) else holder
-        place.directory(waiter).ask_cancel("no time")
-        until("it has ended", place.directory(waiter).result)
-        for task in place.tasks:
-            place.directory(task).ask_cancel("")
-        runner.wait()
-        until("all have ended", lambda: all(place.directory(task).result() for task in place.tasks))
+    with place.running(holder):
+        until("it runs", lambda: place.printed(holder))
+        with place.running(waiter) as runner:
+            until("it waits", lambda: waits(place, waiter))
+            place.directory(waiter).ask_cancel("no time")
+            assert runner.wait() == 0
+        place.directory(holder).ask_cancel("")
+        until("both have ended", place.directory(holder).result)
     result = place.directory(waiter).result()
     assert result is not None
     assert (result.outcome, result.message) == ("cancelled", "cancelled: no time")

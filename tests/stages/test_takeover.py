@@ -14,7 +14,7 @@ from winslow_dagster.stages.task import StageTask
 
 COUNTS_ITS_STARTS = """
 echo start >> "$WINSLOW_OUTPUT_DIR/starts"
-i=0; while [ $i -lt 400 ]; do echo "line $i"; i=$((i+1)); if [ $((i % 40)) = 0 ]; then sleep 0.1; fi; done
+i=0; while [ $i -lt 400 ]; do echo "line $i"; i=$((i+1)); if [ $((i % 40)) = 0 ]; then sleep 0.05; fi; done
 echo done >> "$WINSLOW_OUTPUT_DIR/starts"
 """
 

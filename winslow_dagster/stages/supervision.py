@@ -118,9 +118,14 @@ class Supervision:
         if timeout_s is not None and (now - self._board.began_at).total_seconds() > timeout_s:
             return Stopping(cause="timed_out", message=timed_out(timeout_s, self._writer.summary()), at=now)
         if self._log_failure is not None:
-            why = self.full_disk or f"its log cannot be written: {self._log_failure}"
-            return Stopping(cause="failed", message=f"ended, for {why}", at=now)
+            return Stopping(cause="failed", message=self._log_failure_in_words(self._log_failure), at=now)
         return None
+
+    def _log_failure_in_words(self, error: OSError) -> str:
+        if error.errno not in NO_ROOM:
+            return f"ended, for its log cannot be written: {error}"
+        self._look_at_disk()
+        return f"the disk is full ({self.full_disk or self._low_disk or error}): not even the log can be written"
 
     def _look_at_disk(self) -> None:
         space = Space.at(self._directory.output if self._directory.output.exists() else self._directory.path)
