@@ -79,7 +79,7 @@ def test_the_defaults_are_found_without_the_source_tree(installed: Path, tmp_pat
 
 
 def test_the_pipelines_of_the_wheel_load_without_the_source_tree(installed: Path, tmp_path: Path) -> None:
-    code = "from winslow_dagster.cli import main\nmain(['pipelines', 'check'])\n"
+    code = "from winslow_dagster.cli import main\nmain(['pipelines', 'list'])\n"
     assert "traffic_analysis" in python(installed, code, tmp_path)
 
 
