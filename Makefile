@@ -55,8 +55,9 @@ bench: setup ## measure; one line of JSON a figure
 chaos: setup ## kill everything, many times
 	WINSLOW_CHAOS_KILLS=$(KILLS) python -m pytest tests/chaos --timeout=0
 
-docs: setup ## write the generated pages of docs/ again
-	python -m docs.generate
+docs: setup ## write what is generated again: pages of docs/, the schema of pipelines
+	@python -m docs.generate
+	@python -m winslow_dagster.pipelines.reference docs/pipelines.md pipeline_configs/pipeline.schema.json
 
 images: ## build the stage image of the TrackerApplication (needs Docker)
 	@deploy/images/build.sh
@@ -65,5 +66,5 @@ lock: setup ## resolve the dependencies anew
 	export UV_CUSTOM_COMPILE_COMMAND='make lock'; \
 	compile="uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --quiet"; \
 	$$compile pyproject.toml -o requirements.lock; \
-	$$compile pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock; \
-	$$compile tracker_application/pyproject.toml -c requirements-dev.lock -o tracker_application/requirements.lock
+	$$compile pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(MAKE) --no-print-directory -C tracker_application lock
