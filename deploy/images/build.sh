@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Builds the stage image of the TrackerApplication: `make images`. Needs a Docker daemon.
+#
+#   BASE_IMAGE=my/python:3.11   build on that. Otherwise on the public Python image, where a registry can be reached, and
+#                               else on one that is made here of Debian's packages (needs root and debootstrap).
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_CERT, SSL_CERT_FILE   are handed to the build if they are set; they leave no
+#                               trace in the image.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+readonly SOURCE=tracker_application
+readonly CACHE=.cache/images
+readonly PULL_TIMEOUT_S=60
+# Changes when what the base consists of does.
+readonly BASE_RELEASE=bookworm
+readonly BASE_TAG=winslow/python-base:$BASE_RELEASE-1
+readonly BASE_TARBALL=$CACHE/python-base-$BASE_RELEASE-1.tar.gz
+
+say() { printf 'images: %s\n' "$*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+public_base() { sed -n 's/^ARG BASE_IMAGE=//p' "$SOURCE/Dockerfile"; }
+
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$SOURCE/pyproject.toml"; }
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# A small Debian with Python, as a tarball. Documentation, translations and package lists are left out.
+make_base_tarball() {
+    command -v debootstrap >/dev/null || fail "no registry can be reached, and there is no debootstrap to make a base" \
+        "image with. Either set BASE_IMAGE to an image that is here, or: apt-get install debootstrap"
+    [[ $(id -u) == 0 ]] || fail "no registry can be reached, and to make a base image with debootstrap takes root." \
+        "Set BASE_IMAGE to an image that is here, or run this as root"
+    say "making a base image of Debian $BASE_RELEASE (one to two minutes, once; kept in $CACHE)"
+    mkdir -p "$CACHE"
+    local root
+    root=$(mktemp -d)
+    # shellcheck disable=SC2064  # expanded now: it is this directory that is removed
+    trap "rm -rf '$root'" EXIT
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$BASE_RELEASE" "$root" \
+        >"$CACHE/debootstrap.log" 2>&1 || fail "debootstrap failed: $(tail -n 1 "$CACHE/debootstrap.log")"
+    tar --create --gzip --file "$BASE_TARBALL.part" --directory "$root" --one-file-system \
+        --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' --exclude='./var/log/*' --exclude='./dev/*' \
+        --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/info/*' \
+        --exclude='./usr/share/locale/*' --exclude='__pycache__' .
+    mv "$BASE_TARBALL.part" "$BASE_TARBALL"
+    rm -rf "$root"
+    trap - EXIT
+}
+
+# Prints the image to build on.
+base_image() {
+    if [[ -n ${BASE_IMAGE:-} ]]; then
+        echo "$BASE_IMAGE"
+        return
+    fi
+    local public
+    public=$(public_base)
+    if has_image "$public" || timeout "$PULL_TIMEOUT_S" docker pull --quiet "$public" >/dev/null 2>&1; then
+        echo "$public"
+        return
+    fi
+    say "$public cannot be pulled here"
+    if ! has_image "$BASE_TAG"; then
+        [[ -f $BASE_TARBALL ]] || make_base_tarball
+        docker import --change 'CMD ["python3"]' "$BASE_TARBALL" "$BASE_TAG" >/dev/null
+    fi
+    echo "$BASE_TAG"
+}
+
+main() {
+    docker version >/dev/null 2>&1 || fail "no Docker daemon answers; without one, the stages run as processes"
+    local base tag context certificates
+    base=$(base_image)
+    tag=winslow/tracker-application:$(version)
+    local options=(--network host --build-arg "BASE_IMAGE=$base" --tag "$tag")
+    local name
+    for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
+        if [[ -n ${!name:-} ]]; then
+            options+=(--build-arg "$name")
+        fi
+    done
+    context=$(mktemp -d)
+    # shellcheck disable=SC2064  # expanded now: it is this directory that is removed
+    trap "rm -rf '$context'" EXIT
+    cp -r "$SOURCE"/{Dockerfile,.dockerignore,pyproject.toml,README.md,requirements.lock,src} "$context"
+    certificates=${PIP_CERT:-${SSL_CERT_FILE:-}}
+    if [[ -n $certificates ]]; then
+        [[ -r $certificates ]] || fail "the certificates in $certificates, which PIP_CERT or SSL_CERT_FILE names, cannot be read"
+        cp -L "$certificates" "$context/ca-bundle.crt"
+        options+=(--build-arg PIP_CERT=/source/ca-bundle.crt)
+    fi
+    say "building $tag on $base"
+    DOCKER_BUILDKIT=0 docker build "${options[@]}" "$context" >&2
+    docker run --rm --network none "$tag" --version >/dev/null
+    say "$tag is ready: $(docker image inspect --format '{{.Size}}' "$tag" | numfmt --to=si --suffix=B)"
+}
+
+main

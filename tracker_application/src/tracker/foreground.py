@@ -1,0 +1,120 @@
+"""What differs from the background and is not a shadow, as oriented rectangles in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+
+# The brightness left in a shadow is counted in units of 1/128 of the background's. A shadow darkens all three colours
+# by about the same factor, and lies between these.
+RATIO_SCALE = 128
+DARKEST, LIGHTEST, TINT = 38, 119, 15
+# Cast shadows of one scene are about equally dark: so far around the most frequent darkness.
+CORE_SPREAD = 10
+# Share of all darkened, untinted pixels that are so dark where the sun casts shadows.
+CORE_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Shadows:
+    """How dark shadows are: `core` of 128 is left of the brightness. Their edge is at most `edge_px` wide."""
+
+    core: int
+    edge_px: int
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """`corners_px` are the four corners of the smallest rectangle around it; `fill` is the share of it that differs."""
+
+    corners_px: Floats
+    fill: float
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """A picture against the background: where it differs, where that may be shadow, how much light is left."""
+
+    differs: Picture
+    may_be_shadow: Picture
+    light_left: Picture
+
+
+def difference(picture: Picture, background: Picture, threshold: int) -> Difference:
+    """Compare; `threshold` is how many grey levels one of the colours must differ."""
+    soft = cv2.GaussianBlur(picture, (3, 3), 0)
+    blue, green, red = cv2.split(cv2.absdiff(soft, background))
+    differs = cv2.threshold(cv2.max(cv2.max(blue, green), red), threshold, 255, cv2.THRESH_BINARY)[1]
+    blue, green, red = cv2.split(cv2.divide(soft, background, scale=RATIO_SCALE))
+    most, least = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
+    light_left = cv2.addWeighted(most, 0.5, least, 0.5, 0)
+    candidates = cv2.bitwise_and(_between(light_left, DARKEST, LIGHTEST), _between(cv2.subtract(most, least), 0, TINT))
+    return Difference(differs, cv2.bitwise_and(differs, candidates), light_left)
+
+
+def learn_shadows(differences: Iterable[Difference], edge_px: float) -> Shadows | None:
+    """How dark the shadows of this footage are; None if no darkness stands out: then the sun does not shine."""
+    counts = np.zeros(RATIO_SCALE + 1)
+    for found in differences:
+        inner = cv2.erode(found.may_be_shadow, np.ones((3, 3), np.uint8)) > 0
+        counts += np.bincount(found.light_left[inner], minlength=RATIO_SCALE + 1)[: RATIO_SCALE + 1]
+    near = np.convolve(counts, np.ones(2 * CORE_SPREAD + 1), "same")
+    best = int(near.argmax())
+    if counts.sum() == 0 or near[best] < CORE_SHARE * counts.sum():
+        return None
+    around = np.arange(max(0, best - CORE_SPREAD), min(RATIO_SCALE, best + CORE_SPREAD) + 1)
+    core = round(float(np.average(around, weights=counts[around])))
+    return Shadows(core, max(1, round(edge_px)))
+
+
+def foreground_mask(found: Difference, shadows: Shadows | None) -> Picture:
+    """255 where a picture differs and has no shadow. Without `shadows`, all that may be one is taken for one."""
+    shadow = found.may_be_shadow
+    if shadows is not None:
+        core = cv2.bitwise_and(
+            shadow, _between(found.light_left, shadows.core - CORE_SPREAD, shadows.core + CORE_SPREAD)
+        )
+        core = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        lighter = cv2.bitwise_and(shadow, _between(found.light_left, shadows.core, LIGHTEST))
+        size = 2 * shadows.edge_px + 1
+        beside = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        shadow = cv2.bitwise_or(core, cv2.bitwise_and(lighter, beside))
+    return cv2.bitwise_and(found.differs, cv2.bitwise_not(shadow))
+
+
+def blobs(mask: Picture, valid: Picture, speck_px: float, gap_px: float, smallest_px: float) -> list[Blob]:
+    """Connected regions, specks removed, gaps closed.
+
+    `valid` is 0 where nothing is known; a region that touches that is not whole.
+    """
+    kernels = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)) for size in map(_odd, (speck_px, gap_px))]
+    cleaned = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernels[0])
+    cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, kernels[1])
+    cleaned[valid == 0] = 0
+    near_border = cv2.erode(valid, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) == 0
+    found = []
+    for contour in cv2.findContours(cleaned, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+        # A contour runs through the centres of its outermost pixels: half a pixel is missing on each side.
+        area = cv2.contourArea(contour) + len(contour) / 2
+        if area < smallest_px:
+            continue
+        (x, y), (width, height), angle = cv2.minAreaRect(contour)
+        rectangle = cv2.boxPoints(((x, y), (width + 1, height + 1), angle)).astype(np.float64)
+        touches = near_border[contour[:, 0, 1], contour[:, 0, 0]].any()
+        found.append(Blob(rectangle, min(1.0, area / ((width + 1) * (height + 1))), not touches))
+    return found
+
+
+def _between(picture: Picture, lowest: int, highest: int) -> Picture:
+    mask: Picture = cv2.inRange(picture, np.array(lowest), np.array(highest))
+    return mask
+
+
+def _odd(size_px: float) -> int:
+    return max(3, 2 * round((size_px - 1) / 2) + 1)

@@ -1,0 +1,56 @@
+"""The parameters of a stage: declared once as a frozen dataclass, read from options and environment variables.
+
+A field `min_track_seconds` is the variable MIN_TRACK_SECONDS and the option --min-track-seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from tracker.errors import ParameterInvalid
+
+Parameters = TypeVar("Parameters")
+
+
+def parameter(default: float | str, about: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """A field of a parameters class. Its type is the type of the default."""
+    return dataclasses.field(default=default, metadata={"about": about, "minimum": minimum, "maximum": maximum})
+
+
+def read_parameters(
+    kind: type[Parameters], environ: Mapping[str, str], options: Mapping[str, str | None]
+) -> Parameters:
+    """The parameters that are given, the defaults for the rest; an empty text counts as not given.
+
+    Raises ParameterInvalid naming the variable, what it held and what was expected.
+    """
+    given: dict[str, Any] = {}
+    for item in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage passes a dataclass
+        text = options.get(item.name) or environ.get(item.name.upper())
+        if text:
+            given[item.name] = _value(item, text)
+    return kind(**given)
+
+
+def _value(item: dataclasses.Field[Any], text: str) -> Any:
+    if isinstance(item.default, str):
+        return text
+    whole = isinstance(item.default, int)
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    minimum, maximum = item.metadata["minimum"], item.metadata["maximum"]
+    too_low = minimum is not None and number < minimum
+    too_high = maximum is not None and number > maximum
+    if not math.isfinite(number) or too_low or too_high:
+        limits = [f"at least {minimum}"] if minimum is not None else []
+        limits += [f"at most {maximum}"] if maximum is not None else []
+        expected = " ".join(["a whole number" if whole else "a number", *([" and ".join(limits)] if limits else [])])
+        raise ParameterInvalid(
+            f"{item.name.upper()} is {text!r}", remedy=f"Expected {expected}: {item.metadata['about']}"
+        )
+    return number

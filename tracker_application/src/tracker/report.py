@@ -1,0 +1,74 @@
+"""The report: one HTML file that holds its pictures, so that it can be sent as it is."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from tracker import __version__
+from tracker.charts import Chart
+from tracker.tables import Table
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1d2329;max-width:62rem;margin:2rem auto;padding:0 1rem}
+h1{margin-bottom:.2rem}h2{margin:2.4rem 0 .4rem}p.caption,footer{color:#5c6670}
+img{max-width:100%;height:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid #e4e7ea;text-align:left}
+td.n,th.n{text-align:right}.wide{overflow-x:auto}
+"""
+COLUMNS = {
+    "track_id": ("vehicle", 0),
+    "class": ("class", 0),
+    "length_m": ("length (m)", 1),
+    "first_time_s": ("from (s)", 1),
+    "last_time_s": ("to (s)", 1),
+    "distance_m": ("way (m)", 1),
+    "mean_speed_km_h": ("mean (km/h)", 1),
+    "max_speed_km_h": ("highest (km/h)", 1),
+    "movement": ("movement", 0),
+    "lane_id": ("lane", 0),
+}
+LONGEST_TABLE = 200
+
+
+def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence[Chart], vehicles: Table) -> None:
+    """Write the report beside the charts' PNG files."""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+    parts = [f"<h1>{escape(title)}</h1><table>{rows}</table>"]
+    for chart in charts:
+        data = base64.b64encode((path.parent / f"{chart.name}.png").read_bytes()).decode()
+        parts.append(
+            f'<h2>{escape(chart.title)}</h2><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}">'
+            f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv</p>'
+        )
+    parts.append(_vehicles(vehicles))
+    parts.append(f"<footer>tracker {__version__}</footer>")
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
+        f"<body>{''.join(parts)}</body></html>"
+    )
+    path.write_text(page + "\n", encoding="utf-8")
+
+
+def _vehicles(table: Table) -> str:
+    count = len(table["track_id"])
+    head = "".join(f"<th{_align(name)}>{escape(label)}</th>" for name, (label, _) in COLUMNS.items())
+    body = ""
+    for index in range(min(count, LONGEST_TABLE)):
+        cells = "".join(f"<td{_align(name)}>{_cell(table[name][index], COLUMNS[name][1])}</td>" for name in COLUMNS)
+        body += f"<tr>{cells}</tr>"
+    rest = f'<p class="caption">{count - LONGEST_TABLE} more in vehicles.csv</p>' if count > LONGEST_TABLE else ""
+    return f'<h2>Vehicles</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>{rest}'
+
+
+def _align(name: str) -> str:
+    return "" if name in ("class", "movement", "lane_id") else ' class="n"'
+
+
+def _cell(value: object, decimals: int) -> str:
+    if isinstance(value, str):
+        return escape(value.replace("_", " ")) or "-"
+    return f"{float(value):.{decimals}f}"  # type: ignore[arg-type]  # numbers of numpy

@@ -1,0 +1,82 @@
+"""Tables as CSV files: a header with units, one row a line. The last line of a table is never half a row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import InputMissing
+
+Table: TypeAlias = dict[str, NDArray[Any]]
+# Columns that hold words; all others hold numbers, an empty cell being "not known" (NaN).
+TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement"})
+# Columns that count; the others are measured.
+WHOLE_COLUMNS = frozenset({"frame", "track_id", "vehicle_id", "observed", "visible", "registered"})
+
+
+def from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns by name, from rows; there must be at least one."""
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: int = 3) -> None:
+    """Write columns of equal length. Numbers get at most `decimals` decimals, NaN becomes an empty cell."""
+    ready = [[_cell(value, decimals) for value in values] for values in columns.values()]
+    whole = path.with_name(path.name + ".part")
+    with whole.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*ready, strict=True))
+    whole.replace(path)
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer | np.bool_):
+        return str(int(value))
+    if np.isnan(value):
+        return ""
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
+    """Read a table back. Raises InputMissing if it lacks one of the `needed` columns."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        names = next(reader, [])
+        rows = list(reader)
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputMissing(f"{path} has no column {', '.join(missing)}", remedy="It was written by another version")
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return {name: _column(name, values) for name, values in zip(names, cells, strict=True)}
+
+
+def _column(name: str, values: Sequence[str]) -> NDArray[Any]:
+    if name in TEXT_COLUMNS:
+        return np.array(values, dtype=object)
+    if name in WHOLE_COLUMNS:
+        return np.array([int(value) for value in values], dtype=np.int64)
+    return np.array([float(value) if value else np.nan for value in values], dtype=np.float64)
+
+
+def select(table: Table, rows: NDArray[Any]) -> Table:
+    """Some rows of a table, by a mask or by indices."""
+    return {name: values[rows] for name, values in table.items()}
+
+
+def groups(table: Table, column: str) -> dict[Any, Table]:
+    """The rows of each value of a column, in the order of the values; row order is kept within each."""
+    order = np.argsort(table[column], kind="stable")
+    values, starts = np.unique(table[column][order], return_index=True)
+    parts = np.split(order, starts[1:])
+    return (
+        {value: select(table, rows) for value, rows in zip(values.tolist(), parts, strict=True)} if len(order) else {}
+    )

@@ -1,0 +1,158 @@
+"""The parts by themselves, against answers that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker.association import associate
+from tracker.background import median_picture
+from tracker.foreground import blobs, difference, foreground_mask, learn_shadows
+from tracker.geometry import angle_between, corners, metres_per_pixel, scaling, transform
+from tracker.ground import camera_pose
+from tracker.lanes import assign, course, find_lanes
+from tracker.simulation.camera import FIELD_OF_VIEW_DEG, view_at
+from tracker.simulation.traffic import Traffic
+from tracker.smoothing import Motion, smooth
+from tracker.tables import groups, read_table, write_table
+
+MOTION = Motion(jerk=4.0, position_noise_m=0.15)
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_the_median_picture_is_the_lower_median_of_each_pixel(count: int, seed: int) -> None:
+    pictures = np.random.default_rng(seed).integers(0, 256, (count, 5, 7, 3), dtype=np.uint8)
+    expected = np.sort(pictures, axis=0)[(count - 1) // 2]
+    assert np.array_equal(median_picture(list(pictures)), expected)
+
+
+def test_a_vehicle_is_found_without_its_shadow() -> None:
+    random = np.random.default_rng(1)
+    background = random.normal(110, 3, (200, 300, 3)).clip(0, 255).astype(np.uint8)
+    picture = background.copy()
+    picture[80:120, 130:220] //= 2  # the shadow
+    picture[70:110, 120:210] = (200, 205, 210)
+    found = difference(picture, background, 20)
+    shadows = learn_shadows([found], edge_px=3)
+    assert shadows is not None
+    assert abs(shadows.core - 64) <= 4
+    (blob,) = blobs(foreground_mask(found, shadows), np.full((200, 300), 255, np.uint8), 3, 9, 200)
+    assert blob.whole
+    assert np.allclose(blob.corners_px.mean(axis=0), [164.5, 89.5], atol=1.5)
+    assert np.allclose(np.ptp(blob.corners_px, axis=0), [90, 40], atol=4)
+
+
+def test_a_vehicle_that_the_border_cuts_is_not_whole() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[40:60, 0:30] = 255
+    (blob,) = blobs(mask, np.full((100, 100), 255, np.uint8), 3, 5, 50)
+    assert not blob.whole
+
+
+def test_smoothing_gives_the_speed_of_a_vehicle_that_brakes_through_gaps() -> None:
+    random = np.random.default_rng(2)
+    times = np.arange(0, 8, 0.1)
+    true = np.column_stack([14 * times - 0.75 * times**2, np.full(len(times), 3.0)])
+    seen = true + random.normal(0, 0.15, true.shape)
+    seen[random.random(len(times)) < 0.3] = np.nan
+    seen[0] = true[0]
+    states, spread = smooth(times, seen, MOTION)
+    inner = slice(5, -5)
+    assert np.hypot(*(states[:, 0] - true).T)[inner].mean() < 0.08
+    assert np.abs(states[:, 1, 0] - (14 - 1.5 * times))[inner].max() < 0.6
+    assert (spread[inner] < 0.15).all()
+
+
+def test_two_vehicles_that_pass_each_other_keep_their_numbers() -> None:
+    times = np.arange(0, 6, 0.1)
+    places = [[(10 * time, 0.0), (60 - 10 * time, 3.0)] for time in times]
+    flat = np.array([place for frame in places for place in frame])
+    frames = ((float(time), [2 * index, 2 * index + 1]) for index, time in enumerate(times))
+    tracks = associate(frames, flat, MOTION, gate_m=2.5, max_gap_s=1.0)
+    assert sorted(len(track.rows) for track in tracks) == [60, 60]
+    assert all(len({row % 2 for row in track.rows}) == 1 for track in tracks)
+
+
+def test_a_vehicle_that_was_hidden_for_a_moment_is_the_same_after_it() -> None:
+    times = [index / 10 for index in range(50) if not 20 <= index < 28]
+    places = np.array([[12 * time, 0.0] for time in times])
+    frames = ((time, [index]) for index, time in enumerate(times))
+    assert len(associate(frames, places, MOTION, gate_m=2.5, max_gap_s=1.0)) == 1
+
+
+def test_vehicles_in_two_lanes_and_one_that_turns_make_two_lanes() -> None:
+    x = np.arange(0, 60, 0.7)
+    bend = np.linspace(0, np.pi / 2, 40)
+    ways = [np.column_stack([x, np.full(len(x), y)]) for y in (0.1, -0.1, 3.4, 3.6)]
+    ways.append(np.column_stack([20 * np.sin(bend), 20 - 20 * np.cos(bend)]))
+    lanes = find_lanes(
+        [course(number, way) for number, way in enumerate(ways)], half_width_m=1.6, min_vehicles=2, min_length_m=15
+    )
+    assert sorted(len(lane.track_ids) for lane in lanes) == [2, 2]
+    middles = sorted(round(float(lane.middle_m[:, 1].mean()), 1) for lane in lanes)
+    assert middles == [0.0, 3.5]
+    names = assign(
+        lanes, np.array([[30.0, 0.3], [30.0, 3.2], [30.0, 9.0], [30.0, 0.3]]), np.array([0, 0, 0, np.pi]), 1.6
+    )
+    assert names[0] != names[1]
+    assert names[2:] == ["", ""]
+
+
+def test_who_stands_all_the_time_has_no_course() -> None:
+    assert len(course(1, np.zeros((50, 2))).points_m) == 0
+
+
+def test_the_camera_is_found_where_it_was_put() -> None:
+    view = view_at(3.0, 1920, 1080)
+    pose = camera_pose(np.linalg.inv(view.ground_to_pixels), 1920, 1080, FIELD_OF_VIEW_DEG)
+    assert np.allclose(pose.position_m, view.position_m, atol=1e-3)
+    assert pose.residual_px < 1e-3
+
+
+def test_a_shrunk_picture_keeps_its_pixel_centres() -> None:
+    # Two by two pixels become one: its centre is in the middle of theirs.
+    assert np.allclose(transform(scaling(0.5), np.array([[0.5, 0.5]])), [[0.0, 0.0]])
+
+
+def test_the_scale_is_metres_of_one_pixel() -> None:
+    assert metres_per_pixel(np.diag([0.05, -0.05, 1.0]), np.array([100.0, 80.0])) == pytest.approx(0.05)
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10))
+def test_the_difference_of_directions_is_at_most_half_a_turn(first: float, second: float) -> None:
+    difference_rad = float(angle_between(first, second))
+    assert abs(difference_rad) <= np.pi + 1e-9
+    assert np.isclose(np.cos(difference_rad), np.cos(first - second), atol=1e-9)
+
+
+def test_a_box_starts_with_its_front_left_corner() -> None:
+    assert np.allclose(corners(10, 5, 0.0, 4, 2)[0], [12, 6])
+    assert np.allclose(corners(10, 5, np.pi / 2, 4, 2)[0], [9, 7])
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    columns = {"track_id": [2, 1, 2], "x_m": [1.25, float("nan"), -0.5], "class": ["car", "", "truck_bus"]}
+    write_table(tmp_path / "table.csv", columns)
+    table = read_table(tmp_path / "table.csv", ("track_id",))
+    assert table["track_id"].tolist() == [2, 1, 2]
+    assert np.array_equal(table["x_m"], [1.25, np.nan, -0.5], equal_nan=True)
+    assert groups(table, "track_id")[2]["class"].tolist() == ["car", "truck_bus"]
+
+
+def test_no_two_simulated_vehicles_ever_touch() -> None:
+    for _, vehicles in Traffic(seed=101, step_s=1 / 10).frames(16):
+        boxes = [corners(*vehicle.pose, vehicle.length_m, vehicle.width_m).astype(np.float32) for vehicle in vehicles]
+        for index, box in enumerate(boxes):
+            for other in boxes[:index]:
+                assert cv2.intersectConvexConvex(box, other)[0] < 0.01
+
+
+def test_the_same_seed_is_the_same_traffic() -> None:
+    first, second = ([v.pose for _, vehicles in Traffic(5, 0.1).frames(2) for v in vehicles] for _ in range(2))
+    assert first == second
