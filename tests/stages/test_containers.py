@@ -15,10 +15,13 @@ import pytest
 from attempts import Place, containers, inspected, until
 
 from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.pipelines.model import Gpu
 from winslow_dagster.stages import containers as stage_containers
 from winslow_dagster.stages import modes, supervision
+from winslow_dagster.stages.container_facts import explained
 from winslow_dagster.stages.container_spec import container_config, gpu_config
 from winslow_dagster.stages.containers import DockerDaemon
+from winslow_dagster.stages.gpus import write_node_gpus
 from winslow_dagster.stages.launcher import Launch
 from winslow_dagster.stages.runner import serve
 from winslow_dagster.stages.task import NodeGpu
@@ -208,3 +211,18 @@ def test_a_user_whom_the_image_does_not_know_has_a_home_it_can_write_to(docker_p
     without = replace(launch, env={})
     assert container_config(without, tmp_path, "1000:1000")["Env"] == ["HOME=/tmp"]
     assert container_config(without, tmp_path, "0:0")["Env"] == []
+
+
+def test_a_machine_whose_docker_cannot_give_gpus_is_told_what_it_lacks(docker_place: Place) -> None:
+    said = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
+    assert "install the NVIDIA Container Toolkit" in explained(said, docker_place.task("true"))
+
+
+def test_a_gpu_that_docker_does_not_know_fails_the_start_with_its_reason(docker_place: Place) -> None:
+    write_node_gpus(
+        docker_place.home / "gpus",
+        [NodeGpu(uuid="GPU-0", index=0, vendor="nvidia", name="L4", memory_bytes=24 << 30)],
+    )
+    result = docker_place.run("true", gpu=Gpu())
+    assert (result.outcome, result.exit_code) == ("failed", None)
+    assert "it could not start" in result.message

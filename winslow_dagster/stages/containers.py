@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ServiceUnavailable, StageFailed
 from winslow_dagster.stages import cgroups
+from winslow_dagster.stages.container_facts import ContainerRecord, exit_of, explained, user_of
 from winslow_dagster.stages.container_follower import ContainerFollower
 from winslow_dagster.stages.container_log import ContainerLog, DaemonAddress
 from winslow_dagster.stages.container_spec import (
@@ -36,7 +37,7 @@ from winslow_dagster.stages.container_spec import (
 )
 from winslow_dagster.stages.launcher import Exit, Launch, Launcher, Signal
 from winslow_dagster.stages.log import LogWriter
-from winslow_dagster.stages.task import Frozen, StageTask
+from winslow_dagster.stages.task import StageTask
 from winslow_dagster.stages.taskdir import TaskDirectory, read_value, write_quickly
 
 Answer = TypeVar("Answer")
@@ -44,8 +45,6 @@ Answer = TypeVar("Answer")
 REQUEST_TIMEOUT_S = 600
 """Starting a container on a busy machine may take minutes."""
 RETRY_S = 0.5
-SIGNALS: dict[int, Signal] = {128 + 9: "KILL", 128 + 15: "TERM"}
-"""Exit codes by which Docker tells that a signal ended the program."""
 CONNECTION_LOST = (
     requests.ConnectionError,
     requests.Timeout,
@@ -54,20 +53,8 @@ CONNECTION_LOST = (
     urllib3.exceptions.HTTPError,
 )
 """What the SDK raises when the daemon goes away. Its own APIError is an answer, and none of these."""
-DAEMON_LOST_IT = 255
-"""What Docker says of a container that ended while the daemon was away."""
 PAUSE_BEHIND_S = 10.0
 GO_ON_BEHIND_S = 1.0
-ROOT = ("", "0", "root", "0:0", "root:root")
-
-
-class ContainerRecord(Frozen):
-    """What is written down before a container is started."""
-
-    container_id: str
-    image_digest: str
-    unenforced: tuple[str, ...] = ()
-    foreign_user: bool = False
 
 
 class DockerDaemon:
@@ -241,7 +228,9 @@ class ContainerLauncher(Launcher):
         try:
             made = self._made(name, config)
         except docker.errors.APIError as error:
-            raise StageFailed(self._explained(error), where=f"stage {self._task.stage}") from error
+            raise StageFailed(
+                explained(str(error.explanation), self._task), where=f"stage {self._task.stage}"
+            ) from error
         record = ContainerRecord(
             container_id=made["Id"],
             image_digest=digests[0],
@@ -307,7 +296,7 @@ class ContainerLauncher(Launcher):
             self.attach()  # It may have run meanwhile, and must not run again.
             return
         except docker.errors.APIError as error:
-            self._finish(Exit(ended_at=datetime.now(UTC), failure=self._explained(error)))
+            self._finish(Exit(ended_at=datetime.now(UTC), failure=explained(str(error.explanation), self._task)))
             return
         self._start_watch()
 
@@ -325,7 +314,9 @@ class ContainerLauncher(Launcher):
                     api.wait(self._container, timeout=None)
                     state = self._state(api)
                     if state["Status"] in {"exited", "dead"}:
-                        self._finish(self._exit_of(state))
+                        self._finish(
+                            exit_of(state, had_outage=self._had_outage, peak_memory_bytes=self._memory.peak_bytes)
+                        )
                 except docker.errors.NotFound:
                     gone = "its container was removed from outside"
                     self._finish(Exit(ended_at=datetime.now(UTC), lost=gone))
@@ -336,20 +327,6 @@ class ContainerLauncher(Launcher):
     def _finish(self, how: Exit) -> None:
         self._exit = how
         self._ended.set()
-
-    def _exit_of(self, state: dict[str, Any]) -> Exit:
-        code = int(state["ExitCode"])
-        lost = ""
-        if self._had_outage and code in {DAEMON_LOST_IT, *SIGNALS}:
-            lost = "the Docker daemon was restarted and ended its container"
-        return Exit(
-            ended_at=datetime.fromisoformat(state["FinishedAt"]),
-            exit_code=code,
-            signal=SIGNALS.get(code),
-            out_of_memory=bool(state["OOMKilled"]),
-            lost=lost,
-            peak_memory_bytes=self._memory.peak_bytes,
-        )
 
     def _state(self, api: docker.APIClient) -> dict[str, Any]:
         state: dict[str, Any] = api.inspect_container(self._container)["State"]
@@ -388,16 +365,6 @@ class ContainerLauncher(Launcher):
                 self._patiently(lambda: self._api.unpause(self._container))
             self._paused = False
 
-    def _explained(self, error: docker.errors.APIError) -> str:
-        """What the daemon says, in words that say what to do."""
-        said = str(error.explanation)
-        if "could not select device driver" in said:
-            return "Docker cannot give GPUs to containers; install the NVIDIA Container Toolkit on this machine"
-        if "executable file not found" in said or "no such file or directory" in said:
-            program = self._task.args[0] if self._task.args else "it shall start"
-            return f"the image {self._task.image} has no program {program!r}: {said}"
-        return f"Docker refuses the container: {said}"
-
 
 def container_lives(task_id: str) -> bool:
     """Whether the attempt's container may still run; assumed where the daemon does not answer."""
@@ -409,14 +376,6 @@ def container_lives(task_id: str) -> bool:
     except (ServiceUnavailable, docker.errors.APIError, *CONNECTION_LOST):
         return True
     return status not in {"exited", "dead"}
-
-
-def user_of(image: dict[str, Any]) -> tuple[str, bool]:
-    """The user to ask for (empty: the image's own), and whether it is another than this process's."""
-    own = str((image.get("Config") or {}).get("User") or "")
-    if own in ROOT:
-        return f"{os.getuid()}:{os.getgid()}", False
-    return "", own.partition(":")[0] != str(os.getuid())
 
 
 def remove_for_good(api: docker.APIClient, container: str) -> None:
