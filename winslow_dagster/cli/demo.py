@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -15,11 +15,13 @@ from winslow_dagster.cli.run import follow
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 
 if TYPE_CHECKING:
+    from winslow_dagster.pipelines import Pipeline
     from winslow_dagster.projects.results import ProjectFile
     from winslow_dagster.settings import Settings
 
 PIPELINE = "traffic_analysis"
 PROGRAM = "tracker"
+RESULT = "trajectories.csv"
 SIMULATED = {"video": "video.mp4", "reference_points": "reference_points.json"}
 """What `tracker simulate` writes, by the input of the pipeline it is for."""
 
@@ -68,11 +70,12 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         status = follow(run, quiet=as_json)
         run.raise_unless_succeeded(status)
         files = winslow.project(name).files()
+        pipeline = winslow.pinned(winslow.records.project(name))
     if as_json:
         whole = [file.model_dump(mode="json") for file in files]
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
-        show_results(name, files, settings.address)
+        show_results(pipeline, name, files, settings.address)
 
 
 def with_pipeline(settings: Settings) -> Settings:
@@ -120,14 +123,16 @@ def free_name(taken: set[str]) -> str:
     return name
 
 
-def show_results(project: str, files: tuple[ProjectFile, ...], address: str) -> None:
-    """Where everything lies, the trajectories first."""
-    trajectories = [file for file in files if Path(file.path).name == "trajectories.csv"]
+def show_results(pipeline: Pipeline, project: str, files: tuple[ProjectFile, ...], address: str) -> None:
+    """Where the trajectories lie, and what the pipeline says is worth a look."""
+    trajectories = [file for file in files if Path(file.path).name == RESULT]
+    globs = {stage.name: [highlight.glob for highlight in stage.highlights] for stage in pipeline.stages}
+    others = [
+        file
+        for file in files
+        if file not in trajectories and any(PurePosixPath(file.path).match(glob) for glob in globs[file.stage])
+    ]
     say("\nresults:")
-    for file in (*trajectories[:1], *(file for file in files if file not in trajectories and _worth_a_look(file))):
+    for file in (*trajectories, *others):
         click.echo(f"  {file.local_path or f'{file.stage}/{file.path}'}")
     say(f"\nall files: winslow files {project}\nthe web interface: make up (or: winslow up), then {address}")
-
-
-def _worth_a_look(file: ProjectFile) -> bool:
-    return Path(file.path).suffix in {".csv", ".html", ".mp4", ".png", ".svg"}

@@ -233,7 +233,7 @@ class Actions:
         if run is not None and run.status == "FAILURE":
             return {"failed": run_failure(dagit, run.run_id)}
         if run is not None and run.status in {"QUEUED", "NOT_STARTED"}:
-            return {"queued": queue_reason(dagit)}
+            return {"queued": queue_reason(dagit, run)}
         return {}
 
     def _forget_records(self) -> None:

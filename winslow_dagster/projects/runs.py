@@ -33,9 +33,10 @@ def run_failure(dagit: Dagit, run_id: str) -> str:
         cursor = page.cursor
 
 
-def queue_reason(dagit: Dagit) -> str:
+def queue_reason(dagit: Dagit, waiting: DagsterRun) -> str:
     """Why a queued run is not taken from the queue."""
     if "QUEUED_RUN_COORDINATOR" in dagit.silent_daemons():
         return "the daemon that takes runs from the queue does not run: start it with `winslow up`"
-    busy = sorted({run.project or run.job for run in dagit.runs(statuses=("STARTING", "STARTED", "CANCELING"))})
+    others = dagit.runs(statuses=("STARTING", "STARTED", "CANCELING"))
+    busy = sorted({run.project or run.job for run in others if run.run_id != waiting.run_id})
     return f"waits in the queue, behind {', '.join(busy)}" if busy else "is about to be taken from the queue"
