@@ -88,10 +88,10 @@ def traffic_over_time(tracks: Table, area_m2: float) -> Chart:
     with mpl.rc_context(STYLE):
         upper, lower = figure.subplots(2, 1, sharex=True)
         edges = np.append(span, span[-1] + 1)
-        upper.stairs(count, edges, color=BLUE, lw=1.8, fill=False)
+        upper.stairs(count, edges, baseline=None, color=BLUE, lw=1.8)
         upper.stairs(count, edges, color=BLUE, alpha=0.15, fill=True)
         upper.set(ylabel="vehicles in view", title="Traffic over time", ylim=(0, None))
-        lower.stairs(speed, edges, color=ORANGE, lw=1.8)
+        lower.stairs(speed, edges, baseline=None, color=ORANGE, lw=1.8)
         lower.set(xlabel="time (s)", ylabel="mean speed (km/h)", ylim=(0, None), xlim=(edges[0], edges[-1]))
     table = {
         "second_s": span,

@@ -13,7 +13,7 @@ from tracker.tables import Table
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2329;max-width:62rem;margin:2rem auto;padding:0 1rem}
-h1{margin-bottom:.2rem}h2{margin:2.4rem 0 .4rem}p.caption,footer{color:#5c6670}
+h1{margin-bottom:.2rem}h2{margin:2.4rem 0 .4rem}p.chart{margin:2.4rem 0 0}p.caption,footer{color:#5c6670}
 img{max-width:100%;height:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid #e4e7ea;text-align:left}
 td.n,th.n{text-align:right}.wide{overflow-x:auto}
@@ -30,6 +30,7 @@ COLUMNS = {
     "movement": ("movement", 0),
     "lane_id": ("lane", 0),
 }
+WORDS = {"truck_bus": "truck or bus", "two_wheeler": "two-wheeler"}
 LONGEST_TABLE = 200
 
 
@@ -40,7 +41,7 @@ def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence
     for chart in charts:
         data = base64.b64encode((path.parent / f"{chart.name}.png").read_bytes()).decode()
         parts.append(
-            f'<h2>{escape(chart.title)}</h2><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}">'
+            f'<p class="chart"><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}"></p>'
             f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv</p>'
         )
     parts.append(_vehicles(vehicles))
@@ -70,5 +71,5 @@ def _align(name: str) -> str:
 
 def _cell(value: object, decimals: int) -> str:
     if isinstance(value, str):
-        return escape(value.replace("_", " ")) or "-"
+        return escape(WORDS.get(value, value.replace("_", " "))) or "-"
     return f"{float(value):.{decimals}f}"  # type: ignore[arg-type]  # numbers of numpy

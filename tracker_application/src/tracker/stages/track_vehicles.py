@@ -43,6 +43,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("frame", "time_s"))
     table = read_table(files.upstream("detect_vehicles", "detections.csv"), ("frame", "x_m", "y_m", "whole"))
     # A vehicle that is cut by the border is not centred where its box is.
+    cut = int((table["whole"] == 0).sum())
     table = select(table, table["whole"] == 1)
     places = np.column_stack([table["x_m"], table["y_m"]])
     motion = Motion(parameters.jerk_density, parameters.position_noise_m)
@@ -59,7 +60,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     if not kept:
         raise NoVehicles(
             f"no vehicle was followed for {parameters.min_track_seconds:g} s and {parameters.min_travel_m:g} m",
-            remedy=f"{len(tracks)} shorter tracks were left out; try lower MIN_TRACK_SECONDS and MIN_TRAVEL_M",
+            remedy=f"{len(tracks)} shorter tracks were left out, and {cut} of {cut + len(places)} boxes because "
+            "the border cuts them; try lower MIN_TRACK_SECONDS and MIN_TRAVEL_M, or film from further away",
         )
     kept.sort(key=lambda seen: (seen["frame"][0], seen["x_m"][0]))
     parts = []
