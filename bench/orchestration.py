@@ -5,6 +5,7 @@ The peer is stock Dagster: its multiprocess executor and dagster-docker's `execu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -19,10 +20,12 @@ import psutil
 from bench.figure import Figure
 from bench.installation import bench_image, services, winslow_home
 from winslow_dagster import Winslow
+from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.settings import Settings
 
 STAGES = 9
 REPEATS = 5
@@ -115,22 +118,33 @@ def stock_run_s(image: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-LOAD = "from winslow_dagster.definitions import winslow; winslow.get_job('{name}')"
+LOAD = "from winslow_dagster.definitions import winslow; winslow.get_job('p000')"
 
 
 def pipelines_cost() -> Figure:
     """What 500 pipelines of nine stages add to the start of a run worker, which loads one of them."""
 
-    def load_s(count: int) -> float:
-        names = [f"p{number:03}" for number in range(count)]
-        with winslow_home({name: chain(name, "none:0", STAGES, "true") for name in names}) as settings:
-            digest = keep_version(settings.pipelines_dir / "p000.yaml", settings.versions_dir)
-            environment = {**os.environ, PINNED_VERSION: f"p000=p000={digest}"}
-            command = [sys.executable, "-c", LOAD.format(name="p000")]
-            return min(seconds(lambda: subprocess.run(command, env=environment, check=True)) for _ in range(REPEATS))
-
-    added = load_s(PIPELINES) - load_s(1)
+    names = [f"p{number:03}" for number in range(PIPELINES)]
+    many = {name: chain(name, "none:0", STAGES, "true") for name in names}
+    with winslow_home({"p000": many["p000"]}) as one_home, winslow_home(many) as many_home:
+        one, several = [], []
+        for _ in range(REPEATS):  # in turns, so that both see the same machine
+            one.append(worker_load_s(one_home))
+            several.append(worker_load_s(many_home))
+    added = statistics.median(several) - statistics.median(one)
     return Figure("added_worker_start_of_500_pipelines", round(added, 3), "s", "<= 0.3", added <= 0.3)
+
+
+def worker_load_s(settings: Settings) -> float:
+    """How long a process takes to import the definitions and get the job of a run of `p000`."""
+    digest = keep_version(settings.pipelines_dir / "p000.yaml", settings.versions_dir)
+    environment = {
+        **os.environ,
+        PINNED_VERSION: f"p000=p000={digest}",
+        "WINSLOW_HOME": str(settings.home),
+        "WINSLOW_PIPELINES_DIR": str(settings.pipelines_dir),
+    }
+    return seconds(lambda: subprocess.run([sys.executable, "-c", LOAD], env=environment, check=True))
 
 
 def worker_memory(image: str) -> Figure:
@@ -142,7 +156,8 @@ def worker_memory(image: str) -> Figure:
         pid = worker_pid(settings.home / "runs" / f"{run.run_id}.lock")
         resident_mb = psutil.Process(pid).memory_info().rss / 1e6
         run.cancel()
-        run.wait()
+        with contextlib.suppress(StageFailed):  # what a cancelled run ends with
+            run.wait()
     return Figure("run_worker_memory_watching_20_stages", round(resident_mb, 1), "MB", "<= 150", resident_mb <= 150)
 
 

@@ -1,4 +1,6 @@
-"""The flat run config a person writes, in the Launchpad or through the command line, and what it means.
+"""The flat run config a person writes, in the Launchpad or through the command line, as Dagster checks it.
+
+What it means is said in `projects/request.py`.
 
 project: ulm-07
 start_from: track_vehicles
@@ -10,82 +12,11 @@ stages:
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from dagster import ConfigMapping, Field, Map, Noneable, Shape
-from pydantic import BaseModel, ConfigDict
-from pydantic import Field as ModelField
 
 from winslow_dagster.pipelines.model import Pipeline
-
-
-class StageSettings(BaseModel):
-    """What one run changes about one stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    env: dict[str, str] = ModelField(default_factory=dict)
-    args: tuple[str, ...] | None = None
-    image: str | None = None
-    cpus: float | None = None
-    memory: str | None = None
-    timeout: str | None = None
-
-
-class RunRequest(BaseModel):
-    """The run config as a value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    project: str
-    start_from: str | None = None
-    stop_after: str | None = None
-    env: dict[str, str] = ModelField(default_factory=dict)
-    stages: dict[str, StageSettings] = ModelField(default_factory=dict)
-
-    def settings_of(self, stage: str) -> StageSettings:
-        """What this run changes about the stage; nothing, by default."""
-        return self.stages.get(stage, StageSettings())
-
-
-class RunScope:
-    """Which stages of a pipeline a request runs, which hand on stored outputs, and which it leaves out."""
-
-    def __init__(self, pipeline: Pipeline, request: RunRequest) -> None:
-        self._after = {stage.name: stage.after for stage in pipeline.stages}
-        self._request = request
-
-    @cached_property
-    def wanted(self) -> frozenset[str]:
-        """The stages the run reaches: all, or `stop_after` and what it needs."""
-        stop = self._request.stop_after
-        return frozenset(self._after) if stop is None else frozenset(self.upstream(stop) | {stop})
-
-    @cached_property
-    def redone(self) -> frozenset[str]:
-        """The stages that run whatever is stored: `start_from` and all that follow it; without it, every one."""
-        start = self._request.start_from
-        if start is None:
-            return self.wanted
-        return frozenset(name for name in self.wanted if name == start or start in self.upstream(name))
-
-    @cached_property
-    def must_be_stored(self) -> frozenset[str]:
-        """The stages whose stored outputs `start_from` goes on from. Those beside its branch run if they never have."""
-        start = self._request.start_from
-        return frozenset() if start is None else frozenset(self.upstream(start))
-
-    def upstream(self, name: str) -> set[str]:
-        """Every stage that `name` needs, directly or not."""
-        found: set[str] = set()
-        waiting = list(self._after[name])
-        while waiting:
-            stage = waiting.pop()
-            if stage not in found:
-                found.add(stage)
-                waiting.extend(self._after[stage])
-        return found
 
 
 def _shape(fields: dict[str, Field]) -> Shape:

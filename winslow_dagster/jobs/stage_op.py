@@ -14,10 +14,10 @@ from dagster import Failure, OpExecutionContext, Output, RetryRequested
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.attempt_log import AttemptWatch
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
-from winslow_dagster.jobs.run_config import RunRequest, RunScope
 from winslow_dagster.jobs.stage_tasks import StageInRun, stage_task
 from winslow_dagster.jobs.workplace import Workplace
 from winslow_dagster.pipelines.model import Pipeline, Retries, Stage
+from winslow_dagster.projects.request import RunRequest, RunScope
 from winslow_dagster.stages.task import StageResult
 from winslow_dagster.storage.manifest import Manifest
 
@@ -37,10 +37,10 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
     # Not named `context`: Dagster would read that parameter's annotation, which is a text in this module.
     def body(op_context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
         context = op_context
-        request = RunRequest.model_validate(context.op_config)
-        scope = RunScope(pipeline, request)
         workplace: Workplace = context.resources.winslow
         try:
+            request = RunRequest.checked(pipeline, context.op_config)
+            scope = RunScope(pipeline, request)
             if stage.name not in scope.wanted:
                 context.log.info(f"not run: the run stops after {request.stop_after}")
                 return

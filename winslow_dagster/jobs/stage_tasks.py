@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winslow_dagster.jobs.run_config import RunRequest
 from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.projects.request import RunRequest, StageSettings
 from winslow_dagster.projects.values import Project
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageTask
@@ -34,7 +34,7 @@ class StageInRun:
 def stage_task(settings: Settings, part: StageInRun, upstream: dict[str, Manifest]) -> StageTask:
     """Everything the attempt needs, decided here once. Later settings win: pipeline, stage, project, run."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
-    changed = request.settings_of(stage.name)
+    changed = request.stages.get(stage.name, StageSettings())
     name = task_id(part.run_id, stage.name, part.attempt)
     address = f"projects/{project.name}/{stage.name}/{name}"
     return StageTask(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import yaml
 
 from winslow_dagster.defaults import default_file
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.settings import Settings
 
 LOCATION = "winslow"
+OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as instance: instance.get_runs_count()"
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
@@ -20,8 +24,29 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
+def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
+    """Bring Dagster's home up to date with the settings, and let one process make its tables.
+
+    Several services that make them at the same moment leave a database behind that none can open. Raises
+    ServiceUnavailable where the instance cannot be opened.
+    """
+    write_instance(settings)
+    ready = settings.dagster_home / "prepared.yaml"
+    wanted = (settings.dagster_home / "dagster.yaml").read_text()
+    if ready.exists() and ready.read_text() == wanted:
+        return
+    opened = subprocess.run([sys.executable, "-c", OPEN], env=environment, capture_output=True, text=True, check=False)
+    if opened.returncode != 0:
+        raise ServiceUnavailable(
+            f"Dagster's instance cannot be opened: {opened.stderr.strip()[-2000:]}",
+            where=str(settings.dagster_home),
+            remedy="`winslow doctor` tells what is missing",
+        )
+    ready.write_text(wanted)
+
+
 def write_instance(settings: Settings) -> None:
-    """Bring Dagster's home up to date with the settings."""
+    """Write the files Dagster reads, where they say something else."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
     text = yaml.safe_dump(instance_config(settings), sort_keys=False)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import held, take
-from winslow_dagster.services.instance import LOCATION, write_instance
+from winslow_dagster.services.instance import LOCATION, prepare_instance
 from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
 from winslow_dagster.settings import Settings
 
@@ -99,8 +99,8 @@ class Supervisor:
         Raises ServiceUnavailable where another supervisor serves the same home, or something else has the port.
         """
         with self._only_one(), selectors.DefaultSelector() as wakes:
-            write_instance(self._settings)
             _require_free(self._settings.port)
+            prepare_instance(self._settings, service_environment(self._settings))
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
             signal.set_wakeup_fd(writer)
