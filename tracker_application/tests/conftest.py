@@ -10,7 +10,7 @@ from tracker.cli import main
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Film:
-    """Twelve seconds at 1280x720; its own seed, not the one that the parameters were looked at with."""
+    """Twelve seconds at 1280x720; a seed that no parameter was chosen with."""
     directory = tmp_path_factory.mktemp("film")
     words = [
         "simulate",
