@@ -123,8 +123,8 @@ def _tell(columns: Table, quality: Table, given: int, report: Report) -> None:
     for name, share in zip(quality["name"][:given], quality["found_share"], strict=False):
         if share < SELDOM:
             report.warning(
-                f"reference point {str(name)!r} fits on only {100 * share:.0f} % of the frames: is it on the ground, away "
-                "from the border, and was nobody beside it?"
+                f"reference point {str(name)!r} fits on only {100 * share:.0f} % of the frames: is it on the ground, "
+                "away from the border, and was nobody beside it?"
             )
     report.result("points_followed", len(quality["name"]))
     report.result("mean_residual_px", float(np.nanmean(columns["residual_px"])))
