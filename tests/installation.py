@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
@@ -74,7 +75,11 @@ class Installation:
                 stderr=log,
                 start_new_session=True,
             )
-        self.services.wait_until_ready(self.supervisor, self.folder / "supervisor.log")
+        try:
+            self.services.wait_until_ready(self.supervisor, self.folder / "supervisor.log")
+        except ServiceUnavailable:
+            self.down()
+            raise
 
     def down(self) -> None:
         if self.supervisor is not None and self.supervisor.poll() is None:

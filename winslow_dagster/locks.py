@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
+
+LOOK_EVERY_S = 0.01
 
 
 def take(descriptor: int) -> bool:
@@ -29,6 +32,16 @@ def held(path: Path) -> bool:
         return not lock_now(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def free_within(path: Path, timeout_s: float) -> bool:
+    """Wait until no process holds the lock. False where one still does after `timeout_s`."""
+    deadline_s = time.monotonic() + timeout_s
+    while held(path):
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
 
 
 def lock_now(descriptor: int, kind: int) -> bool:

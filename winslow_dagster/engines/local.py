@@ -27,6 +27,7 @@ from winslow_dagster.engines.engine import Engine, Node, NodeGpu, TaskState, exp
 from winslow_dagster.engines.runner_starts import RunnerStart, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, ServiceUnavailable
+from winslow_dagster.locks import free_within
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpus import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.records import Records
@@ -34,6 +35,8 @@ from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
 from winslow_dagster.stages.taskdir import AlreadyServed, TaskDirectory
 
 RUNNER = "winslow_dagster.stages.runner"
+DYING_S = 5.0
+"""A killed runner is a zombie, and counts as dead, a moment before the last of its threads lets go of its lock."""
 LIFE_LOOK_S = 0.25
 """Between two looks at whether a runner lives."""
 MOST_WATCHED = 1000
@@ -178,9 +181,11 @@ class LocalEngine(Engine):
 
     def _make_sure_it_is_served(self, directory: TaskDirectory) -> None:
         with _start_lock(directory):
-            if (directory.path / "result.json").exists() or RunnerStart.alive_in(directory):
-                return
             last = RunnerStart.read(directory)
+            if (directory.path / "result.json").exists() or (last is not None and last.alive()):
+                return
+            if not free_within(directory.path / "runner.lock", DYING_S):
+                return  # a runner that this engine did not start
             fruitless = last.fruitless_after(directory.status()) if last else 0
             if last is not None and last.too_many(fruitless):
                 self._give_up(directory, last)
