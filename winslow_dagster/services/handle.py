@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.services.readiness import pipelines_loaded
+from winslow_dagster.services.instance import code_socket
+from winslow_dagster.services.readiness import listens, pipelines_loaded
 from winslow_dagster.services.supervisor import Supervisor, service_environment, supervised
 from winslow_dagster.settings import Settings
 
@@ -30,7 +31,12 @@ class Services:
         return self._settings.address
 
     def running(self) -> bool:
-        """Whether the web server answers and has loaded the pipelines."""
+        """Whether the web server answers, has loaded the pipelines, and has a code server behind it.
+
+        The web server goes on showing what it has loaded while a killed code server is on its way back.
+        """
+        if supervised(self._settings) and not listens(code_socket(self._settings)):
+            return False
         return pipelines_loaded(self.address)
 
     def serve(self, on_ready: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,6 +23,11 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     if settings.database_url.startswith("postgresql"):
         config["storage"] = {"postgres": {"postgres_url": settings.database_url}}
     return config
+
+
+def code_socket(settings: Settings) -> Path:
+    """Where the code server listens."""
+    return settings.sockets_dir / "code.sock"
 
 
 def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
@@ -52,7 +58,5 @@ def write_instance(settings: Settings) -> None:
     text = yaml.safe_dump(instance_config(settings), sort_keys=False)
     if not target.exists() or target.read_text() != text:
         target.write_text(text)
-    code_server = {
-        "load_from": [{"grpc_server": {"socket": str(settings.sockets_dir / "code.sock"), "location_name": LOCATION}}]
-    }
+    code_server = {"load_from": [{"grpc_server": {"socket": str(code_socket(settings)), "location_name": LOCATION}}]}
     (settings.dagster_home / "workspace.yaml").write_text(yaml.safe_dump(code_server, sort_keys=False))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import held, take
-from winslow_dagster.services.instance import LOCATION, prepare_instance
+from winslow_dagster.services.instance import LOCATION, code_socket, prepare_instance
 from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
 from winslow_dagster.settings import Settings
 
@@ -52,7 +52,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
     python = sys.executable
     scripts = Path(python).parent
     sockets = settings.sockets_dir
-    code_socket = sockets / "code.sock"
+    code = code_socket(settings)
     workspace = str(settings.dagster_home / "workspace.yaml")
     warm = (python, "-m", "winslow_dagster.engines.warm", "--socket")
     quiet = ("--log-level", "warning")
@@ -61,7 +61,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             "code-server",
             (
                 *(python, "-m", "dagster", "code-server", "start", "-m", "winslow_dagster.definitions", *quiet),
-                *("--socket", str(code_socket), "--location-name", LOCATION),
+                *("--socket", str(code), "--location-name", LOCATION),
                 "--use-python-environment-entry-point",
             ),
         ),
@@ -71,9 +71,9 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
                 *(str(scripts / "dagster-webserver"), "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.port)),
                 *("--dagster-log-level", "warning", "--uvicorn-log-level", "warning"),
             ),
-            after=code_socket,
+            after=code,
         ),
-        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code_socket),
+        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code),
         Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads((runner.__name__, *runner.PRELOAD)))),
         Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
     )
