@@ -61,6 +61,11 @@ class Installation:
         }
         if self.database_url:
             self.environment["WINSLOW_DATABASE_URL"] = self.database_url
+        self.use()
+
+    def use(self, **variables: str) -> None:
+        """Set WINSLOW_* variables of the services that are started after this."""
+        self.environment |= variables
         self.settings = Settings.read(self.environment)
         self.services = Services(self.settings)
 

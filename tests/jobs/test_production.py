@@ -1,0 +1,39 @@
+"""The whole on what a group runs it on: PostgreSQL for the tables and Dagster's own, S3 for the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from installation import Installation
+
+from winslow_dagster import Winslow
+from winslow_dagster.storage.opening import open_store
+
+TWO = """
+name: two
+command: [sh, -c]
+stages:
+  - {name: make, args: ['echo made > "$WINSLOW_OUTPUT_DIR/thing.txt"'], outputs: [thing.txt]}
+  - {name: use, args: ['cat "$WINSLOW_INPUT_DIR/make/thing.txt" > "$WINSLOW_OUTPUT_DIR/used.txt"']}
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.s3
+def test_a_project_runs_on_postgresql_and_s3(
+    tmp_path: Path, postgres_url: str, s3_endpoint: str, s3_bucket_url: str
+) -> None:
+    store_url = f"{s3_bucket_url}/winslow"
+    there = Installation(tmp_path, None, {"two": TWO}, database_url=postgres_url)
+    there.use(WINSLOW_STORE_URL=store_url, WINSLOW_S3_ENDPOINT=s3_endpoint)
+    there.up()
+    try:
+        with Winslow(there.settings) as winslow:
+            winslow.run("two", project="far").wait()
+            outputs = winslow.records.latest_outputs("far")["use"]
+    finally:
+        there.down()
+    store = open_store(store_url, s3_endpoint)
+    assert store.read_range(outputs, outputs.files[0], 0, 5) == b"made\n"
+    assert not list(there.settings.home.rglob("*.db")), "nothing of it is kept in SQLite"
