@@ -278,3 +278,17 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(place: Path) -> None:
 def test_a_demo_wants_film_and_points_together(winslow: Winslow) -> None:
     ran = winslow("demo", "--video", "film.mp4", "--json")
     assert (ran.returncode, problem(ran)["error"]) == (6, "InputRejected")
+
+
+def test_up_says_first_what_is_wrong_with_pipeline_files(place: Path) -> None:
+    (place / "pipeline_configs" / "broken.yaml").write_text("name: broken\nimage: x\nstagges: []\n")
+    settings = {"WINSLOW_HOME": str(place / "home"), "WINSLOW_PORT": str(free_port())}
+    with subprocess.Popen(
+        [*PROGRAM, "up"], cwd=place, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stderr is not None
+        assert up.stderr.readline() == "starting the services ...\n"
+        said = up.stderr.readline()
+        up.terminate()
+    assert said.startswith("cannot be used: ")
+    assert "broken.yaml:1:1: a pipeline has no `stages`" in said

@@ -12,10 +12,12 @@ from winslow_dagster.cli.output import json_option, print_json, say
 def command(*, as_json: bool) -> None:
     """Keep the services running until Ctrl-C.
 
-    The web interface, the queue and the sensors. Stages are no part of them: they run on when these end.
+    The web interface, the queue and the sensors. Stages are no part of them: they run on when these end. What is wrong
+    with pipeline files is said first.
 
     With --json, one object is printed once the services answer: {"address": "http://…"}.
     """
+    from winslow_dagster.pipelines import Catalogue
     from winslow_dagster.services import Services
     from winslow_dagster.settings import Settings
 
@@ -25,6 +27,9 @@ def command(*, as_json: bool) -> None:
         else:
             say(f"ready: {address} (Ctrl-C ends the services; stages run on)")
 
+    settings = Settings.read()
     if not as_json:
         say("starting the services ...")
-    Services(Settings.read()).serve(ready)
+        for problem in Catalogue.read(settings.pipelines_dir).problems:
+            say(f"cannot be used: {problem}")
+    Services(settings).serve(ready)
