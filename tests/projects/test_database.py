@@ -45,12 +45,12 @@ def test_opening_again_applies_no_step_again(database_url: str) -> None:
     database.close()
 
 
-def add_notes(op: Operations) -> None:
-    op.add_column("winslow_projects", sa.Column("notes", sa.Text, nullable=False, server_default=""))
+def add_remarks(op: Operations) -> None:
+    op.add_column("winslow_projects", sa.Column("remarks", sa.Text, nullable=False, server_default=""))
 
 
 def fail_half_way(op: Operations) -> None:
-    op.add_column("winslow_projects", sa.Column("notes", sa.Text))
+    op.add_column("winslow_projects", sa.Column("remarks", sa.Text))
     op.execute("SELECT * FROM nowhere")
 
 
@@ -68,10 +68,10 @@ def test_a_later_step_keeps_what_the_tables_hold(database_url: str, monkeypatch:
     insert_project(old)
     old.close()
     monkeypatch.setattr(database_module, "SCHEMA_HEAD", SCHEMA_HEAD + 1)
-    monkeypatch.setattr(migrations.apply_steps, "__defaults__", ((*migrations.STEPS, add_notes),))
+    monkeypatch.setattr(migrations.apply_steps, "__defaults__", ((*migrations.STEPS, add_remarks),))
     new = Database(database_url)
     with new.reading() as connection:
-        assert connection.execute(sa.text("SELECT name, notes FROM winslow_projects")).one() == ("a", "")
+        assert connection.execute(sa.text("SELECT name, remarks FROM winslow_projects")).one() == ("a", "")
     new.close()
 
 
@@ -85,7 +85,7 @@ def test_a_step_that_fails_leaves_the_tables_as_they_were(database_url: str, mon
     database = Database(database_url)
     with database.reading() as connection:
         columns = [column["name"] for column in sa.inspect(connection).get_columns("winslow_projects")]
-    assert "notes" not in columns
+    assert "remarks" not in columns
     database.close()
 
 

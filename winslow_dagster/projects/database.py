@@ -21,7 +21,7 @@ BUSY_WAIT_S = 60
 ADVISORY_LOCK = 0x57494E534C4F57
 WRITING = "winslow_writing"
 """The execution option by which a transaction that will write is known from its first statement on."""
-SCHEMA_HEAD = 1
+SCHEMA_HEAD = 2
 """The newest step of `migrations.py`, said here so that a database that is up to date costs no import of Alembic."""
 
 

@@ -22,6 +22,7 @@ from winslow_dagster.storage.manifest import Manifest
 
 _ATTEMPT_COLUMNS = [tables.attempts.c[name] for name in Attempt.__dataclass_fields__]
 UNKNOWN_REQUESTER = "dagit"
+_END_OF_RUN = ("ended_at", "outcome", "reason")
 
 
 class ProjectRecords:
@@ -37,6 +38,11 @@ class ProjectRecords:
     def open(cls, database_url: str) -> Self:
         """The records at a SQLAlchemy address; their tables are made, or brought forward, first."""
         return cls(Database(database_url))
+
+    @property
+    def database(self) -> Database:
+        """Where the tables are, for those who keep a table of their own."""
+        return self._database
 
     def close(self) -> None:
         """Give the database connections back."""
@@ -118,12 +124,14 @@ class ProjectRecords:
         row = asdict(run)
         with self._database.writing() as connection:
             self._require(connection, run.project)
-            asked = {key: value for key, value in row.items() if key != "run_id"}
+            # The run may be quicker than this: how it ended is not asked for, and stays.
+            asked = {key: value for key, value in row.items() if key not in {"run_id", *_END_OF_RUN}}
             connection.execute(
                 _insert(connection, tables.runs)
                 .values(row)
                 .on_conflict_do_update(index_elements=["run_id"], set_=asked)
             )
+            _point_to_latest_run(connection, run.project)
 
     def runs(self, project: str) -> tuple[RunRecord, ...]:
         """The project's runs, the latest first."""
@@ -132,7 +140,14 @@ class ProjectRecords:
             self._require(connection, project)
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
-    def attempt_started(self, task: StageTask, *, pipeline_digest: str | None = None) -> None:
+    def attempt_started(
+        self,
+        task: StageTask,
+        *,
+        pipeline_digest: str | None = None,
+        fingerprint: str | None = None,
+        reused_from: str | None = None,
+    ) -> None:
         """Keep that an attempt was handed to the engine; a run started in Dagit is noted with it.
 
         Said again, it changes nothing. `pipeline_digest` defaults to the version the project is pinned to.
@@ -146,10 +161,12 @@ class ProjectRecords:
                 "pipeline": task.pipeline,
                 "pipeline_digest": pipeline_digest or pinned,
             }
-            run = {**common, "launched_at": now, "settings": {}, "requested_by": UNKNOWN_REQUESTER}
-            connection.execute(_insert(connection, tables.runs).values(run).on_conflict_do_nothing())
+            _note_unknown_run(connection, common, now)
             attempt = {
                 **common,
+                "inputs": {stage: outputs.address for stage, outputs in task.inputs.items()},
+                "fingerprint": fingerprint,
+                "reused_from": reused_from,
                 "task_id": task.task_id,
                 "stage": task.stage,
                 "attempt": task.attempt,
@@ -176,6 +193,7 @@ class ProjectRecords:
             "image_digest": result.image_digest,
             "result": result.model_dump(mode="json", exclude={"outputs"}),
             "manifest": result.outputs.model_dump(mode="json") if result.outputs else None,
+            "output_address": result.outputs.address if result.outputs else None,
         }
         open_attempt = and_(tables.attempts.c.task_id == task_id, tables.attempts.c.ended_at.is_(None))
         try:
@@ -266,6 +284,35 @@ def _insert(connection: Connection, table: Table) -> Any:
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
+def _note_unknown_run(connection: Connection, common: dict[str, Any], now: datetime) -> None:
+    """A run that nobody announced was started in Dagit; one that was announced stays as it is."""
+    run = {
+        **common,
+        "launched_at": now,
+        "settings": {},
+        "requested_by": UNKNOWN_REQUESTER,
+        "via": UNKNOWN_REQUESTER,
+        "why": "",
+        "reason": "",
+    }
+    done = connection.execute(_insert(connection, tables.runs).values(run).on_conflict_do_nothing())
+    if done.rowcount:
+        _point_to_latest_run(connection, common["project"])
+
+
+def _point_to_latest_run(connection: Connection, project: str) -> None:
+    table = tables.runs
+    latest = (
+        select(table.c.run_id)
+        .where(table.c.project == project)
+        .order_by(table.c.launched_at.desc(), table.c.run_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    update = tables.projects.update().where(tables.projects.c.name == project)
+    connection.execute(update.values(latest_run=latest))
+
+
 def _handed_on(run_id: str, stage: str) -> Select[Any]:
     table = tables.handed_on
     return select(table.c.manifest).where(table.c.run_id == run_id, table.c.stage == stage)
@@ -288,4 +335,4 @@ def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[
 
 
 def _project(row: RowMapping, inputs: Iterable[InputVersion]) -> Project:
-    return Project(**row, inputs={found.name: found.manifest for found in inputs})
+    return Project(**{**row, "tags": tuple(row["tags"])}, inputs={found.name: found.manifest for found in inputs})

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -80,6 +82,10 @@ projects = Table(
     Column("env", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("created_by", Text, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("notes", Text, nullable=False),
+    # The run launched last, so that ten thousand projects are listed without looking through their runs.
+    Column("latest_run", String(64)),
 )
 
 inputs = Table(
@@ -108,7 +114,23 @@ runs = Table(
     Column("stop_after", String(63)),
     Column("settings", Json, nullable=False),
     Column("requested_by", Text, nullable=False),
+    # By which door it was asked for: cli, python, sensor, dagit, …; and why, in the words of who asked.
+    Column("via", String(32), nullable=False),
+    Column("why", Text, nullable=False),
+    # The runs of one sweep have this in common.
+    Column("sweep", String(64)),
+    # How it ended, written once: Dagster may forget a run, a project's history does not.
+    Column("ended_at", Utc),
+    Column("outcome", String(32)),
+    Column("reason", Text, nullable=False),
     Index("ix_winslow_runs_project_launched_at", "project", "launched_at"),
+    Index("ix_winslow_runs_sweep", "sweep"),
+    Index(
+        "ix_winslow_runs_open",
+        "project",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 attempts = Table(
@@ -133,7 +155,19 @@ attempts = Table(
     # The whole StageResult but for its outputs, which are `manifest`: listings read neither.
     Column("result", Json),
     Column("manifest", Json),
+    # Upstream stage -> address of the outputs it worked on, and the address of its own: what is out of date is told
+    # by these, and listings read neither `task` nor `manifest`.
+    Column("inputs", Json, nullable=False),
+    Column("output_address", Text),
+    # What made the outputs, but for the image's digest: attempts with the same one may stand for each other.
+    Column("fingerprint", String(64)),
+    # The attempt whose outputs this one took instead of running.
+    Column("reused_from", String(200)),
+    # Retention took its outputs; what happened stays.
+    Column("outputs_removed_at", Utc),
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
+    Index("ix_winslow_attempts_run_id", "run_id"),
+    Index("ix_winslow_attempts_fingerprint", "fingerprint"),
     Index(
         "uq_winslow_attempts_one_success",
         "run_id",
@@ -150,4 +184,134 @@ handed_on = Table(
     Column("run_id", String(64), primary_key=True),
     Column("stage", String(63), primary_key=True),
     Column("manifest", Json, nullable=False),
+)
+
+holds = Table(
+    "winslow_holds",
+    metadata,
+    # A stage that a run did not begin, and why: it was paused, waits for a person, or a check failed before it.
+    Column("run_id", String(64), primary_key=True),
+    Column("stage", String(63), primary_key=True),
+    _project(),
+    Column("cause", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("form", Json),
+    Column("held_at", Utc, nullable=False),
+)
+
+pauses = Table(
+    "winslow_pauses",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    _project(),
+    Column("asked_at", Utc, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("withdrawn_at", Utc),
+)
+
+answers = Table(
+    "winslow_answers",
+    metadata,
+    _project(),
+    Column("pipeline", String(63), nullable=False),
+    Column("stage", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    # What was asked and what was said. `manifest` is what the stage reads: answer.json and the files that came along.
+    Column("form", Json, nullable=False),
+    Column("values", Json, nullable=False),
+    Column("variables", Json, nullable=False),
+    Column("manifest", Json, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("given_at", Utc, nullable=False),
+    Column("given_by", Text, nullable=False),
+    PrimaryKeyConstraint("project", "pipeline", "stage", "version"),
+)
+
+picks = Table(
+    "winslow_picks",
+    metadata,
+    # A person's word on which attempt's outputs a stage has now; the latest word or success stands.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _project(),
+    Column("pipeline", String(63), nullable=False),
+    Column("stage", String(63), nullable=False),
+    Column("task_id", String(200), nullable=False),
+    Column("picked_at", Utc, nullable=False),
+    Column("picked_by", Text, nullable=False),
+    Index("ix_winslow_picks_project", "project", "pipeline"),
+)
+
+todos = Table(
+    "winslow_todos",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _project(),
+    Column("text", Text, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("done_at", Utc),
+    Column("done_by", Text),
+    Index("ix_winslow_todos_project", "project"),
+)
+
+audit = Table(
+    "winslow_audit",
+    metadata,
+    # Who did what, when, to which project, from where. A project's name stays here also where the project is gone.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("via", String(32), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("project", String(63)),
+    Column("action", String(32), nullable=False),
+    Column("details", Json, nullable=False),
+    Index("ix_winslow_audit_project_at", "project", "at"),
+    Index("ix_winslow_audit_at", "at"),
+)
+
+pins = Table(
+    "winslow_pins",
+    metadata,
+    # Attempts whose outputs no retention rule takes.
+    Column("task_id", String(200), primary_key=True),
+    _project(),
+    Column("pinned_at", Utc, nullable=False),
+    Column("pinned_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+landings = Table(
+    "winslow_landings",
+    metadata,
+    # One content of one file that landed in a watched place; `project` is None until it has become one.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("watch", String(63), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("modified", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("project", String(63)),
+    Column("run_id", String(64)),
+    Column("seen_at", Utc, nullable=False),
+    Column("steady_since", Utc, nullable=False),
+    Column("settled_at", Utc),
+    Index("uq_winslow_landings_watch_path", "watch", "path", unique=True),
+    Index("ix_winslow_landings_state", "state"),
+)
+
+notices = Table(
+    "winslow_notices",
+    metadata,
+    # What people were told. The key is what happened, so that nothing is told twice.
+    Column("key", String(200), primary_key=True),
+    Column("project", String(63)),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("noticed_at", Utc, nullable=False),
+    Column("sent_at", Utc),
+    Column("failures", Integer, nullable=False),
+    Column("last_failure", Text, nullable=False),
+    Index("ix_winslow_notices_sent_at", "sent_at"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.stages.task import Outcome
@@ -52,12 +52,21 @@ class Project:
     env: dict[str, str]
     created_at: datetime
     created_by: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    latest_run: str | None = None
     inputs: dict[str, Manifest] = field(default_factory=dict)
+
+
+RunOutcome = Literal["succeeded", "failed", "cancelled", "paused", "awaiting_input"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What was asked of one run. `settings` is the part of the run config that differs from the pipeline."""
+    """What was asked of one run, and how it ended: `ended_at` and `outcome` are None until it has.
+
+    `settings` is the part of the run config that differs from the pipeline. Runs with the same `sweep` belong together.
+    """
 
     run_id: str
     project: str
@@ -68,11 +77,21 @@ class RunRecord:
     start_from: str | None = None
     stop_after: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    via: str = ""
+    why: str = ""
+    sweep: str | None = None
+    ended_at: datetime | None = None
+    outcome: RunOutcome | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of one stage, but for its log summary and outputs. `outcome` is None until it ends."""
+    """One attempt of one stage, but for its log summary and outputs. `outcome` is None until it ends.
+
+    `inputs` says on which outputs it worked: upstream stage -> their address. `output_address` is that of its own, None
+    where it left none; from `outputs_removed_at` on they are gone. `reused_from` is the attempt whose outputs it took.
+    """
 
     task_id: str
     project: str
@@ -88,3 +107,13 @@ class Attempt:
     node: str
     mode: str | None
     image_digest: str | None
+    inputs: dict[str, str] = field(default_factory=dict)
+    output_address: str | None = None
+    fingerprint: str | None = None
+    reused_from: str | None = None
+    outputs_removed_at: datetime | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether later stages can work on its outputs."""
+        return self.outcome == "succeeded" and self.outputs_removed_at is None
