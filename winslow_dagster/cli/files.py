@@ -17,8 +17,8 @@ from winslow_dagster.cli.output import json_option, print_json, print_table
 def command(project: str, stage: str | None, target: Path | None, *, as_json: bool) -> None:
     """List the files PROJECT made, or copy them to DIRECTORY/STAGE/….
 
-    With --json, {"files": [{"stage", "path", "size_bytes", "blake3", "address", "local_path"}, …]}; with --get,
-    local_path is the copy.
+    With --json, {"files": [{"stage", "path", "size_bytes", "blake3", "address", "stored_path", "local_path"}, …]};
+    with --get, local_path is the copy.
     """
     from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars

@@ -22,18 +22,21 @@ def files_of(store: Store, outputs: Mapping[str, Manifest], stages: Iterable[str
         manifest = outputs.get(stage)
         if manifest is None:
             continue
-        local = store.read_only_path(manifest)
-        found += [
-            ProjectFile(
-                stage=stage,
-                path=entry.path,
-                size_bytes=entry.size_bytes,
-                blake3=entry.blake3,
-                address=manifest.address,
-                local_path=None if local is None else local / entry.path,
+        local = {address: store.read_only_path(Manifest(address=address)) for address in manifest.trees()}
+        for entry in sorted(manifest.files, key=lambda entry: entry.path):
+            place = manifest.place(entry)
+            tree = local[place.address]
+            found.append(
+                ProjectFile(
+                    stage=stage,
+                    path=entry.path,
+                    size_bytes=entry.size_bytes,
+                    blake3=entry.blake3,
+                    address=place.address,
+                    stored_path=place.path,
+                    local_path=None if tree is None else tree / place.path,
+                )
             )
-            for entry in sorted(manifest.files, key=lambda entry: entry.path)
-        ]
     return tuple(found)
 
 
@@ -48,7 +51,7 @@ def fetch(store: Store, file: ProjectFile, directory: Path, moved: BytesMoved | 
             raise ProjectConflict("another file stands there", where=str(target), remedy="Choose another directory")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    entry = FileEntry(path=file.path, size_bytes=file.size_bytes, blake3=file.blake3)
+    entry = FileEntry(path=file.stored_path, size_bytes=file.size_bytes, blake3=file.blake3)
     store.fetch_file(Manifest(address=file.address, files=(entry,)), entry, target, moved)
     return target
 

@@ -88,8 +88,8 @@ class ProjectStatus(Answer):
 
 
 class ProjectFile(Answer):
-    """One output file of a project. `local_path` is where it can be read on this machine; None where it must be
-    fetched first.
+    """One output file of a project. The store has it in the tree `address`, as `stored_path`. `local_path` is where it
+    can be read on this machine; None where it must be fetched first.
     """
 
     stage: str
@@ -97,4 +97,5 @@ class ProjectFile(Answer):
     size_bytes: int
     blake3: str
     address: str
+    stored_path: str
     local_path: Path | None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.storage.checksum import checksum
-from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums
 from winslow_dagster.storage.tree import survey
@@ -26,8 +27,13 @@ def same_content(manifest: Manifest | None, path: Path) -> bool:
     if manifest is None or manifest.size_bytes != size_of(path):
         return False
     if path.is_dir():
-        return set(checksums(survey(path))) == set(manifest.files)
+        return contents(checksums(survey(path))) == contents(manifest.files)
     return [entry.blake3 for entry in manifest.files] == [checksum(path)]
+
+
+def contents(files: Iterable[FileEntry]) -> dict[str, str]:
+    """Path -> blake3."""
+    return {entry.path: entry.blake3 for entry in files}
 
 
 def put(store: Store, path: Path, address: str, scratch: Path, moved: BytesMoved | None) -> Manifest:

@@ -32,7 +32,7 @@ from winslow_dagster.storage.disk import (
     sync_all,
     write_whole,
 )
-from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.manifest import FileEntry, Manifest, Place
 from winslow_dagster.storage.scratch import Scratch
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums, take
@@ -105,6 +105,8 @@ class LocalStore(Store):
 
     def read_only_path(self, manifest: Manifest) -> Path | None:
         """See Store."""
+        if manifest.composed:
+            return None
         path = self._tree(manifest.address)
         if not path.is_dir():
             raise not_there(manifest.address, path)
@@ -112,7 +114,7 @@ class LocalStore(Store):
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
         """See Store."""
-        source = self._tree(manifest.address) / entry.path
+        source = self._file(manifest.place(entry))
         with disk_errors(f"{source} to {target}", disk=target.parent, needed_bytes=entry.size_bytes):
             if not source.is_file():
                 raise not_there(manifest.address, source)
@@ -121,7 +123,7 @@ class LocalStore(Store):
 
     def read_range(self, manifest: Manifest, entry: FileEntry, start: int, length: int) -> bytes:
         """See Store."""
-        source = self._tree(manifest.address) / entry.path
+        source = self._file(manifest.place(entry))
         with disk_errors(str(source), disk=self.root):
             try:
                 descriptor = os.open(source, os.O_RDONLY)
@@ -159,6 +161,9 @@ class LocalStore(Store):
 
     def _tree(self, address: str) -> Path:
         return self.root / layout.tree_key(address)
+
+    def _file(self, place: Place) -> Path:
+        return self._tree(place.address) / place.path
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

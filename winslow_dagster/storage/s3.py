@@ -16,7 +16,7 @@ from winslow_dagster.storage import layout
 from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.copying import check_unchanged
 from winslow_dagster.storage.disk import disk_errors, new_file
-from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.manifest import FileEntry, Manifest, Place
 from winslow_dagster.storage.parallel import each
 from winslow_dagster.storage.s3_bucket import PART_BYTES, S3Bucket
 from winslow_dagster.storage.s3_errors import S3Place
@@ -93,7 +93,7 @@ class S3Store(Store):
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
         """See Store."""
-        key = self._key(manifest.address, entry.path)
+        key = self._key_at(manifest.place(entry))
         with disk_errors(str(target), disk=target.parent, needed_bytes=entry.size_bytes), new_file(target) as partial:
             self._bucket.download(key, entry.size_bytes, partial, moved)
             entry.require(checksum(partial), where=key)
@@ -103,7 +103,7 @@ class S3Store(Store):
         end = min(start + length, entry.size_bytes)
         if end <= start:
             return b""
-        return self._bucket.read_range(self._key(manifest.address, entry.path), start, end)
+        return self._bucket.read_range(self._key_at(manifest.place(entry)), start, end)
 
     def delete_tree(self, address: str) -> int:
         """See Store."""
@@ -137,6 +137,9 @@ class S3Store(Store):
                 remedy="Give the file a shorter name, or put it into fewer directories.",
             )
         return key
+
+    def _key_at(self, place: Place) -> str:
+        return self._key(place.address, place.path)
 
     def _upload_tree(
         self, manifest: Manifest, found: tuple[Found, ...], keys: list[str], moved: BytesMoved | None

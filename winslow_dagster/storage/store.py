@@ -33,7 +33,10 @@ class Store(ABC):
 
     @abstractmethod
     def read_only_path(self, manifest: Manifest) -> Path | None:
-        """A local directory with exactly these files that may be mounted as it is, or None where there is none."""
+        """A local directory with exactly these files that may be mounted as it is, or None where there is none.
+
+        There is none of a composed manifest: a NodeCache makes a view of it.
+        """
 
     @abstractmethod
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
