@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "Say how all projects stand, or one.",
     "logs": "Print the log of a stage.",
     "files": "List the files a project made, or copy them.",
+    "compare": "Say what differs between two attempts of a stage, or between many.",
     "cancel": "End the run of a project.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",

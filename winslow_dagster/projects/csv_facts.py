@@ -1,0 +1,163 @@
+"""What a CSV file holds, column by column, read in one pass and never whole."""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+
+from pydantic import BaseModel, ConfigDict
+
+MOST_BYTES = 16 << 20
+"""Of one file: 200,000 rows of ten columns. What is beyond is not read, and `cut` says so."""
+MOST_COLUMNS = 200
+PART_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 1 << 20
+DELIMITERS = ",;\t|"
+
+ReadPart = Callable[[int, int], bytes]
+"""From an offset, so many bytes of a file, or as many as there are."""
+
+
+class ColumnFacts(BaseModel):
+    """A column of numbers. `count` of its cells hold one; empty cells are left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    mean: float
+    median: float
+    min: float
+    max: float
+
+
+class TableFacts(BaseModel):
+    """`rows` without the header. `cut`: only the first `read_bytes` were read, and all facts are of these.
+
+    `fault` says why the file could not be read as a table; then there are no rows and no columns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size_bytes: int
+    read_bytes: int = 0
+    cut: bool = False
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    numeric: dict[str, ColumnFacts] = {}
+    fault: str = ""
+
+
+def table_facts(read: ReadPart, size_bytes: int, most_bytes: int = MOST_BYTES) -> TableFacts:
+    """The facts of a file of that size. Raises what `read` does."""
+    read_bytes = min(size_bytes, most_bytes)
+    cut = read_bytes < size_bytes
+    seen = TableFacts(size_bytes=size_bytes, read_bytes=read_bytes, cut=cut)
+    try:
+        lines = _lines(read, read_bytes)
+        first = next(lines, "")
+        delimiter = max(DELIMITERS, key=first.count)
+        rows = csv.reader(chain([first] if first else [], lines), delimiter=delimiter)
+        header = next(rows, [])
+        columns = _names(header)
+        numbers = _Numbers(len(columns))
+        # The last record that was read may be half of one.
+        for row in _all_but_last(rows) if cut else rows:
+            if row:
+                numbers.take(row)
+    except (_NoText, csv.Error) as error:
+        return seen.model_copy(update={"fault": f"it cannot be read as a table: {error}"})
+    numeric = {name: facts for name, facts in zip(columns, numbers.facts(), strict=False) if facts is not None}
+    return seen.model_copy(update={"rows": numbers.rows, "columns": columns, "numeric": numeric})
+
+
+class _NoText(ValueError):
+    pass
+
+
+class _Numbers:
+    """The numbers of each column; of one that holds a text, none."""
+
+    def __init__(self, columns: int) -> None:
+        self.rows = 0
+        self._columns: list[array[float] | None] = [array("d") for _ in range(min(columns, MOST_COLUMNS))]
+
+    def take(self, row: list[str]) -> None:
+        self.rows += 1
+        for index, cell in enumerate(islice(row, len(self._columns))):
+            column = self._columns[index]
+            text = cell.strip()
+            if column is None or not text:
+                continue
+            number = _number(text)
+            if number is None:
+                self._columns[index] = None
+            elif math.isfinite(number):
+                column.append(number)
+
+    def facts(self) -> Iterator[ColumnFacts | None]:
+        for column in self._columns:
+            yield _facts(column) if column else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)  # Python would read 1_0 as ten
+    except ValueError:
+        return None
+
+
+def _facts(column: array[float]) -> ColumnFacts:
+    # A mean of numbers near the largest there are would overflow as a plain sum.
+    total = math.fsum(number / len(column) for number in column)
+    return ColumnFacts(
+        count=len(column),
+        mean=min(max(total, min(column)), max(column)),
+        median=min(max(statistics.median(column), min(column)), max(column)),
+        min=min(column),
+        max=max(column),
+    )
+
+
+def _lines(read: ReadPart, size_bytes: int) -> Iterator[str]:
+    """Lines with their ends, decoded; a line is bounded, so that a file without one is no load."""
+    rest, at, encoding = b"", 0, "utf-8-sig"
+    while at < size_bytes:
+        part = read(at, min(PART_BYTES, size_bytes - at))
+        if not part:
+            break
+        at += len(part)
+        if b"\0" in part:
+            raise _NoText("it is not a text")
+        *whole, rest = (rest + part).splitlines(keepends=True) or [b""]
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise _NoText(f"a line is longer than {LONGEST_LINE_BYTES} bytes")
+        for line in whole:
+            yield line.decode(encoding, errors="replace")
+            encoding = "utf-8"
+    if rest:
+        yield rest.decode(encoding, errors="replace")
+
+
+def _names(header: list[str]) -> tuple[str, ...]:
+    """Column names, each once: a second `x` is `x (2)`."""
+    seen: dict[str, int] = {}
+    names: list[str] = []
+    for index, cell in enumerate(header, 1):
+        name = cell.strip() or f"column {index}"
+        seen[name] = seen.get(name, 0) + 1
+        while (unique := name if seen[name] == 1 else f"{name} ({seen[name]})") in names:
+            seen[name] += 1
+        names.append(unique)
+    return tuple(names)
+
+
+def _all_but_last(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    held: list[str] | None = None
+    for row in rows:
+        if held is not None:
+            yield held
+        held = row
