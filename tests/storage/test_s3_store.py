@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,13 @@ def test_something_else_than_an_s3_server_is_told(web_server: str) -> None:
     for use in (lambda: store.manifest("a"), lambda: list(store.addresses(""))):
         with pytest.raises(StoreError, match=r"something answers, but not as an S3 server does \(404\)\. Correct WINS"):
             use()
+
+
+@pytest.mark.s3
+def test_uploads_that_began_long_ago_are_swept_away_and_others_are_left(s3: S3Store, behind: Behind) -> None:
+    behind.ask("create_multipart_upload", "trees/a.files/video.mp4")
+    behind.ask("create_multipart_upload", "elsewhere/video.mp4")
+    assert s3.sweep(datetime.now(UTC) - timedelta(days=1)) == 0
+    assert behind.unfinished() == 2
+    assert s3.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert behind.unfinished() == 1

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,42 @@ def test_a_manifest_that_is_not_composed_is_written_as_ever_and_a_composed_one_c
 def test_a_composed_manifest_cannot_name_files_outside_of_trees(path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside a tree"):
         Place(address="a", path=path)
+
+
+def test_some_files_of_a_tree_can_go_and_the_others_stay(store: Store, plant: Plant, harvest: Harvest) -> None:
+    manifest = store.commit_tree(plant(TREE), ADDRESS)
+    gone = ("frames/0001.jpg", "frames/deep/er/0002.jpg", "trajectories.csv")
+    assert store.delete_files(ADDRESS, gone) == sum(len(TREE[path]) for path in gone)
+    assert store.delete_files(ADDRESS, gone) == 0
+    assert harvest(store, ADDRESS) == {path: content for path, content in TREE.items() if path not in gone}
+    by_path = {entry.path: entry for entry in manifest.files}
+    with pytest.raises(StoreError, match=r"(is not there|object).*trajectories\.csv|trajectories\.csv"):
+        store.read_range(manifest, by_path["trajectories.csv"], 0, 5)
+    assert store.read_range(manifest, by_path["..almost"], 0, 4) == b"dots"
+    left = store.manifest(ADDRESS)
+    assert left is not None
+    assert left == manifest.without(gone)
+    assert store.delete_tree(ADDRESS) == left.size_bytes
+    assert store.delete_files(ADDRESS, gone) == 0
+    assert list(store.addresses("")) == []
+
+
+def test_a_view_of_a_tree_that_lost_files_is_refused(store: Store, plant: Plant, tmp_path: Path) -> None:
+    manifest = store.commit_tree(plant(TREE), ADDRESS)
+    store.delete_files(ADDRESS, ["frames/0001.jpg"])
+    with pytest.raises(StoreError, match="not there"):
+        NodeCache(tmp_path / "cache", limit_bytes=10**9).view(store, manifest, tmp_path / "views" / "input")
+
+
+def test_a_commit_that_goes_on_is_not_swept_away(store: Store, plant: Plant, harvest: Harvest) -> None:
+    swept: list[int] = []
+
+    def sweep(_count_bytes: int) -> None:
+        swept.append(store.sweep(datetime.now(UTC) - timedelta(days=1)))
+
+    source = plant({"video.mp4": os.urandom(20 << 20)})
+    content = (source / "video.mp4").read_bytes()
+    store.put_file(source / "video.mp4", ADDRESS, sweep)
+    assert swept
+    assert set(swept) == {0}
+    assert harvest(store, ADDRESS) == {"video.mp4": content}

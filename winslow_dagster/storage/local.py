@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from winslow_dagster.storage.copying import copy_file
 from winslow_dagster.storage.disk import (
     READ_ONLY_DIRECTORY,
     READ_ONLY_FILE,
+    WRITABLE_DIRECTORY,
     disk_errors,
     locked,
     make_directories,
@@ -110,6 +112,9 @@ class LocalStore(Store):
         path = self._tree(manifest.address)
         if not path.is_dir():
             raise not_there(manifest.address, path)
+        for entry in manifest.files:
+            if not (path / entry.path).is_file():
+                raise not_there(manifest.address, path / entry.path)
         return path
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
@@ -149,6 +154,23 @@ class LocalStore(Store):
                 prune(marker.parent, self.root)
                 prune(tree.parent, self.root)
             return freed_bytes
+
+    def delete_files(self, address: str, paths: Collection[str]) -> int:
+        """See Store."""
+        tree, marker = self._tree(address), self.root / layout.manifest_key(address)
+        if not tree.is_dir():
+            return 0
+        with disk_errors(address, disk=self.root), self._scratch() as scratch, locked(self._lock):
+            committed = self.manifest(address)
+            if committed is not None and (left := committed.without(paths)) != committed:
+                write_whole(marker, left.model_dump_json().encode(), scratch=scratch / "marker")
+            return sum(remove_file(tree, Place(address=address, path=path)) for path in paths)
+
+    def sweep(self, begun_before: datetime) -> int:
+        """See Store. Who still works there is known by a lock, whenever it began."""
+        del begun_before
+        with disk_errors(str(self._staging.root), disk=self.root):
+            return self._staging.sweep()
 
     def addresses(self, prefix: str) -> Iterator[str]:
         """See Store."""
@@ -205,6 +227,23 @@ def not_there(address: str, path: Path) -> StoreError:
         expected="a committed tree",
         remedy="It was never committed to this store, or it was deleted since.",
     )
+
+
+def remove_file(tree: Path, place: Place) -> int:
+    """Delete a file of a sealed tree, and the directories that are empty then. Gives its bytes; 0 where it is gone."""
+    file = tree / place.path
+    above = [parent for parent in file.parents if parent.is_relative_to(tree)]
+    if not file.parent.is_dir():
+        return 0
+    for parent in above:
+        parent.chmod(WRITABLE_DIRECTORY)
+    size_bytes = file.stat().st_size if file.exists() else 0
+    file.unlink(missing_ok=True)
+    prune(file.parent, tree)
+    for parent in above:
+        if parent.is_dir():
+            parent.chmod(READ_ONLY_DIRECTORY)
+    return size_bytes
 
 
 def prune(directory: Path, root: Path) -> None:

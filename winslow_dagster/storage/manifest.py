@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 from blake3 import blake3 as new_hasher
@@ -85,6 +86,10 @@ class Manifest(BaseModel):
         if not self.composed:
             return frozenset({self.address})
         return frozenset(self.place(entry).address for entry in self.files)
+
+    def without(self, paths: Collection[str]) -> Manifest:
+        """The manifest less these files; those it does not have are fine."""
+        return Manifest(address=self.address, files=tuple(entry for entry in self.files if entry.path not in paths))
 
     def require_same(self, other: Manifest) -> None:
         """Raise StoreError unless `other`, which is about to be committed here, has the same files."""

@@ -6,7 +6,8 @@ One commit at a time to an address: S3 has nothing dependable to fence with, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -113,6 +114,20 @@ class S3Store(Store):
         stored = dict(self._bucket.keys(tree))
         self._bucket.delete(list(stored))
         return sum(stored.values())
+
+    def delete_files(self, address: str, paths: Collection[str]) -> int:
+        """See Store."""
+        committed = self.manifest(address)
+        if committed is not None and (left := committed.without(paths)) != committed:
+            self._bucket.put(self._manifest_key(address), left.model_dump_json().encode())
+        keys = {self._key(address, path) for path in paths}
+        stored = {key: size_bytes for key, size_bytes in self._bucket.keys(self._tree_prefix(address)) if key in keys}
+        self._bucket.delete(sorted(stored))
+        return sum(stored.values())
+
+    def sweep(self, begun_before: datetime) -> int:
+        """See Store. Objects without a marker stay: the next attempt to commit them needs not send them again."""
+        return self._bucket.abort_unfinished(f"{self._prefix}{layout.TREES}/", begun_before)
 
     def addresses(self, prefix: str) -> Iterator[str]:
         """See Store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,14 +155,26 @@ class S3Bucket:
                     remedy="The key needs to be allowed to delete in this bucket.",
                 )
 
-    def abort_unfinished(self, prefix: str) -> int:
-        """Free what uploads that never ended hold on the server, for keys that begin with `prefix`; how many."""
-        count = 0
-        while uploads := self._ask(prefix, "list_multipart_uploads", Prefix=prefix).get("Uploads"):
-            for upload in uploads:
-                self._ask(upload["Key"], "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
-                count += 1
-        return count
+    def abort_unfinished(self, prefix: str, begun_before: datetime | None = None) -> int:
+        """Free what uploads that never ended hold on the server, for keys that begin with `prefix`; how many.
+
+        Only those that began before then, where that is given: others may still be going on.
+        """
+        uploads = [
+            upload for upload in self._unfinished(prefix) if begun_before is None or upload["Initiated"] < begun_before
+        ]
+        for upload in uploads:
+            self._ask(upload["Key"], "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
+        return len(uploads)
+
+    def _unfinished(self, prefix: str) -> Iterator[dict[str, Any]]:
+        more: dict[str, str] = {}
+        while True:
+            page = self._ask(prefix, "list_multipart_uploads", Prefix=prefix, **more)
+            yield from page.get("Uploads", ())
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def _short(self, key: str, missing_bytes: int) -> StoreError:
         return StoreError(

@@ -31,10 +31,11 @@ class Scratch:
             finally:
                 remove_directory(directory)
 
-    def sweep(self) -> None:
-        """Delete every directory whose holder is dead."""
+    def sweep(self) -> int:
+        """Delete every directory whose holder is dead; how many."""
+        count = 0
         if not self.root.is_dir():
-            return
+            return count
         for name in {path.name.removesuffix(LOCK_SUFFIX) for path in self.root.iterdir()}:
             lock = self._lock(name)
             descriptor = try_lock(lock)
@@ -43,7 +44,9 @@ class Scratch:
             if is_still(lock, descriptor):
                 remove_directory(self.root / name)
                 lock.unlink()
+                count += 1
             os.close(descriptor)
+        return count
 
     def _lock(self, name: str) -> Path:
         return self.root / (name + LOCK_SUFFIX)

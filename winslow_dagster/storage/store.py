@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -49,6 +50,18 @@ class Store(ABC):
     @abstractmethod
     def delete_tree(self, address: str) -> int:
         """Delete a tree, its commit marker first. Gives the bytes freed; 0 where there was none."""
+
+    @abstractmethod
+    def delete_files(self, address: str, paths: Collection[str]) -> int:
+        """Delete some files of a tree, which its commit marker then no longer lists. Gives the bytes freed.
+
+        Files that are gone already are fine, so what was killed in the middle can be done again. Readers with the
+        manifest of before get a StoreError for them.
+        """
+
+    @abstractmethod
+    def sweep(self, begun_before: datetime) -> int:
+        """Delete what commits that never ended left behind, if they began before then; how many."""
 
     @abstractmethod
     def addresses(self, prefix: str) -> Iterator[str]:
