@@ -151,14 +151,18 @@ class HighlightDocument(Document):
 
 
 class KeepDocument(Document):
-    """Which outputs are kept, and for how long; what is covered by no rule is kept."""
+    """What is kept, and for how long. What no rule covers is kept; of several rules, the first that covers decides."""
 
     becomes = model.Keep
     called = "a keep rule"
 
+    what: Literal["outputs", "failed", "logs"] | None = Field(
+        default=None,
+        description="Outputs; the log and the leftovers of attempts that did not succeed; or the logs of those that did.",
+    )
     glob: Glob | None = Field(default=None, description="The files the rule is about, below the output directory.")
-    attempts: int | None = Field(default=None, ge=1, description="Of how many latest attempts they are kept.")
-    days: float | None = Field(default=None, ge=0, description="For how many days they are kept.")
+    attempts: int | None = Field(default=None, ge=1, description="Of how many latest attempts it is kept.")
+    days: float | None = Field(default=None, ge=0, description="For how many days it is kept; with `attempts`, what either keeps stays.")
 
 
 class NeedsInputDocument(Document):

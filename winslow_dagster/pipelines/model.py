@@ -65,8 +65,12 @@ class Highlight(Frozen):
 
 
 class Keep(Frozen):
-    """What may be deleted, and when. The housekeeping that obeys it is a later step."""
+    """What housekeeping may delete, and when: what is neither of the latest `attempts` nor younger than `days`.
 
+    Without either, the rule keeps for good. Of the rules that cover a file, the first decides.
+    """
+
+    what: Literal["outputs", "failed", "logs"] = "outputs"
     glob: str = "**"
     attempts: int | None = None
     days: float | None = None

@@ -219,6 +219,33 @@ def living_projects(op: Operations) -> None:
         sa.ForeignKeyConstraint(["project"], ["winslow_projects.name"], name="fk_winslow_pins_project"),
     )
     op.create_table(
+        "winslow_retention",
+        sa.Column("project", sa.String(63), nullable=False),
+        sa.Column("rules", JSON, nullable=False),
+        sa.Column("set_at", TIME, nullable=False),
+        sa.Column("set_by", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("project", name="pk_winslow_retention"),
+        sa.ForeignKeyConstraint(["project"], ["winslow_projects.name"], name="fk_winslow_retention_project"),
+    )
+    op.create_table(
+        "winslow_removals",
+        sa.Column("id", sa.Integer, autoincrement=True, nullable=False),
+        _of_project(),
+        sa.Column("stage", sa.String(63), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("paths", JSON),
+        sa.Column("size_bytes", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("decided_at", TIME, nullable=False),
+        sa.Column("done_at", TIME),
+        sa.Column("freed_bytes", sa.BigInteger),
+        sa.PrimaryKeyConstraint("id", name="pk_winslow_removals"),
+        sa.ForeignKeyConstraint(["project"], ["winslow_projects.name"], name="fk_winslow_removals_project"),
+    )
+    op.create_index("ix_winslow_removals_project", "winslow_removals", ["project"])
+    op.create_index("ix_winslow_removals_done_at", "winslow_removals", ["done_at"])
+    op.create_table(
         "winslow_landings",
         sa.Column("id", sa.Integer, autoincrement=True, nullable=False),
         sa.Column("watch", sa.String(63), nullable=False),

@@ -281,6 +281,37 @@ pins = Table(
     Column("why", Text, nullable=False),
 )
 
+retention = Table(
+    "winslow_retention",
+    metadata,
+    # A project's own rules of what is kept: they are asked before those of its pipeline.
+    Column("project", String(63), ForeignKey("winslow_projects.name"), primary_key=True),
+    Column("rules", Json, nullable=False),
+    Column("set_at", Utc, nullable=False),
+    Column("set_by", Text, nullable=False),
+)
+
+removals = Table(
+    "winslow_removals",
+    metadata,
+    # What housekeeping took. Decided here first: what was not done when a process died is done by the next.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _project(),
+    Column("stage", String(63), nullable=False),
+    # outputs and log are trees of the store; leftovers lie on the node, and their address is a task id.
+    Column("kind", String(16), nullable=False),
+    Column("address", Text, nullable=False),
+    # The files that went; None is the whole tree.
+    Column("paths", Json),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", Utc, nullable=False),
+    Column("done_at", Utc),
+    Column("freed_bytes", BigInteger),
+    Index("ix_winslow_removals_project", "project"),
+    Index("ix_winslow_removals_done_at", "done_at"),
+)
+
 landings = Table(
     "winslow_landings",
     metadata,
