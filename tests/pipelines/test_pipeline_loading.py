@@ -21,6 +21,7 @@ from winslow_dagster.pipelines import (
     parse_pipeline,
     parse_size_bytes,
 )
+from winslow_dagster.pipelines.forms import PointsField
 from winslow_dagster.pipelines.model import (
     Gpu,
     Highlight,
@@ -33,6 +34,7 @@ from winslow_dagster.pipelines.model import (
     Retries,
     Stage,
 )
+from winslow_dagster.pipelines.output_checks import FileCheck, ResultCheck
 from winslow_dagster.pipelines.readers import RESERVED_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +79,9 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
             error_line_fails: true
             success_exit_codes: [0, 3]
             await_input_exit_code: 42
-            needs_input: {when: unset, message: Click., variables: [POINTS], form: [{kind: points, default: }]}
+            needs_input: {when: asked, message: Go., variables: [POINTS], form: [{kind: points, name: p, image: ./f.jpg}]}
             outputs: ["*.csv", {glob: video.mp4, min_size: 1KB}]
+            checks: [{kind: file, glob: a.csv, max_size: 1KB}, {kind: result, key: n, severity: warn, name: many}]
             highlights: ["*.png", {glob: video.mp4, title: The result}]
             keep: [{glob: "*.mp4", attempts: 3}, {days: 30}]
     """
@@ -120,12 +123,16 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
                 success_exit_codes=(0, 3),
                 await_input_exit_code=42,
                 needs_input=NeedsInput(
-                    when="unset",
-                    message="Click.",
+                    when="asked",
+                    message="Go.",
                     variables=("POINTS",),
-                    form=({"kind": "points", "default": None},),
+                    form=(PointsField(name="p", image="./f.jpg"),),
                 ),
                 outputs=(PromisedOutput(glob="*.csv"), PromisedOutput(glob="video.mp4", min_size_bytes=1000)),
+                checks=(
+                    FileCheck(name="file_a_csv", glob="a.csv", max_size_bytes=1000, stops=True),
+                    ResultCheck(name="many", key="n", severity="warn", stops=False),
+                ),
                 highlights=(Highlight(glob="*.png"), Highlight(glob="video.mp4", title="The result")),
                 keep=(Keep(glob="*.mp4", attempts=3), Keep(days=30)),
             ),

@@ -101,7 +101,7 @@ stages:
     error_line_fails: true
     success_exit_codes: [0, 1]
     await_input_exit_code: 75
-    needs_input: {when: always, message: m, variables: [P], form: [{kind: text}]}
+    needs_input: {when: always, message: m, variables: [P], form: [{kind: text, name: t}]}
     outputs: [a, {glob: b, min_size: 1KB}]
     highlights: [a, {glob: b, title: t}]
     keep: [{glob: a, attempts: 1, days: 2}]

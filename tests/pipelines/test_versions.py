@@ -91,7 +91,7 @@ def pipeline(text: str) -> Pipeline:
 
 
 def test_nothing_changed_between_a_pipeline_and_itself() -> None:
-    same = pipeline("stages: [{name: a, gpu: 1, needs_input: {form: [{kind: text}]}}]")
+    same = pipeline("stages: [{name: a, gpu: 1, needs_input: {form: [{kind: text, name: t}]}}]")
     assert changes(same, same) == ()
 
 

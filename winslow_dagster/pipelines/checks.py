@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from winslow_dagster.pipelines.form_faults import faults_around_form, faults_between_fields
+from winslow_dagster.pipelines.forms import ANSWER
 from winslow_dagster.pipelines.model import Stage
+from winslow_dagster.pipelines.output_checks import check_name
 from winslow_dagster.pipelines.problems import named, nearest, shown
 from winslow_dagster.pipelines.reading import Path, Tree
 
@@ -38,7 +41,11 @@ def check_whole(tree: Tree, name: str) -> None:
     for path, given in settings:
         _check_needs_input(tree, path, given)
         _check_exit_codes(tree, path, given)
-    _check_order(tree)
+        _check_names_of_checks(tree, path, given)
+    if ANSWER in _mapping(data.get("inputs")):
+        what = f"`{ANSWER}` is where a stage finds what a person answered"
+        tree.note(tree.key_mark(("inputs", ANSWER)), what, "another name for the input")
+    _check_forms_in_place(tree, _check_order(tree))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -63,9 +70,49 @@ def _check_program(tree: Tree, path: Path, stage: dict[str, Any]) -> None:
 
 def _check_needs_input(tree: Tree, path: Path, given: dict[str, Any]) -> None:
     asked = _mapping(given.get("needs_input"))
-    if asked.get("when") == "unset" and not asked.get("variables"):
+    if asked.get("when") == "unset" and not asked.get("variables") and not asked.get("form"):
         what = "`needs_input` asks when variables are unset, and names none"
         tree.note(tree.mark((*path, "needs_input", "when")), what, "`variables` with at least one name")
+    for found in faults_between_fields(asked.get("form")):
+        tree.note(tree.mark((*path, "needs_input", "form", *found.path)), found.what, found.expected, found.suggestion)
+
+
+def _check_names_of_checks(tree: Tree, path: Path, given: dict[str, Any]) -> None:
+    checks = given.get("checks")
+    first: dict[str, int] = {}
+    for index, check in enumerate(checks if isinstance(checks, list) else ()):
+        kind = _mapping(check).get("kind")
+        subject = _mapping(check).get("key" if kind == "result" else "glob")
+        name = _mapping(check).get("name", check_name(str(kind), str(subject)))
+        if not isinstance(name, str) or not isinstance(kind, str):
+            continue
+        if name in first:
+            line = tree.mark((*path, "checks", first[name])).line
+            what = f"two checks are called {shown(name)}, the other in line {line}"
+            tree.note(tree.mark((*path, "checks", index, "name")), what, "a `name` of its own for each")
+        first.setdefault(name, index)
+
+
+def _check_forms_in_place(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
+    """Forms name stages that have run when the person is asked. A form of `defaults` is looked at for every stage."""
+    defaults = _mapping(tree.data.get("defaults"))
+    for index, stage in _stages(tree.data):
+        own = "needs_input" in stage
+        asked = _mapping((stage if own else defaults).get("needs_input"))
+        after = edges.get(stage["name"]) if isinstance(stage.get("name"), str) else None
+        if after is None or not asked.get("form"):
+            continue
+        upstream: dict[str, None] = {}
+        waiting = list(after)
+        while waiting:
+            name = waiting.pop(0)
+            if name not in upstream:
+                upstream[name] = None
+                waiting += edges.get(name, {})
+        upstream.pop(stage["name"], None)
+        place: Path = (*(("stages", index) if own else ("defaults",)), "needs_input", "form")
+        for found in faults_around_form(asked["form"], list(after), list(upstream), str(asked.get("when"))):
+            tree.note(tree.mark((*place, *found.path)), found.what, found.expected, found.suggestion)
 
 
 def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
@@ -81,8 +128,8 @@ def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
         tree.note(tree.mark((*path, here[0])), what, "`success_exit_codes` without `await_input_exit_code`")
 
 
-def _check_order(tree: Tree) -> None:
-    """Names that stand twice, `after` without such a stage, and circles."""
+def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:
+    """Names that stand twice, `after` without such a stage, and circles. Gives what each stage comes after."""
     first: dict[str, int] = {}
     for index, stage in _stages(tree.data):
         name = stage.get("name")
@@ -106,6 +153,7 @@ def _check_order(tree: Tree) -> None:
             edges[name] = upstream
         above = name
     _note_circles(tree, edges)
+    return edges
 
 
 def _upstream(

@@ -7,11 +7,13 @@ field of the same name there, or of that name with its unit: `timeout` -> `timeo
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from winslow_dagster.pipelines import model
+from winslow_dagster.pipelines.check_documents import CheckDocument
+from winslow_dagster.pipelines.document import Document
 from winslow_dagster.pipelines.fields import (
     DeviceMemory,
     FileSize,
@@ -31,46 +33,14 @@ from winslow_dagster.pipelines.fields import (
     Words,
     Written,
 )
+from winslow_dagster.pipelines.form_documents import FieldDocument
+from winslow_dagster.pipelines.forms import MOST_FIELDS
 from winslow_dagster.pipelines.readers import HIGHEST_EXIT_CODE, one_or_list, short_for
 
 BARE_COUNT = Written(short_for("count", int), {}, ({"type": "integer", "minimum": 0},))
 BARE_GLOB = Written(short_for("glob", str), {}, ({"title": "glob", "type": "string"},))
 ONE_NAME = Written(one_or_list, {}, ({"title": "stage name", "type": "string"},))
-UNITS = ("", "_s", "_bytes")
 ExitCode = Annotated[int, Field(ge=0, le=HIGHEST_EXIT_CODE)]
-
-
-class Document(BaseModel):
-    """A mapping in a pipeline file. `becomes` is what it turns into; `called` names it in messages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-    becomes: ClassVar[type[model.Frozen]]
-    called: ClassVar[str]
-
-    @classmethod
-    def target(cls, name: str) -> str:
-        """The field of the resolved model that a field becomes; itself where the loader decides (loader.py)."""
-        return next((name + unit for unit in UNITS if name + unit in cls.becomes.model_fields), name)
-
-    def given(self) -> dict[str, Any]:
-        """The fields that are written in the file, by their names there."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
-
-    def resolved(self) -> dict[str, Any]:
-        """The fields that are written in the file, by their names in the resolved model."""
-        return {self.target(name): _resolved(value) for name, value in self.given().items()}
-
-
-def _resolved(value: Any) -> Any:
-    match value:
-        case Document():
-            return value.resolved()
-        case list():
-            return [_resolved(item) for item in value]
-        case dict():
-            return {key: _resolved(item) for key, item in value.items()}
-        case _:
-            return value
 
 
 class InputDocument(Document):
@@ -171,13 +141,18 @@ class NeedsInputDocument(Document):
     becomes = model.NeedsInput
     called = "`needs_input`"
 
-    when: Literal["always", "once", "unset"] | None = Field(
+    when: Literal["always", "once", "unset", "asked"] | None = Field(
         default=None,
-        description="Ask before every attempt, once in a project, or only if one of `variables` has no value.",
+        description="Ask before every attempt, once in a project, only if one of `variables` has no value, or only "
+        "when the stage itself ended by asking (`asked`).",
     )
     message: str | None = Field(default=None, description="What the person is asked to do.")
-    variables: list[VariableName] | None = Field(default=None, description="The variables the answer sets.")
-    form: list[dict[str, Any]] | None = Field(default=None, description="The fields of the form that is shown.")
+    variables: list[VariableName] | None = Field(
+        default=None, description="The variables that `unset` looks at; without it, those that the form sets."
+    )
+    form: Annotated[list[FieldDocument], Field(max_length=MOST_FIELDS)] | None = Field(
+        default=None, description="The fields of the form that is shown."
+    )
 
 
 class StageSettings(Document):
@@ -222,6 +197,9 @@ class StageSettings(Document):
     needs_input: NeedsInputDocument | None = Field(default=None, description="Whether a person is asked first.")
     outputs: list[Annotated[OutputDocument, BARE_GLOB]] | None = Field(
         default=None, description="Files that it must have written at its end."
+    )
+    checks: list[CheckDocument] | None = Field(
+        default=None, description="What is looked at in its outputs once it has succeeded."
     )
     highlights: list[Annotated[HighlightDocument, BARE_GLOB]] | None = Field(
         default=None, description="Outputs that are shown."

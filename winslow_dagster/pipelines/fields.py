@@ -9,17 +9,25 @@ from typing import Annotated, Any, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from winslow_dagster.pipelines.forms import OptionValue
 from winslow_dagster.pipelines.model import RetryCause
+from winslow_dagster.pipelines.output_checks import Plain
 from winslow_dagster.pipelines.readers import (
     HIGHEST_EXIT_CODE,
+    IMAGE_OWNER,
     LONGEST_NAME,
     NAME,
     duration_reader,
+    read_field_name,
     read_glob,
     read_image,
+    read_image_reference,
     read_name,
     read_node_tag,
+    read_option,
     read_pattern,
+    read_plain,
+    read_pointer,
     read_progress_pattern,
     read_retry_cause,
     read_suffix,
@@ -68,6 +76,29 @@ _TEMPLATE_SCHEMA: Schema = {"title": "text with variables", "type": ["string", "
 Name = Annotated[
     str,
     Written(read_name, {"title": "name", "type": "string", "pattern": rf"^{NAME.pattern}$", "maxLength": LONGEST_NAME}),
+]
+FieldName = Annotated[
+    str,
+    Written(
+        read_field_name,
+        {"title": "field name", "type": "string", "pattern": rf"^{NAME.pattern}$", "maxLength": LONGEST_NAME},
+    ),
+]
+ImageReference = Annotated[
+    str,
+    Written(
+        read_image_reference,
+        {"title": "output of a stage", "type": "string", "pattern": rf"^({IMAGE_OWNER.pattern})/[^/]"},
+    ),
+]
+OptionText = Annotated[
+    OptionValue, Written(read_option, {"title": "text or number", "type": ["string", "number"], "minLength": 1})
+]
+JsonPointer = Annotated[
+    str, Written(read_pointer, {"title": "JSON pointer", "type": "string", "pattern": r"^(/([^~/]|~[01])*)*$"})
+]
+PlainValue = Annotated[
+    Plain, Written(read_plain, {"title": "text, number or boolean", "type": ["string", "number", "boolean"]})
 ]
 VariableName = Annotated[
     str,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+from winslow_dagster.pipelines.forms import Form, FormField
+from winslow_dagster.pipelines.frozen import Frozen, Name
+from winslow_dagster.pipelines.output_checks import Check
+
 RetryCause = Literal["lost", "failed", "out_of_memory", "timed_out"]
-
-
-class Frozen(BaseModel):
-    """A value: unknown fields are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Gpu(Frozen):
@@ -77,12 +74,22 @@ class Keep(Frozen):
 
 
 class NeedsInput(Frozen):
-    """A human is asked before the stage runs."""
+    """A human is asked before the stage runs; with `asked`, only when the stage itself ends by asking."""
 
-    when: Literal["always", "once", "unset"] = "once"
+    when: Literal["always", "once", "unset", "asked"] = "once"
     message: str = ""
     variables: tuple[str, ...] = ()
-    form: tuple[dict[str, Any], ...] = ()
+    form: tuple[FormField, ...] = ()
+
+    @property
+    def asks(self) -> Form:
+        """What the person is shown."""
+        return Form(message=self.message, form=self.form)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The variables that `unset` looks at: `variables`, or those of the form."""
+        return self.variables or self.asks.variables
 
 
 class ProjectInput(Frozen):
@@ -122,6 +129,7 @@ class Stage(Frozen):
     await_input_exit_code: int = 75
     needs_input: NeedsInput | None = None
     outputs: tuple[PromisedOutput, ...] = ()
+    checks: tuple[Check, ...] = ()
     highlights: tuple[Highlight, ...] = ()
     keep: tuple[Keep, ...] = ()
 

@@ -7,10 +7,11 @@ the loader turns into a problem with its place.
 from __future__ import annotations
 
 import keyword
+import math
 import re
 import shlex
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic_core import PydanticCustomError
 
@@ -19,6 +20,8 @@ from winslow_dagster.pipelines.model import RetryCause
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
 from winslow_dagster.pipelines.units import DURATION, SIZE, format_size, parse_duration_s, parse_size_bytes
+
+Values = TypeVar("Values")
 
 LONGEST_NAME = 63
 HIGHEST_EXIT_CODE = 255
@@ -30,6 +33,7 @@ RESERVED_NAMES = frozenset(
 )
 # No __: <pipeline>__<stage> names a stage's op in Dagster, and must not be read in two ways.
 NAME = re.compile(r"[a-z](?:_?[a-z0-9])*_?", re.ASCII)
+IMAGE_OWNER = re.compile(rf"\.|{NAME.pattern}", re.ASCII)
 PROGRESS_GROUPS = ("current", "total", "unit", "percent")
 
 
@@ -164,6 +168,62 @@ def read_node_tag(value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
         raise refusal(f"{shown(text)} is not the tag of a node", "letters, digits, `_`, `.` and `-`")
     return text
+
+
+def read_field_name(value: Any) -> str:
+    """The name of a field of a form, or of a check."""
+    expected = f"a name of a-z, 0-9 and _ that begins with a letter, without __, of at most {LONGEST_NAME} characters"
+    text = text_of(value, expected)
+    if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+        slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
+        raise refusal(f"{shown(text)} is not a name", expected, slug)
+    return text
+
+
+def read_image_reference(value: Any) -> str:
+    """An output of a stage: `<stage>/<glob>`, or `./<glob>` of the one that asks."""
+    expected = "an output of a stage such as decode/frame.jpg, or ./frame.jpg of the stage that asks"
+    text = text_of(value, expected)
+    stage, slash, glob = text.partition("/")
+    if not slash or not glob or glob.startswith("/") or ".." in glob.split("/") or not IMAGE_OWNER.fullmatch(stage):
+        inside = not slash and "." in text
+        raise refusal(f"{shown(text)} is not an output of a stage", expected, f"./{text}" if inside else "")
+    return text
+
+
+def read_option(value: Any) -> str | int | float:
+    """A value to choose from: a text that is not empty, or a number."""
+    expected = "a text or a number"
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise refusal(f"is {shown(value)}", expected, f'"{shown(value)}"' if isinstance(value, bool) else "")
+    if value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        raise refusal("is empty" if value == "" else f"is {shown(value)}", expected)
+    return value
+
+
+def read_pointer(value: Any) -> str:
+    """A JSON pointer (RFC 6901)."""
+    expected = "a JSON pointer such as /lanes/0/width_m, in which ~1 is a / and ~0 a ~"
+    text = text_of(value, expected)
+    if not re.fullmatch(r"(/([^~/]|~[01])*)*", text):
+        close = f"/{text}" if re.fullmatch(r"[^~/][^~]*", text) else ""
+        raise refusal(f"{shown(text)} is not a JSON pointer", expected, close)
+    return text
+
+
+def read_plain(value: Any) -> str | float | bool:
+    """A text, a number, true or false."""
+    if not isinstance(value, (str, int, float, bool)):
+        raise refusal(f"is {shown(value)}", "a text, a number, true or false")
+    return value
+
+
+def ordered(values: Values, low: str, high: str) -> Values:
+    """The values, of which the one named `low` is not above the one named `high`."""
+    least, most = getattr(values, low), getattr(values, high)
+    if least is not None and most is not None and least > most:
+        raise refusal(f"`{low}` {least:g} is more than `{high}` {most:g}", f"`{low}` up to `{high}`")
+    return values
 
 
 def read_retry_cause(value: Any) -> str | int:

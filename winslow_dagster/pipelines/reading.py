@@ -19,8 +19,6 @@ MOST_VALUES = 100_000
 LONGEST_NUMBER = 100
 # In these, every scalar is kept as it was written: 1.10 stays 1.10, and yes stays yes.
 TEXT_FIELDS = frozenset({"env", "args", "command"})
-# What is in these is left to whoever reads it later; empty values may mean something there.
-FREE_FIELDS = frozenset({"form"})
 
 _TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = frozenset({None, "!", f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"})
@@ -116,9 +114,8 @@ class _Builder:
         if not node.plain:
             return node.text
         if _NULL.fullmatch(node.text):
-            if not FREE_FIELDS.intersection(path):
-                label = named(path[-1]) if path and isinstance(path[-1], str) else "an item of the list"
-                self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty text')
+            label = named(path[-1]) if path and isinstance(path[-1], str) else "an item of the list"
+            self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty text')
             return None
         if TEXT_FIELDS.intersection(path):
             return node.text

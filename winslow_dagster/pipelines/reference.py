@@ -13,7 +13,12 @@ from winslow_dagster.pipelines.schema import json_schema, schema_text
 
 BEGIN = "<!-- fields: begin (written by `python -m winslow_dagster.pipelines.reference`) -->"
 END = "<!-- fields: end -->"
-ORDER = ("Stage", "Gpu", "Retries", "Progress", "Output", "Highlight", "Keep", "NeedsInput", "Input")
+ORDER = (
+    *("Stage", "Gpu", "Retries", "Progress", "Output", "Highlight", "Keep"),
+    *("FileCheck", "CsvCheck", "Range", "JsonCheck", "ResultCheck", "NeedsInput", "TextField", "NumberField"),
+    *("ChoiceField", "Option", "BooleanField", "FileField", "PointsField", "PolygonField", "LinesField"),
+    *("ConfirmField", "Input"),
+)
 TYPES = {
     "string": "text",
     "integer": "whole number",
@@ -65,18 +70,18 @@ def _words(described: dict[str, Any]) -> str:
     if "$ref" in described:
         target = described["$ref"].rpartition("/")[2]
         return "as in [Stage](#stage)" if target == "Defaults" else f"[{target}](#{target.lower()})"
-    if "anyOf" in described:
-        return " or ".join(_words(choice) for choice in described["anyOf"])
+    if choices := described.get("anyOf") or described.get("oneOf"):
+        return " or ".join(map(_words, choices))
     return _plain_words(described)
 
 
 def _plain_words(described: dict[str, Any]) -> str:
-    if "enum" in described:
-        return ", ".join(f"`{choice}`" for choice in described["enum"])
+    if choices := described.get("enum", [described["const"]] if "const" in described else []):
+        return ", ".join(f"`{choice}`" for choice in choices)
     if "title" in described:
         return str(described["title"])
-    if "patternProperties" in described:
-        (inner,) = described["patternProperties"].values()
+    inner = described.get("additionalProperties") or next(iter(described.get("patternProperties", {}).values()), None)
+    if isinstance(inner, dict):
         return f"mapping of names to {_words(inner)}"
     if described["type"] == "array":
         return f"list: {_words(described['items'])}"

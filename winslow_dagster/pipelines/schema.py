@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from winslow_dagster.pipelines import documents
-from winslow_dagster.pipelines.documents import Document, PipelineDocument, StageSettings
-from winslow_dagster.pipelines.model import Frozen, LogRules
+from winslow_dagster.pipelines.document import Document
+from winslow_dagster.pipelines.documents import PipelineDocument, StageSettings
+from winslow_dagster.pipelines.frozen import Frozen
+from winslow_dagster.pipelines.model import LogRules
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 _PREFIX = "#/definitions/"
@@ -37,8 +39,9 @@ def json_schema() -> dict[str, Any]:
     """
     schema = PipelineDocument.model_json_schema(schema_generator=_Generator, ref_template=f"{_PREFIX}{{model}}")
     definitions: dict[str, Any] = schema.pop("$defs")
+    known = {document.__name__: document for document in _below(Document)}
     for name, definition in definitions.items():
-        _add_defaults(definition, getattr(documents, name))
+        _add_defaults(definition, known[name])
     definitions = {_short(name): definition | {"title": _short(name)} for name, definition in definitions.items()}
     # What a stage has before what it shares with `defaults`.
     stage = definitions["Stage"]
@@ -66,6 +69,13 @@ def default_of(document: type[Document], name: str) -> Any:
     return list(default) if isinstance(default, tuple) else default
 
 
+def _below(document: type[Document]) -> Iterator[type[Document]]:
+    """All kinds of documents that are known."""
+    for kind in document.__subclasses__():
+        yield kind
+        yield from _below(kind)
+
+
 def _add_defaults(definition: dict[str, Any], document: type[Document]) -> None:
     for name, described in definition["properties"].items():
         default = default_of(document, name)
@@ -88,6 +98,7 @@ def _tidy(value: Any) -> Any:
         target = {"$ref": _PREFIX + _short(reference.removeprefix(_PREFIX))}
         # Draft 7 ignores whatever stands beside a $ref.
         return {"allOf": [target], **tidy} if tidy else target
+    tidy.pop("discriminator", None)  # of OpenAPI; each kind names itself
     if "patternProperties" in tidy:
         tidy["additionalProperties"] = False
     return tidy
