@@ -93,9 +93,8 @@ def stage_of(task_id: str) -> str:
 
 
 def assert_outputs_are_right(installation: Installation, project: str) -> None:
-    records = ProjectRecords.open(installation.settings.database_url)
-    outputs = records.latest_outputs(project)
-    records.close()
+    with Winslow(installation.settings) as winslow:
+        outputs = winslow.project(project).outputs()
     store = open_store(installation.settings.store_url)
     assert set(outputs) == set(AFTER)
     for stage, manifest in outputs.items():

@@ -31,7 +31,7 @@ def test_a_project_runs_on_postgresql_and_s3(
     try:
         with Winslow(there.settings) as winslow:
             winslow.run("two", project="far").wait()
-            outputs = winslow.records.latest_outputs("far")["use"]
+            outputs = winslow.project("far").outputs()["use"]
     finally:
         there.down()
     store = open_store(store_url, s3_endpoint)

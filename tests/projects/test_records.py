@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model import LogRules, Pipeline, Stage
+from winslow_dagster.projects.interventions import Interventions
+from winslow_dagster.projects.lineage import Pick
 from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.standing import lineage_of, outputs_in_use
 from winslow_dagster.projects.values import RunRecord
 from winslow_dagster.stages.task import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -121,7 +124,7 @@ def test_an_unknown_project_is_said_to_be_unknown_by_every_call(records: Project
         lambda: records.inputs("nowhere"),
         lambda: records.runs("nowhere"),
         lambda: records.attempts("nowhere"),
-        lambda: records.latest_outputs("nowhere"),
+        lambda: lineage_of(records, "nowhere", PIPELINE),
         lambda: records.pin_pipeline("nowhere", "p", DIGEST),
         lambda: records.add_input("nowhere", "video", manifest("1"), original_path="/a", added_by="anna"),
         lambda: records.attempt_started(task(project="nowhere")),
@@ -229,18 +232,55 @@ def test_a_stage_may_fail_often_before_it_succeeds(ulm: ProjectRecords) -> None:
     assert [attempt.outcome for attempt in ulm.attempts("ulm-07")] == ["failed", "lost", "succeeded"]
 
 
-def test_the_latest_outputs_are_those_of_the_attempt_that_succeeded_last(ulm: ProjectRecords) -> None:
+PIPELINE = Pipeline(name="traffic_analysis", stages=(Stage(name="detect"), Stage(name="track", after=("detect",))))
+
+
+def in_use(records: ProjectRecords) -> dict[str, Manifest]:
+    return outputs_in_use(records, lineage_of(records, "ulm-07", PIPELINE))
+
+
+def test_the_outputs_in_use_are_those_of_the_attempt_that_succeeded_last(ulm: ProjectRecords) -> None:
     finish(ulm, task(run_id="run1"), minute=1, content="old")
     finish(ulm, task(run_id="run2"), minute=2, content="new")
     finish(ulm, task(run_id="run3"), minute=3, outcome="failed")
     finish(ulm, task("track", run_id="run1"), minute=2, content="tracks")
-    assert ulm.latest_outputs("ulm-07") == {"detect": manifest("new"), "track": manifest("tracks")}
+    assert in_use(ulm) == {"detect": manifest("new"), "track": manifest("tracks")}
+
+
+def test_the_outputs_of_a_sweep_are_in_use_once_they_were_picked(ulm: ProjectRecords) -> None:
+    run = RunRecord("run2", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna", sweep="s")
+    finish(ulm, task(run_id="run1"), minute=1, content="old")
+    ulm.note_run(run)
+    finish(ulm, task(run_id="run2"), minute=2, content="new")
+    assert in_use(ulm) == {"detect": manifest("old")}
+    now = BEGIN + timedelta(hours=1)
+    Interventions(ulm.database).pick(Pick("ulm-07", "traffic_analysis", "detect", "run2.detect.1", now, "anna"))
+    assert in_use(ulm) == {"detect": manifest("new")}
 
 
 def test_the_outputs_of_another_pipeline_are_not_taken(ulm: ProjectRecords) -> None:
     finish(ulm, task())
-    ulm.pin_pipeline("ulm-07", "other", "e" * 64)
-    assert ulm.latest_outputs("ulm-07") == {}
+    assert outputs_in_use(ulm, lineage_of(ulm, "ulm-07", PIPELINE.model_copy(update={"name": "other"}))) == {}
+
+
+def test_how_a_run_ended_is_kept_once_and_announcing_it_later_changes_nothing(ulm: ProjectRecords) -> None:
+    run = RunRecord("run1", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna")
+    ulm.note_run(run)
+    assert [each.run_id for each in ulm.open_runs()] == ["run1"]
+    assert ulm.run_ended("run1", "paused", "anna asked", BEGIN + timedelta(hours=1))
+    assert not ulm.run_ended("run1", "failed", "it broke", BEGIN + timedelta(hours=2))
+    ulm.note_run(run)
+    kept = ulm.run("run1")
+    assert kept is not None
+    assert (kept.outcome, kept.reason) == ("paused", "anna asked")
+    assert ulm.open_runs() == ()
+
+
+def test_the_run_launched_last_is_the_project_s_latest(ulm: ProjectRecords) -> None:
+    for number, minute in (("run1", 1), ("run3", 3), ("run2", 2)):
+        at = BEGIN + timedelta(minutes=minute)
+        ulm.note_run(RunRecord(number, "ulm-07", "traffic_analysis", DIGEST, at, "anna"))
+    assert ulm.project("ulm-07").latest_run == "run3"
 
 
 def test_what_a_run_handed_on_is_found_by_run_and_stage(ulm: ProjectRecords) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict, VariableMissing
 from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.request import RunRequest, RunScope, check_variables
+from winslow_dagster.projects.request import KnownFiles, RunRequest, RunScope, check_variables
 
 #   one ─ two ─ left ──── join
 #             └ right ─┘
@@ -99,7 +99,7 @@ WITH_VARIABLES = Pipeline(
 
 def variables(project_env: dict[str, str], **given: Any) -> None:
     request = RunRequest.checked(WITH_VARIABLES, {"project": "ulm-07", **given})
-    check_variables(WITH_VARIABLES, {"detect"}, request, project_env, {"video": "film.mp4"})
+    check_variables(WITH_VARIABLES, {"detect"}, request, project_env, KnownFiles({"video": "film.mp4"}))
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_a_required_variable_without_a_value_is_found_before_anything_runs() -> 
 
 def test_a_stage_that_does_not_run_may_lack_its_variables() -> None:
     request = RunRequest.checked(WITH_VARIABLES, {"project": "ulm-07"})
-    check_variables(WITH_VARIABLES, (), request, {}, {})
+    check_variables(WITH_VARIABLES, (), request, {}, KnownFiles({}))

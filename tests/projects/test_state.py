@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +9,9 @@ import pytest
 
 from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.dagit import DagsterRun
-from winslow_dagster.projects.state import Sight, first_to_run, outdated_stages, project_state, stage_views
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.projects.lineage import Lineage
+from winslow_dagster.projects.state import RunSight, Sight, next_actions, project_state, stage_views
+from winslow_dagster.projects.values import Attempt, RunRecord
 from winslow_dagster.stages.task import StageResult, StageStatus
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,118 +58,124 @@ def result_of(of: Attempt) -> StageResult | None:
     )
 
 
-def run(status: Any, run_id: str = "run1") -> DagsterRun:
-    return DagsterRun(
-        run_id=run_id, job="three", status=status, project="ulm-07", created_at=BEGIN, started_at=None, ended_at=None
+def run(outcome: Any = None, reason: str = "", run_id: str = "run1", sweep: str | None = None) -> RunRecord:
+    ended_at = None if outcome is None else BEGIN + timedelta(hours=1)
+    return RunRecord(
+        run_id,
+        "ulm-07",
+        "three",
+        "d",
+        BEGIN,
+        "anna",
+        start_from="two" if sweep else None,
+        sweep=sweep,
+        ended_at=ended_at,
+        outcome=outcome,
+        reason=reason,
     )
 
 
-def told(
-    attempts: tuple[Attempt, ...], of: DagsterRun | None, life: TaskState | None = None, **why: str
-) -> tuple[str, str, list[tuple[str, str]]]:
+def views(
+    attempts: tuple[Attempt, ...], life: TaskState | None = None, *, active: bool = True
+) -> list[tuple[str, str]]:
     results = {each.task_id: result_of(each) for each in attempts}
     sight = Sight(
-        pipeline=PIPELINE,
-        attempts=attempts,
+        lineage=Lineage(PIPELINE, attempts),
         result_of=results.__getitem__,
         life_of=lambda _: life or TaskState(known=True),
         why_waiting=lambda _: "waits for a GPU",
     )
-    views = stage_views(sight, of)
-    return *project_state(views, of, why), [(view.state, view.reason) for view in views]
+    return [(view.state, view.reason) for view in stage_views(sight, active=active)]
 
 
-DONE = (attempt("one", 1), attempt("two", 2), attempt("three", 3))
+def told(*runs: RunRecord, running: tuple[str, ...] = (), left: tuple[str, ...] = (), **seen: Any) -> tuple[str, str]:
+    return project_state(RunSight(runs, **seen), running, left)
+
+
+def status(word: str) -> dict[str, str]:
+    return {"run1": word}
 
 
 def test_a_project_that_never_ran_is_idle() -> None:
-    state, reason, stages = told((), None)
-    assert (state, reason) == ("idle", "it has not been run yet")
-    assert stages == [("pending", "has not run")] * 3
+    assert told() == ("idle", "it has not been run yet")
+    assert views((), active=False) == [("pending", "has not run")] * 3
 
 
 def test_a_queued_run_says_why_it_waits() -> None:
-    state, reason, stages = told((), run("QUEUED"), queued="waits in the queue, behind ulm-03")
-    assert (state, reason) == ("queued", "waits in the queue, behind ulm-03")
-    assert stages[:2] == [("waiting", "is about to start"), ("waiting", "waits for one")]
+    behind = "waits in the queue, behind ulm-03"
+    assert told(run(), statuses=status("QUEUED"), why={"run1": behind}) == ("queued", behind)
+    assert views(())[:2] == [("waiting", "is about to start"), ("waiting", "waits for one")]
 
 
 def test_a_running_stage_needs_no_reason_and_a_waiting_one_has_its_engine_s() -> None:
-    status = StageStatus(task_id="run1.one.1", phase="running", updated_at=BEGIN, started_at=BEGIN)
-    alive = TaskState(known=True, runner_alive=True, status=status)
-    assert told((attempt("one", 1, None),), run("STARTED"), alive)[2][0] == ("running", "")
-    waiting = alive.model_copy(update={"status": status.model_copy(update={"phase": "waiting"})})
-    assert told((attempt("one", 1, None),), run("STARTED"), waiting)[2][0] == ("waiting", "waits for a GPU")
+    alive = StageStatus(task_id="run1.one.1", phase="running", updated_at=BEGIN, started_at=BEGIN)
+    state = TaskState(known=True, runner_alive=True, status=alive)
+    assert views((attempt("one", 1, None),), state)[0] == ("running", "")
+    waiting = state.model_copy(update={"status": alive.model_copy(update={"phase": "waiting"})})
+    assert views((attempt("one", 1, None),), waiting)[0] == ("waiting", "waits for a GPU")
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [("STARTED", "running"), ("STARTING", "queued"), ("CANCELING", "cancelling")]
+    ("word", "state"), [("STARTED", "running"), ("STARTING", "queued"), ("CANCELING", "cancelling")]
 )
-def test_a_run_on_its_way_gives_the_project_its_state(status: str, state: str) -> None:
-    assert told((), run(status))[0] == state
+def test_a_run_on_its_way_gives_the_project_its_state(word: str, state: str) -> None:
+    assert told(run(), statuses=status(word))[0] == state
 
 
-def test_a_run_that_ended_well_is_a_success() -> None:
-    assert told(DONE, run("SUCCESS"))[:2] == ("succeeded", "")
+def test_a_run_that_was_asked_to_pause_says_what_it_waits_for() -> None:
+    seen = told(run(), running=("two",), statuses=status("STARTED"), pause="anna")
+    assert seen == ("pausing", "anna asked it to pause; two still runs")
+    assert told(run(), statuses=status("CANCELING"), pause="anna")[0] == "cancelling"
 
 
-def test_after_a_stop_the_rest_is_named() -> None:
-    assert told(DONE[:1], run("SUCCESS"))[:2] == ("succeeded", "two, three have yet to run")
+@pytest.mark.parametrize("outcome", ["paused", "awaiting_input", "cancelled", "failed"])
+def test_a_run_that_did_not_come_to_its_end_gives_the_project_its_state_and_reason(outcome: str) -> None:
+    assert told(run(outcome, "because")) == (outcome, "because")
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"),
-    [
-        ("failed", "failed"),
-        ("out_of_memory", "failed"),
-        ("timed_out", "failed"),
-        ("lost", "failed"),
-        ("cancelled", "cancelled"),
-        ("await_input", "awaiting_input"),
-    ],
-)
-def test_a_stage_that_did_not_succeed_tells_why_the_run_ended(outcome: str, state: str) -> None:
-    ended = (DONE[0], attempt("two", 2, outcome))
-    assert told(ended, run("FAILURE"))[:2] == (state, f"two: it was {outcome}")
-    assert told(ended, None)[:2] == (state, f"two: it was {outcome}")
+def test_a_run_that_waited_and_was_answered_is_paused() -> None:
+    assert told(run("awaiting_input", "which?"), answered=True) == ("paused", "it was answered, and can go on")
 
 
-def test_a_run_that_failed_without_a_stage_has_dagster_s_reason() -> None:
-    assert told((), run("FAILURE"), failed="the worker could not start")[:2] == ("failed", "the worker could not start")
-
-
-def test_a_cancelled_run_is_cancelled_before_and_after_its_stages_began() -> None:
-    assert told((), run("CANCELED"))[:2] == ("cancelled", "the run was cancelled")
-    assert told((attempt("one", 1, "cancelled"),), run("CANCELED"))[:2] == ("cancelled", "one: it was cancelled")
-
-
-def test_a_failure_of_an_earlier_run_does_not_taint_a_later_one() -> None:
-    earlier = attempt("three", 3, "failed", run_id="run0")
-    assert told((*DONE[:2], earlier), run("SUCCESS"))[0] == "succeeded"
+def test_a_run_that_ended_well_is_a_success_and_names_the_rest() -> None:
+    assert told(run("succeeded")) == ("succeeded", "")
+    assert told(run("succeeded"), left=("two", "three")) == ("succeeded", "two, three have yet to run")
 
 
 def test_without_services_the_stages_tell() -> None:
-    status = StageStatus(task_id="run1.one.1", phase="running", updated_at=BEGIN)
-    alive = TaskState(known=True, runner_alive=True, status=status)
-    assert told((attempt("one", 1, None),), None, alive, unknown="no services")[:2] == ("running", "no services")
-    assert told((attempt("one", 1, None),), None, unknown="no services")[:2] == ("interrupted", "no services")
-    assert told((), None, unknown="no services")[:2] == ("interrupted", "no services")
-    assert told(DONE, None, unknown="no services")[0] == "succeeded"
+    assert told(run(), running=("one",))[0] == "running"
+    assert told(run()) == ("interrupted", "the services do not run; `winslow up` starts them")
+    assert told(run("succeeded"))[0] == "succeeded"
 
 
-def test_outputs_are_out_of_date_once_an_earlier_stage_has_run_again() -> None:
-    again = attempt("one", 5, run_id="run2")
-    assert outdated_stages(PIPELINE, (*DONE, again)) == {
-        "two": "one has run again since",
-        "three": "two is out of date",
-    }
-    assert outdated_stages(PIPELINE, (*DONE, replace(again, outcome=None)))["two"] == "one runs again since"
-    assert outdated_stages(PIPELINE, (*DONE, attempt("one", 5, "failed", run_id="run2"))) == {}
+def test_a_sweep_runs_until_its_last_run_has_ended_and_then_asks_for_one() -> None:
+    runs = [run("succeeded", run_id="run0", sweep="s"), run(run_id="run1", sweep="s")]
+    assert told(*runs, statuses=status("STARTED")) == ("running", "1 of 2 combinations have ended")
+    assert told(*runs, statuses=status("QUEUED"))[0] == "queued"
+    assert told(*runs)[0] == "interrupted"
+    runs[1] = run("failed", "two: exit 1", run_id="run1", sweep="s")
+    assert told(*runs) == ("awaiting_input", "pick one of 1 attempts of two; 1 of 2 combinations did not succeed")
+    assert told(*runs, picked=True)[0] == "paused"
+    assert told(runs[1]) == ("failed", "no combination succeeded; two: exit 1")
 
 
-def test_a_project_goes_on_with_what_is_missing_or_out_of_date() -> None:
-    assert first_to_run(PIPELINE, ()) == "one"
-    assert first_to_run(PIPELINE, DONE[:1]) == "two"
-    assert first_to_run(PIPELINE, (DONE[0], attempt("two", 2, "failed"))) == "two"
-    assert first_to_run(PIPELINE, (*DONE, attempt("one", 5, run_id="run2"))) == "two"
-    assert first_to_run(PIPELINE, DONE) is None
+def test_what_can_be_done_next_fits_the_state() -> None:
+    assert next_actions("running", sweep=False, left=True) == ("pause", "cancel")
+    assert next_actions("awaiting_input", sweep=False, left=True) == ("answer", "redo")
+    assert next_actions("awaiting_input", sweep=True, left=True) == ("pick", "redo")
+    assert next_actions("succeeded", sweep=False, left=True)[0] == "resume"
+    assert "resume" not in next_actions("succeeded", sweep=False, left=False)
+    assert next_actions("cancelling", sweep=False, left=True) == ()
+
+
+def test_a_stage_knows_how_many_attempts_it_had_and_which_is_in_use() -> None:
+    attempts = (attempt("one", 1), attempt("one", 5, "failed", run_id="run2"))
+    sight = Sight(
+        Lineage(PIPELINE, attempts),
+        {each.task_id: result_of(each) for each in attempts}.__getitem__,
+        lambda _: TaskState(known=False),
+        lambda _: "",
+    )
+    one = stage_views(sight, active=False)[0]
+    assert (one.state, one.attempts, one.in_use) == ("failed", 2, "run1.one.1")
+    assert one.outdated == "its last attempt did not succeed"

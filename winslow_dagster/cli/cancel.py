@@ -22,7 +22,7 @@ def command(project: str, *, detach: bool, as_json: bool) -> None:
     with Winslow() as winslow:
         if not as_json:
             say_if_services_start(winslow)
-        run = winslow.cancel(project)
+        run = winslow.project(project).cancel()
         if detach:
             status = run.status()
         else:

@@ -13,8 +13,8 @@ from winslow_dagster.cli.output import json_option, print_json, say, say_if_serv
 from winslow_dagster.errors import InputRejected, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.handles import Run
     from winslow_dagster.projects.results import ProjectStatus
+    from winslow_dagster.projects.runs import Run
 
 FIELDS = ("args", "image", "cpus", "memory", "timeout")
 DETACHED_EXIT_CODE = 130

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.results import ProjectStatus, StageView
+    from winslow_dagster.projects.results import ProjectStatus, ProjectSummary, StageView
 
 
 @click.command("status")
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 def command(project: str | None, *, as_json: bool) -> None:
     """Say how all projects stand, or how PROJECT does, stage by stage; and why, where something does not run.
 
-    With --json, {"projects": [status, …]}, or one status: project, pipeline, pipeline_digest, pipeline_changes, state,
-    reason, run_id, created_at, created_by, env, inputs, stages. State is idle, queued, running, cancelling,
-    interrupted, succeeded, failed, cancelled or awaiting_input; a stage's is pending, waiting, running, succeeded,
-    failed, cancelled or awaiting_input.
+    With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
+    project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at, created_by,
+    env, inputs, stages, actions, questions, sweep, tags, notes, todos. State is idle, queued, running, pausing, paused,
+    awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is pending, waiting, running,
+    succeeded, failed, cancelled or awaiting_input.
     """
     from winslow_dagster import Winslow
 
@@ -33,25 +34,23 @@ def command(project: str | None, *, as_json: bool) -> None:
             else:
                 show(status)
             return
-        statuses = winslow.projects()
+        summaries = winslow.projects()
     if as_json:
-        print_json({"projects": [status.model_dump(mode="json") for status in statuses]})
-    elif not statuses:
+        print_json({"projects": [_plain(summary) for summary in summaries]})
+    elif not summaries:
         console().print("no projects yet; `winslow run PIPELINE --project NAME` makes one")
     else:
         print_table(
-            ("project", "pipeline", "state", "stages", "why"),
+            ("project", "pipeline", "state", "tags", "why"),
             [
-                (
-                    status.project,
-                    status.pipeline,
-                    status.state,
-                    f"{sum(view.state == 'succeeded' for view in status.stages)}/{len(status.stages)}",
-                    status.reason,
-                )
-                for status in statuses
+                (summary.project, summary.pipeline, summary.state, ", ".join(summary.tags), summary.reason)
+                for summary in summaries
             ],
         )
+
+
+def _plain(summary: ProjectSummary) -> dict[str, Any]:
+    return {**summary._asdict(), "changed_at": summary.changed_at.isoformat()}
 
 
 def show(status: ProjectStatus) -> None:
@@ -63,6 +62,12 @@ def show(status: ProjectStatus) -> None:
         there.print(f"run {status.run_id}")
     for given in status.inputs:
         there.print(f"input {given.name}: {given.original_path}", markup=False)
+    if status.tags:
+        there.print(f"tags: {', '.join(status.tags)}", markup=False)
+    for todo in status.todos:
+        there.print(f"[{'x' if todo.done_at else ' '}] {todo.number} {todo.text}", markup=False)
+    for question in status.questions:
+        there.print(f"asks before {question.stage}: {question.message}", markup=False)
     if status.pipeline_changes:
         there.print("the pipeline file has changed since (--pipeline-version current takes it up):")
         for change in status.pipeline_changes:
@@ -72,6 +77,11 @@ def show(status: ProjectStatus) -> None:
         ("stage", "state", "time", "progress", "why"),
         [(view.stage, view.state, _time(view), _progress(view), _why(view)) for view in status.stages],
     )
+    if status.actions:
+        there.print()
+        there.print(
+            f"next: {', '.join(f'winslow {action} {status.project}' for action in status.actions)}", markup=False
+        )
 
 
 def _time(view: StageView) -> str:

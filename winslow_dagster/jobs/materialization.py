@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
-from winslow_dagster.jobs.stage_tasks import StageInRun
+from winslow_dagster.projects.stepping import StageCall
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageResult
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -33,16 +33,16 @@ def materialized(context: OpExecutionContext) -> bool:
     return any(record.event_log_entry.step_key == step_key for record in said)
 
 
-def materialization(settings: Settings, part: StageInRun, result: StageResult) -> AssetMaterialization:
+def materialization(settings: Settings, call: StageCall, result: StageResult) -> AssetMaterialization:
     """The stage's asset in the project's partition."""
     metadata = result_metadata(result)
     if result.outputs is not None:
         store = open_store(settings.store_url, settings.s3_endpoint)
         metadata |= output_metadata(store, result.outputs)
-        metadata |= previews(store, result.outputs, [highlight.glob for highlight in part.stage.highlights])
+        metadata |= previews(store, result.outputs, [highlight.glob for highlight in call.stage.highlights])
     return AssetMaterialization(
-        asset_key=AssetKey([part.pipeline.name, part.stage.name]),
-        partition=part.project.name,
+        asset_key=AssetKey([call.pipeline.name, call.stage.name]),
+        partition=call.request.project,
         description=result.message,
         metadata=metadata,
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import ConfigMapping, Field, Map, Noneable, Shape
+from dagster import ConfigMapping, Field, Map, Noneable, ScalarUnion, Shape
 
 from winslow_dagster.pipelines.model import Pipeline
 
@@ -25,6 +25,10 @@ def _shape(fields: dict[str, Field]) -> Shape:
 
 def _variables() -> Map:
     return Map(str, str)  # type: ignore[no-untyped-call]  # Dagster's own signature
+
+
+def _one_or_several() -> ScalarUnion:
+    return ScalarUnion(str, [str])
 
 
 def _optional(kind: Any, description: str) -> Field:
@@ -52,10 +56,14 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
     }
     return {
         "project": Field(str, description="The project the stages work for; `winslow run` makes one"),
-        "start_from": _optional(Noneable(str), f"Earlier stages hand on their stored outputs. One of: {names}"),
+        "start_from": _optional(
+            Noneable(_one_or_several()), f"Earlier stages hand on their stored outputs. One or several of: {names}"
+        ),
         "stop_after": _optional(Noneable(str), f"Later stages do not run. One of: {names}"),
         "env": _optional(_variables(), "Variables of this run, for every stage"),
         "stages": _optional(_shape(stages), "What this run changes, a stage"),
+        "use": _optional(_variables(), "Stage to the attempt (task id) whose outputs it hands on, not the latest"),
+        "reuse": _optional(bool, "Take the outputs of an equal attempt, of any project, where there is one"),
     }
 
 

@@ -14,10 +14,10 @@ from dagster import Failure, OpExecutionContext, Output, RetryRequested
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.attempt_log import AttemptWatch
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
-from winslow_dagster.jobs.stage_tasks import StageInRun, stage_task
 from winslow_dagster.jobs.workplace import Workplace
 from winslow_dagster.pipelines.model import Pipeline, Retries, Stage
-from winslow_dagster.projects.request import RunRequest, RunScope
+from winslow_dagster.projects.request import RunRequest
+from winslow_dagster.projects.stepping import Begins, HandedOn, HeldBack, LeftOut, StageCall
 from winslow_dagster.stages.task import StageResult
 from winslow_dagster.storage.manifest import Manifest
 
@@ -40,65 +40,58 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
         workplace: Workplace = context.resources.winslow
         try:
             request = RunRequest.checked(pipeline, context.op_config)
-            scope = RunScope(pipeline, request)
-            if stage.name not in scope.wanted:
-                context.log.info(f"not run: the run stops after {request.stop_after}")
-                return
-            stored = None if stage.name in scope.redone else _stored(workplace, scope, request, stage.name)
-            if stored is not None:
-                context.log.info(f"handed on from an earlier attempt: {stored.address}")
-                manifest = stored
-            else:
-                upstream = {name: value for name, value in inputs.items() if isinstance(value, Manifest)}
-                part = StageInRun(
-                    pipeline,
-                    digest,
-                    stage,
-                    workplace.records.project(request.project),
-                    request,
-                    context.run_id,
-                    context.retry_number + 1,
-                )
-                result, is_news = _attempt(context, workplace, part, upstream)
-                if is_news or not materialized(context):
-                    yield materialization(workplace.settings, part, result)
-                manifest = _outputs(result)
+            call = StageCall(pipeline, digest, stage, request, context.run_id, context.retry_number + 1)
+            upstream = {name: value for name, value in inputs.items() if isinstance(value, Manifest)}
+            entry = workplace.stepping.entry(call, upstream)
+            result = None
+            match entry:
+                case LeftOut():
+                    context.log.info(f"not run: {entry.why}")
+                    return
+                case HeldBack():
+                    context.log.info(f"not begun: {entry.hold.message}")
+                    return
+                case HandedOn():
+                    context.log.info(f"handed on: {entry.why}")
+                    manifest = entry.manifest
+                case Begins():
+                    result, is_news = _attempt(context, workplace, call, entry)
+                    if result.outcome == "await_input":
+                        workplace.stepping.waits_for_person(call, result)
+                        context.log.warning(f"a person is needed: {result.message}")
+                        return
+                    if is_news or not materialized(context):
+                        yield materialization(workplace.settings, call, result)
+                    manifest = _outputs(result)
+            going_on = workplace.stepping.after(call, result, successors)
         except WinslowError as error:
             # What a person can act on belongs in front; the stack trace of our own code says nothing to them.
             raise Failure(str(error), metadata=_shown(error), allow_retries=False) from error
         yield Output(manifest, OUTPUTS)
-        for successor in successors:
-            if successor in scope.wanted:
-                yield Output(None, then(successor))
+        for successor in going_on:
+            yield Output(None, then(successor))
 
     return body
 
 
-def _stored(workplace: Workplace, scope: RunScope, request: RunRequest, stage: str) -> Manifest | None:
-    manifest = workplace.records.latest_outputs(request.project).get(stage)
-    if manifest is None and stage in scope.must_be_stored:
-        raise WinslowError(
-            f"start_from {request.start_from} goes on from the outputs of {stage}, which has never finished",
-            where=f"project {request.project}",
-            remedy=f"Start from {stage}, or from an earlier stage",
-        )
-    return manifest
-
-
 def _attempt(
-    context: OpExecutionContext, workplace: Workplace, part: StageInRun, upstream: dict[str, Manifest]
+    context: OpExecutionContext, workplace: Workplace, call: StageCall, entry: Begins
 ) -> tuple[StageResult, bool]:
-    stage = part.stage
-    task = stage_task(workplace.settings, part, upstream)
-    workplace.records.attempt_started(task, pipeline_digest=part.digest)
+    task, retries = entry.task, call.stage.retries
+    workplace.records.attempt_started(
+        task, pipeline_digest=call.digest, fingerprint=entry.fingerprint, reused_from=entry.reused_from
+    )
+    if entry.taken_over is not None:
+        context.log.info(entry.taken_over.message)
+        return entry.taken_over, workplace.records.attempt_ended(task.task_id, entry.taken_over)
     result = AttemptWatch(context, workplace.engine, workplace.settings, task).until_ended()
     is_news = workplace.records.attempt_ended(task.task_id, result)
-    if result.outcome == "succeeded":
+    if result.outcome in {"succeeded", "await_input"}:
         return result, is_news
-    if retried(stage.retries, result) and context.retry_number < stage.retries.count:
-        wait_s = stage.retries.wait_s * stage.retries.backoff**context.retry_number
+    if retried(retries, result) and context.retry_number < retries.count:
+        wait_s = retries.wait_s * retries.backoff**context.retry_number
         context.log.warning(f"{result.message} Trying again in {wait_s:g} s ({result.outcome}).")
-        raise RetryRequested(max_retries=stage.retries.count, seconds_to_wait=wait_s)
+        raise RetryRequested(max_retries=retries.count, seconds_to_wait=wait_s)
     raise Failure(result.message, metadata=result_metadata(result), allow_retries=False)
 
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
-from winslow_dagster.engines.engine import Engine, explanation
+from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.opening import open_engine
-from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
-from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, changes, load, load_version, nearest
+from winslow_dagster.errors import NotFound
+from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
-from winslow_dagster.projects.dagit import Dagit, DagsterRun
-from winslow_dagster.projects.handles import ProjectHandle, Run
-from winslow_dagster.projects.launching import Launching, Submission, UploadBegins
+from winslow_dagster.projects.audit import Actor, Audit
+from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.projects.handles import ProjectHandle
+from winslow_dagster.projects.launching import Launching, PipelineVersion, Submission, UploadBegins, told
+from winslow_dagster.projects.listing import list_projects
+from winslow_dagster.projects.notebook import Notebook
+from winslow_dagster.projects.overview import Overview, changes_since
 from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.results import InputView, ProjectStatus
-from winslow_dagster.projects.runs import latest_run, queue_reason, run_failure
-from winslow_dagster.projects.state import NO_SERVICES, Sight, project_state, stage_views
-from winslow_dagster.projects.values import Attempt, Project
+from winslow_dagster.projects.results import ProjectStatus, ProjectSummary
+from winslow_dagster.projects.runs import Run
+from winslow_dagster.projects.values import Project
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.opening import open_store
 from winslow_dagster.storage.store import Store
-
-PipelineVersion = Literal["pinned", "current"]
 
 
 class Services(Protocol):
@@ -47,8 +47,9 @@ class Services(Protocol):
 class Actions:
     """An installation. A context manager: services that were started for it end with it."""
 
-    def __init__(self, settings: Settings, services: Services) -> None:
+    def __init__(self, settings: Settings, services: Services, actor: Actor | None = None) -> None:
         self.settings = settings
+        self.actor = actor or Actor()
         self._services = services
         self._held = contextlib.ExitStack()
         self._serving = False
@@ -70,6 +71,21 @@ class Actions:
         records = ProjectRecords.open(self.settings.database_url)
         self._held.callback(self._forget_records)
         return records
+
+    @property
+    def overview(self) -> Overview:
+        """How projects stand."""
+        return Overview(self.records, self.engine, self._dagit_if_there)
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""
+        return Audit(self.records.database)
+
+    @property
+    def notebook(self) -> Notebook:
+        """What people write on projects."""
+        return Notebook(self.records.database)
 
     @cached_property
     def store(self) -> Store:
@@ -110,6 +126,38 @@ class Actions:
             )
         return load(files[name])
 
+    def create(  # noqa: PLR0913  # what a person may say of a project; all but the first three by name
+        self,
+        pipeline: str,
+        project: str,
+        inputs: Mapping[str, str | Path] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        tags: Iterable[str] = (),
+        notes: str = "",
+        upload: UploadBegins | None = None,
+    ) -> ProjectHandle:
+        """Make a project, and run nothing yet. What it must bring may come later, with `run`.
+
+        Raises NotFound, PipelineInvalid, InputRejected, ProjectConflict where there is one of that name, StoreError.
+        """
+        Launching(
+            self,
+            Submission(
+                project=project,
+                actor=self.actor,
+                pipeline=pipeline,
+                inputs=_paths(inputs),
+                env=dict(env or {}),
+                tags=tuple(tags),
+            ),
+        ).create(upload)
+        handle = ProjectHandle(self, project)
+        if notes:
+            self.notebook.set_notes(project, notes)
+        self.audit.note(self.actor, "create", project, pipeline=pipeline, inputs=_said(inputs), env=dict(env or {}))
+        return handle
+
     def run(  # noqa: PLR0913  # what a person may say of a run; all but the first three by name
         self,
         pipeline: str,
@@ -117,39 +165,52 @@ class Actions:
         inputs: Mapping[str, str | Path] | None = None,
         *,
         env: Mapping[str, str] | None = None,
-        start_from: str | None = None,
+        start_from: str | Sequence[str] | None = None,
         stop_after: str | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        use: Mapping[str, str] | None = None,
+        reuse: bool = False,
         pipeline_version: PipelineVersion = "pinned",
+        why: str = "",
+        tags: Iterable[str] = (),
         upload: UploadBegins | None = None,
     ) -> Run:
         """Run the pipeline for the project, and give the run, which goes on by itself.
 
         A project that does not exist is made: `inputs` are copied into the store, `env` becomes the project's own. One
-        that exists goes on with the version of the pipeline it was made with, from its first stage that is missing or
-        out of date, or from `start_from`; `env` is then this run's. `settings` changes stages for this run:
-        `{"detect_vehicles": {"env": {"THRESHOLD": "0.4"}, "memory": "8GiB"}}`. `upload` is told of each file that is
+        that exists goes on with the version of the pipeline it has, from its first stages that are missing or out of
+        date, or from `start_from`; `env` is then this run's. Another pipeline than the one it had becomes its own.
+        `settings` changes stages for this run: `{"detect_vehicles": {"env": {"THRESHOLD": "0.4"}, "memory": "8GiB"}}`.
+        `use` names the attempts (task ids) whose outputs stages hand on, instead of the latest. With `reuse`, a stage
+        takes the outputs of an equal attempt of any project, where there is one. `upload` is told of each file that is
         copied: its name and size; it gives back what is called with the bytes moved.
 
         Raises NotFound, PipelineInvalid, InputRejected, VariableMissing, ProjectConflict, StoreError,
         ServiceUnavailable; before anything is copied wherever that can be known before.
         """
-        submission = Submission(
-            pipeline=pipeline,
-            project=project,
-            inputs={name: Path(path).expanduser() for name, path in (inputs or {}).items()},
-            env=dict(env or {}),
-            start_from=start_from,
-            stop_after=stop_after,
-            settings={stage: dict(changed) for stage, changed in (settings or {}).items()},
-            pipeline_version=pipeline_version,
-            requested_by=getpass.getuser(),
+        return self.launch(
+            "run",
+            Submission(
+                project=project,
+                actor=self.actor,
+                pipeline=pipeline,
+                inputs=_paths(inputs),
+                env=dict(env or {}),
+                start_from=(start_from,) if isinstance(start_from, str) else tuple(start_from or ()),
+                stop_after=stop_after,
+                settings={stage: dict(changed) for stage, changed in (settings or {}).items()},
+                use=dict(use or {}),
+                reuse=reuse,
+                pipeline_version=pipeline_version,
+                why=why,
+                tags=tuple(tags),
+            ),
+            upload,
         )
-        return Run(self, project, Launching(self, submission).launch(upload))
 
-    def projects(self) -> tuple[ProjectStatus, ...]:
-        """All projects by name, each as it is now."""
-        return tuple(self.status(project.name) for project in self.records.projects())
+    def projects(self) -> tuple[ProjectSummary, ...]:
+        """All projects by name, with their states."""
+        return list_projects(self.records, self._dagit_if_there)
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound."""
@@ -158,84 +219,33 @@ class Actions:
 
     def status(self, project: str) -> ProjectStatus:
         """The project as it is now; what Dagster knows is left out where its services do not run. Raises NotFound."""
-        dagit = Dagit(self._services.address) if self._serving or self._services.running() else None
         found = self.records.project(project)
         pipeline = self.pinned(found)
-        attempts = tuple(each for each in self.records.attempts(project) if each.pipeline == found.pipeline)
-        run = latest_run(self.records, dagit, project)
-        views = stage_views(self._sight(pipeline, attempts), run)
-        state, reason = project_state(views, run, self._reasons(dagit, run, project))
-        return ProjectStatus(
-            project=found.name,
-            pipeline=found.pipeline,
-            pipeline_digest=found.pipeline_digest,
-            pipeline_changes=self._changes(found, pipeline),
-            state=state,
-            reason=reason,
-            run_id=run.run_id if run else next((noted.run_id for noted in self.records.runs(project)), None),
-            created_at=found.created_at,
-            created_by=found.created_by,
-            env=found.env,
-            inputs=tuple(
-                InputView(
-                    name=each.name,
-                    original_path=each.original_path,
-                    version=each.version,
-                    size_bytes=each.manifest.size_bytes,
-                    added_at=each.added_at,
-                    added_by=each.added_by,
-                )
-                for each in self.records.inputs(project)
-            ),
-            stages=views,
-        )
-
-    def cancel(self, project: str) -> Run:
-        """Ask that the project's run end, and its stages with it. Raises NotFound, ProjectConflict."""
-        self.records.project(project)
-        dagit = self.dagit()
-        run = latest_run(self.records, dagit, project)
-        if run is None or run.ended:
-            raise ProjectConflict(
-                "nothing runs that could be cancelled", where=f"project {project}", remedy=f"`winslow status {project}`"
-            )
-        if run.status != "CANCELING":
-            dagit.terminate(run.run_id)
-        return Run(self, project, run.run_id)
+        changed = changes_since(pipeline, found.pipeline_digest, lambda: self.pipeline(found.pipeline))
+        return self.overview.status(found, pipeline, changed)
 
     def pinned(self, project: Project) -> Pipeline:
         """The version of the pipeline that the project was made with."""
         return load_version(self.settings.versions_dir, project.pipeline, project.pipeline_digest)
 
-    def _changes(self, project: Project, pipeline: Pipeline) -> tuple[str, ...]:
-        try:
-            current = self.pipeline(project.pipeline)
-        except NotFound:
-            return ("its pipeline file is gone",)
-        except PipelineInvalid:
-            return (f"its pipeline file cannot be used now: `winslow pipelines check` says why ({project.pipeline})",)
-        if current.digest == project.pipeline_digest:
-            return ()
-        return tuple(map(str, changes(pipeline, current.pipeline)))
+    def launch(self, action: str, submission: Submission, upload: UploadBegins | None = None) -> Run:
+        """Launch what was asked, and note who did. See `run`."""
+        run = Run(self, submission.project, Launching(self, submission).launch(upload))
+        self.audit.note(self.actor, action, submission.project, run_id=run.run_id, **told(submission))
+        return run
 
-    def _sight(self, pipeline: Pipeline, attempts: tuple[Attempt, ...]) -> Sight:
-        return Sight(
-            pipeline=pipeline,
-            attempts=attempts,
-            result_of=self.records.result,
-            life_of=self.engine.status,
-            why_waiting=lambda task_id: explanation(self.engine.status(task_id)),
-        )
-
-    def _reasons(self, dagit: Dagit | None, run: DagsterRun | None, project: str) -> dict[str, str]:
-        if dagit is None:
-            return {"unknown": NO_SERVICES} if self.records.runs(project) else {}
-        if run is not None and run.status == "FAILURE":
-            return {"failed": run_failure(dagit, run.run_id)}
-        if run is not None and run.status in {"QUEUED", "NOT_STARTED"}:
-            return {"queued": queue_reason(dagit, run)}
-        return {}
+    def _dagit_if_there(self) -> Dagit | None:
+        """The web server, where it runs; nothing is started for a look."""
+        return Dagit(self._services.address) if self._serving or self._services.running() else None
 
     def _forget_records(self) -> None:
         self.records.close()
         del self.records
+
+
+def _paths(inputs: Mapping[str, str | Path] | None) -> dict[str, Path]:
+    return {name: Path(path).expanduser() for name, path in (inputs or {}).items()}
+
+
+def _said(inputs: Mapping[str, str | Path] | None) -> dict[str, str]:
+    return {name: str(path) for name, path in (inputs or {}).items()}

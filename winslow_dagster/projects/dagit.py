@@ -6,6 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ PROJECT_TAG = "winslow/project"
 DIGEST_TAG = "winslow/pipeline_digest"
 ANSWER_TIMEOUT_S = 60.0
 """A reload compiles what is asked for; everything else takes milliseconds."""
+PAGE = 100
+"""As many runs as one question of `queries.RUNS` gives."""
 NOBODY = frozenset({"ReloadNotSupported", "RepositoryLocationNotFound"})
 
 
@@ -166,6 +169,15 @@ class Dagit:
             chosen["statuses"] = list(statuses)
         answer = self._ask(queries.RUNS, filter=chosen)["runsOrError"]
         return tuple(_run(run) for run in _expect(answer, "Runs")["results"])
+
+    def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, DagsterRun]:
+        """Those of these runs that Dagster knows."""
+        asked = list(run_ids)
+        found: dict[str, DagsterRun] = {}
+        for at in range(0, len(asked), PAGE):
+            answer = self._ask(queries.RUNS, filter={"runIds": asked[at : at + PAGE]})["runsOrError"]
+            found |= {run["runId"]: _run(run) for run in _expect(answer, "Runs")["results"]}
+        return found
 
     def events(self, run_id: str, cursor: str | None = None) -> EventPage:
         """The run's events after the cursor. Raises NotFound."""

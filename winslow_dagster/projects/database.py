@@ -8,13 +8,15 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
-from winslow_dagster.errors import ServiceUnavailable, SettingsInvalid
-from winslow_dagster.projects.tables import schema_version
+from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
+from winslow_dagster.projects.tables import projects, schema_version
 
 BUSY_WAIT_S = 60
 """How long a SQLite writer waits for the one before it; transactions here last milliseconds."""
@@ -107,6 +109,30 @@ class Database:
                 where=self._shown,
                 remedy="Check that it runs and that WINSLOW_DATABASE_URL names it",
             ) from error
+
+
+def hold_project(connection: Connection, project: str) -> str:
+    """The pipeline version the project is pinned to. Raises NotFound where there is no such project.
+
+    A writer holds the project's row from here until its transaction ends.
+    """
+    query = select(projects.c.pipeline_digest).where(projects.c.name == project)
+    if connection.get_execution_options().get(WRITING):
+        query = query.with_for_update()
+    digest: str | None = connection.execute(query).scalar_one_or_none()
+    if digest is None:
+        raise unknown_project(project)
+    return digest
+
+
+def unknown_project(project: str) -> NotFound:
+    """The error for a project that does not exist."""
+    return NotFound(f"there is no project {project!r}", remedy="`winslow status` lists the projects")
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert that can say what to do on conflict; the two dialects spell it alike in classes of their own."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def _version(connection: Connection) -> int:

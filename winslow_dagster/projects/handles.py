@@ -1,98 +1,24 @@
-"""A run and a project in a person's hand: what can be asked of them, and done with them."""
+"""A project in a person's hand: what can be seen of it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from winslow_dagster.errors import ServiceUnavailable, StageFailed
-from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.projects.answers import Answer, Answers
+from winslow_dagster.projects.audit import AuditEntry
 from winslow_dagster.projects.files import fetch, files_of, log_of
 from winslow_dagster.projects.request import require_stage
 from winslow_dagster.projects.results import ProjectFile, ProjectStatus
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.projects.standing import lineage_of, outputs_in_use
+from winslow_dagster.projects.steering import Steering
+from winslow_dagster.projects.values import Attempt, RunRecord
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.actions import Actions
 
-LOOK_S = 0.5
-"""Between two looks at a run that is waited for."""
-SILENCE_S = 60.0
-"""So long may the web server be away while a run is waited for: its supervisor starts it again."""
-
-Progress = Callable[[ProjectStatus], None]
-
-
-class Run:
-    """One run of a project."""
-
-    def __init__(self, actions: Actions, project: str, run_id: str) -> None:
-        self._actions = actions
-        self.project = project
-        self.run_id = run_id
-
-    def __repr__(self) -> str:
-        return f"Run(project={self.project!r}, run_id={self.run_id!r})"
-
-    def status(self) -> ProjectStatus:
-        """The project as it is now."""
-        return self._actions.status(self.project)
-
-    def wait(self, progress: Progress | None = None) -> ProjectStatus:
-        """Wait for the end of the run; `progress` is told twice a second how it stands.
-
-        Raises StageFailed when it does not end well, saying which stage and why, and ServiceUnavailable when the web
-        server stays away.
-        """
-        status = self.ended(progress)
-        self.raise_unless_succeeded(status)
-        return status
-
-    def raise_unless_succeeded(self, status: ProjectStatus) -> None:
-        """Raise StageFailed where the run's end is no good one."""
-        if status.state != "succeeded":
-            raise StageFailed(
-                status.reason,
-                where=f"project {self.project}",
-                remedy="Running it again goes on from there; `start_from` goes back further",
-            )
-
-    def ended(self, progress: Progress | None = None) -> ProjectStatus:
-        """As `wait`, whatever the end."""
-        dagit = self._actions.dagit()
-        heard_at = time.monotonic()
-        pause = threading.Event()
-        while True:
-            try:
-                over = dagit.run(self.run_id).ended
-                status = self.status()
-                heard_at = time.monotonic()
-            except ServiceUnavailable:
-                if time.monotonic() - heard_at > SILENCE_S:
-                    raise
-            else:
-                if progress is not None:
-                    progress(status)
-                if over and status.over:
-                    return status
-            pause.wait(LOOK_S)
-
-    def cancel(self) -> None:
-        """Ask that it end. Raises ProjectConflict when it has."""
-        self._actions.dagit().terminate(self.run_id)
-
-
-class ProjectHandle:
-    """One project of an installation."""
-
-    def __init__(self, actions: Actions, name: str) -> None:
-        self._actions = actions
-        self.name = name
+class ProjectHandle(Steering):
+    """One project of an installation: what is to be seen of it, and what can be done with it."""
 
     def __repr__(self) -> str:
         return f"ProjectHandle({self.name!r})"
@@ -106,10 +32,15 @@ class ProjectHandle:
         return self._actions.records.attempts(self.name)
 
     def files(self, stage: str | None = None) -> tuple[ProjectFile, ...]:
-        """The output files of the latest good attempts, of all stages or of one. Raises NotFound for an unknown one."""
+        """The output files that its stages have now, of all or of one. Raises NotFound for an unknown one."""
         pipeline = self._pipeline()
         stages = [each.name for each in pipeline.stages] if stage is None else [require_stage(pipeline, stage).name]
-        return files_of(self._actions.store, self._actions.records.latest_outputs(self.name), stages)
+        return files_of(self._actions.store, self.outputs(), stages)
+
+    def outputs(self) -> dict[str, Manifest]:
+        """Stage -> the outputs it has now."""
+        records = self._actions.records
+        return outputs_in_use(records, lineage_of(records, self.name, self._pipeline()))
 
     def logs(self, stage: str, attempt: int | None = None) -> LogReader:
         """The log of the stage's latest attempt, or of one of its attempts counted from 1 over all runs.
@@ -128,9 +59,14 @@ class ProjectHandle:
         """The regular expressions by which the stage's error lines are known. Raises NotFound."""
         return require_stage(self._pipeline(), stage).log.errors
 
-    def cancel(self) -> Run:
-        """Ask that its run end. Raises ProjectConflict when nothing runs."""
-        return self._actions.cancel(self.name)
+    def runs(self) -> tuple[RunRecord, ...]:
+        """What was asked of every run, by whom and why, and how it ended; the latest first."""
+        return self._actions.records.runs(self.name)
 
-    def _pipeline(self) -> Pipeline:
-        return self._actions.pinned(self._actions.records.project(self.name))
+    def answers(self) -> tuple[Answer, ...]:
+        """What people answered, in order."""
+        return Answers(self._actions.records.database).of_project(self.name)
+
+    def audit(self) -> tuple[AuditEntry, ...]:
+        """Who did what with it, the latest first."""
+        return self._actions.audit.entries(self.name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,13 +11,16 @@ from uuid import uuid4
 
 from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, keep_version, load_version
-from winslow_dagster.projects.dagit import PROJECT_TAG, Dagit, Job
+from winslow_dagster.projects.answers import Answers
+from winslow_dagster.projects.audit import Actor
+from winslow_dagster.projects.dagit import PROJECT_TAG, Dagit, Job, RunStatus
 from winslow_dagster.projects.intake import check_inputs
-from winslow_dagster.projects.request import RunRequest, RunScope, check_variables
-from winslow_dagster.projects.runs import latest_run
-from winslow_dagster.projects.state import first_to_run
+from winslow_dagster.projects.lineage import upstream_of
+from winslow_dagster.projects.notebook import Notebook
+from winslow_dagster.projects.request import KnownFiles, RunRequest, RunScope, check_variables
+from winslow_dagster.projects.standing import lineage_of
 from winslow_dagster.projects.uploading import put, same_content, size_of
-from winslow_dagster.projects.values import Project, RunRecord, checked_name
+from winslow_dagster.projects.values import Attempt, Project, RunRecord, checked_name
 from winslow_dagster.storage.store import BytesMoved
 
 if TYPE_CHECKING:
@@ -25,23 +28,35 @@ if TYPE_CHECKING:
 
 UploadBegins = Callable[[str, int], BytesMoved]
 """Told an input's name and size when its copy begins; what it gives is told the bytes moved."""
+PipelineVersion = Literal["pinned", "current"]
+REQUESTER_TAG = "winslow/requested_by"
+SWEEP_TAG = "winslow/sweep"
+ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 SHORT = 8
 """How many characters of a version's digest the job of a version that is no longer current has in its name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What was asked."""
+    """What was asked. `pipeline` None: the one the project has.
 
-    pipeline: str
+    Without `start_from`, a project that exists goes on: with what is missing or out of date, and with the settings of
+    its last run where that did not come to its end.
+    """
+
     project: str
-    inputs: dict[str, Path]
-    env: dict[str, str]
-    start_from: str | None
-    stop_after: str | None
-    settings: dict[str, dict[str, Any]]
-    pipeline_version: Literal["pinned", "current"]
-    requested_by: str
+    actor: Actor
+    pipeline: str | None = None
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    start_from: tuple[str, ...] = ()
+    stop_after: str | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    use: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = False
+    pipeline_version: PipelineVersion = "pinned"
+    why: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,81 +71,189 @@ class Plan:
 
 
 class Launching:
-    """One submission on its way. `launch` gives the run's id."""
+    """One submission on its way."""
 
     def __init__(self, actions: Actions, submission: Submission) -> None:
         self._actions = actions
         self._asked = submission
         self._records = actions.records
 
-    def launch(self, upload: UploadBegins | None) -> str:
-        """See `Actions.run`."""
+    def launch(self, upload: UploadBegins | None = None) -> str:
+        """Check it, store what it brings, queue its run, and give the run's id. See `Actions.run`."""
         checked_name(self._asked.project)
         with self._records.alone_with(self._asked.project):
             plan = self._plan()
             dagit = self._actions.dagit()
             if plan.existing is not None:
                 self._require_idle(dagit)
-            job = self._job(dagit, plan)
+            job = self._job(dagit, plan.pipeline.name, plan.digest)
+            self._prepare(plan, upload)
+            return self._queue(dagit, job, plan, plan.request)
+
+    def create(self, upload: UploadBegins | None = None) -> None:
+        """Make the project, and run nothing. Raises ProjectConflict where it exists."""
+        checked_name(self._asked.project)
+        with self._records.alone_with(self._asked.project):
+            existing = self._existing()
+            pipeline, digest = self._version(existing)
+            check_inputs(pipeline, dict(self._asked.inputs), frozenset(pipeline.inputs))
+            request = RunRequest(project=self._asked.project)
+            self._prepare(Plan(pipeline, digest, None, request, dict(self._asked.inputs)), upload)
+
+    def sweep(self, combinations: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
+        """Queue one run a combination of settings, side by side; gives their ids."""
+        with self._records.alone_with(self._asked.project):
+            plan = self._plan()
             if plan.existing is None:
-                self._records.create_project(
-                    self._asked.project,
-                    pipeline=plan.pipeline.name,
-                    pipeline_digest=plan.digest,
-                    env=self._asked.env,
-                    created_by=self._asked.requested_by,
-                )
-            elif plan.existing.pipeline_digest != plan.digest:
-                self._records.pin_pipeline(plan.existing.name, plan.pipeline.name, plan.digest)
-            for name, path in plan.uploads.items():
-                self._store_input(name, path, upload)
-            launched_at = datetime.now(UTC)
-            run_id = dagit.launch(job, plan.request.run_config(), {PROJECT_TAG: self._asked.project})
-            self._records.note_run(
-                RunRecord(
-                    run_id=run_id,
-                    project=self._asked.project,
-                    pipeline=plan.pipeline.name,
-                    pipeline_digest=plan.digest,
-                    launched_at=launched_at,
-                    requested_by=self._asked.requested_by,
-                    start_from=plan.request.start_from,
-                    stop_after=plan.request.stop_after,
-                    settings=plan.request.model_dump(mode="json", include={"env", "stages"}, exclude_defaults=True),
-                )
+                raise NotFound(f"there is no project {self._asked.project!r}")
+            requests = [
+                RunRequest.checked(plan.pipeline, {**plan.request.model_dump(), "stages": dict(settings)})
+                for settings in combinations
+            ]
+            for request in requests:
+                self._check(plan.pipeline, plan.existing, request)
+            dagit = self._actions.dagit()
+            self._require_idle(dagit)
+            job = self._job(dagit, plan.pipeline.name, plan.digest)
+            sweep = uuid4().hex
+            return tuple(self._queue(dagit, job, plan, request, sweep) for request in requests)
+
+    def _prepare(self, plan: Plan, upload: UploadBegins | None) -> None:
+        if plan.existing is None:
+            self._records.create_project(
+                self._asked.project,
+                pipeline=plan.pipeline.name,
+                pipeline_digest=plan.digest,
+                env=dict(self._asked.env),
+                created_by=self._asked.actor.who,
             )
-            return run_id
+            if self._asked.tags:
+                Notebook(self._records.database).set_tags(self._asked.project, self._asked.tags)
+        elif (plan.existing.pipeline, plan.existing.pipeline_digest) != (plan.pipeline.name, plan.digest):
+            self._records.pin_pipeline(plan.existing.name, plan.pipeline.name, plan.digest)
+        for name, path in plan.uploads.items():
+            self._store_input(name, path, upload)
+
+    def _queue(self, dagit: Dagit, job: Job, plan: Plan, request: RunRequest, sweep: str | None = None) -> str:
+        launched_at = datetime.now(UTC)
+        tags = {PROJECT_TAG: self._asked.project, REQUESTER_TAG: self._asked.actor.who}
+        run_id = dagit.launch(job, request.run_config(), tags | ({} if sweep is None else {SWEEP_TAG: sweep}))
+        self._records.note_run(
+            RunRecord(
+                run_id=run_id,
+                project=self._asked.project,
+                pipeline=plan.pipeline.name,
+                pipeline_digest=plan.digest,
+                launched_at=launched_at,
+                requested_by=self._asked.actor.who,
+                via=self._asked.actor.via,
+                why=self._asked.why,
+                sweep=sweep,
+                **request.noted(),
+            )
+        )
+        return run_id
 
     def _plan(self) -> Plan:
         """Everything that can be known beforehand is checked here; nothing is changed."""
         existing = self._existing()
         pipeline, digest = self._version(existing)
         there = existing.inputs if existing else {}
-        check_inputs(pipeline, self._asked.inputs, frozenset(there))
+        check_inputs(pipeline, dict(self._asked.inputs), frozenset(there))
         uploads = {name: path for name, path in self._asked.inputs.items() if not same_content(there.get(name), path)}
-        replaced = sorted(name for name in uploads if name in there)
-        request = RunRequest.checked(
-            pipeline,
-            {
-                "project": self._asked.project,
-                "start_from": self._start(pipeline, existing, replaced),
-                "stop_after": self._asked.stop_after,
-                "env": self._asked.env if existing else {},
-                "stages": self._asked.settings,
-            },
-        )
-        stored = self._records.latest_outputs(existing.name) if existing else {}
+        request = RunRequest.checked(pipeline, self._wanted(pipeline, existing, uploads))
+        self._check(pipeline, existing, request)
+        return Plan(pipeline, digest, existing, request, uploads)
+
+    def _check(self, pipeline: Pipeline, existing: Project | None, request: RunRequest) -> None:
+        """Whether the run can be: what it goes on from is there, and every variable has a value."""
+        stored: dict[str, Attempt] = lineage_of(self._records, existing.name, pipeline).current if existing else {}
         scope = RunScope(pipeline, request)
         scope.check(stored)
+        there = existing.inputs if existing else {}
         names = {name: manifest.files[0].path for name, manifest in there.items() if len(manifest.files) == 1}
+        answered = {
+            each.stage: each.variables
+            for each in (Answers(self._records.database).of_project(existing.name) if existing else ())
+            if each.accepted and each.pipeline == pipeline.name
+        }
         check_variables(
             pipeline,
-            scope.running(stored),
+            [name for name in scope.running(stored) if name in answered or not _will_ask(pipeline, name)],
             request,
             existing.env if existing else self._asked.env,
-            names | {name: path.name for name, path in self._asked.inputs.items()},
+            KnownFiles(names | {name: path.name for name, path in self._asked.inputs.items()}, answered),
         )
-        return Plan(pipeline, digest, existing, request, uploads)
+
+    def _wanted(self, pipeline: Pipeline, existing: Project | None, uploads: Mapping[str, Path]) -> dict[str, Any]:
+        """The request as it was asked, completed by what a project that exists has still to do."""
+        asked = {
+            "project": self._asked.project,
+            "start_from": self._asked.start_from,
+            "stop_after": self._asked.stop_after,
+            "env": dict(self._asked.env) if existing else {},
+            "stages": {name: dict(changed) for name, changed in self._asked.settings.items()},
+            "use": dict(self._asked.use),
+            "reuse": self._asked.reuse,
+        }
+        if existing is None:
+            return asked
+        lineage = lineage_of(self._records, existing.name, pipeline)
+        if not lineage.attempts:
+            return self._going_on(asked, existing, pipeline)
+        roots = [stage.name for stage in pipeline.stages if not stage.after]
+        replaced = sorted(name for name in uploads if name in existing.inputs)
+        where = f"project {existing.name}"
+        if replaced and not set(self._asked.start_from) & set(roots):
+            raise ProjectConflict(
+                f"the project has another file as {', '.join(replaced)}",
+                where=where,
+                expected="the same content as before",
+                remedy=f"To replace it, start again (--start-from {roots[0]}), or make another project",
+            )
+        if replaced:
+            # With its inputs all of it is new, also beside the branch of the stage that was named.
+            return {**asked, "start_from": ()}
+        if self._asked.start_from:
+            return asked
+        last = self._unfinished(existing, pipeline)
+        stop = self._asked.stop_after or (last.stop_after if last else None)
+        reached = frozenset(lineage.to_run) if stop is None else upstream_of(pipeline, stop) | {stop}
+        to_run = [name for name in lineage.to_run if name in reached and name not in self._asked.use]
+        if not to_run:
+            raise ProjectConflict(
+                f"every stage{f' up to {stop}' if stop else ''} has run, and nothing is out of date",
+                where=where,
+                remedy=f"To run again, say from where: --start-from {roots[0]}",
+            )
+        # Those that follow others of them run again with those.
+        starts = [name for name in to_run if not upstream_of(pipeline, name) & set(to_run)]
+        return self._going_on({**asked, "start_from": starts}, existing, pipeline)
+
+    def _unfinished(self, existing: Project, pipeline: Pipeline) -> RunRecord | None:
+        """The project's last run, where it did not come to its end and nobody ended it."""
+        last = self._records.run(existing.latest_run) if existing.latest_run else None
+        if last is None or last.outcome not in {"paused", "awaiting_input", "failed"}:
+            return None
+        return last if last.pipeline == pipeline.name and last.sweep is None else None
+
+    def _going_on(self, asked: dict[str, Any], existing: Project, pipeline: Pipeline) -> dict[str, Any]:
+        """With what the unfinished run was told; what is said now wins."""
+        last = self._unfinished(existing, pipeline)
+        if last is None:
+            return asked
+        told = last.settings
+        asked["env"] = {**told.get("env", {}), **asked["env"]}
+        asked["reuse"] = asked["reuse"] or told.get("reuse", False)
+        asked["stop_after"] = asked["stop_after"] or last.stop_after
+        bare = RunRequest.checked(pipeline, {**asked, "stages": {}})
+        running = RunScope(pipeline, bare).running(lineage_of(self._records, existing.name, pipeline).current)
+        for stage, changed in told.get("stages", {}).items():
+            if stage in running:
+                now = asked["stages"].get(stage, {})
+                env = {**changed.get("env", {}), **now.get("env", {})}
+                asked["stages"][stage] = {**changed, **now, **({"env": env} if env else {})}
+        return asked
 
     def _existing(self) -> Project | None:
         try:
@@ -140,71 +263,49 @@ class Launching:
 
     def _version(self, existing: Project | None) -> tuple[Pipeline, str]:
         versions_dir = self._actions.settings.versions_dir
-        if existing is not None and existing.pipeline != self._asked.pipeline:
-            raise ProjectConflict(
-                f"the project belongs to the pipeline {existing.pipeline}",
-                where=f"project {existing.name}",
-                remedy="Give that pipeline, or make another project",
-            )
-        if existing is not None and self._asked.pipeline_version == "pinned":
+        same = existing is not None and self._asked.pipeline in {None, existing.pipeline}
+        if existing is not None and same and self._asked.pipeline_version == "pinned":
             return self._actions.pinned(existing), existing.pipeline_digest
-        digest = keep_version(self._actions.pipeline(self._asked.pipeline).path, versions_dir)
-        return load_version(versions_dir, self._asked.pipeline, digest), digest
-
-    def _start(self, pipeline: Pipeline, existing: Project | None, replaced: list[str]) -> str | None:
-        """The stage to start from: the one asked for, or the first that is missing or out of date. None: all run."""
-        asked = self._asked.start_from
-        attempts = [
-            each for each in self._records.attempts(existing.name) if each.pipeline == pipeline.name
-        ] if existing else []  # fmt: skip
-        if not attempts:
-            return asked
-        where = f"project {self._asked.project}"
-        roots = [stage.name for stage in pipeline.stages if not stage.after]
-        if replaced and asked not in roots:
-            raise ProjectConflict(
-                f"the project has another file as {', '.join(replaced)}",
-                where=where,
-                expected="the same content as before",
-                remedy=f"To replace it, start again (--start-from {roots[0]}), or make another project",
-            )
-        if replaced:
-            # With its inputs all of it is new, also beside the branch of the stage that was named.
-            return None
-        start = asked or first_to_run(pipeline, attempts)
-        if start is None:
-            raise ProjectConflict(
-                "every stage has run, and nothing is out of date",
-                where=where,
-                remedy=f"To run again, say from where: --start-from {roots[0]}",
-            )
-        return start
+        name = self._asked.pipeline or (existing.pipeline if existing else None)
+        if name is None:
+            raise NotFound(f"there is no project {self._asked.project!r}", remedy="`winslow status` lists the projects")
+        digest = keep_version(self._actions.pipeline(name).path, versions_dir)
+        return load_version(versions_dir, name, digest), digest
 
     def _require_idle(self, dagit: Dagit) -> None:
-        run = latest_run(self._records, dagit, self._asked.project)
-        if run is not None and not run.ended:
-            raise ProjectConflict(
-                f"a run is in progress ({run.run_id}, {run.status.lower()})",
-                where=f"project {self._asked.project}",
-                remedy=f"Wait for it, or end it with `winslow cancel {self._asked.project}`",
-            )
+        """Raise ProjectConflict while a run of the project is in progress: the second of two people is told."""
+        project = self._asked.project
+        active = {run.run_id: run for run in dagit.runs(project=project, statuses=ACTIVE)}
+        open_runs = self._records.open_runs(project)
+        active |= {
+            run_id: run for run_id, run in dagit.runs_by_id(r.run_id for r in open_runs).items() if not run.ended
+        }
+        if not active:
+            return
+        run = next(iter(active.values()))
+        noted = self._records.run(run.run_id)
+        by = f", started by {noted.requested_by} at {noted.launched_at:%H:%M:%S} UTC" if noted else ""
+        raise ProjectConflict(
+            f"a run is in progress ({run.run_id}, {run.status.lower()}{by})",
+            where=f"project {project}",
+            remedy=f"Wait for it, or end it with `winslow cancel {project}`",
+        )
 
-    def _job(self, dagit: Dagit, plan: Plan) -> Job:
+    def _job(self, dagit: Dagit, name: str, digest: str) -> Job:
         """The job of exactly this version. The code server reads the files again where it does not have it yet."""
-        name = plan.pipeline.name
-        names = (name, f"{name}__{plan.digest[:SHORT]}")
+        names = (name, f"{name}__{digest[:SHORT]}")
         try:
-            found = _of_version(dagit, names, plan.digest)
+            found = _of_version(dagit, names, digest)
         except PipelineInvalid:
             # What could not be loaded then may be mended now; the reload says so if not.
             found = None
         if found is None:
             for location in dagit.locations():
                 dagit.reload(location)
-            found = _of_version(dagit, names, plan.digest)
+            found = _of_version(dagit, names, digest)
         if found is None:
             raise NotFound(
-                f"the code server has no job of version {plan.digest[:SHORT]} of {name}",
+                f"the code server has no job of version {digest[:SHORT]} of {name}",
                 where=f"project {self._asked.project}",
                 remedy="Do the services use the same WINSLOW_HOME and WINSLOW_PIPELINES_DIR? End and start them again",
             )
@@ -218,8 +319,28 @@ class Launching:
             name,
             put(self._actions.store, path, address, self._actions.settings.home / "incoming", moved),
             original_path=str(path.absolute()),
-            added_by=self._asked.requested_by,
+            added_by=self._asked.actor.who,
         )
+
+
+def told(submission: Submission) -> dict[str, Any]:
+    """What was asked, as the audit keeps it."""
+    return {
+        "pipeline": submission.pipeline,
+        "inputs": {name: str(path) for name, path in submission.inputs.items()},
+        "env": dict(submission.env),
+        "start_from": list(submission.start_from),
+        "stop_after": submission.stop_after,
+        "settings": {stage: dict(changed) for stage, changed in submission.settings.items()},
+        "use": dict(submission.use),
+        "reuse": submission.reuse or None,
+        "why": submission.why,
+    }
+
+
+def _will_ask(pipeline: Pipeline, stage: str) -> bool:
+    """Whether the stage's variables may come with an answer that is not there yet."""
+    return pipeline.stage(stage).needs_input is not None
 
 
 def _of_version(dagit: Dagit, names: tuple[str, ...], digest: str) -> Job | None:

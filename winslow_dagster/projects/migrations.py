@@ -113,6 +113,9 @@ def living_projects(op: Operations) -> None:
         "UPDATE winslow_projects SET latest_run = (SELECT run_id FROM winslow_runs "
         "WHERE project = winslow_projects.name ORDER BY launched_at DESC LIMIT 1)"
     )
+    # It names several stages at times.
+    with op.batch_alter_table("winslow_runs") as batch:
+        batch.alter_column("start_from", existing_type=sa.String(63), type_=sa.Text)
     op.add_column("winslow_runs", sa.Column("via", sa.String(32), nullable=False, server_default=empty))
     op.add_column("winslow_runs", sa.Column("why", sa.Text, nullable=False, server_default=empty))
     op.add_column("winslow_runs", sa.Column("sweep", sa.String(64)))

@@ -8,15 +8,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy import Select, Table, and_, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects import tables
-from winslow_dagster.projects.database import WRITING, Database
-from winslow_dagster.projects.values import Attempt, InputVersion, Project, RunRecord, checked_name
+from winslow_dagster.projects.database import Database, hold_project, insert, unknown_project
+from winslow_dagster.projects.lineage import ANSWER, ANSWER_RESOURCE
+from winslow_dagster.projects.values import Attempt, InputVersion, Project, RunOutcome, RunRecord, checked_name
 from winslow_dagster.stages.task import StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest
 
@@ -71,7 +71,7 @@ class ProjectRecords:
             query = select(tables.projects).where(tables.projects.c.name == name)
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
-                raise _unknown(name)
+                raise unknown_project(name)
             return _project(row, _inputs_in_use(connection, name))
 
     def projects(self) -> tuple[Project, ...]:
@@ -92,7 +92,7 @@ class ProjectRecords:
                 .values(pipeline=pipeline, pipeline_digest=digest)
             )
         if done.rowcount == 0:
-            raise _unknown(project)
+            raise unknown_project(project)
 
     def add_input(
         self, project: str, name: str, manifest: Manifest, *, original_path: str, added_by: str
@@ -103,7 +103,7 @@ class ProjectRecords:
         """
         with self._database.writing() as connection:
             # Holds the project's row, so that versions are counted by one at a time.
-            self._require(connection, project)
+            hold_project(connection, project)
             in_use = next((found for found in _inputs_in_use(connection, project) if found.name == name), None)
             if in_use is not None and in_use.manifest.files == manifest.files:
                 return in_use
@@ -116,20 +116,18 @@ class ProjectRecords:
     def inputs(self, project: str) -> tuple[InputVersion, ...]:
         """The inputs now in use, by name."""
         with self._database.reading() as connection:
-            self._require(connection, project)
+            hold_project(connection, project)
             return _inputs_in_use(connection, project)
 
     def note_run(self, run: RunRecord) -> None:
         """Keep what was asked of a run. Said again, the last word stands."""
         row = asdict(run)
         with self._database.writing() as connection:
-            self._require(connection, run.project)
+            hold_project(connection, run.project)
             # The run may be quicker than this: how it ended is not asked for, and stays.
             asked = {key: value for key, value in row.items() if key not in {"run_id", *_END_OF_RUN}}
             connection.execute(
-                _insert(connection, tables.runs)
-                .values(row)
-                .on_conflict_do_update(index_elements=["run_id"], set_=asked)
+                insert(connection, tables.runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=asked)
             )
             _point_to_latest_run(connection, run.project)
 
@@ -137,8 +135,54 @@ class ProjectRecords:
         """The project's runs, the latest first."""
         query = select(tables.runs).where(tables.runs.c.project == project).order_by(tables.runs.c.launched_at.desc())
         with self._database.reading() as connection:
-            self._require(connection, project)
+            hold_project(connection, project)
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """What was asked of a run and how it ended; None for one that nobody noted yet."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.runs).where(tables.runs.c.run_id == run_id)).mappings().one_or_none()
+        return None if row is None else RunRecord(**row)
+
+    def runs_of_sweep(self, sweep: str) -> tuple[RunRecord, ...]:
+        """The runs of a sweep, in the order in which they were launched."""
+        query = select(tables.runs).where(tables.runs.c.sweep == sweep).order_by(tables.runs.c.launched_at)
+        with self._database.reading() as connection:
+            return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
+
+    def note_unannounced_run(self, run: RunRecord) -> None:
+        """Keep a run that somebody started in Dagit; one that was announced stays as it is."""
+        with self._database.writing() as connection:
+            hold_project(connection, run.project)
+            done = connection.execute(insert(connection, tables.runs).values(asdict(run)).on_conflict_do_nothing())
+            if done.rowcount:
+                _point_to_latest_run(connection, run.project)
+
+    def open_runs(self, project: str | None = None) -> tuple[RunRecord, ...]:
+        """The runs whose end was not noted yet, of all projects or of one."""
+        query = select(tables.runs).where(tables.runs.c.ended_at.is_(None)).order_by(tables.runs.c.launched_at)
+        if project is not None:
+            query = query.where(tables.runs.c.project == project)
+        with self._database.reading() as connection:
+            return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
+
+    def run_ended(self, run_id: str, outcome: RunOutcome, reason: str, ended_at: datetime) -> bool:
+        """Keep how a run ended; whether that was news. The first word stands."""
+        table = tables.runs
+        with self._database.writing() as connection:
+            done = connection.execute(
+                table.update()
+                .where(table.c.run_id == run_id, table.c.ended_at.is_(None))
+                .values(outcome=outcome, reason=reason, ended_at=ended_at)
+            )
+        return done.rowcount > 0
+
+    def sweep_runs(self, project: str) -> frozenset[str]:
+        """The runs of the project that are part of a sweep."""
+        table = tables.runs
+        query = select(table.c.run_id).where(table.c.project == project, table.c.sweep.is_not(None))
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def attempt_started(
         self,
@@ -154,17 +198,29 @@ class ProjectRecords:
         """
         now = datetime.now(UTC)
         with self._database.writing() as connection:
-            pinned = self._require(connection, task.project)
+            pinned = hold_project(connection, task.project)
             common = {
                 "run_id": task.run_id,
                 "project": task.project,
                 "pipeline": task.pipeline,
                 "pipeline_digest": pipeline_digest or pinned,
             }
-            _note_unknown_run(connection, common, now)
+            run = RunRecord(
+                task.run_id,
+                task.project,
+                task.pipeline,
+                common["pipeline_digest"],
+                now,
+                UNKNOWN_REQUESTER,
+                via=UNKNOWN_REQUESTER,
+            )
+            if connection.execute(
+                insert(connection, tables.runs).values(asdict(run)).on_conflict_do_nothing()
+            ).rowcount:
+                _point_to_latest_run(connection, task.project)
             attempt = {
                 **common,
-                "inputs": {stage: outputs.address for stage, outputs in task.inputs.items()},
+                "inputs": _worked_on(task),
                 "fingerprint": fingerprint,
                 "reused_from": reused_from,
                 "task_id": task.task_id,
@@ -175,7 +231,25 @@ class ProjectRecords:
                 "message": "",
                 "node": "",
             }
-            connection.execute(_insert(connection, tables.attempts).values(attempt).on_conflict_do_nothing())
+            connection.execute(insert(connection, tables.attempts).values(attempt).on_conflict_do_nothing())
+
+    def attempt_by_hand(self, task: StageTask, result: StageResult, of: Attempt) -> None:
+        """Keep an attempt that no run made: a person changed what `of` had made."""
+        with self._database.writing() as connection:
+            hold_project(connection, task.project)
+            row = {
+                "task_id": task.task_id,
+                "project": of.project,
+                "pipeline": of.pipeline,
+                "pipeline_digest": of.pipeline_digest,
+                "stage": of.stage,
+                "attempt": task.attempt,
+                "run_id": task.run_id,
+                "task": task.model_dump(mode="json"),
+                "inputs": of.inputs,
+                **_end_of_attempt(result),
+            }
+            connection.execute(tables.attempts.insert().values(row))
 
     def attempt_ended(self, task_id: str, result: StageResult) -> bool:
         """Keep how an attempt ended; whether that was news. Said again, it changes nothing.
@@ -183,18 +257,7 @@ class ProjectRecords:
         Raises NotFound for an attempt that never started, and ProjectConflict for another end than the one it has, or a
         second success of the same stage in the same run.
         """
-        row = {
-            "started_at": result.started_at,
-            "ended_at": result.ended_at,
-            "outcome": result.outcome,
-            "message": result.message,
-            "node": result.node,
-            "mode": result.mode,
-            "image_digest": result.image_digest,
-            "result": result.model_dump(mode="json", exclude={"outputs"}),
-            "manifest": result.outputs.model_dump(mode="json") if result.outputs else None,
-            "output_address": result.outputs.address if result.outputs else None,
-        }
+        row = _end_of_attempt(result)
         open_attempt = and_(tables.attempts.c.task_id == task_id, tables.attempts.c.ended_at.is_(None))
         try:
             with self._database.writing() as connection:
@@ -205,12 +268,19 @@ class ProjectRecords:
             raise ProjectConflict("the attempt has ended before, in another way", where=task_id)
         return done.rowcount > 0
 
+    def task(self, task_id: str) -> StageTask | None:
+        """The task of an attempt that was handed to the engine; None for one that was not."""
+        query = select(tables.attempts.c.task).where(tables.attempts.c.task_id == task_id)
+        with self._database.reading() as connection:
+            row = connection.execute(query).scalar_one_or_none()
+        return None if row is None else StageTask.model_validate(row)
+
     def attempts(self, project: str) -> tuple[Attempt, ...]:
         """Every attempt of the project, in the order in which they started."""
         query = select(*_ATTEMPT_COLUMNS).where(tables.attempts.c.project == project)
         order = (tables.attempts.c.started_at, tables.attempts.c.task_id)
         with self._database.reading() as connection:
-            self._require(connection, project)
+            hold_project(connection, project)
             rows = connection.execute(query.order_by(*order)).mappings()
             return tuple(Attempt(**row) for row in rows)
 
@@ -223,24 +293,13 @@ class ProjectRecords:
             raise NotFound("the attempt never started", where=task_id)
         return None if row.result is None else StageResult.model_validate({**row.result, "outputs": row.manifest})
 
-    def latest_outputs(self, project: str) -> dict[str, Manifest]:
-        """Stage -> the outputs of its latest attempt that succeeded, in the pipeline the project has now."""
-        pipeline = self.project(project).pipeline
+    def manifests(self, task_ids: Iterable[str]) -> dict[str, Manifest]:
+        """Attempt -> its outputs, for those of these attempts that left some."""
         table = tables.attempts
-        newest = (
-            select(
-                table.c.stage,
-                table.c.manifest,
-                func.row_number()
-                .over(partition_by=table.c.stage, order_by=(table.c.ended_at.desc(), table.c.task_id.desc()))
-                .label("rank"),
-            )
-            .where(table.c.project == project, table.c.pipeline == pipeline, table.c.outcome == "succeeded")
-            .subquery()
-        )
+        query = select(table.c.task_id, table.c.manifest).where(table.c.task_id.in_(list(task_ids)))
         with self._database.reading() as connection:
-            rows = connection.execute(select(newest.c.stage, newest.c.manifest).where(newest.c.rank == 1)).all()
-        return {row.stage: Manifest.model_validate(row.manifest) for row in rows if row.manifest is not None}
+            rows = connection.execute(query).all()
+        return {row.task_id: Manifest.model_validate(row.manifest) for row in rows if row.manifest is not None}
 
     def note_handed_on(self, run_id: str, stage: str, manifest: Manifest) -> None:
         """Keep which outputs a run gave its later stages for `stage`, whether it made them or found them stored.
@@ -249,7 +308,7 @@ class ProjectRecords:
         """
         row = {"run_id": run_id, "stage": stage, "manifest": manifest.model_dump(mode="json")}
         with self._database.writing() as connection:
-            connection.execute(_insert(connection, tables.handed_on).values(row).on_conflict_do_nothing())
+            connection.execute(insert(connection, tables.handed_on).values(row).on_conflict_do_nothing())
             kept = connection.execute(_handed_on(run_id, stage)).scalar_one()
         if Manifest.model_validate(kept) != manifest:
             raise ProjectConflict("the run handed on other outputs of this stage before", where=f"{run_id}.{stage}")
@@ -260,44 +319,27 @@ class ProjectRecords:
             kept = connection.execute(_handed_on(run_id, stage)).scalar_one_or_none()
         return None if kept is None else Manifest.model_validate(kept)
 
-    @staticmethod
-    def _require(connection: Connection, project: str) -> str:
-        """The version the project is pinned to. Raises NotFound where there is no such project.
 
-        A writer holds the project's row from here until its transaction ends.
-        """
-        query = select(tables.projects.c.pipeline_digest).where(tables.projects.c.name == project)
-        if connection.get_execution_options().get(WRITING):
-            query = query.with_for_update()
-        digest: str | None = connection.execute(query).scalar_one_or_none()
-        if digest is None:
-            raise _unknown(project)
-        return digest
-
-
-def _unknown(project: str) -> NotFound:
-    return NotFound(f"there is no project {project!r}", remedy="`winslow status` lists the projects")
-
-
-def _insert(connection: Connection, table: Table) -> Any:
-    """An insert that can say what to do on conflict; the two dialects spell it alike in classes of their own."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-
-
-def _note_unknown_run(connection: Connection, common: dict[str, Any], now: datetime) -> None:
-    """A run that nobody announced was started in Dagit; one that was announced stays as it is."""
-    run = {
-        **common,
-        "launched_at": now,
-        "settings": {},
-        "requested_by": UNKNOWN_REQUESTER,
-        "via": UNKNOWN_REQUESTER,
-        "why": "",
-        "reason": "",
+def _end_of_attempt(result: StageResult) -> dict[str, Any]:
+    return {
+        "started_at": result.started_at,
+        "ended_at": result.ended_at,
+        "outcome": result.outcome,
+        "message": result.message,
+        "node": result.node,
+        "mode": result.mode,
+        "image_digest": result.image_digest,
+        "result": result.model_dump(mode="json", exclude={"outputs"}),
+        "manifest": result.outputs.model_dump(mode="json") if result.outputs else None,
+        "output_address": result.outputs.address if result.outputs else None,
     }
-    done = connection.execute(_insert(connection, tables.runs).values(run).on_conflict_do_nothing())
-    if done.rowcount:
-        _point_to_latest_run(connection, common["project"])
+
+
+def _worked_on(task: StageTask) -> dict[str, str]:
+    """Upstream stage -> address of its outputs; and of the answer, if it read one."""
+    answer = task.resources.get(ANSWER_RESOURCE)
+    read = {} if answer is None else {ANSWER: answer.address}
+    return {stage: outputs.address for stage, outputs in task.inputs.items()} | read
 
 
 def _point_to_latest_run(connection: Connection, project: str) -> None:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from winslow_dagster.projects.notebook import Todo
 from winslow_dagster.stages.task import SubjectProgress
 
 StageState = Literal["pending", "waiting", "running", "succeeded", "failed", "cancelled", "awaiting_input"]
 ProjectState = Literal[
-    "idle", "queued", "running", "cancelling", "interrupted", "succeeded", "failed", "cancelled", "awaiting_input"
+    "idle",
+    "queued",
+    "running",
+    "pausing",
+    "paused",
+    "awaiting_input",
+    "cancelling",
+    "interrupted",
+    "succeeded",
+    "failed",
+    "cancelled",
 ]
-OVER: frozenset[ProjectState] = frozenset({"idle", "succeeded", "failed", "cancelled", "awaiting_input"})
+OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "succeeded", "failed", "cancelled"})
 """The states in which nothing happens until a person acts."""
+NextAction = Literal["run", "pause", "resume", "answer", "pick", "redo", "sweep", "cancel"]
 
 
 class Answer(BaseModel):
@@ -28,6 +40,7 @@ class StageView(Answer):
     """One stage of a project: its latest attempt, or why there is none.
 
     `reason` is empty while it runs and when it succeeded. `outdated` says why outputs that are there no longer fit.
+    `attempts` counts all there were; `in_use` is the task id of the one whose outputs later stages work on.
     """
 
     stage: str
@@ -48,6 +61,8 @@ class StageView(Answer):
     results: dict[str, str] = {}
     output_files: int = 0
     output_bytes: int = 0
+    attempts: int = 0
+    in_use: str | None = None
 
 
 class InputView(Answer):
@@ -61,8 +76,33 @@ class InputView(Answer):
     added_by: str
 
 
+class QuestionView(Answer):
+    """What a person is asked before a stage can run. `asked_by_attempt`: the attempt that found that it needs it."""
+
+    stage: str
+    message: str
+    form: tuple[dict[str, Any], ...] = ()
+    asked_by_attempt: str | None = None
+
+
+class ProjectSummary(NamedTuple):
+    """One line of the list of projects."""
+
+    project: str
+    pipeline: str
+    state: ProjectState
+    reason: str
+    tags: tuple[str, ...]
+    run_id: str | None
+    changed_at: datetime
+    created_by: str
+
+
 class ProjectStatus(Answer):
-    """A project now. `reason` says why it is not running, and what can be done; empty while it runs."""
+    """A project now. `reason` says why it is not running, and what can be done; empty while it runs.
+
+    `actions` are what a person can do next, the most likely first.
+    """
 
     project: str
     pipeline: str
@@ -76,6 +116,12 @@ class ProjectStatus(Answer):
     env: dict[str, str]
     inputs: tuple[InputView, ...]
     stages: tuple[StageView, ...]
+    actions: tuple[NextAction, ...] = ()
+    questions: tuple[QuestionView, ...] = ()
+    sweep: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    todos: tuple[Todo, ...] = ()
 
     @property
     def over(self) -> bool:

@@ -1,25 +1,84 @@
-"""What Dagster knows of a project's runs."""
+"""One run of a project: following it, and what Dagster says of it."""
 
 from __future__ import annotations
 
-import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from winslow_dagster.errors import NotFound
+from winslow_dagster.errors import ServiceUnavailable, StageFailed
 from winslow_dagster.projects.dagit import Dagit, DagsterRun
-from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.results import ProjectStatus
+
+if TYPE_CHECKING:
+    from winslow_dagster.projects.actions import Actions
+
+LOOK_S = 0.5
+"""Between two looks at a run that is waited for."""
+SILENCE_S = 60.0
+"""So long may the web server be away while a run is waited for: its supervisor starts it again."""
+
+Progress = Callable[[ProjectStatus], None]
 
 
-def latest_run(records: ProjectRecords, dagit: Dagit | None, project: str) -> DagsterRun | None:
-    """The run that was made last, also by someone in the Launchpad; None where there is none, or nobody to ask."""
-    if dagit is None:
-        return None
-    runs = list(dagit.runs(project=project)[:1])
-    noted = records.runs(project)
-    if noted and noted[0].run_id not in {run.run_id for run in runs}:
-        # Deleted in Dagit, perhaps: what happened is still in our tables.
-        with contextlib.suppress(NotFound):
-            runs.append(dagit.run(noted[0].run_id))
-    return max(runs, key=lambda run: run.created_at, default=None)
+class Run:
+    """One run of a project."""
+
+    def __init__(self, actions: Actions, project: str, run_id: str) -> None:
+        self._actions = actions
+        self.project = project
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"Run(project={self.project!r}, run_id={self.run_id!r})"
+
+    def status(self) -> ProjectStatus:
+        """The project as it is now."""
+        return self._actions.status(self.project)
+
+    def wait(self, progress: Progress | None = None) -> ProjectStatus:
+        """Wait for the end of the run; `progress` is told twice a second how it stands.
+
+        Raises StageFailed when it does not end well, saying which stage and why, and ServiceUnavailable when the web
+        server stays away.
+        """
+        status = self.ended(progress)
+        self.raise_unless_succeeded(status)
+        return status
+
+    def raise_unless_succeeded(self, status: ProjectStatus) -> None:
+        """Raise StageFailed where the run's end is no good one."""
+        if status.state != "succeeded":
+            raise StageFailed(
+                status.reason,
+                where=f"project {self.project}",
+                remedy="Running it again goes on from there; `start_from` goes back further",
+            )
+
+    def ended(self, progress: Progress | None = None) -> ProjectStatus:
+        """As `wait`, whatever the end."""
+        dagit = self._actions.dagit()
+        heard_at = time.monotonic()
+        pause = threading.Event()
+        while True:
+            try:
+                over = dagit.run(self.run_id).ended
+                status = self.status()
+                heard_at = time.monotonic()
+            except ServiceUnavailable:
+                if time.monotonic() - heard_at > SILENCE_S:
+                    raise
+            else:
+                if progress is not None:
+                    progress(status)
+                if over and status.over:
+                    return status
+            pause.wait(LOOK_S)
+
+    def cancel(self) -> None:
+        """Ask that it end. Raises ProjectConflict when it has."""
+        self._actions.dagit().terminate(self.run_id)
 
 
 def run_failure(dagit: Dagit, run_id: str) -> str:

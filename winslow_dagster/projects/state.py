@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
 
 from winslow_dagster.engines.engine import TaskState
-from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.dagit import DagsterRun
-from winslow_dagster.projects.results import ProjectState, StageState, StageView
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.pipelines.model import Stage
+from winslow_dagster.projects.lineage import Lineage
+from winslow_dagster.projects.results import NextAction, ProjectState, StageState, StageView
+from winslow_dagster.projects.values import Attempt, RunRecord
 from winslow_dagster.stages.task import Outcome, StageResult
 
 _STATES: dict[Outcome, StageState] = {
@@ -23,130 +23,137 @@ _STATES: dict[Outcome, StageState] = {
     "cancelled": "cancelled",
     "await_input": "awaiting_input",
 }
+_NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
+    "idle": ("run",),
+    "queued": ("pause", "cancel"),
+    "running": ("pause", "cancel"),
+    "pausing": ("resume", "cancel"),
+    "paused": ("resume", "redo"),
+    "failed": ("resume", "redo"),
+    "cancelled": ("resume", "redo"),
+    "succeeded": ("redo", "sweep"),
+}
 NO_SERVICES = "the services do not run; `winslow up` starts them"
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a state is read from: the attempts of one pipeline, and ways to ask for an attempt's result and its life."""
+    """What the stages' states are read from, with ways to ask for an attempt's result and its life."""
 
-    pipeline: Pipeline
-    attempts: tuple[Attempt, ...]
+    lineage: Lineage
     result_of: Callable[[str], StageResult | None]
     life_of: Callable[[str], TaskState]
     why_waiting: Callable[[str], str]
 
 
-def stage_views(sight: Sight, run: DagsterRun | None) -> tuple[StageView, ...]:
-    """Every stage of the pipeline, in its order. `run` is the project's latest; None where nobody can say."""
-    active = run is not None and not run.ended
-    latest: dict[str, Attempt] = {attempt.stage: attempt for attempt in sight.attempts}
-    succeeded = {attempt.stage: attempt for attempt in sight.attempts if attempt.outcome == "succeeded"}
-    outdated = outdated_stages(sight.pipeline, sight.attempts)
-    return tuple(
-        _with_attempt(sight, latest[stage.name], outdated.get(stage.name, ""))
-        if stage.name in latest
-        else StageView(
-            stage=stage.name,
-            state="waiting" if active else "pending",
-            reason=_why_not_begun(stage, succeeded, active=active),
-        )
-        for stage in sight.pipeline.stages
-    )
-
-
-def outdated_stages(pipeline: Pipeline, attempts: Iterable[Attempt]) -> dict[str, str]:
-    """Stage -> why its outputs no longer fit what comes before it: an earlier stage has run again since."""
-    fresh: dict[str, Attempt] = {}
-    for attempt in attempts:
-        if attempt.outcome in {"succeeded", None}:
-            fresh[attempt.stage] = attempt
-    why: dict[str, str] = {}
-    for stage in in_order(pipeline):
-        own = fresh.get(stage.name)
-        if own is None or own.outcome is None:
+def stage_views(sight: Sight, *, active: bool) -> tuple[StageView, ...]:
+    """Every stage of the pipeline, in its order. `active`: a run is in progress that may still begin stages."""
+    lineage = sight.lineage
+    latest = {attempt.stage: attempt for attempt in lineage.attempts}
+    counts = Counter(attempt.stage for attempt in lineage.attempts)
+    views = []
+    for stage in lineage.pipeline.stages:
+        if stage.name not in latest:
+            reason = _why_not_begun(stage, lineage.current, active=active)
+            views.append(StageView(stage=stage.name, state="waiting" if active else "pending", reason=reason))
             continue
-        for upstream in stage.after:
-            other = fresh.get(upstream)
-            if upstream in why:
-                why[stage.name] = f"{upstream} is out of date"
-            elif other is not None and other.started_at > own.started_at:
-                why[stage.name] = f"{upstream} {'has run' if other.outcome else 'runs'} again since"
-    return why
+        view = _with_attempt(sight, latest[stage.name], lineage.outdated.get(stage.name, ""))
+        in_use = lineage.current.get(stage.name)
+        said = {"attempts": counts[stage.name], "in_use": in_use.task_id if in_use else None}
+        views.append(view.model_copy(update=said))
+    return tuple(views)
 
 
-def in_order(pipeline: Pipeline) -> tuple[Stage, ...]:
-    """The stages, each after those it needs; in file order otherwise."""
-    ordered: dict[str, Stage] = {}
-    while len(ordered) < len(pipeline.stages):
-        ready = [
-            stage
-            for stage in pipeline.stages
-            if stage.name not in ordered and all(upstream in ordered for upstream in stage.after)
-        ]
-        ordered.update({stage.name: stage for stage in ready})
-    return tuple(ordered.values())
+@dataclass(frozen=True, slots=True)
+class RunSight:
+    """The runs that say how a project stands: the latest, or all of its sweep. None: it was never run.
+
+    `statuses` has Dagster's word on those that are open; where it is missing, nobody can say. `why` has the reason of
+    a queued run. `pause` is who asked the open run to pause.
+    """
+
+    runs: tuple[RunRecord, ...]
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
+    pause: str = ""
+    answered: bool = False
+    picked: bool = False
+
+    @property
+    def open(self) -> tuple[RunRecord, ...]:
+        """Those that have not ended."""
+        return tuple(run for run in self.runs if run.ended_at is None)
 
 
-def first_to_run(pipeline: Pipeline, attempts: Iterable[Attempt]) -> str | None:
-    """The first stage whose outputs are missing or out of date; None where all are there and fit."""
-    attempts = tuple(attempts)
-    succeeded = {attempt.stage for attempt in attempts if attempt.outcome == "succeeded"}
-    outdated = outdated_stages(pipeline, attempts)
-    return next(
-        (stage.name for stage in in_order(pipeline) if stage.name not in succeeded or stage.name in outdated), None
+def project_state(sight: RunSight, running: Iterable[str] = (), left: Iterable[str] = ()) -> tuple[ProjectState, str]:
+    """The project's state and its reason. `running` are the stages that run now, `left` those that have yet to run."""
+    if not sight.runs:
+        return "idle", "it has not been run yet"
+    if sight.runs[0].sweep is not None:
+        return _sweep(sight)
+    run = sight.runs[0]
+    if run.ended_at is None:
+        return _active(run, sight, tuple(running))
+    return _over(run, sight, tuple(left))
+
+
+def _active(run: RunRecord, sight: RunSight, running: tuple[str, ...]) -> tuple[ProjectState, str]:
+    status = sight.statuses.get(run.run_id)
+    if status is None:
+        return ("running" if running else "interrupted"), NO_SERVICES
+    if status == "CANCELING":
+        return "cancelling", "its stages are being ended"
+    if sight.pause:
+        ending = f"{' and '.join(running)} still run{'s' if len(running) == 1 else ''}" if running else "nothing runs"
+        return "pausing", f"{sight.pause} asked it to pause; {ending}"
+    if status == "STARTED":
+        return "running", ""
+    if status == "STARTING":
+        return "queued", "its worker is starting"
+    return "queued", sight.why.get(run.run_id, "waits in the queue")
+
+
+def _over(run: RunRecord, sight: RunSight, left: tuple[str, ...]) -> tuple[ProjectState, str]:
+    rest = f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
+    match run.outcome:
+        case "awaiting_input" if sight.answered:
+            return "paused", "it was answered, and can go on"
+        case "succeeded":
+            return "succeeded", rest
+        case "awaiting_input" | "paused" | "cancelled":
+            return run.outcome, run.reason
+        case _:
+            return "failed", run.reason or "the run failed"
+
+
+def _sweep(sight: RunSight) -> tuple[ProjectState, str]:
+    """A sweep runs as long as one of its runs does; then somebody picks one."""
+    all_runs, left = len(sight.runs), len(sight.open)
+    good = sum(run.outcome == "succeeded" for run in sight.runs)
+    told = f"{all_runs - left} of {all_runs} combinations have ended"
+    if left:
+        statuses = {sight.statuses.get(run.run_id) for run in sight.open}
+        if statuses == {None}:
+            return "interrupted", NO_SERVICES
+        return ("running" if "STARTED" in statuses else "queued"), told
+    stage = sight.runs[0].start_from or "the stage"
+    if sight.picked:
+        return "paused", f"one attempt of {stage} was picked, and it can go on"
+    if not good:
+        last = max(sight.runs, key=lambda run: run.launched_at)
+        return ("cancelled" if last.outcome == "cancelled" else "failed"), f"no combination succeeded; {last.reason}"
+    return "awaiting_input", f"pick one of {good} attempts of {stage}" + (
+        f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
     )
 
 
-def project_state(
-    views: tuple[StageView, ...], run: DagsterRun | None, why: Mapping[str, str]
-) -> tuple[ProjectState, str]:
-    """The project's state and its reason. `why` has the reasons only others know: `queued`, `failed`, `unknown`."""
-    if run is None:
-        return _unseen(views, why)
-    return _over(views, run, why) if run.ended else _active(run, why)
-
-
-def _unseen(views: tuple[StageView, ...], why: Mapping[str, str]) -> tuple[ProjectState, str]:
-    """There is no run, or nobody can say how it stands: the stages tell."""
-    states = {view.state for view in views}
-    if states & {"running", "waiting"}:
-        return "running" if "running" in states else "interrupted", why.get("unknown", NO_SERVICES)
-    if states == {"pending"}:
-        return ("interrupted", why["unknown"]) if "unknown" in why else ("idle", "it has not been run yet")
-    return _unsuccessful(views) or ("succeeded", _rest(views))
-
-
-def _over(views: tuple[StageView, ...], run: DagsterRun, why: Mapping[str, str]) -> tuple[ProjectState, str]:
-    if run.status == "SUCCESS":
-        return "succeeded", _rest(views)
-    stage = _unsuccessful(view for view in views if view.run_id == run.run_id)
-    if run.status == "CANCELED":
-        return "cancelled", stage[1] if stage else "the run was cancelled"
-    return stage or ("failed", why.get("failed", "the run failed"))
-
-
-def _unsuccessful(views: Iterable[StageView]) -> tuple[ProjectState, str] | None:
-    """The way the stages ended, where one of them did not succeed; what a person can act on comes first."""
-    ended = {view.state: f"{view.stage}: {view.reason}" for view in views}
-    states: tuple[Literal["awaiting_input", "failed", "cancelled"], ...] = ("awaiting_input", "failed", "cancelled")
-    return next(((state, ended[state]) for state in states if state in ended), None)
-
-
-def _active(run: DagsterRun, why: Mapping[str, str]) -> tuple[ProjectState, str]:
-    if run.status == "STARTED":
-        return "running", ""
-    if run.status == "CANCELING":
-        return "cancelling", "its stages are being ended"
-    if run.status == "STARTING":
-        return "queued", "its worker is starting"
-    return "queued", why.get("queued", "waits in the queue")
-
-
-def _rest(views: tuple[StageView, ...]) -> str:
-    """What is left to do after a run that ended well."""
-    left = [view.stage for view in views if view.state != "succeeded" or view.outdated]
-    return f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
+def next_actions(state: ProjectState, *, sweep: bool, left: bool) -> tuple[NextAction, ...]:
+    """What a person can do with a project in this state, the most likely first."""
+    if state == "awaiting_input":
+        return ("pick", "redo") if sweep else ("answer", "redo")
+    if state == "succeeded" and left:
+        return ("resume", *_NEXT["succeeded"])
+    return _NEXT.get(state, ())
 
 
 def _why_not_begun(stage: Stage, succeeded: Mapping[str, Attempt], *, active: bool) -> str:

@@ -110,7 +110,7 @@ runs = Table(
     Column("pipeline", String(63), nullable=False),
     Column("pipeline_digest", String(64), nullable=False),
     Column("launched_at", Utc, nullable=False),
-    Column("start_from", String(63)),
+    Column("start_from", Text),
     Column("stop_after", String(63)),
     Column("settings", Json, nullable=False),
     Column("requested_by", Text, nullable=False),

@@ -88,6 +88,19 @@ class DockerDaemon:
         """A client that needs no round trip to be made."""
         return docker.APIClient(self._docker_host, version=self.api_version, timeout=REQUEST_TIMEOUT_S)
 
+    def image_digest(self, image: str) -> str:
+        """The digest of an image on this machine; empty where it is not here yet."""
+        try:
+            return digest_of(self.client().inspect_image(image))  # type: ignore[no-untyped-call]  # the stubs' omission
+        except docker.errors.ImageNotFound:
+            return ""
+
+
+def digest_of(image: dict[str, Any]) -> str:
+    """The name by which exactly this image can be had again: its registry's digest, or its own id."""
+    digests: list[str] = image.get("RepoDigests") or [image["Id"]]
+    return digests[0]
+
 
 class ContainerLauncher(Launcher):
     """One attempt's container. `announce` is told what goes on before the start, and may raise to stop it."""
@@ -223,7 +236,6 @@ class ContainerLauncher(Launcher):
             # Another user writes here; the directories above keep others out or do not, as the machine's owner likes.
             self._directory.output.chmod(0o777)
         name = container_name(self._task.task_id)
-        digests = image.get("RepoDigests") or [image["Id"]]
         config = container_config(launch, self._directory.path.parent, user)
         try:
             made = self._made(name, config)
@@ -233,7 +245,7 @@ class ContainerLauncher(Launcher):
             ) from error
         record = ContainerRecord(
             container_id=made["Id"],
-            image_digest=digests[0],
+            image_digest=digest_of(image),
             unenforced=tuple(made.get("Warnings") or ()),
             foreign_user=foreign_user,
         )

@@ -54,6 +54,17 @@ def choose(task: StageTask) -> Choice:
     return Choice("docker", "the settings ask for containers" if task.mode == "docker" else "Docker answers", daemon)
 
 
+def image_digest(task: StageTask) -> str | None:
+    """The digest of the image that a fresh attempt would run in now; None where it would run as a process.
+
+    Raises StageFailed where the image is not there.
+    """
+    choice = choose(task)
+    if choice.daemon is None or task.image is None:
+        return None
+    return choice.daemon.image_digest(task.image)
+
+
 def launcher_of(choice: Choice, task: StageTask, directory: TaskDirectory, announce: Announce) -> Launcher:
     """What starts, or has started, the attempt. Waits for a Docker daemon that is away."""
     if choice.mode == "process":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.pipelines.model import Gpu, LogRules, PromisedOutput
+from winslow_dagster.pipelines.output_checks import Check, Severity
 from winslow_dagster.storage.manifest import Manifest
 
 Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "await_input"]
@@ -67,6 +68,7 @@ class StageTask(Frozen):
     success_exit_codes: tuple[int, ...] = (0,)
     await_input_exit_code: int = 75
     outputs: tuple[PromisedOutput, ...] = ()
+    checks: tuple[Check, ...] = ()
     log_rules: LogRules
 
 
@@ -117,6 +119,30 @@ class StageStatus(Frozen):
     log: LogSummary = LogSummary()
 
 
+class CheckResult(Frozen):
+    """What came of one declared check on the outputs. `stops`: nothing that follows begins while it is not passed."""
+
+    name: str
+    passed: bool
+    severity: Literal["error", "warn"] = "error"
+    stops: bool = True
+    message: str = ""
+    file: str = ""
+    observed: dict[str, str | float] = Field(default_factory=dict)
+
+
+class CheckResult(Frozen):
+    """What came of one check of a stage's outputs. A check that is not passed does not make the attempt fail."""
+
+    name: str
+    passed: bool
+    severity: Severity
+    stops: bool = Field(description="Whether the project stops behind the stage if it is not passed.")
+    message: str = Field(description="One sentence: what was found, and where.")
+    file: str = Field(default="", description="The file it is about, below the output directory.")
+    observed: dict[str, str | float] = Field(default_factory=dict, description="What was seen, such as `rows`.")
+
+
 class StageResult(Frozen):
     """How an attempt ended. Written once."""
 
@@ -132,9 +158,15 @@ class StageResult(Frozen):
     peak_memory_bytes: int | None = None
     unenforced: tuple[str, ...] = Field(default=(), description="Limits this node could not enforce.")
     gpus: tuple[str, ...] = ()
-    outputs: Manifest | None = None
+    outputs: Manifest | None = Field(default=None, description="Of an attempt that succeeded, or that asks a person.")
+    checks: tuple[CheckResult, ...] = ()
+    form: dict[str, Any] | None = Field(default=None, description="What the stage asks; `parse_form` reads it.")
     log: LogSummary = LogSummary()
     log_manifest: Manifest | None = None
+    checks: tuple[CheckResult, ...] = ()
+    form: tuple[dict[str, Any], ...] | None = Field(
+        default=None, description="What it asks of a person, where it found that it needs one and wrote a form."
+    )
 
     @property
     def duration_s(self) -> float:

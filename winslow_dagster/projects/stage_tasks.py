@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.projects.answers import Answer
+from winslow_dagster.projects.lineage import ANSWER_RESOURCE
 from winslow_dagster.projects.request import RunRequest, StageSettings
 from winslow_dagster.projects.values import Project
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageTask
 from winslow_dagster.storage.manifest import Manifest
+
+ANSWER_VARIABLES = {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answer.json"}
 
 
 def task_id(run_id: str, stage: str, attempt: int) -> str:
@@ -30,9 +35,17 @@ class StageInRun:
     run_id: str
     attempt: int
 
+    def env_layers(self, answer: Answer | None) -> tuple[Mapping[str, str], ...]:
+        """Later ones win: pipeline, stage, project, answer, run, the run's settings of the stage."""
+        answered = {} if answer is None else {**ANSWER_VARIABLES, **answer.variables}
+        changed = self.request.stages.get(self.stage.name, StageSettings())
+        return (self.pipeline.env, self.stage.env, self.project.env, answered, self.request.env, changed.env)
 
-def stage_task(settings: Settings, part: StageInRun, upstream: dict[str, Manifest]) -> StageTask:
-    """Everything the attempt needs, decided here once. Later settings win: pipeline, stage, project, run."""
+
+def stage_task(
+    settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
+) -> StageTask:
+    """Everything the attempt needs, decided here once."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
     changed = request.stages.get(stage.name, StageSettings())
     name = task_id(part.run_id, stage.name, part.attempt)
@@ -47,9 +60,9 @@ def stage_task(settings: Settings, part: StageInRun, upstream: dict[str, Manifes
         image=changed.image or stage.image,
         command=stage.command,
         args=stage.args if changed.args is None else changed.args,
-        env_layers=(pipeline.env, stage.env, project.env, request.env, changed.env),
+        env_layers=tuple(dict(layer) for layer in part.env_layers(answer)),
         inputs=upstream,
-        resources=project.inputs,
+        resources=project.inputs | ({} if answer is None else {ANSWER_RESOURCE: answer.manifest}),
         output_address=f"{address}/output",
         log_address=f"{address}/log",
         store_url=settings.store_url,

@@ -1,0 +1,173 @@
+"""All projects and their states in a few statements, however many there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from winslow_dagster.projects import tables
+from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.results import ProjectState, ProjectSummary
+from winslow_dagster.projects.run_ends import note_ends
+from winslow_dagster.projects.runs import run_failure
+from winslow_dagster.projects.state import RunSight, project_state
+from winslow_dagster.projects.values import RunRecord
+
+
+def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) -> tuple[ProjectSummary, ...]:
+    """Every project by name, with its state and the reason of it. Dagster is asked only of runs that are open."""
+    open_runs = records.open_runs()
+    statuses: dict[str, str] = {}
+    server = dagit() if open_runs else None
+    if server is not None:
+        seen = server.runs_by_id(run.run_id for run in open_runs)
+        note_ends(records, open_runs, seen.get, lambda run_id: run_failure(server, run_id))
+        statuses = {run_id: run.status for run_id, run in seen.items()}
+    with records.database.reading() as connection:
+        rows = connection.execute(_PROJECTS).all()
+        runs = _Details(connection, rows)
+    summaries = []
+    for row in rows:
+        state, reason = (
+            _SUCCEEDED
+            if row.outcome == "succeeded" and row.sweep is None
+            else project_state(runs.sight(row, statuses), runs.running.get(row.latest_run, ()))
+        )
+        summaries.append(
+            ProjectSummary(
+                row.name,
+                row.pipeline,
+                state,
+                reason,
+                tuple(row.tags),
+                row.latest_run,
+                row.ended_at or row.launched_at or row.created_at,
+                row.created_by,
+            )
+        )
+    return tuple(summaries)
+
+
+_SUCCEEDED: tuple[ProjectState, str] = ("succeeded", "")
+_PROJECTS = (
+    select(
+        tables.projects.c.name,
+        tables.projects.c.pipeline,
+        tables.projects.c.tags,
+        tables.projects.c.latest_run,
+        tables.projects.c.created_at,
+        tables.projects.c.created_by,
+        tables.runs.c.launched_at,
+        tables.runs.c.ended_at,
+        tables.runs.c.outcome,
+        tables.runs.c.reason,
+        tables.runs.c.sweep,
+        tables.runs.c.start_from,
+    )
+    .outerjoin_from(tables.projects, tables.runs, tables.runs.c.run_id == tables.projects.c.latest_run)
+    .order_by(tables.projects.c.name)
+)
+
+
+class _Details:
+    """What only some projects need: pauses and stages of open runs, answers to those that wait, runs of sweeps."""
+
+    def __init__(self, connection: Any, rows: Iterable[Any]) -> None:
+        chosen = list(rows)
+        self._pauses: dict[str, str] = {}
+        self.running: dict[str, list[str]] = defaultdict(list)
+        self._answered: set[str] = set()
+        self._sweeps: Mapping[str, list[RunRecord]] = {}
+        self._picked: set[str] = set()
+        if any(row.latest_run and row.ended_at is None for row in chosen):
+            self._open(connection)
+        if any(row.outcome == "awaiting_input" for row in chosen):
+            self._waiting(connection)
+        if any(row.sweep for row in chosen):
+            self._swept(connection)
+
+    def sight(self, row: Any, statuses: Mapping[str, str]) -> RunSight:
+        """What the state of one project is read from."""
+        if row.latest_run is None or row.launched_at is None:
+            return RunSight(())
+        if row.sweep is not None:
+            return RunSight(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
+        run = RunRecord(
+            row.latest_run,
+            row.name,
+            row.pipeline,
+            "",
+            row.launched_at,
+            "",
+            start_from=row.start_from,
+            ended_at=row.ended_at,
+            outcome=row.outcome,
+            reason=row.reason,
+        )
+        pause = self._pauses.get(row.latest_run, "")
+        return RunSight((run,), statuses, pause=pause, answered=row.latest_run in self._answered)
+
+    def _open(self, connection: Any) -> None:
+        runs, pauses, attempts = tables.runs, tables.pauses, tables.attempts
+        asked = (
+            select(pauses.c.run_id, pauses.c.asked_by)
+            .join(runs, runs.c.run_id == pauses.c.run_id)
+            .where(runs.c.ended_at.is_(None), pauses.c.withdrawn_at.is_(None))
+        )
+        self._pauses = {row.run_id: row.asked_by for row in connection.execute(asked)}
+        stages = (
+            select(attempts.c.run_id, attempts.c.stage)
+            .join(runs, runs.c.run_id == attempts.c.run_id)
+            .where(runs.c.ended_at.is_(None), attempts.c.ended_at.is_(None))
+        )
+        for row in connection.execute(stages):
+            self.running[row.run_id].append(row.stage)
+
+    def _waiting(self, connection: Any) -> None:
+        """Runs that waited for a person, and all that they asked was answered since."""
+        runs, holds, answers = tables.runs, tables.holds, tables.answers
+        given = (
+            select(func.max(answers.c.given_at))
+            .where(
+                answers.c.project == holds.c.project,
+                answers.c.pipeline == runs.c.pipeline,
+                answers.c.stage == holds.c.stage,
+                answers.c.accepted.is_(True),
+            )
+            .scalar_subquery()
+        )
+        asked = (
+            select(holds.c.run_id, holds.c.held_at, given.label("given_at"))
+            .join(runs, runs.c.run_id == holds.c.run_id)
+            .join(tables.projects, tables.projects.c.latest_run == runs.c.run_id)
+            .where(runs.c.outcome == "awaiting_input", holds.c.cause == "input")
+        )
+        answered: dict[str, bool] = {}
+        for row in connection.execute(asked):
+            given_since = row.given_at is not None and row.given_at > row.held_at
+            answered[row.run_id] = answered.get(row.run_id, True) and given_since
+        self._answered = {run_id for run_id, all_of_it in answered.items() if all_of_it}
+
+    def _swept(self, connection: Any) -> None:
+        runs, latest = tables.runs, tables.runs.alias()
+        of_latest = (
+            select(runs)
+            .join(latest, latest.c.sweep == runs.c.sweep)
+            .join(tables.projects, tables.projects.c.latest_run == latest.c.run_id)
+            .order_by(runs.c.launched_at)
+        )
+        sweeps: dict[str, list[RunRecord]] = defaultdict(list)
+        for row in connection.execute(of_latest).mappings():
+            sweeps[row["sweep"]].append(RunRecord(**row))
+        self._sweeps = sweeps
+        picked = (
+            select(runs.c.sweep)
+            .join(tables.attempts, tables.attempts.c.run_id == runs.c.run_id)
+            .join(tables.picks, tables.picks.c.task_id == tables.attempts.c.task_id)
+            .where(runs.c.sweep.is_not(None))
+        )
+        self._picked = set(connection.execute(picked).scalars())
