@@ -60,7 +60,8 @@ class Asking:
         if answer is not None and last.inputs.get(ANSWER) != answer.manifest.address:
             return None
         result = self.result_of(last.task_id)
-        form = tuple(result.form or ()) if result is not None else ()
+        own = tuple((result.form or {}).get("form", ())) if result is not None else ()
+        form = own or (form_of(stage.needs_input) if stage.needs_input else ())
         return Question(self.project, last.pipeline, stage.name, last.message, form, last.task_id)
 
     def _of_rule(self, stage: Stage, answer: Answer | None) -> Question | None:
@@ -71,6 +72,8 @@ class Asking:
         return Question(self.project, self.lineage.pipeline.name, stage.name, message, form_of(rule))
 
     def _needed(self, stage: Stage, rule: NeedsInput, answer: Answer | None) -> bool:
+        if rule.when == "asked":
+            return False
         if rule.when == "unset":
             layers = self.layers.get(stage.name, (self.lineage.pipeline.env, stage.env))
             if answer is None and all(any(layer.get(name) for layer in layers) for name in rule.variables):
@@ -100,7 +103,7 @@ class Asking:
 
 def form_of(rule: NeedsInput) -> tuple[dict[str, Any], ...]:
     """The rule's form as plain values."""
-    return tuple(field if isinstance(field, dict) else field.model_dump(mode="json") for field in rule.form)
+    return tuple(rule.asks.as_json().get("form", ()))
 
 
 def confirmations(stage: Stage, form: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -78,5 +78,6 @@ def stage_task(
         success_exit_codes=stage.success_exit_codes,
         await_input_exit_code=stage.await_input_exit_code,
         outputs=stage.outputs,
+        checks=stage.checks,
         log_rules=stage.log,
     )

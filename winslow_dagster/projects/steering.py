@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, nearest
+from winslow_dagster.projects.answering import Answering
 from winslow_dagster.projects.handmade import Replacement, replace_file
 from winslow_dagster.projects.interventions import Interventions
 from winslow_dagster.projects.launching import Launching, Submission
 from winslow_dagster.projects.lineage import Pick
 from winslow_dagster.projects.request import require_stage
+from winslow_dagster.projects.results import QuestionView
 from winslow_dagster.projects.runs import Run
 from winslow_dagster.projects.standing import lineage_of
 from winslow_dagster.projects.values import Attempt, RunRecord
@@ -65,6 +67,34 @@ class Steering:
                 remedy=f"Give it with `winslow answer {self.name} {asked.stage}`",
             )
         return actions.launch("resume", Submission(project=self.name, actor=actions.actor, why=why))
+
+    def questions(self) -> tuple[QuestionView, ...]:
+        """What a person is asked before the project can go on."""
+        return self._actions.status(self.name).questions
+
+    def answer(
+        self,
+        stage: str,
+        values: Mapping[str, Any] | None = None,
+        files: Mapping[str, str | Path] | None = None,
+        *,
+        go_on: bool = True,
+    ) -> Run | None:
+        """Answer what the stage asks, and go on where nothing else is asked; gives the run that goes on.
+
+        A result that is rejected is made again, with the settings that came with the answer.
+        Raises ProjectConflict where nothing is asked, or somebody was quicker; AnswerRejected with every fault.
+        """
+        actions = self._actions
+        paths = {name: Path(path).expanduser() for name, path in (files or {}).items()}
+        kept, checked = Answering(actions, self.name).give(stage, values or {}, paths)
+        actions.audit.note(actions.actor, "answer", self.name, stage=stage, version=kept.version, values=kept.values)
+        if not go_on or self._latest_open() is not None:
+            return None
+        if checked.redo is not None:
+            redone = str(checked.redo["stage"])
+            return self.redo(redone, settings={redone: checked.redo["settings"]}, why=f"rejected in {stage}")
+        return None if self.questions() else self.resume(why=f"{stage} was answered")
 
     def redo(  # noqa: PLR0913  # what a person may say of a redo, by name
         self,

@@ -120,18 +120,6 @@ class StageStatus(Frozen):
 
 
 class CheckResult(Frozen):
-    """What came of one declared check on the outputs. `stops`: nothing that follows begins while it is not passed."""
-
-    name: str
-    passed: bool
-    severity: Literal["error", "warn"] = "error"
-    stops: bool = True
-    message: str = ""
-    file: str = ""
-    observed: dict[str, str | float] = Field(default_factory=dict)
-
-
-class CheckResult(Frozen):
     """What came of one check of a stage's outputs. A check that is not passed does not make the attempt fail."""
 
     name: str
@@ -159,13 +147,11 @@ class StageResult(Frozen):
     unenforced: tuple[str, ...] = Field(default=(), description="Limits this node could not enforce.")
     gpus: tuple[str, ...] = ()
     outputs: Manifest | None = Field(default=None, description="Of an attempt that succeeded, or that asks a person.")
-    checks: tuple[CheckResult, ...] = ()
-    form: dict[str, Any] | None = Field(default=None, description="What the stage asks; `parse_form` reads it.")
     log: LogSummary = LogSummary()
     log_manifest: Manifest | None = None
     checks: tuple[CheckResult, ...] = ()
     form: tuple[dict[str, Any], ...] | None = Field(
-        default=None, description="What it asks of a person, where it found that it needs one and wrote a form."
+        default=None, description="The fields of the form it wrote, where it found that it needs a person."
     )
 
     @property
