@@ -56,6 +56,10 @@ class PipelineInvalid(WinslowError):
         super().__init__(what, where=where, remedy=remedy)
 
 
+class WatchFileInvalid(PipelineInvalid):
+    """The file of watched places cannot be used; `problems` lists everything that is wrong with it."""
+
+
 class VariableMissing(WinslowError):
     """A `${VAR}` or `${VAR:?message}` has no value."""
 
@@ -98,6 +102,14 @@ class InputRejected(WinslowError):
     """A project's input is missing, has the wrong kind, or cannot be read."""
 
     exit_code = 6
+
+
+class AnswerRejected(InputRejected):
+    """An answer to a form cannot be taken; `faults` has every fault as the field's name and a sentence."""
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in faults), where="the answer")
 
 
 class StoreError(WinslowError):

@@ -79,7 +79,7 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
             error_line_fails: true
             success_exit_codes: [0, 3]
             await_input_exit_code: 42
-            needs_input: {when: asked, message: Go., variables: [POINTS], form: [{kind: points, name: p, image: ./f.jpg}]}
+            needs_input: {when: asked, message: Go, variables: [POINTS], form: [{kind: points, name: p, image: ./f}]}
             outputs: ["*.csv", {glob: video.mp4, min_size: 1KB}]
             checks: [{kind: file, glob: a.csv, max_size: 1KB}, {kind: result, key: n, severity: warn, name: many}]
             highlights: ["*.png", {glob: video.mp4, title: The result}]
@@ -124,9 +124,9 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
                 await_input_exit_code=42,
                 needs_input=NeedsInput(
                     when="asked",
-                    message="Go.",
+                    message="Go",
                     variables=("POINTS",),
-                    form=(PointsField(name="p", image="./f.jpg"),),
+                    form=(PointsField(name="p", image="./f"),),
                 ),
                 outputs=(PromisedOutput(glob="*.csv"), PromisedOutput(glob="video.mp4", min_size_bytes=1000)),
                 checks=(

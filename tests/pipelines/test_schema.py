@@ -53,7 +53,8 @@ def test_every_field_is_described_in_the_models_the_schema_and_the_reference() -
     for document in documents():
         for name, field in document.model_fields.items():
             assert field.description, f"{document.__name__}.{name}"
-            assert f"| `{name}` |" in reference
+            # An answer to a form is no part of a pipeline file.
+            assert f"| `{name}` |" in reference or document.__module__.endswith("answer_documents")
     for definition in [json_schema(), *json_schema()["definitions"].values()]:
         assert definition["additionalProperties"] is False
         assert all(described["description"] for described in definition["properties"].values())

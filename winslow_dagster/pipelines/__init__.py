@@ -4,8 +4,11 @@
 hold on to a file as it was; `resolve_environment` and `substitute` fill in `${VAR}`.
 """
 
+from winslow_dagster.pipelines.answering import CheckedAnswer, check_answer
 from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load, pipeline_names
 from winslow_dagster.pipelines.changes import Change, changes
+from winslow_dagster.pipelines.form_files import parse_form
+from winslow_dagster.pipelines.forms import Form
 from winslow_dagster.pipelines.loader import load_pipeline, parse_pipeline
 from winslow_dagster.pipelines.model import Pipeline, Stage
 from winslow_dagster.pipelines.problems import Problem, nearest
@@ -17,11 +20,14 @@ from winslow_dagster.pipelines.versions import keep_version, load_version, versi
 __all__ = [
     "Catalogue",
     "Change",
+    "CheckedAnswer",
+    "Form",
     "LoadedPipeline",
     "Pipeline",
     "Problem",
     "Stage",
     "changes",
+    "check_answer",
     "escape",
     "format_duration",
     "format_size",
@@ -32,6 +38,7 @@ __all__ = [
     "load_version",
     "nearest",
     "parse_duration_s",
+    "parse_form",
     "parse_pipeline",
     "parse_size_bytes",
     "pipeline_names",

@@ -128,11 +128,14 @@ class KeepDocument(Document):
 
     what: Literal["outputs", "failed", "logs"] | None = Field(
         default=None,
-        description="Outputs; the log and the leftovers of attempts that did not succeed; or the logs of those that did.",
+        description="Outputs; the log and the leftovers of attempts that did not succeed; or the logs of those that "
+        "did.",
     )
     glob: Glob | None = Field(default=None, description="The files the rule is about, below the output directory.")
     attempts: int | None = Field(default=None, ge=1, description="Of how many latest attempts it is kept.")
-    days: float | None = Field(default=None, ge=0, description="For how many days it is kept; with `attempts`, what either keeps stays.")
+    days: float | None = Field(
+        default=None, ge=0, description="For how many days it is kept; with `attempts`, what either keeps stays."
+    )
 
 
 class NeedsInputDocument(Document):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from winslow_dagster.pipelines.document import Document
-from winslow_dagster.pipelines.problems import named, nearest, shown
+from winslow_dagster.pipelines.problems import named, nearest, printable, shown
 
 Path = tuple[str | int, ...]
 
@@ -71,7 +71,7 @@ class Finding:
         """The sentence, with the path in it: for what has no lines."""
         text = f"{in_words(self.path)}: {self.what}" if self.path else self.what
         text += f"; expected {self.expected}" if self.expected else ""
-        return text + (f"; did you mean {self.suggestion}?" if self.suggestion else "")
+        return printable(text + (f"; did you mean {self.suggestion}?" if self.suggestion else ""))
 
 
 def in_words(path: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST_SHOWN = 60
+MOST_BITS_SHOWN = 400
 # A file with thousands of stages and as many wrong names would take minutes to compare.
 MOST_COMPARED = 300
 
@@ -27,7 +28,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         for name in ("what", "expected", "suggestion"):
-            object.__setattr__(self, name, _printable(getattr(self, name)))
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.what}"
@@ -54,6 +55,8 @@ def shown(value: object) -> str:
             return str(value).lower()
         case str():
             return f'"{_short(value)}"'
+        case int() if value.bit_length() > MOST_BITS_SHOWN:
+            return "a huge number"
         case list():
             return "a list"
         case dict():
@@ -71,7 +74,8 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text as one line that every terminal and every file takes."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -12,10 +12,13 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from winslow_dagster.errors import PipelineInvalid, StoreError, WinslowError
+from winslow_dagster.errors import InputRejected, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.stages import modes
+from winslow_dagster.stages.asking import written_form
 from winslow_dagster.stages.board import Board
+from winslow_dagster.stages.checks import evaluate
 from winslow_dagster.stages.disk import NO_ROOM, Ballast, Space, refuse_full_disk
 from winslow_dagster.stages.gpus import GpuRoom, Lease, read_node_gpus, suitable
 from winslow_dagster.stages.launcher import Exit, Launcher
@@ -25,7 +28,16 @@ from winslow_dagster.stages.outputs import broken_promises
 from winslow_dagster.stages.preparation import Progress, committed, launch_of
 from winslow_dagster.stages.records import Beginning, Records
 from winslow_dagster.stages.supervision import Supervision
-from winslow_dagster.stages.task import LogFinding, NodeGpu, Phase, StageResult, StageTask
+from winslow_dagster.stages.task import (
+    CheckResult,
+    LogFinding,
+    LogSummary,
+    NodeGpu,
+    Outcome,
+    Phase,
+    StageResult,
+    StageTask,
+)
 from winslow_dagster.stages.taskdir import TaskDirectory
 from winslow_dagster.stages.words import counted, size_in_words
 from winslow_dagster.storage.manifest import Manifest
@@ -33,6 +45,8 @@ from winslow_dagster.storage.opening import open_store
 
 LAST_LINES = 10
 """So many are looked through for one that the stage printed and that is not empty."""
+
+Asked = tuple[Outcome, str, tuple[dict[str, Any], ...] | None]
 
 
 class CancelAsked(Exception):
@@ -97,6 +111,8 @@ class Attempt:
             if how is None or error.errno not in NO_ROOM:
                 outcome, message = "failed", self._in_words(error)
         log = self._board.summary()
+        checks = self._checked(outcome, log)
+        outcome, message, form = self._asked(outcome, message, log)
         ending = StageResult(
             task_id=self._task.task_id,
             outcome=outcome,
@@ -110,10 +126,31 @@ class Attempt:
             peak_memory_bytes=how.peak_memory_bytes if how else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
             gpus=tuple(gpu.uuid for gpu in self._lease.gpus),
+            checks=checks,
+            form=form,
             log=log,
         )
         self._records.write_ending(ending)
         return ending
+
+    def _checked(self, outcome: Outcome, log: LogSummary) -> tuple[CheckResult, ...]:
+        """What came of the pipeline's checks of what a stage wrote that succeeded."""
+        if outcome != "succeeded" or not self._task.checks:
+            return ()
+        self._show("running")("the stage has ended; its outputs are being checked")
+        return evaluate(self._task.checks, self._directory.output, log.results)
+
+    def _asked(self, outcome: Outcome, message: str, log: LogSummary) -> Asked:
+        """The outcome with what a stage asks that needs a person; a question nobody can read is a failure."""
+        if outcome != "await_input":
+            return outcome, message, None
+        try:
+            form = written_form(self._directory.output, tuple(self._task.inputs))
+        except (InputRejected, OSError) as error:
+            return "failed", f"the stage needs a person, and what it asks cannot be used: {error}", None
+        if form is None:
+            return outcome, message, None
+        return outcome, log.await_input_message or form.message or message, tuple(form.as_json()["form"])
 
     def _lived(self, writer: LogWriter) -> tuple[Exit, Verdict]:
         """Start the program or take it over, and see it to its end."""
@@ -170,23 +207,23 @@ class Attempt:
         return self._lease.gpus
 
     def _stored(self, ending: StageResult) -> StageResult:
-        """The ending with the outputs, if it succeeded, and the log in the store."""
+        """The ending with the outputs, if it succeeded or asks a person, and the log in the store."""
         self._board.summary = lambda: ending.log
         self._board.say("storing")
         changed: dict[str, object] = {}
         try:
-            if ending.outcome == "succeeded":
+            if ending.outcome in {"succeeded", "await_input"}:
                 outputs = self._commit(self._directory.output, self._task.output_address, "the outputs")
                 size = size_in_words(outputs.size_bytes)
-                changed = {
-                    "outputs": outputs,
-                    "message": f"{ending.message}: {counted(len(outputs.files), 'file')}, {size}",
-                }
+                changed = {"outputs": outputs}
+                if ending.outcome == "succeeded":
+                    changed["message"] = f"{ending.message}: {counted(len(outputs.files), 'file')}, {size}"
         except CancelAsked as asked:
             changed = {"outcome": "cancelled", "message": f"{cancelled(str(asked))}; its outputs were not stored"}
         except (StoreError, OSError) as error:
             kept = f"its outputs could not be stored, and lie in {self._directory.output}: {error}"
-            changed = {"outcome": "failed", "message": f"the stage succeeded; {kept}"}
+            ended = "succeeded" if ending.outcome == "succeeded" else "needs a person"
+            changed = {"outcome": "failed", "message": f"the stage {ended}; {kept}"}
         try:
             log_copy = second_names(self._directory.log, self._directory.work / "log")
             changed["log_manifest"] = self._commit(log_copy, self._task.log_address, "the log")
