@@ -1,0 +1,342 @@
+"""Housekeeping on real tables, a real store and a real node: what it takes is gone, and what it says is so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from winslow_dagster.engines.opening import open_engine
+from winslow_dagster.errors import NotFound, StoreError
+from winslow_dagster.pipelines import keep_version
+from winslow_dagster.pipelines.model import Keep, LogRules
+from winslow_dagster.projects.housekeeping import Housekeeping
+from winslow_dagster.projects.keeping import Keeping
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageResult, StageTask
+from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.store import Store
+
+PIPELINE = """
+name: traffic
+stages:
+  - name: detect
+    command: ["true"]
+    highlights: [preview.png]
+    keep: [{glob: "**", attempts: 1}, {what: failed, days: 0}]
+"""
+FILES = {"vehicles.csv": b"id\n1\n", "frames/1.jpg": b"j" * 100, "preview.png": b"p" * 10}
+
+
+@dataclass
+class House:
+    """An installation with one project and its attempts."""
+
+    settings: Settings
+    records: ProjectRecords
+    store: Store
+    digest: str
+    now: datetime
+
+    @property
+    def keeping_house(self) -> Housekeeping:
+        return Housekeeping(self.records, self.store, self.settings, open_engine(self.settings))
+
+    def task(self, run: int, project: str) -> StageTask:
+        task_id = f"run{run}.detect.1"
+        address = f"projects/{project}/detect/{task_id}"
+        return StageTask(
+            task_id=task_id,
+            project=project,
+            pipeline="traffic",
+            stage="detect",
+            attempt=1,
+            run_id=f"run{run}",
+            output_address=f"{address}/output",
+            log_address=f"{address}/log",
+            store_url=self.settings.store_url,
+            log_rules=LogRules(),
+        )
+
+    def run(self, run: int, *, succeeds: bool = True, ends: bool = True, project: str = "ulm-07") -> StageTask:
+        """A run of one stage, which began so many hours after the house was built."""
+        at = self.now - timedelta(days=10) + timedelta(hours=run)
+        task = self.task(run, project)
+        self.records.note_run(RunRecord(task.run_id, project, "traffic", self.digest, at, "anna"))
+        self.records.attempt_started(task, pipeline_digest=self.digest)
+        if not ends:
+            return task
+        directory = TaskDirectory.of(self.settings.tasks_dir, task.task_id)
+        directory.write_task(task)
+        directory.output.mkdir()
+        for path, content in FILES.items():
+            (directory.output / path).parent.mkdir(exist_ok=True)
+            (directory.output / path).write_bytes(content)
+        directory.log.mkdir()
+        (directory.log / "log").write_bytes(b"line\n")
+        copied = self.settings.home / "log"
+        copied.mkdir()
+        (copied / "log").write_bytes(b"line\n")
+        result = StageResult(
+            task_id=task.task_id,
+            outcome="succeeded" if succeeds else "failed",
+            message="",
+            started_at=at,
+            ended_at=at + timedelta(minutes=1),
+            node="n",
+            outputs=self.store.commit_tree(directory.output, task.output_address) if succeeds else None,
+            log_manifest=self.store.commit_tree(copied, task.log_address),
+        )
+        directory.write_outcome(result)
+        directory.settle()
+        self.records.attempt_ended(task.task_id, result)
+        self.records.run_ended(task.run_id, "succeeded" if succeeds else "failed", "", result.ended_at)
+        return task
+
+    def trees(self) -> list[str]:
+        return list(self.store.addresses(""))
+
+    def agrees(self) -> bool:
+        """Whether the store has exactly what the tables say: no more, no less."""
+        said = set()
+        for attempt in self.records.attempts("ulm-07"):
+            result = self.records.result(attempt.task_id)
+            outputs, log = (result.outputs, result.log_manifest) if result is not None else (None, None)
+            said |= {(each.address, entry.path) for each in (outputs, log) if each is not None for entry in each.files}
+        stored = {
+            (address, entry.path)
+            for address in self.trees()
+            for manifest in (self.store.manifest(address),)
+            if manifest is not None
+            for entry in manifest.files
+            if self.store.read_range(manifest, entry, 0, entry.size_bytes) is not None
+        }
+        from sqlalchemy import select
+
+        from winslow_dagster.projects import tables
+
+        with self.records.database.reading() as connection:
+            rows = connection.execute(select(tables.removals)).mappings().all()
+        assert all(row["done_at"] is not None for row in rows)
+        whole = {row["address"] for row in rows if row["paths"] is None}
+        partly = {(row["address"], path) for row in rows for path in row["paths"] or ()}
+        return stored == {place for place in said if place[0] not in whole} - partly
+
+
+@pytest.fixture
+def house(tmp_path: Path, database_url: str) -> Iterator[House]:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "traffic.yaml").write_text(PIPELINE)
+    settings = Settings.read(
+        {
+            "WINSLOW_HOME": str(tmp_path / "home"),
+            "WINSLOW_DATABASE_URL": database_url,
+            "WINSLOW_PIPELINES_DIR": str(tmp_path / "pipelines"),
+        }
+    )
+    settings.home.mkdir()
+    digest = keep_version(tmp_path / "pipelines" / "traffic.yaml", settings.versions_dir)
+    records = ProjectRecords.open(database_url)
+    for project in ("ulm-07", "ulm-08"):
+        records.create_project(project, pipeline="traffic", pipeline_digest=digest, env={}, created_by="anna")
+    yield House(settings, records, open_store(settings.store_url), digest, datetime.now(UTC))
+    records.close()
+
+
+def test_a_plan_changes_nothing_and_says_what_would_go_why_and_how_much(house: House) -> None:
+    house.run(1)
+    house.run(2, succeeds=False)
+    house.run(3)
+    before = house.trees()
+    plan = house.keeping_house.plan()
+    assert house.trees() == before
+    assert [(each.task_id, each.kind, each.paths, each.size_bytes, each.reason) for each in plan.removals] == [
+        ("run1.detect.1", "leftovers", None, plan.removals[0].size_bytes, "its outputs and its log are in the store"),
+        ("run1.detect.1", "outputs", ("frames/1.jpg", "vehicles.csv"), 105, "1 newer attempt"),
+        ("run2.detect.1", "leftovers", None, plan.removals[2].size_bytes, "older than 0 days"),
+        ("run2.detect.1", "log", None, 5, "older than 0 days"),
+        ("run3.detect.1", "leftovers", None, plan.removals[4].size_bytes, "its outputs and its log are in the store"),
+    ]
+    assert plan.size_bytes == sum(each.size_bytes for each in plan.removals)
+    assert plan.removals[2].size_bytes > sum(map(len, FILES.values()))
+
+
+def test_what_is_carried_out_is_gone_and_a_second_time_there_is_nothing_to_do(house: House) -> None:
+    first, failed, last = house.run(1), house.run(2, succeeds=False), house.run(3)
+    keeping_house = house.keeping_house
+    plan = keeping_house.plan()
+    assert keeping_house.carry_out(plan) == plan.size_bytes
+    kept = house.store.manifest(first.output_address)
+    assert kept is not None
+    assert [entry.path for entry in kept.files] == ["preview.png"]
+    assert house.store.manifest(failed.log_address) is None
+    assert house.store.manifest(last.output_address) is not None
+    assert list(house.settings.tasks_dir.iterdir()) == []
+    removed = {each.task_id: each.outputs_removed_at for each in house.records.attempts("ulm-07")}
+    assert removed[first.task_id] is not None
+    assert removed[failed.task_id] is removed[last.task_id] is None
+    assert house.agrees()
+    assert keeping_house.plan().removals == ()
+    assert keeping_house.carry_out(plan) == 0
+
+
+def test_what_is_pinned_stays_until_it_is_not(house: House) -> None:
+    first = house.run(1)
+    house.run(2)
+    keeping_house = house.keeping_house
+    plan = keeping_house.plan("ulm-07")
+    pin = keeping_house.pin("ulm-07", "detect", 1, by="anna", why="the paper's figure")
+    assert (pin.task_id, pin.pinned_by, pin.why) == (first.task_id, "anna", "the paper's figure")
+    assert keeping_house.pin("ulm-07", "detect", 1, by="ben") == pin
+    assert keeping_house.pins("ulm-07") == (pin,)
+    assert all(each.kind == "leftovers" for each in keeping_house.plan().removals)
+    keeping_house.carry_out(plan)
+    assert house.store.manifest(first.output_address) == house.records.manifests([first.task_id])[first.task_id]
+    keeping_house.unpin("ulm-07", "detect", 1)
+    assert [each.kind for each in keeping_house.plan().removals] == ["outputs"]
+    with pytest.raises(NotFound, match="is not pinned"):
+        keeping_house.unpin("ulm-07", "detect", 1)
+    with pytest.raises(NotFound, match=r"no attempt 3; expected an attempt from 1 to 2"):
+        keeping_house.pin("ulm-07", "detect", 3, by="anna")
+
+
+def test_a_run_that_began_since_the_plan_was_made_is_left_alone(house: House) -> None:
+    first = house.run(1)
+    house.run(2)
+    plan = house.keeping_house.plan()
+    house.run(3, ends=False)
+    assert house.keeping_house.carry_out(plan) == 0
+    assert house.store.manifest(first.output_address) is not None
+    assert house.keeping_house.plan().removals == ()
+
+
+def test_outputs_that_another_project_took_since_the_plan_was_made_stay(house: House) -> None:
+    first = house.run(1)
+    house.run(2)
+    plan = house.keeping_house.plan()
+    taking = house.task(9, "ulm-08")
+    house.records.attempt_started(taking, pipeline_digest=house.digest, reused_from=first.task_id)
+    outputs = house.store.manifest(first.output_address)
+    now = datetime.now(UTC)
+    house.records.attempt_ended(
+        taking.task_id,
+        StageResult(
+            task_id=taking.task_id,
+            outcome="succeeded",
+            message="",
+            started_at=now,
+            ended_at=now,
+            node="n",
+            outputs=outputs,
+        ),
+    )
+    house.keeping_house.carry_out(plan)
+    assert house.store.manifest(first.output_address) == outputs
+
+
+def test_a_projects_own_rules_come_first(house: House) -> None:
+    house.run(1)
+    house.run(2)
+    Keeping(house.records.database).set_rules("ulm-07", [Keep()], "anna")
+    assert [each.kind for each in house.keeping_house.plan().removals] == ["leftovers", "leftovers"]
+    Keeping(house.records.database).set_rules("ulm-07", [], "anna")
+    assert "outputs" in [each.kind for each in house.keeping_house.plan().removals]
+
+
+def test_disk_use_is_told_by_project_and_stage_and_what_is_shared_counts_once(house: House, tmp_path: Path) -> None:
+    house.run(1)
+    house.run(2)
+    house.run(3, project="ulm-08")
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"v" * 1000)
+    stored = house.store.put_file(video, "projects/ulm-07/inputs/video/1")
+    house.records.add_input("ulm-07", "video", stored, original_path=str(video), added_by="anna")
+    use = house.keeping_house.disk_use()
+    assert [(each.project, each.stage, each.attempts, each.outputs_bytes, each.logs_bytes) for each in use.stages] == [
+        ("ulm-07", "detect", 2, 230, 10),
+        ("ulm-08", "detect", 1, 115, 5),
+    ]
+    assert use.inputs_bytes == {"ulm-07": 1000}
+    assert [each.project for each in house.keeping_house.disk_use("ulm-08").stages] == ["ulm-08"]
+    house.keeping_house.carry_out(house.keeping_house.plan())
+    after = house.keeping_house.disk_use("ulm-07").stages[0]
+    assert (after.outputs_bytes, after.leftovers_bytes) == (125, 0)
+
+
+def test_what_fails_is_left_for_the_next_pass_and_the_others_go(house: House) -> None:
+    first = house.run(1)
+    house.run(2, succeeds=False)
+    house.run(3)
+    keeping_house = house.keeping_house
+    marker = next((house.settings.home / "store" / "manifests").rglob("run1.detect.1/output.manifest.json"))
+    content = marker.read_bytes()
+    marker.chmod(0o600)
+    marker.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="the manifest cannot be read"):
+        keeping_house.carry_out(keeping_house.plan())
+    assert list(house.settings.tasks_dir.iterdir()) == []
+    marker.write_bytes(content)
+    assert keeping_house.carry_out(keeping_house.plan()) == 105
+    assert house.store.delete_files(first.output_address, ["vehicles.csv"]) == 0
+    assert house.agrees()
+
+
+CARRY_OUT = """
+import os, signal, sys
+from winslow_dagster.engines.opening import open_engine
+from winslow_dagster.projects.housekeeping import Housekeeping
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.settings import Settings
+from winslow_dagster.storage.opening import open_store
+
+steps = int(sys.argv[1])
+
+def count(event, arguments):
+    global steps
+    if event in {"os.rename", "os.remove", "os.rmdir", "os.chmod", "sqlite3.connect", "shutil.rmtree"}:
+        steps -= 1
+        if steps == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+settings = Settings.read()
+records = ProjectRecords.open(settings.database_url)
+housekeeping = Housekeeping(records, open_store(settings.store_url), settings, open_engine(settings))
+plan = housekeeping.plan()
+sys.addaudithook(count)
+housekeeping.carry_out(plan)
+"""
+
+
+def test_killed_at_any_step_the_next_pass_leaves_tables_and_store_in_agreement(house: House) -> None:
+    for run in range(1, 4):
+        house.run(run)
+    house.run(4, succeeds=False)
+    house.run(5)
+    environment = {
+        **os.environ,
+        "WINSLOW_HOME": str(house.settings.home),
+        "WINSLOW_DATABASE_URL": house.settings.database_url,
+        "WINSLOW_PIPELINES_DIR": str(house.settings.pipelines_dir),
+    }
+    killed = 0
+    for steps in (1, 3, 8, 5, 2, 13, 4):
+        ended = subprocess.run([sys.executable, "-c", CARRY_OUT, str(steps)], env=environment, check=False)
+        assert ended.returncode in {0, -signal.SIGKILL}
+        killed += ended.returncode != 0
+    assert killed >= 3
+    keeping_house = house.keeping_house
+    keeping_house.carry_out(keeping_house.plan())
+    assert house.agrees()
+    assert keeping_house.plan().removals == ()
+    assert [path for path in house.settings.tasks_dir.iterdir() if not path.name.startswith(".")] == []
+    assert keeping_house.disk_use("ulm-07").stages[0].outputs_bytes == 115 + 3 * 10
