@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 
 from winslow_dagster.projects.actions import Actions
+from winslow_dagster.projects.audit import Actor
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 
@@ -16,7 +17,7 @@ class Winslow(Actions):
     `close`, or with the program.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, actor: Actor | None = None) -> None:
         settings = settings or Settings.read()
-        super().__init__(settings, Services(settings))
+        super().__init__(settings, Services(settings), actor)
         atexit.register(self.close)

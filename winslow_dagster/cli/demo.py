@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.following import shown
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
-from winslow_dagster.cli.run import follow
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
             say_if_services_start(winslow)
         with transfer_bars("storing") as bars:
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
-        status = follow(run, quiet=as_json)
-        run.raise_unless_succeeded(status)
+        status = shown(run, quiet=as_json)
+        run.raise_if_failed(status)
         files = winslow.project(name).files()
         pipeline = winslow.pinned(winslow.records.project(name))
     if as_json:

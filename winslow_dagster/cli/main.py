@@ -15,16 +15,33 @@ from winslow_dagster.errors import WinslowError
 COMMANDS = {
     "up": "Keep the services running until Ctrl-C.",
     "run": "Run a pipeline for a project, and follow it to its end.",
+    "create": "Make a project, and run nothing yet.",
     "status": "Say how all projects stand, or one.",
     "logs": "Print the log of a stage.",
     "files": "List the files a project made, or copy them.",
     "compare": "Say what differs between two attempts of a stage, or between many.",
+    "pause": "Begin no further stage of a project.",
+    "resume": "Go on with a project where it stopped.",
+    "answer": "Answer what a project asks, and go on.",
+    "redo": "Run a stage again, and what follows it, with other parameters.",
+    "sweep": "Run a stage once for every combination of values.",
+    "pick": "Choose the attempt whose outputs a stage has.",
+    "replace": "Put a changed file in the place of one that a stage made.",
     "cancel": "End the run of a project.",
+    "history": "Say what was ever run for a project, and what came of it.",
+    "note": "Print or replace the notes on a project.",
+    "tag": "Print or replace the tags of a project.",
+    "todo": "Print or change the list of what is to be done for a project.",
+    "audit": "Say who did what, when, and from where.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",
 }
-"""The commands, each in the module of its name, in the order of the help."""
+"""The commands in the order of the help."""
+MODULES = dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "steering") | dict.fromkeys(
+    ("create", "note", "tag", "todo", "history", "audit"), "notebook"
+)
+"""Where the commands are that share a module; each other one is `command` in the module of its name."""
 
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
@@ -44,7 +61,8 @@ class LazyCommands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"winslow_dagster.cli.{cmd_name}").command
+        module = importlib.import_module(f"winslow_dagster.cli.{MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name if cmd_name in MODULES else "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

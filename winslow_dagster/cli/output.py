@@ -27,6 +27,8 @@ STYLES = {
     "interrupted": "bold red",
     "warn": "yellow",
     "cancelled": "magenta",
+    "pausing": "yellow",
+    "paused": "bold yellow",
     "awaiting_input": "bold yellow",
 }
 

@@ -19,10 +19,10 @@ def command(project: str | None, *, as_json: bool) -> None:
     """Say how all projects stand, or how PROJECT does, stage by stage; and why, where something does not run.
 
     With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
-    project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at, created_by,
-    env, inputs, stages, actions, questions, sweep, tags, notes, todos. State is idle, queued, running, pausing, paused,
-    awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is pending, waiting, running,
-    succeeded, failed, cancelled or awaiting_input.
+    project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
+    created_by, env, inputs, stages, actions, questions, sweep, tags, notes, todos. State is idle, queued, running,
+    pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is pending,
+    waiting, running, succeeded, failed, cancelled or awaiting_input.
     """
     from winslow_dagster import Winslow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import imagesize
+import imagesize  # type: ignore[import-untyped]  # it has no types
 
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer

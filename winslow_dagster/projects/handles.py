@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from winslow_dagster.projects.answers import Answer, Answers
 from winslow_dagster.projects.audit import AuditEntry
 from winslow_dagster.projects.files import fetch, files_of, log_of
+from winslow_dagster.projects.notebook import Todo
 from winslow_dagster.projects.request import require_stage
-from winslow_dagster.projects.results import ProjectFile, ProjectStatus
+from winslow_dagster.projects.results import HistoryLine, ProjectFile, ProjectStatus
 from winslow_dagster.projects.standing import lineage_of, outputs_in_use
 from winslow_dagster.projects.steering import Steering
 from winslow_dagster.projects.values import Attempt, RunRecord
@@ -70,3 +73,65 @@ class ProjectHandle(Steering):
     def audit(self) -> tuple[AuditEntry, ...]:
         """Who did what with it, the latest first."""
         return self._actions.audit.entries(self.name)
+
+    def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
+        """Every attempt of every stage, or of one, of all its pipelines, in the order in which they started."""
+        runs = {run.run_id: run for run in self.runs()}
+        numbers: Counter[str] = Counter()
+        lines = []
+        for attempt in self.attempts():
+            numbers[attempt.stage] += 1
+            if stage is None or attempt.stage == stage:
+                lines.append(history_line(attempt, numbers[attempt.stage], runs.get(attempt.run_id)))
+        return tuple(lines)
+
+    def note(self, notes: str) -> None:
+        """Replace its notes."""
+        self._actions.notebook.set_notes(self.name, notes)
+        self._actions.audit.note(self._actions.actor, "note", self.name)
+
+    def tag(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Replace its tags. Raises InputRejected."""
+        kept = self._actions.notebook.set_tags(self.name, tags)
+        self._actions.audit.note(self._actions.actor, "tag", self.name, tags=list(kept))
+        return kept
+
+    def add_todo(self, text: str) -> Todo:
+        """Put something on its list of what is to be done. Raises InputRejected for an empty text."""
+        todo = self._actions.notebook.add_todo(self.name, text, self._actions.actor.who)
+        self._actions.audit.note(self._actions.actor, "todo", self.name, number=todo.number, text=todo.text)
+        return todo
+
+    def finish_todo(self, number: int, *, done: bool = True) -> None:
+        """Tick one off, or open it again. Raises NotFound."""
+        self._actions.notebook.finish_todo(self.name, number, self._actions.actor.who, done=done)
+        self._actions.audit.note(self._actions.actor, "todo", self.name, number=number, done=done)
+
+    def todos(self) -> tuple[Todo, ...]:
+        """Its list of what is to be done."""
+        return self._actions.notebook.todos(self.name)
+
+
+def history_line(attempt: Attempt, number: int, run: RunRecord | None) -> HistoryLine:
+    """One attempt with what its run was told; a change by hand has no run, and says itself who made it."""
+    duration = None if attempt.ended_at is None else (attempt.ended_at - attempt.started_at).total_seconds()
+    return HistoryLine(
+        task_id=attempt.task_id,
+        stage=attempt.stage,
+        number=number,
+        pipeline=attempt.pipeline,
+        pipeline_version=attempt.pipeline_digest,
+        started_at=attempt.started_at,
+        duration_s=duration,
+        outcome=attempt.outcome,
+        message=attempt.message,
+        node=attempt.node,
+        image_digest=attempt.image_digest,
+        run_id=attempt.run_id,
+        requested_by=run.requested_by if run else "",
+        via=run.via if run else "by hand",
+        why=run.why if run else "",
+        settings=run.settings.get("stages", {}).get(attempt.stage, {}) if run else {},
+        reused_from=attempt.reused_from,
+        outputs_removed_at=attempt.outputs_removed_at,
+    )

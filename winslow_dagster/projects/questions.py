@@ -60,7 +60,7 @@ class Asking:
         if answer is not None and last.inputs.get(ANSWER) != answer.manifest.address:
             return None
         result = self.result_of(last.task_id)
-        own = tuple((result.form or {}).get("form", ())) if result is not None else ()
+        own = tuple(result.form or ()) if result is not None else ()
         form = own or (form_of(stage.needs_input) if stage.needs_input else ())
         return Question(self.project, last.pipeline, stage.name, last.message, form, last.task_id)
 

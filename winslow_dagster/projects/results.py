@@ -133,6 +133,32 @@ class ProjectStatus(Answer):
         return {view.stage: view for view in self.stages}[name]
 
 
+class HistoryLine(Answer):
+    """One attempt of one stage in a project's history: what it was told, what came of it, who asked for it and why.
+
+    `number` counts the stage's attempts over all runs. `settings` is what its run changed about the stage.
+    """
+
+    task_id: str
+    stage: str
+    number: int
+    pipeline: str
+    pipeline_version: str
+    started_at: datetime
+    duration_s: float | None
+    outcome: str | None
+    message: str
+    node: str
+    image_digest: str | None
+    run_id: str
+    requested_by: str
+    via: str
+    why: str
+    settings: dict[str, Any] = {}
+    reused_from: str | None = None
+    outputs_removed_at: datetime | None = None
+
+
 class ProjectFile(Answer):
     """One output file of a project. The store has it in the tree `address`, as `stored_path`. `local_path` is where it
     can be read on this machine; None where it must be fetched first.

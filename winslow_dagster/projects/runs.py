@@ -40,20 +40,20 @@ class Run:
     def wait(self, progress: Progress | None = None) -> ProjectStatus:
         """Wait for the end of the run; `progress` is told twice a second how it stands.
 
-        Raises StageFailed when it does not end well, saying which stage and why, and ServiceUnavailable when the web
-        server stays away.
+        A run that was paused, or that waits for a person, has ended too. Raises StageFailed when it failed or was
+        cancelled, saying which stage and why, and ServiceUnavailable when the web server stays away.
         """
         status = self.ended(progress)
-        self.raise_unless_succeeded(status)
+        self.raise_if_failed(status)
         return status
 
-    def raise_unless_succeeded(self, status: ProjectStatus) -> None:
+    def raise_if_failed(self, status: ProjectStatus) -> None:
         """Raise StageFailed where the run's end is no good one."""
-        if status.state != "succeeded":
+        if status.state in {"failed", "cancelled"}:
             raise StageFailed(
                 status.reason,
                 where=f"project {self.project}",
-                remedy="Running it again goes on from there; `start_from` goes back further",
+                remedy="Resuming it goes on from there; redo goes back further",
             )
 
     def ended(self, progress: Progress | None = None) -> ProjectStatus:

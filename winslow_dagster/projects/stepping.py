@@ -120,7 +120,7 @@ class Stepping:
 
     def waits_for_person(self, call: StageCall, result: StageResult) -> None:
         """The stage found that it needs a person: the run ends before what follows it."""
-        form = list((result.form or {}).get("form", ())) or None
+        form = list(result.form) if result.form else None
         self._interventions.hold(
             Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
         )

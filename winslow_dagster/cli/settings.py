@@ -1,0 +1,51 @@
+"""What options say of variables and stages: `NAME=VALUE`, `STAGE.FIELD=VALUE`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from winslow_dagster.errors import InputRejected
+
+FIELDS = ("args", "image", "cpus", "memory", "timeout")
+
+
+def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping. Raises InputRejected."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputRejected(f"{option} {text!r} is no pair", expected="NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def stage_settings(changes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """`STAGE.FIELD=VALUE` texts as the settings of stages. Raises InputRejected."""
+    settings: dict[str, dict[str, Any]] = {}
+    for path, value in pairs(changes, "--set").items():
+        stage, _, field = path.partition(".")
+        changed = settings.setdefault(stage, {})
+        if field.startswith("env.") and field != "env.":
+            changed.setdefault("env", {})[field.removeprefix("env.")] = value
+        elif field in FIELDS:
+            changed[field] = _value(field, value)
+        else:
+            raise InputRejected(
+                f"--set {path}={value} names no setting of a stage",
+                expected=f"STAGE.env.NAME=VALUE, or STAGE.FIELD=VALUE with one of {', '.join(FIELDS)}",
+            )
+    return settings
+
+
+def _value(field: str, text: str) -> Any:
+    try:
+        if field == "cpus":
+            return float(text)
+        if field == "args":
+            return json.loads(text) if text.startswith("[") else shlex.split(text)
+    except ValueError as error:
+        raise InputRejected(f"--set {field}={text}: {error}", expected="a number" if field == "cpus" else "") from error
+    return text
