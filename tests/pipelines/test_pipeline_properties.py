@@ -101,12 +101,29 @@ stages:
     error_line_fails: true
     success_exit_codes: [0, 1]
     await_input_exit_code: 75
-    needs_input: {when: always, message: m, variables: [P], form: [{kind: text, name: t}]}
+    needs_input:
+      when: asked
+      message: m
+      variables: [P]
+      form:
+        - {kind: text, name: t, label: l, help: h, required: false, variable: T2, default: d, max_length: 9, pattern: d}
+        - {kind: number, name: n, default: 2, min: 1, max: 3, step: 1, unit: m, integer: true}
+        - {kind: choice, name: c, options: [1, two, {value: 2.5, label: l}], default: two}
+        - {kind: boolean, name: b, default: true}
+        - {kind: file, name: f, suffixes: [.csv], input_kind: table}
+        - {kind: points, name: p, image: ./a.jpg, labels: [l], world: metres, min_count: 1, max_count: 2}
+        - {kind: polygon, name: area, image: ./a.jpg, min_points: 3, max_count: 2}
+        - {kind: lines, name: line, image: ./a.jpg, min_points: 2}
+    checks:
+      - {kind: file, name: x, glob: a, exists: true, min_size: 1, max_size: 2KB, severity: warn, stops: true}
+      - {kind: csv, glob: a, delimiter: ;, columns: [a], min_rows: 1, max_rows: 2, range: {a: {min: 1, max: 2}}}
+      - {kind: json, glob: a, pointer: /a, equals: 1, min: 0, max: 2}
+      - {kind: result, key: a, min: 0}
     outputs: [a, {glob: b, min_size: 1KB}]
     highlights: [a, {glob: b, title: t}]
     keep: [{glob: a, attempts: 1, days: 2}]
   - {name: b, after: a}
-  - {name: c, after: [a, b]}
+  - {name: c, after: [a, b], needs_input: {form: [{kind: confirm, name: ok, stage: a}]}}
 """)
 VALUES = st.recursive(
     st.none()

@@ -84,6 +84,24 @@ VALID = [
     {"image": "x", "inputs": {"video": {"kind": "video", "suffixes": [".mp4"]}}, "stages": [{"name": "a"}]},
     {"image": "x", "defaults": {"gpu": 1, "timeout": "1d 2h"}, "stages": [{"name": "a", "gpu": {"count": 2}}]},
     {"image": "x", "stages": [{"name": "a", "memory": "8GiB", "shm": 1048576, "timeout": 1.5, "grace": "0"}]},
+    {"image": "x", "stages": [{"name": "a", "checks": [{"kind": "csv", "glob": "a", "range": {"b": {"min": 1}}}]}]},
+    {"image": "x", "stages": [{"name": "a", "checks": [{"kind": "json", "glob": "a", "equals": True}]}]},
+    {
+        "image": "x",
+        "stages": [
+            {"name": "a"},
+            {
+                "name": "b",
+                "needs_input": {
+                    "form": [
+                        {"kind": "choice", "name": "c", "options": [1, "b", {"value": 2.5, "label": "d"}]},
+                        {"kind": "points", "name": "p", "image": "a/*.jpg", "world": "optional"},
+                        {"kind": "confirm", "name": "ok"},
+                    ]
+                },
+            },
+        ],
+    },
     {"image": "x", "stages": [{"name": "a", "retries": {"when": ["lost", 3]}, "outputs": ["a", {"glob": "b"}]}]},
 ]
 
@@ -103,6 +121,10 @@ INVALID = [
     {"image": "x", "stages": [{"name": "a", "gpu": {"vendor": "nvida"}}]},
     {"image": "x", "stages": [{"name": "a", "retries": {"when": ["faild"]}}]},
     {"image": "x", "stages": [{"name": "a", "success_exit_codes": [256]}]},
+    {"image": "x", "stages": [{"name": "a", "needs_input": {"form": [{"kind": "txt", "name": "a"}]}}]},
+    {"image": "x", "stages": [{"name": "a", "needs_input": {"form": [{"name": "a"}]}}]},
+    {"image": "x", "stages": [{"name": "a", "needs_input": {"form": [{"kind": "text", "name": "a", "min": 1}]}}]},
+    {"image": "x", "stages": [{"name": "a", "checks": [{"kind": "csv", "glob": "a", "range": {"b": 1}}]}]},
     {"image": "x", "inputs": {"video": {"kind": "vidio"}}, "stages": [{"name": "a"}]},
 ]
 

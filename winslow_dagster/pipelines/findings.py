@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
@@ -59,13 +59,14 @@ BOOLEANS = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "fal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault. `path` leads to the value; with `at_key`, to the key before it."""
+    """One fault. `path` leads to the value; with `at_key`, to the key before it. `empty`: there is no value."""
 
     path: Path
     what: str
     expected: str = ""
     suggestion: str = ""
     at_key: bool = False
+    empty: bool = False
 
     def __str__(self) -> str:
         """The sentence, with the path in it: for what has no lines."""
@@ -80,13 +81,9 @@ def in_words(path: Path) -> str:
 
 
 def findings(error: ValidationError, root: type[Document]) -> Iterator[Finding]:
-    """What is wrong with a mapping that was read as `root`; the first few hundred.
-
-    Nothing is said of empty values: in a file, reading.py has noted them.
-    """
+    """What is wrong with a mapping that was read as `root`; the first few hundred."""
     for details in error.errors(include_url=False)[:MOST_FINDINGS]:
-        if details["type"] == "missing" or details["input"] is not None:
-            yield _finding(details, root)
+        yield replace(_finding(details, root), empty=details["type"] != "missing" and details["input"] is None)
 
 
 def _finding(details: ErrorDetails, root: type[Document]) -> Finding:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from winslow_dagster.pipelines.findings import Finding, Path
 from winslow_dagster.pipelines.forms import ANSWER, OWN_OUTPUT
 from winslow_dagster.pipelines.problems import named, nearest, shown
-from winslow_dagster.pipelines.readers import read_variable_name
+from winslow_dagster.pipelines.readers import NAME, read_variable_name
 
 MOST_NAMES_LISTED = 12
 
@@ -50,7 +50,7 @@ def _variable_faults(index: int, name: str, field: Mapping[str, Any], taken: dic
         what = f"the fields {shown(taken[variable])} and {shown(name)} set one variable, {named(variable)}"
         yield Finding(path, what, "a `variable` of its own for each")
     taken.setdefault(variable, name)
-    if written is None:
+    if written is None and NAME.fullmatch(name):
         try:
             read_variable_name(variable)
         except PydanticCustomError:
@@ -72,7 +72,8 @@ def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str],
             if isinstance(stage, str):
                 yield from _not_upstream((index, "stage"), stage, upstream)
             elif len(after) != 1:
-                what = f"the confirm field names no `stage`, and {len(after)} come directly before"
+                before = f"{len(after)} stages come" if after else "no stage comes"
+                what = f"the confirm field names no `stage`, and {before} directly before"
                 yield Finding((index,), what, "`stage: …`")
 
 

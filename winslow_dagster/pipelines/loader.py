@@ -47,6 +47,8 @@ def parse_pipeline(content: bytes, file: str, name: str) -> Pipeline:
         document = PipelineDocument.model_validate(tree.data)
     except ValidationError as error:
         for found in findings(error, PipelineDocument):
+            if found.empty:
+                continue  # reading.py has noted it
             mark = tree.key_mark(found.path) if found.at_key else tree.mark(found.path)
             tree.note(mark, found.what, found.expected, found.suggestion)
     check_whole(tree, name)

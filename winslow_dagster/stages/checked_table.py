@@ -78,7 +78,7 @@ def checked_table(check: CsvCheck, path: Path, name: str) -> Found:
     except Unreadable as error:
         return Found(f"{name}: {error}", file=name, observed=table.observed())
     except UnicodeDecodeError:
-        return Found(f"{name} is not UTF-8 after row {table.rows}", file=name, observed=table.observed())
+        return Found(f"{name} is not UTF-8", file=name, observed=table.observed())
     except csv.Error as error:
         return Found(f"{name} cannot be read after row {table.rows}: {error}", file=name, observed=table.observed())
     faults = [
