@@ -8,8 +8,12 @@ from dagster import repository
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.sensors.housekeeping import housekeeping_sensor
+from winslow_dagster.sensors.orphans import orphans_sensor
 from winslow_dagster.sensors.recovery import recovery_sensor
 from winslow_dagster.settings import Settings
+
+SENSORS = (recovery_sensor, orphans_sensor, housekeeping_sensor)
 
 
 def held_versions(settings: Settings) -> set[Version]:
@@ -27,4 +31,4 @@ def winslow() -> Any:
     settings = Settings.read()
     pinned = os.environ.get(PINNED_VERSION)
     jobs = worker_jobs(settings, pinned) if pinned else pipeline_jobs(settings, sorted(held_versions(settings)))
-    return {"jobs": dict(jobs), "sensors": {recovery_sensor.name: lambda: recovery_sensor}}
+    return {"jobs": dict(jobs), "sensors": {sensor.name: (lambda one=sensor: one) for sensor in SENSORS}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Literal, get_args
@@ -31,6 +32,9 @@ class Settings(BaseModel):
     stage_mode: StageMode = Field(description="Run stages in containers, as processes, or as the machine allows.")
     port: int = Field(description="The port of the web server.")
     s3_endpoint: str | None = Field(description="Address of an S3 server other than AWS.")
+    keep_runs_days: float = Field(
+        description="So long Dagster keeps the events of runs that no project needs any more; projects keep their own."
+    )
 
     @property
     def address(self) -> str:
@@ -89,7 +93,20 @@ class Settings(BaseModel):
             stage_mode=mode,
             port=int(port),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
+            keep_runs_days=days(source, "WINSLOW_KEEP_RUNS_DAYS", "90"),
         )
+
+
+def days(source: Mapping[str, str], name: str, default: str) -> float:
+    """A number of days. Raises SettingsInvalid."""
+    given = source.get(name, default)
+    try:
+        number = float(given)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < inf:
+        raise SettingsInvalid(f"{name} is {given!r}", where="environment", expected="a number of days, such as 90")
+    return number
 
 
 def pipelines_dir(given: str | None) -> Path:

@@ -1,0 +1,143 @@
+"""Old events go; what a project's history or a re-execution needs stays. On a real Dagster instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import (
+    DagsterInstance,
+    ReexecutionOptions,
+    build_sensor_context,
+    execute_job,
+    in_process_executor,
+    job,
+    op,
+    reconstructable,
+)
+
+from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.sensors.housekeeping import housekeeping_sensor, needed_runs, prune_runs
+from winslow_dagster.settings import Settings
+
+NONE: frozenset[str] = frozenset()
+LATER = timedelta(days=400)
+
+
+@op
+def make() -> int:
+    return 1
+
+
+@op
+def use(number: int) -> int:
+    return number + 1
+
+
+@job(executor_def=in_process_executor)
+def two() -> None:
+    use(make())
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "dagster").mkdir()
+    with DagsterInstance.local_temp(str(tmp_path / "dagster"), overrides={"telemetry": {"enabled": False}}) as made:
+        yield made
+
+
+def run(instance: DagsterInstance, parent: str | None = None) -> str:
+    """The whole job, or its second step again."""
+    options = None if parent is None else ReexecutionOptions(parent_run_id=parent, step_selection=["use"])
+    with execute_job(reconstructable(two), instance, reexecution_options=options) as result:
+        assert result.success
+        ran = [event.step_key for event in result.get_step_success_events()]
+        assert ran == (["make", "use"] if parent is None else ["use"])
+        return result.run_id
+
+
+def runs(instance: DagsterInstance) -> set[str]:
+    return {each.run_id for each in instance.get_runs()}
+
+
+def test_what_is_kept_can_be_executed_again_from_a_step_after_the_others_are_gone(instance: DagsterInstance) -> None:
+    old, kept = run(instance), run(instance)
+    future = datetime.now(UTC) + LATER
+    assert prune_runs(instance, frozenset({kept}), future) == (old,)
+    assert runs(instance) == {kept}
+    assert instance.all_logs(old) == []
+    again = run(instance, parent=kept)
+    assert runs(instance) == {kept, again}
+
+
+def test_a_family_of_re_executions_stays_together_while_one_of_them_is_needed(instance: DagsterInstance) -> None:
+    first = run(instance)
+    second = run(instance, parent=first)
+    third = run(instance, parent=second)
+    alone = run(instance)
+    future = datetime.now(UTC) + LATER
+    assert prune_runs(instance, frozenset({third}), future) == (alone,)
+    assert runs(instance) == {first, second, third}
+    run(instance, parent=third)
+    assert len(prune_runs(instance, NONE, future)) == 4
+    assert runs(instance) == set()
+
+
+def test_a_run_that_is_young_or_has_not_ended_stays(instance: DagsterInstance) -> None:
+    ended = run(instance)
+    going_on = instance.create_run_for_job(two).run_id
+    assert prune_runs(instance, NONE, datetime.now(UTC) - timedelta(days=1)) == ()
+    assert prune_runs(instance, NONE, datetime.now(UTC) + LATER) == (ended,)
+    assert runs(instance) == {going_on}
+
+
+def test_more_runs_than_a_page_are_all_looked_at(instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.PAGE", 2)
+    ids = [run(instance) for _ in range(7)]
+    needed = frozenset({ids[0], ids[3], ids[6]})
+    assert set(prune_runs(instance, needed, datetime.now(UTC) + LATER)) == set(ids) - needed
+    assert runs(instance) == needed
+
+
+def test_it_ends_when_it_is_told_to_and_goes_on_the_next_time(instance: DagsterInstance) -> None:
+    ids = {run(instance) for _ in range(3)}
+    future = datetime.now(UTC) + LATER
+    answers = iter([False, True])
+    first = prune_runs(instance, NONE, future, lambda: next(answers))
+    assert len(first) == 1
+    assert {*first, *prune_runs(instance, NONE, future)} == ids
+
+
+def test_the_sensor_keeps_house_once_a_day_and_spares_the_latest_run_of_a_project(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_KEEP_RUNS_DAYS", "0")
+    settings = Settings.read()
+    (settings.home).mkdir()
+    records = ProjectRecords.open(settings.database_url)
+    records.create_project("ulm-07", pipeline="two", pipeline_digest="d", env={}, created_by="anna")
+    stranger, first, latest = run(instance), run(instance), run(instance)
+    for number, run_id in enumerate((first, latest)):
+        at = datetime.now(UTC) + timedelta(seconds=number)
+        records.note_run(RunRecord(run_id, "ulm-07", "two", "d", at, "anna"))
+        records.run_ended(run_id, "succeeded", "", at)
+    assert needed_runs(records, settings) == {latest}
+    context = build_sensor_context(instance)
+    said = housekeeping_sensor(context)
+    assert "events of 2 runs" in str(said)
+    assert runs(instance) == {latest}
+    assert stranger not in runs(instance)
+    assert [each.run_id for each in records.runs("ulm-07")] == [latest, first]
+    assert "done for today" in str(housekeeping_sensor(build_sensor_context(instance, cursor=context.cursor)))
+    records.close()
+
+
+@pytest.mark.parametrize("days", ["-1", "soon", "inf", "nan", ""])
+def test_days_that_are_none_are_an_error_that_names_the_variable(days: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_KEEP_RUNS_DAYS is .*; expected a number of days"):
+        Settings.read({"WINSLOW_KEEP_RUNS_DAYS": days})
