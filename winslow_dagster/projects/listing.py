@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from winslow_dagster.projects import tables
 from winslow_dagster.projects.dagit import Dagit
 from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.results import ProjectState, ProjectSummary
+from winslow_dagster.projects.results import ProjectSummary
 from winslow_dagster.projects.run_ends import note_ends
 from winslow_dagster.projects.runs import run_failure
-from winslow_dagster.projects.state import RunSight, project_state
+from winslow_dagster.projects.state import RunSight, after_run, project_state
 from winslow_dagster.projects.values import RunRecord
 
 
@@ -29,40 +29,31 @@ def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) ->
         statuses = {run_id: run.status for run_id, run in seen.items()}
     with records.database.reading() as connection:
         rows = connection.execute(_PROJECTS).all()
-        runs = _Details(connection, rows)
+        details = _Details(connection)
     summaries = []
+    # Unpacked, because a row's names are looked up one by one, and there may be ten thousand rows; most have a run that
+    # is over, and need no more than how it ended.
     for row in rows:
-        state, reason = (
-            _SUCCEEDED
-            if row.outcome == "succeeded" and row.sweep is None
-            else project_state(runs.sight(row, statuses), runs.running.get(row.latest_run, ()))
-        )
-        summaries.append(
-            ProjectSummary(
-                row.name,
-                row.pipeline,
-                state,
-                reason,
-                tuple(row.tags),
-                row.latest_run,
-                row.ended_at or row.launched_at or row.created_at,
-                row.created_by,
-            )
-        )
+        name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from = row
+        if outcome is not None and sweep is None:
+            state, why = after_run(outcome, reason, answered=latest in details.answered)
+        else:
+            state, why = project_state(details.sight(row, statuses), details.running.get(latest, ()))
+        summaries.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
     return tuple(summaries)
 
 
-_SUCCEEDED: tuple[ProjectState, str] = ("succeeded", "")
 _PROJECTS = (
     select(
         tables.projects.c.name,
         tables.projects.c.pipeline,
         tables.projects.c.tags,
         tables.projects.c.latest_run,
-        tables.projects.c.created_at,
         tables.projects.c.created_by,
-        tables.runs.c.launched_at,
-        tables.runs.c.ended_at,
+        func.coalesce(
+            tables.runs.c.ended_at, tables.runs.c.launched_at, tables.projects.c.created_at, type_=tables.Utc
+        ).label("changed_at"),
+        tables.runs.c.run_id,
         tables.runs.c.outcome,
         tables.runs.c.reason,
         tables.runs.c.sweep,
@@ -76,23 +67,19 @@ _PROJECTS = (
 class _Details:
     """What only some projects need: pauses and stages of open runs, answers to those that wait, runs of sweeps."""
 
-    def __init__(self, connection: Any, rows: Iterable[Any]) -> None:
-        chosen = list(rows)
+    def __init__(self, connection: Connection) -> None:
         self._pauses: dict[str, str] = {}
         self.running: dict[str, list[str]] = defaultdict(list)
-        self._answered: set[str] = set()
+        self.answered: set[str] = set()
         self._sweeps: Mapping[str, list[RunRecord]] = {}
         self._picked: set[str] = set()
-        if any(row.latest_run and row.ended_at is None for row in chosen):
-            self._open(connection)
-        if any(row.outcome == "awaiting_input" for row in chosen):
-            self._waiting(connection)
-        if any(row.sweep for row in chosen):
-            self._swept(connection)
+        self._open(connection)
+        self._waiting(connection)
+        self._swept(connection)
 
     def sight(self, row: Any, statuses: Mapping[str, str]) -> RunSight:
         """What the state of one project is read from."""
-        if row.latest_run is None or row.launched_at is None:
+        if row.run_id is None:
             return RunSight(())
         if row.sweep is not None:
             return RunSight(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
@@ -101,17 +88,14 @@ class _Details:
             row.name,
             row.pipeline,
             "",
-            row.launched_at,
+            row.changed_at,
             "",
             start_from=row.start_from,
-            ended_at=row.ended_at,
-            outcome=row.outcome,
-            reason=row.reason,
         )
         pause = self._pauses.get(row.latest_run, "")
-        return RunSight((run,), statuses, pause=pause, answered=row.latest_run in self._answered)
+        return RunSight((run,), statuses, pause=pause)
 
-    def _open(self, connection: Any) -> None:
+    def _open(self, connection: Connection) -> None:
         runs, pauses, attempts = tables.runs, tables.pauses, tables.attempts
         asked = (
             select(pauses.c.run_id, pauses.c.asked_by)
@@ -127,7 +111,7 @@ class _Details:
         for row in connection.execute(stages):
             self.running[row.run_id].append(row.stage)
 
-    def _waiting(self, connection: Any) -> None:
+    def _waiting(self, connection: Connection) -> None:
         """Runs that waited for a person, and all that they asked was answered since."""
         runs, holds, answers = tables.runs, tables.holds, tables.answers
         given = (
@@ -150,9 +134,9 @@ class _Details:
         for row in connection.execute(asked):
             given_since = row.given_at is not None and row.given_at > row.held_at
             answered[row.run_id] = answered.get(row.run_id, True) and given_since
-        self._answered = {run_id for run_id, all_of_it in answered.items() if all_of_it}
+        self.answered = {run_id for run_id, all_of_it in answered.items() if all_of_it}
 
-    def _swept(self, connection: Any) -> None:
+    def _swept(self, connection: Connection) -> None:
         runs, latest = tables.runs, tables.runs.alias()
         of_latest = (
             select(runs)

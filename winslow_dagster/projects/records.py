@@ -284,6 +284,15 @@ class ProjectRecords:
             rows = connection.execute(query.order_by(*order)).mappings()
             return tuple(Attempt(**row) for row in rows)
 
+    def attempt(self, task_id: str) -> Attempt:
+        """The attempt of that task id, of whatever project. Raises NotFound."""
+        query = select(*_ATTEMPT_COLUMNS).where(tables.attempts.c.task_id == task_id)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            raise NotFound("the attempt never started", where=task_id)
+        return Attempt(**row)
+
     def result(self, task_id: str) -> StageResult | None:
         """How the attempt ended, or None while it has not. Raises NotFound for an attempt that never started."""
         columns = (tables.attempts.c.result, tables.attempts.c.manifest)

@@ -11,7 +11,7 @@ from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.pipelines.model import Stage
 from winslow_dagster.projects.lineage import Lineage
 from winslow_dagster.projects.results import NextAction, ProjectState, StageState, StageView
-from winslow_dagster.projects.values import Attempt, RunRecord
+from winslow_dagster.projects.values import Attempt, RunOutcome, RunRecord
 from winslow_dagster.stages.task import Outcome, StageResult
 
 _STATES: dict[Outcome, StageState] = {
@@ -114,16 +114,18 @@ def _active(run: RunRecord, sight: RunSight, running: tuple[str, ...]) -> tuple[
 
 
 def _over(run: RunRecord, sight: RunSight, left: tuple[str, ...]) -> tuple[ProjectState, str]:
-    rest = f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
-    match run.outcome:
-        case "awaiting_input" if sight.answered:
-            return "paused", "it was answered, and can go on"
-        case "succeeded":
-            return "succeeded", rest
-        case "awaiting_input" | "paused" | "cancelled":
-            return run.outcome, run.reason
-        case _:
-            return "failed", run.reason or "the run failed"
+    if run.outcome == "succeeded":
+        return "succeeded", f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
+    return after_run(run.outcome, run.reason, answered=sight.answered)
+
+
+def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
+    """The state of a project after a run that ended like this."""
+    if outcome == "awaiting_input" and answered:
+        return "paused", "it was answered, and can go on"
+    if outcome is None or outcome == "failed":
+        return "failed", reason or "the run failed"
+    return outcome, reason
 
 
 def _sweep(sight: RunSight) -> tuple[ProjectState, str]:

@@ -20,7 +20,7 @@ from winslow_dagster.projects.request import RunRequest, RunScope
 from winslow_dagster.projects.reuse import fingerprint, reusable
 from winslow_dagster.projects.stage_tasks import StageInRun, stage_task, task_id
 from winslow_dagster.projects.standing import lineage_of, outputs_in_use
-from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.projects.values import Attempt, RunRecord
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest
@@ -98,9 +98,9 @@ class Stepping:
             return LeftOut(f"the run stops after {call.request.stop_after}")
         if name not in scope.redone and (found := self._handed_on(call, scope)) is not None:
             return found
-        begun = self._records.task(task_id(call.run_id, name, call.attempt))
+        begun = self._begun(call)
         if begun is not None:
-            return Begins(begun)  # and the op died then: what was decided stands, and a pause comes too late for it
+            return begun
         if (hold := self._hold(call, call.stage)) is not None:
             return HeldBack(hold)
         return self._begins(call, dict(upstream))
@@ -223,21 +223,36 @@ class Stepping:
         answer = self._asking(call, call.stage).latest_answer(call.stage.name)
         task = stage_task(self._settings, part, upstream, answer)
         key = fingerprint(task)
-        if call.request.reuse:
-            equal = reusable(self._records.database, key, self._image_digest(task))
-            manifest = None if equal is None else self._records.manifests([equal.task_id]).get(equal.task_id)
-            if equal is not None and manifest is not None and equal.task_id != task.task_id:
-                now = datetime.now(UTC)
-                result = StageResult(
-                    task_id=task.task_id,
-                    outcome="succeeded",
-                    message=f"taken over from {equal.project}, {equal.stage}, of {equal.ended_at:%Y-%m-%d %H:%M}: "
-                    "same image, arguments, environment and inputs",
-                    started_at=now,
-                    ended_at=now,
-                    node=equal.node,
-                    image_digest=equal.image_digest,
-                    outputs=manifest,
-                )
-                return Begins(task, key, result, equal.task_id)
-        return Begins(task, key)
+        equal = reusable(self._records.database, key, self._image_digest(task)) if call.request.reuse else None
+        taken_over = None if equal is None else self._taken_over(task, equal)
+        return Begins(task, key, taken_over, equal.task_id if equal and taken_over else None)
+
+    def _begun(self, call: StageCall) -> Begins | None:
+        """The attempt this op began before it died: what was decided stands, and a pause comes too late for it."""
+        name = task_id(call.run_id, call.stage.name, call.attempt)
+        task = self._records.task(name)
+        if task is None:
+            return None
+        attempts = {each.task_id: each for each in self._records.attempts(call.request.project)}
+        source = attempts[name].reused_from
+        if source is None:
+            return Begins(task)
+        equal = attempts.get(source) or self._records.attempt(source)
+        return Begins(task, None, self._records.result(name) or self._taken_over(task, equal), source)
+
+    def _taken_over(self, task: StageTask, equal: Attempt) -> StageResult | None:
+        manifest = self._records.manifests([equal.task_id]).get(equal.task_id)
+        if manifest is None:
+            return None
+        now = datetime.now(UTC)
+        return StageResult(
+            task_id=task.task_id,
+            outcome="succeeded",
+            message=f"taken over from {equal.project}, {equal.stage}, of {equal.ended_at:%Y-%m-%d %H:%M}: "
+            "same image, arguments, environment and inputs",
+            started_at=now,
+            ended_at=now,
+            node=equal.node,
+            image_digest=equal.image_digest,
+            outputs=manifest,
+        )

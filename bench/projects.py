@@ -1,0 +1,187 @@
+"""How quickly projects are listed and one is looked at, however many there are and however long their history is."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bench.databases import postgres_database
+from bench.figure import Figure
+from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.pipelines import keep_version
+from winslow_dagster.projects import tables
+from winslow_dagster.projects.actions import Actions
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.settings import Settings
+
+PROJECTS = 10_000
+ATTEMPTS = 500
+STAGES = 9
+ROUNDS = 9
+OUTCOMES = ("succeeded", "failed", "paused", "awaiting_input", "cancelled")
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PIPELINE = "name: nine\ncommand: [sh, -c]\nstages:\n" + "".join(
+    f"  - {{name: stage_{number}, args: ['true']}}\n" for number in range(STAGES)
+)
+GOAL_LIST_S = 0.2
+GOAL_PAGE_S = 0.05
+
+
+class NoServices:
+    """Nothing runs while this is measured: what is in the tables is all there is."""
+
+    address = "http://127.0.0.1:9"
+
+    def running(self) -> bool:
+        return False
+
+    def for_a_while(self) -> None:
+        raise AssertionError("nothing is to be started")
+
+
+def figures() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield from measured("sqlite", f"sqlite:///{folder}/winslow.db", Path(folder))
+    with postgres_database() as url, tempfile.TemporaryDirectory() as folder:
+        if url is not None:
+            yield from measured("postgresql", url, Path(folder))
+
+
+def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
+    pipelines = folder / "pipelines"
+    pipelines.mkdir()
+    (pipelines / "nine.yaml").write_text(PIPELINE)
+    settings = Settings.read(
+        {"WINSLOW_HOME": str(folder), "WINSLOW_PIPELINES_DIR": str(pipelines), "WINSLOW_DATABASE_URL": url}
+    )
+    digest = keep_version(pipelines / "nine.yaml", settings.versions_dir)
+    with Looking(settings) as actions:
+        fill(actions.records, digest)
+        listed_s = median_s(actions.projects)
+        assert len(actions.projects()) == PROJECTS
+        yield Figure(f"list_{PROJECTS}_projects_{name}", listed_s, "s", f"<= {GOAL_LIST_S}", listed_s <= GOAL_LIST_S)
+        long = actions.project("p00000")
+        page_s = median_s(lambda: (long.status(), long.history()))
+        assert len(long.history()) == ATTEMPTS
+        yield Figure(f"page_of_{ATTEMPTS}_attempts_{name}", page_s, "s", f"<= {GOAL_PAGE_S}", page_s <= GOAL_PAGE_S)
+
+
+class Looking(Actions):
+    """An installation that is only looked at."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, NoServices())  # type: ignore[arg-type]  # it starts none
+        self.__dict__["engine"] = InMemoryEngine()
+
+
+def median_s(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def fill(records: ProjectRecords, digest: str) -> None:
+    """Ten thousand projects of nine attempts each, in all states a run can end in; the first has five hundred."""
+    with records.database.writing() as connection:
+        for at in range(0, PROJECTS, 500):
+            some = range(at, at + 500)
+            connection.execute(tables.projects.insert(), [project(number, digest) for number in some])
+            connection.execute(tables.runs.insert(), [run(number, digest) for number in some])
+            insert_attempts(connection, [(number, each, digest) for number in some for each in range(STAGES)])
+        waiting = range(OUTCOMES.index("awaiting_input"), PROJECTS, len(OUTCOMES))
+        connection.execute(tables.holds.insert(), [hold(number) for number in waiting])
+        insert_attempts(connection, [(0, each, digest) for each in range(STAGES, ATTEMPTS)])
+
+
+def insert_attempts(connection: Connection, chosen: list[tuple[int, int, str]]) -> None:
+    connection.execute(tables.attempts.insert(), [attempt(*each) for each in chosen])
+
+
+def project(number: int, digest: str) -> dict[str, object]:
+    return {
+        "name": f"p{number:05}",
+        "pipeline": "nine",
+        "pipeline_digest": digest,
+        "env": {},
+        "created_at": BEGIN,
+        "created_by": "anna",
+        "tags": ["crossroads"],
+        "notes": "",
+        "latest_run": f"run{number}",
+    }
+
+
+def run(number: int, digest: str) -> dict[str, object]:
+    return {
+        "run_id": f"run{number}",
+        "project": f"p{number:05}",
+        "pipeline": "nine",
+        "pipeline_digest": digest,
+        "launched_at": BEGIN + timedelta(seconds=number),
+        "settings": {},
+        "requested_by": "anna",
+        "via": "cli",
+        "why": "",
+        "ended_at": BEGIN + timedelta(seconds=number + 60),
+        "outcome": OUTCOMES[number % len(OUTCOMES)],
+        "reason": "because",
+    }
+
+
+def hold(number: int) -> dict[str, object]:
+    return {
+        "run_id": f"run{number}",
+        "stage": "stage_3",
+        "project": f"p{number:05}",
+        "cause": "input",
+        "message": "which side?",
+        "held_at": BEGIN + timedelta(seconds=number + 59),
+    }
+
+
+def attempt(number: int, each: int, digest: str) -> dict[str, object]:
+    stage = f"stage_{each % STAGES}"
+    run_id = f"run{number}" if each < STAGES else f"earlier{each // STAGES}"
+    task_id = f"{run_id}.{stage}.1"
+    upstream = {f"stage_{each % STAGES - 1}": f"address {run_id}.{each - 1}"} if each % STAGES else {}
+    address = f"address {run_id}.{each}"
+    began = BEGIN + timedelta(seconds=each)
+    result = {
+        "task_id": task_id,
+        "outcome": "succeeded",
+        "message": "succeeded: 3 files, 120 KiB",
+        "exit_code": 0,
+        "started_at": began.isoformat(),
+        "ended_at": (began + timedelta(seconds=1)).isoformat(),
+        "node": "here",
+        "log": {"lines": 1000, "results": {"vehicles": "12"}},
+    }
+    return {
+        "task_id": task_id,
+        "project": f"p{number:05}",
+        "pipeline": "nine",
+        "pipeline_digest": digest,
+        "stage": stage,
+        "attempt": 1,
+        "run_id": run_id,
+        "task": {"task_id": task_id},
+        "started_at": began,
+        "ended_at": began + timedelta(seconds=1),
+        "outcome": "succeeded",
+        "message": "succeeded: 3 files, 120 KiB",
+        "node": "here",
+        "mode": "process",
+        "result": result,
+        "manifest": {"address": address, "files": []},
+        "inputs": upstream,
+        "output_address": address,
+    }
