@@ -311,6 +311,33 @@ def test_the_example_of_the_documentation_is_a_pipeline(tmp_path: Path) -> None:
     }
 
 
+def test_the_stages_that_the_documentation_shows_can_be_used() -> None:
+    _, *blocks = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").split("```yaml\nstages:\n")
+    assert len(blocks) == 2
+    for block in blocks:
+        text = "name: tracks\nimage: x\nstages:\n" + block.partition("```")[0]
+        assert parse_pipeline(text.encode(), "tracks.yaml", "tracks").stages
+
+
+def test_the_form_that_the_documentation_shows_can_be_used() -> None:
+    _, _, rest = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").partition("```json\n")
+    assert door.parse_form(rest.partition("```")[0]).variables == ("CORNERS",)
+
+
+def test_a_result_to_confirm_is_that_of_the_only_stage_before_unless_it_says_otherwise() -> None:
+    pipeline = parsed("""
+        name: tracks
+        image: x
+        defaults: {needs_input: {form: [{kind: confirm, name: ok}]}}
+        stages:
+          - {name: a, needs_input: {when: always}}
+          - {name: b}
+          - {name: c, needs_input: {form: [{kind: confirm, name: ok, stage: a}]}}
+    """)
+    asked = [stage.needs_input.form[0].stage for stage in pipeline.stages[1:] if stage.needs_input]
+    assert asked == ["a", "a"]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "pipeline_configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_pipeline_that_ships_can_be_used_and_names_the_schema(path: Path) -> None:
     assert load(path).pipeline.name == path.stem

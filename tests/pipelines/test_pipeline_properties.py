@@ -13,6 +13,15 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines import Pipeline, Problem, changes, json_schema, parse_pipeline
+from winslow_dagster.pipelines.forms import (
+    ChoiceField,
+    FileField,
+    LinesField,
+    NumberField,
+    Option,
+    PointsField,
+    TextField,
+)
 from winslow_dagster.pipelines.model import (
     Gpu,
     Highlight,
@@ -25,6 +34,7 @@ from winslow_dagster.pipelines.model import (
     Retries,
     Stage,
 )
+from winslow_dagster.pipelines.output_checks import CsvCheck, FileCheck, JsonCheck, Range, ResultCheck
 from winslow_dagster.pipelines.readers import RESERVED_NAMES
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
@@ -194,6 +204,38 @@ PROGRESS = st.builds(
     ProgressRule, subject=TEXTS.filter(bool), pattern=st.sampled_from([r"(?P<current>\d+)", "(?P<percent>.)"])
 )
 PATTERNS = st.lists(st.sampled_from(["^W", "a|b", r"\d+: '\"#"]), max_size=2).map(tuple)
+FIELD_NAMES = st.sampled_from(["a", "speed_limit", "input"])
+FIELDS = (
+    st.builds(TextField, name=FIELD_NAMES, label=TEXTS, required=st.booleans(), max_length=st.integers(12, 99))
+    | st.builds(NumberField, name=FIELD_NAMES, unit=TEXTS, min=st.none() | st.floats(-9, 9), integer=st.booleans())
+    | st.builds(
+        ChoiceField,
+        name=FIELD_NAMES,
+        options=st.lists(
+            st.builds(Option, value=st.integers() | st.sampled_from(["x", "1.0", 2.5]), label=TEXTS),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda option: str(option.value),
+        ).map(tuple),
+    )
+    | st.builds(FileField, name=FIELD_NAMES, suffixes=st.just((".csv",)))
+    | st.builds(PointsField, name=FIELD_NAMES, image=st.just("./*.jpg"), world=st.sampled_from(["none", "metres"]))
+    | st.builds(LinesField, name=FIELD_NAMES, image=st.just("./a"), min_count=st.integers(0, 2), max_count=st.just(3))
+)
+BOUNDS = st.none() | st.floats(-1e6, 0)
+CHECKS = (
+    st.builds(FileCheck, name=FIELD_NAMES, glob=GLOBS, exists=st.booleans(), min_size_bytes=st.none() | SIZES)
+    | st.builds(
+        CsvCheck,
+        name=FIELD_NAMES,
+        glob=GLOBS,
+        severity=st.sampled_from(["error", "warn"]),
+        columns=st.lists(TEXTS.filter(bool), max_size=2).map(tuple),
+        range=st.dictionaries(VARIABLES, st.builds(Range, min=BOUNDS, allow_empty=st.booleans()), max_size=2),
+    )
+    | st.builds(JsonCheck, name=FIELD_NAMES, glob=GLOBS, pointer=st.sampled_from(["", "/a~1/0"]), min=BOUNDS)
+    | st.builds(ResultCheck, name=FIELD_NAMES, key=TEXTS.filter(bool), min=BOUNDS)
+)
 ENVIRONMENTS = st.dictionaries(VARIABLES, TEMPLATES, max_size=3)
 STAGES = st.builds(
     Stage,
@@ -235,7 +277,14 @@ STAGES = st.builds(
     success_exit_codes=st.sets(st.integers(0, 74), min_size=1, max_size=3).map(tuple),
     await_input_exit_code=st.integers(75, 255),
     needs_input=st.none()
-    | st.builds(NeedsInput, message=TEXTS, variables=st.lists(VARIABLES, min_size=1, max_size=2).map(tuple)),
+    | st.builds(
+        NeedsInput,
+        when=st.just("asked"),
+        message=TEXTS,
+        variables=st.lists(VARIABLES, min_size=1, max_size=2).map(tuple),
+        form=st.lists(FIELDS, max_size=3, unique_by=lambda field: field.name).map(tuple),
+    ),
+    checks=st.lists(CHECKS, max_size=3, unique_by=lambda check: check.name).map(tuple),
     outputs=st.lists(OUTPUTS, max_size=2).map(tuple),
     highlights=st.lists(st.builds(Highlight, glob=GLOBS, title=TEXTS), max_size=2).map(tuple),
     keep=st.lists(st.builds(Keep, glob=GLOBS, attempts=st.none() | st.integers(1, 9)), max_size=2).map(tuple),
