@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from winslow_dagster.projects import tables
 from winslow_dagster.projects.dagit import Dagit
@@ -36,7 +36,7 @@ def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) ->
     for row in rows:
         name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from = row
         if outcome is not None and sweep is None:
-            state, why = after_run(outcome, reason, answered=latest in details.answered)
+            state, why = after_run(outcome, reason, answered=latest not in details.asking)
         else:
             state, why = project_state(details.sight(row, statuses), details.running.get(latest, ()))
         summaries.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
@@ -70,7 +70,7 @@ class _Details:
     def __init__(self, connection: Connection) -> None:
         self._pauses: dict[str, str] = {}
         self.running: dict[str, list[str]] = defaultdict(list)
-        self.answered: set[str] = set()
+        self.asking: set[str] = set()
         self._sweeps: Mapping[str, list[RunRecord]] = {}
         self._picked: set[str] = set()
         self._open(connection)
@@ -112,29 +112,28 @@ class _Details:
             self.running[row.run_id].append(row.stage)
 
     def _waiting(self, connection: Connection) -> None:
-        """Runs that waited for a person, and all that they asked was answered since."""
+        """Runs that waited for a person, and something that they asked was not answered since."""
         runs, holds, answers = tables.runs, tables.holds, tables.answers
         given = (
-            select(func.max(answers.c.given_at))
-            .where(
-                answers.c.project == holds.c.project,
-                answers.c.pipeline == runs.c.pipeline,
-                answers.c.stage == holds.c.stage,
-                answers.c.accepted.is_(True),
-            )
-            .scalar_subquery()
+            select(answers.c.project, answers.c.pipeline, answers.c.stage, func.max(answers.c.given_at).label("at"))
+            .where(answers.c.accepted.is_(True))
+            .group_by(answers.c.project, answers.c.pipeline, answers.c.stage)
+            .subquery()
+        )
+        of_hold = and_(
+            given.c.project == holds.c.project, given.c.pipeline == runs.c.pipeline, given.c.stage == holds.c.stage
         )
         asked = (
-            select(holds.c.run_id, holds.c.held_at, given.label("given_at"))
+            select(holds.c.run_id)
             .join(runs, runs.c.run_id == holds.c.run_id)
-            .join(tables.projects, tables.projects.c.latest_run == runs.c.run_id)
-            .where(runs.c.outcome == "awaiting_input", holds.c.cause == "input")
+            .outerjoin(given, of_hold)
+            .where(
+                runs.c.outcome == "awaiting_input",
+                holds.c.cause == "input",
+                or_(given.c.at.is_(None), given.c.at <= holds.c.held_at),
+            )
         )
-        answered: dict[str, bool] = {}
-        for row in connection.execute(asked):
-            given_since = row.given_at is not None and row.given_at > row.held_at
-            answered[row.run_id] = answered.get(row.run_id, True) and given_since
-        self.answered = {run_id for run_id, all_of_it in answered.items() if all_of_it}
+        self.asking = set(connection.execute(asked).scalars())
 
     def _swept(self, connection: Connection) -> None:
         runs, latest = tables.runs, tables.runs.alias()
