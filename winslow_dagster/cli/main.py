@@ -33,13 +33,20 @@ COMMANDS = {
     "tag": "Print or replace the tags of a project.",
     "todo": "Print or change the list of what is to be done for a project.",
     "audit": "Say who did what, when, and from where.",
+    "disk": "Say how much room projects and their stages take.",
+    "clean": "Say what retention rules let go, or delete it.",
+    "pin": "Keep all of an attempt, whatever the rules say.",
+    "unpin": "Let the rules hold again for an attempt.",
+    "keep": "Print or replace a project's own retention rules.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",
 }
 """The commands in the order of the help."""
-MODULES = dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "steering") | dict.fromkeys(
-    ("create", "note", "tag", "todo", "history", "audit"), "notebook"
+MODULES = (
+    dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "steering")
+    | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "notebook")
+    | dict.fromkeys(("disk", "clean", "pin", "unpin", "keep"), "housekeeping")
 )
 """Where the commands are that share a module; each other one is `command` in the module of its name."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
+import yaml
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
-from winslow_dagster.errors import NotFound
+from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines.model import Keep
 from winslow_dagster.projects import tables
 from winslow_dagster.projects.database import Database, hold_project, insert
@@ -26,6 +28,19 @@ class Pin:
     pinned_at: datetime
     pinned_by: str
     why: str
+
+
+def read_rule(text: str) -> Keep:
+    """A rule as it is written in a pipeline file. Raises InputRejected."""
+    expected = "a rule such as '{glob: \"*.mp4\", attempts: 2}', with what, glob, attempts and days"
+    try:
+        written = yaml.safe_load(text)
+        rule = Keep.model_validate(written)
+    except (yaml.YAMLError, ValidationError) as error:
+        raise InputRejected(f"{text!r} is no rule", expected=expected) from error
+    if (rule.attempts is not None and rule.attempts < 1) or (rule.days is not None and not 0 <= rule.days < math.inf):
+        raise InputRejected(f"{text!r} is no rule", expected="attempts from 1 on, days from 0 on")
+    return rule
 
 
 class Keeping:

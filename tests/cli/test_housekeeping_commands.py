@@ -1,0 +1,182 @@
+"""`winslow disk | clean | pin | unpin | keep` on an installation with something to clean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from winslow_dagster.cli.main import main
+from winslow_dagster.errors import NotFound
+from winslow_dagster.pipelines import keep_version
+from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.projects.audit import Audit
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageResult, StageTask
+from winslow_dagster.storage.opening import open_store
+
+PIPELINE = """
+name: traffic
+stages:
+  - {name: detect, command: ["true"], highlights: [preview.png], keep: [{attempts: 1}]}
+"""
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two good attempts of one stage, of which the rules let most of the first go."""
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_PIPELINES_DIR", str(tmp_path / "pipelines"))
+    file = tmp_path / "pipelines" / "traffic.yaml"
+    file.parent.mkdir()
+    file.write_text(PIPELINE)
+    there = Settings.read()
+    digest = keep_version(file, there.versions_dir)
+    records, store = ProjectRecords.open(there.database_url), open_store(there.store_url)
+    records.create_project("ulm-07", pipeline="traffic", pipeline_digest=digest, env={}, created_by="anna")
+    for number in (1, 2):
+        at = datetime.now(UTC) - timedelta(days=10 - number)
+        run_id = f"run{number}"
+        task = StageTask(
+            task_id=f"{run_id}.detect.1",
+            project="ulm-07",
+            pipeline="traffic",
+            stage="detect",
+            attempt=1,
+            run_id=run_id,
+            output_address=f"{run_id}/output",
+            log_address=f"{run_id}/log",
+            store_url=there.store_url,
+            log_rules=LogRules(),
+        )
+        made = tmp_path / run_id
+        made.mkdir()
+        (made / "vehicles.csv").write_bytes(b"v" * 2048)
+        (made / "preview.png").write_bytes(b"p" * 10)
+        records.note_run(RunRecord(run_id, "ulm-07", "traffic", digest, at, "anna"))
+        records.attempt_started(task, pipeline_digest=digest)
+        result = StageResult(
+            task_id=task.task_id,
+            outcome="succeeded",
+            message="",
+            started_at=at,
+            ended_at=at,
+            node="n",
+            outputs=store.commit_tree(made, task.output_address),
+        )
+        records.attempt_ended(task.task_id, result)
+        records.run_ended(run_id, "succeeded", "", at)
+    records.close()
+    return there
+
+
+@pytest.fixture
+def ask(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """What the command prints as JSON, on stderr where it fails."""
+    del settings
+
+    def run(*words: str, code: int = 0) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--json"])
+        said = capsys.readouterr()
+        assert ended.value.code == code, said
+        return json.loads(said.out or said.err)
+
+    return run
+
+
+def test_cleaning_says_what_would_go_and_deletes_it_only_when_told_to(ask: Ask, settings: Settings) -> None:
+    planned = ask("clean")
+    assert planned == ask("clean", "--dry-run") == ask("clean", "ulm-07")
+    assert planned["removals"] == [
+        {
+            "project": "ulm-07",
+            "stage": "detect",
+            "task_id": "run1.detect.1",
+            "kind": "outputs",
+            "address": "run1/output",
+            "paths": ["vehicles.csv"],
+            "size_bytes": 2048,
+            "reason": "1 newer attempt",
+            "task_ids": ["run1.detect.1"],
+        }
+    ]
+    assert (planned["size_bytes"], planned["freed_bytes"]) == (2048, None)
+    store = open_store(settings.store_url)
+    assert len(store.manifest("run1/output").files) == 2  # type: ignore[union-attr]  # it is there
+    assert ask("clean", "--yes")["freed_bytes"] == 2048
+    assert [entry.path for entry in store.manifest("run1/output").files] == ["preview.png"]  # type: ignore[union-attr]
+    assert ask("clean")["removals"] == []
+
+
+def test_disk_use_is_told_by_stage(ask: Ask) -> None:
+    use = ask("disk")
+    assert use["stages"] == [
+        {
+            "project": "ulm-07",
+            "stage": "detect",
+            "attempts": 2,
+            "outputs_bytes": 2 * 2058,
+            "logs_bytes": 0,
+            "leftovers_bytes": 0,
+        }
+    ]
+    assert (use["inputs_bytes"], use["cache_bytes"]) == ({}, 0)
+
+
+def test_a_pinned_attempt_stays_and_who_pinned_it_is_in_the_audit(ask: Ask, settings: Settings) -> None:
+    assert ask("pin", "ulm-07", "detect", "1", "--why", "a figure")["task_id"] == "run1.detect.1"
+    assert ask("clean")["removals"] == []
+    assert ask("unpin", "ulm-07", "detect", "1") == {"project": "ulm-07", "stage": "detect", "attempt": 1}
+    assert len(ask("clean")["removals"]) == 1
+    records = ProjectRecords.open(settings.database_url)
+    assert {entry.action for entry in Audit(records.database).entries("ulm-07")} == {"pin", "unpin"}
+    records.close()
+
+
+def test_a_projects_own_rules_are_set_shown_and_taken_away(ask: Ask) -> None:
+    assert ask("keep", "ulm-07") == {"rules": []}
+    rule = {"what": "outputs", "glob": "*.csv", "attempts": 2, "days": None}
+    assert ask("keep", "ulm-07", '{glob: "*.csv", attempts: 2}') == {"rules": [rule]}
+    assert ask("keep", "ulm-07") == {"rules": [rule]}
+    assert ask("clean")["removals"] == []
+    assert ask("keep", "ulm-07", "--clear") == {"rules": []}
+    assert len(ask("clean")["removals"]) == 1
+
+
+@pytest.mark.parametrize(
+    "rule", ["{attempts: 0}", "{days: -1}", "{glob: 1}", "nothing", "{", "{day: 3}", "{days: .inf}"]
+)
+def test_what_is_no_rule_is_refused_and_changes_nothing(ask: Ask, rule: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["keep", "ulm-07", rule])
+    assert ask("keep", "ulm-07") == {"rules": []}
+
+
+def test_what_there_is_not_is_an_error(ask: Ask) -> None:
+    assert "an attempt from 1 to 2" in ask("pin", "ulm-07", "detect", "3", code=NotFound.exit_code)["expected"]
+    assert ask("unpin", "ulm-07", "detect", "1", code=NotFound.exit_code)["what"] == "the attempt is not pinned"
+    assert "opposites" in ask("clean", "--yes", "--dry-run", code=2)["what"]
+
+
+def test_people_see_tables(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    del settings
+    said = []
+    for words in (["clean"], ["disk"], ["keep", "ulm-07"], ["clean", "--yes"], ["clean"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        said.append(capsys.readouterr())
+    dry, disk, rules, done, after = said
+    assert "1 file of run1.detect.1" in dry.out
+    assert "2 KiB would be freed; --yes deletes it" in dry.err
+    assert "4 KiB" in disk.out
+    assert "ulm-07 has no rules of its own" in rules.out
+    assert "freed 2 KiB" in done.err
+    assert "nothing has to go" in after.out
