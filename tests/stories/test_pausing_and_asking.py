@@ -23,7 +23,7 @@ stages:
     args: ['until [ -e "$GATE" ]; do sleep 0.05; done; echo "gate $LEVEL" > "$WINSLOW_OUTPUT_DIR/b.txt"']
     env: {GATE: "${GATE:?}", LEVEL: "1"}
   - name: behind
-    args: ['cat "$WINSLOW_INPUT_DIR/gate/b.txt" > "$WINSLOW_OUTPUT_DIR/c.txt"; echo "$EXTRA" >> "$WINSLOW_OUTPUT_DIR/c.txt"']
+    args: ['(cat "$WINSLOW_INPUT_DIR/gate/b.txt"; echo "$EXTRA") > "$WINSLOW_OUTPUT_DIR/c.txt"']
     env: {EXTRA: none}
   - name: last
     args: ['cat "$WINSLOW_INPUT_DIR/behind/c.txt" > "$WINSLOW_OUTPUT_DIR/d.txt"']
@@ -33,7 +33,7 @@ name: asking
 command: [sh, -c]
 stages:
   - name: choose
-    args: ['echo "$SIDE $COUNT" > "$WINSLOW_OUTPUT_DIR/side.txt"; cp "$WINSLOW_ANSWER_FILE" "$WINSLOW_OUTPUT_DIR/said.json"']
+    args: ['cd "$WINSLOW_OUTPUT_DIR"; echo "$SIDE $COUNT" > side.txt; cp "$WINSLOW_ANSWER_FILE" said.json']
     needs_input:
       when: once
       message: Which side?
@@ -145,7 +145,7 @@ def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winsl
     assert not redone.status().stage("behind").outdated, "it was made of the first attempt of gate"
     status = redone.redo("last", use={"behind": 2}).wait()
     assert text(winslow, "redone", "last", "d.txt") == "gate 2\nnone\n"
-    with pytest.raises(ProjectConflict, match="every stage has run|are to be used, and made again"):
+    with pytest.raises(ProjectConflict, match=r"are to be used, and made again"):
         redone.redo("gate", use={"behind": 2})
 
 
@@ -204,7 +204,7 @@ def test_a_project_asks_is_answered_and_goes_on(winslow: Winslow, ben: Winslow) 
     assert [question.stage for question in status.questions] == ["choose"]
     with pytest.raises(ProjectConflict, match="choose waits for an answer: Which side"):
         east.resume()
-    with pytest.raises(InputRejected, match="side: .*west.*count: "):
+    with pytest.raises(InputRejected, match=r"side: .*west.*count: "):
         east.answer("choose", {"side": "west", "count": 10})
     run = east.answer("choose", {"side": "north"})
     assert run is not None
