@@ -5,6 +5,8 @@ from typing import Any
 
 from dagster import repository
 
+from winslow_dagster.assets.repository import Assets, LazyRepository
+from winslow_dagster.assets.sensors import catalogue_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.records import ProjectRecords
@@ -13,7 +15,7 @@ from winslow_dagster.sensors.orphans import orphans_sensor
 from winslow_dagster.sensors.recovery import recovery_sensor
 from winslow_dagster.settings import Settings
 
-SENSORS = (recovery_sensor, orphans_sensor, housekeeping_sensor)
+SENSORS = (recovery_sensor, orphans_sensor, housekeeping_sensor, catalogue_sensor, results_sensor)
 
 
 def held_versions(settings: Settings) -> set[Version]:
@@ -27,8 +29,9 @@ def held_versions(settings: Settings) -> set[Version]:
 
 @repository(name="__repository__", description="A pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> Any:
-    """Lazy: a job is compiled when it is asked for."""
+    """Lazy: a job is compiled when it is asked for, and the asset graph when someone looks at it."""
     settings = Settings.read()
     pinned = os.environ.get(PINNED_VERSION)
-    jobs = worker_jobs(settings, pinned) if pinned else pipeline_jobs(settings, sorted(held_versions(settings)))
-    return {"jobs": dict(jobs), "sensors": {sensor.name: (lambda one=sensor: one) for sensor in SENSORS}}
+    if pinned:
+        return LazyRepository(worker_jobs(settings, pinned), SENSORS)
+    return LazyRepository(pipeline_jobs(settings, sorted(held_versions(settings))), SENSORS, Assets(settings))

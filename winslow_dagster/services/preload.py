@@ -6,10 +6,10 @@ is opened once, and closed. Every module that the compiler and the stage op use 
 
 from dagster import DagsterInstance
 
-from winslow_dagster.jobs import repository
+from winslow_dagster.assets import repository, sensors
 from winslow_dagster.sensors import recovery
 
-__all__ = ["recovery", "repository"]
+__all__ = ["recovery", "repository", "sensors"]
 
 with DagsterInstance.get() as instance:
     instance.get_runs_count()

@@ -1,0 +1,151 @@
+"""Projects become partitions, their files events, and their results one table: on every kind of database."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import AssetMaterialization, DagsterInstance, SensorResult, SkipReason, build_sensor_context
+from hypothesis import given
+from hypothesis import strategies as st
+from places import add_project, add_success, add_video
+
+from winslow_dagster.assets import sensors
+from winslow_dagster.assets.graph import RESULTS, input_key
+from winslow_dagster.projects.arrivals import Mark, arrivals, project_names
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.results_table import HEADINGS, newest_success, write_results
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def records(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectRecords]:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_DATABASE_URL", database_url)
+    opened = ProjectRecords.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as there:
+        yield there
+
+
+def ticked(instance: DagsterInstance, function: object, cursor: str | None = None) -> SensorResult | SkipReason:
+    """One tick, with what the daemon does of its result."""
+    with build_sensor_context(instance=instance, cursor=cursor) as context:
+        said: SensorResult | SkipReason = function(context)  # type: ignore[operator]
+    if isinstance(said, SensorResult):
+        for event in said.asset_events:
+            instance.report_runless_asset_event(event)
+        for request in said.dynamic_partitions_requests or ():
+            instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    return said
+
+
+def names(records: ProjectRecords, after: Mark | None, most: int = 100) -> list[tuple[str, int]]:
+    return [(each.added.project, each.added.version) for each in arrivals(records.database, after, LATER, most)]
+
+
+def test_arrivals_come_in_order_and_go_on_behind_a_mark(records: ProjectRecords) -> None:
+    for project in ("b", "a"):
+        add_project(records, project)
+        add_video(records, project)
+    add_video(records, "b", "other")
+    found = arrivals(records.database, None, LATER, 100)
+    assert [(each.added.project, each.added.version) for each in found] == [("b", 1), ("a", 1), ("b", 2)]
+    marks = [Mark.of(each.added) for each in found]
+    assert [names(records, mark) for mark in marks] == [[("a", 1), ("b", 2)], [("b", 2)], []]
+    assert names(records, None, most=1) == [("b", 1)]
+    assert found[0].pipeline == "two"
+
+
+def test_what_has_just_arrived_is_left_for_later(records: ProjectRecords) -> None:
+    add_project(records, "a")
+    add_video(records, "a")
+    assert arrivals(records.database, None, datetime.now(UTC) - timedelta(minutes=1), 100) == ()
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.integers(1))
+def test_a_mark_is_read_back_from_its_text(added_at: datetime, version: int) -> None:
+    mark = Mark(added_at, "ulm-07", "video", version)
+    assert Mark.parse(str(mark)) == mark
+
+
+def test_a_project_becomes_a_partition_and_its_files_events_once(
+    records: ProjectRecords, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "SETTLED_AFTER", timedelta(seconds=-1))
+    for project in ("ulm", "bonn"):
+        add_project(records, project)
+    add_video(records, "ulm")
+    said = ticked(instance, sensors.catalogue_projects)
+    assert isinstance(said, SensorResult)
+    assert set(instance.get_dynamic_partitions("projects")) == project_names(records.database) == {"ulm", "bonn"}
+    (record,) = instance.fetch_materializations(input_key("two", "video"), limit=10).records
+    assert record.partition_key == "ulm"
+    event = record.asset_materialization
+    assert event is not None
+    assert (event.metadata["size_bytes"].value, event.metadata["blake3"].value) == (7, "c")
+    assert event.metadata["original_path"].value == "/flights/ulm.mp4"
+    assert isinstance(ticked(instance, sensors.catalogue_projects, said.cursor), SkipReason)
+    add_video(records, "ulm", "other")
+    said = ticked(instance, sensors.catalogue_projects, said.cursor)
+    assert isinstance(said, SensorResult)
+    assert [event.metadata["version"].value for event in said.asset_events if event.metadata] == [2]
+
+
+def test_many_arrivals_are_taken_some_at_a_time(
+    records: ProjectRecords, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "SETTLED_AFTER", timedelta(seconds=-1))
+    monkeypatch.setattr(sensors, "MOST_ARRIVALS", 2)
+    for number in range(5):
+        add_project(records, f"p{number}")
+        add_video(records, f"p{number}")
+    cursor, taken = None, []
+    while isinstance(said := ticked(instance, sensors.catalogue_projects, cursor), SensorResult):
+        cursor = said.cursor
+        taken.append(len(said.asset_events))
+    assert taken == [2, 2, 1]
+
+
+def test_the_table_has_the_latest_success_of_each_stage(records: ProjectRecords, tmp_path: Path) -> None:
+    for project in ("ulm", "bonn"):
+        add_project(records, project)
+    add_success(records, "ulm", "old", {"vehicles": "1", "gone": "x"}, minute=1)
+    newest = add_success(records, "ulm", "new", {"vehicles": "2", 'a "b", c': "line\nbreak"}, minute=2)
+    add_success(records, "bonn", "b", {"vehicles": "9"})
+    table = write_results(records.database, tmp_path / "results.csv")
+    with table.path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == HEADINGS
+    assert [(row[0], row[2], row[3], row[5], row[6]) for row in rows[1:]] == [
+        ("bonn", "second", "b.second.1", "vehicles", "9"),
+        ("ulm", "second", newest, 'a "b", c', "line\nbreak"),
+        ("ulm", "second", newest, "vehicles", "2"),
+    ]
+    assert (table.rows, table.projects, table.size_bytes) == (3, 2, table.path.stat().st_size)
+    assert [path.name for path in tmp_path.glob("*results.csv*")] == ["results.csv"]
+
+
+def test_the_table_is_written_only_after_another_success(records: ProjectRecords, instance: DagsterInstance) -> None:
+    assert isinstance(ticked(instance, sensors.tabulate_results), SkipReason)
+    add_project(records, "ulm")
+    add_success(records, "ulm", "one", {"vehicles": "1|2"})
+    said = ticked(instance, sensors.tabulate_results)
+    assert isinstance(said, SensorResult)
+    (event,) = said.asset_events
+    assert isinstance(event, AssetMaterialization)
+    assert event.asset_key == RESULTS
+    assert "1\\|2" in str(event.metadata["preview"].value)
+    assert said.cursor == str(newest_success(records.database).isoformat())  # type: ignore[union-attr]
+    assert isinstance(ticked(instance, sensors.tabulate_results, said.cursor), SkipReason)
+    add_success(records, "ulm", "two", {"vehicles": "3"}, minute=5)
+    assert isinstance(ticked(instance, sensors.tabulate_results, said.cursor), SensorResult)
