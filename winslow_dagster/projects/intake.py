@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from winslow_dagster.errors import InputRejected
@@ -58,15 +58,25 @@ def check_input(name: str, path: Path, asked: ProjectInput) -> None:
     if not path.is_file():
         what = "this is a directory" if path.is_dir() else "there is no such file"
         raise InputRejected(what, where=where, expected=f"a {asked.kind}")
-    suffixes = [suffix.lower() for suffix in asked.suffixes]
-    if suffixes and not path.name.lower().endswith(tuple(suffixes)):
-        raise InputRejected(f"its name ends in {path.suffix or 'nothing'}", where=where, expected=" or ".join(suffixes))
+    check_suffix(path.name, asked, where)
     try:
         with path.open("rb") as file:
-            size_bytes = path.stat().st_size
-            fault = "it is empty" if size_bytes == 0 else _LOOKS.get(asked.kind, _nothing_wrong)(file, size_bytes)
+            check_content(file, path.stat().st_size, asked, where)
     except OSError as error:
         raise InputRejected(f"it cannot be read: {error.strerror}", where=where) from error
+
+
+def check_suffix(name: str, asked: ProjectInput, where: str) -> None:
+    """Whether a file of this name can be this input. Raises InputRejected, which says `where`."""
+    suffixes = [suffix.lower() for suffix in asked.suffixes]
+    if suffixes and not name.lower().endswith(tuple(suffixes)):
+        ends_in = PurePath(name).suffix or "nothing"
+        raise InputRejected(f"its name ends in {ends_in}", where=where, expected=" or ".join(suffixes))
+
+
+def check_content(file: BinaryIO, size_bytes: int, asked: ProjectInput, where: str) -> None:
+    """Whether what is in a file, wherever it is, can be this input; reads little of it. Raises InputRejected."""
+    fault = "it is empty" if size_bytes == 0 else _LOOKS.get(asked.kind, _nothing_wrong)(file, size_bytes)
     if fault:
         raise InputRejected(fault, where=where, expected=f"a {asked.kind}", remedy="Is it complete, and the right one?")
 

@@ -211,6 +211,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_DATABASE_URL": settings.database_url,
         "WINSLOW_STAGE_MODE": settings.stage_mode,
         "WINSLOW_PORT": str(settings.port),
+        "WINSLOW_WATCH_FILE": str(settings.watch_file),
     }
     # Process-mode stages find their programs, such as `tracker`, where Winslow itself is installed.
     environment["PATH"] = os.pathsep.join(

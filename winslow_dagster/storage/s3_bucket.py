@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,16 @@ RANGE_BYTES = 64 << 20
 RANGES_AT_ONCE = 4  # more was not faster, and each costs memory
 PIECE_BYTES = 1 << 20
 KEYS_A_DELETION = 1000  # S3's limit
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """An object as a listing shows it. `etag` is another one for another content."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_at: datetime
 
 
 class S3Bucket:
@@ -135,10 +146,15 @@ class S3Bucket:
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
         """All keys that begin with `prefix` with their sizes in bytes, a page at a time."""
+        return ((found.key, found.size_bytes) for found in self.objects(prefix))
+
+    def objects(self, prefix: str) -> Iterator[S3Object]:
+        """All objects whose keys begin with `prefix`, a page at a time."""
         more: dict[str, str] = {}
         while True:
             page = self._ask(prefix, "list_objects_v2", Prefix=prefix, **more)
-            yield from ((item["Key"], item["Size"]) for item in page.get("Contents", ()))
+            for item in page.get("Contents", ()):
+                yield S3Object(item["Key"], item["Size"], item["ETag"], item["LastModified"])
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
