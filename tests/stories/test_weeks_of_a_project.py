@@ -162,10 +162,7 @@ def test_three_redos_in_a_chain_take_each_branch_from_where_it_is(anna: Winslow)
     assert chain.status().reason == "left, right, join have yet to run"
     chain.resume().wait()
     assert lines_of(anna, "chain", "join") == ["left 1", "root 3", "right 1", "root 3"]
-    counts = {
-        stage: sum(each.stage == stage for each in chain.attempts()) for stage in ("root", "left", "right", "join")
-    }
-    assert counts == {"root": 2, "left": 3, "right": 3, "join": 4}
+    assert Counter(each.stage for each in chain.attempts()) == {"root": 2, "left": 3, "right": 3, "join": 4}
 
 
 def test_of_two_people_who_act_in_the_same_second_one_wins_and_the_other_is_told(
