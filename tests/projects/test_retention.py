@@ -140,6 +140,19 @@ def test_a_file_that_a_composed_manifest_has_stays_with_it() -> None:
     assert gone(history) == {"run1.detect.1/output": ("result.mp4",)}
 
 
+def test_a_file_that_was_put_in_by_hand_goes_with_the_attempt_that_it_was_put_in_for() -> None:
+    source = success(1)
+    assert source.outputs is not None
+    by_hand = attempt(2)
+    composed = replaced(source.outputs, "result.mp4", by=tree(f"{by_hand.task_id}/by_hand", ("new.mp4",)))
+    made = (source, Made(by_hand, composed))
+    assert gone(History("ulm-07", pipeline(Keep(attempts=1)), (*made, success(3)))) == {
+        "run1.detect.1/output": None,
+        "run2.detect.1/by_hand": None,
+    }
+    assert gone(History("ulm-07", pipeline(Keep(attempts=1)), made)) == {"run1.detect.1/output": ("result.mp4",)}
+
+
 @pytest.mark.parametrize(
     ("glob", "path", "is_covered"),
     [
@@ -208,7 +221,8 @@ def worlds(draw: st.DrawFn) -> tuple[History, ...]:
             one = replace(one, reused_from=source.attempt.task_id)
             outputs = source.outputs
             if draw(st.booleans()) and not outputs.composed:
-                outputs = replaced(outputs, outputs.files[0].path, by=tree(f"upload/{number}", ("new",)))
+                place = draw(st.sampled_from([f"upload/{number}", f"{one.task_id}/by_hand"]))
+                outputs = replaced(outputs, outputs.files[0].path, by=tree(place, ("new",)))
         left = outputs if outcome == "succeeded" else None
         log = None if outcome is None else tree(f"{one.task_id}/log", ("log",))
         made.append(

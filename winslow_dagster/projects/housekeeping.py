@@ -104,7 +104,7 @@ class Housekeeping:
         for history in histories(self._records, self._settings, None if project is None else {project}):
             for made in history.made:
                 use = stages.setdefault((history.project, made.attempt.stage), [0, 0, 0, 0])
-                own = made.outputs.size_bytes if made.outputs is not None and made.owns_outputs else 0
+                own = sum(entry.size_bytes for entries in made.trees.values() for entry in entries)
                 logged = made.log.size_bytes if made.log is not None else 0
                 for index, more in enumerate((1, own, logged, made.leftover_bytes or 0)):
                     use[index] += more
@@ -149,13 +149,16 @@ class Housekeeping:
         row = {name: value for name, value in asdict(removal).items() if name not in {"task_id", "task_ids"}}
         with self._database.writing() as connection:
             # Whoever lets an attempt stand for another one takes its row too, and then one of the two comes first.
-            connection.execute(
-                select(attempts.c.task_id).where(attempts.c.task_id == removal.task_id).with_for_update()
-            )
+            held = select(attempts.c.task_id).where(attempts.c.task_id.in_(losing)).with_for_update()
+            connection.execute(held)
+            theirs = select(attempts.c.output_address).where(attempts.c.task_id.in_(losing))
             taken = select(attempts.c.task_id).where(
-                attempts.c.reused_from == removal.task_id, attempts.c.outputs_removed_at.is_(None)
+                attempts.c.output_address.in_(theirs), attempts.c.outputs_removed_at.is_(None)
             )
-            if removal.kind == "outputs" and not losing.issuperset(connection.execute(taken).scalars()):
+            reusing = select(attempts.c.task_id).where(
+                attempts.c.reused_from.in_(losing), attempts.c.ended_at.is_(None)
+            )
+            if not losing.issuperset(connection.execute(taken.union(reusing)).scalars()):
                 return  # one that began to use it just now: another pass looks again
             now = datetime.now(UTC)
             connection.execute(tables.removals.insert().values(row | {"decided_at": now}))

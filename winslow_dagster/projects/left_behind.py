@@ -15,7 +15,7 @@ from winslow_dagster.projects import tables
 from winslow_dagster.projects.keeping import Keeping
 from winslow_dagster.projects.lineage import Pick
 from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.retention import History, Made
+from winslow_dagster.projects.retention import History, Made, lies_at
 from winslow_dagster.projects.values import Attempt
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
@@ -36,8 +36,8 @@ class Gone:
         left = tuple(
             entry
             for entry in manifest.files
-            for place in (manifest.place(entry),)
-            if place.address not in self.trees and (place.address, place.path) not in self.files
+            for place in (lies_at(manifest, entry),)
+            if place[0] not in self.trees and place not in self.files
         )
         return manifest.model_copy(update={"files": left}) if left else None
 
@@ -48,14 +48,14 @@ def histories(records: ProjectRecords, settings: Settings, projects: Collection[
     pinned = {pin.task_id for pin in Keeping(records.database).pins()}
     with records.database.reading() as connection:
         made = _made(connection, settings.tasks_dir, projects)
-        runs = connection.execute(select(tables.runs.c.run_id, tables.runs.c.project, tables.runs.c.sweep)).all()
+        swept = select(tables.runs.c.run_id).where(tables.runs.c.sweep.is_not(None))
+        sweeps = frozenset(connection.execute(swept).scalars())
         open_runs = select(tables.runs.c.project).where(tables.runs.c.ended_at.is_(None)).distinct()
         busy = set(connection.execute(open_runs).scalars())
         query = select(*PICK_COLUMNS).order_by(tables.picks.c.id)
         picks: dict[tuple[str, str], list[Pick]] = {}
         for pick in (Pick(**row) for row in connection.execute(query).mappings()):
             picks.setdefault((pick.project, pick.pipeline), []).append(pick)
-    sweeps = {run.run_id for run in runs if run.sweep is not None}
     busy |= {each.attempt.project for part in made.values() for each in part if each.attempt.ended_at is None}
     versions: dict[tuple[str, str], Pipeline | None] = {}
 
@@ -82,11 +82,14 @@ def histories(records: ProjectRecords, settings: Settings, projects: Collection[
 
 
 def referring_projects(records: ProjectRecords, project: str) -> frozenset[str]:
-    """The projects with attempts that took outputs of this one's, which is one of them."""
+    """The projects with attempts that have the same outputs as one of this one's, which is among them.
+
+    By the address, which stays the same however often outputs are taken over.
+    """
     table, taken = tables.attempts, tables.attempts.alias()
     query = (
         select(table.c.project)
-        .join(taken, table.c.reused_from == taken.c.task_id)
+        .join(taken, table.c.output_address == taken.c.output_address)
         .where(taken.c.project == project)
         .distinct()
     )

@@ -133,6 +133,7 @@ def living_projects(op: Operations) -> None:
     _tell_what_attempts_worked_on(op)
     op.create_index("ix_winslow_attempts_run_id", "winslow_attempts", ["run_id"])
     op.create_index("ix_winslow_attempts_fingerprint", "winslow_attempts", ["fingerprint"])
+    op.create_index("ix_winslow_attempts_output_address", "winslow_attempts", ["output_address"])
     op.create_table(
         "winslow_holds",
         sa.Column("run_id", sa.String(64), nullable=False),

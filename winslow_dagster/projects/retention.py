@@ -43,9 +43,20 @@ class Made:
         return self.attempt.outcome == "succeeded"
 
     @property
-    def owns_outputs(self) -> bool:
-        """Whether the tree in the store is its own, and not another attempt's whose outputs it took."""
-        return self.outputs is not None and self.attempt.reused_from is None and not self.outputs.composed
+    def trees(self) -> dict[str, list[FileEntry]]:
+        """Address -> the files of its outputs that lie in trees of its own, and not in those of attempts before it.
+
+        Its own are the tree of its outputs, where it did not take them over, and all whose address has its task id.
+        """
+        found: dict[str, list[FileEntry]] = {}
+        if self.outputs is None:
+            return found
+        for entry in self.outputs.files:
+            address, _path = lies_at(self.outputs, entry)
+            direct = entry.lies is None and self.attempt.reused_from is None
+            if direct or self.attempt.task_id in address.split("/"):
+                found.setdefault(address, []).append(entry)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +115,14 @@ class History:
         task_id = made.attempt.task_id
         return self.busy or made.attempt.ended_at is None or task_id in self.pinned or task_id in self.current
 
+    @cached_property
+    def stages(self) -> dict[str, Stage]:
+        """The pipeline's stages by their names."""
+        return {} if self.pipeline is None else {stage.name: stage for stage in self.pipeline.stages}
+
     def stage(self, made: Made) -> Stage | None:
         """The stage of the attempt, where the pipeline has it."""
-        stages = () if self.pipeline is None else self.pipeline.stages
-        return next((stage for stage in stages if stage.name == made.attempt.stage), None)
+        return self.stages.get(made.attempt.stage)
 
     def why_output_goes(self, made: Made, entry: FileEntry, now: datetime) -> str:
         """Why this file of the attempt's outputs may go as far as the attempt is concerned; empty where it stays."""
@@ -172,33 +187,28 @@ def _outputs(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]
     holders: dict[tuple[str, str], set[str]] = {}
     for history, made, outputs in _with_outputs(histories):
         for entry in outputs.files:
-            place = outputs.place(entry)
-            key = (place.address, place.path)
+            place = lies_at(outputs, entry)
             if reason := history.why_output_goes(made, entry, now):
-                free.setdefault(key, reason)
-                holders.setdefault(key, set()).add(made.attempt.task_id)
+                free.setdefault(place, reason)
+                holders.setdefault(place, set()).add(made.attempt.task_id)
             else:
-                kept.add(key)
+                kept.add(place)
     for history, made, outputs in _with_outputs(histories):
-        if not made.owns_outputs:
-            continue
-        going = [
-            entry
-            for entry in outputs.files
-            if (outputs.address, entry.path) in free and (outputs.address, entry.path) not in kept
-        ]
-        if going:
-            yield Removal(
-                project=history.project,
-                stage=made.attempt.stage,
-                task_id=made.attempt.task_id,
-                kind="outputs",
-                address=outputs.address,
-                paths=None if len(going) == len(outputs.files) else tuple(entry.path for entry in going),
-                size_bytes=sum(entry.size_bytes for entry in going),
-                reason=free[outputs.address, going[0].path],
-                task_ids=tuple(sorted(set().union(*(holders[outputs.address, entry.path] for entry in going)))),
-            )
+        for address, entries in made.trees.items():
+            places = {lies_at(outputs, entry): entry.size_bytes for entry in entries}
+            going = [place for place in places if place in free and place not in kept]
+            if going:
+                yield Removal(
+                    project=history.project,
+                    stage=made.attempt.stage,
+                    task_id=made.attempt.task_id,
+                    kind="outputs",
+                    address=address,
+                    paths=None if len(going) == len(places) else tuple(path for _address, path in going),
+                    size_bytes=sum(places[place] for place in going),
+                    reason=free[going[0]],
+                    task_ids=tuple(sorted(set().union(*(holders[place] for place in going)))),
+                )
 
 
 def _logs_and_leftovers(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]:
@@ -216,6 +226,11 @@ def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, Mad
         for made in history.made:
             if made.outputs is not None:
                 yield history, made, made.outputs
+
+
+def lies_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
+    """Where the store has the file: address and path. A plain pair, for there are millions of them."""
+    return (outputs.address, entry.path) if entry.lies is None else (entry.lies.address, entry.lies.path)
 
 
 @cache

@@ -168,6 +168,7 @@ attempts = Table(
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
     Index("ix_winslow_attempts_run_id", "run_id"),
     Index("ix_winslow_attempts_fingerprint", "fingerprint"),
+    Index("ix_winslow_attempts_output_address", "output_address"),
     Index(
         "uq_winslow_attempts_one_success",
         "run_id",
