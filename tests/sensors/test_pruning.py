@@ -137,6 +137,21 @@ def test_the_sensor_keeps_house_once_a_day_and_spares_the_latest_run_of_a_projec
     records.close()
 
 
+def test_a_day_for_which_there_was_no_time_goes_on_where_it_stopped(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.AT_ONCE_S", -1.0)
+    today = datetime.now(UTC).date().isoformat()
+    context = build_sensor_context(instance)
+    housekeeping_sensor(context)
+    assert context.cursor == f"{today} -"
+    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.AT_ONCE_S", 600.0)
+    again = build_sensor_context(instance, cursor=context.cursor)
+    housekeeping_sensor(again)
+    assert again.cursor == today
+
+
 @pytest.mark.parametrize("days", ["-1", "soon", "inf", "nan", ""])
 def test_days_that_are_none_are_an_error_that_names_the_variable(days: str) -> None:
     with pytest.raises(SettingsInvalid, match=r"WINSLOW_KEEP_RUNS_DAYS is .*; expected a number of days"):

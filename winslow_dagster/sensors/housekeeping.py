@@ -32,6 +32,8 @@ from winslow_dagster.storage.opening import open_store
 LOOK_EVERY_S = 600
 AT_ONCE_S = 25.0
 PAGE = 200
+BEFORE_ALL = "-"
+"""Sorts before every project's name."""
 ENDED = frozenset({DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED})
 NOT_ENDED = [status for status in DagsterRunStatus if status not in ENDED]
 
@@ -101,25 +103,33 @@ def _in_parts(run_ids: list[str], size: int) -> Iterator[list[str]]:
 
 
 def keep_house(context: SensorEvaluationContext) -> SkipReason:
-    """One part of a day's work. The cursor is the day that is done."""
+    """One part of a day's work. The cursor is the day, once it is done; before that, also the project it got to."""
     now = datetime.now(UTC)
     today = now.date().isoformat()
-    if context.cursor == today:
+    day, _, after = (context.cursor or "").partition(" ")
+    if day == today and not after:
         return SkipReason("done for today")
+    got_to = after if day == today else BEFORE_ALL
     until_s = time.monotonic() + AT_ONCE_S
 
     def stop() -> bool:
         return time.monotonic() > until_s
 
     settings = Settings.read()
+    freed_bytes = 0
+    pruned: tuple[str, ...] = ()
     with closing(ProjectRecords.open(settings.database_url)) as records:
         store = open_store(settings.store_url, settings.s3_endpoint)
         housekeeping = Housekeeping(records, store, settings, open_engine(settings))
-        freed_bytes = housekeeping.carry_out(housekeeping.plan(now=now), stop)
-        ended_before = now - timedelta(days=settings.keep_runs_days)
-        pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
-    if not stop():
-        context.update_cursor(today)
+        for name in sorted(project.name for project in records.projects() if project.name > got_to):
+            if stop():
+                break
+            freed_bytes += housekeeping.carry_out(housekeeping.plan(name, now=now), stop)
+            got_to = name
+        if not stop():
+            ended_before = now - timedelta(days=settings.keep_runs_days)
+            pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
+    context.update_cursor(f"{today} {got_to}" if stop() else today)
     return SkipReason(f"freed {size_in_words(freed_bytes)}, and forgot the events of {len(pruned)} runs")
 
 
