@@ -36,7 +36,9 @@ def list_all(watch: str | None, state: str | None, *, as_json: bool) -> None:
     if state is not None and state not in STATES:
         raise click.BadParameter(f"{state!r} is none of {', '.join(STATES)}", param_hint="--state")
     with Winslow() as winslow:
-        found = Landings(winslow.records.database).all(watch=watch, state=state)
+        found = Landings(winslow.records.database).all(
+            watch=watch, states=[known for known in STATES if state in {None, known}]
+        )
         watches = load_watches(winslow.settings.watch_file)
     if as_json:
         print_json({"landings": [_as_json(landing) for landing in found]})

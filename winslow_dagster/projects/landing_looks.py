@@ -33,10 +33,12 @@ def look(watched: Watched, landings: Landings, now: datetime) -> Look:
     changed = [after for before, after in zip(known.values(), kept, strict=True) if after not in (before, None)]
     gone = [before for before, after in zip(known.values(), kept, strict=True) if after is None]
     landings.note(fresh, [landing for landing in changed if landing is not None], gone)
+    if fresh or changed or gone:
+        known = landings.of_watch(watch.name)
     steady = timedelta(0) if place.settles_at_once else timedelta(seconds=watch.settle_s)
     settled = [
         landing
-        for landing in landings.of_watch(watch.name).values()
+        for landing in known.values()
         if landing.state == "growing" and landing.path in there and now - landing.steady_since >= steady
     ]
     looked_into = [
@@ -44,7 +46,7 @@ def look(watched: Watched, landings: Landings, now: datetime) -> Look:
     ]
     landings.note((), looked_into)
     if watch.set_aside_dir is not None and isinstance(place, Directory):
-        for landing in landings.all(watch=watch.name, state="set_aside"):
+        for landing in landings.all(watch=watch.name, states=("set_aside",)):
             if landing.path in there:
                 place.move_aside(landing.path, watch.set_aside_dir, landing.reason)
     bad = sum(landing.state == "set_aside" for landing in looked_into)

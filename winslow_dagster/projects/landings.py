@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Literal, get_args
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects import tables
@@ -60,15 +60,30 @@ class Landings:
         with self._database.reading() as connection:
             return {row["path"]: Landing(**row) for row in connection.execute(query).mappings()}
 
-    def all(self, *, watch: str | None = None, state: LandingState | None = None) -> tuple[Landing, ...]:
-        """What landed anywhere, or in one place, or is in one state; the earliest first."""
-        query = select(tables.landings).order_by(tables.landings.c.id)
+    def all(
+        self, *, watch: str | None = None, states: Iterable[LandingState] = (), most: int | None = None
+    ) -> tuple[Landing, ...]:
+        """What landed anywhere, or in one place, or is in one of these states; the earliest first, `most` at most."""
+        table, wanted = tables.landings, tuple(states)
+        query = select(table).order_by(table.c.id).limit(most)
         if watch is not None:
-            query = query.where(tables.landings.c.watch == watch)
-        if state is not None:
-            query = query.where(tables.landings.c.state == state)
+            query = query.where(table.c.watch == watch)
+        if wanted:
+            query = query.where(table.c.state.in_(wanted))
         with self._database.reading() as connection:
             return tuple(Landing(**row) for row in connection.execute(query).mappings())
+
+    def count(self, watch: str, state: LandingState) -> int:
+        """How many of a watch are in a state."""
+        table = tables.landings
+        query = select(func.count()).select_from(table).where(table.c.watch == watch, table.c.state == state)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def get(self, landing_id: int) -> Landing:
+        """One of them, as it is in the table. Raises NotFound."""
+        with self._database.reading() as connection:
+            return _one(connection, landing_id)
 
     def note(self, fresh: Iterable[Landing], changed: Iterable[Landing], gone: Iterable[Landing] = ()) -> None:
         """Keep what one look at a place showed: all or nothing. The ids of fresh ones are given by the database."""
@@ -107,12 +122,8 @@ class Landings:
 
     def retry(self, landing_id: int, at: datetime) -> Landing:
         """Have a file that was set aside, or failed, looked at again. Raises NotFound, ProjectConflict."""
-        query = select(tables.landings).where(tables.landings.c.id == landing_id)
         with self._database.writing() as connection:
-            row = connection.execute(query.with_for_update()).mappings().one_or_none()
-            if row is None:
-                raise NotFound(f"nothing landed as number {landing_id}", remedy="`winslow landings list` lists them")
-            landing = Landing(**row)
+            landing = _one(connection, landing_id)
             if landing.state not in RETRIED:
                 raise ProjectConflict(
                     f"it is {landing.state}",
@@ -122,6 +133,14 @@ class Landings:
             again = replace(landing, steady_since=at).now("growing", at)
             _write(connection, [_values(again)])
         return again
+
+
+def _one(connection: Connection, landing_id: int) -> Landing:
+    query = select(tables.landings).where(tables.landings.c.id == landing_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"nothing landed as number {landing_id}", remedy="`winslow landings list` lists them")
+    return Landing(**row)
 
 
 def _values(landing: Landing) -> dict[str, object]:

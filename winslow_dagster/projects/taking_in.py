@@ -86,7 +86,7 @@ class TakingIn:
 
     def _keep_current(self, landing: Landing, change: Callable[[Landing], Landing]) -> Landing:
         """Keep a change of what the table has: steps may have been written down since `landing` was read."""
-        return self.landings.keep(change(self.landings.of_watch(self.watch.name)[landing.path]))
+        return self.landings.keep(change(self.landings.get(landing.id)))
 
     def _taken(self, landing: Landing, now: datetime) -> Landing:
         if landing.state == "launching" and self._run_of(landing) is None:

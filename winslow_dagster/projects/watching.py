@@ -98,22 +98,21 @@ def _pass_over_one(actions: Actions, watch: Watch, now: datetime, most: int, end
             set_aside += after.state == "set_aside"
     except WinslowError as error:
         problem = str(error)
-    waiting = len(landings.all(watch=watch.name, state="waiting"))
+    waiting = landings.count(watch.name, "waiting")
     return WatchPass(watch.name, new, settled, set_aside, taken, waiting, problem)
 
 
 def _to_take(landings: Landings, watch: Watch, most: int) -> Iterator[Landing]:
     """First those that were begun, then as many as may be begun, in the order in which they landed."""
-    rows = landings.of_watch(watch.name).values()
-    begun = [landing for landing in rows if landing.state in IN_PROGRESS]
+    begun = landings.all(watch=watch.name, states=IN_PROGRESS)
     free = min(watch.at_once - len(begun), most)
     yield from (landing for landing in begun if landing.state != "running")
-    yield from [landing for landing in rows if landing.state == "waiting"][: max(0, free)]
+    yield from landings.all(watch=watch.name, states=("waiting",), most=max(0, free))
 
 
 def _note_ended(actions: Actions, landings: Landings, watch: Watch, now: datetime) -> None:
     """Projects whose first run has ended count no more."""
-    running = landings.all(watch=watch.name, state="running")
+    running = landings.all(watch=watch.name, states=("running",))
     if not running:
         return
     known = actions.dagit().runs_by_id(landing.run_id for landing in running if landing.run_id)

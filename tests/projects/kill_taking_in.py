@@ -1,0 +1,87 @@
+"""Takes in one film after the other, each in a process that is killed (SIGKILL) one step later than the one before,
+until one lives to the end; and again in a process that lives, once the launch can no longer be in doubt.
+
+    python kill_taking_in.py PLACE WATCH_FILE
+
+A step is whatever leaves something behind: a transaction, a request to Dagster, a change of the file system. Prints
+{"kills": n, "states": [what the film was when it was killed, ...]} as JSON. The services run elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from films import film
+from sqlalchemy import Engine, event
+
+from winslow_dagster.projects.actions import Actions
+from winslow_dagster.projects.landings import Landings
+from winslow_dagster.projects.taking_in import IN_DOUBT
+from winslow_dagster.projects.watching import pass_over
+from winslow_dagster.sensors.landing import ACTOR, ServicesAround
+from winslow_dagster.settings import Settings
+
+STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
+
+
+def one_pass(settings: Settings, now: datetime) -> None:
+    with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
+        pass_over(actions, now)
+
+
+def in_a_process(settings: Settings, now: datetime, killed_at: int | None) -> bool:
+    """Whether it lived to the end."""
+    pid = os.fork()
+    if pid == 0:
+        if killed_at is not None:
+            kill_at(killed_at)
+        one_pass(settings, now)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
+
+
+def kill_at(step: int) -> None:
+    seen = 0
+
+    def count(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "commit", count)
+    sys.addaudithook(lambda name, _arguments: count() if name in STEPS else None)
+
+
+def state_of(settings: Settings, path: str) -> str:
+    with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
+        found = Landings(actions.records.database).of_watch("drone").get(path)
+        return "unseen" if found is None else found.state
+
+
+def main(place: Path, watch_file: Path) -> None:
+    settings = Settings.read().model_copy(update={"watch_file": watch_file})
+    one_pass(settings, datetime.now(UTC))  # what is imported and made only once is no step of a film
+    states: list[str] = []
+    step, lived = 0, False
+    while not lived:
+        step += 1
+        name = f"film-{step}.mp4"
+        (place / f".{name}").write_bytes(film(name.encode()))
+        (place / f".{name}").rename(place / name)
+        lived = in_a_process(settings, datetime.now(UTC), step)
+        states += [] if lived else [state_of(settings, name)]
+        in_a_process(settings, datetime.now(UTC) + 2 * IN_DOUBT, None)
+    sys.stdout.write(json.dumps({"kills": step - 1, "states": states}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
