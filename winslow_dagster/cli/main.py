@@ -38,6 +38,7 @@ COMMANDS = {
     "pin": "Keep all of an attempt, whatever the rules say.",
     "unpin": "Let the rules hold again for an attempt.",
     "keep": "Print or replace a project's own retention rules.",
+    "landings": "List what landed in watched places, and try again what was set aside.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",
