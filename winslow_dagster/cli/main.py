@@ -39,6 +39,7 @@ COMMANDS = {
     "unpin": "Let the rules hold again for an attempt.",
     "keep": "Print or replace a project's own retention rules.",
     "landings": "List what landed in watched places, and try again what was set aside.",
+    "pool": "Add, list and remove files that any project may take.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",

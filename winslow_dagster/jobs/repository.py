@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster import Failure, GraphDefinition, JobDefinition, OpDefinition
 
-from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.jobs.compiler import compile_pipeline
 from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
 from winslow_dagster.settings import Settings
@@ -71,18 +71,23 @@ def _current(settings: Settings, path: Path) -> JobMaker:
 
 def _kept(settings: Settings, version: Version, job_name: str) -> JobMaker:
     def make() -> JobDefinition:
-        pipeline = load_version(settings.versions_dir, version.pipeline, version.digest)
+        try:
+            pipeline = load_version(settings.versions_dir, version.pipeline, version.digest)
+        except (NotFound, StoreError, PipelineInvalid) as error:
+            if job_name == version.pipeline:
+                raise
+            return _invalid(job_name, error)  # one project's lost version hides no pipeline
         return compile_pipeline(pipeline, version.digest, job_name)
 
     return make
 
 
-def _invalid(name: str, error: PipelineInvalid) -> JobDefinition:
+def _invalid(name: str, error: WinslowError) -> JobDefinition:
     def refuse(_op_context: Any, _inputs: Any) -> Any:
         raise Failure(str(error), allow_retries=False)
 
     op = OpDefinition(compute_fn=refuse, name=f"{name}__cannot_be_used", description=str(error), outs={}, ins={})
-    problems = "\n".join(f"- {problem}" for problem in error.problems or (error,))
+    problems = "\n".join(f"- {problem}" for problem in getattr(error, "problems", ()) or (error,))
     description = f"**This pipeline file cannot be used.**\n\n{problems}"
     return GraphDefinition(name=name, description=description, node_defs=[op]).to_job(
         name=name, description=description, tags={"winslow/invalid": "true"}

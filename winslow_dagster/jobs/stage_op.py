@@ -13,6 +13,7 @@ from dagster import Failure, OpExecutionContext, Output, RetryRequested
 
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.attempt_log import AttemptWatch
+from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
 from winslow_dagster.jobs.workplace import Workplace
 from winslow_dagster.pipelines.model import Pipeline, Retries, Stage
@@ -62,6 +63,7 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
                         return
                     if is_news or not materialized(context):
                         yield materialization(workplace.settings, call, result)
+                        yield from check_evaluations(pipeline.name, stage.name, request.project, result.checks)
                     manifest = _outputs(result)
             going_on = workplace.stepping.after(call, result, successors)
         except WinslowError as error:

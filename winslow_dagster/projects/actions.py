@@ -17,10 +17,12 @@ from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.audit import Actor, Audit
 from winslow_dagster.projects.dagit import Dagit
 from winslow_dagster.projects.handles import ProjectHandle
+from winslow_dagster.projects.housekeeping import Housekeeping
 from winslow_dagster.projects.launching import Launching, PipelineVersion, Submission, UploadBegins, told
 from winslow_dagster.projects.listing import list_projects
 from winslow_dagster.projects.notebook import Notebook
 from winslow_dagster.projects.overview import Overview, changes_since
+from winslow_dagster.projects.pool import Pool, sources
 from winslow_dagster.projects.records import ProjectRecords
 from winslow_dagster.projects.results import ProjectStatus, ProjectSummary
 from winslow_dagster.projects.runs import Run
@@ -81,6 +83,16 @@ class Actions:
     def audit(self) -> Audit:
         """Who did what."""
         return Audit(self.records.database)
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """How much room everything takes, and what may go."""
+        return Housekeeping(self.records, self.store, self.settings, self.engine)
+
+    @property
+    def pool(self) -> Pool:
+        """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
+        return Pool(self.records.database, self.store, self.settings.home / "incoming")
 
     @property
     def notebook(self) -> Notebook:
@@ -147,7 +159,7 @@ class Actions:
                 project=project,
                 actor=self.actor,
                 pipeline=pipeline,
-                inputs=_paths(inputs),
+                inputs=sources(self.pool, inputs or {}),
                 env=dict(env or {}),
                 tags=tuple(tags),
             ),
@@ -177,9 +189,9 @@ class Actions:
     ) -> Run:
         """Run the pipeline for the project, and give the run, which goes on by itself.
 
-        A project that does not exist is made: `inputs` are copied into the store, `env` becomes the project's own. One
-        that exists goes on with the version of the pipeline it has, from its first stages that are missing or out of
-        date, or from `start_from`; `env` is then this run's. Another pipeline than the one it had becomes its own.
+        A project that does not exist is made: `inputs` are copied into the store, or are `pool:NAME`; `env` becomes the
+        project's own. One that exists goes on with the version of the pipeline it has, from its first stages that are
+        missing or out of date, or from `start_from`; `env` is then this run's. Another pipeline becomes its own.
         `settings` changes stages for this run: `{"detect_vehicles": {"env": {"THRESHOLD": "0.4"}, "memory": "8GiB"}}`.
         `use` names the attempts (task ids) whose outputs stages hand on, instead of the latest. With `reuse`, a stage
         takes the outputs of an equal attempt of any project, where there is one. `upload` is told of each file that is
@@ -194,7 +206,7 @@ class Actions:
                 project=project,
                 actor=self.actor,
                 pipeline=pipeline,
-                inputs=_paths(inputs),
+                inputs=sources(self.pool, inputs or {}),
                 env=dict(env or {}),
                 start_from=(start_from,) if isinstance(start_from, str) else tuple(start_from or ()),
                 stop_after=stop_after,
@@ -241,10 +253,6 @@ class Actions:
     def _forget_records(self) -> None:
         self.records.close()
         del self.records
-
-
-def _paths(inputs: Mapping[str, str | Path] | None) -> dict[str, Path]:
-    return {name: Path(path).expanduser() for name, path in (inputs or {}).items()}
 
 
 def _said(inputs: Mapping[str, str | Path] | None) -> dict[str, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from winslow_dagster.projects.answers import Answer, Answers
 from winslow_dagster.projects.audit import AuditEntry
+from winslow_dagster.projects.comparing import Comparing
+from winslow_dagster.projects.comparison import Comparison, CrossTable
 from winslow_dagster.projects.files import fetch, files_of, log_of
 from winslow_dagster.projects.notebook import Todo
 from winslow_dagster.projects.request import require_stage
@@ -73,6 +75,16 @@ class ProjectHandle(Steering):
     def audit(self) -> tuple[AuditEntry, ...]:
         """Who did what with it, the latest first."""
         return self._actions.audit.entries(self.name)
+
+    def compare(self, stage: str, left: str | int, right: str | int) -> Comparison:
+        """What differs between two attempts of a stage, by number or task id: what they were told, and their results."""
+        attempts = (self.attempt(stage, left), self.attempt(stage, right))
+        return Comparing(self._actions.records, self._actions.store).two(*(each.task_id for each in attempts))
+
+    def compare_all(self, stage: str) -> CrossTable:
+        """All finished attempts of a stage side by side, such as those of a sweep."""
+        comparing = Comparing(self._actions.records, self._actions.store)
+        return comparing.many(comparing.finished(self.name, stage))
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
         """Every attempt of every stage, or of one, of all its pipelines, in the order in which they started."""

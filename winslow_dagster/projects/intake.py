@@ -7,7 +7,7 @@ bytes, and an MP4 is walked box by box, which finds the upload that broke off ha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -26,6 +26,13 @@ IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"GI
 
 def check_inputs(pipeline: Pipeline, given: dict[str, Path], there: frozenset[str]) -> None:
     """Whether the files given, and the inputs already there, are what the pipeline asks for. Raises InputRejected."""
+    check_names(pipeline, given, there)
+    for name, path in given.items():
+        check_input(name, path, pipeline.inputs[name])
+
+
+def check_names(pipeline: Pipeline, given: Collection[str], there: Collection[str]) -> None:
+    """Whether the pipeline takes inputs of these names, and lacks none. Raises InputRejected."""
     for name in given:
         if name not in pipeline.inputs:
             meant = nearest(name, pipeline.inputs)
@@ -44,8 +51,6 @@ def check_inputs(pipeline: Pipeline, given: dict[str, Path], there: frozenset[st
             expected=" ".join((f"a {asked.kind}", *asked.suffixes)),
             remedy=f"Give it with --input {missing[0]}=PATH",
         )
-    for name, path in given.items():
-        check_input(name, path, pipeline.inputs[name])
 
 
 def check_input(name: str, path: Path, asked: ProjectInput) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -168,11 +169,11 @@ class Prefix(Place):
 
     def check(self, file: Listed, name: str, asked: ProjectInput) -> None:
         """See Place."""
-        from winslow_dagster.storage.s3_reading import ObjectReader
+        from winslow_dagster.storage.range_reader import RangeReader
 
         where = f"input {name}, {self.address(file.path)}"
         check_suffix(file.path, asked, where)
-        reader = ObjectReader(self._bucket, self._prefix + file.path, file.size_bytes)
+        reader = RangeReader(partial(self._bucket.read_range, self._prefix + file.path), file.size_bytes)
         check_content(cast("BinaryIO", reader), file.size_bytes, asked, where)
 
     @contextlib.contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -14,13 +13,15 @@ from winslow_dagster.pipelines import Pipeline, keep_version, load_version
 from winslow_dagster.projects.answers import Answers
 from winslow_dagster.projects.audit import Actor
 from winslow_dagster.projects.dagit import PROJECT_TAG, Dagit, Job, RunStatus
-from winslow_dagster.projects.intake import check_inputs
+from winslow_dagster.projects.intake import check_input, check_names
 from winslow_dagster.projects.lineage import upstream_of
 from winslow_dagster.projects.notebook import Notebook
+from winslow_dagster.projects.pool import POOL, PooledFile, Source
 from winslow_dagster.projects.request import KnownFiles, RunRequest, RunScope, check_variables
 from winslow_dagster.projects.standing import lineage_of
-from winslow_dagster.projects.uploading import put, same_content, size_of
+from winslow_dagster.projects.uploading import contents, put, same_content, size_of
 from winslow_dagster.projects.values import Attempt, Project, RunRecord, checked_name
+from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Submission:
     project: str
     actor: Actor
     pipeline: str | None = None
-    inputs: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[str, Source] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     start_from: tuple[str, ...] = ()
     stop_after: str | None = None
@@ -67,7 +68,7 @@ class Plan:
     digest: str
     existing: Project | None
     request: RunRequest
-    uploads: dict[str, Path]
+    uploads: dict[str, Source]
 
 
 class Launching:
@@ -96,7 +97,7 @@ class Launching:
         with self._records.alone_with(self._asked.project):
             existing = self._existing()
             pipeline, digest = self._version(existing)
-            check_inputs(pipeline, dict(self._asked.inputs), frozenset(pipeline.inputs))
+            self._check_inputs(pipeline, pipeline.inputs)
             request = RunRequest(project=self._asked.project)
             self._prepare(Plan(pipeline, digest, None, request, dict(self._asked.inputs)), upload)
 
@@ -131,8 +132,8 @@ class Launching:
                 Notebook(self._records.database).set_tags(self._asked.project, self._asked.tags)
         elif (plan.existing.pipeline, plan.existing.pipeline_digest) != (plan.pipeline.name, plan.digest):
             self._records.pin_pipeline(plan.existing.name, plan.pipeline.name, plan.digest)
-        for name, path in plan.uploads.items():
-            self._store_input(name, path, upload)
+        for name, given in plan.uploads.items():
+            self._take_input(name, given, upload)
 
     def _queue(self, dagit: Dagit, job: Job, plan: Plan, request: RunRequest, sweep: str | None = None) -> str:
         launched_at = datetime.now(UTC)
@@ -159,8 +160,8 @@ class Launching:
         existing = self._existing()
         pipeline, digest = self._version(existing)
         there = existing.inputs if existing else {}
-        check_inputs(pipeline, dict(self._asked.inputs), frozenset(there))
-        uploads = {name: path for name, path in self._asked.inputs.items() if not same_content(there.get(name), path)}
+        self._check_inputs(pipeline, there)
+        uploads = {name: given for name, given in self._asked.inputs.items() if not _same(there.get(name), given)}
         request = RunRequest.checked(pipeline, self._wanted(pipeline, existing, uploads))
         self._check(pipeline, existing, request)
         return Plan(pipeline, digest, existing, request, uploads)
@@ -182,10 +183,10 @@ class Launching:
             [name for name in scope.running(stored) if name in answered or not _will_ask(pipeline, name)],
             request,
             existing.env if existing else self._asked.env,
-            KnownFiles(names | {name: path.name for name, path in self._asked.inputs.items()}, answered),
+            KnownFiles(names | {name: _name_of(given) for name, given in self._asked.inputs.items()}, answered),
         )
 
-    def _wanted(self, pipeline: Pipeline, existing: Project | None, uploads: Mapping[str, Path]) -> dict[str, Any]:
+    def _wanted(self, pipeline: Pipeline, existing: Project | None, uploads: Mapping[str, Source]) -> dict[str, Any]:
         """The request as it was asked, completed by what a project that exists has still to do."""
         asked = {
             "project": self._asked.project,
@@ -311,23 +312,47 @@ class Launching:
             )
         return found
 
-    def _store_input(self, name: str, path: Path, upload: UploadBegins | None) -> None:
-        address = f"projects/{self._asked.project}/inputs/{name}/{uuid4().hex}"
-        moved = upload(name, size_of(path)) if upload else None
-        self._records.add_input(
-            self._asked.project,
-            name,
-            put(self._actions.store, path, address, self._actions.settings.home / "incoming", moved),
-            original_path=str(path.absolute()),
-            added_by=self._asked.actor.who,
-        )
+    def _check_inputs(self, pipeline: Pipeline, there: Collection[str]) -> None:
+        check_names(pipeline, self._asked.inputs, there)
+        for name, given in self._asked.inputs.items():
+            asked = pipeline.inputs[name]
+            if isinstance(given, PooledFile):
+                self._actions.pool.check(given, name, asked)
+            else:
+                check_input(name, given, asked)
+
+    def _take_input(self, name: str, given: Source, upload: UploadBegins | None) -> None:
+        """A file of the pool is in the store already; any other is copied there."""
+        if isinstance(given, PooledFile):
+            manifest, origin = given.manifest, f"{POOL}{given.name}"
+        else:
+            address = f"projects/{self._asked.project}/inputs/{name}/{uuid4().hex}"
+            moved = upload(name, size_of(given)) if upload else None
+            manifest = put(self._actions.store, given, address, self._actions.settings.home / "incoming", moved)
+            origin = str(given.absolute())
+        added_by = self._asked.actor.who
+        self._records.add_input(self._asked.project, name, manifest, original_path=origin, added_by=added_by)
+
+
+def _same(manifest: Manifest | None, given: Source) -> bool:
+    """Whether a project's input has this content already."""
+    if isinstance(given, PooledFile):
+        return manifest is not None and contents(manifest.files) == contents(given.manifest.files)
+    return same_content(manifest, given)
+
+
+def _name_of(given: Source) -> str:
+    return given.file_name if isinstance(given, PooledFile) else given.name
 
 
 def told(submission: Submission) -> dict[str, Any]:
     """What was asked, as the audit keeps it."""
     return {
         "pipeline": submission.pipeline,
-        "inputs": {name: str(path) for name, path in submission.inputs.items()},
+        "inputs": {
+            name: f"{POOL}{given.name}" if isinstance(given, PooledFile) else str(given)
+            for name, given in submission.inputs.items()
+        },
         "env": dict(submission.env),
         "start_from": list(submission.start_from),
         "stop_after": submission.stop_after,

@@ -280,6 +280,15 @@ def living_projects(op: Operations) -> None:
         sa.PrimaryKeyConstraint("key", name="pk_winslow_notices"),
     )
     op.create_index("ix_winslow_notices_sent_at", "winslow_notices", ["sent_at"])
+    op.create_table(
+        "winslow_pool",
+        sa.Column("name", sa.String(63), nullable=False),
+        sa.Column("manifest", JSON, nullable=False),
+        sa.Column("original_path", sa.Text, nullable=False),
+        sa.Column("added_at", TIME, nullable=False),
+        sa.Column("added_by", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_winslow_pool"),
+    )
 
 
 def _tell_what_attempts_worked_on(op: Operations) -> None:

@@ -195,10 +195,13 @@ class ProjectRecords:
         """Keep that an attempt was handed to the engine; a run started in Dagit is noted with it.
 
         Said again, it changes nothing. `pipeline_digest` defaults to the version the project is pinned to.
+        Raises ProjectConflict where the outputs of `reused_from` went in this moment.
         """
         now = datetime.now(UTC)
         with self._database.writing() as connection:
             pinned = hold_project(connection, task.project)
+            if reused_from is not None:
+                _require_outputs(connection, reused_from)
             common = {
                 "run_id": task.run_id,
                 "project": task.project,
@@ -327,6 +330,17 @@ class ProjectRecords:
         with self._database.reading() as connection:
             kept = connection.execute(_handed_on(run_id, stage)).scalar_one_or_none()
         return None if kept is None else Manifest.model_validate(kept)
+
+
+def _require_outputs(connection: Connection, task_id: str) -> None:
+    """Raise ProjectConflict unless the attempt has its outputs, and nobody takes them before this transaction ends."""
+    table = tables.attempts
+    query = select(table.c.outputs_removed_at).where(table.c.task_id == task_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None or row.outputs_removed_at is not None:
+        raise ProjectConflict(
+            "the outputs that were to be taken over have just been removed", where=task_id, remedy="Resume the project"
+        )
 
 
 def _end_of_attempt(result: StageResult) -> dict[str, Any]:

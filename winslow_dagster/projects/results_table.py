@@ -1,4 +1,4 @@
-"""What the latest successes of all projects say, in one table: a row for each result. And what checks said of them."""
+"""What the outputs that all projects have say, in one table: a row for each result. And what checks said of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, func, or_, select
 
 from winslow_dagster.projects import tables
 from winslow_dagster.projects.database import Database
@@ -37,17 +37,18 @@ class ResultsTable:
 
 
 def newest_success(database: Database) -> datetime | None:
-    """When an attempt succeeded last: the table changes only after it. None where none has."""
-    table = tables.attempts
+    """When an attempt succeeded or was picked last: the table changes only after it. None where none has."""
+    attempts, picks = tables.attempts, tables.picks
     with database.reading() as connection:
-        newest: datetime | None = connection.execute(
-            select(func.max(table.c.ended_at, type_=table.c.ended_at.type)).where(table.c.outcome == "succeeded")
+        succeeded = connection.execute(
+            select(func.max(attempts.c.ended_at, type_=tables.Utc)).where(attempts.c.outcome == "succeeded")
         ).scalar_one()
-    return newest
+        picked = connection.execute(select(func.max(picks.c.picked_at, type_=tables.Utc))).scalar_one()
+    return max((moment for moment in (succeeded, picked) if moment is not None), default=None)
 
 
 def results(database: Database) -> Iterator[Line]:
-    """Project by project: what the latest success of each stage in each pipeline said of its result.
+    """Project by project: what the attempt that each stage of each pipeline has said of its result.
 
     The rows come as they are read, so that ten thousand projects are never in memory at once.
     """
@@ -69,12 +70,25 @@ def verdicts(database: Database, pipeline: str, stage: str) -> Iterator[tuple[st
 def _latest_successes(
     database: Database, found: ColumnElement[Any], *chosen: ColumnElement[bool]
 ) -> Iterator[Row[Any]]:
-    table = tables.attempts
+    """As `lineage.current_attempts`: what succeeded or was picked last; of a sweep, only what was picked."""
+    table, runs = tables.attempts, tables.runs
     stage = (table.c.project, table.c.pipeline, table.c.stage)
-    newest = (table.c.ended_at.desc(), table.c.task_id.desc())
+    picked = (
+        select(tables.picks.c.task_id, func.max(tables.picks.c.picked_at).label("at"))
+        .group_by(tables.picks.c.task_id)
+        .subquery()
+    )
+    newest = (func.coalesce(picked.c.at, table.c.ended_at).desc(), table.c.task_id.desc())
     ranked = (
         select(table.c.task_id, func.row_number().over(partition_by=stage, order_by=newest).label("rank"))
-        .where(table.c.outcome == "succeeded", *chosen)
+        .outerjoin(picked, picked.c.task_id == table.c.task_id)
+        .outerjoin(runs, runs.c.run_id == table.c.run_id)
+        .where(
+            table.c.outcome == "succeeded",
+            table.c.outputs_removed_at.is_(None),
+            or_(runs.c.sweep.is_(None), picked.c.at.is_not(None)),
+            *chosen,
+        )
         .subquery()
     )
     query = (

@@ -15,6 +15,7 @@ from winslow_dagster.projects.handmade import Replacement, replace_file
 from winslow_dagster.projects.interventions import Interventions
 from winslow_dagster.projects.launching import Launching, Submission
 from winslow_dagster.projects.lineage import Pick
+from winslow_dagster.projects.pool import sources
 from winslow_dagster.projects.request import require_stage
 from winslow_dagster.projects.results import QuestionView
 from winslow_dagster.projects.runs import Run
@@ -124,7 +125,7 @@ class Steering:
             Submission(
                 project=self.name,
                 actor=self._actions.actor,
-                inputs={name: Path(path).expanduser() for name, path in (inputs or {}).items()},
+                inputs=sources(self._actions.pool, inputs or {}),
                 start_from=(stage,),
                 stop_after=stage if only else stop_after,
                 settings=changed,

@@ -347,3 +347,14 @@ notices = Table(
     Column("last_failure", Text, nullable=False),
     Index("ix_winslow_notices_sent_at", "sent_at"),
 )
+
+pool = Table(
+    "winslow_pool",
+    metadata,
+    # Files that any project may take as an input, stored once.
+    Column("name", String(63), primary_key=True),
+    Column("manifest", Json, nullable=False),
+    Column("original_path", Text, nullable=False),
+    Column("added_at", Utc, nullable=False),
+    Column("added_by", Text, nullable=False),
+)

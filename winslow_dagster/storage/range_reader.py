@@ -1,24 +1,20 @@
-"""An S3 object as a file that is read here and there."""
+"""A file of a store, or an S3 object, as a file that is read here and there."""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
-if TYPE_CHECKING:
-    from winslow_dagster.storage.s3_bucket import S3Bucket
 
+class RangeReader(io.RawIOBase):
+    """Reads only the ranges that are asked for, with one call of `read(begin, end)` each, and raises what that does."""
 
-class ObjectReader(io.RawIOBase):
-    """Reads only the ranges that are asked for, each in one request. Reading raises StoreError."""
-
-    def __init__(self, bucket: S3Bucket, key: str, size_bytes: int) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], size_bytes: int) -> None:
         super().__init__()
-        self._bucket = bucket
-        self._key = key
+        self._read = read
         self._size_bytes = size_bytes
         self._at = 0
 
@@ -42,7 +38,7 @@ class ObjectReader(io.RawIOBase):
         end = min(self._at + len(view), self._size_bytes)
         if end <= self._at:
             return 0
-        content = self._bucket.read_range(self._key, self._at, end)
+        content = self._read(self._at, end)
         view[: len(content)] = content
         self._at += len(content)
         return len(content)

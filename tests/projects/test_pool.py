@@ -1,0 +1,95 @@
+"""The shared pool: stored once, taken by many projects, removed when nobody has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.pipelines.model import ProjectInput
+from winslow_dagster.projects.pool import Pool, PooledFile, sources
+from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.store import Store
+
+
+@pytest.fixture
+def records(database_url: str) -> Iterator[ProjectRecords]:
+    opened = ProjectRecords.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+@pytest.fixture
+def pool(records: ProjectRecords, store: Store, tmp_path: Path) -> Pool:
+    return Pool(records.database, store, tmp_path / "incoming")
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "ulm.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+def test_what_was_added_is_found_by_its_name(pool: Pool, film: Path) -> None:
+    added = pool.add(film, "ulm", "anna")
+    assert pool.file("ulm") == added
+    assert (added.file_name, added.added_by, added.original_path) == ("ulm.csv", "anna", str(film))
+    assert [each.name for each in pool.files()] == ["ulm"]
+    with pytest.raises(NotFound, match=r"no 'ulmm' in the pool.*Did you mean ulm\?"):
+        pool.file("ulmm")
+
+
+def test_a_name_is_taken_once_and_a_missing_file_is_refused(pool: Pool, film: Path) -> None:
+    pool.add(film, "ulm", "anna")
+    with pytest.raises(ProjectConflict, match="has a file 'ulm' already"):
+        pool.add(film, "ulm", "ben")
+    with pytest.raises(InputRejected, match="no such file"):
+        pool.add(film.parent / "none.csv", "none", "anna")
+    with pytest.raises(InputRejected, match="cannot be"):
+        pool.add(film, "no/name", "anna")
+
+
+def test_a_file_of_the_pool_is_checked_as_any_input(pool: Pool, film: Path, tmp_path: Path) -> None:
+    added = pool.add(film, "ulm", "anna")
+    pool.check(added, "numbers", ProjectInput(kind="table", suffixes=(".csv",)))
+    with pytest.raises(InputRejected, match="its name ends in .csv"):
+        pool.check(added, "video", ProjectInput(kind="video", suffixes=(".mp4",)))
+    with pytest.raises(InputRejected, match="does not begin as a video does"):
+        pool.check(added, "video", ProjectInput(kind="video"))
+    (tmp_path / "frames").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "frames" / name).write_text(name)
+    frames = pool.add(tmp_path / "frames", "frames", "anna")
+    pool.check(frames, "frames", ProjectInput(kind="directory"))
+    with pytest.raises(InputRejected, match="this is a directory"):
+        pool.check(frames, "video", ProjectInput(kind="video"))
+
+
+def test_what_a_project_has_stays_and_the_rest_can_be_removed(
+    pool: Pool, film: Path, records: ProjectRecords, store: Store
+) -> None:
+    added = pool.add(film, "ulm", "anna")
+    records.create_project("east", pipeline="p", pipeline_digest="d", env={}, created_by="anna")
+    records.add_input("east", "numbers", added.manifest, original_path="pool:ulm", added_by="anna")
+    with pytest.raises(ProjectConflict, match="east has it as an input"):
+        pool.remove("ulm")
+    free = pool.add(film, "free", "anna")
+    assert pool.remove("free") == free.manifest.size_bytes
+    assert [each.name for each in pool.files()] == ["ulm"]
+    assert store.read_range(added.manifest, added.manifest.files[0], 0, 3) == b"a,b"
+
+
+def test_inputs_are_paths_or_names_of_the_pool(pool: Pool, film: Path) -> None:
+    added = pool.add(film, "ulm", "anna")
+    found = sources(pool, {"numbers": "pool:ulm", "other": "~/x.csv"})
+    assert found == {"numbers": added, "other": Path.home() / "x.csv"}
+    assert isinstance(found["numbers"], PooledFile)
