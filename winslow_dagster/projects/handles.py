@@ -77,7 +77,7 @@ class ProjectHandle(Steering):
         return self._actions.audit.entries(self.name)
 
     def compare(self, stage: str, left: str | int, right: str | int) -> Comparison:
-        """What differs between two attempts of a stage, by number or task id: what they were told, and their results."""
+        """What differs between two attempts of a stage, by number or task id: what they were told, and what came."""
         attempts = (self.attempt(stage, left), self.attempt(stage, right))
         return Comparing(self._actions.records, self._actions.store).two(*(each.task_id for each in attempts))
 
