@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,18 @@ from winslow_dagster.settings import Settings
 STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
 
 
-def one_pass(settings: Settings, now: datetime) -> None:
+def one_pass(settings: Settings, ahead: timedelta) -> None:
     with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
-        pass_over(actions, now)
+        pass_over(actions, lambda: datetime.now(UTC) + ahead)
 
 
-def in_a_process(settings: Settings, now: datetime, killed_at: int | None) -> bool:
+def in_a_process(settings: Settings, ahead: timedelta, killed_at: int | None) -> bool:
     """Whether it lived to the end."""
     pid = os.fork()
     if pid == 0:
         if killed_at is not None:
             kill_at(killed_at)
-        one_pass(settings, now)
+        one_pass(settings, ahead)
         os._exit(0)
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
@@ -69,7 +69,7 @@ def state_of(settings: Settings, path: str) -> str:
 
 def main(place: Path, watch_file: Path) -> None:
     settings = Settings.read().model_copy(update={"watch_file": watch_file})
-    one_pass(settings, datetime.now(UTC))  # what is imported and made only once is no step of a film
+    one_pass(settings, timedelta(0))  # what is imported and made only once is no step of a film
     states: list[str] = []
     step, lived = 0, False
     while not lived:
@@ -77,9 +77,9 @@ def main(place: Path, watch_file: Path) -> None:
         name = f"film-{step}.mp4"
         (place / f".{name}").write_bytes(film(name.encode()))
         (place / f".{name}").rename(place / name)
-        lived = in_a_process(settings, datetime.now(UTC), step)
+        lived = in_a_process(settings, timedelta(0), step)
         states += [] if lived else [state_of(settings, name)]
-        in_a_process(settings, datetime.now(UTC) + 2 * IN_DOUBT, None)
+        in_a_process(settings, 2 * IN_DOUBT, None)
     sys.stdout.write(json.dumps({"kills": step - 1, "states": states}))
 
 

@@ -44,11 +44,12 @@ PASSING = (ServiceUnavailable, StoreUnreachable, DiskFull)
 
 @dataclass(frozen=True, slots=True)
 class TakingIn:
-    """Takes in the files of one watch, as the `actor` of its `actions`."""
+    """Takes in the files of one watch, as the `actor` of its `actions`. The `clock` is read at every step."""
 
     actions: Actions
     landings: Landings
     watched: Watched
+    clock: Callable[[], datetime]
 
     @property
     def watch(self) -> Watch:
@@ -60,60 +61,62 @@ class TakingIn:
         """Where the files are."""
         return self.watched.place
 
-    def take(self, landing: Landing, now: datetime) -> Landing:
+    def take(self, landing: Landing) -> Landing:
         """Take one as far as it goes: to `running` or `taken`, or to where something is wrong with it.
 
         Raises ServiceUnavailable, StoreUnreachable, DiskFull; the file is then where it was, with the reason.
         """
         try:
-            return self._taken(landing, now)
+            return self._taken(landing)
         except PASSING as error:
             said = str(error)
             self._keep_current(landing, lambda current: replace(current, reason=said))
             raise
         except InputRejected as error:
             said = fault(error)
-            return self._keep_current(landing, lambda current: current.now("set_aside", now, said))
+            return self._keep_current(landing, lambda current: current.now("set_aside", self.clock(), said))
         except StoreError as error:
             # The file changed while it was copied, perhaps; it is looked at again from the beginning.
-            said = str(error)
+            now, said = self.clock(), str(error)
             return self._keep_current(
                 landing, lambda current: replace(current, steady_since=now).now("growing", now, said)
             )
         except WinslowError as error:
             said = str(error)
-            return self._keep_current(landing, lambda current: current.now("failed", now, said))
+            return self._keep_current(landing, lambda current: current.now("failed", self.clock(), said))
 
     def _keep_current(self, landing: Landing, change: Callable[[Landing], Landing]) -> Landing:
         """Keep a change of what the table has: steps may have been written down since `landing` was read."""
         return self.landings.keep(change(self.landings.get(landing.id)))
 
-    def _taken(self, landing: Landing, now: datetime) -> Landing:
-        if landing.state == "launching" and self._run_of(landing) is None:
-            if landing.settled_at is not None and now - landing.settled_at < IN_DOUBT:
+    def _taken(self, landing: Landing) -> Landing:
+        if landing.state == "launching":
+            begun = landing.settled_at or landing.steady_since
+            if self._run_of(landing) is None and self.clock() - begun < IN_DOUBT:
                 return landing
-        elif landing.state != "launching":
+        else:
             file = self.place.file(landing.path)
             if file is None:
                 raise gone(self.place.address(landing.path))
             if (file.size_bytes, file.modified) != (landing.size_bytes, landing.modified):
+                now = self.clock()
                 changed = replace(landing, size_bytes=file.size_bytes, modified=file.modified, steady_since=now)
                 return self.landings.keep(changed.now("growing", now))
-            landing = self._made(self._named(landing, file, now), file, now)
+            landing = self._made(self._named(landing, file), file)
             if not self.watch.start:
-                return self.landings.keep(landing.now("taken", now))
-            landing = self.landings.keep(landing.now("launching", now))
+                return self.landings.keep(landing.now("taken", self.clock()))
+        landing = self.landings.keep(landing.now("launching", self.clock()))
         run_id = self._run_of(landing) or self._launched(landing)
-        return self.landings.keep(replace(landing, run_id=run_id).now("running", now))
+        return self.landings.keep(replace(landing, run_id=run_id).now("running", self.clock()))
 
-    def _named(self, landing: Landing, file: Listed, now: datetime) -> Landing:
+    def _named(self, landing: Landing, file: Listed) -> Landing:
         """With a project's name of its own. The file is looked into once more: it may have waited for days."""
         if landing.state == "taking":
             return landing
         self.watched.check(file)
         if landing.project is not None:
-            return self.landings.keep(landing.now("taking", now))
-        return self.landings.reserve(landing, self._names(landing, file), now)
+            return self.landings.keep(landing.now("taking", self.clock()))
+        return self.landings.reserve(landing, self._names(landing, file), self.clock())
 
     def _names(self, landing: Landing, file: Listed) -> tuple[str, ...]:
         path = PurePosixPath(landing.path)
@@ -132,9 +135,9 @@ class TakingIn:
             values |= {name: text or "" for name, text in found.groupdict().items()}
         return tuple(candidates(project_name(self.watch.project, values), _digest(landing)))
 
-    def _made(self, landing: Landing, file: Listed, now: datetime) -> Landing:
+    def _made(self, landing: Landing, file: Listed) -> Landing:
         """With its project, which has the file."""
-        landing = self._created(landing, file, now)
+        landing = self._created(landing, file)
         project, records = _project_of(landing), self.actions.records
         if self.watched.input_name not in records.project(project).inputs:
             address = f"projects/{project}/inputs/{self.watched.input_name}/{_digest(landing)[:32]}"
@@ -151,7 +154,7 @@ class TakingIn:
             )
         return landing
 
-    def _created(self, landing: Landing, file: Listed, now: datetime) -> Landing:
+    def _created(self, landing: Landing, file: Listed) -> Landing:
         """With its project. A person may have made one of that name meanwhile: then it gets another name."""
         while True:
             project = _project_of(landing)
@@ -162,7 +165,7 @@ class TakingIn:
                     # Killed before; what follows the making of a project may be missing.
                     self.actions.notebook.set_tags(project, self.watch.tags)
                     return landing
-                landing = self.landings.reserve(landing, self._names(landing, file), now)
+                landing = self.landings.reserve(landing, self._names(landing, file), self.clock())
             else:
                 return landing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class WatchPass:
         return f"{self.watch}: {said}" + (f"; {self.problem}" if self.problem else "")
 
 
-def pass_over(actions: Actions, now: datetime) -> tuple[WatchPass, ...] | None:
+def pass_over(actions: Actions, clock: Callable[[], datetime]) -> tuple[WatchPass, ...] | None:
     """One pass over all watches. None where another pass is at it.
 
     What is wrong with one watch is said in its part of the answer. Raises WatchFileInvalid, ServiceUnavailable where
@@ -66,7 +66,7 @@ def pass_over(actions: Actions, now: datetime) -> tuple[WatchPass, ...] | None:
         end_s = time.monotonic() + TAKE_FOR_S
         for watch in watches:
             most = MOST_TAKEN - sum(done.taken for done in passes)
-            passes.append(_pass_over_one(actions, watch, now, most, end_s))
+            passes.append(_pass_over_one(actions, watch, clock, most, end_s))
         return tuple(passes)
 
 
@@ -78,7 +78,7 @@ def _alone(actions: Actions) -> Iterator[bool]:
         yield take(lock.fileno())
 
 
-def _pass_over_one(actions: Actions, watch: Watch, now: datetime, most: int, end_s: float) -> WatchPass:
+def _pass_over_one(actions: Actions, watch: Watch, clock: Callable[[], datetime], most: int, end_s: float) -> WatchPass:
     landings = Landings(actions.records.database)
     new = settled = set_aside = taken = 0
     problem = ""
@@ -86,14 +86,14 @@ def _pass_over_one(actions: Actions, watch: Watch, now: datetime, most: int, end
         pipeline = actions.pipeline(watch.pipeline).pipeline
         input_name = watch.input_of(pipeline)
         watched = Watched(watch, open_place(watch, actions.settings), input_name, pipeline.inputs[input_name])
-        seen = look(watched, landings, now)
+        seen = look(watched, landings, clock())
         new, settled, set_aside = seen.new, seen.settled, seen.set_aside
-        taking_in = TakingIn(actions, landings, watched)
-        _note_ended(actions, landings, watch, now)
+        taking_in = TakingIn(actions, landings, watched, clock)
+        _note_ended(actions, landings, watch, clock())
         for landing in _to_take(landings, watch, most):
             if time.monotonic() > end_s:
                 break
-            after = taking_in.take(landing, now)
+            after = taking_in.take(landing)
             taken += after.state in {"running", "taken"}
             set_aside += after.state == "set_aside"
     except WinslowError as error:

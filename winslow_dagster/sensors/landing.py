@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillAtIt
 from datetime import UTC, datetime
+from functools import partial
 from threading import Thread
 
 from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationContext, SkipReason
@@ -59,7 +60,7 @@ def take_in(_context: SensorEvaluationContext) -> SkipReason:
 def _pass(settings: Settings, outcome: Future[SkipReason]) -> None:
     try:
         with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
-            outcome.set_result(SkipReason(said(settings, pass_over(actions, datetime.now(UTC)))))
+            outcome.set_result(SkipReason(said(settings, pass_over(actions, partial(datetime.now, UTC)))))
     except Exception as error:  # noqa: BLE001  # whatever it is, the tick fails with it
         outcome.set_exception(error)
 
