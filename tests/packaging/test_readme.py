@@ -72,7 +72,10 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("document", "languages"), [("README.md", {"bash", "python"}), ("docs/python.md", {"python"})])
+@pytest.mark.parametrize(
+    ("document", "languages"),
+    [("README.md", {"bash", "python"}), ("docs/python.md", {"python"}), ("docs/projects.md", {"bash"})],
+)
 def test_files_commands_and_python_work_one_after_the_other(
     document: str, languages: set[str], tmp_path: Path, environment: dict[str, str]
 ) -> None:
