@@ -123,7 +123,7 @@ def test_a_run_on_its_way_gives_the_project_its_state(word: str, state: str) -> 
 
 
 def test_a_run_that_was_asked_to_pause_says_what_it_waits_for() -> None:
-    seen = told(run(), running=("two",), statuses=status("STARTED"), pause="anna")
+    seen = told(run(), running=("two",), statuses=status("STARTED"), pause="anna asked it to pause")
     assert seen == ("pausing", "anna asked it to pause; two still runs")
     assert told(run(), statuses=status("CANCELING"), pause="anna")[0] == "cancelling"
 

@@ -120,6 +120,18 @@ def test_a_pause_can_be_lifted_before_it_takes_effect(winslow: Winslow, tmp_path
     assert run.wait().state == "succeeded"
 
 
+def test_a_project_pauses_after_the_stage_that_was_named(winslow: Winslow, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    run = winslow.run("gated", "later", env={"GATE": str(gate)})
+    later = winslow.project("later")
+    until(lambda: later.status().stage("gate").state == "running", "the gate runs")
+    later.pause(after="behind")
+    assert later.status().reason == "anna asked it to pause after behind; gate still runs"
+    gate.touch()
+    assert run.ended().reason == "before last: anna asked it to pause after behind"
+    assert later.status().stage("behind").state == "succeeded"
+
+
 def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winslow, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()

@@ -8,7 +8,7 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected
 
-FIELDS = ("args", "image", "cpus", "memory", "timeout")
+FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
 
 
 def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
@@ -44,8 +44,12 @@ def _value(field: str, text: str) -> Any:
     try:
         if field == "cpus":
             return float(text)
+        if field == "gpu":
+            return int(text)
         if field == "args":
             return json.loads(text) if text.startswith("[") else shlex.split(text)
     except ValueError as error:
-        raise InputRejected(f"--set {field}={text}: {error}", expected="a number" if field == "cpus" else "") from error
+        raise InputRejected(
+            f"--set {field}={text}: {error}", expected="a number" if field in {"cpus", "gpu"} else ""
+        ) from error
     return text

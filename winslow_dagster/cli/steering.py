@@ -21,8 +21,9 @@ detach_option = click.option("--detach", is_flag=True, help="Do not wait for the
 
 @click.command("pause")
 @click.argument("project")
+@click.option("--after", metavar="STAGE", help="Hold back only what follows this stage.")
 @json_option
-def pause(project: str, *, as_json: bool) -> None:
+def pause(project: str, after: str | None, *, as_json: bool) -> None:
     """Begin no further stage of PROJECT; those that run end first. `winslow resume` goes on.
 
     With --json, the project's status, as by `winslow status PROJECT --json`.
@@ -31,7 +32,7 @@ def pause(project: str, *, as_json: bool) -> None:
     from winslow_dagster.projects.audit import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
-        winslow.project(project).pause()
+        winslow.project(project).pause(after)
         status = winslow.status(project)
     if as_json:
         print_json(status.model_dump(mode="json"))

@@ -48,6 +48,7 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
                     "cpus": _optional(float, f"Instead of {stage.cpus}"),
                     "memory": _optional(str, "Such as 8GiB"),
                     "timeout": _optional(str, "Such as 2h"),
+                    "gpu": _optional(int, "How many GPUs; 0 is none"),
                 }
             ),
             stage.description or f"What this run changes about {stage.name}",

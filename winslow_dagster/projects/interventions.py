@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -32,12 +32,13 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """That a run shall begin no further stage."""
+    """That a run shall begin no further stage, or (`after_stage`) none that follows this one."""
 
     run_id: str
     project: str
     asked_at: datetime
     asked_by: str
+    after_stage: str | None = None
     withdrawn_at: datetime | None = None
 
 
@@ -47,14 +48,14 @@ class Interventions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pause(self, project: str, run_id: str, by: str) -> Pause:
-        """Ask that the run begin no further stage; the first who asked is the one who did."""
-        asked = Pause(run_id, project, datetime.now(UTC), by)
+    def pause(self, project: str, run_id: str, by: str, after_stage: str | None = None) -> Pause:
+        """Ask that the run begin no further stage; the first who asked for the same is the one who did."""
+        asked = Pause(run_id, project, datetime.now(UTC), by, after_stage)
         with self._database.writing() as connection:
             hold_project(connection, project)
             query = select(tables.pauses).where(tables.pauses.c.run_id == run_id)
             row = connection.execute(query).mappings().one_or_none()
-            if row is not None and row["withdrawn_at"] is None:
+            if row is not None and row["withdrawn_at"] is None and row["after_stage"] == after_stage:
                 return Pause(**row)
             connection.execute(
                 insert(connection, tables.pauses)
@@ -89,8 +90,11 @@ class Interventions:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else Pause(**row)
 
-    def held_by_pause(self, project: str, run_id: str, stage: str) -> Hold | None:
-        """The hold that keeps the stage from beginning, if the run was asked to pause. Decided once for all."""
+    def held_by_pause(self, project: str, run_id: str, stage: str, upstream: Collection[str]) -> Hold | None:
+        """The hold that keeps the stage from beginning, if the run was asked to pause. Decided once for all.
+
+        `upstream` are all stages that it needs, directly or not.
+        """
         with self._database.writing() as connection:
             hold_project(connection, project)
             held = select(tables.holds).where(tables.holds.c.run_id == run_id, tables.holds.c.stage == stage)
@@ -100,9 +104,10 @@ class Interventions:
                 tables.pauses.c.run_id == run_id, tables.pauses.c.withdrawn_at.is_(None)
             )
             pause = connection.execute(asked).mappings().one_or_none()
-            if pause is None:
+            after = None if pause is None else pause["after_stage"]
+            if pause is None or (after is not None and after not in upstream):
                 return None
-            message = f"{pause['asked_by']} asked it to pause"
+            message = f"{pause['asked_by']} asked it to pause" + (f" after {after}" if after else "")
             hold = Hold(run_id, stage, project, "paused", message, datetime.now(UTC))
             connection.execute(insert(connection, tables.holds).values(asdict(hold)).on_conflict_do_nothing())
         return hold

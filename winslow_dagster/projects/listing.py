@@ -14,7 +14,7 @@ from winslow_dagster.projects.records import ProjectRecords
 from winslow_dagster.projects.results import ProjectSummary
 from winslow_dagster.projects.run_ends import note_ends
 from winslow_dagster.projects.runs import run_failure
-from winslow_dagster.projects.state import RunSight, after_run, project_state
+from winslow_dagster.projects.state import RunSight, after_run, project_state, wish
 from winslow_dagster.projects.values import RunRecord
 
 
@@ -98,11 +98,11 @@ class _Details:
     def _open(self, connection: Connection) -> None:
         runs, pauses, attempts = tables.runs, tables.pauses, tables.attempts
         asked = (
-            select(pauses.c.run_id, pauses.c.asked_by)
+            select(pauses.c.run_id, pauses.c.asked_by, pauses.c.after_stage)
             .join(runs, runs.c.run_id == pauses.c.run_id)
             .where(runs.c.ended_at.is_(None), pauses.c.withdrawn_at.is_(None))
         )
-        self._pauses = {row.run_id: row.asked_by for row in connection.execute(asked)}
+        self._pauses = {row.run_id: wish(row.asked_by, row.after_stage) for row in connection.execute(asked)}
         stages = (
             select(attempts.c.run_id, attempts.c.stage)
             .join(runs, runs.c.run_id == attempts.c.run_id)

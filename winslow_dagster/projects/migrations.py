@@ -150,6 +150,7 @@ def living_projects(op: Operations) -> None:
         "winslow_pauses",
         sa.Column("run_id", sa.String(64), nullable=False),
         _of_project(),
+        sa.Column("after_stage", sa.String(63)),
         sa.Column("asked_at", TIME, nullable=False),
         sa.Column("asked_by", sa.Text, nullable=False),
         sa.Column("withdrawn_at", TIME),

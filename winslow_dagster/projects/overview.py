@@ -19,7 +19,7 @@ from winslow_dagster.projects.results import InputView, ProjectStatus, QuestionV
 from winslow_dagster.projects.run_ends import note_ends
 from winslow_dagster.projects.runs import queue_reason, run_failure
 from winslow_dagster.projects.standing import lineage_of
-from winslow_dagster.projects.state import RunSight, Sight, next_actions, project_state, stage_views
+from winslow_dagster.projects.state import RunSight, Sight, next_actions, project_state, stage_views, wish
 from winslow_dagster.projects.values import Project, RunRecord
 
 AskDagit = Callable[[], Dagit | None]
@@ -105,7 +105,7 @@ class Overview:
             runs=runs,
             statuses={run_id: run.status for run_id, run in statuses.items()},
             why={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
-            pause=pause.asked_by if pause else "",
+            pause=wish(pause.asked_by, pause.after_stage) if pause else "",
             answered=waited and not self.questions(found, lineage),
             picked=_picked_of(lineage, runs),
         )

@@ -30,6 +30,7 @@ class StageSettings(BaseModel):
     cpus: float | None = Field(default=None, gt=0)
     memory: str | None = None
     timeout: str | None = None
+    gpu: int | None = Field(default=None, ge=0, description="How many GPUs; 0 is none.")
 
 
 def _names(given: Any) -> Any:
@@ -70,7 +71,7 @@ class RunRequest(BaseModel):
                     f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)
                 ),
                 where="settings of the run",
-                expected=f"env, args, image, cpus, memory or timeout of {_listed(pipeline)}",
+                expected=f"env, args, image, cpus, memory, timeout or gpu of {_listed(pipeline)}",
             ) from error
         for name in (*request.start_from, request.stop_after, *request.stages, *request.use):
             if name is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
-from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.pipelines.model import Gpu, Pipeline, Stage
 from winslow_dagster.projects.answers import Answer
 from winslow_dagster.projects.lineage import ANSWER_RESOURCE
 from winslow_dagster.projects.request import RunRequest, StageSettings
@@ -71,7 +71,7 @@ def stage_task(
         cpus=changed.cpus or stage.cpus,
         memory_bytes=parse_size_bytes(changed.memory) if changed.memory else stage.memory_bytes,
         shm_bytes=stage.shm_bytes,
-        gpu=stage.gpu,
+        gpu=_gpu(stage.gpu, changed.gpu),
         network=stage.network,
         timeout_s=parse_duration_s(changed.timeout) if changed.timeout else stage.timeout_s,
         grace_s=stage.grace_s,
@@ -81,3 +81,10 @@ def stage_task(
         checks=stage.checks,
         log_rules=stage.log,
     )
+
+
+def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:
+    """The stage's GPUs with another count, where the run names one."""
+    if count is None:
+        return of_stage
+    return (of_stage or Gpu()).model_copy(update={"count": count}) if count else None

@@ -69,7 +69,7 @@ class RunSight:
     """The runs that say how a project stands: the latest, or all of its sweep. None: it was never run.
 
     `statuses` has Dagster's word on those that are open; where it is missing, nobody can say. `why` has the reason of
-    a queued run. `pause` is who asked the open run to pause.
+    a queued run. `pause` says who asked the open run to pause.
     """
 
     runs: tuple[RunRecord, ...]
@@ -105,7 +105,7 @@ def _active(run: RunRecord, sight: RunSight, running: tuple[str, ...]) -> tuple[
         return "cancelling", "its stages are being ended"
     if sight.pause:
         ending = f"{' and '.join(running)} still run{'s' if len(running) == 1 else ''}" if running else "nothing runs"
-        return "pausing", f"{sight.pause} asked it to pause; {ending}"
+        return "pausing", f"{sight.pause}; {ending}"
     if status == "STARTED":
         return "running", ""
     if status == "STARTING":
@@ -147,6 +147,11 @@ def _sweep(sight: RunSight) -> tuple[ProjectState, str]:
     return "awaiting_input", f"pick one of {good} attempts of {stage}" + (
         f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
     )
+
+
+def wish(asked_by: str, after_stage: str | None) -> str:
+    """Who asked for a pause, in words."""
+    return f"{asked_by} asked it to pause{f' after {after_stage}' if after_stage else ''}"
 
 
 def next_actions(state: ProjectState, *, sweep: bool, left: bool) -> tuple[NextAction, ...]:

@@ -36,17 +36,22 @@ class Steering:
         self._actions = actions
         self.name = name
 
-    def pause(self) -> None:
-        """Begin no further stage; those that run end first. Raises ProjectConflict where nothing runs."""
+    def pause(self, after: str | None = None) -> None:
+        """Begin no further stage, or none that follows `after`; those that run end first.
+
+        Raises NotFound for a stage there is not, ProjectConflict where nothing runs.
+        """
         actions = self._actions
+        if after is not None:
+            require_stage(self._pipeline(), after)
         with actions.records.alone_with(self.name):
             run = self._open_run("paused")
-            asked = Interventions(actions.records.database).pause(self.name, run.run_id, actions.actor.who)
+            asked = Interventions(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
         if asked.asked_by != actions.actor.who:
             raise ProjectConflict(
                 f"{asked.asked_by} asked it to pause already, at {asked.asked_at:%H:%M:%S} UTC", where=self._where
             )
-        actions.audit.note(actions.actor, "pause", self.name, run_id=run.run_id)
+        actions.audit.note(actions.actor, "pause", self.name, run_id=run.run_id, after=after)
 
     def resume(self, *, why: str = "") -> Run:
         """Go on where it stopped, with what the run that stopped was told. A pause that has not taken effect is lifted.

@@ -13,7 +13,7 @@ from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.pipelines.model import Pipeline, Stage
 from winslow_dagster.projects.answers import Answers
 from winslow_dagster.projects.interventions import Hold, Interventions
-from winslow_dagster.projects.lineage import Pick
+from winslow_dagster.projects.lineage import Pick, upstream_of
 from winslow_dagster.projects.questions import Asking
 from winslow_dagster.projects.records import UNKNOWN_REQUESTER, ProjectRecords
 from winslow_dagster.projects.request import RunRequest, RunScope
@@ -194,7 +194,8 @@ class Stepping:
     def _hold(self, call: StageCall, stage: Stage) -> Hold | None:
         """Why the stage may not begin in this run; None where it may."""
         project = call.request.project
-        if (paused := self._interventions.held_by_pause(project, call.run_id, stage.name)) is not None:
+        upstream = upstream_of(call.pipeline, stage.name)
+        if (paused := self._interventions.held_by_pause(project, call.run_id, stage.name, upstream)) is not None:
             return paused
         question = self._asking(call, stage).question(stage)
         if question is None:

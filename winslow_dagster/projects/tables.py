@@ -205,6 +205,8 @@ pauses = Table(
     metadata,
     Column("run_id", String(64), primary_key=True),
     _project(),
+    # Only what follows this stage is held back; without it, every stage that has not begun.
+    Column("after_stage", String(63)),
     Column("asked_at", Utc, nullable=False),
     Column("asked_by", Text, nullable=False),
     Column("withdrawn_at", Utc),

@@ -1,0 +1,64 @@
+"""From what a run asks to the task a runner serves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.model import Gpu, Pipeline, Stage
+from winslow_dagster.projects.answers import Answer
+from winslow_dagster.projects.request import RunRequest
+from winslow_dagster.projects.stage_tasks import StageInRun, stage_task
+from winslow_dagster.projects.values import Project
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task import StageTask
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+
+DETECT = Stage(
+    name="detect", image="tracker", args=("-v",), env={"LEVEL": "stage", "A": "stage"}, gpu=Gpu(vendor="amd")
+)
+PIPELINE = Pipeline(name="p", env={"LEVEL": "pipeline"}, stages=(DETECT, Stage(name="export", image="tracker")))
+SAID = Manifest(address="answers/1", files=(FileEntry(path="answer.json", size_bytes=2, blake3="b"),))
+
+
+def task(tmp_path: Path, stage: Stage = DETECT, answer: Answer | None = None, **settings: Any) -> StageTask:
+    project = Project("ulm", "p", "d", {"LEVEL": "project"}, datetime.now(UTC), "anna")
+    request = RunRequest.checked(
+        PIPELINE, {"project": "ulm", "stages": {stage.name: settings}} if settings else {"project": "ulm"}
+    )
+    part = StageInRun(PIPELINE, "d", stage, project, request, "run1", 1)
+    return stage_task(Settings.read({"WINSLOW_HOME": str(tmp_path)}), part, {}, answer)
+
+
+def test_what_a_run_says_wins_over_the_pipeline_file(tmp_path: Path) -> None:
+    changed = task(tmp_path, image="other", args=["-q"], cpus=3, memory="2GiB", timeout="1h", env={"A": "run"})
+    assert (changed.image, changed.args, changed.cpus) == ("other", ("-q",), 3)
+    assert (changed.memory_bytes, changed.timeout_s) == (2 * 1024**3, 3600)
+    assert changed.env_layers[-1] == {"A": "run"}
+    assert task(tmp_path).image == "tracker"
+
+
+def test_a_run_gives_a_stage_more_gpus_or_none(tmp_path: Path) -> None:
+    assert task(tmp_path).gpu == Gpu(vendor="amd")
+    assert task(tmp_path, gpu=2).gpu == Gpu(vendor="amd", count=2)
+    assert task(tmp_path, gpu=0).gpu is None
+    assert task(tmp_path, PIPELINE.stage("export"), gpu=1).gpu == Gpu(count=1)
+    with pytest.raises(InputRejected, match=r"stages\.detect\.gpu"):
+        task(tmp_path, gpu=-1)
+
+
+def test_an_answer_is_a_resource_and_its_variables_lie_between_project_and_run(tmp_path: Path) -> None:
+    answer = Answer("ulm", "p", "detect", SAID, "anna", variables={"SIDE": "north"})
+    answered = task(tmp_path, answer=answer, env={"SIDE": "south"})
+    assert answered.resources == {"answer": SAID}
+    assert answered.env_layers[2:] == (
+        {"LEVEL": "project"},
+        {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answer.json", "SIDE": "north"},
+        {},
+        {"SIDE": "south"},
+    )
+    assert task(tmp_path).resources == {}
