@@ -206,7 +206,9 @@ def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_wit
     assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]
 
 
-def test_a_stage_that_fails_ends_the_command_with_eight_and_the_next_run_goes_on_there(there: Installation) -> None:
+def test_a_stage_that_fails_ends_the_command_with_eight_and_the_next_run_says_all_of_itself(
+    there: Installation,
+) -> None:
     ran = there.winslow(
         *("run", "speeding", "--project", "fails", "--input", "speeds=speeds.csv", "--set", "count.env.EXIT=3")
     )
@@ -217,6 +219,8 @@ def test_a_stage_that_fails_ends_the_command_with_eight_and_the_next_run_goes_on
     assert status["state"] == "failed"
     assert "exit 3" in status["reason"]
     assert "exit 3" in there.winslow("status", "fails").stdout
+    carried_on = there.winslow("resume", "fails")
+    assert carried_on.returncode == 8, "resuming goes on with what the run was told"
     mended = there.said("run", "speeding", "--project", "fails")
     assert mended["state"] == "succeeded"
     assert stages(mended)["pick"]["task_id"] == stages(status)["pick"]["task_id"]
@@ -256,8 +260,10 @@ def test_a_project_keeps_its_version_of_the_pipeline_until_it_is_told_otherwise(
 
 
 @pytest.mark.usefixtures("first")
-def test_a_project_belongs_to_its_pipeline(there: Installation) -> None:
-    assert there.refused("run", "waiting", "--project", "first")[0] == 5
+def test_a_project_runs_through_another_pipeline_where_it_has_what_that_needs(there: Installation) -> None:
+    code, what = there.refused("run", "waiting", "--project", "first")
+    assert (code, "GATE" in what) == (3, True)
+    assert there.said("status", "first")["pipeline"] == "speeding", "what was refused changes nothing"
 
 
 def test_a_detached_run_is_followed_joined_and_cancelled(there: Installation) -> None:

@@ -41,8 +41,8 @@ SHORT = 8
 class Submission:
     """What was asked. `pipeline` None: the one the project has.
 
-    Without `start_from`, a project that exists goes on: with what is missing or out of date, and with the settings of
-    its last run where that did not come to its end.
+    Without `start_from`, a project that exists goes on with what is missing or out of date. `carries_on`: with what its
+    last run was told, too, where that did not come to its end and nobody ended it.
     """
 
     project: str
@@ -56,6 +56,7 @@ class Submission:
     use: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = False
     pipeline_version: PipelineVersion = "pinned"
+    carries_on: bool = False
     why: str = ""
     tags: tuple[str, ...] = ()
 
@@ -232,8 +233,8 @@ class Launching:
         return self._going_on({**asked, "start_from": starts}, existing, pipeline)
 
     def _unfinished(self, existing: Project, pipeline: Pipeline) -> RunRecord | None:
-        """The project's last run, where it did not come to its end and nobody ended it."""
-        last = self._records.run(existing.latest_run) if existing.latest_run else None
+        """The project's last run, where it is carried on: it did not come to its end, and nobody ended it."""
+        last = self._records.run(existing.latest_run) if existing.latest_run and self._asked.carries_on else None
         if last is None or last.outcome not in {"paused", "awaiting_input", "failed"}:
             return None
         return last if last.pipeline == pipeline.name and last.sweep is None else None

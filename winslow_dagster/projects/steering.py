@@ -72,7 +72,8 @@ class Steering:
                 where=self._where,
                 remedy=f"Give it with `winslow answer {self.name} {asked.stage}`",
             )
-        return actions.launch("resume", Submission(project=self.name, actor=actions.actor, why=why))
+        submission = Submission(project=self.name, actor=actions.actor, carries_on=True, why=why)
+        return actions.launch("resume", submission)
 
     def questions(self) -> tuple[QuestionView, ...]:
         """What a person is asked before the project can go on."""
