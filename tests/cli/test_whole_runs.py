@@ -206,7 +206,7 @@ def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_wit
     assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]
 
 
-def test_a_stage_that_fails_ends_the_command_with_eight_and_the_next_run_says_all_of_itself(
+def test_a_stage_that_fails_ends_the_command_with_eight_and_a_run_says_all_of_itself(
     there: Installation,
 ) -> None:
     ran = there.winslow(

@@ -51,6 +51,14 @@ def test_a_run_gives_a_stage_more_gpus_or_none(tmp_path: Path) -> None:
         task(tmp_path, gpu=-1)
 
 
+def test_an_image_s_variables_are_filled_in_as_the_stage_would_see_them(tmp_path: Path) -> None:
+    tagged = Stage(name="detect", image="tracker:${TAG:-1.0}", env={"TAG": ""})
+    assert task(tmp_path, tagged).image == "tracker:1.0"
+    assert task(tmp_path, tagged, env={"TAG": "2.1"}).image == "tracker:2.1"
+    with pytest.raises(InputRejected, match=r"image of stage detect.*not the name of an image"):
+        task(tmp_path, tagged, env={"TAG": "no such"})
+
+
 def test_an_answer_is_a_resource_and_its_variables_lie_between_project_and_run(tmp_path: Path) -> None:
     answer = Answer("ulm", "p", "detect", SAID, "anna", variables={"SIDE": "north"})
     answered = task(tmp_path, answer=answer, env={"SIDE": "south"})

@@ -101,7 +101,7 @@ def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Findin
     yield Finding("docker", "ok", f"API {daemon.api_version}")
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
     with daemon.client() as api:
-        for image in sorted({stage.image for stage in stages if stage.image}):
+        for image in sorted({stage.image for stage in stages if stage.image and "${" not in stage.image}):
             there = bool(api.images(name=image, quiet=True))
             yield Finding(
                 f"image {image}",

@@ -95,14 +95,19 @@ def read_words(value: Any) -> list[str]:
 
 
 def read_image(value: Any) -> str:
-    """The name of a container image."""
+    """The name of a container image, in which variables may stand."""
     text = text_of(value, "the name of an image")
     if "${" in text:
-        raise refusal(f"{shown(text)} holds a variable", "the name of one image; a run may name another")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", text, re.ASCII):
+        return read_template(text)
+    if not is_image_name(text):
         close = re.sub(r"\s+", "-", text.strip().lower())
         raise refusal(f"{shown(text)} is not the name of an image", "a name such as registry/name:tag", close)
     return text
+
+
+def is_image_name(text: str) -> bool:
+    """Whether an image can have this name."""
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", text, re.ASCII))
 
 
 def read_pattern(value: Any) -> str:

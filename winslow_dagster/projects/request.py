@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from winslow_dagster.errors import AmountMalformed, InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import nearest, parse_duration_s, parse_size_bytes, resolve_environment, substitute
 from winslow_dagster.pipelines.model import LogRules, Pipeline, Stage
+from winslow_dagster.pipelines.readers import is_image_name
 from winslow_dagster.projects.lineage import upstream_of
 from winslow_dagster.stages.container_spec import PLACES
 from winslow_dagster.stages.contract import own_variables
@@ -208,6 +209,7 @@ def check_variables(
             stage=stage.name,
             run_id="checked",
             env_layers=(pipeline.env, stage.env, dict(project_env), dict(answered), request.env, changed.env),
+            image=changed.image or stage.image,
             resources=resources,
             output_address="",
             log_address="",
@@ -217,6 +219,22 @@ def check_variables(
         env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
         for arg in stage.args if changed.args is None else changed.args:
             substitute(arg, env, where=f"argument {arg!r} of stage {stage.name}")
+        image_of(task)
+
+
+def image_of(task: StageTask) -> str | None:
+    """The name of the task's image with its variables filled in, as the stage's environment has them.
+
+    Raises VariableMissing, and InputRejected where what comes of it is no name.
+    """
+    if task.image is None or "$" not in task.image:
+        return task.image
+    where = f"image of stage {task.stage}"
+    env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+    image = substitute(task.image, env, where=where)
+    if not is_image_name(image):
+        raise InputRejected(f"{image!r} is not the name of an image", where=where, expected="registry/name:tag")
+    return image
 
 
 def _check_amounts(stage: str, changed: StageSettings) -> None:

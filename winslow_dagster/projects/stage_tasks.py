@@ -9,7 +9,7 @@ from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model import Gpu, Pipeline, Stage
 from winslow_dagster.projects.answers import Answer
 from winslow_dagster.projects.lineage import ANSWER_RESOURCE
-from winslow_dagster.projects.request import RunRequest, StageSettings
+from winslow_dagster.projects.request import RunRequest, StageSettings, image_of
 from winslow_dagster.projects.values import Project
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task import StageTask
@@ -45,12 +45,12 @@ class StageInRun:
 def stage_task(
     settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
 ) -> StageTask:
-    """Everything the attempt needs, decided here once."""
+    """Everything the attempt needs, decided here once. Raises VariableMissing and InputRejected for its image."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
     changed = request.stages.get(stage.name, StageSettings())
     name = task_id(part.run_id, stage.name, part.attempt)
     address = f"projects/{project.name}/{stage.name}/{name}"
-    return StageTask(
+    task = StageTask(
         task_id=name,
         project=project.name,
         pipeline=pipeline.name,
@@ -81,6 +81,7 @@ def stage_task(
         checks=stage.checks,
         log_rules=stage.log,
     )
+    return task.model_copy(update={"image": image_of(task)})
 
 
 def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:
