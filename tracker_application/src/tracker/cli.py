@@ -18,7 +18,7 @@ from tracker.errors import InputMissing, PersonNeeded, TrackerError
 from tracker.parameters import read_parameters
 from tracker.stages import STAGES
 
-FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points")
+FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer")
 DISK_FULL_EXIT_CODE = 28
 
 
@@ -83,6 +83,9 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
     files.add_argument("--video", type=Path, metavar="FILE", help="the footage (WINSLOW_RESOURCE_VIDEO)")
     files.add_argument(
         "--reference-points", type=Path, metavar="FILE", help="clicked points (WINSLOW_RESOURCE_REFERENCE_POINTS)"
+    )
+    files.add_argument(
+        "--answer", type=Path, metavar="FILE", help="what a person answered to await_input.json (WINSLOW_ANSWER_FILE)"
     )
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):

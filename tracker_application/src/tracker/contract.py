@@ -32,7 +32,7 @@ class StageFiles:
 
     @classmethod
     def read(cls, environ: Mapping[str, str], options: Mapping[str, Path | None]) -> StageFiles:
-        """From the options (input, output, resources, video, reference_points), then the WINSLOW_* variables."""
+        """From the options (input, output, resources, and single files), then the WINSLOW_* variables."""
 
         def directory(option: str, variable: str) -> Path:
             return options.get(option) or Path(environ.get(variable, "."))
@@ -42,6 +42,9 @@ class StageFiles:
             path = options.get(name) or environ.get(f"WINSLOW_RESOURCE_{name.upper()}")
             if path:
                 given[name] = Path(path)
+        answer = options.get("answer") or environ.get("WINSLOW_ANSWER_FILE")
+        if answer:
+            given["answer"] = Path(answer)
         return cls(
             directory("input", "WINSLOW_INPUT_DIR"),
             directory("output", "WINSLOW_OUTPUT_DIR"),
@@ -77,6 +80,11 @@ class StageFiles:
                 f"{self.resources_dir / name} holds {len(found)} files", remedy="Leave one of them there"
             )
         return found[0] if found else None
+
+    def answer(self) -> Path | None:
+        """What a person answered, or None where nobody was asked."""
+        path = self.resources_dir / "answer" / "answer.json"
+        return self.resource("answer") if "answer" in self.given else path if path.is_file() else None
 
     def video(self) -> Path:
         """The footage. Raises InputMissing."""

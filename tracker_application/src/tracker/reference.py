@@ -109,15 +109,21 @@ def read_points(path: Path, frame: Frame) -> ReferencePoints:
     Raises PointsInvalid saying which point, what is wrong and what to do.
     """
     points = parse_points(path, frame)
+    check_points(points, frame, path.name)
+    return points
+
+
+def check_points(points: ReferencePoints, frame: Frame, name: str) -> None:
+    """Whether they can be used with footage of this size; `name` is what they came as. Raises PointsInvalid."""
     size = (points.frame.width_px, points.frame.height_px)
     if size != (frame.width_px, frame.height_px):
         raise PointsInvalid(
-            f"{path.name} is for {size[0]}x{size[1]} pixels, the video has {frame.width_px}x{frame.height_px}",
+            f"{name} is for {size[0]}x{size[1]} pixels, the video has {frame.width_px}x{frame.height_px}",
             remedy="Click the points on frame.jpg of this video",
         )
     _check_inside(points)
-    _check_scale(points, path.name)
-    return points
+    _check_distinct(points)
+    _check_scale(points, name)
 
 
 def parse_points(path: Path, frame: Frame) -> ReferencePoints:
@@ -126,12 +132,17 @@ def parse_points(path: Path, frame: Frame) -> ReferencePoints:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PointsInvalid(f"{path.name} is not valid JSON: {error}") from error
+    return points_from(data, frame, path.name)
+
+
+def points_from(data: Any, frame: Frame, name: str) -> ReferencePoints:
+    """What the file says, from its content. Raises PointsInvalid where that has not the form."""
     if not isinstance(data, dict):
-        raise PointsInvalid(f"{path.name} holds no object", remedy='Expected {"points": [...]}')
+        raise PointsInvalid(f"{name} holds no object", remedy='Expected {"points": [...]}')
     unknown = sorted(set(data) - {"frame", "points", "known_length", "road_polygon_px"})
     if unknown:
         known = "frame, points, known_length and road_polygon_px"
-        raise PointsInvalid(f"{path.name} has the unknown field {', '.join(unknown)}", remedy=f"Known are {known}")
+        raise PointsInvalid(f"{name} has the unknown field {', '.join(unknown)}", remedy=f"Known are {known}")
     try:
         shown = Frame(
             **(
@@ -145,10 +156,10 @@ def parse_points(path: Path, frame: Frame) -> ReferencePoints:
         known_length = None if length is None else _length(length)
     except (KeyError, TypeError, ValueError) as error:
         raise PointsInvalid(
-            f"{path.name} is malformed: {error!r}", remedy="See proposed_points.json for the form"
+            f"{name} is malformed: {error!r}", remedy="See proposed_points.json for the form"
         ) from error
     if polygon and len(polygon) < FEWEST_CORNERS:
-        raise PointsInvalid(f"road_polygon_px of {path.name} has {len(polygon)} corners", remedy="Give at least 3")
+        raise PointsInvalid(f"road_polygon_px of {name} has {len(polygon)} corners", remedy="Give at least 3")
     return ReferencePoints(shown, points, known_length, polygon)
 
 
@@ -187,11 +198,23 @@ def _check_inside(points: ReferencePoints) -> None:
         raise PointsInvalid(f"outside the frame of {size} pixels: {listed}", remedy="Click them on frame.jpg again")
 
 
+def _check_distinct(points: ReferencePoints) -> None:
+    names: set[str] = set()
+    at: dict[tuple[float, float], str] = {}
+    for point in points.points:
+        if point.name in names:
+            raise PointsInvalid(f"two points are called {point.name!r}", remedy="Give each a name of its own")
+        names.add(point.name)
+        other = at.setdefault((point.x_px, point.y_px), point.name)
+        if other != point.name:
+            raise PointsInvalid(f"the points {other!r} and {point.name!r} are at one place", remedy="Leave out one")
+
+
 def _check_scale(points: ReferencePoints, name: str) -> None:
     world = points.world_points
     if not points.points and points.known_length is None:
         raise PointsInvalid(f"{name} has no points", remedy="Give at least 4 with x_m and y_m, or one known_length")
-    if points.known_length is not None:
+    if points.known_length is not None and len(world) < FEWEST_WORLD_POINTS:
         return
     if len(world) < FEWEST_WORLD_POINTS:
         raise PointsInvalid(

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Floats, Picture
+from tracker.asking import FORM_FILE, read_answer, write_form
 from tracker.contract import Report, StageFiles
-from tracker.errors import FootageDamaged, NotAVideo, PersonNeeded
+from tracker.errors import FootageDamaged, NotAVideo, PersonNeeded, PointsInvalid
 from tracker.footage import Footage, VideoFrame, open_footage
 from tracker.parameters import parameter
 from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points, read_points
@@ -39,9 +40,13 @@ class Parameters:
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `footage.json`, `frame.jpg`, `frame_with_points.jpg`, `proposed_points.json`, `reference_points.json`.
 
-    Raises PersonNeeded, after all but the last are written, if the project brings no points.
+    Raises PersonNeeded, after all but the last and a form in `await_input.json` are written, if the project brings no
+    points and there is no answer that can be used.
     """
-    given = files.resource("reference_points")
+    given, answer = files.resource("reference_points"), files.answer()
+    if given is not None and answer is not None:
+        # A person is asked only while there is no file: it came after the answer.
+        report.say(f"the points are those of {given.name}; what was answered before is set aside")
     with open_footage(files.video()) as footage:
         facts = footage.facts
         files.output("footage.json").write_text(json.dumps(asdict(facts), indent=2) + "\n", encoding="utf-8")
@@ -69,13 +74,17 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("duration_s", facts.duration_s)
     report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
     report.result("proposed_points", len(proposed))
-    if given is None:
+    points, fault = None, ""
+    if given is not None:
+        points = read_points(given, shown)
+    elif answer is not None:
+        try:
+            points = read_answer(answer, shown, parameters.reference_time_s)
+        except PointsInvalid as error:
+            fault = f"the answer cannot be used: {error}"
+    if points is None:
         _draw(picture, suggestion, files.output("frame_with_points.jpg"))
-        raise PersonNeeded(
-            "give reference points: click stationary points on frame.jpg and say where they are in metres, or one "
-            "known length. proposed_points.json has the form; hand it over as the input reference_points"
-        )
-    points = read_points(given, shown)
+        raise PersonNeeded(write_form(files.output(FORM_FILE), "frame.jpg", parameters.reference_time_s, fault))
     points.write(files.output("reference_points.json"))
     _draw(picture, points, files.output("frame_with_points.jpg"))
     report.result("reference_points", len(points.points))
