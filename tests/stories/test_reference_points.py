@@ -99,6 +99,12 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     shown = in_shell("answer", "form")
     assert f"{ASKING} asks: mark points of frame.jpg" in " ".join(shown.split())
     assert f"winslow answer form {ASKING} --value points=" in " ".join(shown.split())
+    files = next(line for line in shown.splitlines() if line.startswith("the pictures: winslow "))
+    listed = json.loads(in_shell(*files.removeprefix("the pictures: winslow ").split(), "--json"))["files"]
+    paths = {each["path"]: Path(each["local_path"]) for each in listed}
+    assert {"frame.jpg", "frame_with_points.jpg", "proposed_points.json"} <= set(paths)
+    assert paths["frame.jpg"].stat().st_size > 10_000
+    assert json.loads(in_shell("files", "form", "--json")) == {"files": []}, "what asked has not become an output"
     said = json.loads(in_shell("answer", "form", "--json"))
     assert [field["name"] for field in said["questions"][0]["form"]] == [field["name"] for field in question.form]
 

@@ -12,9 +12,10 @@ from winslow_dagster.cli.output import json_option, print_json, print_table
 @click.command("files")
 @click.argument("project")
 @click.option("--stage", help="Only those of one stage.")
+@click.option("--attempt", help="With --stage: those of this attempt, by number or task id, however it ended.")
 @click.option("--get", "target", type=click.Path(file_okay=False, path_type=Path), help="Copy them to this directory.")
 @json_option
-def command(project: str, stage: str | None, target: Path | None, *, as_json: bool) -> None:
+def command(project: str, stage: str | None, attempt: str | None, target: Path | None, *, as_json: bool) -> None:
     """List the files PROJECT made, or copy them to DIRECTORY/STAGE/….
 
     With --json, {"files": [{"stage", "path", "size_bytes", "blake3", "address", "stored_path", "local_path"}, …]};
@@ -26,7 +27,7 @@ def command(project: str, stage: str | None, target: Path | None, *, as_json: bo
 
     with Winslow() as winslow:
         handle = winslow.project(project)
-        files = handle.files(stage)
+        files = handle.files(stage, attempt)
         if target is not None:
             with transfer_bars("copying") as bars:
                 files = tuple(

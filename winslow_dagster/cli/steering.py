@@ -247,6 +247,9 @@ def _show(project: str, question: QuestionView) -> None:
                 for each in question.form
             ],
         )
+    if question.asked_by_attempt and any(str(each.get("image", "")).startswith("./") for each in question.form):
+        pictures = f"winslow files {project} --stage {question.stage} --attempt {question.asked_by_attempt}"
+        console().print(f"the pictures: {pictures}", markup=False, soft_wrap=True)
     fields = " ".join(
         f"{'--file' if each['kind'] == 'file' else '--value'} {each['name']}=..." for each in question.form
     )

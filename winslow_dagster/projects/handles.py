@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.answers import Answer, Answers
 from winslow_dagster.projects.audit import AuditEntry
 from winslow_dagster.projects.comparing import Comparing
@@ -36,9 +37,18 @@ class ProjectHandle(Steering):
         """Everything that ran for it, in order."""
         return self._actions.records.attempts(self.name)
 
-    def files(self, stage: str | None = None) -> tuple[ProjectFile, ...]:
-        """The output files that its stages have now, of all or of one. Raises NotFound for an unknown one."""
+    def files(self, stage: str | None = None, attempt: str | int | None = None) -> tuple[ProjectFile, ...]:
+        """The output files that its stages have now, of all or of one; or those of one attempt, however it ended.
+
+        Raises NotFound for an unknown one, InputRejected for an attempt of no stage.
+        """
         pipeline = self._pipeline()
+        if attempt is not None:
+            if stage is None:
+                raise InputRejected("an attempt is one of a stage", expected="the stage, too")
+            task_id = self.attempt(stage, attempt).task_id
+            made = self._actions.records.manifests([task_id]).get(task_id)
+            return files_of(self._actions.store, {} if made is None else {stage: made}, [stage])
         stages = [each.name for each in pipeline.stages] if stage is None else [require_stage(pipeline, stage).name]
         return files_of(self._actions.store, self.outputs(), stages)
 
