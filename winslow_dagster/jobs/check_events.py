@@ -58,6 +58,7 @@ def check_evaluations(
             severity=AssetCheckSeverity.WARN if verdict.severity == "warn" else AssetCheckSeverity.ERROR,
             description=verdict.message or None,
             metadata=metadata,
-            blocking=verdict.stops,
+            # Not `blocking`: Dagster would fail the step, whose outputs are there to be looked at. What follows is held back
+            # by `Stepping.after`.
             partition=project,
         )
