@@ -68,7 +68,7 @@ def _afterwards(status: ProjectStatus) -> str:
     project = status.project
     match status.state:
         case "awaiting_input" if status.sweep:
-            return f"{status.reason}; `winslow compare {project} STAGE` shows what came of each"
+            return f"{status.reason}: `winslow compare {project} STAGE` shows them, `winslow pick` takes one"
         case "awaiting_input":
             return f"{project} waits for you: {status.reason}; `winslow answer {project}` shows what is asked"
         case "paused":

@@ -58,7 +58,7 @@ def check_evaluations(
             severity=AssetCheckSeverity.WARN if verdict.severity == "warn" else AssetCheckSeverity.ERROR,
             description=verdict.message or None,
             metadata=metadata,
-            # Not `blocking`: Dagster would fail the step, whose outputs are there to be looked at. What follows is held back
-            # by `Stepping.after`.
+            # Not `blocking`: Dagster would fail the step, whose outputs are there to be looked at. It is
+            # `Stepping.after` that holds back what follows.
             partition=project,
         )
