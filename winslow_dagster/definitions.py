@@ -12,11 +12,20 @@ from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.records import ProjectRecords
 from winslow_dagster.sensors.housekeeping import housekeeping_sensor
 from winslow_dagster.sensors.landing import landing_sensor
+from winslow_dagster.sensors.notifications import notifications_sensor
 from winslow_dagster.sensors.orphans import orphans_sensor
 from winslow_dagster.sensors.recovery import recovery_sensor
 from winslow_dagster.settings import Settings
 
-SENSORS = (recovery_sensor, landing_sensor, orphans_sensor, housekeeping_sensor, catalogue_sensor, results_sensor)
+SENSORS = (
+    recovery_sensor,
+    notifications_sensor,
+    landing_sensor,
+    orphans_sensor,
+    housekeeping_sensor,
+    catalogue_sensor,
+    results_sensor,
+)
 
 
 def held_versions(settings: Settings) -> set[Version]:

@@ -60,6 +60,10 @@ class WatchFileInvalid(PipelineInvalid):
     """The file of watched places cannot be used; `problems` lists everything that is wrong with it."""
 
 
+class NotifyFileInvalid(PipelineInvalid):
+    """The file of channels cannot be used; `problems` lists everything that is wrong with it."""
+
+
 class VariableMissing(WinslowError):
     """A `${VAR}` or `${VAR:?message}` has no value."""
 

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     keep_runs_days: float = Field(
         description="So long Dagster keeps the events of runs that no project needs any more; projects keep their own."
     )
+    notify_file: Path = Field(description="The YAML file of who is told what; where there is none, nobody is told.")
     watch_file: Path = Field(description="The YAML file of watched directories; where there is none, none is watched.")
 
     @property
@@ -95,6 +96,7 @@ class Settings(BaseModel):
             port=int(port),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             keep_runs_days=days(source, "WINSLOW_KEEP_RUNS_DAYS", "90"),
+            notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
             watch_file=Path(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml").expanduser().resolve(),
         )
 

@@ -61,7 +61,7 @@ def test_a_name_is_taken_once_and_a_missing_file_is_refused(pool: Pool, film: Pa
 def test_a_file_of_the_pool_is_checked_as_any_input(pool: Pool, film: Path, tmp_path: Path) -> None:
     added = pool.add(film, "ulm", "anna")
     pool.check(added, "numbers", ProjectInput(kind="table", suffixes=(".csv",)))
-    with pytest.raises(InputRejected, match="its name ends in .csv"):
+    with pytest.raises(InputRejected, match=r"its name ends in \.csv"):
         pool.check(added, "video", ProjectInput(kind="video", suffixes=(".mp4",)))
     with pytest.raises(InputRejected, match="does not begin as a video does"):
         pool.check(added, "video", ProjectInput(kind="video"))

@@ -40,6 +40,7 @@ COMMANDS = {
     "keep": "Print or replace a project's own retention rules.",
     "landings": "List what landed in watched places, and try again what was set aside.",
     "pool": "Add, list and remove files that any project may take.",
+    "notify": "Try the channels that tell people, and see what was sent.",
     "pipelines": "List, check and show pipeline files.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",

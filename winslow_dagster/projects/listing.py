@@ -27,10 +27,15 @@ def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) ->
         seen = server.runs_by_id(run.run_id for run in open_runs)
         note_ends(records, open_runs, seen.get, lambda run_id: run_failure(server, run_id))
         statuses = {run_id: run.status for run_id, run in seen.items()}
+    return summaries(records, statuses)
+
+
+def summaries(records: ProjectRecords, statuses: Mapping[str, str]) -> tuple[ProjectSummary, ...]:
+    """The same, with what Dagster says of the runs that are open: run -> its word."""
     with records.database.reading() as connection:
         rows = connection.execute(_PROJECTS).all()
         details = _Details(connection)
-    summaries = []
+    found = []
     # Unpacked, because a row's names are looked up one by one, and there may be ten thousand rows; most have a run that
     # is over, and need no more than how it ended.
     for row in rows:
@@ -39,8 +44,8 @@ def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) ->
             state, why = after_run(outcome, reason, answered=latest not in details.asking)
         else:
             state, why = project_state(details.sight(row, statuses), details.running.get(latest, ()))
-        summaries.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
-    return tuple(summaries)
+        found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
+    return tuple(found)
 
 
 _PROJECTS = (

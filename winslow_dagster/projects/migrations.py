@@ -270,15 +270,17 @@ def living_projects(op: Operations) -> None:
     op.create_index("uq_winslow_landings_watch_path", "winslow_landings", ["watch", "path"], unique=True)
     op.create_table(
         "winslow_notices",
+        sa.Column("channel", sa.String(63), nullable=False),
         sa.Column("key", sa.String(200), nullable=False),
         sa.Column("project", sa.String(63)),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("noticed_at", TIME, nullable=False),
         sa.Column("sent_at", TIME),
+        sa.Column("tried_at", TIME),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("last_failure", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_winslow_notices"),
+        sa.PrimaryKeyConstraint("channel", "key", name="pk_winslow_notices"),
     )
     op.create_index("ix_winslow_notices_sent_at", "winslow_notices", ["sent_at"])
     op.create_table(

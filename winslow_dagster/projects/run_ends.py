@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
-from winslow_dagster.projects.dagit import DagsterRun
 from winslow_dagster.projects.interventions import Hold, Interventions
 from winslow_dagster.projects.records import ProjectRecords
 from winslow_dagster.projects.values import Attempt, RunOutcome, RunRecord
@@ -42,10 +42,26 @@ def _held(holds: Sequence[Hold]) -> str:
     return f"before {stages}: {holds[0].message}"
 
 
+class SeenRun(Protocol):
+    """What Dagster says of a run."""
+
+    @property
+    def status(self) -> str:
+        """Its word, such as SUCCESS."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When; None while it has not."""
+
+
 def note_ends(
     records: ProjectRecords,
     open_runs: Iterable[RunRecord],
-    seen: Callable[[str], DagsterRun | None],
+    seen: Callable[[str], SeenRun | None],
     why_failed: Callable[[str], str],
 ) -> tuple[RunRecord, ...]:
     """Note the ends of those open runs that Dagster says are over. Gives those that were news."""

@@ -338,13 +338,15 @@ landings = Table(
 notices = Table(
     "winslow_notices",
     metadata,
-    # What people were told. The key is what happened, so that nothing is told twice.
+    # What people are told. The key is what happened, so that nothing is told twice to one channel.
+    Column("channel", String(63), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("project", String(63)),
     Column("kind", String(32), nullable=False),
     Column("text", Text, nullable=False),
     Column("noticed_at", Utc, nullable=False),
     Column("sent_at", Utc),
+    Column("tried_at", Utc),
     Column("failures", Integer, nullable=False),
     Column("last_failure", Text, nullable=False),
     Index("ix_winslow_notices_sent_at", "sent_at"),

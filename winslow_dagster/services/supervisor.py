@@ -212,6 +212,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_STAGE_MODE": settings.stage_mode,
         "WINSLOW_PORT": str(settings.port),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
+        "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
     }
     # Process-mode stages find their programs, such as `tracker`, where Winslow itself is installed.
     environment["PATH"] = os.pathsep.join(
