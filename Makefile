@@ -52,8 +52,9 @@ check: lint test ## all of it: lint, and the tests
 bench: setup ## measure; one line of JSON a figure
 	@python -m bench $(BENCH)
 
-chaos: setup ## kill everything, many times
-	WINSLOW_CHAOS_KILLS=$(KILLS) python -m pytest tests/chaos --timeout=0
+chaos: setup ## kill everything many times; many projects; random sequences of actions
+	WINSLOW_CHAOS_KILLS=$(KILLS) WINSLOW_MANY_PROJECTS=200 WINSLOW_SEQUENCES=1000 \
+	    python -m pytest tests/chaos tests/stories/test_many_projects.py tests/projects/test_sequences.py --timeout=0
 
 docs: setup ## write what is generated again: pages of docs/, the schema of pipelines
 	@python -m docs.generate

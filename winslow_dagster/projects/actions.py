@@ -55,6 +55,8 @@ class Actions:
         self._services = services
         self._held = contextlib.ExitStack()
         self._serving = False
+        # A version never changes once it is kept, and a page asks for it several times.
+        self._pinned: dict[tuple[str, str], Pipeline] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -238,7 +240,10 @@ class Actions:
 
     def pinned(self, project: Project) -> Pipeline:
         """The version of the pipeline that the project was made with."""
-        return load_version(self.settings.versions_dir, project.pipeline, project.pipeline_digest)
+        key = (project.pipeline, project.pipeline_digest)
+        if key not in self._pinned:
+            self._pinned[key] = load_version(self.settings.versions_dir, *key)
+        return self._pinned[key]
 
     def launch(self, action: str, submission: Submission, upload: UploadBegins | None = None) -> Run:
         """Launch what was asked, and note who did. See `run`."""

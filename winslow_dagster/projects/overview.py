@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 
 from winslow_dagster.engines.engine import Engine, explanation
 from winslow_dagster.errors import NotFound, PipelineInvalid
@@ -11,7 +12,7 @@ from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.answers import Answers
 from winslow_dagster.projects.dagit import Dagit, DagsterRun
 from winslow_dagster.projects.interventions import Interventions
-from winslow_dagster.projects.lineage import Lineage
+from winslow_dagster.projects.lineage import Lineage, in_order
 from winslow_dagster.projects.notebook import Notebook
 from winslow_dagster.projects.questions import Asking, Question
 from winslow_dagster.projects.records import ProjectRecords
@@ -73,7 +74,7 @@ class Overview:
                 for each in self._records.inputs(found.name)
             ),
             stages=views,
-            actions=next_actions(state, sweep=sweep is not None, left=bool(left)),
+            actions=next_actions(state, sweep=sweep is not None, left=bool(left), asked=bool(questions)),
             questions=tuple(
                 QuestionView(
                     **{name: value for name, value in asdict(each).items() if name not in {"project", "pipeline"}}
@@ -100,13 +101,12 @@ class Overview:
         pause = None
         if len(runs) == 1 and runs[0].ended_at is None:
             pause = Interventions(self._records.database).pause_of(runs[0].run_id)
-        waited = bool(runs) and runs[0].outcome == "awaiting_input"
         return RunSight(
             runs=runs,
             statuses={run_id: run.status for run_id, run in statuses.items()},
             why={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
             pause=wish(pause.asked_by, pause.after_stage) if pause else "",
-            answered=waited and not self.questions(found, lineage),
+            answered=bool(runs) and runs[0].outcome == "awaiting_input" and self._answered(found, runs[0]),
             picked=_picked_of(lineage, runs),
         )
 
@@ -120,13 +120,31 @@ class Overview:
             self._records.result,
             layers=layers,
         )
-        ready = [
-            lineage.pipeline.stage(name)
-            for name in lineage.to_run
-            if not set(lineage.pipeline.stage(name).after) & set(lineage.to_run)
-        ]
+        to_run, held = set(lineage.to_run), self._held(found.latest_run)
+        ready = (
+            stage
+            for stage in in_order(lineage.pipeline)
+            if stage.name in held or (stage.name in to_run and not to_run & set(stage.after))
+        )
         asked = (asking.question(stage) for stage in ready)
         return tuple(question for question in asked if question is not None)
+
+    def _held(self, run_id: str | None) -> dict[str, datetime]:
+        """The stages that the run held back to ask a person, and since when."""
+        holds = Interventions(self._records.database).holds([run_id]) if run_id is not None else ()
+        return {hold.stage: hold.held_at for hold in holds if hold.cause == "input"}
+
+    def _answered(self, found: Project, run: RunRecord) -> bool:
+        """Whether all that the run asked was answered since: the same rule as in `listing`."""
+        answers = [
+            each
+            for each in Answers(self._records.database).of_project(found.name)
+            if each.accepted and each.pipeline == run.pipeline
+        ]
+        return all(
+            any(answer.stage == stage and answer.given_at > held_at for answer in answers)
+            for stage, held_at in self._held(run.run_id).items()
+        )
 
     def _latest(self, project: str) -> tuple[RunRecord, ...]:
         latest = self._records.project(project).latest_run

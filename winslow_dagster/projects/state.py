@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.pipelines.model import Stage
 from winslow_dagster.projects.lineage import Lineage
-from winslow_dagster.projects.results import NextAction, ProjectState, StageState, StageView
+from winslow_dagster.projects.results import OVER, NextAction, ProjectState, StageState, StageView
 from winslow_dagster.projects.values import Attempt, RunOutcome, RunRecord
 from winslow_dagster.stages.task import Outcome, StageResult
 
@@ -154,10 +154,12 @@ def wish(asked_by: str, after_stage: str | None) -> str:
     return f"{asked_by} asked it to pause{f' after {after_stage}' if after_stage else ''}"
 
 
-def next_actions(state: ProjectState, *, sweep: bool, left: bool) -> tuple[NextAction, ...]:
+def next_actions(state: ProjectState, *, sweep: bool, left: bool, asked: bool = False) -> tuple[NextAction, ...]:
     """What a person can do with a project in this state, the most likely first."""
     if state == "awaiting_input":
         return ("pick", "redo") if sweep else ("answer", "redo")
+    if asked and state in OVER:
+        return ("answer", *(action for action in _NEXT.get(state, ()) if action != "resume"))
     if state == "succeeded" and left:
         return ("resume", *_NEXT["succeeded"])
     return _NEXT.get(state, ())

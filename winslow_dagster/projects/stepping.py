@@ -145,7 +145,11 @@ class Stepping:
         scope = call.scope
         if name not in scope.redone and self._is_stored(call, name):
             return True
-        return self._hold(call, call.pipeline.stage(name)) is None
+        stage = call.pipeline.stage(name)
+        if any(self._records.handed_on(call.run_id, up) is None for up in stage.after if up != call.stage.name):
+            # It waits for other stages as well: what it asks is seen when it would begin, if it comes to that.
+            return self._paused(call, stage) is None
+        return self._hold(call, stage) is None
 
     def _is_stored(self, call: StageCall, name: str) -> bool:
         if name in call.request.use:
@@ -193,16 +197,19 @@ class Stepping:
 
     def _hold(self, call: StageCall, stage: Stage) -> Hold | None:
         """Why the stage may not begin in this run; None where it may."""
-        project = call.request.project
-        upstream = upstream_of(call.pipeline, stage.name)
-        if (paused := self._interventions.held_by_pause(project, call.run_id, stage.name, upstream)) is not None:
+        if (paused := self._paused(call, stage)) is not None:
             return paused
+        project = call.request.project
         question = self._asking(call, stage).question(stage)
         if question is None:
             return None
         hold = Hold(call.run_id, stage.name, project, "input", question.message, datetime.now(UTC), list(question.form))
         self._interventions.hold(hold)
         return hold
+
+    def _paused(self, call: StageCall, stage: Stage) -> Hold | None:
+        upstream = upstream_of(call.pipeline, stage.name)
+        return self._interventions.held_by_pause(call.request.project, call.run_id, stage.name, upstream)
 
     def _asking(self, call: StageCall, stage: Stage) -> Asking:
         project = self._records.project(call.request.project)
