@@ -132,6 +132,23 @@ def test_a_project_pauses_after_the_stage_that_was_named(winslow: Winslow, tmp_p
     assert later.status().stage("behind").state == "succeeded"
 
 
+def test_a_redo_that_was_paused_before_it_began_is_not_forgotten(winslow: Winslow, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    winslow.run("gated", "patient", env={"GATE": str(gate)}).wait()
+    patient = winslow.project("patient")
+    gate.unlink()
+    run = patient.redo("gate", env={"LEVEL": "7"})
+    until(lambda: patient.status().stage("gate").state == "running", "the gate runs")
+    patient.pause()
+    gate.touch()
+    assert run.ended().state == "paused"
+    patient.pick("gate", 1)
+    assert patient.status().stage("behind").outdated == "", "what was made of it fits again"
+    patient.resume().wait()
+    assert [each.stage for each in patient.attempts()][5:] == ["behind", "last"]
+
+
 def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winslow, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()

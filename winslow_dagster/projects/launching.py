@@ -14,7 +14,7 @@ from winslow_dagster.projects.answers import Answers
 from winslow_dagster.projects.audit import Actor
 from winslow_dagster.projects.dagit import PROJECT_TAG, Dagit, Job, RunStatus
 from winslow_dagster.projects.intake import check_input, check_names
-from winslow_dagster.projects.lineage import upstream_of
+from winslow_dagster.projects.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.notebook import Notebook
 from winslow_dagster.projects.pool import POOL, PooledFile, Source
 from winslow_dagster.projects.request import KnownFiles, RunRequest, RunScope, check_variables
@@ -220,8 +220,10 @@ class Launching:
             return asked
         last = self._unfinished(existing, pipeline)
         stop = self._asked.stop_after or (last.stop_after if last else None)
-        reached = frozenset(lineage.to_run) if stop is None else upstream_of(pipeline, stop) | {stop}
-        to_run = [name for name in lineage.to_run if name in reached and name not in self._asked.use]
+        everything = frozenset(stage.name for stage in pipeline.stages)
+        reached = everything if stop is None else upstream_of(pipeline, stop) | {stop}
+        wanted = (set(lineage.to_run) | self._not_redone(last, lineage)) & reached - set(self._asked.use)
+        to_run = [stage.name for stage in in_order(pipeline) if stage.name in wanted]
         if not to_run:
             raise ProjectConflict(
                 f"every stage{f' up to {stop}' if stop else ''} has run, and nothing is out of date",
@@ -231,6 +233,20 @@ class Launching:
         # Those that follow others of them run again with those.
         starts = [name for name in to_run if not upstream_of(pipeline, name) & set(to_run)]
         return self._going_on({**asked, "start_from": starts}, existing, pipeline)
+
+    @staticmethod
+    def _not_redone(last: RunRecord | None, lineage: Lineage) -> set[str]:
+        """What the unfinished run was to make again, and has not, though earlier outputs of it fit."""
+        starts = [] if last is None or last.start_from is None else last.start_from.split(", ")
+        if last is None or not starts:
+            return set()
+        made = {each.stage for each in lineage.attempts if each.run_id == last.run_id and each.outcome == "succeeded"}
+        redone = {
+            stage.name
+            for stage in lineage.pipeline.stages
+            if stage.name in starts or upstream_of(lineage.pipeline, stage.name) & set(starts)
+        }
+        return redone - made
 
     def _unfinished(self, existing: Project, pipeline: Pipeline) -> RunRecord | None:
         """The project's last run, where it is carried on: it did not come to its end, and nobody ended it."""
