@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -73,9 +74,15 @@ def answers(url: str | None, default_port: int) -> bool:
     return True
 
 
-SERVICES: dict[str, Callable[[], bool]] = {"docker": docker_answers, "postgres": postgres_answers, "s3": s3_answers}
+SERVICES: dict[str, Callable[[], bool]] = {
+    "docker": docker_answers,
+    "java": lambda: shutil.which("javac") is not None,
+    "postgres": postgres_answers,
+    "s3": s3_answers,
+}
 WHY_MISSING = {
     "docker": "no Docker daemon answers",
+    "java": "there is no javac; on Debian: apt-get install default-jdk-headless",
     "postgres": "no server answers at WINSLOW_TEST_POSTGRES_URL",
     "s3": "no server answers at WINSLOW_TEST_S3_ENDPOINT",
 }

@@ -146,3 +146,9 @@ class EngineError(WinslowError):
     """A stage runner could not be started, asked or ended."""
 
     exit_code = 10
+
+
+class ImageNotBuilt(WinslowError):
+    """A stage image could not be built, or its base image not be had."""
+
+    exit_code = 11

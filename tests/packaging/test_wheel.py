@@ -16,6 +16,8 @@ SHIPPED = (
     "workspace.yaml",
     "pipeline_configs/traffic_analysis.yaml",
     "pipeline_configs/pipeline.schema.json",
+    "deploy/images/java/Dockerfile",
+    "deploy/images/java/java_tracker.yaml",
 )
 
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "pool": "Add, list and remove files that any project may take.",
     "notify": "Try the channels that tell people, and see what was sent.",
     "pipelines": "List, check and show pipeline files.",
+    "images": "Make a stage image of a Java program; list the images there are.",
     "doctor": "Say what is there, what is missing, and how to get it.",
     "demo": "Do the main job on a short film, from pipeline file to trajectories.",
 }

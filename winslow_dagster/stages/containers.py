@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import docker
 import docker.errors
@@ -23,7 +23,7 @@ import requests
 import urllib3
 from typing_extensions import override
 
-from winslow_dagster.errors import EngineError, ServiceUnavailable, StageFailed
+from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceUnavailable, StageFailed
 from winslow_dagster.stages import cgroups
 from winslow_dagster.stages.container_facts import ContainerRecord, exit_of, explained, user_of
 from winslow_dagster.stages.container_follower import ContainerFollower
@@ -94,6 +94,51 @@ class DockerDaemon:
             return digest_of(self.client().inspect_image(image))  # type: ignore[no-untyped-call]  # the stubs' omission
         except docker.errors.ImageNotFound:
             return ""
+
+    def image_size_bytes(self, image: str) -> int | None:
+        """The size of an image on this machine; None where it is not here."""
+        try:
+            return int(self.client().inspect_image(image)["Size"])  # type: ignore[no-untyped-call]  # as above
+        except docker.errors.ImageNotFound:
+            return None
+
+    def pull(self, image: str, announce: Callable[[str], None]) -> None:
+        """Get an image from its registry. Raises ImageNotBuilt with what the daemon or the registry says."""
+        announce(f"pulls the image {image}")
+        try:
+            for line in self.client().pull(image, stream=True, decode=True):
+                if "error" in line:
+                    raise ImageNotBuilt(str(line["error"]))
+                announce(f"pulls the image {image}: {line.get('status', '')} {line.get('progress', '')}".strip())
+        except docker.errors.APIError as error:
+            raise ImageNotBuilt(str(error.explanation)) from error
+
+    def build(self, context: IO[bytes], tag: str, arguments: dict[str, str]) -> Iterator[str]:
+        """Build an image of a context, a tar with a Dockerfile; gives the builder's lines. Its steps have no network.
+
+        Raises ImageNotBuilt with the builder's reason.
+        """
+        try:
+            with self.client() as api:
+                said = api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=tag,
+                    buildargs=arguments,
+                    network_mode="none",
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                )
+                for answer in said:
+                    if "error" in answer:
+                        raise ImageNotBuilt(str(answer["error"]).strip())
+                    if text := str(answer.get("stream", "")).rstrip():
+                        yield from text.splitlines()
+        except docker.errors.APIError as error:
+            raise ImageNotBuilt(str(error.explanation)) from error
+        except CONNECTION_LOST as error:
+            raise ServiceUnavailable("the Docker daemon went away during the build", remedy="Build again") from error
 
 
 def digest_of(image: dict[str, Any]) -> str:
@@ -280,24 +325,15 @@ class ContainerLauncher(Launcher):
             found: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # as below
             return found
         try:
-            self._pull(image)
-        except (StageFailed, docker.errors.APIError) as error:
-            reason = error.what if isinstance(error, StageFailed) else error.explanation
+            self._daemon.pull(image, self._announce)
+        except ImageNotBuilt as error:
             raise StageFailed(
-                f"the image {image} is not on this machine and cannot be pulled: {reason}",
+                f"the image {image} is not on this machine and cannot be pulled: {error.what}",
                 where=f"stage {self._task.stage}",
                 remedy=f"Build it with docker build -t {image} or get it with docker pull {image}, then redo the stage",
             ) from error
         pulled: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs' omission
         return pulled
-
-    def _pull(self, image: str) -> None:
-        """Get the image from its registry. Raises StageFailed, APIError."""
-        self._announce(f"pulls the image {image}")
-        for line in self._api.pull(image, stream=True, decode=True):
-            if "error" in line:
-                raise StageFailed(str(line["error"]))
-            self._announce(f"pulls the image {image}: {line.get('status', '')} {line.get('progress', '')}".strip())
 
     def _begin(self) -> None:
         """Start a container that was never started."""
