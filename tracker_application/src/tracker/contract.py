@@ -53,9 +53,10 @@ class StageFiles:
         )
 
     def output(self, name: str) -> Path:
-        """A file to write."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        return self.output_dir / name
+        """A file to write; directories in its name are made."""
+        path = self.output_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def upstream(self, stage: str, name: str) -> Path:
         """A file that an earlier stage wrote. Raises InputMissing."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Floats
+from tracker.geodesy import Plane
 from tracker.geometry import metres_per_pixel, transform
 from tracker.reference import Frame, ReferencePoints
 
@@ -33,7 +34,8 @@ class Pose:
 class Ground:
     """`to_world` takes pixels of the reference frame to metres (3 x 3). `source` says what it was made from.
 
-    `residual_m` is the distance between given and computed world points, RMS; 0 for one known length.
+    `residual_m` is the distance between given and computed world points, RMS; 0 for one known length. `plane` says
+    where on earth the metres are; None where the points did not say.
     """
 
     to_world: Floats
@@ -43,6 +45,7 @@ class Ground:
     camera_m: Floats
     frame: Frame
     road_polygon_px: Floats
+    plane: Plane | None = None
 
     def write(self, path: Path) -> None:
         """Write `ground.json`."""
@@ -54,6 +57,7 @@ class Ground:
             "camera_m": self.camera_m.tolist(),
             "frame": {"time_s": self.frame.time_s, "width_px": self.frame.width_px, "height_px": self.frame.height_px},
             "road_polygon_px": self.road_polygon_px.tolist(),
+            "plane": None if self.plane is None else self.plane.as_json(),
         }
         path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
@@ -69,6 +73,7 @@ class Ground:
             np.array(data["camera_m"]),
             Frame(**data["frame"]),
             np.array(data["road_polygon_px"]).reshape(-1, 2),
+            Plane.from_json(data["plane"]) if data.get("plane") else None,
         )
 
 

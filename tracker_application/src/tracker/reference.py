@@ -7,14 +7,15 @@
 
 Either four or more points with world coordinates, or one known length. The road polygon may be left out: the whole
 frame is then searched for vehicles. Pixels count from the centre of the upper left pixel, x right, y down; world
-coordinates are metres on flat ground, right-handed (x east and y north, say).
+coordinates are metres on flat ground, right-handed (x east and y north, say). In place of x_m and y_m all points may
+have `latitude_deg` and `longitude_deg` (WGS84).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from tracker.arrays import Floats
 from tracker.errors import PointsInvalid
+from tracker.geodesy import MAX_UTM_LATITUDE_DEG, MIN_UTM_LATITUDE_DEG, Plane
 
 FEWEST_WORLD_POINTS = 4
 FEWEST_CORNERS = 3
@@ -51,10 +53,12 @@ class ReferencePoint:
     y_px: float
     x_m: float | None = None
     y_m: float | None = None
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
 
     @property
     def has_world(self) -> bool:
-        """Whether it is known where it is."""
+        """Whether it is known where it is, in metres."""
         return self.x_m is not None and self.y_m is not None
 
 
@@ -85,6 +89,22 @@ class ReferencePoints:
     def world_points(self) -> tuple[ReferencePoint, ...]:
         """The points whose place in the world is known."""
         return tuple(point for point in self.points if point.has_world)
+
+    def in_metres(self) -> tuple[ReferencePoints, Plane | None]:
+        """These points, those in WGS84 put onto a plane that touches the ground among them; and that plane."""
+        degrees = [(p.latitude_deg, p.longitude_deg) for p in self.points]
+        known = np.array([pair for pair in degrees if None not in pair], np.float64)
+        if not len(known):
+            return self, None
+        plane = Plane(*known.mean(axis=0).tolist())
+        placed = []
+        for point in self.points:
+            if point.latitude_deg is None or point.longitude_deg is None:
+                placed.append(point)
+                continue
+            x_m, y_m = plane.metres(np.array([[point.latitude_deg, point.longitude_deg]]))[0].tolist()
+            placed.append(replace(point, x_m=x_m, y_m=y_m, latitude_deg=None, longitude_deg=None))
+        return replace(self, points=tuple(placed)), plane
 
     def pixels(self) -> Floats:
         """N x 2."""
@@ -170,9 +190,15 @@ def _number(value: Any) -> float:
 
 
 def _point(index: int, entry: dict[str, Any]) -> ReferencePoint:
-    world = {key: _number(entry[key]) for key in ("x_m", "y_m") if entry.get(key) is not None}
-    if len(world) == 1:
-        raise ValueError(f"points[{index}] has only {next(iter(world))} of x_m and y_m")
+    world: dict[str, float] = {}
+    for pair in (("x_m", "y_m"), ("latitude_deg", "longitude_deg")):
+        given = {key: _number(entry[key]) for key in pair if entry.get(key) is not None}
+        if len(given) == 1:
+            raise ValueError(f"points[{index}] has only {next(iter(given))} of {' and '.join(pair)}")
+        world |= given
+    latitude = world.get("latitude_deg", 0.0)
+    if not MIN_UTM_LATITUDE_DEG <= latitude <= MAX_UTM_LATITUDE_DEG or abs(world.get("longitude_deg", 0.0)) > 180:  # noqa: PLR2004  half a turn
+        raise ValueError(f"points[{index}] has a latitude or longitude out of range")
     return ReferencePoint(str(entry.get("name", index + 1)), _number(entry["x_px"]), _number(entry["y_px"]), **world)
 
 
@@ -211,6 +237,11 @@ def _check_distinct(points: ReferencePoints) -> None:
 
 
 def _check_scale(points: ReferencePoints, name: str) -> None:
+    if points.world_points and any(point.latitude_deg is not None for point in points.points):
+        raise PointsInvalid(
+            f"{name} has points in metres and points in degrees", remedy="Give all of them in one of the two"
+        )
+    points = points.in_metres()[0]
     world = points.world_points
     if not points.points and points.known_length is None:
         raise PointsInvalid(f"{name} has no points", remedy="Give at least 4 with x_m and y_m, or one known_length")

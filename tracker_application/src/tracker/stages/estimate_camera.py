@@ -35,7 +35,8 @@ class Parameters:
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `ground.json` (pixels to metres), `camera.csv` (one row a frame) and `point_errors.csv`."""
-    points = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
+    given = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
+    points, plane = given.in_metres()
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     frame = points.frame
     to_world, source, errors = fit_to_world(points)
@@ -44,7 +45,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     residual = float(np.sqrt(np.mean(np.square(list(errors.values()))))) if errors else 0.0
     scale = ground_scale(to_world, frame)
     polygon = np.array(points.road_polygon_px, np.float64).reshape(-1, 2)
-    Ground(to_world, source, residual, scale, still.position_m, frame, polygon).write(files.output("ground.json"))
+    ground = Ground(to_world, source, residual, scale, still.position_m, frame, polygon, plane)
+    ground.write(files.output("ground.json"))
     write_table(files.output("point_errors.csv"), {"name": list(errors), "error_m": list(errors.values())})
     for name, error in errors.items():
         if error > parameters.max_point_error_m:
@@ -77,6 +79,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         f"scale from {source}; the camera's position assumes a view of {parameters.horizontal_fov_deg:g} degrees"
     )
     report.result("metres_per_pixel", scale)
+    if plane is not None:
+        report.result("utm_epsg", plane.utm_epsg)
     report.result("height_m", float(places[:, 2].mean()))
     report.result("drift_m", float(np.hypot(*(places[:, :2] - places[0, :2]).T).max()))
     report.result("point_error_m", residual)
