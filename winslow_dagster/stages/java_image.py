@@ -57,7 +57,7 @@ class JavaImage:
     """What an image is made of. `added` are files and directories that lie beside the jar, under their own names.
 
     With a `main_class`, the class path is the jar and every jar that was added; without, the jar says what is run.
-    `java_options` stand behind OPTIONS, and so before them in Java's eyes.
+    `java_options` stand behind OPTIONS, and so override them.
     """
 
     archive: JavaArchive
@@ -137,8 +137,8 @@ class JavaImage:
         except ImageNotBuilt as error:
             raise ImageNotBuilt(
                 f"the base image {image} is not on this machine and cannot be pulled: {error.what}",
-                remedy="Name one that is here and has java with --base-image; or where there is a network: "
-                f"docker pull {image} and docker save {image}, and docker load here",
+                remedy="Name one with java that is here: --base-image IMAGE. Or carry it over: docker save where there is a "
+                "network, docker load here",
             ) from error
 
     def _pack(self, context: IO[bytes], dockerfile: bytes) -> None:
