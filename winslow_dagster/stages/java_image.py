@@ -137,8 +137,8 @@ class JavaImage:
         except ImageNotBuilt as error:
             raise ImageNotBuilt(
                 f"the base image {image} is not on this machine and cannot be pulled: {error.what}",
-                remedy="Name one with java that is here: --base-image IMAGE. Or carry it over: docker save where there is a "
-                "network, docker load here",
+                remedy="Name one with java that is here: --base-image IMAGE. Or carry it over: docker save where "
+                "there is a network, docker load here",
             ) from error
 
     def _pack(self, context: IO[bytes], dockerfile: bytes) -> None:
