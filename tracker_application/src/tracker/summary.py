@@ -9,6 +9,10 @@ from tracker.tables import Table, groups
 
 TURN_RAD = np.radians(45)
 BACK_RAD = np.radians(135)
+COLUMNS = (
+    "track_id", "class", "length_m", "width_m", "first_time_s", "last_time_s", "distance_m", "mean_speed_km_h",
+    "max_speed_km_h", "movement", "lane_id",
+)  # fmt: skip
 
 
 def vehicles(tracks: Table) -> Table:
@@ -33,7 +37,7 @@ def vehicles(tracks: Table) -> Table:
                 "lane_id": max(sorted(set(lanes)), key=lanes.count) if lanes else "",
             }
         )
-    return {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
+    return {name: np.array([row[name] for row in rows], dtype=object) for name in COLUMNS}
 
 
 def _movement(headings: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:

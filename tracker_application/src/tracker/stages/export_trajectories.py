@@ -1,17 +1,38 @@
-"""Writes the trajectories as tables that other programs read, with units in the headers."""
+"""Writes the trajectories as tables that other programs read, with units in the headers, and in their layouts."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from tracker.arrays import Floats
 from tracker.contract import Report, StageFiles
-from tracker.geometry import transform
+from tracker.errors import ParameterInvalid
+from tracker.exports.geo_trax import write_geo_trax
+from tracker.exports.geography import write_geojson, write_geopackage
+from tracker.exports.levelx import write_highd, write_ind
+from tracker.exports.mot import write_mot
+from tracker.exports.recording import Recording
+from tracker.following import lane_middles
 from tracker.ground import Ground
+from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.summary import vehicles
-from tracker.tables import Table, read_table, select, write_table
+from tracker.tables import read_table, select, write_table
+
+WRITERS: dict[str, Callable[[Recording, Callable[[str], Path]], None]] = {
+    "highd": write_highd,
+    "ind": write_ind,
+    "geo_trax": write_geo_trax,
+    "geojson": write_geojson,
+    "gpkg": write_geopackage,
+    "mot": write_mot,
+}
+ALL_FORMATS = " ".join(WRITERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +40,43 @@ class Parameters:
     """What can be set."""
 
     export_rate_hz: float = parameter(0.0, "rows a second and vehicle; 0: one on each frame", minimum=0)
+    formats: str = parameter(ALL_FORMATS, "layouts to write beside the two tables; 'none' for none of them")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `trajectories.csv` (one row a vehicle and moment) and `vehicles.csv` (one row a vehicle)."""
+    """Write `trajectories.csv` (one row a vehicle and moment), `vehicles.csv` (one row a vehicle), and layouts."""
+    formats = _formats(parameters.formats)
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     tracks = read_table(files.upstream("detect_lanes", "tracks.csv"), ("track_id", "frame", "x_m", "y_m", "lane_id"))
-    thinned = _thinned(tracks, parameters.export_rate_hz)
-    pixels = transform(np.linalg.inv(ground.to_world), np.column_stack([thinned["x_m"], thinned["y_m"]]))
+    frames, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
+    lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))
+    kept = _kept(frames["time_s"], parameters.export_rate_hz)
+    thinned = select(tracks, np.isin(tracks["frame"], frames["frame"][kept]))
+    table = vehicles(tracks)
+    recording = Recording(
+        thinned, table, ground, lane_middles(lanes), frames["frame"][kept], frames["time_s"][kept], matrices[kept]
+    )
+    _write_tables(recording, files)
+    for done, name in enumerate(formats, 1):
+        WRITERS[name](recording, files.output)
+        report.progress("formats", done, len(formats))
+    report.result("vehicles", len(table["track_id"]))
+    report.result("rows", len(thinned["frame"]))
+    report.result("formats", " ".join(formats) or "none")
+
+
+def _formats(text: str) -> list[str]:
+    names = [] if text.strip() == "none" else text.replace(",", " ").split()
+    unknown = [name for name in names if name not in WRITERS]
+    if unknown:
+        raise ParameterInvalid(
+            f"FORMATS names {', '.join(unknown)}", remedy=f"Expected some of: {ALL_FORMATS}; or none"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _write_tables(recording: Recording, files: StageFiles) -> None:
+    thinned, pixels, plane = recording.tracks, recording.reference_px, recording.ground.plane
     columns = {
         "track_id": thinned["track_id"],
         "frame": thinned["frame"],
@@ -45,19 +95,19 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         "reference_y_px": pixels[:, 1],
         "observed": thinned["observed"],
     }
+    if plane is not None and recording.degrees is not None:
+        utm = plane.utm(recording.places)
+        for index, name in enumerate(("latitude_deg", "longitude_deg")):
+            # A degree is 111 km: three decimals would be no place at all.
+            columns[name] = np.array([f"{value:.8f}" for value in recording.degrees[:, index]], dtype=object)
+        columns |= {"utm_east_m": utm[:, 0], "utm_north_m": utm[:, 1]}
     write_table(files.output("trajectories.csv"), columns)
-    table = vehicles(tracks)
-    write_table(files.output("vehicles.csv"), table)
-    report.progress("vehicles", len(table["track_id"]), len(table["track_id"]))
-    report.result("vehicles", len(table["track_id"]))
-    report.result("rows", len(columns["frame"]))
+    write_table(files.output("vehicles.csv"), recording.vehicles)
 
 
-def _thinned(tracks: Table, rate_hz: float) -> Table:
-    """At most `rate_hz` rows a second, on the same moments for all vehicles."""
+def _kept(times_s: Floats, rate_hz: float) -> Floats:
+    """Which frames have rows: at most `rate_hz` a second, the same for all vehicles."""
     if rate_hz <= 0:
-        return tracks
-    times = np.unique(tracks["time_s"])
-    slots = np.floor(times * rate_hz + 1e-6)
-    kept = times[np.concatenate([[True], np.diff(slots) > 0])]
-    return select(tracks, np.isin(tracks["time_s"], kept))
+        return np.arange(len(times_s))
+    slots = np.floor(times_s * rate_hz + 1e-6)
+    return np.flatnonzero(np.concatenate([[True], np.diff(slots) > 0]))
