@@ -99,7 +99,12 @@ def test_lanes_run_as_vehicles_do(film: Film) -> None:
 def test_each_chart_has_the_table_behind_it_and_the_report_holds_them_all(film: Film) -> None:
     made = film.made / "create_charts"
     charts = sorted(path.stem for path in made.glob("*.png"))
-    assert {"speed_map", "speed_distribution", "traffic_over_time", "camera_drift"} <= set(charts)
+    assert {
+        "speed_map", "slow_and_fast_places", "speed_distribution", "acceleration_distribution", "traffic_over_time",
+        "flow_and_density", "turning_counts", "lane_counts", "space_time_L1", "headways", "time_to_collision",
+        "camera_drift", "quality",
+    } <= set(charts)  # fmt: skip
+    assert all((made / f"{name}.svg").read_text().rstrip().endswith("</svg>") for name in charts)
     assert all(len((made / f"{name}.csv").read_text().splitlines()) > 1 for name in charts)
     report = (made / "report.html").read_text()
     assert report.count("data:image/png;base64,") == len(charts)

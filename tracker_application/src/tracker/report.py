@@ -8,12 +8,13 @@ from html import escape
 from pathlib import Path
 
 from tracker import __version__
-from tracker.charts import Chart
+from tracker.charts.style import Chart
 from tracker.tables import Table
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2329;max-width:62rem;margin:2rem auto;padding:0 1rem}
-h1{margin-bottom:.2rem}h2{margin:2.4rem 0 .4rem}p.chart{margin:2.4rem 0 0}p.caption,footer{color:#5c6670}
+h1{margin-bottom:.2rem}h2{margin:2.4rem 0 .4rem}p.chart{margin:1.6rem 0 0}
+nav a{margin-right:1rem}p.caption,footer{color:#5c6670}
 img{max-width:100%;height:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid #e4e7ea;text-align:left}
 td.n,th.n{text-align:right}.wide{overflow-x:auto}
@@ -37,12 +38,16 @@ LONGEST_TABLE = 200
 def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence[Chart], vehicles: Table) -> None:
     """Write the report beside the charts' PNG files."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
-    parts = [f"<h1>{escape(title)}</h1><table>{rows}</table>"]
-    for chart in charts:
+    sections = list(dict.fromkeys(chart.section for chart in charts))
+    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in (*sections, "Vehicles"))
+    parts = [f"<h1>{escape(title)}</h1><table>{rows}</table><nav><p>{links}</p></nav>"]
+    for before, chart in zip((None, *charts), charts, strict=False):
+        if before is None or before.section != chart.section:
+            parts.append(f'<h2 id="{escape(chart.section)}">{escape(chart.section)}</h2>')
         data = base64.b64encode((path.parent / f"{chart.name}.png").read_bytes()).decode()
         parts.append(
             f'<p class="chart"><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}"></p>'
-            f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv</p>'
+            f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv; drawing: {chart.name}.svg</p>'
         )
     parts.append(_vehicles(vehicles))
     parts.append(f"<footer>tracker {__version__}</footer>")
@@ -62,7 +67,7 @@ def _vehicles(table: Table) -> str:
         cells = "".join(f"<td{_align(name)}>{_cell(table[name][index], COLUMNS[name][1])}</td>" for name in COLUMNS)
         body += f"<tr>{cells}</tr>"
     rest = f'<p class="caption">{count - LONGEST_TABLE} more in vehicles.csv</p>' if count > LONGEST_TABLE else ""
-    return f'<h2>Vehicles</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>{rest}'
+    return f'<h2 id="Vehicles">Vehicles</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>{rest}'
 
 
 def _align(name: str) -> str:

@@ -1,22 +1,32 @@
-"""Draws charts as PNG, writes the table behind each, and a report that is one file."""
+"""Draws charts as PNG and SVG, writes the table behind each, and a report that is one file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 
-from tracker import charts
+from tracker.charts.flow import flow_and_density, traffic_over_time
+from tracker.charts.lanes import no_lanes, space_time
+from tracker.charts.maps import slow_and_fast_places, speed_map
+from tracker.charts.movements import lane_counts, turning_counts
+from tracker.charts.quality import camera_drift, quality
+from tracker.charts.safety import headways, times_to_collision
+from tracker.charts.speeds import acceleration_distribution, speed_distribution
+from tracker.charts.style import STANDING_KM_H, Chart
 from tracker.contract import Report, StageFiles
+from tracker.following import lane_middles
 from tracker.geometry import scaling, transform
 from tracker.ground import Ground
+from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.report import write_report
 from tracker.summary import vehicles
-from tracker.tables import Table, read_table, write_table
+from tracker.tables import Table, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +37,22 @@ class Parameters:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write a PNG and a CSV for each chart, and `report.html`."""
+    """Write a PNG, an SVG and a CSV for each chart, and `report.html`."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
-    camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("time_s", "x_m", "y_m", "z_m"))
     tracks = read_table(files.upstream("detect_lanes", "tracks.csv"), ("track_id", "time_s", "speed_m_s", "lane_id"))
+    homographies, _ = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
+    drawings = _drawings(files, ground, tracks, homographies)
     drawn = []
-    for chart in _charts(files, ground, camera, tracks):
-        chart.figure.savefig(files.output(f"{chart.name}.png"))
-        write_table(files.output(f"{chart.name}.csv"), chart.table)
+    for draw in drawings:
+        chart = draw()
+        chart.write(files.output("report.html").parent)
         drawn.append(chart)
-        report.progress("charts", len(drawn), max(len(drawn), 5))
+        report.progress("charts", len(drawn), len(drawings))
     table = vehicles(tracks)
+    moments = homographies["time_s"]
     facts = {
         "vehicles": str(len(table["track_id"])),
-        "time covered": f"{np.ptp(tracks['time_s']):.1f} s",
+        "duration of the footage": f"{np.ptp(moments):.1f} s, {len(moments)} frames",
         "median speed while driving": _median_speed(tracks),
         "turning left / right": " / ".join(str(int((table["movement"] == way).sum())) for way in ("left", "right")),
         "scale": f"{ground.metres_per_pixel * 100:.2f} cm a pixel, from {ground.source}",
@@ -52,24 +64,38 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("charts", len(drawn))
 
 
-def _charts(files: StageFiles, ground: Ground, camera: Table, tracks: Table) -> Iterator[charts.Chart]:
+def _drawings(files: StageFiles, ground: Ground, tracks: Table, homographies: Table) -> list[Callable[[], Chart]]:
+    """The charts, each drawn when it is called: one figure at a time is in memory."""
+    camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("time_s", "x_m", "y_m", "z_m"))
+    detections = read_table(files.upstream("detect_vehicles", "detections.csv"), ("frame", "whole"))
+    lanes = lane_middles(json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8")))
     frame = ground.frame
     outline = transform(
         ground.to_world,
         np.array([[0, 0], [frame.width_px, 0], [frame.width_px, frame.height_px], [0, frame.height_px]], np.float64),
     )
+    area_m2 = float(cv2.contourArea(outline.astype(np.float32)))
     background = np.asarray(cv2.imread(str(files.upstream("detect_vehicles", "background.jpg"))), np.uint8)
     to_pixels = scaling(background.shape[1] / frame.width_px) @ np.linalg.inv(ground.to_world)
-    yield charts.speed_map(tracks, background, to_pixels)
-    yield charts.speed_distribution(tracks)
-    yield charts.traffic_over_time(tracks, float(cv2.contourArea(outline.astype(np.float32))))
-    lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))["features"]
-    if lanes:
-        busiest = max(lanes, key=lambda lane: lane["properties"]["vehicles"])
-        yield charts.space_time(tracks, busiest["id"], np.array(busiest["geometry"]["coordinates"]))
-    yield charts.camera_drift(camera)
+    return [
+        partial(speed_map, tracks, background, to_pixels),
+        partial(slow_and_fast_places, tracks, background, to_pixels),
+        partial(speed_distribution, tracks),
+        partial(acceleration_distribution, tracks),
+        partial(traffic_over_time, tracks, area_m2),
+        partial(flow_and_density, tracks, lanes),
+        partial(turning_counts, tracks),
+        partial(lane_counts, tracks),
+        *[partial(space_time, tracks, lane_id, middle) for lane_id, middle in lanes.items()],
+        *([] if lanes else [no_lanes]),
+        partial(headways, tracks, lanes),
+        partial(times_to_collision, tracks, lanes),
+        partial(camera_drift, camera),
+        partial(quality, homographies, detections),
+    ]
 
 
 def _median_speed(tracks: Table) -> str:
-    speeds = tracks["speed_m_s"][tracks["speed_m_s"] * 3.6 > 5] * 3.6  # noqa: PLR2004  slower is standing
-    return f"{np.median(speeds):.0f} km/h" if len(speeds) else "none drove"
+    speeds = tracks["speed_m_s"] * 3.6
+    moving = speeds[speeds > STANDING_KM_H]
+    return f"{np.median(moving):.0f} km/h" if len(moving) else "none drove"

@@ -1,0 +1,58 @@
+"""How good the measurement was: how the camera moved, and how well frames were registered and vehicles found."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+
+from tracker.charts.style import BLUE, GREY, ORANGE, STYLE, Chart, new_figure
+from tracker.tables import Table
+
+
+def camera_drift(camera: Table) -> Chart:
+    """How the camera moved."""
+    time = camera["time_s"]
+    figure = new_figure(7, 4.2)
+    with mpl.rc_context(STYLE):
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for name, label, colour, dashes in (
+            ("x_m", "x", BLUE, "-"), ("y_m", "y", ORANGE, "--"), ("z_m", "height", GREY, "-."),
+        ):  # fmt: skip
+            upper.plot(time, camera[name] - camera[name][0], color=colour, ls=dashes, lw=1.6, label=label)
+        upper.set(ylabel="moved (m)", title="Camera drift")
+        turned = np.degrees(np.unwrap(np.radians(camera["yaw_deg"])))
+        lower.plot(time, turned - turned[0], color=BLUE, lw=1.6, label="yaw")
+        lower.plot(time, camera["tilt_deg"] - camera["tilt_deg"][0], color=ORANGE, ls="--", lw=1.6, label="tilt")
+        lower.set(xlabel="time (s)", ylabel="turned (degrees)")
+        for axes in (upper, lower):
+            axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    caption = "Against the first frame, for the view angle and the smoothing that estimate_camera was given."
+    return Chart("camera_drift", "Camera drift", caption, figure, camera, "Quality")
+
+
+def quality(homographies: Table, detections: Table) -> Chart:
+    """Registration and detections, frame by frame."""
+    frames, time = homographies["frame"], homographies["time_s"]
+    at = np.searchsorted(frames, detections["frame"])
+    found = np.bincount(at[detections["whole"] == 1], minlength=len(frames))[: len(frames)]
+    cut = np.bincount(at[detections["whole"] == 0], minlength=len(frames))[: len(frames)]
+    figure = new_figure(7, 5.6)
+    with mpl.rc_context(STYLE):
+        residual, inliers, boxes = figure.subplots(3, 1, sharex=True)
+        residual.plot(time, homographies["residual_px"], color=BLUE, lw=1.4)
+        residual.set(ylabel="residual (px)", title="Quality of the measurement", ylim=(0, None))
+        inliers.plot(time, homographies["inliers"], color=BLUE, lw=1.4)
+        inliers.set(ylabel="points that fit", ylim=(0, None))
+        lost = homographies["registered"] == 0
+        for axes in (residual, inliers):
+            axes.plot(time[lost], np.zeros(int(lost.sum())), "x", color=ORANGE)
+        boxes.plot(time, found, color=BLUE, lw=1.4, label="whole")
+        boxes.plot(time, cut, color=ORANGE, ls="--", lw=1.4, label="cut by the border")
+        boxes.set(xlabel="time (s)", ylabel="boxes found", ylim=(0, None))
+        figure.legend(*boxes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
+    table = {name: homographies[name] for name in ("frame", "time_s", "registered", "inliers", "residual_px")}
+    caption = (
+        "How far the reference points are from where registration puts them (pixels of the footage), how many of them "
+        "fit, and how many boxes were found. Crosses are frames that could not be registered."
+    )
+    return Chart("quality", "Quality", caption, figure, table | {"boxes_whole": found, "boxes_cut": cut}, "Quality")

@@ -1,0 +1,77 @@
+"""Charts of traffic that is known, and of none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracker.charts.flow import flow_and_density, traffic_over_time
+from tracker.charts.lanes import no_lanes, space_time
+from tracker.charts.maps import slow_and_fast_places, speed_map
+from tracker.charts.movements import lane_counts, turning_counts
+from tracker.charts.safety import headways, times_to_collision
+from tracker.charts.speeds import acceleration_distribution, speed_distribution
+from tracker.charts.style import Chart
+from tracker.tables import Table
+
+LANE = np.column_stack([np.arange(0.0, 201.0), np.zeros(201)])
+BACKGROUND = np.full((100, 400, 3), 120, np.uint8)
+TO_PIXELS = np.array([[2.0, 0, 0], [0, -2.0, 50], [0, 0, 1]])
+
+
+def _two(first_m_s: float, second_m_s: float, behind_m: float) -> Table:
+    """Two vehicles of 4 m on one lane to the east for ten seconds, the second `behind_m` behind the first."""
+    times = np.arange(0, 10, 0.1)
+    count = len(times)
+    made: Table = {
+        "track_id": np.repeat([1, 2], count),
+        "frame": np.tile(np.arange(count), 2),
+        "time_s": np.tile(times, 2),
+        "x_m": np.concatenate([60 + first_m_s * times, 60 - behind_m + second_m_s * times]),
+        "speed_m_s": np.repeat([first_m_s, second_m_s], count),
+        "lane_id": np.full(2 * count, "L1", dtype=object),
+        "length_m": np.full(2 * count, 4.0),
+    }
+    return made | {name: np.zeros(2 * count) for name in ("y_m", "heading_deg", "acceleration_m_s2")}
+
+
+def test_the_headway_is_the_distance_by_the_speed() -> None:
+    table = headways(_two(10, 10, 30), {"L1": LANE}).table
+    assert table["headway_s"].astype(float) == pytest.approx([3.0])
+    assert (table["ahead_track_id"][0], table["track_id"][0]) == (1, 2)
+
+
+def test_the_time_to_collision_is_the_gap_by_the_closing_speed() -> None:
+    table = times_to_collision(_two(5, 7, 30), {"L1": LANE}).table
+    # After 9.9 s the gap from bumper to bumper is 30 - 4 - 2 * 9.9 m.
+    assert table["time_to_collision_s"].astype(float) == pytest.approx([(26 - 19.8) / 2])
+    assert len(times_to_collision(_two(7, 5, 30), {"L1": LANE}).table["lane_id"]) == 0
+
+
+def test_flow_is_density_by_speed() -> None:
+    table = flow_and_density(_two(10, 10, 30), {"L1": LANE}).table
+    assert table["mean_speed_km_h"].astype(float) == pytest.approx(36.0)
+    # Two vehicles on 200 m.
+    assert table["density_vehicles_per_km"][0] == pytest.approx(10, rel=0.03)
+
+
+def test_who_drives_east_came_from_the_west() -> None:
+    table = turning_counts(_two(10, 10, 30)).table
+    assert [tuple(row) for row in zip(*table.values(), strict=True)] == [("west", "east", 2)]
+
+
+def test_every_chart_says_so_where_there_are_no_vehicles(tmp_path: Path) -> None:
+    nobody = {name: values[:0] for name, values in _two(1, 1, 10).items()}
+    charts: list[Chart] = [
+        speed_map(nobody, BACKGROUND, TO_PIXELS), slow_and_fast_places(nobody, BACKGROUND, TO_PIXELS),
+        speed_distribution(nobody), acceleration_distribution(nobody), traffic_over_time(nobody, 100.0),
+        flow_and_density(nobody, {}), turning_counts(nobody), lane_counts(nobody), space_time(nobody, "L1", LANE),
+        headways(nobody, {"L1": LANE}), times_to_collision(nobody, {"L1": LANE}), no_lanes(),
+    ]  # fmt: skip
+    for chart in charts:
+        chart.write(tmp_path)
+        assert chart.caption.startswith("Nothing to show: ")
+        assert (tmp_path / f"{chart.name}.png").stat().st_size > 1000
+        assert len((tmp_path / f"{chart.name}.csv").read_text().splitlines()) == 1
