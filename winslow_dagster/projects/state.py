@@ -158,6 +158,8 @@ def next_actions(state: ProjectState, *, sweep: bool, left: bool, asked: bool = 
     """What a person can do with a project in this state, the most likely first."""
     if state == "awaiting_input":
         return ("pick", "redo") if sweep else ("answer", "redo")
+    if sweep and state in {"queued", "running"}:
+        return ("cancel",)
     if asked and state in OVER:
         return ("answer", *(action for action in _NEXT.get(state, ()) if action != "resume"))
     if state == "succeeded" and left:

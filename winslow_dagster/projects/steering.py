@@ -39,13 +39,20 @@ class Steering:
     def pause(self, after: str | None = None) -> None:
         """Begin no further stage, or none that follows `after`; those that run end first.
 
-        Raises NotFound for a stage there is not, ProjectConflict where nothing runs.
+        Raises NotFound for a stage there is not, ProjectConflict where nothing runs, or a sweep.
         """
         actions = self._actions
         if after is not None:
             require_stage(self._pipeline(), after)
         with actions.records.alone_with(self.name):
             run = self._open_run("paused")
+            if run.sweep is not None:
+                # A resume would not know with which of its combinations to go on.
+                raise ProjectConflict(
+                    "a sweep cannot be paused",
+                    where=self._where,
+                    remedy=f"Wait for it, or end it with `winslow cancel {self.name}`",
+                )
             asked = Interventions(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
         if asked.asked_by != actions.actor.who:
             raise ProjectConflict(
