@@ -96,7 +96,7 @@ def test_fewer_rows_are_exported_if_a_rate_is_given(film: Film, tmp_path: Path) 
 
 def test_a_stage_run_again_writes_the_same_bytes(film: Film, tmp_path: Path) -> None:
     assert tracker("detect-vehicles", **as_winslow(film, tmp_path)).returncode == 0
-    again, before = (path / "detections.csv" for path in (tmp_path, film.made / "detect_vehicles"))
+    again, before = (path / "detections.parquet" for path in (tmp_path, film.made / "detect_vehicles"))
     assert again.read_bytes() == before.read_bytes()
 
 
@@ -109,7 +109,7 @@ def test_a_road_polygon_leaves_out_what_is_outside(film: Film, tmp_path: Path) -
     (made / "estimate_camera" / "ground.json").write_text(json.dumps(data))
     ended = tracker("detect-vehicles", **(as_winslow(film, tmp_path / "out") | {"WINSLOW_INPUT_DIR": made}))
     assert ended.returncode == 0, ended.stderr
-    found = read_table(tmp_path / "out" / "detections.csv")
+    found = read_table(tmp_path / "out" / "detections.parquet")
     assert len(found["x_px"]) > 10
     assert found["x_px"].max() <= width / 2 + 1
 

@@ -71,7 +71,7 @@ def test_the_result_video_is_h264_as_long_as_the_film_and_can_be_sought_each_sec
 
 
 def test_the_result_video_shows_boxes_where_vehicles_are(film: Film) -> None:
-    tracks = read_table(film.made / "detect_lanes" / "tracks.csv")
+    tracks = read_table(film.made / "detect_lanes" / "tracks.parquet")
     frame = int(np.bincount(tracks["frame"]).argmax())
     pictures = []
     for path in (film.video, film.made / "record_video" / "result.mp4"):

@@ -1,4 +1,7 @@
-"""Tables as CSV files: a header with units, one row a line. The last line of a table is never half a row."""
+"""Tables: columns with units in their names. Where a person reads them CSV, between stages Parquet.
+
+The last line of a table is never half a row.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tracker.errors import InputMissing
 
 Table: TypeAlias = dict[str, NDArray[Any]]
+PARQUET = ".parquet"
 # Columns that hold words; all others hold numbers, an empty cell being "not known" (NaN).
-TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement"})
+TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement", "source"})
 # Columns that count; the others are measured.
 WHOLE_COLUMNS = frozenset({"frame", "track_id", "vehicle_id", "observed", "visible", "registered"})
 
@@ -25,14 +31,27 @@ def from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, 
 
 
 def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: int = 3) -> None:
-    """Write columns of equal length. Numbers get at most `decimals` decimals, NaN becomes an empty cell."""
-    ready = [[_cell(value, decimals) for value in values] for values in columns.values()]
+    """Write columns of equal length; the suffix says how.
+
+    In CSV numbers get at most `decimals` decimals, and NaN becomes an empty cell. Parquet keeps numbers as they are.
+    """
     whole = path.with_name(path.name + ".part")
-    with whole.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*ready, strict=True))
+    if path.suffix == PARQUET:
+        pq.write_table(pa.table({name: _typed(name, values) for name, values in columns.items()}), whole)
+    else:
+        ready = [[_cell(value, decimals) for value in values] for values in columns.values()]
+        with whole.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*ready, strict=True))
     whole.replace(path)
+
+
+def _typed(name: str, values: Iterable[Any]) -> pa.Array:
+    """A column of one type: whole numbers as such, words dictionary-coded."""
+    if name in TEXT_COLUMNS:
+        return pa.array([str(value) for value in values], pa.string()).dictionary_encode()
+    return pa.array(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
 
 
 def _cell(value: Any, decimals: int) -> str:
@@ -48,13 +67,28 @@ def _cell(value: Any, decimals: int) -> str:
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
     """Read a table back. Raises InputMissing if it lacks one of the `needed` columns."""
+    table = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise InputMissing(f"{path} has no column {', '.join(missing)}", remedy="It was written by another version")
+    return table
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        # Into memory at once: a file that is mapped cannot be replaced while somebody reads it.
+        whole = pq.read_table(pa.py_buffer(path.read_bytes()))
+    except pa.ArrowInvalid as error:
+        raise InputMissing(f"{path} is no Parquet file ({error})", remedy="Redo the stage that wrote it") from error
+    columns = {name: whole[name].to_numpy(zero_copy_only=False) for name in whole.column_names}
+    return {name: values.astype(object) if name in TEXT_COLUMNS else values.copy() for name, values in columns.items()}
+
+
+def _read_csv(path: Path) -> Table:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         names = next(reader, [])
         rows = list(reader)
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise InputMissing(f"{path} has no column {', '.join(missing)}", remedy="It was written by another version")
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return {name: _column(name, values) for name, values in zip(names, cells, strict=True)}
 

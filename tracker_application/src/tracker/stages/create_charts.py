@@ -39,7 +39,9 @@ class Parameters:
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write a PNG, an SVG and a CSV for each chart, and `report.html`."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
-    tracks = read_table(files.upstream("detect_lanes", "tracks.csv"), ("track_id", "time_s", "speed_m_s", "lane_id"))
+    tracks = read_table(
+        files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "time_s", "speed_m_s", "lane_id")
+    )
     homographies, _ = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     drawings = _drawings(files, ground, tracks, homographies)
     drawn = []
@@ -67,7 +69,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 def _drawings(files: StageFiles, ground: Ground, tracks: Table, homographies: Table) -> list[Callable[[], Chart]]:
     """The charts, each drawn when it is called: one figure at a time is in memory."""
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("time_s", "x_m", "y_m", "z_m"))
-    detections = read_table(files.upstream("detect_vehicles", "detections.csv"), ("frame", "whole"))
+    detections = read_table(files.upstream("detect_vehicles", "detections.parquet"), ("frame", "whole"))
     lanes = lane_middles(json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8")))
     frame = ground.frame
     outline = transform(

@@ -24,8 +24,8 @@ class Parameters:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `lanes.geojson`, and `tracks.csv` with the lane of each row (empty where there is none)."""
-    table = read_table(files.upstream("track_vehicles", "tracks.csv"), ("track_id", "x_m", "y_m", "heading_deg"))
+    """Write `lanes.geojson`, and `tracks.parquet` with the lane of each row (empty where there is none)."""
+    table = read_table(files.upstream("track_vehicles", "tracks.parquet"), ("track_id", "x_m", "y_m", "heading_deg"))
     by_track = groups(table, "track_id")
     courses = [course(number, np.column_stack([track["x_m"], track["y_m"]])) for number, track in by_track.items()]
     half_width = parameters.lane_width_m / 2
@@ -45,7 +45,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     features = [_feature(lane, parameters.lane_width_m, table["speed_m_s"][lane_ids == lane.lane_id]) for lane in lanes]
     whole = {"type": "FeatureCollection", "coordinate_system": "local metres, see ground.json", "features": features}
     files.output("lanes.geojson").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    write_table(files.output("tracks.csv"), table | {"lane_id": lane_ids}, decimals=4)
+    write_table(files.output("tracks.parquet"), table | {"lane_id": lane_ids}, decimals=4)
     if not lanes:
         report.warning(f"no course was driven by {parameters.min_lane_vehicles} vehicles: there are no lanes")
     report.result("lanes", len(lanes))

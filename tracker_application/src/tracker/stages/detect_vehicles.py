@@ -102,7 +102,7 @@ class _Views:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `detections.csv` (one row a box) and `background.jpg`. Raises NoVehicles."""
+    """Write `detections.parquet` (one row a box) and `background.jpg`. Raises NoVehicles."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
     places = np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
@@ -139,7 +139,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             "nothing that moves and is as large as a vehicle was found",
             remedy="Look at background.jpg; try a lower DETECTION_THRESHOLD, and check the scale in ground.json",
         )
-    write_table(files.output("detections.csv"), from_rows(COLUMNS, rows))
+    write_table(files.output("detections.parquet"), from_rows(COLUMNS, rows))
     report.result("detections", len(rows))
     report.result("detections_per_frame", len(rows) / len(searched))
 

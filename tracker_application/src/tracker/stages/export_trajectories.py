@@ -47,7 +47,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `trajectories.csv` (one row a vehicle and moment), `vehicles.csv` (one row a vehicle), and layouts."""
     formats = _formats(parameters.formats)
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
-    tracks = read_table(files.upstream("detect_lanes", "tracks.csv"), ("track_id", "frame", "x_m", "y_m", "lane_id"))
+    tracks = read_table(
+        files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "frame", "x_m", "y_m", "lane_id")
+    )
     frames, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))
     kept = _kept(frames["time_s"], parameters.export_rate_hz)

@@ -74,7 +74,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `result.mp4` (H.264, a key frame each second) and `thumbnail.jpg`."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
-    tracks = read_table(files.upstream("detect_lanes", "tracks.csv"), ("track_id", "frame", "x_m", "y_m", "lane_id"))
+    tracks = read_table(
+        files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "frame", "x_m", "y_m", "lane_id")
+    )
     lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))
     lanes_m = [np.array(feature["geometry"]["coordinates"]) for feature in lanes["features"]]
     scene = _Scene(groups(tracks, "frame"), groups(tracks, "track_id"), lanes_m, parameters.trail_seconds)

@@ -39,9 +39,9 @@ class Parameters:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `tracks.csv`: one row a vehicle and frame. Raises NoVehicles."""
+    """Write `tracks.parquet`: one row a vehicle and frame. Raises NoVehicles."""
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("frame", "time_s"))
-    table = read_table(files.upstream("detect_vehicles", "detections.csv"), ("frame", "x_m", "y_m", "whole"))
+    table = read_table(files.upstream("detect_vehicles", "detections.parquet"), ("frame", "x_m", "y_m", "whole"))
     # A vehicle that is cut by the border is not centred where its box is.
     cut = int((table["whole"] == 0).sum())
     table = select(table, table["whole"] == 1)
@@ -69,7 +69,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         parts.append(_trajectory(number, seen, camera, motion))
         report.progress("vehicles", number, len(kept))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    write_table(files.output("tracks.csv"), whole, decimals=4)
+    write_table(files.output("tracks.parquet"), whole, decimals=4)
     report.result("vehicles", len(kept))
     report.result("left_out", len(tracks) - len(kept))
     report.result("median_speed_km_h", float(np.median(whole["speed_m_s"])) * 3.6)
