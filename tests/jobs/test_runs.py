@@ -47,6 +47,15 @@ stages:
   - name: after_it
     args: ['true']
 """
+CHECKPOINTS = """
+name: checkpoints
+command: [sh, -c]
+stages:
+  - name: slow
+    args: ['cd "$WINSLOW_CHECKPOINT_DIR"; echo x >> done; cp done "$WINSLOW_OUTPUT_DIR";
+            [ $(wc -l < done) -ge ${ENOUGH:-3} ] || exit 41']
+    retries: {count: 1, when: [41], wait: 0.1}
+"""
 GATED = """
 name: gated
 command: [sh, -c]
@@ -63,7 +72,7 @@ stages:
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    pipelines = {"pictures": PICTURES, "trying": TRYING, "gated": GATED}
+    pipelines = {"pictures": PICTURES, "trying": TRYING, "gated": GATED, "checkpoints": CHECKPOINTS}
     made = Installation(tmp_path_factory.mktemp("runs"), None, pipelines)
     made.up()
     yield made
@@ -179,6 +188,27 @@ def test_a_stage_is_tried_again_only_after_the_ends_its_retries_name(
     assert "exit 42" in said.message
     assert "no such lane" in said.message
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
+
+
+def test_a_retry_and_a_resume_go_on_from_the_checkpoint_and_a_redo_begins_anew(winslow: Winslow) -> None:
+    run = winslow.run("checkpoints", project="kept")
+    with pytest.raises(StageFailed, match="exit 41"):
+        run.wait()
+    winslow.project("kept").resume().wait()
+    assert done(winslow) == "x\n" * 3
+    # Its attempt before was done, and left nothing.
+    again = winslow.project("kept").redo("slow")
+    with pytest.raises(StageFailed, match="exit 41"):
+        again.wait()
+    # What was kept under other settings is of no use.
+    winslow.project("kept").redo("slow", env={"ENOUGH": "1"}).wait()
+    assert done(winslow) == "x\n"
+
+
+def done(winslow: Winslow) -> str:
+    (file,) = winslow.project("kept").files("slow")
+    assert file.local_path is not None
+    return file.local_path.read_text()
 
 
 def test_the_log_of_a_stage_is_in_dagit_while_it_runs(

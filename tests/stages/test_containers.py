@@ -24,7 +24,7 @@ from winslow_dagster.stages.containers import DockerDaemon
 from winslow_dagster.stages.gpus import write_node_gpus
 from winslow_dagster.stages.launcher import Launch
 from winslow_dagster.stages.runner import serve
-from winslow_dagster.stages.task import NodeGpu
+from winslow_dagster.stages.task import NodeGpu, StageResult, StageTask
 
 pytestmark = pytest.mark.docker
 
@@ -112,8 +112,30 @@ def test_an_image_that_is_nowhere_is_named_with_the_ways_to_get_it(docker_place:
 
 
 def test_outputs_of_an_image_with_its_own_user_belong_to_the_runner(docker_place: Place, users_image: str) -> None:
-    # The runner is nobody here, with the right to use Docker: neither root nor the image's user.
     task = docker_place.task("mkdir /winslow/output/deep; busybox id -u > /winslow/output/deep/user", image=users_image)
+    ended = served_by_nobody(docker_place, task)
+    assert ended.outcome == "succeeded", ended.message
+    assert docker_place.text(ended.outputs, "deep/user") == "1234\n"
+
+
+def test_an_image_with_its_own_user_goes_on_from_its_checkpoint(docker_place: Place, users_image: str) -> None:
+    half = docker_place.task(
+        "mkdir $WINSLOW_CHECKPOINT_DIR/a; echo half > $WINSLOW_CHECKPOINT_DIR/a/b; exit 3", image=users_image
+    )
+    assert served_by_nobody(docker_place, half).outcome == "failed"
+    rest = docker_place.task(
+        'cd "$WINSLOW_CHECKPOINT_DIR/a" && echo more >> b && echo new > c && cp b /winslow/output/whole',
+        image=users_image,
+        continues=half.task_id,
+    )
+    ended = served_by_nobody(docker_place, rest)
+    assert ended.outcome == "succeeded", ended.message
+    assert docker_place.text(ended.outputs, "whole") == "half\nmore\n"
+    assert not docker_place.directory(rest).checkpoint.exists()
+
+
+def served_by_nobody(docker_place: Place, task: StageTask) -> StageResult:
+    """The runner is nobody here, with the right to use Docker: neither root nor the image's user."""
     for path in (*docker_place.home.parents, docker_place.home):
         if path.stat().st_uid == os.getuid() and "pytest" in str(path):
             path.chmod(path.stat().st_mode | 0o755)
@@ -129,8 +151,7 @@ def test_outputs_of_an_image_with_its_own_user_belong_to_the_runner(docker_place
     assert os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1]) == 0
     ended = docker_place.directory(task).result()
     assert ended is not None
-    assert ended.outcome == "succeeded", ended.message
-    assert docker_place.text(ended.outputs, "deep/user") == "1234\n"
+    return ended
 
 
 def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
@@ -206,7 +227,7 @@ def test_a_stage_that_prints_faster_than_can_be_read_is_slowed_down_and_loses_no
 
 def test_a_user_whom_the_image_does_not_know_has_a_home_it_can_write_to(docker_place: Place, tmp_path: Path) -> None:
     task = docker_place.task("true")
-    launch = Launch(task, (), ("true",), {"HOME": "/data"}, tmp_path, tmp_path, {}, {})
+    launch = Launch(task, (), ("true",), {"HOME": "/data"}, tmp_path, tmp_path, tmp_path, {}, {})
     assert container_config(launch, tmp_path, "1000:1000")["Env"] == ["HOME=/data"]
     without = replace(launch, env={})
     assert container_config(without, tmp_path, "1000:1000")["Env"] == ["HOME=/tmp"]

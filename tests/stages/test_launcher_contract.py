@@ -95,10 +95,45 @@ def test_a_stage_sees_what_the_contract_promises(place: Place, tmp_path: Path) -
     assert env == f"11 {output}/x"
 
 
-def test_the_three_directories_are_there_without_any_input(place: Place) -> None:
-    task = place.task('ls "$WINSLOW_INPUT_DIR" "$WINSLOW_RESOURCES_DIR" "$WINSLOW_OUTPUT_DIR" >/dev/null && echo all')
+def test_the_four_directories_are_there_without_any_input(place: Place) -> None:
+    task = place.task(
+        'ls "$WINSLOW_INPUT_DIR" "$WINSLOW_RESOURCES_DIR" "$WINSLOW_OUTPUT_DIR" "$WINSLOW_CHECKPOINT_DIR" && echo all'
+    )
     place.serve(task)
-    assert place.lines(task) == ["all"]
+    assert place.lines(task)[-1] == "all"
+
+
+GOES_ON = """cd "$WINSLOW_CHECKPOINT_DIR"
+if [ -e half ]; then echo goes on; cp half "$WINSLOW_OUTPUT_DIR/whole"; else echo begins; echo data > half; exit 3; fi
+"""
+
+
+def test_an_attempt_goes_on_from_what_the_one_before_it_kept(place: Place) -> None:
+    first = place.task(GOES_ON)
+    assert place.serve(first).outcome == "failed"
+    second = place.task(GOES_ON, continues=first.task_id)
+    result = place.serve(second)
+    assert (result.outcome, place.lines(second)) == ("succeeded", ["goes on"])
+    assert place.text(result.outputs, "whole") == "data\n"
+    # What is done needs no checkpoint, and the first has handed on its own.
+    assert not place.directory(first).checkpoint.exists()
+    assert not place.directory(second).checkpoint.exists()
+
+
+def test_an_attempt_begins_anew_where_the_one_before_it_ran_on_another_node(place: Place) -> None:
+    task = place.task(GOES_ON, continues="0123456789ab.detect.1")
+    assert place.serve(task).outcome == "failed"
+    assert place.lines(task) == ["begins"]
+
+
+def test_an_attempt_that_may_still_run_keeps_its_checkpoint(place: Place) -> None:
+    first = place.task(GOES_ON)
+    place.directory(first).checkpoint.mkdir()
+    (place.directory(first).checkpoint / "half").write_text("data\n")
+    second = place.task(GOES_ON, continues=first.task_id)
+    assert place.serve(second).outcome == "failed"
+    assert place.lines(second) == ["begins"]
+    assert (place.directory(first).checkpoint / "half").exists()
 
 
 def test_arguments_are_substituted_and_a_variable_that_is_missing_fails_before_the_start(place: Place) -> None:

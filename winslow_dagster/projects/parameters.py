@@ -20,11 +20,16 @@ Value = str | float | bool | None
 """A parameter; None where it is not set. Contents of files are their blake3."""
 
 _IDENTITY = {
-    *("task_id", "project", "pipeline", "stage", "attempt", "run_id"),
+    *("task_id", "project", "pipeline", "stage", "attempt", "run_id", "continues"),
     *("output_address", "log_address", "store_url", "s3_endpoint"),
 }
 _OWN_ROWS = {"env_layers", "command", "args", "inputs", "resources"}
-_PLACES = Places(input="${WINSLOW_INPUT_DIR}", resources="${WINSLOW_RESOURCES_DIR}", output="${WINSLOW_OUTPUT_DIR}")
+_PLACES = Places(
+    input="${WINSLOW_INPUT_DIR}",
+    resources="${WINSLOW_RESOURCES_DIR}",
+    output="${WINSLOW_OUTPUT_DIR}",
+    checkpoint="${WINSLOW_CHECKPOINT_DIR}",
+)
 
 
 class Words(BaseModel):

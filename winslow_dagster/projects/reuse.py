@@ -63,3 +63,18 @@ def reusable(database: Database, key: str, image_digest: str | None) -> Attempt 
     with database.reading() as connection:
         row = connection.execute(query).mappings().one_or_none()
     return None if row is None else Attempt(**row)
+
+
+def ended_early(database: Database, project: str, stage: str, key: str) -> str | None:
+    """The task id of the project's latest attempt at the same that ended without success: its checkpoint is of use."""
+    table = tables.attempts
+    same = (table.c.project == project, table.c.stage == stage, table.c.fingerprint == key)
+    query = (
+        select(table.c.task_id, table.c.outcome)
+        .where(*same, table.c.ended_at.is_not(None))
+        .order_by(table.c.started_at.desc(), table.c.task_id.desc())
+        .limit(1)
+    )
+    with database.reading() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None or row.outcome == "succeeded" else str(row.task_id)

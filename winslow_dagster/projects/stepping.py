@@ -17,7 +17,7 @@ from winslow_dagster.projects.lineage import Pick, upstream_of
 from winslow_dagster.projects.questions import Asking
 from winslow_dagster.projects.records import UNKNOWN_REQUESTER, ProjectRecords
 from winslow_dagster.projects.request import RunRequest, RunScope
-from winslow_dagster.projects.reuse import fingerprint, reusable
+from winslow_dagster.projects.reuse import ended_early, fingerprint, reusable
 from winslow_dagster.projects.stage_tasks import StageInRun, stage_task, task_id
 from winslow_dagster.projects.standing import lineage_of, outputs_in_use
 from winslow_dagster.projects.values import Attempt, RunRecord
@@ -231,6 +231,8 @@ class Stepping:
         answer = self._asking(call, call.stage).latest_answer(call.stage.name)
         task = stage_task(self._settings, part, upstream, answer)
         key = fingerprint(task)
+        before = ended_early(self._records.database, project.name, call.stage.name, key)
+        task = task.model_copy(update={"continues": before})
         equal = reusable(self._records.database, key, self._image_digest(task)) if call.request.reuse else None
         taken_over = None if equal is None else self._taken_over(task, equal)
         return Begins(task, key, taken_over, equal.task_id if equal and taken_over else None)

@@ -78,6 +78,8 @@ class Attempt:
             self._directory.write_outcome(outcome)
         self.clear()
         remove_work(self._directory.work)
+        if outcome.outcome == "succeeded":
+            shutil.rmtree(self._directory.checkpoint, ignore_errors=True)
         self._directory.settle()
         return outcome
 

@@ -11,7 +11,12 @@ from winslow_dagster.stages.launcher import Launch, Places
 from winslow_dagster.stages.task import NodeGpu, StageTask
 from winslow_dagster.stages.taskdir import TaskDirectory
 
-PLACES = Places(input="/winslow/input", resources="/winslow/resources", output="/winslow/output")
+PLACES = Places(
+    input="/winslow/input",
+    resources="/winslow/resources",
+    output="/winslow/output",
+    checkpoint="/winslow/checkpoint",
+)
 PIDS_LIMIT = 16384
 """Stops a fork bomb; far above what video and GPU programs start."""
 NANO = 1_000_000_000
@@ -75,15 +80,18 @@ def ownership_name(task_id: str) -> str:
 
 
 def ownership_config(task: StageTask, directory: TaskDirectory, owner: str) -> dict[str, Any]:
-    """A container that makes `owner` (`uid:gid`) own the outputs, from the stage's own image: it is there for sure."""
+    """A container that makes `owner` (`uid:gid`) own what was written; of the stage's image: that is there for sure."""
     return {
         "Image": task.image,
-        "Entrypoint": ["chown", "-R", owner, PLACES.output],
+        "Entrypoint": ["chown", "-R", owner, PLACES.output, PLACES.checkpoint],
         "Cmd": [],
         "User": "0:0",
         "Labels": container_labels(task, directory.path.parent),
         "HostConfig": {
-            "Mounts": [bind(directory.output, PLACES.output, read_only=False)],
+            "Mounts": [
+                bind(directory.output, PLACES.output, read_only=False),
+                bind(directory.checkpoint, PLACES.checkpoint, read_only=False),
+            ],
             "NetworkMode": "none",
             "CapDrop": ["ALL"],
             "CapAdd": ["CHOWN", "DAC_OVERRIDE"],
@@ -93,7 +101,7 @@ def ownership_config(task: StageTask, directory: TaskDirectory, owner: str) -> d
 
 
 def mounts(launch: Launch) -> list[dict[str, Any]]:
-    """The inputs and resources read-only, the output writable. All three directories are always there."""
+    """The inputs and resources read-only, output and checkpoint writable. All four directories are always there."""
     shown = [
         *presented(PLACES.input, launch.inputs, launch.nothing),
         *presented(PLACES.resources, launch.resources, launch.nothing),
@@ -101,6 +109,7 @@ def mounts(launch: Launch) -> list[dict[str, Any]]:
     return [
         *(bind(source, target, read_only=True) for target, source in shown),
         bind(launch.output, PLACES.output, read_only=False),
+        bind(launch.checkpoint, PLACES.checkpoint, read_only=False),
     ]
 
 

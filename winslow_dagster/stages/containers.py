@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import docker
@@ -280,6 +281,7 @@ class ContainerLauncher(Launcher):
         if foreign_user:
             # Another user writes here; the directories above keep others out or do not, as the machine's owner likes.
             self._directory.output.chmod(0o777)
+            open_to_all(self._directory.checkpoint)
         name = container_name(self._task.task_id)
         config = container_config(launch, self._directory.path.parent, user)
         try:
@@ -424,6 +426,14 @@ def container_lives(task_id: str) -> bool:
     except (ServiceUnavailable, docker.errors.APIError, *CONNECTION_LOST):
         return True
     return status not in {"exited", "dead"}
+
+
+def open_to_all(directory: Path) -> None:
+    """Let any user write below it: what an earlier attempt left was made this user's when that ended."""
+    for parent, _, names in os.walk(directory):
+        for path in (Path(parent), *(Path(parent, name) for name in names)):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
 
 
 def remove_for_good(api: docker.APIClient, container: str) -> None:

@@ -23,6 +23,7 @@ def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> d
         "WINSLOW_INPUT_DIR": places.input,
         "WINSLOW_RESOURCES_DIR": places.resources,
         "WINSLOW_OUTPUT_DIR": places.output,
+        "WINSLOW_CHECKPOINT_DIR": places.checkpoint,
         "WINSLOW_PROJECT": task.project,
         "WINSLOW_PIPELINE": task.pipeline,
         "WINSLOW_STAGE": task.stage,

@@ -18,11 +18,12 @@ Signal = Literal["TERM", "KILL"]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The three directories of the stage contract, as the stage names them."""
+    """The directories of the stage contract, as the stage names them."""
 
     input: str
     resources: str
     output: str
+    checkpoint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Launch:
     args: tuple[str, ...]
     env: dict[str, str]
     output: Path
+    checkpoint: Path
     nothing: Path
     inputs: dict[str, Path]
     resources: dict[str, Path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -47,17 +48,32 @@ def launch_of(
     nothing = directory.work / "nothing"
     nothing.mkdir(exist_ok=True)
     directory.output.mkdir(exist_ok=True)
+    take_checkpoint(task, directory)
     return Launch(
         task=task,
         command=command,
         args=args,
         env=env,
         output=directory.output,
+        checkpoint=directory.checkpoint,
         nothing=nothing,
         inputs={name: views.of(manifest, f"input {name}") for name, manifest in task.inputs.items()},
         resources={name: views.of(manifest, f"resource {name}") for name, manifest in task.resources.items()},
         gpus=tuple(gpus),
     )
+
+
+def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
+    """Make the checkpoint directory: what the attempt before left in its own, where that lies on this node."""
+    if directory.checkpoint.exists():
+        return
+    if task.continues is not None:
+        before = TaskDirectory.of(directory.path.parent, task.continues)
+        # An attempt without a result may still be served: it keeps what it has.
+        if before.result() is not None:
+            with contextlib.suppress(FileNotFoundError):
+                before.checkpoint.rename(directory.checkpoint)
+    directory.checkpoint.mkdir(exist_ok=True)
 
 
 class Views:

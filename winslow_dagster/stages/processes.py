@@ -98,6 +98,7 @@ class ProcessLauncher(Launcher):
             input=str(directory.work / "input"),
             resources=str(directory.work / "resources"),
             output=str(directory.output),
+            checkpoint=str(directory.checkpoint),
         )
         self._spec = read_value(self._home / "spec.json", Spec)
         self._keeper = read_value(self._home / "keeper.json", KeeperRecord)

@@ -53,6 +53,10 @@ class StageTask(Frozen):
     )
     inputs: dict[str, Manifest] = Field(default_factory=dict, description="Upstream stage -> its outputs.")
     resources: dict[str, Manifest] = Field(default_factory=dict, description="Project input -> its file(s).")
+    continues: str | None = Field(
+        default=None,
+        description="Task id of an attempt at the same that ended too early: its checkpoint is taken over.",
+    )
     output_address: str = Field(description="Where in the store the outputs go.")
     log_address: str = Field(description="Where in the store the finished log goes.")
     store_url: str

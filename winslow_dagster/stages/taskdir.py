@@ -83,6 +83,11 @@ class TaskDirectory:
         return self.path / "output"
 
     @property
+    def checkpoint(self) -> Path:
+        """Where the stage keeps what it would need to go on, were it ended before it is done."""
+        return self.path / "checkpoint"
+
+    @property
     def log(self) -> Path:
         """The log's segments."""
         return self.path / "log"
