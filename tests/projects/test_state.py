@@ -166,6 +166,9 @@ def test_what_can_be_done_next_fits_the_state() -> None:
     assert next_actions("succeeded", sweep=False, left=True)[0] == "resume"
     assert "resume" not in next_actions("succeeded", sweep=False, left=False)
     assert next_actions("cancelling", sweep=False, left=True) == ()
+    assert next_actions("pausing", sweep=False, left=True) == ("resume", "cancel")
+    # A stage was held back for the pause already: to lift it now would change nothing.
+    assert next_actions("pausing", sweep=False, left=True, held=True) == ("cancel",)
 
 
 def test_a_stage_knows_how_many_attempts_it_had_and_which_is_in_use() -> None:

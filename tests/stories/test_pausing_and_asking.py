@@ -271,6 +271,16 @@ def test_a_project_asks_is_answered_and_goes_on(winslow: Winslow, ben: Winslow) 
     assert again.reason.startswith("before confirmed"), "what was accepted was another result"
 
 
+def test_a_rejected_result_is_made_again_with_all_that_the_run_was_told(winslow: Winslow) -> None:
+    told = {"finds_out": {"env": {"NAME": "Ben"}}}
+    winslow.run("asking", "south", settings=told).ended()
+    south = winslow.project("south")
+    south.answer("choose", {"side": "south"}).ended()
+    south.answer("confirmed", {"fine": {"accepted": False, "env": {"SIZE": "large"}}}).ended()
+    assert south.answer("confirmed", {"fine": {"accepted": True}}).wait().state == "succeeded"
+    assert text(winslow, "south", "finds_out", "name.txt") == "Ben\n"
+
+
 def test_what_people_did_is_on_record(winslow: Winslow) -> None:
     entries = winslow.project("ulm").audit()
     assert [(entry.who, entry.action) for entry in reversed(entries)] == [

@@ -217,7 +217,7 @@ class Launching:
             # With its inputs all of it is new, also beside the branch of the stage that was named.
             return {**asked, "start_from": ()}
         if self._asked.start_from:
-            return asked
+            return self._going_on(asked, existing, pipeline)
         last = self._unfinished(existing, pipeline)
         stop = self._asked.stop_after or (last.stop_after if last else None)
         everything = frozenset(stage.name for stage in pipeline.stages)
@@ -263,7 +263,9 @@ class Launching:
         told = last.settings
         asked["env"] = {**told.get("env", {}), **asked["env"]}
         asked["reuse"] = asked["reuse"] or told.get("reuse", False)
-        asked["stop_after"] = asked["stop_after"] or last.stop_after
+        stop = last.stop_after
+        if stop is not None and set(asked["start_from"]) <= upstream_of(pipeline, stop) | {stop}:
+            asked["stop_after"] = asked["stop_after"] or stop
         bare = RunRequest.checked(pipeline, {**asked, "stages": {}})
         running = RunScope(pipeline, bare).running(lineage_of(self._records, existing.name, pipeline).current)
         for stage, changed in told.get("stages", {}).items():

@@ -11,7 +11,7 @@ from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.answers import Answers
 from winslow_dagster.projects.dagit import Dagit, DagsterRun
-from winslow_dagster.projects.interventions import Interventions
+from winslow_dagster.projects.interventions import HoldCause, Interventions
 from winslow_dagster.projects.lineage import Lineage, in_order
 from winslow_dagster.projects.notebook import Notebook
 from winslow_dagster.projects.questions import Asking, Question
@@ -74,7 +74,13 @@ class Overview:
                 for each in self._records.inputs(found.name)
             ),
             stages=views,
-            actions=next_actions(state, sweep=sweep is not None, left=bool(left), asked=bool(questions)),
+            actions=next_actions(
+                state,
+                sweep=sweep is not None,
+                left=bool(left),
+                asked=bool(questions),
+                held=state == "pausing" and bool(self._held(found.latest_run, "paused")),
+            ),
             questions=tuple(
                 QuestionView(
                     **{name: value for name, value in asdict(each).items() if name not in {"project", "pipeline"}}
@@ -129,10 +135,10 @@ class Overview:
         asked = (asking.question(stage) for stage in ready)
         return tuple(question for question in asked if question is not None)
 
-    def _held(self, run_id: str | None) -> dict[str, datetime]:
-        """The stages that the run held back to ask a person, and since when."""
+    def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
+        """The stages that the run held back for this, such as to ask a person, and since when."""
         holds = Interventions(self._records.database).holds([run_id]) if run_id is not None else ()
-        return {hold.stage: hold.held_at for hold in holds if hold.cause == "input"}
+        return {hold.stage: hold.held_at for hold in holds if hold.cause == cause}
 
     def _answered(self, found: Project, run: RunRecord) -> bool:
         """Whether all that the run asked was answered since: the same rule as in `listing`."""

@@ -154,11 +154,15 @@ def wish(asked_by: str, after_stage: str | None) -> str:
     return f"{asked_by} asked it to pause{f' after {after_stage}' if after_stage else ''}"
 
 
-def next_actions(state: ProjectState, *, sweep: bool, left: bool, asked: bool = False) -> tuple[NextAction, ...]:
-    """What a person can do with a project in this state, the most likely first."""
+def next_actions(
+    state: ProjectState, *, sweep: bool, left: bool, asked: bool = False, held: bool = False
+) -> tuple[NextAction, ...]:
+    """What a person can do with a project in this state, the most likely first. `held`: a pause has taken effect."""
     if state == "awaiting_input":
         return ("pick", "redo") if sweep else ("answer", "redo")
     if sweep and state in {"queued", "running"}:
+        return ("cancel",)
+    if held and state == "pausing":
         return ("cancel",)
     if asked and state in OVER:
         return ("answer", *(action for action in _NEXT.get(state, ()) if action != "resume"))

@@ -107,7 +107,16 @@ class Steering:
             return None
         if checked.redo is not None:
             redone = str(checked.redo["stage"])
-            return self.redo(redone, settings={redone: checked.redo["settings"]}, why=f"rejected in {stage}")
+            # With what the run that asked was told: the stages after it are still to have that.
+            submission = Submission(
+                project=self.name,
+                actor=actions.actor,
+                start_from=(redone,),
+                settings={redone: checked.redo["settings"]},
+                carries_on=True,
+                why=f"rejected in {stage}",
+            )
+            return actions.launch("redo", submission)
         return None if self.questions() else self.resume(why=f"{stage} was answered")
 
     def redo(  # noqa: PLR0913  # what a person may say of a redo, by name
