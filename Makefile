@@ -1,6 +1,6 @@
 # The doors of this project. `make` alone lists them.
 #
-#   VIDEO=film.mp4 POINTS=points.json    make demo: your own footage and its reference points
+#   VIDEO=film.mp4 POINTS=points.json    make demo: your own footage; without points it ends where you are asked for them
 #   TESTS="tests/stages -k log"          make test: some of the tests
 #   BENCH=orchestration                  make bench: one of the benchmarks
 #   KILLS=200                            make chaos: how many kills
@@ -37,7 +37,7 @@ demo: ## the main job, from a pipeline file to trajectories.csv, on a short vide
 up: setup ## the web interface, until Ctrl-C
 	@winslow up
 
-test: setup ## the tests; WINSLOW_TEST_REQUIRE=docker,postgres,s3 makes missing services a failure
+test: setup ## the tests; WINSLOW_TEST_REQUIRE=docker,java,postgres,s3 makes missing services a failure
 	@python -m pytest $(TESTS)
 
 lint: setup ## lint, format, types, import rules

@@ -275,8 +275,8 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(place: Path) -> None:
     assert ran.stdout.strip() in {"0", "141"}
 
 
-def test_a_demo_wants_film_and_points_together(winslow: Winslow) -> None:
-    ran = winslow("demo", "--video", "film.mp4", "--json")
+def test_a_demo_wants_the_film_that_its_points_belong_to(winslow: Winslow) -> None:
+    ran = winslow("demo", "--points", "points.json", "--json")
     assert (ran.returncode, problem(ran)["error"]) == (6, "InputRejected")
 
 

@@ -329,10 +329,12 @@ name: traffic_analysis
 command: [sh, -c]
 inputs:
   video: {kind: video, suffixes: [.mp4]}
-  reference_points: {kind: json, suffixes: [.json]}
+  reference_points: {kind: json, suffixes: [.json], required: false}
 stages:
   - name: export
-    args: ['cp "$WINSLOW_RESOURCE_REFERENCE_POINTS" "$WINSLOW_OUTPUT_DIR/trajectories.csv"']
+    args: ['if [ -z "$WINSLOW_RESOURCE_REFERENCE_POINTS" ];
+            then echo "WINSLOW_AWAIT_INPUT: Click four points."; exit 75; fi;
+            cp "$WINSLOW_RESOURCE_REFERENCE_POINTS" "$WINSLOW_OUTPUT_DIR/trajectories.csv"']
     outputs: [trajectories.csv]
 """
 
@@ -350,3 +352,7 @@ def test_the_demo_runs_on_your_own_film_and_says_where_the_trajectories_lie(ther
     assert Path(ran.stdout.strip().splitlines()[0].strip()).name == "trajectories.csv"
     assert "project demo-2" in ran.stderr
     assert "winslow up" in ran.stderr
+    without = there.winslow("demo", "--video", "film.mp4")
+    assert without.returncode == 0
+    assert "export waits for you: Click four points." in without.stderr
+    assert "winslow answer demo-3" in without.stderr

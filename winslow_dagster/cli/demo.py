@@ -28,7 +28,9 @@ SIMULATED = {"video": "video.mp4", "reference_points": "reference_points.json"}
 
 @click.command("demo")
 @click.option(
-    "--video", type=click.Path(dir_okay=False, path_type=Path), help="Your own film, instead of a rendered one."
+    "--video",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Your own film, instead of a rendered one. Without points the demo ends where you are asked for them.",
 )
 @click.option(
     "--points",
@@ -48,18 +50,18 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
     from winslow_dagster.cli.progress import transfer_bars
     from winslow_dagster.settings import Settings
 
-    if (video is None) != (points is None):
+    if points is not None and video is None:
         raise InputRejected(
-            "a film and its reference points belong together",
-            expected="both --video and --points, or neither",
+            "there are reference points, and no film that they belong to",
+            expected="--video too, or neither",
             remedy="Without either, a film is rendered",
         )
     settings = with_pipeline(Settings.read())
-    if video is None or points is None:
+    if video is None:
         rendered = render(settings.home / "demo")
         inputs = {name: rendered / file for name, file in SIMULATED.items()}
     else:
-        inputs = {"video": video, "reference_points": points}
+        inputs = {"video": video} | ({} if points is None else {"reference_points": points})
     with Winslow(settings) as winslow:
         name = project or free_name({each.name for each in winslow.records.projects()})
         if not as_json:
@@ -69,6 +71,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
         status = shown(run, quiet=as_json)
         run.raise_if_failed(status)
+        asked = winslow.project(name).questions()
         files = winslow.project(name).files()
         pipeline = winslow.pinned(winslow.records.project(name))
     if as_json:
@@ -76,6 +79,8 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
         show_results(pipeline, name, files, settings.address)
+        for question in asked:
+            say(f"\n{question.stage} waits for you: {question.message}\n  winslow answer {name}    shows how to answer")
 
 
 def with_pipeline(settings: Settings) -> Settings:
