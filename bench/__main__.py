@@ -17,9 +17,11 @@ EXIT_USAGE = 2
 
 
 def benchmarks() -> tuple[str, ...]:
-    """The names there are: a module of this directory that has `figures()` is one."""
-    files = Path(__file__).parent.glob("*.py")
-    return tuple(sorted(file.stem for file in files if file.stem not in FRAME and "def figures(" in file.read_text()))
+    """The names there are: a module or package of this directory that has `figures()` is one."""
+    here = Path(__file__).parent
+    files = {file.stem: file for file in here.glob("*.py") if file.stem not in FRAME}
+    files |= {file.parent.name: file for file in here.glob("*/__init__.py")}
+    return tuple(sorted(name for name, file in files.items() if "def figures(" in file.read_text()))
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""The stages one after the other, each a process of its own, with what each costs."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.tracker.films import Film
+
+TO_TRAJECTORIES = (
+    "extract_frame",
+    "define_reference_points",
+    "track_reference_points",
+    "estimate_camera",
+    "detect_vehicles",
+    "track_vehicles",
+    "detect_lanes",
+    "export_trajectories",
+)
+LOOK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one command: wall and processor time, and the most memory that it and all below it had at a look."""
+
+    wall_s: float
+    cpu_s: float
+    memory_bytes: int
+
+
+def run_stage(film: Film, made: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()) -> Cost:
+    """Run one stage on what those before it made. Raises CalledProcessError."""
+    directory = output or made / stage
+    directory.mkdir(parents=True, exist_ok=True)
+    files = ["--input", str(made), "--output", str(directory)]
+    given = ["--video", str(film.video), "--reference-points", str(film.points)]
+    return cost([sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *given, *options])
+
+
+def run_chain(film: Film, made: Path) -> dict[str, Cost]:
+    """All stages up to trajectories."""
+    return {stage: run_stage(film, made, stage) for stage in TO_TRAJECTORIES}
+
+
+def decoding(film: Film) -> Cost:
+    """What FFmpeg takes to decode the film and throw the pictures away."""
+    return cost(["ffmpeg", "-v", "error", "-i", str(film.video), "-f", "null", "-"])
+
+
+def cost(words: Sequence[str]) -> Cost:
+    """Run a command and say what it took. Raises CalledProcessError."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began_s = time.perf_counter()
+    most = 0
+    with subprocess.Popen(words, stdout=sys.stderr, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as running:
+        while running.poll() is None:
+            most = max(most, _memory_bytes(running.pid))
+            try:
+                running.wait(LOOK_EVERY_S)
+            except subprocess.TimeoutExpired:
+                continue
+    wall_s = time.perf_counter() - began_s
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall_s, cpu_s, most)
+
+
+def _memory_bytes(pid: int) -> int:
+    """Of the process and all below it; what they share is counted once."""
+    total = 0
+    try:
+        top = psutil.Process(pid)
+        for process in (top, *top.children(recursive=True)):
+            total += process.memory_full_info().pss
+    except psutil.Error:
+        return total
+    return total

@@ -1,0 +1,66 @@
+"""The films that the tracker is measured on: rendered, so that what is true is known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FILMS_DIR = "WINSLOW_BENCH_FILMS"
+"""Rendering takes longer than measuring: films are kept in the directory that this variable names, and used again."""
+RATE_FPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One film. Parameters were chosen with `tune` films only; `test` films say how good they are."""
+
+    name: str
+    seed: int
+    seconds: float
+    options: tuple[str, ...]
+
+    def directory(self) -> Path:
+        """Where it lies."""
+        return Path(os.environ.get(FILMS_DIR, "/var/tmp/winslow-bench-films")) / self.name
+
+    @property
+    def video(self) -> Path:
+        """The footage."""
+        return self.directory() / "video.mp4"
+
+    @property
+    def points(self) -> Path:
+        """What a person would click, to the half pixel."""
+        return self.directory() / "reference_points.json"
+
+    def rendered(self) -> Film:
+        """Itself, once it is there."""
+        directory = self.directory()
+        if not (directory / "truth.csv").exists():
+            print(f"bench: renders {self.name}", file=sys.stderr)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = directory.with_name(f"{directory.name}.unfinished")
+            words = ["--output", str(unfinished), "--seconds", str(self.seconds), "--fps", str(RATE_FPS)]
+            subprocess.run(
+                [sys.executable, "-m", "tracker", "simulate", *words, "--seed", str(self.seed), *self.options],
+                check=True,
+                stdout=sys.stderr,
+            )
+            unfinished.replace(directory)
+        return self
+
+
+def _film(name: str, seed: int, seconds: float, *options: str) -> Film:
+    return Film(name, seed, seconds, ("--width", "3840", *options))
+
+
+CROSSROADS, STRAIGHT = ("--scene", "crossroads"), ("--scene", "straight")
+FILMS = (
+    _film("cross_tune", 110, 40, *CROSSROADS, "--bitrate-mbit-s", "50"),
+    _film("cross_test", 210, 40, *CROSSROADS, "--bitrate-mbit-s", "100"),
+    _film("straight_tune", 120, 25, *STRAIGHT, "--bitrate-mbit-s", "50"),
+    _film("straight_test", 220, 25, *STRAIGHT, "--bitrate-mbit-s", "100"),
+)
