@@ -2,6 +2,7 @@
 #
 #   VIDEO=film.mp4 POINTS=points.json    make demo: your own footage; without points it ends where you are asked for them
 #   TESTS="tests/stages -k log"          make test: some of the tests
+#   WORKERS=1                            make test: how many files of tests run side by side (3, or 0 for TESTS)
 #   BENCH=orchestration                  make bench: one of the benchmarks
 #   KILLS=200                            make chaos: how many kills
 #   PYTHON=/opt/python3.12/bin/python3   the Python that .venv is made with
@@ -11,6 +12,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TESTS ?=
+# Most tests wait for services and stages more than they compute. Those of one file share what they have started.
+WORKERS ?= $(if $(TESTS),0,3)
 KILLS ?= 100
 PYTHON ?=
 
@@ -38,7 +41,7 @@ up: setup ## the web interface, until Ctrl-C
 	@winslow up
 
 test: setup ## the tests; WINSLOW_TEST_REQUIRE=docker,java,postgres,s3 makes missing services a failure
-	@python -m pytest $(TESTS)
+	@python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: setup ## lint, format, types, import rules
 	ruff check .
