@@ -106,8 +106,8 @@ def _run(subcommand: str, options: dict[str, Any], report: Report) -> None:
     elif subcommand == "evaluate":
         from tracker.simulation.evaluation import evaluate
 
-        for name, value in dataclasses.asdict(evaluate(options["trajectories"], options["truth"])).items():
-            report.result(name, value)
+        for line in evaluate(options["trajectories"], options["truth"]).lines():
+            print(line)
     elif subcommand == "run":
         _run_all(options, report)
     else:

@@ -2,75 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tracker.tables import groups, read_table
+from tracker.arrays import Floats
+from tracker.geometry import corners
+from tracker.simulation.figures import Figures
+from tracker.simulation.scores import Sight, clear, hota, idf1
+from tracker.tables import Table, groups, read_table, select
 
 SAME_VEHICLE_M = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What was found. A vehicle counts where its whole outline is in view; a match is nearer than SAME_VEHICLE_M.
-
-    `vehicles_found`: share of the vehicles that are matched at least half of the time they are in view.
-    `recall`, `precision`: shares of all true and of all given places. `identity_switches`: how often a vehicle gets
-    another number. Errors are over all matched places.
-    """
-
-    vehicles: int
-    tracks: int
-    vehicles_found: float
-    recall: float
-    precision: float
-    identity_switches: int
-    position_error_median_m: float
-    position_error_p95_m: float
-    speed_error_median_km_h: float
-    speed_error_p95_km_h: float
+# From here on two centres have nothing in common, for HOTA.
+UNLIKE_M = 2.0
+SIDES = ("east", "north", "west", "south")
 
 
 def evaluate(trajectories: Path, truth: Path) -> Figures:
     """Compare `trajectories.csv` with `truth.csv`, frame by frame."""
-    given = groups(read_table(trajectories, ("track_id", "frame", "x_m", "y_m", "speed_km_h")), "frame")
-    table = read_table(truth, ("vehicle_id", "frame", "x_m", "y_m", "speed_m_s", "visible"))
-    true = groups(table, "frame")
-    in_view: dict[int, int] = {}
-    matched: dict[int, list[int]] = {}
-    places, speeds = [], []
-    count_true = count_given = count_false = 0
-    tracks: set[int] = set()
-    for frame, known in true.items():
-        visible = known["visible"] == 1
-        for number in known["vehicle_id"][visible].tolist():
-            in_view[number] = in_view.get(number, 0) + 1
-        count_true += int(visible.sum())
-        found = given.get(frame)
-        if found is None:
-            continue
-        tracks.update(found["track_id"].tolist())
-        count_given += len(found["track_id"])
-        distances = np.hypot(found["x_m"][:, None] - known["x_m"][None], found["y_m"][:, None] - known["y_m"][None])
-        rows, columns = linear_sum_assignment(np.minimum(distances, 10 * SAME_VEHICLE_M))
-        near = distances[rows, columns] < SAME_VEHICLE_M
-        count_false += len(found["track_id"]) - int(near.sum())
-        for row, column in zip(rows[near], columns[near], strict=True):
-            if not visible[column]:
-                continue
-            matched.setdefault(int(known["vehicle_id"][column]), []).append(int(found["track_id"][row]))
-            places.append(distances[row, column])
-            speeds.append(abs(found["speed_km_h"][row] - 3.6 * known["speed_m_s"][column]))
-    hits = sum(len(numbers) for numbers in matched.values())
-    enough = [number for number, frames in in_view.items() if len(matched.get(number, [])) >= frames / 2]
-    switches = sum(int(np.count_nonzero(np.diff(numbers))) for numbers in matched.values())
-    error = np.array(places) if places else np.array([np.nan])
-    speed = np.array(speeds) if speeds else np.array([np.nan])
+    given = read_table(trajectories, ("track_id", "frame", "x_m", "y_m", "speed_km_h", "heading_deg", "length_m"))
+    return compare(given, read_table(truth, ("vehicle_id", "frame", "x_m", "y_m", "speed_m_s", "visible")))
+
+
+def compare(given: Table, truth: Table) -> Figures:
+    """The same, of tables that are read. Lanes are compared where both have `lane_id`."""
+    by_frame = groups(given, "frame")
+    nothing = select(given, np.zeros(0, int))
+    frames = [_of_interest(known, by_frame.get(frame, nothing)) for frame, known in groups(truth, "frame").items()]
+    distances = [_distances(known, found) for known, found in frames]
+    sights = [_sight(pair, np.clip(1 - apart / UNLIKE_M, 0, 1)) for pair, apart in zip(frames, distances, strict=True)]
+    least = 1 - SAME_VEHICLE_M / UNLIKE_M
+    tracked, scored = clear(sights, least), hota(sights)
+    boxes = hota([_sight(pair, _overlaps(*pair, apart)) for pair, apart in zip(frames, distances, strict=True)])
+    known, found = _matched(frames, tracked.pairs)
+    places = np.hypot(found["x_m"] - known["x_m"], found["y_m"] - known["y_m"])
+    speeds = np.abs(found["speed_km_h"] - 3.6 * known["speed_m_s"])
+    visible = select(truth, truth["visible"] == 1)
+    in_view, hits = (Counter(table["vehicle_id"].tolist()) for table in (visible, known))
+    tracks = {number for _, found in frames for number in found["track_id"].tolist()}
     return Figures(
-        len(in_view), len(tracks), len(enough) / max(1, len(in_view)), hits / max(1, count_true),
-        1 - count_false / max(1, count_given), switches, float(np.median(error)), float(np.percentile(error, 95)),
-        float(np.median(speed)), float(np.percentile(speed, 95)),
+        vehicles=len(in_view),
+        tracks=len(tracks),
+        vehicles_found=sum(2 * hits[number] >= count for number, count in in_view.items()) / max(1, len(in_view)),
+        recall=len(tracked.pairs) / max(1, tracked.true),
+        precision=len(tracked.pairs) / max(1, len(tracked.pairs) + tracked.false),
+        identity_switches=tracked.switches,
+        hota=100 * scored.hota,
+        hota_detection=100 * scored.detection,
+        hota_association=100 * scored.association,
+        hota_boxes=100 * boxes.hota,
+        mota=100 * tracked.mota,
+        idf1=100 * idf1(sights, least),
+        position_error_median_m=_percentile(places, 50),
+        position_error_p95_m=_percentile(places, 95),
+        position_error_rmse_m=float(np.sqrt(np.mean(places**2))) if len(places) else np.nan,
+        speed_error_median_km_h=_percentile(speeds, 50),
+        speed_error_p95_km_h=_percentile(speeds, 95),
+        lane_assignment=100 * _lane_assignment(known, found),
+        movement_count_error=100 * _movement_count_error(
+            visible, select(given, np.isin(given["track_id"], sorted(tracks)))
+        ),
     )  # fmt: skip
+
+
+def _of_interest(known: Table, found: Table) -> tuple[Table, Table]:
+    """The vehicles that are wholly in view, and what is given except of those that are not."""
+    distances = _distances(known, found)
+    rows, columns = linear_sum_assignment(np.minimum(distances, 10 * SAME_VEHICLE_M))
+    others = (distances[rows, columns] < SAME_VEHICLE_M) & (known["visible"][rows] != 1)
+    counts = np.ones(len(found["track_id"]), bool)
+    counts[columns[others]] = False
+    return select(known, known["visible"] == 1), select(found, counts)
+
+
+def _distances(known: Table, found: Table) -> Floats:
+    apart: Floats = np.hypot(known["x_m"][:, None] - found["x_m"][None], known["y_m"][:, None] - found["y_m"][None])
+    return apart
+
+
+def _sight(pair: tuple[Table, Table], similarity: Floats) -> Sight:
+    return Sight(pair[0]["vehicle_id"], pair[1]["track_id"], similarity)
+
+
+def _overlaps(known: Table, found: Table, distances: Floats) -> Floats:
+    """The intersection of each two oriented boxes over their union."""
+    true, given = _outlines(known), _outlines(found)
+    overlaps = np.zeros(distances.shape)
+    for row, column in np.argwhere(distances < np.maximum(known["length_m"][:, None], found["length_m"][None])):
+        shared, _ = cv2.intersectConvexConvex(true[row], given[column])
+        areas = cv2.contourArea(true[row]) + cv2.contourArea(given[column])
+        overlaps[row, column] = shared / (areas - shared)
+    return overlaps
+
+
+def _outlines(table: Table) -> list[Floats]:
+    columns = [table["x_m"], table["y_m"], np.radians(table["heading_deg"]), table["length_m"], table["width_m"]]
+    return [corners(*box).astype(np.float32) for box in zip(*columns, strict=True)]
+
+
+def _matched(frames: list[tuple[Table, Table]], pairs: tuple[tuple[int, int, int], ...]) -> tuple[Table, Table]:
+    """The matched rows of both sides, one below the other."""
+    sides = []
+    for side in (0, 1):
+        rows: dict[int, list[int]] = {}
+        for pair in pairs:
+            rows.setdefault(pair[0], []).append(pair[1 + side])
+        parts = [select(tables[side], np.array(rows.get(frame, []), int)) for frame, tables in enumerate(frames)]
+        sides.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return sides[0], sides[1]
+
+
+def _percentile(errors: Floats, percent: float) -> float:
+    return float(np.percentile(errors, percent)) if len(errors) else np.nan
+
+
+def _lane_assignment(known: Table, found: Table) -> float:
+    """Given lanes have names of their own: on each leg of the junction, a name means the lane of most who have it."""
+    if "lane_id" not in known or "lane_id" not in found:
+        return np.nan
+    places = [(true, name) for true, name in zip(known["lane_id"], found["lane_id"], strict=True) if true]
+    meant: dict[tuple[str, str], Counter[str]] = {}
+    for true, name in places:
+        meant.setdefault((_leg(true), name), Counter())[true] += 1
+    right = sum(bool(name) and meant[_leg(true), name].most_common(1)[0][0] == true for true, name in places)
+    return right / len(places) if places else np.nan
+
+
+def _leg(lane: str) -> str:
+    return lane.rpartition("_")[0]
+
+
+def _movement_count_error(known: Table, found: Table) -> float:
+    true, given = (_movements(*side) for side in ((known, "vehicle_id"), (found, "track_id")))
+    off = sum(abs(true[way] - given[way]) for way in true.keys() | given.keys())
+    return off / max(1, true.total())
+
+
+def _movements(table: Table, column: str) -> Counter[tuple[str, str]]:
+    """How many went from which side to which, by the first and last direction they were seen in."""
+    ways: Counter[tuple[str, str]] = Counter()
+    for track in groups(table, column).values():
+        first, last = (int(np.floor((track["heading_deg"][end] + 45) / 90)) % 4 for end in (0, -1))
+        ways[SIDES[(first + 2) % 4], SIDES[last]] += 1
+    return ways

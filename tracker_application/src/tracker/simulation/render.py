@@ -22,7 +22,7 @@ NOISE_PICTURES = 6
 NOISE_STRENGTH = 2.0
 TRUTH_COLUMNS = (
     "frame", "time_s", "vehicle_id", "class", "x_m", "y_m", "heading_deg", "speed_m_s", "length_m", "width_m",
-    "visible",
+    "visible", "lane_id",
 )  # fmt: skip
 CAMERA_COLUMNS = ("frame", "time_s", "x_m", "y_m", "z_m", *(f"h{row}{column}" for row in "123" for column in "123"))
 
@@ -77,7 +77,7 @@ def _true_row(
     inside = (pixels > 0).all() and (pixels[:, 0] < width_px).all() and (pixels[:, 1] < height_px).all()
     return (
         frame, time_s, vehicle.number, vehicle.kind, x, y, math.degrees(heading), vehicle.speed_m_s,
-        vehicle.length_m, vehicle.width_m, int(inside),
+        vehicle.length_m, vehicle.width_m, int(inside), vehicle.path.lane_at(vehicle.distance_m),
     )  # fmt: skip
 
 

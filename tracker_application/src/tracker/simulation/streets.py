@@ -57,6 +57,16 @@ class Path:
         x, y = self.points_m[index] * (1 - rest) + self.points_m[index + 1] * rest
         return float(x), float(y), float(self.headings_rad[index])
 
+    def lane_at(self, distance_m: float) -> str:
+        """The lane at an arc length: `west_in_2` comes from the west, second from the middle; none in the junction."""
+        crossed = max(self.stop_m, self.turn_m[1]) if self.movement != "straight" else self.length_m - self.stop_m
+        if self.stop_m <= distance_m <= crossed:
+            return ""
+        x, y = self.points_m[0 if distance_m < self.stop_m else -1]
+        side = ("east" if x > 0 else "west") if abs(x) > abs(y) else ("north" if y > 0 else "south")
+        place = math.ceil(min(abs(x), abs(y)) / LANE_WIDTH_M)
+        return f"{side}_{'in' if distance_m < self.stop_m else 'out'}_{place}"
+
 
 def _equal_steps(points: Floats) -> Floats:
     lengths = np.hypot(*np.diff(points, axis=0).T)
