@@ -58,6 +58,12 @@ class NoVehicles(TrackerError):
     exit_code = 15
 
 
+class ModelUnusable(TrackerError):
+    """The file is no ONNX network, or none that finds vehicles in a layout that is known."""
+
+    exit_code = 20
+
+
 class PersonNeeded(TrackerError):
     """The stage cannot go on without a person. 75 is what Winslow understands as that."""
 

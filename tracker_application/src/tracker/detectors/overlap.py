@@ -1,0 +1,57 @@
+"""How much oriented boxes overlap, and which of several that mean one vehicle is kept."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats
+from tracker.detectors.boxes import Boxes
+
+
+def corners_px(boxes: Boxes) -> Floats:
+    """The corners of each box, n x 4 x 2 pixels."""
+    along = np.column_stack([np.cos(boxes.angle_rad), np.sin(boxes.angle_rad)]) * boxes.length_px[:, None] / 2
+    across = np.column_stack([-np.sin(boxes.angle_rad), np.cos(boxes.angle_rad)]) * boxes.width_px[:, None] / 2
+    middle = np.column_stack([boxes.x_px, boxes.y_px])
+    found: Floats = np.stack(
+        [middle + along + across, middle + along - across, middle - along - across, middle - along + across], axis=1
+    )
+    return found
+
+
+def intersections_px2(first: Boxes, second: Boxes) -> Floats:
+    """The common area of each of `first` with each of `second`, n x m, square pixels."""
+    areas = np.zeros((len(first), len(second)))
+    if not areas.size:
+        return areas
+    reach = np.hypot(first.length_px, first.width_px)[:, None] + np.hypot(second.length_px, second.width_px)[None]
+    apart = np.hypot(first.x_px[:, None] - second.x_px[None], first.y_px[:, None] - second.y_px[None])
+    ours, theirs = corners_px(first).astype(np.float32), corners_px(second).astype(np.float32)
+    for row, column in zip(*np.nonzero(2 * apart < reach), strict=True):
+        areas[row, column] = cv2.intersectConvexConvex(ours[row], theirs[column])[0]
+    return areas
+
+
+def overlaps(first: Boxes, second: Boxes) -> Floats:
+    """Intersection over union, n x m, 0 to 1."""
+    common = intersections_px2(first, second)
+    both = (first.length_px * first.width_px)[:, None] + (second.length_px * second.width_px)[None]
+    shares: Floats = common / np.maximum(both - common, 1e-9)
+    return shares
+
+
+def without_repeats(boxes: Boxes, order: Floats, share: float) -> Boxes:
+    """One box a vehicle: the greatest of `order` first, then those of whose smaller box at most `share` is common.
+
+    The share of the smaller box, so that half a vehicle, which a tile cut off, goes as well.
+    """
+    kept: list[int] = []
+    ranks = np.argsort(-order, kind="stable")
+    areas = boxes.length_px * boxes.width_px
+    common = intersections_px2(boxes, boxes)
+    for index in ranks.tolist():
+        smaller = np.minimum(areas[index], areas[kept])
+        if not kept or bool((common[index, kept] <= share * smaller).all()):
+            kept.append(index)
+    return boxes.select(np.array(kept, np.int64))
