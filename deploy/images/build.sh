@@ -3,6 +3,7 @@
 #
 #   BASE_IMAGE=my/python:3.11   build on that. Otherwise on the public Python image, where a registry can be reached, and
 #                               else on one that is made here of Debian's packages (needs root and debootstrap).
+#   ONNXRUNTIME=onnxruntime-gpu[cuda,cudnn]   detect vehicles on NVIDIA GPUs; onnxruntime-openvino: on Intel's
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_CERT, SSL_CERT_FILE   are handed to the build if they are set; they leave no
 #                               trace in the image.
 set -euo pipefail
@@ -79,7 +80,7 @@ main() {
     tag=winslow/tracker-application:$(version)
     local options=(--network host --build-arg "BASE_IMAGE=$base" --tag "$tag")
     local name
-    for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
+    for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL ONNXRUNTIME; do
         if [[ -n ${!name:-} ]]; then
             options+=(--build-arg "$name")
         fi
