@@ -1,0 +1,423 @@
+"""Everything in a picture that is no vehicle: grounds, roads and markings, and things to mistake for vehicles."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from canvas import Canvas, Floats, box, disc, fill, placed, rounded
+from vehicles import colourful, paint
+
+
+def grey(random: np.random.Generator, low: float, high: float, tint: float = 6.0) -> Floats:
+    """A grey with a hint of colour."""
+    return np.full(3, random.uniform(low, high)) + random.normal(0, tint, 3)
+
+
+def unit(angle: float) -> Floats:
+    """A direction."""
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+def ground(canvas: Canvas) -> None:
+    """Asphalt, and perhaps regions of other surfaces."""
+    random = canvas.random
+    asphalt = canvas.noise((2, 9, 60, 200), tuple(random.uniform((1, 1, 1, 2), (6, 4, 6, 10))))
+    canvas.picture[:] = np.clip(grey(random, 50, 160, 4) + asphalt[..., None], 0, 255).astype(np.uint8)
+    if random.random() < 0.68:
+        for _ in range(random.integers(1, 4)):
+            _region(canvas)
+    if random.random() < 0.35:
+        _wear(canvas)
+
+
+def _region(canvas: Canvas) -> None:
+    random, extent = canvas.random, canvas.extent_m
+    mask = np.zeros((canvas.size, canvas.size), np.uint8)
+    centre, angle = random.uniform(0, extent, 2), random.uniform(0, 2 * np.pi)
+    shape = random.random()
+    if shape < 0.55:
+        corners = placed(box(4 * extent, 4 * extent, 0, 2 * extent), *centre, angle)
+    elif shape < 0.8:
+        corners = placed(box(*random.uniform(0.15, 1.2, 2) * extent), *centre, angle)
+    else:
+        corners = placed(disc(1.0, 40) * random.uniform(0.1, 0.5, 2) * extent, *centre, angle)
+    fill(mask, canvas.pixels(corners), 255)
+    kind = random.choice(["grass", "soil", "paving", "red", "roof"], p=[0.3, 0.14, 0.24, 0.1, 0.22])
+    if kind == "grass":
+        colour = random.uniform((20, 60, 40), (85, 150, 135))
+        strengths = tuple(random.uniform((6, 4, 6), (26, 20, 14)))
+    elif kind == "soil":
+        colour, strengths = random.uniform((55, 70, 80), (135, 155, 185)), (12.0, 12.0, 12.0)
+    elif kind == "red":
+        colour, strengths = random.uniform((45, 45, 95), (110, 105, 185)), (4.0, 3.0, 4.0)
+    else:
+        colour, strengths = grey(random, 40 if kind == "roof" else 105, 235, 12), (5.0, 3.0, 4.0)
+    texture = canvas.noise((2, 8, 50), strengths)[..., None] * [0.8, 1.0, 1.0]
+    surface = np.clip(colour + texture, 0, 255).astype(np.uint8)
+    if kind in {"roof", "paving", "red"} and random.random() < 0.6:
+        _grid(canvas, surface, colour)
+    cv2.copyTo(surface, mask, canvas.picture)
+    if random.random() < 0.6:
+        kerb = [float(v) for v in np.clip(grey(random, 120, 230), 0, 255)]
+        ends = np.clip(canvas.pixels(corners), -1e4, 1e4).round().astype(np.int32)
+        cv2.polylines(canvas.picture, [ends], True, kerb, max(1, round(0.2 * canvas.pixels_per_m)), cv2.LINE_AA)
+
+
+def _grid(canvas: Canvas, surface: np.ndarray, colour: Floats) -> None:
+    """Joints of slabs, windows of a facade, panels: lines one way or both."""
+    random, extent, angle = canvas.random, canvas.extent_m, canvas.random.uniform(0, np.pi)
+    shade = colour * random.uniform(0.4, 1.5)
+    for turn in (0, np.pi / 2)[: random.integers(1, 3)]:
+        step, width = random.uniform(0.3, 4), random.uniform(0.05, 0.35)
+        along, across = unit(angle + turn), unit(angle + turn + np.pi / 2)
+        for place in np.arange(-extent, extent, max(step, 2 * width)):
+            middle = extent / 2 + across * place
+            ends = np.array([middle - along * 2 * extent, middle + along * 2 * extent])
+            band = np.vstack([ends, ends[::-1] + across * width])
+            fill(surface, canvas.pixels(band), shade)
+
+
+def _wear(canvas: Canvas) -> None:
+    random, extent = canvas.random, canvas.extent_m
+    for _ in range(random.integers(1, 7)):
+        patch = placed(box(*random.uniform(0.3, 6, 2)), *random.uniform(0, extent, 2), random.uniform(0, np.pi))
+        canvas.polygon(patch, grey(random, 45, 150, 2))
+    for _ in range(random.integers(0, 4)):
+        way = np.cumsum(random.normal(0, 1.2, (12, 2)), 0) + random.uniform(0, extent, 2)
+        ends = canvas.pixels(way).round().astype(np.int32)
+        cv2.polylines(canvas.picture, [ends], False, [float(v) for v in grey(random, 30, 80, 1)], 1, cv2.LINE_AA)
+
+
+def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> None:
+    """Lane lines, and perhaps crossings, stop lines, arrows, writing, hatching and guides across a junction."""
+    random, extent = canvas.random, canvas.extent_m
+    along, across = unit(angle), unit(angle + np.pi / 2)
+    lanes = int(extent / lane_m) + 1
+    for lane in range(-lanes, lanes + 1):
+        if random.random() < 0.7:
+            colour = _marking(random) if random.random() < 0.85 else np.array([60, 180, 225.0])
+            start = origin + across * lane * lane_m
+            dashed(canvas, start - along * extent, start + along * extent, random.uniform(0.09, 0.22), colour)
+    if random.random() < 0.35:
+        _crossing(canvas, angle, origin + along * random.uniform(-0.5, 0.5) * extent)
+    if random.random() < 0.4:
+        stop = origin + along * random.uniform(-0.5, 0.5) * extent
+        canvas.line(stop - across * extent, stop + across * extent, random.uniform(0.3, 0.7), _marking(random))
+    for _ in range(random.integers(0, 5)):
+        place = origin + across * (random.integers(-lanes, lanes + 1) + 0.5) * lane_m
+        _on_lane(canvas, place + along * random.uniform(-0.5, 0.5) * extent, angle)
+    if random.random() < 0.2:
+        _hatching(canvas, placed(np.zeros((1, 2)), *random.uniform(0, extent, 2), 0)[0], angle)
+    if random.random() < 0.2:
+        for _ in range(random.integers(1, 5)):
+            _guide(canvas)
+
+
+def _on_lane(canvas: Canvas, place: Floats, angle: float) -> None:
+    random = canvas.random
+    turned = angle + random.choice([0, np.pi])
+    drawn = random.random()
+    if drawn < 0.4:
+        _arrow(canvas, place, turned)
+    elif drawn < 0.8:
+        _writing(canvas, place, turned + random.choice([0, np.pi / 2]))
+    else:
+        diamond = np.array([[2.5, 0], [0, 0.8], [-2.5, 0], [0, -0.8]])
+        canvas.polygon(placed(diamond, *place, turned), _marking(random))
+        canvas.polygon(placed(diamond * 0.75, *place, turned), grey(random, 60, 130, 2))
+
+
+def dashed(canvas: Canvas, start: Floats, end: Floats, width: float, colour: Floats) -> None:
+    """A line, or its dashes."""
+    random = canvas.random
+    if random.random() < 0.4:
+        canvas.line(start, end, width, colour)
+        return
+    length, along = float(np.hypot(*(end - start))), (end - start) / np.hypot(*(end - start))
+    dash, gap = random.uniform(0.5, 5), random.uniform(0.5, 6)
+    for place in np.arange(random.uniform(0, dash + gap), length, dash + gap):
+        canvas.line(start + along * place, start + along * (place + dash), width, colour)
+
+
+def _marking(random: np.random.Generator) -> Floats:
+    return grey(random, 150, 250, 3)
+
+
+def _crossing(canvas: Canvas, angle: float, place: Floats) -> None:
+    random, extent = canvas.random, canvas.extent_m
+    long, stripe, colour = random.uniform(2.5, 6), random.uniform(0.35, 0.6), _marking(random)
+    slant = random.normal(0, 0.15)
+    for offset in np.arange(-extent, extent, 2 * stripe):
+        canvas.polygon(placed(box(long, stripe, 0, offset), *place, angle + slant), colour)
+    if random.random() < 0.5:
+        band = placed(box(random.uniform(0.8, 2), 3 * extent, 0.5 * long + 1.2), *place, angle + slant)
+        canvas.polygon(band, random.uniform((45, 45, 100), (100, 95, 175)))
+
+
+def _arrow(canvas: Canvas, place: Floats, angle: float) -> None:
+    random = canvas.random
+    colour, long = _marking(random), random.uniform(2, 5)
+    canvas.polygon(placed(box(long, 0.16), *place, angle), colour)
+    head = np.array([[0, 0.4], [1.1, 0], [0, -0.4]])
+    for turn in random.choice([0, 1.3, -1.3], random.integers(1, 3), replace=False):
+        tip = place + unit(angle) * (long / 2 - (0.9 if turn else 0))
+        canvas.polygon(placed(head, *tip, angle + turn), colour)
+
+
+def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
+    """Numbers, or strokes as of letters, stretched along the road."""
+    random, colour = canvas.random, _marking(canvas.random)
+    size = np.array([random.uniform(1.5, 4), random.uniform(0.9, 1.8)])
+    for letter in range(random.integers(1, 4)):
+        centre = placed(np.array([[0, letter * (size[1] + 0.3)]]), *place, angle)[0]
+        if random.random() < 0.5:
+            mask = np.zeros((60, 40), np.uint8)
+            text = str(random.choice(list("0356789ABCEHNOPSTX")))
+            cv2.putText(mask, text, (2, 54), cv2.FONT_HERSHEY_SIMPLEX, 2, 255, 7)
+            for outline in cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)[0]:
+                flat = (outline[:, 0, ::-1] / [60.0, 40.0] - 0.5) * size * [-1, 1]
+                hole = cv2.contourArea(outline, oriented=True) > 0
+                canvas.polygon(placed(flat, *centre, angle), grey(random, 70, 110, 1) if hole else colour)
+            continue
+        for _ in range(random.integers(3, 8)):
+            upright = random.random() < 0.5
+            stroke = (
+                box(size[0] * random.uniform(0.2, 0.9), 0.13)
+                if upright
+                else box(0.2, size[1] * random.uniform(0.3, 0.9))
+            )
+            canvas.polygon(placed(stroke + random.uniform(-0.4, 0.4, 2) * size, *centre, angle), colour)
+
+
+def _hatching(canvas: Canvas, place: Floats, angle: float) -> None:
+    random = canvas.random
+    colour = np.array([60, 170, 215.0]) if random.random() < 0.5 else _marking(random)
+    long, wide, step = random.uniform(4, 20), random.uniform(0.8, 4), random.uniform(0.6, 2)
+    for offset in np.arange(-long / 2, long / 2, step):
+        start, end = placed(np.array([[offset, -wide / 2], [offset + wide * 0.8, wide / 2]]), *place, angle)
+        canvas.line(start, end, random.uniform(0.12, 0.4), colour)
+    for side in (-1, 1):
+        start, end = placed(np.array([[-long / 2, side * wide / 2], [long / 2, side * wide / 2]]), *place, angle)
+        canvas.line(start, end, 0.15, colour)
+
+
+def _guide(canvas: Canvas) -> None:
+    """A dashed curve for those who turn."""
+    random, extent = canvas.random, canvas.extent_m
+    centre, radius = random.uniform(-0.5, 1.5, 2) * extent, random.uniform(0.3, 1.5) * extent
+    colour = _marking(random) if random.random() < 0.7 else np.array([200, 160, 240.0])
+    width, dash = random.uniform(0.1, 0.5), random.uniform(0.4, 2)
+    for angle in np.arange(0, 2 * np.pi, 2 * dash / radius):
+        start, end = (centre + radius * unit(turn) for turn in (angle, angle + dash / radius))
+        canvas.line(start, end, width, colour)
+
+
+def clutter(canvas: Canvas, taken: list[Floats]) -> None:
+    """Things of a vehicle's size and smaller, flat or solid, and their shadows, where no vehicle stands."""
+    random, extent = canvas.random, canvas.extent_m
+    solids = []
+    for _ in range(random.choice([0, 4, 12, 30], p=[0.25, 0.3, 0.3, 0.15])):
+        place, angle = random.uniform(0, extent, 2), random.uniform(0, np.pi)
+        style = random.choice(_STYLES)
+        size = np.sort(random.uniform(*_SIZES[style], 2))[::-1]
+        if is_free(taken, place, float(np.hypot(*size)) / 2):
+            solids.append((style, place, angle, size))
+    heights = [random.uniform(*_HEIGHTS[style]) for style, *_ in solids]
+    for (_, place, angle, size), height in zip(solids, heights, strict=True):
+        canvas.shadow(placed(box(*size), *place, angle), 0, height)
+    canvas.shade(random.uniform(0.25, 0.7), 0.04, np.ones(3))
+    for (style, place, angle, size), height in zip(solids, heights, strict=True):
+        _thing(canvas, str(style), place, angle, size, height)
+
+
+_SIZES = {
+    "unit": (0.6, 3.2), "slab": (0.4, 8.0), "bars": (0.5, 6.0), "container": ((5.8, 2.3), (12.2, 2.5)),
+    "person": (0.3, 0.5), "round": (0.5, 3.5), "frame": (1.0, 7.0), "pipe": ((2, 0.2), (14, 1.0)),
+    "panel": (1.0, 7.0), "shelter": ((3.0, 1.4), (9.0, 2.4)), "bench": ((1.2, 0.4), (2.2, 0.7)), "rocks": (0.3, 1.6),
+}  # fmt: skip
+_HEIGHTS = {
+    "unit": (0.3, 1.8), "slab": (0.0, 0.3), "bars": (0.0, 0.5), "container": (2.4, 2.7), "person": (1.5, 1.8),
+    "round": (0.0, 2.5), "frame": (0.0, 0.5), "pipe": (0.2, 1.0), "panel": (0.0, 0.6), "shelter": (2.2, 2.8),
+    "bench": (0.4, 0.5), "rocks": (0.1, 0.8),
+}  # fmt: skip
+_STYLES = [*_SIZES, "person", "slab", "bars", "unit"]
+
+
+def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats, height: float) -> None:  # noqa: C901
+    random = canvas.random
+    colour = paint(random) if random.random() < 0.6 else colourful(random)
+    if style == "person":
+        legs = placed(disc(size[0] / 2) * [0.7, 1], *place, angle)
+        canvas.solid(legs, legs, 0, height, colour * 0.6, colour)
+        canvas.polygon(placed(disc(0.12), *place, angle), paint(random), height)
+        return
+    outline = placed(disc(0.5) * size if style in {"round", "rocks"} else box(*size), *place, angle)
+    if style != "frame":
+        canvas.solid(outline, outline, 0, height, colour * 0.75, colour)
+    if style == "unit":
+        for spot in random.uniform(-0.25, 0.25, (random.integers(0, 3), 2)):
+            canvas.polygon(placed(disc(0.25 * size[1]) + spot * size, *place, angle), colour * 0.4, height)
+    elif style in {"bars", "container", "panel", "shelter"}:
+        step = max(0.15, random.uniform(0.03, 0.3) * size[0])
+        shade = colour * random.uniform(0.6, 1.2)
+        for offset in np.arange(-size[0] / 2, size[0] / 2, step):
+            canvas.polygon(placed(box(step * 0.3, size[1], offset), *place, angle), shade, height)
+    elif style == "round":
+        canvas.polygon(placed(disc(random.uniform(0.2, 0.45)) * size, *place, angle), paint(random), height)
+    elif style == "frame":
+        for points in (outline, outline[[0, 2]], outline[[1, 3]]):
+            ends = canvas.pixels(points, height).round().astype(np.int32)
+            shade = [float(v) for v in np.clip(colour, 0, 255)]
+            cv2.polylines(canvas.picture, [ends], True, shade, int(random.integers(1, 5)), cv2.LINE_AA)
+    elif style == "slab" and random.random() < 0.5:
+        # As long as a car, with a darker part as of glass, and yet none.
+        part = box(
+            size[0] * random.uniform(0.1, 0.5), size[1] * random.uniform(0.5, 1), random.uniform(-0.2, 0.2) * size[0]
+        )
+        canvas.polygon(placed(part, *place, angle), colour * random.uniform(0.2, 1.5), height)
+
+
+def buildings(canvas: Canvas, taken: list[Floats]) -> None:
+    """Now and then a house: a wall with windows that leans far, a roof with things on it."""
+    random, extent = canvas.random, canvas.extent_m
+    for _ in range(random.choice([0, 1, 2], p=[0.7, 0.22, 0.08])):
+        size, place = random.uniform(6, 30, 2), random.uniform(-0.2, 1.2, 2) * extent
+        height, angle = random.uniform(3, 25), random.uniform(0, np.pi)
+        reach = float(np.hypot(*size)) / 2
+        top = place + canvas.lean * height
+        if not (
+            is_free(taken, place, reach) and is_free(taken, top, reach) and is_free(taken, (place + top) / 2, reach)
+        ):
+            continue
+        wall, outline = grey(random, 40, 220, 10), placed(box(*size), *place, angle)
+        canvas.solid(outline, outline, 0, height, wall, wall)
+        window = grey(random, 20, 150, 12)
+        for level in np.arange(1, height - 0.5, random.uniform(2.5, 4)):
+            for first, second in zip(outline, np.roll(outline, -1, 0), strict=True):
+                outward = (first + second) / 2 - place
+                if outward @ canvas.lean > 0:
+                    continue
+                steps = np.arange(0.05, 0.95, random.uniform(0.06, 0.3))
+                for share in steps:
+                    low = np.array(
+                        [
+                            first + (second - first) * share,
+                            first
+                            + (second - first)
+                            * (share + 0.6 * np.diff(steps).mean() if len(steps) > 1 else share + 0.4),
+                        ]
+                    )
+                    quad = np.vstack([canvas.pixels(low, level), canvas.pixels(low[::-1], level + 1.6)])
+                    fill(canvas.picture, quad, window)
+        roof = grey(random, 50, 230, 12)
+        canvas.polygon(outline, roof * 1.15, height)
+        canvas.polygon(placed(box(*(size - 0.8)), *place, angle), roof, height)
+        for _ in range(random.integers(0, 16)):
+            unit_size, spot = random.uniform(0.5, 3.5, 2), random.uniform(-0.42, 0.42, 2) * size
+            base = placed(placed(box(*unit_size), *spot, 0), *place, angle)
+            shadow = base + canvas.sun * 1.0
+            canvas.polygon(shadow, roof * 0.5, height)
+            colour = paint(random)
+            canvas.solid(base, base, height, height + random.uniform(0.3, 1.5), colour * 0.8, colour)
+
+
+def trees(canvas: Canvas, taken: list[Floats]) -> None:
+    """Alone, in rows or in woods; their shadows fall on vehicles too."""
+    random, extent = canvas.random, canvas.extent_m
+    places = random.uniform(0, extent, (random.choice([0, 2, 14], p=[0.55, 0.27, 0.18]), 2))
+    if random.random() < 0.25:
+        along = unit(random.uniform(0, np.pi))
+        places = random.uniform(0, extent, 2) + np.arange(-extent, extent, random.uniform(2.5, 7))[:, None] * along
+    colour = random.uniform((10, 45, 25), (60, 125, 120))
+    standing = []
+    for place in places:
+        radius, height = random.uniform(0.6, 3.8), random.uniform(1.5, 6)
+        crown = place + canvas.lean * height
+        if is_free(taken, crown, radius * 0.8) and crown.min() > -2 and crown.max() < extent + 2:
+            standing.append((crown, radius))
+            canvas.shadow(placed(disc(radius * 0.85), *place, 0), height * 0.4, height)
+    canvas.shade(random.uniform(0.3, 0.65), 0.15, np.ones(3))
+    for crown, radius in standing:
+        leaves = max(12, int(18 * radius))
+        away = random.normal(0, radius * 0.42, (leaves, 2))
+        sunny = -(away @ canvas.sun) / (radius * max(0.3, float(np.hypot(*canvas.sun))))
+        for spot, light in zip(away, sunny, strict=True):
+            shade = np.clip(colour * (random.uniform(0.5, 1.4) + 0.35 * light), 0, 255)
+            centre = tuple(int(v) for v in canvas.pixels(crown + spot))
+            size = max(1, int(radius * random.uniform(0.08, 0.3) * canvas.pixels_per_m))
+            cv2.circle(canvas.picture, centre, size, [float(v) for v in shade], -1, cv2.LINE_AA)
+
+
+def hedges(canvas: Canvas, taken: list[Floats]) -> None:
+    """Bushes in lines or scattered, as large as riders and cars; and stripes and dots of paving between them."""
+    random, extent = canvas.random, canvas.extent_m
+    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.25, 0.15])):
+        start, along = random.uniform(0, extent, 2), unit(random.uniform(0, np.pi))
+        length, wide = random.uniform(1, 15), random.uniform(0.4, 1.6)
+        colour = random.uniform((10, 40, 25), (70, 125, 130))
+        shade = colour * random.uniform(0.3, 0.6)
+        for step in np.arange(0, length, wide * random.uniform(0.5, 1.8)):
+            place = start + along * step + random.normal(0, 0.15 * wide, 2)
+            if not is_free(taken, place, wide * 0.6):
+                continue
+            canvas.polygon(placed(disc(wide / 2), *(place + canvas.sun * 0.4 * wide), 0), shade)
+            for _ in range(random.integers(5, 14)):
+                leaf = disc(wide * random.uniform(0.08, 0.28), 7) + place + random.normal(0, wide * 0.22, 2)
+                canvas.polygon(leaf, colour * random.uniform(0.5, 1.6))
+    if random.random() < 0.15:
+        start, angle = random.uniform(0, extent, 2), random.uniform(0, np.pi)
+        size = np.array([random.uniform(0.3, 2.2), random.uniform(0.15, 0.9)])
+        step, colours = size * random.uniform(1.2, 3, 2), (paint(random), grey(random, 40, 220))
+        for row in range(random.integers(1, 6)):
+            for column in range(random.integers(3, 12)):
+                place = placed(np.array([[column, row]]) * step, *start, angle)[0]
+                if is_free(taken, place, float(size.max()) / 2):
+                    canvas.polygon(placed(box(*size), *place, angle), colours[(row + column) % 2])
+
+
+def masts(canvas: Canvas) -> None:
+    """Lamps, signals and gantries over the road: thin, in front of everything, with thin shadows."""
+    random, extent = canvas.random, canvas.extent_m
+    for _ in range(random.choice([0, 1, 3], p=[0.65, 0.25, 0.1])):
+        foot, height, angle = random.uniform(0, extent, 2), random.uniform(4, 10), random.uniform(0, 2 * np.pi)
+        arm = foot + unit(angle) * random.uniform(1, 11)
+        colour = grey(random, 60, 235, 4)
+        width = random.uniform(0.1, 0.25)
+        canvas.line(foot, foot + canvas.lean * height, width, colour)
+        canvas.line(foot, arm, width, colour, height)
+        if random.random() < 0.5:
+            sign = placed(
+                box(random.uniform(0.6, 5), random.uniform(0.2, 0.7)), *arm, angle + random.choice([0, np.pi / 2])
+            )
+            canvas.polygon(sign, colourful(random) if random.random() < 0.6 else grey(random, 20, 245), height)
+
+
+def mast_shadows(canvas: Canvas) -> None:
+    """Thin lines of shadow, and shadows of what stands outside of the picture."""
+    random, extent = canvas.random, canvas.extent_m
+    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.25, 0.15])):
+        start, along = random.uniform(0, extent, 2), unit(random.uniform(0, 2 * np.pi))
+        ends = np.array([start, start + along * random.uniform(2, 15)])
+        aside = np.array([-along[1], along[0]]) * random.uniform(0.05, 0.2)
+        fill(canvas.shadows, canvas.pixels(np.vstack([ends - aside, ends[::-1] + aside])), 255)
+    for _ in range(random.choice([0, 1, 4], p=[0.75, 0.15, 0.1])):
+        spot = placed(rounded(random.uniform(1, 7), random.uniform(0.8, 3), 0.4, 0.4), *random.uniform(0, extent, 2),
+                      random.uniform(0, np.pi))  # fmt: skip
+        fill(canvas.shadows, canvas.pixels(spot), 255)
+
+
+def great_shadow(canvas: Canvas) -> None:
+    """The edge of a building's shadow, over vehicles as well as ground."""
+    random, extent = canvas.random, canvas.extent_m
+    if random.random() < 0.35:
+        far, angle = 4 * extent, random.uniform(0, 2 * np.pi)
+        depth = far if random.random() < 0.6 else random.uniform(2, 12)
+        edge = placed(box(far, depth, 0, depth / 2), *random.uniform(0, extent, 2), angle)
+        fill(canvas.shadows, canvas.pixels(edge), 255)
+        canvas.shade(random.uniform(0.35, 0.66), random.uniform(0.03, 0.3), np.array([0.85, 0.95, 1.0]))
+
+
+def is_free(taken: list[Floats], place: Floats, radius: float) -> bool:
+    """Whether a circle touches none of the circles taken: x, y, radius in metres."""
+    return all(np.hypot(*(other[:2] - place)) > radius + other[2] for other in taken)

@@ -1,0 +1,172 @@
+"""Trains the network on rendered crops; no real picture is used.
+
+    python train.py --crops crops --output runs/final --minutes 40 --seed 7
+
+A run ends after `--steps`, or after `--minutes`: only the same steps, seed, crops and machine give the same network.
+Crops that are rendered meanwhile are used as they come. bfloat16 where the processor has it (AMX), else slowly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from network import VehicleNet
+from targets import targets
+
+CROP_PX, BATCH = 160, 16
+HIGHEST_RATE, WARM_UP, WEIGHT_DECAY = 3e-3, 0.05, 2e-3
+AVERAGING = 0.998
+# The scales that are trained, metres a pixel; the program brings pictures to the middle of them.
+FINEST_M, COARSEST_M = 0.07, 0.105
+GEOMETRY_WEIGHTS = (1.0, 1.0, 1.5, 1.5, 1.5, 1.5)
+REPORT_EVERY = 100
+
+
+class Crops:
+    """Rendered crops, and random parts of them: moved, mirrored, scaled, in other colours."""
+
+    def __init__(self, directory: Path, random: np.random.Generator) -> None:
+        self.directory, self.random = directory, random
+        self.pictures: list[NDArray[np.uint8]] = []
+        self.boxes: list[NDArray[Any]] = []
+        self.metres: list[float] = []
+        self.known: set[Path] = set()
+        self.look_for_more()
+
+    def look_for_more(self) -> None:
+        """Read files that were rendered since the last look."""
+        for path in sorted(self.directory.glob("train_*.npz")):
+            if path not in self.known:
+                self.known.add(path)
+                with np.load(path) as crops:
+                    self.pictures += list(crops["pictures"])
+                    self.metres += crops["metres"].tolist()
+                    self.boxes += np.split(crops["boxes"], np.cumsum(crops["counts"])[:-1])
+
+    def one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """A picture (3 x CROP_PX x CROP_PX) and its targets."""
+        random = self.random
+        index = int(random.integers(len(self.pictures)))
+        picture, boxes = self.pictures[index], self.boxes[index].copy()
+        own = self.metres[index]
+        least = max(CROP_PX / len(picture), own / COARSEST_M)
+        scale = float(random.uniform(least, max(least, own / FINEST_M)))
+        room = len(picture) - CROP_PX / scale
+        left, top = random.uniform(0, room, 2)
+        # Corner of the part to the corner of the new picture, centres of pixels being whole numbers.
+        matrix = np.array([[scale, 0, scale * (0.5 - left) - 0.5], [0, scale, scale * (0.5 - top) - 0.5]])
+        part = cv2.warpAffine(
+            picture, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
+        boxes[:, :2] = boxes[:, :2] * scale + matrix[:, 2]
+        boxes[:, 2:4] *= scale
+        if random.random() < 0.5:
+            part, boxes[:, 0], boxes[:, 4] = part[:, ::-1], CROP_PX - 1 - boxes[:, 0], -boxes[:, 4]
+        if random.random() < 0.5:
+            part, boxes[:, 1], boxes[:, 4] = part[::-1], CROP_PX - 1 - boxes[:, 1], -boxes[:, 4]
+        if random.random() < 0.5:
+            part, boxes[:, :2], boxes[:, 4] = part.swapaxes(0, 1), boxes[:, 1::-1].copy(), math.pi / 2 - boxes[:, 4]
+        gain = random.uniform(0.8, 1.25) * random.uniform(0.94, 1.06, 3)
+        levels = np.clip(np.arange(256)[:, None] * gain + random.uniform(-18, 18), 0, 255).astype(np.uint8)
+        part = cv2.LUT(np.ascontiguousarray(part), levels[None])
+        if random.random() < 0.1:
+            part = np.repeat(part.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+        return (part.transpose(2, 0, 1), *targets(boxes, CROP_PX))
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pictures, heatmaps, geometry, weights."""
+        columns = zip(*(self.one() for _ in range(BATCH)), strict=True)
+        pictures, heat, geometry, weight = (torch.from_numpy(np.stack(column)).float() for column in columns)
+        return pictures, heat, geometry, weight
+
+
+def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Focal loss of the heatmaps (Law and Deng's variant), and the mean error of the geometry on the cores."""
+    logits = heads[:, : heat.shape[1]]
+    found = torch.sigmoid(logits)
+    peaks = (heat >= 0.999).float()
+    count = peaks.sum() + 1
+    missed = peaks * (1 - found) ** 2 * functional.softplus(-logits)
+    invented = (1 - peaks) * (1 - heat) ** 4 * found**2 * functional.softplus(logits)
+    errors = (heads[:, heat.shape[1] :] - geometry).abs() * torch.tensor(GEOMETRY_WEIGHTS).view(1, -1, 1, 1)
+    return (missed + invented).sum() / count, (errors * weight).sum() / (weight.sum() + 1)
+
+
+def train(given: argparse.Namespace) -> None:
+    """Write `network.pt` (averaged weights) every so often, and `log.jsonl`."""
+    torch.manual_seed(given.seed)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    crops = Crops(given.crops, np.random.default_rng(given.seed))
+    network = VehicleNet()
+    if given.start:
+        network.load_state_dict(torch.load(given.start, weights_only=True))
+    network = network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    optimiser = torch.optim.AdamW(network.parameters(), given.rate, weight_decay=WEIGHT_DECAY)
+    given.output.mkdir(parents=True, exist_ok=True)
+    step, sums, started = 0, np.zeros(2), time.time()
+    while True:
+        share = step / given.steps if given.steps else (time.time() - started) / 60 / given.minutes
+        if share >= 1:
+            break
+        falling = 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+        rate = given.rate * (share / WARM_UP if share < WARM_UP else max(falling, 1e-3))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        pictures, heat, geometry, weight = crops.batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            heads = network(pictures.to(memory_format=torch.channels_last))
+        parts = loss(heads.float(), heat, geometry, weight)
+        optimiser.zero_grad()
+        (parts[0] + parts[1]).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
+        optimiser.step()
+        step += 1
+        _blend(average, network, min(AVERAGING, step / (step + 20)))
+        sums += [float(part.detach()) for part in parts]
+        if step % REPORT_EVERY == 0:
+            entry = {"step": step, "share": round(share, 4), "minutes": round((time.time() - started) / 60, 2),
+                     "cpu_minutes": round(time.process_time() / 60, 2),
+                     "heat": round(sums[0] / REPORT_EVERY, 4), "geometry": round(sums[1] / REPORT_EVERY, 4),
+                     "crops": len(crops.pictures)}  # fmt: skip
+            with (given.output / "log.jsonl").open("a") as log:
+                log.write(json.dumps(entry) + "\n")
+            sums[:] = 0
+            torch.save(average.state_dict(), given.output / "network.pt")
+            crops.look_for_more()
+    torch.save(average.state_dict(), given.output / "network.pt")
+
+
+@torch.no_grad()
+def _blend(average: VehicleNet, network: VehicleNet, keep: float) -> None:
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.mul_(keep).add_(new, alpha=1 - keep)
+        else:
+            kept.copy_(new)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--crops", type=Path, required=True)
+    options.add_argument("--output", type=Path, required=True)
+    options.add_argument("--start", type=Path, help="weights of another run to go on from")
+    options.add_argument("--rate", type=float, default=HIGHEST_RATE, help="highest learning rate")
+    options.add_argument("--minutes", type=float, default=40.0)
+    options.add_argument("--steps", type=int, default=0)
+    options.add_argument("--seed", type=int, default=7)
+    train(options.parse_args())
