@@ -121,6 +121,17 @@ def rounded(length: float, width: float, front: float, back: float, x: float = 0
     return np.vstack(points) + [x, 0]
 
 
+def unit(angle: float) -> Floats:
+    """A direction."""
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+def grey(random: np.random.Generator, low: float, high: float, tint: float = 6.0) -> Floats:
+    """A grey with a hint of colour."""
+    tinted: Floats = np.full(3, random.uniform(low, high)) + random.normal(0, tint, 3)
+    return tinted
+
+
 def disc(radius: float, corners: int = 18) -> Floats:
     """A circle around the origin."""
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)

@@ -14,20 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from canvas import FINER, Canvas, Floats
-from scenery import (
-    buildings,
-    clutter,
-    great_shadow,
-    ground,
-    hedges,
-    is_free,
-    markings,
-    mast_shadows,
-    masts,
-    trees,
-    unit,
-)  # fmt: skip
+from canvas import FINER, Canvas, Floats, unit
+from road_markings import markings
+from scenery import buildings, clutter, great_shadow, ground, hedges, is_free, mast_shadows, masts, trees
 from vehicles import Vehicle, any_car, any_vehicle, cast, draw
 
 SIZE_PX = 224
