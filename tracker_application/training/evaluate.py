@@ -2,9 +2,9 @@
 
     python evaluate.py --model vehicles.onnx --crops crops/tune.npz          # also says which threshold is best
     python evaluate.py --model vehicles.onnx --film films/a --film films/b
-    python evaluate.py --model vehicles.onnx --frames songdo_frames --pixel-m 0.027 --drawn drawn
+    python evaluate.py --model vehicles.onnx --frames songdo_frames --pixel-m 0.05 --drawn drawn
 
-Found means: the middle is within 1.5 m of a true one, matched one to one. Prints one line of JSON a figure.
+Found means: the middle is within `--reach-m` of a true one, matched one to one. Prints one line of JSON a figure.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ ROADS = {
 
 @dataclass(slots=True)
 class Score:
-    """Counts over pictures."""
+    """Counts over pictures; `reach_m`: how near is found."""
 
+    reach_m: float = REACH_M
     found: int = 0
     missed: int = 0
     invented: int = 0
@@ -59,8 +60,8 @@ class Score:
     ) -> None:
         """`counted`: which of the true ones count, `inside`: which boxes count when they match none."""
         apart = np.hypot(boxes.x_px[:, None] - true_px[:, 0], boxes.y_px[:, None] - true_px[:, 1]) * pixel_m
-        rows, columns = linear_sum_assignment(np.minimum(apart, 10 * REACH_M))
-        near = apart[rows, columns] <= REACH_M
+        rows, columns = linear_sum_assignment(np.minimum(apart, 10 * self.reach_m))
+        near = apart[rows, columns] <= self.reach_m
         matched = dict(zip(columns[near].tolist(), rows[near].tolist(), strict=True))
         for index, kind in enumerate(kinds):
             if not counted[index]:
@@ -167,10 +168,10 @@ def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, widt
     score.tell(f"film {directory.name}", threshold=network.threshold)
 
 
-def on_frames(network: ShippedNetwork, directory: Path, pixel_m: float, width_px: int, drawn: Path | None) -> None:
+def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespace) -> None:
     """Real frames with boxes as YOLO texts, reduced to a width; in the road, and everywhere."""
-    in_road, everywhere = Score(), Score()
-    times = []
+    in_road, everywhere = Score(given.reach_m), Score(given.reach_m)
+    times, width_px, pixel_m, drawn = [], given.width, given.pixel_m, given.drawn
     for path in sorted(directory.glob("*.jpg")):
         whole = cv2.imread(str(path))
         factor = width_px / whole.shape[1]
@@ -237,7 +238,8 @@ def main() -> None:
     options.add_argument("--crops", type=Path)
     options.add_argument("--film", type=Path, action="append", default=[])
     options.add_argument("--frames", type=Path)
-    options.add_argument("--pixel-m", type=float, default=0.027, help="of whole frames")
+    options.add_argument("--pixel-m", type=float, default=0.05, help="of whole frames")
+    options.add_argument("--reach-m", type=float, default=REACH_M, help="for --frames")
     options.add_argument("--width", type=int, default=1920)
     options.add_argument("--drawn", type=Path)
     given = options.parse_args()
@@ -254,7 +256,7 @@ def main() -> None:
     if given.frames:
         whole = cv2.imread(str(next(given.frames.glob("*.jpg")))).shape[1]
         network = ShippedNetwork(given.pixel_m * whole / given.width, threshold=given.threshold, model=given.model)
-        on_frames(network, given.frames, given.pixel_m, given.width, given.drawn)
+        on_frames(network, given.frames, given)
 
 
 def _film_pixel_m(directory: Path) -> float:

@@ -30,7 +30,7 @@ CROP_PX, BATCH = 160, 16
 HIGHEST_RATE, WARM_UP, WEIGHT_DECAY = 3e-3, 0.05, 2e-3
 AVERAGING = 0.998
 # The scales that are trained, metres a pixel; the program brings pictures to the middle of them.
-FINEST_M, COARSEST_M = 0.07, 0.105
+FINEST_M, COARSEST_M = 0.085, 0.118
 GEOMETRY_WEIGHTS = (1.0, 1.0, 1.5, 1.5, 1.5, 1.5)
 REPORT_EVERY = 100
 
