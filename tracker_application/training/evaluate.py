@@ -95,19 +95,20 @@ class Score:
         print(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}))
 
 
-def on_crops(model: Path, path: Path) -> float:
-    """The threshold with the best F1 on crops that were rendered with `--metres`."""
+def on_crops(model: Path, path: Path, threshold: float | None) -> None:
+    """Crops that were rendered with `--metres`, with a threshold or else with that of the best F1."""
+    thresholds = THRESHOLDS if threshold is None else np.array([threshold])
     with np.load(path) as crops:
         pictures, boxes = crops["pictures"], np.split(crops["boxes"], np.cumsum(crops["counts"])[:-1])
         pixel_m = float(crops["metres"][0])
-    network = ShippedNetwork(pixel_m, threshold=float(THRESHOLDS[0]), model=model)
-    scores = [Score() for _ in THRESHOLDS]
+    network = ShippedNetwork(pixel_m, threshold=float(thresholds[0]), model=model)
+    scores = [Score() for _ in thresholds]
     for picture, true in zip(pictures, boxes, strict=True):
         found = network.detect(picture)
         size = picture.shape[0]
         counted = ((true[:, :2] > 0) & (true[:, :2] < size - 1)).all(1)
-        for threshold, score in zip(THRESHOLDS, scores, strict=True):
-            some = found.select(found.score >= threshold)
+        for least, score in zip(thresholds, scores, strict=True):
+            some = found.select(found.score >= least)
             score.add(
                 some,
                 true[:, :2],
@@ -117,8 +118,7 @@ def on_crops(model: Path, path: Path) -> float:
                 np.ones(len(some), bool),
             )
     best = max(range(len(scores)), key=lambda index: scores[index].f1)
-    scores[best].tell("rendered crops", threshold=float(THRESHOLDS[best]))
-    return float(THRESHOLDS[best])
+    scores[best].tell("rendered crops", threshold=float(thresholds[best]))
 
 
 def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, width_px: int = 1920) -> None:
@@ -158,7 +158,7 @@ def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, widt
             "truck_bus"
             if row["class"] in {"truck", "bus", "truck_bus"}
             else "two_wheeler"
-            if row["class"] in {"two_wheeler", "motorcycle", "bicycle"}
+            if row["class"] in {"two_wheeler", "motorcycle", "motorbike", "bicycle"}
             else "car"
             for row in rows
         ]
@@ -245,7 +245,7 @@ def main() -> None:
     given = options.parse_args()
     cv2.setNumThreads(1)
     if given.crops:
-        on_crops(given.model, given.crops)
+        on_crops(given.model, given.crops, given.threshold)
     for film in given.film:
         capture = cv2.VideoCapture(str(film / "video.mp4"))
         wide = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
