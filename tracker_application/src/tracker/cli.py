@@ -57,14 +57,22 @@ def _parser(named: str) -> argparse.ArgumentParser:
     run.add_argument("--video", type=Path, required=True, metavar="FILE", help="the footage")
     run.add_argument("--reference-points", type=Path, metavar="FILE", help="the points that a person clicked")
     run.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets one directory a stage")
-    simulate = commands.add_parser("simulate", help="render footage of a crossroads, and what is true about it")
+    simulate = commands.add_parser("simulate", help="render footage of a road, and what is true about it")
     simulate.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="gets video.mp4, reference_points.json, truth.csv"
     )
+    simulate.add_argument("--scene", default="crossroads", help="crossroads or straight (default %(default)s)")
     simulate.add_argument("--seconds", type=float, default=16.0, help="length (default %(default)s)")
     simulate.add_argument("--fps", type=int, default=15, help="frames a second (default %(default)s)")
     simulate.add_argument("--width", type=int, default=1920, help="pixels; the picture is 16:9 (default %(default)s)")
     simulate.add_argument("--seed", type=int, default=101, help="another seed is other traffic (default %(default)s)")
+    simulate.add_argument("--bitrate-mbit-s", type=float, metavar="RATE", help="of the film (default: as it needs)")
+    simulate.add_argument("--lens-k1", type=float, default=0.0, help="distortion, Brown model (default %(default)s)")
+    simulate.add_argument("--lens-k2", type=float, default=0.0, help="its second coefficient (default %(default)s)")
+    simulate.add_argument("--lighting", default="steady", choices=("steady", "clouds"), help="(default %(default)s)")
+    simulate.add_argument("--trees", default="still", choices=("still", "swaying"), help="(default %(default)s)")
+    simulate.add_argument("--exact-points", action="store_true", help="points not rounded to half a pixel")
+    simulate.add_argument("--road-polygon", action="store_true", help="points with a polygon around the road")
     evaluate = commands.add_parser("evaluate", help="compare trajectories with the truth of a simulation")
     evaluate.add_argument("--trajectories", type=Path, required=True, metavar="FILE", help="trajectories.csv")
     evaluate.add_argument("--truth", type=Path, required=True, metavar="FILE", help="truth.csv")
@@ -95,14 +103,11 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
 
 def _run(subcommand: str, options: dict[str, Any], report: Report) -> None:
     if subcommand == "simulate":
-        from tracker.simulation.render import simulate
+        from tracker.simulation.render import FilmPlan, simulate
 
-        width = options["width"] // 2 * 2
-        height = round(width * 9 / 16 / 2) * 2
-        simulate(
-            options["output"], seconds=options["seconds"], rate_fps=options["fps"], width_px=width, height_px=height,
-            seed=options["seed"],
-        )  # fmt: skip
+        directory, width = options.pop("output"), options.pop("width") // 2 * 2
+        height, rate = round(width * 9 / 16 / 2) * 2, options.pop("fps")
+        simulate(directory, FilmPlan(width_px=width, height_px=height, rate_fps=rate, **options))
     elif subcommand == "evaluate":
         from tracker.simulation.evaluation import evaluate
 

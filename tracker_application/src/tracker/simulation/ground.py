@@ -8,21 +8,28 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Floats, Picture
+from tracker.simulation.light import Sun
 from tracker.simulation.streets import (
+    BAY_LENGTH_M,
+    BAY_WIDTH_M,
     EAST_WEST_HALF_WIDTH_M,
     LANE_WIDTH_M,
     NORTH_SOUTH_HALF_WIDTH_M,
     STOP_EAST_WEST_M,
     STOP_NORTH_SOUTH_M,
+    STOP_STRAIGHT_M,
+    STRAIGHT_HALF_WIDTH_M,
+    Scene,
 )
+from tracker.simulation.trees import Tree, ring
 
-METRES_PER_PIXEL = 0.05
+METRES_PER_PIXEL = 0.04
 HALF_WIDTH_M, HALF_HEIGHT_M = 76.0, 50.0
-SUN = np.array([0.55, -0.42])  # where shadows fall, metres a metre of height
 PAVEMENT_M = 2.6
 CORNER_M = 5.0
 WHITE = (222.0, 224.0, 224.0)
 YELLOW = (90.0, 190.0, 225.0)
+SHADE_STEPS = 64
 
 PIXELS_FROM_WORLD = np.array(
     [
@@ -31,6 +38,25 @@ PIXELS_FROM_WORLD = np.array(
         [0, 0, 1],
     ]
 )
+
+
+@dataclass(eq=False)
+class Ground:
+    """The ground without shadows, METRES_PER_PIXEL fine, north up; and where the shadows of what stands on it fall."""
+
+    bare: Picture
+    shade: Picture
+    trees: tuple[Tree, ...]
+    _lit: tuple[int, Picture] | None = None
+
+    def lit(self, strength: float) -> Picture:
+        """The ground with shadows of a strength, of which there are SHADE_STEPS."""
+        step = round(strength * SHADE_STEPS)
+        if self._lit is None or self._lit[0] != step:
+            table = np.round(255 * (1 - step / SHADE_STEPS * np.arange(256) / 255)).astype(np.uint8)
+            light = cv2.merge([cv2.LUT(self.shade, table)] * 3)
+            self._lit = (step, cv2.multiply(self.bare, light, scale=1 / 255))
+        return self._lit[1]
 
 
 @dataclass(frozen=True)
@@ -42,8 +68,20 @@ class Landmark:
     y_m: float
 
 
-def landmarks() -> tuple[Landmark, ...]:
+def landmarks(scene: Scene) -> tuple[Landmark, ...]:
     """Ends of stop lines, and things on pavements and grass."""
+    if scene.name == "straight":
+        stop, edge = STOP_STRAIGHT_M, STRAIGHT_HALF_WIDTH_M
+        return (
+            Landmark("stop line west, kerb", -stop, -edge + 0.3),
+            Landmark("stop line east, kerb", stop, edge - 0.3),
+            Landmark("manhole west", -14.0, 11.9),
+            Landmark("manhole east", 13.0, -11.8),
+            Landmark("box north-west", -44.0, 19.0),
+            Landmark("box south-east", 46.0, -20.5),
+            Landmark("box south-west", -40.0, -24.0),
+            Landmark("box north-east", 42.0, 21.0),
+        )
     west, south = -STOP_EAST_WEST_M, -STOP_NORTH_SOUTH_M
     ew, ns = EAST_WEST_HALF_WIDTH_M, NORTH_SOUTH_HALF_WIDTH_M
     return (
@@ -63,10 +101,12 @@ def landmarks() -> tuple[Landmark, ...]:
 class _Canvas:
     """Draws in metres."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scene: Scene, sun: Sun) -> None:
         self.random = np.random.default_rng(seed)
+        self.scene, self.sun = scene, sun
         size = (round(2 * HALF_HEIGHT_M / METRES_PER_PIXEL), round(2 * HALF_WIDTH_M / METRES_PER_PIXEL))
         self.picture = np.zeros((*size, 3), np.uint8)
+        self.shade = np.zeros(size, np.uint8)
 
     def noise(self, scales_px: tuple[float, ...], strengths: tuple[float, ...]) -> Floats:
         """Smooth noise of several sizes, as large as the canvas."""
@@ -101,23 +141,23 @@ class _Canvas:
 
     def disc(self, x: float, y: float, radius: float, colour: tuple[float, ...]) -> None:
         """Fill a circle."""
-        self.polygon(_ring(radius) + [x, y], colour)
+        self.polygon(ring(radius) + [x, y], colour)
 
-    def shade(self, mask: Picture, strength: float, blur_px: float) -> None:
-        """Darken where `mask` is set, softly."""
-        soft = cv2.GaussianBlur(mask, (0, 0), blur_px).astype(np.float32) / 255 * strength
-        self.picture = (self.picture * (1 - soft)[..., None]).astype(np.uint8)
-
-
-def _ring(radius: float) -> Floats:
-    angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    points: Floats = radius * np.column_stack([np.cos(angles), np.sin(angles)])
-    return points
+    def cast(self, mask: Picture, blur_px: float) -> None:
+        """Put a shadow where `mask` is set, softly."""
+        cv2.max(self.shade, cv2.GaussianBlur(mask, (0, 0), blur_px), dst=self.shade)
 
 
 def _roads(canvas: _Canvas, margin_m: float) -> Picture:
     """Where the roads are, widened by a margin, with round corners."""
     mask = canvas.blank()
+    for x, y, _ in canvas.scene.bays:
+        along, across = BAY_LENGTH_M / 2 + margin_m, BAY_WIDTH_M / 2 + margin_m
+        canvas.box(x - along, y - across, x + along, y + across, (255,), mask)
+    if canvas.scene.name == "straight":
+        edge = STRAIGHT_HALF_WIDTH_M + margin_m
+        canvas.box(-90, -edge, 90, edge, (255,), mask)
+        return mask
     ew, ns = EAST_WEST_HALF_WIDTH_M + margin_m, NORTH_SOUTH_HALF_WIDTH_M + margin_m
     canvas.box(-90, -ew, 90, ew, (255,), mask)
     canvas.box(-ns, -90, ns, 90, (255,), mask)
@@ -128,6 +168,31 @@ def _roads(canvas: _Canvas, margin_m: float) -> Picture:
             arc = np.column_stack([ns + corner * (1 - np.sin(angles)), ew + corner * (1 - np.cos(angles))])
             canvas.polygon(np.vstack([[[ns, ew]], arc]) * [sx, sy], (255,), mask)
     return mask
+
+
+def _bay_lines(canvas: _Canvas) -> None:
+    for x, y, _ in canvas.scene.bays:
+        for end in (x - BAY_LENGTH_M / 2, x + BAY_LENGTH_M / 2):
+            canvas.box(end - 0.05, y - BAY_WIDTH_M / 2, end + 0.05, y + BAY_WIDTH_M / 2, WHITE)
+
+
+def _straight_markings(canvas: _Canvas) -> None:
+    edge, stop = STRAIGHT_HALF_WIDTH_M, STOP_STRAIGHT_M
+    for side in (-1, 1):
+        for offset in (-0.14, 0.14):
+            canvas.box(side * 90, offset - 0.06, side * stop, offset + 0.06, YELLOW)
+        for lane in (-2, -1, 1, 2):
+            for start in np.arange(stop + 1, 90, 6.0):
+                y = lane * LANE_WIDTH_M
+                canvas.box(side * start, y - 0.07, side * (start + 3), y + 0.07, WHITE)
+        for kerb in (-1, 1):
+            y = kerb * (edge - 0.12)
+            canvas.box(side * 90, y - 0.06, side * (stop + 0.5), y + 0.06, WHITE)
+        canvas.box(side * stop, side * 0.3, side * (stop + 0.45), side * (edge - 0.3), WHITE)
+        for place in (0.5, 1.5, 2.5):
+            _arrow(canvas, side * (stop + 9), side * place * LANE_WIDTH_M, side)
+    for stripe in np.arange(-edge + 0.5, edge - 0.4, 1.0):
+        canvas.box(-2.0, stripe, 2.0, stripe + 0.5, WHITE)
 
 
 def _markings(canvas: _Canvas) -> None:
@@ -157,21 +222,32 @@ def _arrow(canvas: _Canvas, x: float, y: float, side: int) -> None:
     canvas.polygon(shape * [side, 1] + [x, y], WHITE)
 
 
-def _wear(canvas: _Canvas) -> None:
+def _slabs(canvas: _Canvas, pavement: Picture) -> None:
+    """The joints of the pavement."""
+    step = round(0.8 / METRES_PER_PIXEL)
+    joints = canvas.blank()
+    joints[::step], joints[:, ::step] = 255, 255
+    where = (joints & pavement) > 0
+    canvas.picture[where] = (canvas.picture[where] * 0.88).astype(np.uint8)
+
+
+def _wear(canvas: _Canvas, road_grey: float) -> None:
     """Patches, joints and stains, so that the road is not one colour."""
     random = canvas.random
     for _ in range(26):
         x, y = random.uniform(-75, 75), random.uniform(-6.4, 5.0)
-        if random.random() < 0.4:
+        if canvas.scene.name == "crossroads" and random.random() < 0.4:
             x, y = random.uniform(-3, 1.8), random.uniform(-48, 48)
-        grey = float(random.uniform(78, 112))
+        grey = road_grey + float(random.uniform(-14, 14))
         w, h = random.uniform(0.6, 3.5 if abs(y) < 6.5 else 1.2), random.uniform(0.3, 1.4)
         canvas.box(x, y, x + w, y + h, (grey, grey, grey))
     for _ in range(16):
         x = random.uniform(-75, 75)
         steps = np.cumsum(random.normal(0, 0.35, 12))
-        line = np.column_stack([x + steps, np.linspace(-7, 7, 12)])
-        canvas.polygon(np.vstack([line, (line + [0.07, 0])[::-1]]), (70.0, 70.0, 70.0))
+        edge = EAST_WEST_HALF_WIDTH_M if canvas.scene.name == "crossroads" else STRAIGHT_HALF_WIDTH_M
+        line = np.column_stack([x + steps, np.linspace(-edge, edge, 12)])
+        dark = road_grey - 22
+        canvas.polygon(np.vstack([line, (line + [0.07, 0])[::-1]]), (dark, dark, dark))
 
 
 def _roofs(canvas: _Canvas) -> None:
@@ -183,17 +259,20 @@ def _roofs(canvas: _Canvas) -> None:
         (-24, -47, -14, -26),
         (55, 20, 74, 40),
     ]
+    if canvas.scene.name == "straight":
+        plots = [(x0, y0 + 5, x1, y1 + 5) if y0 > 0 else (x0, y0 - 4, x1, y1 - 4) for x0, y0, x1, y1 in plots]
     for x0, y0, x1, y1 in plots:
         height = float(canvas.random.uniform(4, 8))
         shade = canvas.blank()
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
-        hull = cv2.convexHull(np.vstack([corners, corners + SUN * height]).astype(np.float32))[:, 0]
+        hull = cv2.convexHull(np.vstack([corners, corners + canvas.sun.shadow * height]).astype(np.float32))[:, 0]
         canvas.polygon(hull.astype(np.float64), (255,), shade)
-        canvas.shade(shade, 0.5, 3)
+        canvas.cast(shade, 3)
         base = canvas.random.uniform(95, 175)
         tint = canvas.random.normal(0, 9, 3)
         mask = canvas.blank()
         canvas.box(x0, y0, x1, y1, (255,), mask)
+        canvas.shade[mask > 0] = 0
         canvas.texture(mask, tuple(base + tint), canvas.noise((3, 30), (3, 3)))
         edge = tuple(float(v) for v in np.clip(base + tint + 35, 0, 255))
         for a, b, c, d in (
@@ -210,47 +289,62 @@ def _roofs(canvas: _Canvas) -> None:
             canvas.box(x, y, x + w, y + h, tuple([float(canvas.random.uniform(130, 215))] * 3))
 
 
-def _trees(canvas: _Canvas) -> None:
-    random = canvas.random
-    places = [(x, y) for x in np.arange(-70, 72, 5.2) for y in (13.5, -14.0, 17.5, -18.0)]
-    places += [(x, y) for y in np.arange(-46, 48, 5.0) for x in (9.5, -9.5)]
-    shade, crowns = canvas.blank(), []
+def _places_of_trees(canvas: _Canvas, *, near: bool) -> tuple[Tree, ...]:
+    """Rows along the roads; `near`: also so near that they hang over the kerb."""
+    random, scene = canvas.random, canvas.scene
+    rows = [13.5, 17.5] if scene.name == "crossroads" else [16.5, 20.5]
+    places = [(x, side * y) for x in np.arange(-70, 72, 5.2) for y in rows for side in (-1, 1)]
+    if scene.name == "crossroads":
+        places += [(x, y) for y in np.arange(-46, 48, 5.0) for x in (9.5, -9.5)]
+    kerb = EAST_WEST_HALF_WIDTH_M if scene.name == "crossroads" else STRAIGHT_HALF_WIDTH_M
+    places += [(x, side * (kerb + 1.3)) for x in np.arange(-66, 68, 9.0) for side in (-1, 1)] if near else []
+    trees = []
     for place in places:
-        centre = np.array(place) + random.normal(0, 0.6, 2)
-        near_junction = abs(place[0]) < 13 and abs(place[1]) < 20
-        near_landmark = any(np.hypot(*(centre - [mark.x_m, mark.y_m])) < 4.5 for mark in landmarks())
-        if near_junction or near_landmark or random.random() < 0.45:
+        centre = np.array(place) + random.normal(0, 0.5, 2)
+        near_junction = abs(place[0]) < 16 and abs(place[1]) < 20 and scene.name == "crossroads"
+        near_landmark = any(np.hypot(*(centre - [mark.x_m, mark.y_m])) < 5.5 for mark in landmarks(scene))
+        in_a_bay = any(abs(x - centre[0]) < 5.5 and abs(y - centre[1]) < 3 for x, y, _ in scene.bays)
+        if near_junction or near_landmark or in_a_bay or random.random() < 0.4:
             continue
-        radius = float(random.uniform(1.1, 2.2))
-        canvas.polygon(_ring(radius) + centre + SUN * 3.0, (255,), shade)
-        crowns.append((centre, radius))
-    canvas.shade(shade, 0.45, 4)
-    for centre, radius in crowns:
-        for _ in range(26):
-            x, y = centre + random.normal(0, radius * 0.42, 2)
-            light = float(random.uniform(0.55, 1.35))
-            canvas.disc(x, y, float(random.uniform(0.25, 0.6)), (42 * light, 88 * light, 66 * light))
+        trees.append(Tree.grown(random, centre, float(random.uniform(1.3, 2.4))))
+    return tuple(trees)
 
 
-def paint(seed: int) -> Picture:
-    """The whole ground, METRES_PER_PIXEL fine, north up."""
-    canvas = _Canvas(seed)
+def paint(scene: Scene, seed: int, sun: Sun, *, swaying: bool = False) -> Ground:
+    """The whole ground. Trees that sway are not on it: they are drawn on each frame."""
+    canvas = _Canvas(seed, scene, sun)
     everything = canvas.blank() + np.uint8(255)
-    canvas.texture(everything, (72.0, 112.0, 100.0), canvas.noise((3, 14, 90, 400), (7, 6, 8, 10)))
+    dry = float(canvas.random.uniform(-14, 22))
+    canvas.texture(everything, (72.0, 112.0, 100.0 + dry), canvas.noise((3, 14, 90, 400), (7, 6, 8, 10)))
     pavement = _roads(canvas, PAVEMENT_M)
     canvas.texture(pavement, (158.0, 164.0, 168.0), canvas.noise((2, 9, 60), (4, 3, 5)))
+    _slabs(canvas, pavement)
     canvas.texture(_roads(canvas, 0.25), (190.0, 192.0, 192.0), canvas.noise((2,), (4,)))
     asphalt = _roads(canvas, 0.0)
-    canvas.texture(asphalt, (93.0, 92.0, 90.0), canvas.noise((2, 7, 60, 300), (4, 3, 3, 4)))
-    _wear(canvas)
-    _markings(canvas)
+    grey = float(canvas.random.uniform(88, 138))
+    canvas.texture(asphalt, (grey + 2, grey + 1, grey), canvas.noise((2, 7, 60, 300), (4, 3, 3, 5)))
+    _wear(canvas, grey)
+    if scene.name == "straight":
+        _straight_markings(canvas)
+    else:
+        _markings(canvas)
+    _bay_lines(canvas)
     _roofs(canvas)
-    _trees(canvas)
-    for mark in landmarks():
+    trees = _places_of_trees(canvas, near=swaying)
+    if not swaying:
+        mask = canvas.blank()
+        for tree in trees:
+            canvas.polygon(tree.shadow(sun.shadow, 0.0, gusts=0.0), (255,), mask)
+        canvas.cast(mask, 3)
+        for tree in trees:
+            places, radii, colours = tree.leaves(0.0, gusts=0.0)
+            for (x, y, _), radius, colour in zip(places.tolist(), radii.tolist(), colours.tolist(), strict=True):
+                canvas.disc(x, y, radius, tuple(colour))
+    for mark in landmarks(scene):
         if mark.name.startswith("manhole"):
             canvas.disc(mark.x_m, mark.y_m, 0.45, (52.0, 54.0, 56.0))
             canvas.disc(mark.x_m, mark.y_m, 0.22, (120.0, 122.0, 124.0))
         elif mark.name.startswith("box"):
             canvas.box(mark.x_m - 0.7, mark.y_m - 0.5, mark.x_m + 0.7, mark.y_m + 0.5, (60.0, 62.0, 64.0))
             canvas.box(mark.x_m - 0.35, mark.y_m - 0.25, mark.x_m + 0.35, mark.y_m + 0.25, (205.0, 208.0, 210.0))
-    return canvas.picture
+    return Ground(canvas.picture, canvas.shade, trees if swaying else ())

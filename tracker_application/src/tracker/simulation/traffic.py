@@ -1,40 +1,47 @@
-"""Vehicles that drive, follow, queue and turn: the intelligent driver model along paths, with signals."""
+"""Vehicles that drive, follow, queue, turn and park: the intelligent driver model along paths, with signals.
+
+Nobody collides: who drives follows whoever is ahead in his corridor, and enters the junction only after all whose
+paths meet his have left it; he decides that where he can still stop.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from tracker.arrays import Floats
-from tracker.simulation.streets import STEP_M, TURN_SPEED_M_S, Path, all_paths
+from tracker.simulation.streets import STEP_M, TURN_SPEED_M_S, Path, Scene, scene_named
 
-WARM_UP_S = 45.0
-CYCLE_S = 16.0
-# When the signal is green, in seconds of the cycle; the footage begins at 0. Nobody stands for long: in a short film,
-# who stands for half of it is background.
-NORTH_SOUTH_GREEN_S = (3.0, 8.0)
-EAST_WEST_GREEN_S = (9.5, 17.5)
-OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
+WARM_UP_S = 60.0
+# Traffic moves in steps of this; between them the acceleration is constant, and frames are taken as they come.
+STEP_S = 0.1
 # kind: share, length, width, height (lowest and highest), all in metres
 KINDS = {
-    "car": (0.80, (3.9, 4.9), (1.74, 1.95), (1.40, 1.60)),
-    "van": (0.10, (5.2, 6.4), (1.95, 2.10), (2.00, 2.50)),
-    "truck": (0.06, (8.0, 10.5), (2.40, 2.55), (2.90, 3.40)),
-    "bus": (0.04, (11.5, 12.2), (2.50, 2.55), (2.90, 3.10)),
+    "car": (0.75, (3.9, 4.9), (1.74, 1.95), (1.40, 1.70)),
+    "van": (0.09, (5.0, 6.4), (1.90, 2.10), (2.00, 2.50)),
+    "truck": (0.06, (7.0, 10.0), (2.30, 2.50), (2.90, 3.40)),
+    "bus": (0.03, (11.2, 12.2), (2.50, 2.55), (2.90, 3.10)),
+    "two_wheeler": (0.07, (1.9, 2.2), (0.70, 0.85), (1.50, 1.70)),
 }
-SHARES = {"straight": 0.72, "right": 0.19, "left": 0.09}
+SHARES = {"straight": 0.72, "right": 0.19, "left": 0.12}
+# Longer ones only drive straight on.
+LONGEST_TURNING_M = 10.5
+BAYS_TAKEN = 0.6
 COMFORT_M_S2 = 2.2
 STANDING_GAP_M = 2.0
 HEADWAY_S = 1.2
 LOOK_AHEAD_M = 45.0
+# How far sideways of the corridor's edge somebody must be not to be followed.
+SIDE_GAP_M = 0.35
 
 
 @dataclass(slots=True)
 class Vehicle:
-    """One vehicle on its path; `distance_m` is where its centre is."""
+    """One vehicle on its path; `distance_m` is where its middle is, `left_m` how far beside the path."""
 
     number: int
     kind: str
@@ -46,85 +53,160 @@ class Vehicle:
     speed_m_s: float
     distance_m: float = 0.0
     acceleration_m_s2: float = 0.0
+    left_m: float = 0.0
+    lane: tuple[str, float, float] = ("", 0.0, 0.0)
+    may_cross: bool = False
 
     @property
     def pose(self) -> tuple[float, float, float]:
-        """x, y and heading of the centre."""
-        return self.path.at(self.distance_m)
+        """x, y and heading of the middle; both axles are on the path."""
+        (x, y), heading = self._between(self.distance_m)
+        return float(x), float(y), heading
 
+    @property
+    def true_speed_m_s(self) -> float:
+        """How fast the middle moves: in a curve less than along the path."""
+        step = 0.25
+        before, after = (self._between(self.distance_m + way * step)[0] for way in (-1, 1))
+        return self.speed_m_s * float(np.hypot(*(after - before))) / (2 * step)
 
-def is_green(approach: str, time_s: float) -> bool:
-    """Whether vehicles from there may cross the stop line."""
-    start, end = NORTH_SOUTH_GREEN_S if approach in ("north", "south") else EAST_WEST_GREEN_S
-    return (time_s - start) % CYCLE_S < end - start
+    def moved(self, seconds: float) -> Vehicle:
+        """The vehicle a moment later, within a step."""
+        speed = self.speed_m_s + self.acceleration_m_s2 * seconds
+        return replace(self, speed_m_s=speed, distance_m=self.distance_m + (self.speed_m_s + speed) / 2 * seconds)
+
+    def spine(self) -> Floats:
+        """Three places along its middle: rear, middle, front."""
+        x, y, heading = self.pose
+        along = np.array([math.cos(heading), math.sin(heading)]) * self.length_m / 2
+        return np.array([x, y]) + np.array([[-1.0], [0.0], [1.0]]) * along
+
+    def _between(self, distance_m: float) -> tuple[Floats, float]:
+        axles = distance_m + 0.3 * self.length_m * np.array([-1.0, 1.0])
+        rear, front = self.path.at(axles, self.left_m)
+        return (rear + front) / 2, math.atan2(front[1] - rear[1], front[0] - rear[0])
 
 
 class Traffic:
-    """All vehicles on the map, moved in steps of `step_s`. The same seed gives the same traffic."""
+    """All vehicles of a scene. The same seed gives the same traffic, whatever the frame rate (`1 / step_s`)."""
 
-    def __init__(self, seed: int, step_s: float) -> None:
+    def __init__(self, seed: int, step_s: float, scene: Scene | None = None) -> None:
         self.random = np.random.default_rng(seed)
+        self.scene = scene or scene_named("crossroads")
         self.step_s = step_s
-        self.time_s = -WARM_UP_S
+        self.steps = -round(WARM_UP_S / STEP_S)
+        self.signal_s = float(self.random.uniform(0, self.scene.cycle_s))
         self.vehicles: list[Vehicle] = []
-        self.paths = all_paths()
-        self.lanes = sorted({(path.approach, tuple(path.points_m[0])) for path in self.paths})
         self.made = 0
+        self.parked = [self._parked(*bay) for bay in self.scene.bays if self.random.random() < BAYS_TAKEN]
+        self.indices = {id(path): index for index, path in enumerate(self.scene.paths)}
+        self._think()
+
+    @cached_property
+    def lanes(self) -> list[tuple[str, float, float]]:
+        """Where vehicles arrive: approach and place."""
+        return sorted({_lane(path) for path in self.scene.paths})
+
+    @property
+    def time_s(self) -> float:
+        """The moment of the last step; the footage begins at 0."""
+        return self.steps * STEP_S
 
     def frames(self, seconds: float) -> Iterator[tuple[float, tuple[Vehicle, ...]]]:
-        """Time and vehicles at each step of the footage."""
-        while self.time_s < -self.step_s / 2:
-            self._advance()
+        """Time and vehicles at each frame of the footage."""
         for index in range(round(seconds / self.step_s)):
-            yield index * self.step_s, tuple(self.vehicles)
-            self._advance()
+            time_s = index * self.step_s
+            while self.time_s + STEP_S <= time_s + 1e-9:
+                self._advance()
+            since = time_s - self.time_s
+            yield time_s, (*self.parked, *(vehicle.moved(since) for vehicle in self.vehicles))
 
     def _advance(self) -> None:
+        self.vehicles = [vehicle.moved(STEP_S) for vehicle in self.vehicles]
+        self.steps += 1
         self._arrive()
-        poses = np.array([vehicle.pose for vehicle in self.vehicles]).reshape(-1, 3)
-        wanted = [self._acceleration(vehicle, poses) for vehicle in self.vehicles]
-        for vehicle, acceleration in zip(self.vehicles, wanted, strict=True):
-            change = max(acceleration * self.step_s, -vehicle.speed_m_s)
-            vehicle.acceleration_m_s2 = change / self.step_s
-            vehicle.distance_m += (vehicle.speed_m_s + change / 2) * self.step_s
-            vehicle.speed_m_s += change
+        self._think()
+
+    def _think(self) -> None:
         self.vehicles = [v for v in self.vehicles if v.distance_m < v.path.length_m - v.length_m]
-        self.time_s += self.step_s
+        spines = np.array([vehicle.spine() for vehicle in self.vehicles]).reshape(-1, 3, 2)
+        for index, vehicle in enumerate(self.vehicles):
+            self._decide(vehicle)
+            wanted = self._acceleration(index, spines)
+            vehicle.acceleration_m_s2 = max(wanted, -vehicle.speed_m_s / STEP_S)
 
     def _arrive(self) -> None:
-        for approach, place in self.lanes:
-            rate = 0.11 if approach in ("north", "south") else 0.19
-            if self.random.random() > rate * self.step_s:
+        for lane in self.lanes:
+            if self.random.random() > self.scene.arrivals_hz[lane[0]] * STEP_S:
                 continue
-            options = [path for path in self.paths if tuple(path.points_m[0]) == place]
-            weights = np.array([SHARES[path.movement] for path in options])
-            path = options[self.random.choice(len(options), p=weights / weights.sum())]
-            vehicle = self._made(path)
-            ahead = [v for v in self.vehicles if tuple(v.path.points_m[0]) == place]
-            if all(v.distance_m - v.length_m / 2 > vehicle.length_m + 14 for v in ahead):
+            vehicle = self._made(lane)
+            ahead = [v for v in self.vehicles if v.lane == lane]
+            if all(v.distance_m - v.length_m / 2 > vehicle.length_m + 16 for v in ahead):
                 self.vehicles.append(vehicle)
                 self.made += 1
 
-    def _made(self, path: Path) -> Vehicle:
-        shares = np.array([share for share, *_ in KINDS.values()])
-        kind = list(KINDS)[self.random.choice(len(KINDS), p=shares)]
+    def _made(self, lane: tuple[str, float, float]) -> Vehicle:
+        kind, length, width, height = self._sizes(list(KINDS))
+        options = [path for path in self.scene.paths if _lane(path) == lane]
+        options = [path for path in options if length < LONGEST_TURNING_M or path.movement == "straight"]
+        weights = np.array([SHARES[path.movement] for path in options])
+        path = options[self.random.choice(len(options), p=weights / weights.sum())]
+        wish = float(self.random.uniform(9.5, 13.5)) * (0.9 if kind in {"truck", "bus"} else 1.0)
+        left = float(self.random.uniform(-1, 1)) * {"two_wheeler": 0.7, "car": 0.3}.get(kind, 0.12)
+        return Vehicle(
+            self.made, kind, path, length, width, height, wish, 0.8 * wish, length / 2, left_m=left, lane=lane
+        )
+
+    def _parked(self, x: float, y: float, heading: float) -> Vehicle:
+        kind, length, width, height = self._sizes(["car", "van"])
+        along = np.array([math.cos(heading), math.sin(heading)])
+        middle = np.array([x, y]) + self.random.normal(0, [0.25, 0.08])
+        points = middle + np.arange(-20, 21)[:, None] * STEP_M * along
+        spot = Path("", "parked", points, math.inf, math.inf)
+        self.made += 1
+        length = min(length, 5.4)
+        return Vehicle(self.made - 1, kind, spot, length, width, height, 1.0, 0.0, 20 * STEP_M)
+
+    def _sizes(self, kinds: list[str]) -> tuple[str, float, float, float]:
+        shares = np.array([KINDS[kind][0] for kind in kinds])
+        kind = kinds[self.random.choice(len(kinds), p=shares / shares.sum())]
         _, *ranges = KINDS[kind]
         length, width, height = (float(self.random.uniform(*limits)) for limits in ranges)
-        wish = float(self.random.uniform(9.5, 13.5)) * (0.9 if kind in ("truck", "bus") else 1.0)
-        return Vehicle(self.made, kind, path, length, width, height, wish, speed_m_s=0.8 * wish, distance_m=length / 2)
+        return kind, length, width, height
 
-    def _acceleration(self, vehicle: Vehicle, poses: Floats) -> float:
-        gap, leader_speed = self._leader(vehicle, poses)
-        path, place, speed = vehicle.path, vehicle.distance_m, vehicle.speed_m_s
-        to_line = path.stop_m - place - vehicle.length_m / 2
-        can_stop = to_line > speed**2 / (2 * 4.0)
-        if to_line > -0.5 and can_stop and not self._may_go(vehicle) and to_line + STANDING_GAP_M < gap:
+    def _decide(self, vehicle: Vehicle) -> None:
+        """Cross or not: to be decided where it can still stop, and final."""
+        to_line = vehicle.path.stop_m - vehicle.distance_m - vehicle.length_m / 2
+        if not vehicle.may_cross and to_line < vehicle.speed_m_s**2 / (2 * COMFORT_M_S2) + 2.5:
+            vehicle.may_cross = self._is_green(vehicle.path.approach) and not self._is_crossed(vehicle)
+
+    def _is_green(self, approach: str) -> bool:
+        start, end = self.scene.greens_s[approach]
+        return (self.time_s + self.signal_s - start) % self.scene.cycle_s < end - start
+
+    def _is_crossed(self, vehicle: Vehicle) -> bool:
+        """Whether somebody whose path meets this one is still in the junction, or will be."""
+        meets = self.scene.conflicts[self.indices[id(vehicle.path)]]
+        return any(
+            other.may_cross
+            and other.distance_m - other.length_m / 2 < other.path.clear_m
+            and meets[self.indices[id(other.path)]]
+            for other in self.vehicles
+        )
+
+    def _acceleration(self, index: int, spines: Floats) -> float:
+        vehicle = self.vehicles[index]
+        gap, leader_speed = self._leader(index, spines)
+        speed = vehicle.speed_m_s
+        to_line = vehicle.path.stop_m - vehicle.distance_m - vehicle.length_m / 2
+        deciding = to_line < speed**2 / (2 * COMFORT_M_S2) + 2.5
+        closed = not vehicle.may_cross and (deciding or not self._is_green(vehicle.path.approach))
+        if closed and to_line + STANDING_GAP_M < gap:
             gap, leader_speed = max(to_line, 0.0) + STANDING_GAP_M - 0.5, 0.0
-        wish = self._wish(vehicle)
         wanted_gap = STANDING_GAP_M + max(
             0.0, HEADWAY_S * speed + speed * (speed - leader_speed) / (2 * math.sqrt(1.8 * COMFORT_M_S2))
         )
-        free = 1.0 - (speed / wish) ** 4
+        free = 1.0 - (speed / self._wish(vehicle)) ** 4
         return float(np.clip(1.8 * (free - (wanted_gap / max(gap, 0.1)) ** 2), -7.0, 2.5))
 
     def _wish(self, vehicle: Vehicle) -> float:
@@ -135,44 +217,32 @@ class Traffic:
         before = max(begin - vehicle.distance_m, 0.0)
         return min(vehicle.wish_m_s, math.sqrt(TURN_SPEED_M_S**2 + 2 * 1.5 * before))
 
-    def _may_go(self, vehicle: Vehicle) -> bool:
-        if not is_green(vehicle.path.approach, self.time_s):
-            return False
-        if vehicle.path.movement != "left":
-            return True
-        return not any(self._comes_towards(vehicle, other) for other in self.vehicles)
-
-    def _comes_towards(self, vehicle: Vehicle, other: Vehicle) -> bool:
-        """Whether who turns left must let `other` pass. Not who is stuck behind another that waits to turn left."""
-        path = other.path
-        to_line = path.stop_m - other.distance_m
-        if path.approach != OPPOSITE[vehicle.path.approach] or path.movement == "left" or not -26.0 < to_line < 35.0:
-            return False
-        return not any(
-            ahead.path.movement == "left"
-            and ahead.path.approach == path.approach
-            and tuple(ahead.path.points_m[0]) == tuple(path.points_m[0])
-            and other.distance_m < ahead.distance_m < ahead.path.stop_m
-            for ahead in self.vehicles
-        )
-
-    def _leader(self, vehicle: Vehicle, poses: Floats) -> tuple[float, float]:
-        """Gap to, and speed of, whoever drives ahead in the corridor of the path."""
-        first = int(vehicle.distance_m / STEP_M)
-        ahead = slice(first + 1, first + int(LOOK_AHEAD_M / STEP_M))
-        points, headings = vehicle.path.points_m[ahead], vehicle.path.headings_rad[ahead]
+    def _leader(self, index: int, spines: Floats) -> tuple[float, float]:
+        """Gap to, and speed of, whoever is ahead in the corridor of the path with any part of it."""
+        vehicle = self.vehicles[index]
+        front = vehicle.distance_m + vehicle.length_m / 2
+        first, path = int(vehicle.distance_m / STEP_M), vehicle.path
+        ahead = slice(first + 1, first + int((LOOK_AHEAD_M + vehicle.length_m) / STEP_M), 2)
+        points = path.points_m[ahead] + vehicle.left_m * path.normals[ahead]
         gap, speed = math.inf, 0.0
-        if not len(points):
-            return gap, speed
-        for other, (x, y, heading) in zip(self.vehicles, poses, strict=True):
-            if other is vehicle:
+        near = np.hypot(*(spines[:, 1] - spines[index, 1]).T) < LOOK_AHEAD_M + 12
+        near[index] = False
+        for number in np.flatnonzero(near) if len(points) else ():
+            other = self.vehicles[number]
+            apart = np.hypot(*(points[:, None] - spines[number][None]).transpose(2, 0, 1))
+            nearest = apart.argmin(axis=0)
+            beside = apart.min(axis=0) < (vehicle.width_m + other.width_m) / 2 + SIDE_GAP_M
+            nearest = nearest[beside & (nearest > 0)]
+            if not len(nearest):
                 continue
-            distances = np.hypot(points[:, 0] - x, points[:, 1] - y)
-            nearest = int(distances.argmin())
-            along = math.cos(heading - headings[nearest])
-            if distances[nearest] > 1.9 or along < 0.25 or nearest == 0:
-                continue
-            free = (nearest + 1) * STEP_M - (vehicle.length_m + other.length_m) / 2
-            if free < gap:
+            heading = spines[number, 2] - spines[number, 0]
+            along = math.cos(math.atan2(heading[1], heading[0]) - path.headings_rad[ahead][nearest.min()])
+            free = (first + 1 + 2 * int(nearest.min())) * STEP_M - front
+            if along > 0.2 and free < gap:
                 gap, speed = free, other.speed_m_s * along
         return gap, speed
+
+
+def _lane(path: Path) -> tuple[str, float, float]:
+    x, y = path.points_m[0].tolist()
+    return path.approach, x, y
