@@ -21,14 +21,16 @@ FRAME = Frame(0.0, 1280, 720)
 def ask(
     rendered: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, Path]]:
-    """Run the first stage with an answer, or none; gives its exit code, standard output and output directory."""
+    """Run the first two stages with an answer, or none; gives exit code, standard output and output directory."""
 
-    def run(answer: dict[str, Any] | None = None, *words: str) -> tuple[int, str, Path]:
+    def run(answer: dict[str, Any] | None = None, *words: str, time_s: float = 0) -> tuple[int, str, Path]:
         if answer is not None:
             (tmp_path / "answer.json").write_text(json.dumps(answer))
             monkeypatch.setenv("WINSLOW_ANSWER_FILE", str(tmp_path / "answer.json"))
-        out = tmp_path / "out"
-        code = main(["define-reference-points", "--video", str(rendered.video), "--output", str(out), *words])
+        out = tmp_path / "define_reference_points"
+        first = ["--video", str(rendered.video), "--output", str(tmp_path / "extract_frame")]
+        assert main(["extract-frame", *first, "--reference-time-s", str(time_s)]) == 0
+        code = main(["define-reference-points", "--input", str(tmp_path), "--output", str(out), *words])
         return code, capsys.readouterr().out, out
 
     return run
@@ -148,7 +150,7 @@ LINE = {"label": "one", "points": [{"x": 1, "y": 1}, {"x": 9, "y": 1}, {"x": 9, 
         (lambda answer: answer.update(known_length_m=4), "a length in metres and not the line it is of"),
         (lambda answer: answer.update(known_length=[LINE]), "a line and not its length in metres"),
         (lambda answer: answer.update(known_length=[LINE], known_length_m=4), "the known length has 3 points"),
-        (lambda answer: answer.update(frame_time_s=5), "about the frame at 5 s, and REFERENCE_TIME_S asks for"),
+        (lambda answer: answer.update(frame_time_s=5), "about the frame at 5 s, and extract_frame chose"),
         (lambda answer: answer["points"][0].pop("x"), "answer.json is malformed: KeyError('x')"),
     ],
 )
@@ -169,7 +171,7 @@ def test_an_answer_that_cannot_be_used_is_asked_again_with_the_reason(
 
 
 def test_another_frame_is_asked_about_anew(ask: Callable[..., tuple[int, str, Path]], answered: dict[str, Any]) -> None:
-    code, _, out = ask(answered, "--reference-time-s", "3")
+    code, _, out = ask(answered, time_s=3)
     assert code == 75
     fields = json.loads((out / "await_input.json").read_text())["form"]
     assert fields[-1]["default"] == fields[-1]["min"] == fields[-1]["max"] == 3
@@ -186,6 +188,6 @@ def test_a_file_that_is_handed_over_goes_before_an_answer_and_says_so(
     assert len(made) == len(given)
 
 
-def test_an_answer_that_is_not_there_is_missed(rendered: Film, tmp_path: Path) -> None:
-    words = ["--video", str(rendered.video), "--answer", str(tmp_path / "answer.json"), "--output", str(tmp_path)]
+def test_an_answer_that_is_not_there_is_missed(tmp_path: Path) -> None:
+    words = ["--answer", str(tmp_path / "answer.json"), "--output", str(tmp_path)]
     assert main(["define-reference-points", *words]) == 10

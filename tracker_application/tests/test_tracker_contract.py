@@ -35,20 +35,22 @@ def as_winslow(rendered: Film, output: Path) -> dict[str, str | Path]:
     }
 
 
-def test_without_points_the_first_stage_shows_a_frame_and_asks_a_person(rendered: Film, tmp_path: Path) -> None:
+def test_without_points_a_frame_is_shown_and_a_person_asked(rendered: Film, tmp_path: Path) -> None:
     variables = as_winslow(rendered, tmp_path)
     del variables["WINSLOW_RESOURCE_REFERENCE_POINTS"]
+    variables["WINSLOW_INPUT_DIR"] = tmp_path
+    assert tracker("extract-frame", "--output", str(tmp_path / "extract_frame"), **variables).returncode == 0
     ended = tracker("define-reference-points", **variables)
     assert ended.returncode == 75
     assert re.search(r"^WINSLOW_AWAIT_INPUT: .*frame\.jpg", ended.stdout, re.MULTILINE)
     assert (tmp_path / "frame.jpg").stat().st_size > 10_000
-    proposed = json.loads((tmp_path / "proposed_points.json").read_text())["points"]
+    proposed = json.loads((tmp_path / "extract_frame" / "proposed_points.json").read_text())["points"]
     assert len(proposed) >= 6
     assert not (tmp_path / "reference_points.json").exists()
 
 
-def test_the_answer_to_the_question_is_taken(rendered: Film, tmp_path: Path) -> None:
-    ended = tracker("define-reference-points", **as_winslow(rendered, tmp_path))
+def test_the_answer_to_the_question_is_taken(film: Film, tmp_path: Path) -> None:
+    ended = tracker("define-reference-points", **as_winslow(film, tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "reference_points.json").exists()
     assert "WINSLOW_RESULT: reference_points=" in ended.stdout
@@ -58,9 +60,7 @@ def test_inputs_are_found_below_the_resources_directory_too(rendered: Film, tmp_
     for name, path in (("video", rendered.video), ("reference_points", rendered.points)):
         (tmp_path / "resources" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "resources" / name)
-    ended = tracker(
-        "define-reference-points", WINSLOW_RESOURCES_DIR=tmp_path / "resources", WINSLOW_OUTPUT_DIR=tmp_path / "out"
-    )
+    ended = tracker("extract-frame", WINSLOW_RESOURCES_DIR=tmp_path / "resources", WINSLOW_OUTPUT_DIR=tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
 
 

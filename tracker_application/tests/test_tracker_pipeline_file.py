@@ -53,7 +53,7 @@ def test_its_progress_rules_read_the_lines_that_are_written(
         source = Path(import_module(f"tracker.stages.{stage['name']}").__file__).read_text()
         subjects = set(re.findall(r'report\.progress\(\s*"(\w+)"', source))
         rules = stage.get("progress", pipeline["defaults"]["progress"])
-        if stage["name"] != "define_reference_points":  # done before there is anything to count
+        if stage["name"] not in {"extract_frame", "define_reference_points"}:  # done before there is anything to count
             assert {rule["subject"] for rule in rules} == subjects
         for rule in rules:
             Report().progress(rule["subject"], 7, 7)

@@ -72,12 +72,12 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
         {
             "kind": "number",
             "name": "frame_time_s",
-            "default": time_s,
-            "min": time_s,
-            "max": time_s,
+            "default": round(time_s, 3),
+            "min": round(time_s, 3),
+            "max": round(time_s, 3),
             "unit": "s",
             "label": "The second of this frame",
-            "help": "Leave it as it is. REFERENCE_TIME_S shows another frame, and asks anew.",
+            "help": "Leave it as it is. REFERENCE_TIME_S of extract_frame shows another frame, and asks anew.",
         },
     ]
     path.write_text(json.dumps({"message": message, "form": fields}, indent=2) + "\n", encoding="utf-8")
@@ -95,10 +95,8 @@ def read_answer(path: Path, frame: Frame, time_s: float) -> ReferencePoints:
         data = _as_points_file(answer, frame)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise PointsInvalid(f"{path.name} is malformed: {error!r}") from error
-    if told_s != time_s:
-        raise PointsInvalid(
-            f"it is about the frame at {told_s:g} s, and REFERENCE_TIME_S asks for the one at {time_s:g} s"
-        )
+    if round(told_s, 3) != round(time_s, 3):
+        raise PointsInvalid(f"it is about the frame at {told_s:g} s, and extract_frame chose the one at {time_s:g} s")
     points = points_from(data, frame, "it")
     check_points(points, frame, "it")
     return points

@@ -18,7 +18,7 @@ from tracker.errors import InputMissing, PersonNeeded, TrackerError
 from tracker.parameters import read_parameters
 from tracker.stages import STAGES
 
-FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer")
+FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer", "checkpoint")
 DISK_FULL_EXIT_CODE = 28
 
 
@@ -95,9 +95,13 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
     files.add_argument(
         "--answer", type=Path, metavar="FILE", help="what a person answered to await_input.json (WINSLOW_ANSWER_FILE)"
     )
+    files.add_argument(
+        "--checkpoint", type=Path, metavar="DIR",
+        help="keeps what is done, should the stage be ended too early (WINSLOW_CHECKPOINT_DIR; default: --output)",
+    )  # fmt: skip
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):
-        about = f"{item.metadata['about']} (default {item.default}) [{item.name.upper()}]"
+        about = f"{item.metadata['about']} (default {'none' if item.default is None else item.default}) [{item.name.upper()}]"
         group.add_argument(f"--{item.name.replace('_', '-')}", metavar="VALUE", help=about.replace("%", "%%"))
 
 

@@ -22,13 +22,15 @@ class StageFiles:
     """Where a stage reads and writes.
 
     `input_dir` holds one directory for each earlier stage, `resources_dir` one for each input of the project.
-    `given` names single resources directly and goes before `resources_dir`.
+    `given` names single resources directly and goes before `resources_dir`. `checkpoint_dir` is there again when the
+    stage is started again after it was ended too early; without one, a hidden directory in `output_dir` is.
     """
 
     input_dir: Path
     output_dir: Path
     resources_dir: Path
     given: Mapping[str, Path] = field(default_factory=dict)
+    checkpoint_dir: Path | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str], options: Mapping[str, Path | None]) -> StageFiles:
@@ -45,12 +47,19 @@ class StageFiles:
         answer = options.get("answer") or environ.get("WINSLOW_ANSWER_FILE")
         if answer:
             given["answer"] = Path(answer)
+        checkpoint = options.get("checkpoint") or environ.get("WINSLOW_CHECKPOINT_DIR")
         return cls(
             directory("input", "WINSLOW_INPUT_DIR"),
             directory("output", "WINSLOW_OUTPUT_DIR"),
             directory("resources", "WINSLOW_RESOURCES_DIR"),
             given,
+            Path(checkpoint) if checkpoint else None,
         )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where to keep what is done already; to be removed when all is done."""
+        return (self.checkpoint_dir or self.output_dir) / ".checkpoint"
 
     def output(self, name: str) -> Path:
         """A file to write; directories in its name are made."""

@@ -52,6 +52,12 @@ class ReferenceLost(TrackerError):
     exit_code = 14
 
 
+class WorkerLost(TrackerError):
+    """A process that shared the work was ended from outside."""
+
+    exit_code = 16
+
+
 class NoVehicles(TrackerError):
     """Nothing that looks like a moving vehicle was found."""
 

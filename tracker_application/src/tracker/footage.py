@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from tracker.arrays import Picture
@@ -19,16 +20,24 @@ SEEK_BEYOND_S = 2.0
 BOX_HEADER_BYTES = 8
 LONG_BOX_HEADER_BYTES = 16
 PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
+PLANAR_DEEP = ("yuv420p10le", "yuv420p12le", "yuv422p10le", "yuv422p12le", "yuv444p10le", "yuv444p12le")
+PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
 
 
 @dataclass(frozen=True, slots=True)
 class FootageFacts:
-    """What the file says of itself. `frames` is 0 where it does not tell."""
+    """What the file says of itself; sides are those of the upright picture. `frames` is 0 where it does not tell.
+
+    `turned_deg` is how far the picture is turned, against the clock, to be upright.
+    """
 
     codec: str
     pixel_format: str
+    bit_depth: int
+    transfer: int
     width_px: int
     height_px: int
+    turned_deg: int
     rate_fps: float
     duration_s: float
     frames: int
@@ -37,61 +46,87 @@ class FootageFacts:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One decoded frame. `time_s` counts from the first frame."""
+    """One decoded frame. `time_s` counts from the first frame; `quarter_turns`, against the clock, make it upright."""
 
     index: int
     time_s: float
     decoded: av.VideoFrame
+    quarter_turns: int = 0
 
     def luma(self) -> Picture:
-        """Brightness, height x width, without conversion where the format has it as a plane."""
-        if self.decoded.format.name in PLANAR_8_BIT:
-            plane = self.decoded.planes[0]
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-            return np.ascontiguousarray(rows[:, : plane.width])
-        return self.decoded.reformat(format="gray").to_ndarray()
+        """Brightness, height x width, without conversion where the format has it as a plane. Not to be written to."""
+        name = self.decoded.format.name
+        if name in PLANAR_8_BIT or name in PLANAR_DEEP:
+            return self._upright(_plane(self.decoded, 0))
+        return self._upright(self.decoded.reformat(format="gray").to_ndarray())
+
+    def planes(self) -> tuple[Picture, Picture, Picture]:
+        """Brightness and both colour differences, the latter at half the size (4:2:0). Not to be written to."""
+        decoded = self.decoded
+        if decoded.format.name not in PLANAR_420:
+            decoded = decoded.reformat(format="yuv420p")
+        first, second, third = (self._upright(_plane(decoded, number)) for number in range(3))
+        return first, second, third
 
     def colours(self, width_px: int, height_px: int) -> Picture:
         """Height x width x 3, blue first, resized."""
-        return self.decoded.reformat(width_px, height_px, "bgr24", interpolation="AREA").to_ndarray()
+        size = (height_px, width_px) if self.quarter_turns % 2 else (width_px, height_px)
+        return self._upright(self.decoded.reformat(*size, "bgr24", interpolation="AREA").to_ndarray())
+
+    def _upright(self, picture: Picture) -> Picture:
+        return np.ascontiguousarray(np.rot90(picture, self.quarter_turns)) if self.quarter_turns else picture
+
+
+def _plane(frame: av.VideoFrame, number: int) -> Picture:
+    """One plane as bytes, as it lies in the frame; deeper ones are rounded to eight bits."""
+    plane = frame.planes[number]
+    depth = frame.format.components[0].bits
+    kind = np.uint16 if depth > 8 else np.uint8  # noqa: PLR2004  bits of a byte
+    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
+    return rows if kind is np.uint8 else cv2.convertScaleAbs(rows, alpha=2.0 ** (8 - depth))
 
 
 class Footage:
-    """An open video. Made by `open_footage`."""
+    """An open video. Made by `open_footage`. `damaged_packets` counts what could not be decoded so far."""
 
-    def __init__(self, path: Path, container: av.container.InputContainer) -> None:
+    def __init__(self, path: Path, container: av.container.InputContainer, threads: int) -> None:
         self.path = path
         self.container = container
         self.stream = container.streams.video[0]
-        self.stream.thread_type = "AUTO"
-        start = self.stream.start_time or 0
-        self._start_ticks = start
-        self._tick_s = float(self.stream.time_base or 0) or 1.0
-        self.facts = self._read_facts()
+        self.stream.thread_type = "AUTO" if threads != 1 else "NONE"
+        self.stream.codec_context.thread_count = threads
+        self.damaged_packets = 0
+        self.tick_s = float(self.stream.time_base or 0) or 1.0
+        first = next(self._decode(), None)
+        if first is None:
+            raise NotAVideo(f"{path.name} holds no picture that can be decoded")
+        self.start_ticks: int = first.pts or 0
+        if first.rotation % 90:
+            raise NotAVideo(f"{path.name} says that its picture is turned by {first.rotation} degrees")
+        self.quarter_turns = first.rotation // 90 % 4
+        self.facts = self._read_facts(first)
+        self.seek(self.start_ticks)
+        self.damaged_packets = 0
 
-    def _read_facts(self) -> FootageFacts:
+    def _read_facts(self, first: av.VideoFrame) -> FootageFacts:
         stream = self.stream
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        duration = stream.duration * self._tick_s if stream.duration else (self.container.duration or 0) / av.time_base
+        duration = stream.duration * self.tick_s if stream.duration else (self.container.duration or 0) / av.time_base
         frames = stream.frames or round(duration * rate)
-        if not rate or not stream.codec_context.width or not duration:
-            raise NotAVideo(f"{self.path.name} does not say how large, fast or long its picture is")
+        if not rate or not duration:
+            raise NotAVideo(f"{self.path.name} does not say how fast or long its picture is")
+        sides = (first.width, first.height)
         return FootageFacts(
-            stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.codec_context.width,
-            stream.codec_context.height, rate, duration, frames, self.path.stat().st_size,
+            stream.codec_context.name, first.format.name, first.format.components[0].bits, int(first.color_trc),
+            *(sides[::-1] if self.quarter_turns % 2 else sides), 90 * self.quarter_turns,
+            rate, duration, frames, self.path.stat().st_size,
         )  # fmt: skip
 
-    def frames(self) -> Iterator[VideoFrame]:
-        """All frames in order. Raises FootageDamaged where one cannot be decoded, or if the file ends too early."""
-        self._seek(0.0)
-        index = -1
+    def frames(self, from_ticks: int | None = None) -> Iterator[VideoFrame]:
+        """All frames in order, or those from a key frame on; what cannot be decoded is left out."""
+        self.seek(self.start_ticks if from_ticks is None else from_ticks)
         for index, frame in enumerate(self._decode()):
-            yield VideoFrame(index, self._time_s(frame), frame)
-        if index + 1 < 0.98 * self.facts.frames - 1:
-            raise FootageDamaged(
-                f"{self.path.name} ends after {index + 1} of {self.facts.frames} frames",
-                remedy="Copy it from the camera again",
-            )
+            yield VideoFrame(index, self._time_s(frame), frame, self.quarter_turns)
 
     def frames_at(self, times_s: Iterable[float]) -> Iterator[VideoFrame]:
         """The first frame at or after each of these rising times; their `index` is counted from the frame rate."""
@@ -100,50 +135,57 @@ class Footage:
         frame: av.VideoFrame | None = None
         for time_s in times_s:
             if time_s - now > SEEK_BEYOND_S:
-                self._seek(time_s)
+                self.seek(self.start_ticks + int(time_s / self.tick_s))
                 decoded, frame = self._decode(), None
             while frame is None or now < time_s - 0.25 / self.facts.rate_fps:
                 following = next(decoded, None)
                 if following is None:
                     return
                 frame, now = following, self._time_s(following)
-            yield VideoFrame(round(now * self.facts.rate_fps), now, frame)
+            yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
 
-    def _seek(self, time_s: float) -> None:
-        """To the key frame at or before a time."""
-        self.container.seek(self._start_ticks + int(time_s / self._tick_s), stream=self.stream, backward=True)
+    def seek(self, ticks: int) -> None:
+        """To the key frame at or before a time stamp."""
+        self.container.seek(ticks, stream=self.stream, backward=True)
+
+    def packets(self) -> Iterator[av.Packet]:
+        """What is in the file from here on, undecoded, up to where it is cut off."""
+        try:
+            yield from self.container.demux(self.stream)
+        except av.error.FFmpegError:
+            self.damaged_packets += 1
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        count = 0
-        try:
-            for frame in self.container.decode(self.stream):
-                if frame.pts is not None:
-                    count += 1
+        for packet in self.packets():
+            if packet.is_corrupt:
+                self.damaged_packets += 1
+                continue
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                self.damaged_packets += 1
+                continue
+            for frame in decoded:
+                if isinstance(frame, av.VideoFrame) and frame.pts is not None:
                     yield frame
-        except av.error.FFmpegError as error:
-            raise FootageDamaged(
-                f"{self.path.name} cannot be decoded {count} frames on: {error.strerror}",
-                remedy="Copy it from the camera again",
-            ) from error
+        with suppress(av.error.FFmpegError):  # it has been emptied already, unless the file is cut off
+            yield from (frame for frame in self.stream.decode(None) if frame.pts is not None)
 
     def _time_s(self, frame: av.VideoFrame) -> float:
-        return ((frame.pts or 0) - self._start_ticks) * self._tick_s
+        return ((frame.pts or 0) - self.start_ticks) * self.tick_s
 
-    def check_complete(self) -> None:
-        """Raises FootageDamaged if the index names bytes beyond the end of the file. Reads no picture."""
-        entries = self.stream.index_entries
-        missing = [entry for entry in entries if entry.pos + entry.size > self.facts.size_bytes]
-        if missing:
-            first_s = (missing[0].timestamp - self._start_ticks) * self._tick_s
-            raise FootageDamaged(
-                f"{self.path.name} is cut off after {first_s:.1f} of {self.facts.duration_s:.1f} s",
-                remedy="Copy it from the camera again, or cut it to what is there",
-            )
+    def whole_until_s(self) -> float:
+        """From when on the index names bytes beyond the end of the file; infinite where it is whole. Reads no picture."""
+        missing = [entry for entry in self.stream.index_entries if entry.pos + entry.size > self.facts.size_bytes]
+        return (missing[0].timestamp - self.start_ticks) * self.tick_s if missing else np.inf
 
 
 @contextmanager
-def open_footage(path: Path) -> Iterator[Footage]:
-    """Open a video for decoding. Raises NotAVideo, or FootageDamaged for one that was cut off before its index."""
+def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
+    """Open a video for decoding; 0 threads are as many as there are cores.
+
+    Raises NotAVideo, or FootageDamaged for one that was cut off before its index.
+    """
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:
@@ -158,7 +200,7 @@ def open_footage(path: Path) -> Iterator[Footage]:
     with container:
         if not container.streams.video:
             raise NotAVideo(f"{path.name} holds no pictures, only {len(container.streams)} other streams")
-        yield Footage(path, container)
+        yield Footage(path, container, threads)
 
 
 def _lacks_index(path: Path) -> bool:

@@ -15,8 +15,10 @@ from tracker.errors import ParameterInvalid
 Parameters = TypeVar("Parameters")
 
 
-def parameter(default: float | str, about: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """A field of a parameters class. Its type is the type of the default."""
+def parameter(
+    default: float | str | None, about: str, *, minimum: float | None = None, maximum: float | None = None
+) -> Any:
+    """A field of a parameters class. Its type is the type of the default; None is a number that may be left out."""
     return dataclasses.field(default=default, metadata={"about": about, "minimum": minimum, "maximum": maximum})
 
 
@@ -38,7 +40,7 @@ def read_parameters(
 def _value(item: dataclasses.Field[Any], text: str) -> Any:
     if isinstance(item.default, str):
         return text
-    whole = isinstance(item.default, int)
+    whole = isinstance(item.default, int) or "int" in str(item.type)
     try:
         number = int(text) if whole else float(text)
     except ValueError:

@@ -1,6 +1,8 @@
-"""Registers frames to the reference frame: points followed by KLT in small patches, a homography by MAGSAC.
+"""Registers frames to the reference frame: points followed by KLT, a homography by MAGSAC and least squares.
 
-Each frame is matched against the reference frame itself, never against the frame before, so that nothing drifts.
+Each frame is matched against the reference frame itself, never against the frame before, so that nothing drifts. What
+surrounds each point is first laid over the reference frame as the frame before says; all points together are then one
+small picture, in which KLT has only the rest to find.
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 from tracker.geometry import transform
+from tracker.lens import Lens
 
-WINDOW_PX = 41
-LEVELS = 2
+# Side of what is looked at around a point, of KLT's window in it, and how far the point may be from where it is expected.
+TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
+LEVELS = 1
+COLUMNS = 8
 INLIER_PX_AT_4K = 2.0
 WIDTH_4K_PX = 3840
+# Points further off than so many times the usual residual have no say; smaller residuals are the limit of KLT.
+OUTLIER_FACTOR, FINEST_RESIDUAL_PX = 3.0, 0.03
 FEWEST_INLIERS = 6
 COARSE_WIDTH_PX = 960
 COARSE_FEATURES = 1500
@@ -34,83 +41,133 @@ class Registered:
 
 
 class Registration:
-    """Follows points of one reference frame. `reference` is its luma, `points_px` n x 2."""
+    """Follows points of one reference frame. `reference` is its luma as filmed, `points_px` n x 2, undistorted.
 
-    def __init__(self, reference: Picture, points_px: Floats) -> None:
-        self.reference = reference
+    `usable` says which of the points are far enough from the border.
+    """
+
+    def __init__(self, reference: Picture, points_px: Floats, lens: Lens | None = None) -> None:
         height, width = reference.shape
-        self.radius = int(np.clip(width // 40, WINDOW_PX, 96))
-        inside = (points_px >= self.radius) & (points_px < np.array([width, height]) - self.radius)
-        self.usable: Flags = np.all(inside, axis=1)
+        self.lens = lens or Lens(width, height, 90.0)
+        self.size = np.array([width, height])
         self.points_px = points_px
         self.inlier_px = max(1.0, INLIER_PX_AT_4K * width / WIDTH_4K_PX)
+        filmed = self.lens.filmed(points_px)
+        self.usable: Flags = self._inside(filmed)
+        self._places = filmed
+        # A whole number of pixels, so that the reference frame is not interpolated.
+        self._corners = np.floor(filmed) - TILE_PX // 2
+        numbers = np.flatnonzero(self.usable)
+        rows = -(-len(numbers) // COLUMNS)
+        self._shape = max(rows, 1) * TILE_PX, COLUMNS * TILE_PX
+        self._tiles = [
+            (int(number), *(TILE_PX * side for side in divmod(order, COLUMNS))) for order, number in enumerate(numbers)
+        ]
+        mosaic = np.zeros(self._shape, np.uint8)
+        for number, y, x in self._tiles:
+            x0, y0 = self._corners[number].astype(int)
+            mosaic[y : y + TILE_PX, x : x + TILE_PX] = reference[y0 : y0 + TILE_PX, x0 : x0 + TILE_PX]
+        self._mosaic = mosaic
+        scale = min(1.0, COARSE_WIDTH_PX / width)
+        self._coarse = cv2.resize(reference, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._coarse_scale = scale
+
+    def _inside(self, filmed: Floats) -> Flags:
+        margin = TILE_PX // 2 + 1
+        flags: Flags = np.all((filmed >= margin) & (filmed < self.size - margin), axis=1)
+        return flags
 
     def follow(self, luma: Picture, guess: Floats) -> Registered | None:
         """Register a frame; `guess` is where the reference frame is about expected in it (reference to frame).
 
         None if too few points fit.
         """
-        expected = transform(guess, self.points_px)
-        found = np.full(self.points_px.shape, np.nan)
-        for index in np.flatnonzero(self.usable):
-            found[index] = self._follow_point(luma, self.points_px[index], expected[index])
-        known = np.flatnonzero(np.isfinite(found[:, 0]))
+        known, found = self._follow_points(luma, guess)
         if len(known) < FEWEST_INLIERS:
             return None
-        matrix, mask = cv2.findHomography(found[known], self.points_px[known], cv2.USAC_MAGSAC, self.inlier_px)
+        places = self.points_px[known]
+        matrix, mask = cv2.findHomography(found, places, cv2.USAC_MAGSAC, self.inlier_px)
         if matrix is None or int(mask.sum()) < FEWEST_INLIERS:
             return None
+        matrix, fit = _refined(matrix, found, places, mask[:, 0] > 0)
         inliers = np.zeros(len(self.points_px), bool)
-        inliers[known[mask[:, 0] > 0]] = True
-        distances = np.hypot(*(transform(matrix, found[inliers]) - self.points_px[inliers]).T)
+        inliers[known[fit]] = True
+        distances = np.hypot(*(transform(matrix, found[fit]) - places[fit]).T)
         return Registered(matrix, inliers, float(np.sqrt(np.mean(distances**2))))
 
-    def _follow_point(self, luma: Picture, place: Floats, expected: Floats) -> Floats:
-        radius = self.radius
-        height, width = luma.shape
-        if not (radius <= expected[0] < width - radius and radius <= expected[1] < height - radius):
-            return np.array([np.nan, np.nan])
-        x0, y0 = (int(value) - radius for value in place)
-        x1, y1 = (int(value) - radius for value in expected)
-        patch = np.ascontiguousarray(luma[y1 : y1 + 2 * radius, x1 : x1 + 2 * radius])
-        found, status, _ = cv2.calcOpticalFlowPyrLK(
-            self.reference[y0 : y0 + 2 * radius, x0 : x0 + 2 * radius],
-            patch,
-            np.array([[place - [x0, y0]]], np.float32),
-            np.array([[expected - [x1, y1]]], np.float32),
-            winSize=(WINDOW_PX, WINDOW_PX),
-            maxLevel=LEVELS,
-            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 0.003),
+    def _follow_points(self, luma: Picture, guess: Floats) -> tuple[Flags, Floats]:
+        """The numbers of the points that were found, and where they are in the frame, undistorted (n x 2)."""
+
+        def to_frame(places: Floats) -> Floats:
+            return self.lens.filmed(transform(guess, self.lens.undistorted(places)))
+
+        expected = to_frame(self._places)
+        visible = self.usable & self._inside(expected)
+        # Around each point the way from the reference frame into this one is taken as affine.
+        step = TILE_PX / 4
+        right, down = (to_frame(self._places + offset) for offset in ([step, 0.0], [0.0, step]))
+        turns = np.stack([right - expected, down - expected], axis=2) / step
+        shifts = expected - np.einsum("nij,nj->ni", turns, self._places - self._corners)
+        affine = np.concatenate([turns, shifts[:, :, None]], axis=2)
+        mosaic = np.zeros(self._shape, np.uint8)
+        shown = [tile for tile in self._tiles if visible[tile[0]]]
+        if not shown:
+            return np.zeros(0, int), np.zeros((0, 2))
+        for number, y, x in shown:
+            mosaic[y : y + TILE_PX, x : x + TILE_PX] = cv2.warpAffine(
+                luma, affine[number], (TILE_PX, TILE_PX), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            )
+        numbers = np.array([number for number, _, _ in shown])
+        offsets = np.array([[x, y] for _, y, x in shown])
+        within = self._places[numbers] - self._corners[numbers]
+        start = (within + offsets).astype(np.float32)[:, None]
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(
+            self._mosaic, mosaic, start, start.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS,
+            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.002),
             flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-        )
-        place_found: Floats = found[0, 0].astype(np.float64) + [x1, y1]
-        return place_found if status[0, 0] else np.array([np.nan, np.nan])
+        )  # fmt: skip
+        rest = (moved - start)[:, 0].astype(np.float64)
+        good = (status[:, 0] > 0) & (np.abs(rest).max(axis=1) <= REACH_PX)
+        found = np.einsum("nij,nj->ni", turns[numbers], within + rest) + shifts[numbers]
+        return numbers[good], self.lens.undistorted(found[good])
 
     def search(self, luma: Picture) -> Floats | None:
         """Find the reference frame anywhere in a frame (reference to frame), by ORB; None if they do not match."""
-        scale = COARSE_WIDTH_PX / luma.shape[1]
+        scale = self._coarse_scale
         detector = cv2.ORB.create(COARSE_FEATURES)
-        small = [
-            cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            for picture in (self.reference, luma)
-        ]
-        (ours, our_words), (theirs, their_words) = (detector.detectAndCompute(picture, None) for picture in small)
+        small = cv2.resize(luma, self._coarse.shape[::-1], interpolation=cv2.INTER_AREA)
+        (ours, our_words), (theirs, their_words) = (
+            detector.detectAndCompute(picture, None) for picture in (self._coarse, small)
+        )
         if our_words is None or their_words is None or len(their_words) < FEWEST_INLIERS:
             return None
         pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(our_words, their_words, k=2)
         good = [pair[0] for pair in pairs if len(pair) > 1 and pair[0].distance < RATIO_TEST * pair[1].distance]
         if len(good) < 2 * FEWEST_INLIERS:
             return None
-        source = np.array([ours[match.queryIdx].pt for match in good]) / scale
-        target = np.array([theirs[match.trainIdx].pt for match in good]) / scale
+        source = self.lens.undistorted(np.array([ours[match.queryIdx].pt for match in good]) / scale)
+        target = self.lens.undistorted(np.array([theirs[match.trainIdx].pt for match in good]) / scale)
         matrix, mask = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 3.0 / scale)
         return matrix if matrix is not None and int(mask.sum()) >= 2 * FEWEST_INLIERS else None
 
 
-def propose_points(luma: Picture, columns: int = 6, rows: int = 4, margin: float = 0.04) -> Floats:
+def _refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple[Floats, Flags]:
+    """Least squares over the points that fit, twice, each time without those that fit much worse than the others."""
+    for _ in range(2):
+        residuals = np.hypot(*(transform(matrix, found) - places).T)
+        usual = max(float(np.median(residuals[fit])), FINEST_RESIDUAL_PX)
+        nearer = fit & (residuals <= OUTLIER_FACTOR * usual)
+        better = cv2.findHomography(found[nearer], places[nearer], 0)[0] if nearer.sum() >= FEWEST_INLIERS else None
+        if better is None:
+            break
+        matrix, fit = better, nearer
+    return matrix, fit
+
+
+def propose_points(luma: Picture, columns: int = 8, rows: int = 5, margin: float = 0.02) -> Floats:
     """The best corner of each cell of a grid, n x 2 pixels, away from the border."""
     height, width = luma.shape
-    border = int(max(margin * width, WINDOW_PX))
+    border = int(max(margin * width, TILE_PX // 2 + 2))
     xs = np.linspace(border, width - border, columns + 1).astype(int)
     ys = np.linspace(border, height - border, rows + 1).astype(int)
     proposed = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 STAGES: dict[str, str] = {
-    "define_reference_points": "check the footage, show a frame, take the points that a person clicked on it",
-    "track_reference_points": "follow stationary points and register every frame to the reference frame",
+    "extract_frame": "check the footage, pick a sharp frame, propose points that stand still",
+    "define_reference_points": "take the points that a person clicked on the frame",
+    "track_reference_points": "decode the film once: register every frame to the reference frame, write the proxy",
     "estimate_camera": "find the scale of the ground, and where the camera is on every frame",
     "detect_vehicles": "find moving vehicles as oriented boxes against a background that stands still",
     "track_vehicles": "join detections to vehicles and smooth where they are and how fast",

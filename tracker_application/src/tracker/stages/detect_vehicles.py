@@ -15,12 +15,12 @@ from tracker.arrays import Floats, Picture
 from tracker.background import median_picture
 from tracker.contract import Report, StageFiles
 from tracker.errors import InputMissing, NoVehicles
-from tracker.footage import Footage, open_footage
 from tracker.foreground import RATIO_SCALE, Blob, Shadows, blobs, difference, foreground_mask, learn_shadows
 from tracker.geometry import scaling, transform
 from tracker.ground import Ground
 from tracker.homographies import read_homographies
 from tracker.parameters import parameter
+from tracker.proxy import Proxy, open_proxy
 from tracker.tables import from_rows, read_table, write_table
 
 # Of a vehicle's outline: smaller differences are specks, narrower gaps belong to it (a windscreen like the road).
@@ -61,7 +61,7 @@ class Parameters:
 class _Views:
     """How frames become stabilised pictures of the working size, and what their pixels are on the ground."""
 
-    footage: Footage
+    proxy: Proxy
     ground: Ground
     matrices: Floats
     times_s: Floats
@@ -70,7 +70,7 @@ class _Views:
 
     @property
     def factor(self) -> float:
-        return self.width_px / self.footage.facts.width_px
+        return self.width_px / self.proxy.reference.width_px
 
     @property
     def pixel_m(self) -> float:
@@ -85,8 +85,8 @@ class _Views:
         size = self.width_px, self.height_px
         everywhere = np.full((self.height_px, self.width_px), 255, np.uint8)
         scale = scaling(self.factor)
-        for frame in self.footage.frames_at(times_s):
-            row = int(np.abs(self.times_s - frame.time_s).argmin())
+        for frame in self.proxy.frames_at(np.searchsorted(self.times_s, times_s).tolist()):
+            row = frame.index
             matrix = scale @ self.matrices[row] @ np.linalg.inv(scale)
             picture = cv2.warpPerspective(frame.colours(*size), matrix, size, borderMode=cv2.BORDER_REPLICATE)
             yield row, picture, cv2.warpPerspective(everywhere, matrix, size, flags=cv2.INTER_NEAREST)
@@ -111,17 +111,16 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         raise InputMissing(
             f"camera.csv has {len(places)} frames, homographies.csv {len(matrices)}", remedy="Redo estimate_camera"
         )
-    with open_footage(files.video()) as footage:
-        facts = footage.facts
-        fine_enough = round(facts.width_px * ground.metres_per_pixel / FINEST_PIXEL_M)
-        width = min(parameters.working_width_px, facts.width_px, max(fine_enough, NARROWEST_PX))
-        height = round(width * facts.height_px / facts.width_px)
-        views = _Views(footage, ground, matrices, table["time_s"], width, height)
+    with open_proxy(files) as proxy:
+        fine_enough = round(proxy.reference.width_px * ground.metres_per_pixel / FINEST_PIXEL_M)
+        width = min(parameters.working_width_px, proxy.width_px, max(fine_enough, NARROWEST_PX))
+        height = round(width * proxy.height_px / proxy.width_px)
+        views = _Views(proxy, ground, matrices, table["time_s"], width, height)
         background, valid = _background(views, parameters, report)
         shadows = _shadows(views, background, parameters, report)
         cv2.imwrite(str(files.output("background.jpg")), background)
         rows: list[tuple[float, ...]] = []
-        stride = max(1, round(facts.rate_fps / parameters.detection_rate_hz))
+        stride = max(1, round(proxy.rate_fps / parameters.detection_rate_hz))
         searched = table["time_s"][::stride]
         for count, (row, picture, seen) in enumerate(views.stabilised(searched), 1):
             mask = foreground_mask(difference(picture, background, parameters.detection_threshold), shadows)

@@ -12,11 +12,11 @@ import numpy as np
 from tracker.arrays import Floats, Picture
 from tracker.contract import Report, StageFiles
 from tracker.drawing import Drawing, colour_of
-from tracker.footage import open_footage
 from tracker.geometry import corners, scaling, transform
 from tracker.ground import Ground
 from tracker.homographies import read_homographies
 from tracker.parameters import parameter
+from tracker.proxy import open_proxy
 from tracker.tables import Table, groups, read_table
 from tracker.video import VideoWriter
 
@@ -81,14 +81,13 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     lanes_m = [np.array(feature["geometry"]["coordinates"]) for feature in lanes["features"]]
     scene = _Scene(groups(tracks, "frame"), groups(tracks, "track_id"), lanes_m, parameters.trail_seconds)
     best = max(scene.by_frame, key=lambda frame: len(scene.by_frame[frame]["track_id"]))
-    with open_footage(files.video()) as footage:
-        facts = footage.facts
-        width = min(parameters.video_width_px, facts.width_px) // 2 * 2
-        height = round(width * facts.height_px / facts.width_px / 2) * 2
-        factor = width / facts.width_px
+    with open_proxy(files) as proxy:
+        width = min(parameters.video_width_px, proxy.width_px) // 2 * 2
+        height = round(width * proxy.height_px / proxy.width_px / 2) * 2
+        factor = width / proxy.reference.width_px
         path, quality = files.output("result.mp4"), parameters.video_quality_crf
-        with VideoWriter(path, width, height, facts.rate_fps, quality_crf=quality) as writer:
-            for frame, matrix in zip(footage.frames(), matrices, strict=False):
+        with VideoWriter(path, width, height, proxy.rate_fps, quality_crf=quality) as writer:
+            for frame, matrix in zip(proxy.frames(), matrices, strict=True):
                 to_pixels = scaling(factor) @ np.linalg.inv(ground.to_world @ matrix)
                 drawn = scene.draw(
                     frame.colours(width, height), frame.index, frame.time_s, to_pixels, ground.metres_per_pixel / factor

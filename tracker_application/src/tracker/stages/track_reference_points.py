@@ -1,25 +1,35 @@
-"""Follows stationary points through all frames and registers each frame to the reference frame."""
+"""Decodes the film, once: follows stationary points, registers each frame to the reference frame, writes the proxy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from tracker.arrays import Floats, Picture
+from tracker.arrays import Floats
 from tracker.contract import Report, StageFiles
+from tracker.course import Course, Enough
 from tracker.errors import ReferenceLost
-from tracker.footage import Footage, open_footage
+from tracker.footage import open_footage
 from tracker.homographies import write_homographies
+from tracker.lens import Lens
 from tracker.parameters import parameter
+from tracker.pieces import REFERENCE_FILE, Job, make_piece, piece_folder
+from tracker.proxy import FILM_FILE, PROXY_FILE, join_pieces
 from tracker.reference import Frame, ReferencePoints, parse_points
-from tracker.registration import FEWEST_INLIERS, Registered, Registration
-from tracker.tables import Table, from_rows, write_table
+from tracker.segments import plan
+from tracker.tables import Table, write_table
+from tracker.workers import share_out
 
 # Proposed points nearer than this share of the width to a given one add nothing.
-TOO_NEAR = 0.02
+TOO_NEAR = 0.01
 SELDOM = 0.5
-COLUMNS = ("frame", "time_s", "registered", "inliers", "residual_px")
+# For a worker at 4K, and what the stage takes itself; without a limit, three gigabytes are not to be passed.
+WORKER_BYTES, OWN_BYTES, USUAL_BYTES = 420 << 20, 400 << 20, 3 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +40,75 @@ class Parameters:
         0.3, "share of the points that must be found on a frame for it to count as registered", minimum=0.05, maximum=1
     )
     max_lost_seconds: float = parameter(1.0, "how long registration may fail before the stage gives up", minimum=0)
+    workers: int | None = parameter(
+        None, "processes that share the film; none: as many as there are cores and memory for", minimum=1
+    )
+    proxy_quality_crf: int = parameter(
+        20, "H.264 quality of the proxy: 16 is nearly as the footage, 26 is small", minimum=0, maximum=40
+    )
+    horizontal_fov_deg: float = parameter(
+        73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
+    )
+    lens_k1: float = parameter(0.0, "radial distortion of the lens, first coefficient (Brown); 0: none")
+    lens_k2: float = parameter(0.0, "the second coefficient")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `homographies.csv` (one row a frame) and `point_quality.csv` (how often each point was found).
+    """Write `homographies.csv` (one row a frame), `point_quality.csv`, `proxy.mp4`, and of which film in `film.json`.
 
-    Raises ReferenceLost if frames cannot be registered for longer than allowed.
+    Raises ReferenceLost if frames cannot be registered for longer than allowed, and less than half of the film is left.
     """
-    nowhere = Frame(0.0, 0, 0)
-    points = parse_points(files.upstream("define_reference_points", "reference_points.json"), nowhere)
-    proposed = parse_points(files.upstream("define_reference_points", "proposed_points.json"), nowhere)
+    points = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
+    proposed = parse_points(files.upstream("extract_frame", "proposed_points.json"), Frame(0.0, 0, 0))
     names, places = _all_points(points, proposed)
-    with open_footage(files.video()) as footage:
-        luma = _reference_luma(footage, points.frame.time_s)
-        registration = Registration(luma, places)
-        follower = _Follower(registration, parameters, footage.facts.rate_fps)
-        rows: list[tuple[float, ...]] = []
-        matrices: list[Floats] = []
-        found = np.zeros(len(places), np.int64)
-        for frame in footage.frames():
-            registered = follower.step(frame.luma(), frame.time_s)
-            if registered is None:
-                rows.append((frame.index, frame.time_s, 0, 0, np.nan))
-            else:
-                rows.append((frame.index, frame.time_s, 1, int(registered.inliers.sum()), registered.residual_px))
-                found += registered.inliers
-            matrices.append(follower.to_reference)
-            report.progress("frames", frame.index + 1, max(footage.facts.frames, frame.index + 1))
-    columns = {name: np.array(values) for name, values in from_rows(COLUMNS, rows).items()}
-    write_homographies(files.output("homographies.csv"), columns, np.array(matrices))
-    share = found / max(1, int(columns["registered"].sum()))
+    with open_footage(files.video()) as film:
+        facts = film.facts
+        lens = Lens(
+            facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2
+        )
+        reference = next(film.frames_at([points.frame.time_s]), None)
+        if reference is None:
+            raise ReferenceLost(f"{film.path.name} has no frame at {points.frame.time_s} s, which the points are of")
+        segments = plan(film, film.whole_until_s())
+        what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
+        folder = piece_folder(files.checkpoint, film, what)
+        np.save(folder / REFERENCE_FILE, reference.luma())
+    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
+    course = Course(job, segments, facts, parameters.max_lost_seconds, report)
+    todo = [segment for segment in segments if not job.table(segment).exists()]
+    if len(todo) < len(segments):
+        report.say(f"{len(segments) - len(todo)} of {len(segments)} segments are there from before")
+    workers = min(parameters.workers or _workers(), max(1, len(todo)))
+    report.say(f"{len(segments)} segments, {workers} workers")
+    with suppress(Enough):
+        course.advance()
+        share_out(make_piece, job, todo, workers, course.tell)
+    pieces, count = course.good_part()
+    matrices = _held(np.concatenate([piece.matrices for piece in pieces])[:count])
+    inliers = np.concatenate([piece.inliers for piece in pieces])[:count]
+    columns: Table = {
+        "frame": np.arange(count),
+        "time_s": np.concatenate([piece.times_s for piece in pieces])[:count],
+        "registered": np.concatenate([piece.registered for piece in pieces])[:count].astype(np.int64),
+        "inliers": inliers.sum(axis=1),
+        "residual_px": np.concatenate([piece.residual_px for piece in pieces])[:count],
+    }
+    write_homographies(files.output("homographies.csv"), columns, matrices)
+    share = inliers.sum(axis=0) / max(1, int(columns["registered"].sum()))
     quality: Table = {"name": np.array(names), "x_px": places[:, 0], "y_px": places[:, 1], "found_share": share}
     write_table(files.output("point_quality.csv"), quality)
+    join_pieces([job.proxy(segment) for segment in segments[: len(pieces)]], count, files.output(PROXY_FILE))
+    film_facts = {"reference_frame": asdict(points.frame), "frames": count}
+    files.output(FILM_FILE).write_text(json.dumps(film_facts, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(files.checkpoint)
     _tell(columns, quality, len(points.points), report)
+
+
+def _workers() -> int:
+    """As many as there are cores, and as there is memory for."""
+    cores = int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0))))
+    memory = min(int(os.environ.get("WINSLOW_MEMORY_BYTES") or USUAL_BYTES), USUAL_BYTES)
+    return max(1, min(cores, (memory - OWN_BYTES) // WORKER_BYTES))
 
 
 def _all_points(points: ReferencePoints, proposed: ReferencePoints) -> tuple[list[str], Floats]:
@@ -77,42 +123,12 @@ def _all_points(points: ReferencePoints, proposed: ReferencePoints) -> tuple[lis
     return names, np.array(places).reshape(-1, 2)
 
 
-def _reference_luma(footage: Footage, time_s: float) -> Picture:
-    for frame in footage.frames_at([time_s]):
-        return frame.luma()
-    raise ReferenceLost(f"{footage.path.name} has no frame at {time_s} s, on which the points were clicked")
-
-
-class _Follower:
-    """Registers frame after frame; each begins where the one before was found."""
-
-    def __init__(self, registration: Registration, parameters: Parameters, rate_fps: float) -> None:
-        self.registration = registration
-        self.parameters = parameters
-        self.needed = max(FEWEST_INLIERS, parameters.min_inlier_share * int(registration.usable.sum()))
-        self.to_reference: Floats = np.eye(3)
-        self.good_until_s = -1 / rate_fps
-
-    def step(self, luma: Picture, time_s: float) -> Registered | None:
-        """Register one frame; None if it is held where the one before was. Raises ReferenceLost."""
-        registered = self._good(self.registration.follow(luma, np.linalg.inv(self.to_reference)))
-        if registered is None:
-            elsewhere = self.registration.search(luma)
-            if elsewhere is not None:
-                registered = self._good(self.registration.follow(luma, elsewhere))
-        if registered is not None:
-            self.to_reference, self.good_until_s = registered.to_reference, time_s
-            return registered
-        if time_s - self.good_until_s > self.parameters.max_lost_seconds:
-            raise ReferenceLost(
-                f"the reference points were lost at {max(self.good_until_s, 0):.2f} s, and still are at {time_s:.2f} s",
-                remedy="Choose points that stay in view, or cut the video there; a camera that is fixed needs only a "
-                "higher MAX_LOST_SECONDS",
-            )
-        return None
-
-    def _good(self, registered: Registered | None) -> Registered | None:
-        return registered if registered is not None and int(registered.inliers.sum()) >= self.needed else None
+def _held(matrices: Floats) -> Floats:
+    """Frames that could not be registered lie where the one before did, those at the beginning where the first does."""
+    known = np.isfinite(matrices[:, 0, 0])
+    last = np.maximum.accumulate(np.where(known, np.arange(len(matrices)), -1))
+    held: Floats = matrices[np.where(last < 0, known.argmax(), last)]
+    return held
 
 
 def _tell(columns: Table, quality: Table, given: int, report: Report) -> None:

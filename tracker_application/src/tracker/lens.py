@@ -1,0 +1,75 @@
+"""The lens: where a point of the undistorted picture is in the picture as it was filmed, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+from tracker.geometry import scaling
+
+ROUNDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """Radial distortion (Brown): a point at radius r is filmed at r (1 + k1 r^2 + k2 r^4); r is 1 at 45 degrees.
+
+    The undistorted picture has the size, the middle and the scale in the middle of the filmed one.
+    """
+
+    width_px: int
+    height_px: int
+    horizontal_fov_deg: float
+    k1: float = 0.0
+    k2: float = 0.0
+
+    @property
+    def bends(self) -> bool:
+        """Whether both pictures differ at all."""
+        return bool(self.k1 or self.k2)
+
+    @property
+    def _focal_px(self) -> float:
+        return self.width_px / 2 / math.tan(math.radians(self.horizontal_fov_deg) / 2)
+
+    @property
+    def _middle_px(self) -> Floats:
+        return np.array([self.width_px - 1, self.height_px - 1]) / 2
+
+    def filmed(self, points_px: Floats) -> Floats:
+        """N x 2 points of the undistorted picture, in the filmed one."""
+        if not self.bends:
+            return points_px
+        flat = (points_px - self._middle_px) / self._focal_px
+        return flat * self._stretch(flat) * self._focal_px + self._middle_px
+
+    def undistorted(self, points_px: Floats) -> Floats:
+        """N x 2 points of the filmed picture, in the undistorted one."""
+        if not self.bends:
+            return points_px
+        bent = (points_px - self._middle_px) / self._focal_px
+        flat = bent
+        for _ in range(ROUNDS):
+            flat = bent / self._stretch(flat)
+        return flat * self._focal_px + self._middle_px
+
+    def _stretch(self, flat: Floats) -> Floats:
+        squared = np.sum(flat**2, axis=1, keepdims=True)
+        return 1 + self.k1 * squared + self.k2 * squared**2
+
+    def straighten(self, picture: Picture) -> Picture:
+        """The undistorted picture, of a filmed one of any size and depth."""
+        return cv2.remap(picture, *self.maps(*picture.shape[1::-1]), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def maps(self, width_px: int, height_px: int) -> tuple[Floats, Floats]:
+        """For `cv2.remap` of a filmed picture that was resized to this size."""
+        scale = scaling(width_px / self.width_px)
+        x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
+        places = (np.column_stack([x.ravel(), y.ravel()]) - scale[:2, 2]) / scale[0, 0]
+        filmed = (self.filmed(places) * scale[0, 0] + scale[:2, 2]).reshape(height_px, width_px, 2).astype(np.float32)
+        first, second = cv2.convertMaps(filmed, None, cv2.CV_16SC2)
+        return first, second

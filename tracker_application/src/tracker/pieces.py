@@ -1,0 +1,142 @@
+"""What is made of each segment of the film: its homographies and its piece of the proxy. They lie on disk until all are
+there; a stage that was ended too early finds them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tracker import __version__
+from tracker.arrays import Flags, Floats, Picture
+from tracker.footage import Footage, open_footage
+from tracker.lens import Lens
+from tracker.proxy import PieceWriter
+from tracker.registration import FEWEST_INLIERS, Registered, Registration
+from tracker.segments import Segment, frames_of
+
+SAMPLE_BYTES = 1 << 20
+TELL_EVERY = 5
+REFERENCE_FILE = "reference.npy"
+# While the reference frame is not found it is searched for so often only: a search takes as long as ten frames.
+SEARCH_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be made of every segment. `folder` holds the luma of the reference frame, and gets the pieces."""
+
+    video: Path
+    folder: Path
+    points_px: Floats
+    lens: Lens
+    min_inlier_share: float
+    quality_crf: int
+
+    def table(self, segment: Segment) -> Path:
+        """There once the segment is done."""
+        return self.folder / f"{segment.number:05d}.npz"
+
+    def proxy(self, segment: Segment) -> Path:
+        """Its piece of the proxy."""
+        return self.folder / f"{segment.number:05d}.nut"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What was found in a segment, one row a frame; `inliers` is frames x points."""
+
+    times_s: Floats
+    registered: Flags
+    residual_px: Floats
+    matrices: Floats
+    inliers: Flags
+    damaged_packets: int
+
+    @classmethod
+    def read(cls, path: Path) -> Piece:
+        """As `make_piece` wrote it."""
+        with np.load(path) as data:
+            return cls(
+                data["times_s"], data["registered"], data["residual_px"], data["matrices"], data["inliers"],
+                int(data["damaged_packets"]),
+            )  # fmt: skip
+
+
+def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -> None:
+    """Decode a segment once: register its frames, encode its piece of the proxy. Nothing is known of other segments."""
+    cv2.setNumThreads(1)
+    half_done = job.proxy(segment).with_suffix(".part")
+    times, residuals, matrices, inliers = [], [], [], []
+    with open_footage(job.video, threads=1) as film:
+        follower = _Follower(Registration(_reference(job), job.points_px, job.lens), job.min_inlier_share)
+        with PieceWriter(half_done, film, job.lens, job.quality_crf) as writer:
+            for count, frame in enumerate(frames_of(film, segment), 1):
+                registered = follower.step(frame.luma(), frame.time_s)
+                times.append(frame.time_s)
+                residuals.append(np.nan if registered is None else registered.residual_px)
+                matrices.append(np.full((3, 3), np.nan) if registered is None else registered.to_reference)
+                inliers.append(np.zeros(len(job.points_px), bool) if registered is None else registered.inliers)
+                writer.write(frame)
+                if count % TELL_EVERY == 0:
+                    tell(count)
+        damaged = film.damaged_packets
+    half_done.rename(job.proxy(segment))
+    half_done = job.table(segment).with_suffix(".part.npz")
+    np.savez(
+        half_done, times_s=np.array(times), registered=np.isfinite(residuals), residual_px=np.array(residuals),
+        matrices=np.array(matrices).reshape(-1, 3, 3), inliers=np.array(inliers).reshape(-1, len(job.points_px)),
+        damaged_packets=damaged,
+    )  # fmt: skip
+    half_done.rename(job.table(segment))
+
+
+def _reference(job: Job) -> Picture:
+    luma: Picture = np.load(job.folder / REFERENCE_FILE)
+    return luma
+
+
+class _Follower:
+    """Registers frame after frame; each begins where the one before was found, the first with a search."""
+
+    def __init__(self, registration: Registration, min_inlier_share: float) -> None:
+        self.registration = registration
+        self.needed = max(FEWEST_INLIERS, min_inlier_share * int(registration.usable.sum()))
+        self.to_frame: Floats | None = None
+        self.search_from_s = -np.inf
+
+    def step(self, luma: Picture, time_s: float) -> Registered | None:
+        """Register one frame; None if the reference frame is not in it."""
+        registered = None if self.to_frame is None else self._good(luma, self.to_frame)
+        if registered is None and time_s >= self.search_from_s:
+            elsewhere = self.registration.search(luma)
+            registered = None if elsewhere is None else self._good(luma, elsewhere)
+            self.search_from_s = time_s + SEARCH_EVERY_S
+        if registered is not None:
+            self.to_frame, self.search_from_s = np.linalg.inv(registered.to_reference), -np.inf
+        return registered
+
+    def _good(self, luma: Picture, guess: Floats) -> Registered | None:
+        registered = self.registration.follow(luma, guess)
+        return registered if registered is not None and int(registered.inliers.sum()) >= self.needed else None
+
+
+def piece_folder(checkpoint: Path, film: Footage, what: object) -> Path:
+    """The directory for pieces of this film made with `what`; those of another film or other parameters are removed."""
+    print_of = hashlib.sha256(json.dumps([__version__, film.facts.size_bytes, repr(what)]).encode())
+    with film.path.open("rb") as file:
+        for part in range(4):
+            file.seek(max(0, film.facts.size_bytes - SAMPLE_BYTES) * part // 3)
+            print_of.update(file.read(SAMPLE_BYTES))
+    folder = checkpoint / print_of.hexdigest()[:20]
+    for other in checkpoint.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,193 @@
+"""The proxy: the whole film in 1920 pixels at most, frame for frame, which every later stage reads in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+from tracker.contract import StageFiles
+from tracker.errors import InputMissing
+from tracker.footage import Footage, VideoFrame, open_footage
+from tracker.geometry import scaling
+from tracker.homographies import read_homographies
+from tracker.lens import Lens
+from tracker.reference import Frame
+
+PROXY_FILE = "proxy.mp4"
+# Which film it is of: later stages see neither the film nor the stages before.
+FILM_FILE = "film.json"
+WIDEST_PX = 1920
+# x264 as fast as it is, with one thread and without anything that looks ahead: the same bytes each time, and each
+# segment for itself. No B-frames: frames come out in the order in which they are shown.
+ENCODER = {
+    "preset": "ultrafast",
+    "x264-params": "threads=1:sliced-threads=0:scenecut=0:open-gop=0:bframes=0:sync-lookahead=0:rc-lookahead=0:repeat-headers=0",
+}
+
+
+def proxy_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """The size of a film's proxy: even, not larger than the film."""
+    width = min(WIDEST_PX, width_px) // 2 * 2
+    return width, max(2, round(height_px * width / width_px / 2) * 2)
+
+
+class PieceWriter:
+    """Encodes the proxy of one segment. A context; `film` is what it is the proxy of."""
+
+    def __init__(self, path: Path, film: Footage, lens: Lens, quality_crf: int) -> None:
+        self.size = proxy_size(film.facts.width_px, film.facts.height_px)
+        self.container = av.open(str(path), "w", format="nut")
+        rate = Fraction(film.facts.rate_fps).limit_denominator(1001)
+        stream = self.container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = *self.size, "yuv420p"
+        stream.options = ENCODER | {"crf": str(quality_crf)}
+        context, source = stream.codec_context, film.stream.codec_context
+        context.gop_size = max(1, round(film.facts.rate_fps))
+        context.time_base = film.stream.time_base
+        context.color_range, context.colorspace = source.color_range, source.colorspace
+        context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
+        self.stream = stream
+        self.start_ticks = film.start_ticks
+        width, height = self.size
+        self._maps = [lens.maps(width // part, height // part) for part in (1, 2)] if lens.bends else []
+
+    def write(self, frame: VideoFrame) -> None:
+        """Add a frame, made smaller."""
+        picture = av.VideoFrame(*self.size, "yuv420p")
+        for number, source in enumerate(frame.planes()):
+            plane = picture.planes[number]
+            target = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+            self._reduce(source, target[:, : plane.width], min(number, 1))
+        picture.pts = (frame.decoded.pts or 0) - self.start_ticks
+        picture.time_base = self.stream.codec_context.time_base
+        self.container.mux(self.stream.encode(picture))
+
+    def _reduce(self, source: Picture, target: Picture, kind: int) -> None:
+        size = target.shape[1::-1]
+        if self._maps:
+            small = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+            cv2.remap(small, *self._maps[kind], cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)
+        elif source.shape == target.shape:
+            np.copyto(target, source)
+        else:
+            cv2.resize(source, size, dst=target, interpolation=cv2.INTER_AREA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file; after an error it is closed as it stands."""
+        if kind is None:
+            self.container.mux(self.stream.encode(None))
+        self.container.close()
+
+
+def join_pieces(pieces: Sequence[Path], frames: int, path: Path) -> None:
+    """Put the pieces after each other, the first so many frames, without encoding anything again."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as whole:
+        stream: Any = None
+        written = 0
+        for piece in pieces:
+            with av.open(str(piece)) as part:
+                if stream is None:
+                    stream = whole.add_stream_from_template(part.streams.video[0])
+                for packet in part.demux(part.streams.video[0]):
+                    if packet.dts is not None and written < frames:
+                        packet.stream = stream
+                        whole.mux(packet)
+                        written += 1
+
+
+@dataclass(frozen=True, eq=False)
+class Proxy:
+    """An open proxy. Made by `open_proxy`.
+
+    `times_s` and `matrices` (n x 3 x 3) are those of the homographies, one a frame. `factor` is how large its pixels
+    are: proxy width / width of the reference frame, in whose pixels all tables are.
+    """
+
+    footage: Footage
+    reference: Frame
+    times_s: Floats
+    matrices: Floats
+
+    @property
+    def width_px(self) -> int:
+        """Of the proxy."""
+        return self.footage.facts.width_px
+
+    @property
+    def height_px(self) -> int:
+        """Of the proxy."""
+        return self.footage.facts.height_px
+
+    @property
+    def rate_fps(self) -> float:
+        """Frames a second, on the average."""
+        return self.footage.facts.rate_fps
+
+    @property
+    def factor(self) -> float:
+        """Proxy width / width of the reference frame."""
+        return self.width_px / self.reference.width_px
+
+    @property
+    def from_reference(self) -> Floats:
+        """3 x 3: pixels of full size to pixels of the proxy."""
+        return scaling(self.factor)
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """All frames in order; their `index` is that of the film."""
+        return self.frames_at(range(len(self.times_s)))
+
+    def frames_at(self, indices: Iterable[int]) -> Iterator[VideoFrame]:
+        """The frames with these rising indices. Those between are passed over, or sought beyond where they are many.
+
+        Raises InputMissing if the proxy ends before.
+        """
+        ticks = np.round(self.times_s / self.footage.tick_s).astype(np.int64) + self.footage.start_ticks
+        beyond = 2 * max(1, round(self.rate_fps))
+        decoded: Iterator[VideoFrame] = iter(())
+        frame: VideoFrame | None = None
+        at = -beyond
+        for index in indices:
+            if index - at >= beyond:
+                decoded, at = self.footage.frames(int(ticks[index])), -1
+            while at < index:
+                frame = next(decoded, None)
+                if frame is None:
+                    break
+                at = int(np.searchsorted(ticks, (frame.decoded.pts or 0) - 0.5))
+            if frame is None or at != index:
+                raise InputMissing(
+                    f"{self.footage.path.name} has no frame {index}", remedy="Redo track_reference_points"
+                )
+            yield VideoFrame(index, float(self.times_s[index]), frame.decoded)
+
+
+@contextmanager
+def open_proxy(files: StageFiles) -> Iterator[Proxy]:
+    """Open the proxy that track_reference_points wrote. Raises InputMissing where it is not, or not the right one."""
+    table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
+    film = json.loads(files.upstream("track_reference_points", FILM_FILE).read_text(encoding="utf-8"))
+    reference = Frame(**film["reference_frame"])
+    with open_footage(files.upstream("track_reference_points", PROXY_FILE)) as footage:
+        if footage.facts.frames != len(matrices):
+            raise InputMissing(
+                f"{PROXY_FILE} has {footage.facts.frames} frames, homographies.csv {len(matrices)}",
+                remedy="Redo track_reference_points",
+            )
+        yield Proxy(footage, reference, table["time_s"], matrices)

@@ -1,0 +1,85 @@
+"""The segments of a film: stretches from one key frame to another, each of which can be decoded by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tracker.footage import Footage, VideoFrame
+
+LONGEST_S, SHORTEST_S = 10.0, 2.0
+# A short film has about so many segments, so that several workers share it.
+FEWEST = 8
+SEEK_BACK_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The frames whose time stamps are from `first_ticks` on and before `end_ticks`; None: to the end."""
+
+    number: int
+    first_ticks: int
+    end_ticks: int | None
+
+
+def plan(footage: Footage, until_s: float) -> tuple[Segment, ...]:
+    """Segments of about ten seconds, fewer where key frames are rare; the last ends at `until_s`.
+
+    The plan is one of the film alone: it does not depend on how many work on it.
+    """
+    length_s = float(np.clip(min(footage.facts.duration_s, until_s) / FEWEST, SHORTEST_S, LONGEST_S))
+    borders = [footage.start_ticks]
+    for ticks in _key_frames(footage, length_s):
+        if (ticks - borders[-1]) * footage.tick_s >= 0.99 * length_s and _time_s(footage, ticks) < until_s:
+            borders.append(ticks)
+    last = footage.start_ticks + int(until_s / footage.tick_s) if np.isfinite(until_s) else None
+    return tuple(Segment(number, first, end) for number, (first, end) in enumerate(pairwise([*borders, last])))
+
+
+def _time_s(footage: Footage, ticks: int) -> float:
+    return (ticks - footage.start_ticks) * footage.tick_s
+
+
+def _key_frames(footage: Footage, length_s: float) -> Iterator[int]:
+    """Time stamps at which key frames are shown; those of MP4 are found through its index, about one a length."""
+    if "mp4" not in footage.container.format.name:
+        footage.seek(footage.start_ticks)
+        yield from sorted(packet.pts for packet in footage.packets() if packet.is_keyframe and packet.pts is not None)
+        return
+    last: int | None = None
+    for entry in list(footage.stream.index_entries):
+        if not entry.is_keyframe or (last is not None and (entry.timestamp - last) * footage.tick_s < length_s):
+            continue
+        last = entry.timestamp
+        # The index knows when a frame is decoded, not when it is shown.
+        footage.seek(entry.timestamp)
+        for packet in footage.packets():
+            if packet.dts is None or packet.dts >= entry.timestamp:
+                if packet.is_keyframe and packet.pts is not None and not packet.is_discard:
+                    yield packet.pts
+                break
+
+
+def frames_of(footage: Footage, segment: Segment) -> Iterator[VideoFrame]:
+    """The frames of a segment, exactly. What comes before its key frame in time belongs to the segment before."""
+    for frame in footage.frames(_landing(footage, segment.first_ticks)):
+        ticks = frame.decoded.pts or 0
+        if segment.end_ticks is not None and ticks >= segment.end_ticks:
+            return
+        if ticks >= segment.first_ticks:
+            yield frame
+
+
+def _landing(footage: Footage, ticks: int) -> int:
+    """A time stamp from which a seek really leads to this key frame or one before it."""
+    target = ticks
+    while target > footage.start_ticks:
+        footage.seek(target)
+        landed = next(footage.packets(), None)
+        if landed is not None and landed.pts is not None and landed.pts <= ticks:
+            return target
+        target -= int(SEEK_BACK_S / footage.tick_s)
+    return footage.start_ticks

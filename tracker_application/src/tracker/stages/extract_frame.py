@@ -1,0 +1,130 @@
+"""Checks the footage before hours are spent on it, picks a sharp frame, and proposes points on it that stand still."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import cv2
+
+from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
+from tracker.contract import Report, StageFiles
+from tracker.errors import InputMissing, NotAVideo
+from tracker.footage import Footage, VideoFrame, open_footage
+from tracker.ground import fit_to_world, ground_scale
+from tracker.lens import Lens
+from tracker.parameters import parameter
+from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points, read_points
+from tracker.registration import propose_points
+
+JPEG_QUALITY = 95
+# Among these the sharpest is chosen; later ones are looked at while all before are nearly black.
+CANDIDATES_S = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+LATER_S = (3.0, 5.0, 8.0)
+FINEST_M, COARSEST_M = 0.005, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What can be set."""
+
+    reference_time_s: float | None = parameter(
+        None, "second of the video whose frame is shown; none: that of the points, or the sharpest early one", minimum=0
+    )
+    min_sharpness: float = parameter(15.0, "variance of the Laplacian below which a frame is called blurred", minimum=0)
+    horizontal_fov_deg: float = parameter(
+        73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
+    )
+    lens_k1: float = parameter(0.0, "radial distortion of the lens, first coefficient (Brown); 0: none")
+    lens_k2: float = parameter(0.0, "the second coefficient")
+
+
+def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
+    """Write `footage.json`, `frame.jpg` and `proposed_points.json`."""
+    given = files.resource("reference_points")
+    checks = Checks(report)
+    with open_footage(files.video()) as footage:
+        facts = footage.facts
+        report.say(
+            f"{footage.path.name}: {facts.codec} {facts.width_px}x{facts.height_px}, "
+            f"{facts.rate_fps:.3f} frames a second, {facts.duration_s:.1f} s"
+        )
+        lens = Lens(
+            facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2
+        )
+        whole_s = check_file(footage, checks)
+        asked_s = parameters.reference_time_s
+        if given is not None:
+            told_s = parse_points(given, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
+            asked_s = told_s if told_s >= 0 else asked_s
+        frame = _sharpest(footage, whole_s) if asked_s is None else _frame_at(footage, asked_s)
+        luma = frame.luma()
+        picture = frame.colours(facts.width_px, facts.height_px)
+        shown = Frame(frame.time_s, facts.width_px, facts.height_px)
+        _check_frame(frame, parameters, checks)
+        proposed = look_over(footage, whole_s, luma, lens.undistorted(propose_points(luma)), lens, checks)
+    if given is not None:
+        _check_scale(read_points(given, shown), shown, checks)
+    picture = lens.straighten(picture) if lens.bends else picture
+    cv2.imwrite(str(files.output("frame.jpg")), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    inside = [(x, y) for x, y in proposed.round(1).tolist() if shown.holds(x, y)]
+    points = tuple(ReferencePoint(f"P{number}", x, y) for number, (x, y) in enumerate(inside, 1))
+    ReferencePoints(shown, points).write(files.output("proposed_points.json"))
+    told = {
+        "video": asdict(facts), "reference_frame": asdict(shown), "checks": checks.found, "warnings": checks.warnings,
+    }  # fmt: skip
+    files.output("footage.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    report.result("duration_s", facts.duration_s)
+    report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
+    report.result("reference_time_s", frame.time_s)
+    report.result("proposed_points", len(points))
+
+
+def read_reference_frame(files: StageFiles) -> Frame:
+    """The frame that was picked, from `footage.json`. Raises InputMissing."""
+    path = files.upstream("extract_frame", "footage.json")
+    try:
+        return Frame(**json.loads(path.read_text(encoding="utf-8"))["reference_frame"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputMissing(f"{path} is not what extract_frame writes", remedy="Redo extract_frame") from error
+
+
+def _frame_at(footage: Footage, time_s: float) -> VideoFrame:
+    for frame in footage.frames_at([time_s]):
+        return frame
+    raise NotAVideo(f"{footage.path.name} has no frame at {time_s} s: it is {footage.facts.duration_s:.1f} s long")
+
+
+def _sharpest(footage: Footage, whole_s: float) -> VideoFrame:
+    """The sharpest of a few early frames that are not black; the first if all are."""
+    best: VideoFrame | None = None
+    most = -1.0
+    for times_s in (CANDIDATES_S, LATER_S):
+        for frame in footage.frames_at([time_s for time_s in times_s if time_s < whole_s]):
+            luma = frame.luma()
+            clear = sharpness(luma) if float(luma.mean()) >= DARKEST else 0.0
+            if clear > most:
+                best, most = frame, clear
+        if most > 0:
+            break
+    return best or _frame_at(footage, 0.0)
+
+
+def _check_frame(frame: VideoFrame, parameters: Parameters, checks: Checks) -> None:
+    luma = frame.luma()
+    clear = sharpness(luma)
+    checks.found["sharpness"] = clear
+    checks.report.result("sharpness", clear)
+    if float(luma.mean()) < DARKEST:
+        checks.warn(f"the frame at {frame.time_s:.2f} s is nearly black")
+    elif clear < parameters.min_sharpness:
+        checks.warn(f"the frame at {frame.time_s:.2f} s is blurred (sharpness {clear:.1f})")
+
+
+def _check_scale(points: ReferencePoints, frame: Frame, checks: Checks) -> None:
+    """Whether a pixel is as long as it is in footage of a drone; only where points were handed over already."""
+    to_world, _, _ = fit_to_world(points.in_metres()[0])
+    scale_m = ground_scale(to_world, frame)
+    checks.found["metres_per_pixel"] = scale_m
+    if not FINEST_M <= scale_m <= COARSEST_M:
+        checks.warn(f"a pixel is {scale_m:.4g} m by the reference points, which is not likely: are they in metres?")
