@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracker.camera import Intrinsics
 from tracker.errors import PointsInvalid
 from tracker.geodesy import Plane
 from tracker.ground import Ground, fit_to_world
@@ -55,10 +56,12 @@ def test_points_in_degrees_give_the_scale_that_points_in_metres_give(tmp_path: P
     check_points(points, FRAME, path.name)
     in_metres, plane = points.in_metres()
     assert plane is not None
-    matrix, source, errors = fit_to_world(in_metres)
-    assert source == "world points"
-    assert max(errors.values()) < 1e-3
-    Ground(matrix, source, 0.0, 0.1, np.zeros(3), FRAME, np.zeros((0, 2)), plane).write(tmp_path / "ground.json")
+    fit = fit_to_world(in_metres, Intrinsics.from_field_of_view(1000, 1000, 60))
+    assert fit.source == "world points"
+    assert max(fit.errors_m.values()) < 1e-3
+    Ground(fit.to_world, fit.source, 0.0, 0.1, np.zeros(3), FRAME, np.zeros((0, 2)), plane).write(
+        tmp_path / "ground.json"
+    )
     assert Ground.read(tmp_path / "ground.json").plane == plane
     assert json.loads((tmp_path / "ground.json").read_text())["plane"]["utm_epsg"] == 32632
 

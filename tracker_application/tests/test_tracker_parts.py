@@ -14,9 +14,7 @@ from tracker.association import associate
 from tracker.background import median_picture
 from tracker.foreground import blobs, difference, foreground_mask, learn_shadows
 from tracker.geometry import angle_between, corners, metres_per_pixel, scaling, transform
-from tracker.ground import camera_pose
 from tracker.lanes import assign, course, find_lanes
-from tracker.simulation.camera import FIELD_OF_VIEW_DEG, view_at
 from tracker.simulation.traffic import Traffic
 from tracker.smoothing import Motion, smooth
 from tracker.tables import groups, read_table, write_table
@@ -106,13 +104,6 @@ def test_vehicles_in_two_lanes_and_one_that_turns_make_two_lanes() -> None:
 
 def test_who_stands_all_the_time_has_no_course() -> None:
     assert len(course(1, np.zeros((50, 2))).points_m) == 0
-
-
-def test_the_camera_is_found_where_it_was_put() -> None:
-    view = view_at(3.0, 1920, 1080)
-    pose = camera_pose(np.linalg.inv(view.ground_to_pixels), 1920, 1080, FIELD_OF_VIEW_DEG)
-    assert np.allclose(pose.position_m, view.position_m, atol=1e-3)
-    assert pose.residual_px < 1e-3
 
 
 def test_a_shrunk_picture_keeps_its_pixel_centres() -> None:

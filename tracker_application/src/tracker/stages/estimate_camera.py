@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from tracker.arrays import Floats
+from tracker.arrays import Flags, Floats
+from tracker.camera import FILM_WIDTH_MM, Intrinsics, calibrate, pose_of_homography
 from tracker.contract import Report, StageFiles
-from tracker.ground import Ground, camera_pose, fit_to_world, ground_scale
+from tracker.errors import ParameterInvalid
+from tracker.geometry import metres_per_pixel
+from tracker.ground import Ground, GroundFit, fit_to_world, ground_scale
 from tracker.homographies import read_homographies
 from tracker.parameters import parameter
-from tracker.reference import Frame, parse_points
+from tracker.reference import FEWEST_WORLD_POINTS, Frame, ReferencePoints, parse_points
 from tracker.tables import write_table
+
+DEFAULT_FOV_DEG = 73.7
+# A focal length that is less certain than this is no better than the default.
+WORST_CALIBRATION = 0.05
+# A fit of the frames beyond this (at 4K) says that the ground is not flat, or the lens not as given.
+WORST_POSE_PX_AT_4K, WIDTH_4K_PX = 3.0, 3840
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +32,18 @@ class Parameters:
     """What can be set."""
 
     horizontal_fov_deg: float = parameter(
-        73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
+        0.0,
+        "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7); 0: not known, estimated from "
+        "the reference points and the camera's motion where these tell",
+        minimum=0,
+        maximum=150,
+    )
+    focal_length_px: float = parameter(0.0, "instead of the angle: focal length in pixels of the footage", minimum=0)
+    focal_length_35mm: float = parameter(
+        0.0, "instead of the angle: focal length in mm as for film 36 mm wide", minimum=0
     )
     camera_smoothing_seconds: float = parameter(
-        1.0,
-        "over how long the camera's place is averaged: tilting and moving look nearly alike; 0: not at all",
-        minimum=0,
+        0.2, "over how long the camera's place is averaged; 0: not at all", minimum=0
     )
     max_point_error_m: float = parameter(
         0.5, "how far a world point may be off before it is named in a warning", minimum=0
@@ -34,60 +51,170 @@ class Parameters:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `ground.json` (pixels to metres), `camera.csv` (one row a frame) and `point_errors.csv`."""
+    """Write `ground.json`, `camera.csv` (one row a frame), `point_errors.csv` and `camera_quality.json`."""
     given = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
     points, plane = given.in_metres()
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     frame = points.frame
-    to_world, source, errors = fit_to_world(points)
-    size = frame.width_px, frame.height_px, parameters.horizontal_fov_deg
-    still = camera_pose(to_world, *size)
-    residual = float(np.sqrt(np.mean(np.square(list(errors.values()))))) if errors else 0.0
-    scale = ground_scale(to_world, frame)
+    intrinsics, lens = _intrinsics(parameters, points, matrices, report)
+    fit = fit_to_world(points, intrinsics)
+    scale = ground_scale(fit.to_world, frame)
     polygon = np.array(points.road_polygon_px, np.float64).reshape(-1, 2)
-    ground = Ground(to_world, source, residual, scale, still.position_m, frame, polygon, plane)
-    ground.write(files.output("ground.json"))
-    write_table(files.output("point_errors.csv"), {"name": list(errors), "error_m": list(errors.values())})
-    for name, error in errors.items():
-        if error > parameters.max_point_error_m:
-            report.warning(f"reference point {name!r} is {error:.2f} m away from where the others put it")
-    poses, scales = [], []
+    Ground(
+        fit.to_world, fit.source, fit.residual_m, scale, fit.pose.position_m, frame, polygon, plane, intrinsics.focal_px
+    ).write(files.output("ground.json"))
+    errors: dict[str, Any] = {
+        "name": list(fit.errors_m), "error_m": list(fit.errors_m.values()), "error_px": list(fit.errors_px.values()),
+        "used": [int(name not in fit.left_out) for name in fit.errors_m],
+    }  # fmt: skip
+    write_table(files.output("point_errors.csv"), errors)
+    _warn(fit, parameters, report)
+    poses, scales, start = [], [], fit.pose
     for index, matrix in enumerate(matrices):
-        poses.append(camera_pose(to_world @ matrix, *size))
-        scales.append(ground_scale(to_world @ matrix, frame))
+        pose, residual_px = pose_of_homography(fit.to_world @ matrix, intrinsics, start)
+        poses.append([*pose.position_m, pose.tilt_deg, pose.yaw_deg, residual_px])
+        scales.append(ground_scale(fit.to_world @ matrix, frame))
+        # A pose that went astray is no place to begin from.
+        start = pose if pose.position_m[2] > 0 else fit.pose
         report.progress("frames", index + 1, len(matrices))
-    raw = np.array([[*pose.position_m, pose.tilt_deg, np.radians(pose.yaw_deg)] for pose in poses])
-    raw[:, 4] = np.degrees(np.unwrap(raw[:, 4]))
-    seen = _smoothed(raw, table["time_s"], parameters.camera_smoothing_seconds)
-    places = seen[:, :3]
-    write_table(
-        files.output("camera.csv"),
-        {
-            "frame": table["frame"],
-            "time_s": table["time_s"],
-            "x_m": places[:, 0],
-            "y_m": places[:, 1],
-            "z_m": places[:, 2],
-            "yaw_deg": seen[:, 4],
-            "tilt_deg": seen[:, 3],
-            "metres_per_pixel": scales,
-            "pose_residual_px": [pose.residual_px for pose in poses],
-        },
-        decimals=6,
-    )
-    report.say(
-        f"scale from {source}; the camera's position assumes a view of {parameters.horizontal_fov_deg:g} degrees"
-    )
+    raw = np.array(poses)
+    raw[:, 4] = np.degrees(np.unwrap(np.radians(raw[:, 4])))
+    registered = table["registered"] == 1 if "registered" in table else np.ones(len(raw), bool)
+    seen = _smoothed(raw[:, :5], registered, table["time_s"], parameters.camera_smoothing_seconds)
+    columns: dict[str, Any] = {
+        "frame": table["frame"], "time_s": table["time_s"], "x_m": seen[:, 0], "y_m": seen[:, 1], "z_m": seen[:, 2],
+        "yaw_deg": seen[:, 4], "tilt_deg": seen[:, 3], "metres_per_pixel": scales, "pose_residual_px": raw[:, 5],
+    }  # fmt: skip
+    write_table(files.output("camera.csv"), columns, decimals=6)
+    quality = _quality(fit, intrinsics, lens, frame, seen, raw[registered, 5])
+    files.output("camera_quality.json").write_text(json.dumps(quality, indent=2) + "\n", encoding="utf-8")
+    report.say(quality["verdict"])
     report.result("metres_per_pixel", scale)
     if plane is not None:
         report.result("utm_epsg", plane.utm_epsg)
-    report.result("height_m", float(places[:, 2].mean()))
-    report.result("drift_m", float(np.hypot(*(places[:, :2] - places[0, :2]).T).max()))
-    report.result("point_error_m", residual)
+    report.result("height_m", float(seen[:, 2].mean()))
+    report.result("drift_m", float(np.hypot(*(seen[:, :2] - seen[0, :2]).T).max()))
+    report.result("point_error_m", fit.residual_m)
+    report.result("horizontal_fov_deg", float(intrinsics.horizontal_fov_deg))
+    report.result("field_of_view_from", lens["source"])
 
 
-def _smoothed(values: Floats, times_s: Floats, seconds: float) -> Floats:
-    """Each column averaged with a window that is bell-shaped and `seconds` wide (between its inflections)."""
+def _intrinsics(
+    parameters: Parameters, points: ReferencePoints, matrices: Floats, report: Report
+) -> tuple[Intrinsics, dict[str, Any]]:
+    """The lens, and where it is known from."""
+    width, height = points.frame.width_px, points.frame.height_px
+    given = {
+        "HORIZONTAL_FOV_DEG": parameters.horizontal_fov_deg,
+        "FOCAL_LENGTH_PX": parameters.focal_length_px,
+        "FOCAL_LENGTH_35MM": parameters.focal_length_35mm,
+    }
+    named = [name for name, value in given.items() if value > 0]
+    if len(named) > 1:
+        raise ParameterInvalid(f"{' and '.join(named)} are given", remedy="Give one of them; the others follow")
+    if parameters.focal_length_px > 0:
+        return Intrinsics(width, height, parameters.focal_length_px), {"source": "given"}
+    if parameters.focal_length_35mm > 0:
+        focal_px = parameters.focal_length_35mm * width / FILM_WIDTH_MM
+        return Intrinsics(width, height, focal_px), {"source": "given"}
+    if parameters.horizontal_fov_deg > 0:
+        return Intrinsics.from_field_of_view(width, height, parameters.horizontal_fov_deg), {"source": "given"}
+    usual = Intrinsics.from_field_of_view(width, height, DEFAULT_FOV_DEG)
+    found, why = None, "a known length alone does not tell it"
+    world = points.world_points
+    if len(world) >= FEWEST_WORLD_POINTS:
+        pixels = np.array([[point.x_px, point.y_px] for point in world], np.float64)
+        metres = np.array([[point.x_m, point.y_m] for point in world], np.float64)
+        found = calibrate(metres, pixels, matrices, usual)
+        why = "the points fit no camera" if found is None else f"estimated to {100 * found[1]:.0f} % only"
+    if found is not None and found[1] <= WORST_CALIBRATION:
+        return found[0], {"source": "estimated", "focal_length_std_percent": round(100 * found[1], 2)}
+    report.warning(
+        f"the field of view is not given, and this footage does not tell it ({why}): {DEFAULT_FOV_DEG} degrees are "
+        "assumed. The camera's height is wrong as far as that is wrong; give HORIZONTAL_FOV_DEG"
+    )
+    return usual, {"source": "assumed"}
+
+
+def _warn(fit: GroundFit, parameters: Parameters, report: Report) -> None:
+    for name, error in fit.errors_m.items():
+        if name in fit.left_out:
+            report.warning(f"reference point {name!r} is {error:.2f} m away from where the others put it, and left out")
+        elif error > parameters.max_point_error_m:
+            report.warning(f"reference point {name!r} is {error:.2f} m away from where the others put it")
+    if fit.model == "homography":
+        report.warning(
+            "no camera of this field of view sees the points as they are given: metres are from a homography, which is "
+            "less exact; check HORIZONTAL_FOV_DEG, the points, and whether the lens is distorted"
+        )
+    if fit.source == "known length":
+        report.warning(
+            "the scale is from one known length, as if the camera looked straight down: places, speeds and the "
+            "camera's position are approximate"
+        )
+
+
+def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
+    fit: GroundFit, intrinsics: Intrinsics, lens: dict[str, Any], frame: Frame, seen: Floats, residuals_px: Floats
+) -> dict[str, Any]:  # fmt: skip
+    """How good it is, for a program and in words."""
+    right, bottom = frame.width_px - 1, frame.height_px - 1
+    places = {
+        "centre": (right / 2, bottom / 2), "upper_left": (0, 0), "upper_right": (right, 0), "lower_left": (0, bottom),
+        "lower_right": (right, bottom),
+    }  # fmt: skip
+    scales = {name: round(metres_per_pixel(fit.to_world, np.array(place)), 6) for name, place in places.items()}
+    pose_px = float(np.sqrt(np.mean(residuals_px**2))) if len(residuals_px) else 0.0
+    height = float(seen[:, 2].mean())
+    known = bool(np.isfinite(fit.position_std_m).all())
+    std_m = [round(float(value), 4) for value in fit.position_std_m] if known else None
+    sideways = float(np.hypot(*fit.position_std_m[:2])) if known else float("nan")
+    doubts = []
+    if fit.source == "known length":
+        doubts.append("the scale is from one known length only")
+    if fit.model == "homography":
+        doubts.append("the points fit no camera of this field of view")
+    if lens["source"] == "assumed":
+        doubts.append("the field of view is assumed")
+    if fit.left_out:
+        doubts.append(f"{len(fit.left_out)} of {len(fit.errors_m)} points were left out")
+    if pose_px > WORST_POSE_PX_AT_4K * frame.width_px / WIDTH_4K_PX:
+        doubts.append(f"the frames fit a camera to {pose_px:.1f} px only")
+    verdict = f"Camera {height:.1f} m high, {scales['centre'] * 100:.2f} cm a pixel in the middle"
+    if known:
+        verdict += (
+            f"; its place is known to about {sideways:.2f} m sideways and {fit.position_std_m[2]:.2f} m in height"
+        )
+        verdict += f"; {len(fit.errors_m) - len(fit.left_out)} points fit to {fit.residual_m * 100:.1f} cm"
+    verdict += f". Doubtful: {'; '.join(doubts)}." if doubts else ". Nothing is doubtful."
+    return {
+        "verdict": verdict,
+        "approximate": fit.source == "known length",
+        "doubts": doubts,
+        "scale_from": fit.source,
+        "model": fit.model,
+        "field_of_view": lens
+        | {
+            "horizontal_fov_deg": round(intrinsics.horizontal_fov_deg, 3),
+            "focal_length_px": round(intrinsics.focal_px, 2),
+        },
+        "points_rms_m": round(fit.residual_m, 4),
+        "points_rms_px": round(fit.residual_px, 3),
+        "points_left_out": list(fit.left_out),
+        "camera_std_m": std_m,
+        "frames_rms_px": round(pose_px, 4),
+        "metres_per_pixel": scales,
+    }
+
+
+def _smoothed(values: Floats, known: Flags, times_s: Floats, seconds: float) -> Floats:
+    """Each column averaged with a window that is bell-shaped and `seconds` wide (between its inflections).
+
+    What is not `known` is first put on the straight line between its neighbours.
+    """
+    if known.any() and not known.all():
+        columns = [np.interp(times_s, times_s[known], column[known]) for column in values.T]
+        values = np.column_stack(columns)
     if seconds <= 0 or len(times_s) < 2:  # noqa: PLR2004  one frame has no neighbours
         return values
     frames = seconds / 2 / max(float(np.median(np.diff(times_s))), 1e-6)
