@@ -59,6 +59,8 @@ def associate(boxes: Table, rules: Rules) -> list[Track]:
     `boxes` has the columns of `detections.parquet`, in order of time. Each box belongs to one track at most, except
     those that hold several vehicles: they are marked as shared in each but the first.
     """
+    if not len(boxes["frame"]):
+        return []
     fleet = _Fleet(boxes, rules)
     _, starts = np.unique(boxes["frame"], return_index=True)
     for rows in np.split(np.arange(len(boxes["frame"])), starts[1:]):
@@ -89,6 +91,7 @@ class _Fleet:
         axes = np.radians(boxes["heading_deg"])
         self.along = np.column_stack([np.cos(axes), np.sin(axes)])
         self.sizes = np.column_stack([boxes["length_m"], boxes["width_m"]])
+        self.whole = boxes["whole"] == 1
         self.noise = boxes["position_std_m"] ** 2 + UNSTEADY_M**2
         self.gone: list[Track] = []
         self.tracks: list[Track] = []
@@ -97,6 +100,7 @@ class _Fleet:
         self.spread = np.zeros((0, 3))
         self.size = np.zeros((0, 2))
         self.sighted = np.zeros(0, np.int64)
+        self.measured = np.zeros(0, np.int64)
         self.last_s = np.zeros(0)
 
     def step(self, rows: Floats) -> None:
@@ -138,7 +142,7 @@ class _Fleet:
         self.gone += [track for track, stay in zip(self.tracks, stays, strict=True) if not stay]
         self.tracks = [track for track, stay in zip(self.tracks, stays, strict=True) if stay]
         self.state, self.spread, self.size = self.state[stays], self.spread[stays], self.size[stays]
-        self.sighted, self.last_s = self.sighted[stays], self.last_s[stays]
+        self.sighted, self.last_s, self.measured = self.sighted[stays], self.last_s[stays], self.measured[stays]
 
     def _pairs(self, rows: Floats) -> _Pairs:
         apart = self.places[rows] - self.state[:, None, 0]
@@ -177,10 +181,19 @@ class _Fleet:
         self.sighted[who] += 1
         self.last_s[who] = self.time_s
         if not shared:
-            weight = 1 / np.minimum(self.sighted[who], 10)[:, None]
-            self.size[who] += weight * np.clip(self.sizes[rows[column]] - self.size[who], -0.5, 0.5)
+            self._measure(who, rows[column])
         for index, row in zip(who.tolist(), rows[column].tolist(), strict=True):
             self.tracks[index].see(row, shared=shared)
+
+    def _measure(self, who: Flags, rows: Flags) -> None:
+        """Sizes: a slow mean of whole boxes, that one merged box does not change much; at least the parts in view."""
+        boxes = self.sizes[rows]
+        whole = self.whole[rows]
+        self.measured[who] += whole
+        times = self.measured[who][:, None]
+        most = np.where(times <= BELIEVED, np.inf, 0.5)
+        mean = self.size[who] + np.clip(boxes - self.size[who], -most, most) / np.clip(times, 1, 10)
+        self.size[who] = np.where(whole[:, None], mean, np.maximum(self.size[who], boxes))
 
     def _begin(self, rows: Floats) -> None:
         count = len(rows)
@@ -190,6 +203,7 @@ class _Fleet:
         self.state, self.spread = np.concatenate([self.state, fresh]), np.concatenate([self.spread, spread])
         self.size = np.concatenate([self.size, self.sizes[rows]])
         self.sighted = np.concatenate([self.sighted, np.ones(count, np.int64)])
+        self.measured = np.concatenate([self.measured, self.whole[rows]])
         self.last_s = np.concatenate([self.last_s, np.full(count, self.time_s)])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from scipy.spatial import cKDTree
 
 from tracker.arrays import Floats
@@ -53,7 +52,7 @@ def join(boxes: Table, tracks: list[Track], *, max_gap_s: float, max_standing_s:
         low = np.searchsorted(begins, lasts.times_s[before], side="right")
         high = np.searchsorted(begins, lasts.times_s[before] + max(max_gap_s, max_standing_s) + 1e-9, side="right")
         after = order[low:high]
-        costs = _costs(lasts, before, firsts, after, max_gap_s, max_standing_s)
+        costs = _costs(lasts, before, firsts, after, (max_gap_s, max_standing_s))
         costs += ((lengths[after] - lengths[before]) / LENGTH_M) ** 2
         for cost, number in zip(costs.tolist(), after.tolist(), strict=True):
             gap = lasts.times_s[before], firsts.times_s[number]
@@ -114,7 +113,7 @@ def _ends(boxes: Table, tracks: list[Track], way: int) -> _Ends:
     return _Ends(table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5])
 
 
-def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, max_gap_s: float, max_standing_s: float) -> Floats:
+def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tuple[float, float]) -> Floats:
     """How unlike tracks `after` are to going on with one: squared standard deviations."""
     gap = firsts.times_s[after] - lasts.times_s[before]
     way = firsts.places[after] - lasts.places[before]
@@ -124,13 +123,13 @@ def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, max_gap_s: f
     apart = PLACE_M + SURPRISE_M_S2 * gap**2 / 4 + np.minimum(doubt, 5) * gap / 2
     change = np.hypot(VELOCITY_M_S + SURPRISE_M_S2 * gap, doubt)
     driving = (off**2).sum(axis=1) / apart**2 + ((new - old) ** 2).sum(axis=1) / change**2
-    driving[gap > max_gap_s] = np.inf
+    driving[gap > limits_s[0]] = np.inf
     # Whoever stood in the gap has stopped and started as vehicles do.
     quick = (np.linalg.norm(old), np.linalg.norm(new, axis=1))
     ways = (old * quick[0] + new * quick[1][:, None]) / (2 * STARTING_M_S2)
     far = np.linalg.norm(ways, axis=1)
     standing = ((way - ways) ** 2).sum(axis=1) / (PLACE_M + far / 3) ** 2 * 2
     stood = np.minimum(quick[0], quick[1]) < STANDING_M_S
-    standing[~stood | (far > FURTHEST_M) | (doubt > VELOCITY_M_S) | (gap > max_standing_s)] = np.inf
+    standing[~stood | (far > FURTHEST_M) | (doubt > VELOCITY_M_S) | (gap > limits_s[1])] = np.inf
     costs: Floats = np.minimum(driving, standing)
     return costs

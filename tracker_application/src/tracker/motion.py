@@ -1,4 +1,4 @@
-"""How each vehicle moved: its size, where it stood, which way it points; boxes that show a part of it are laid right."""
+"""How each vehicle moved: where it stood, which way it points, and where it is if a box shows only a part of it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from tracker.smoothing import Moments, smooth
 
 # Below, the direction of motion says little about the direction of the vehicle.
 SLOW_M_S = 1.5
+# Whoever turns by more than this between two moments of motion has stopped and backs up.
+BACKING_RAD = 2.1
 # Slower than this over a second is standing.
 STANDING_M_S, STANDING_WINDOW_S = 0.2, 1.0
 # A box is laid edge to edge with its vehicle if its size differs by more than this.
 UNLIKE_M = 0.5
+# A place that is told from one edge errs more.
+CUT_NOISE_M, CUT_SHARE = 0.3, 0.3
 # Sideways a vehicle jerks as much as lengthways at this speed, and less when it is slower.
 LIVELY_M_S = 6.0
 LEAST_SIDEWAYS = 0.02
@@ -36,6 +40,7 @@ class Sightings:
     noise_m: Floats
     seen: Flags
     vehicle_sizes: Floats  # n x 2
+    cut: Flags  # the end that is out of view: 1 the front, -1 the rear, 0 none or not known
 
     def part(self, vehicles: list[int], rows: Flags) -> Sightings:
         """Of some vehicles; `rows` are their moments."""
@@ -106,6 +111,10 @@ def _laid(sightings: Sightings, headings: Floats, states: Floats, spreads: Float
     unlike = np.abs(sightings.sizes - sightings.vehicle_sizes)
     slack = np.where(unlike > UNLIKE_M, unlike / 2, 0)
     shift = np.sign(off) * np.where(np.abs(off) > slack / 2, slack, 0)
+    # Where the border cuts, the edge in view is known.
+    missing = np.maximum(sightings.vehicle_sizes[:, 0] - sightings.sizes[:, 0], 0) / 2
+    shift[:, 0] = np.where(sightings.cut == 0, shift[:, 0], sightings.cut * missing)
+    slack[:, 0] = np.where(sightings.cut == 0, slack[:, 0], CUT_NOISE_M + CUT_SHARE * missing)
     variances = sightings.noise_m[:, None] ** 2 + (0.3 * slack) ** 2
     # What does not fit counts less, as if errors came from Student's distribution.
     expected = np.einsum("nij,njk,nik->ni", ways, spreads[:, :2, :2], ways)
@@ -134,17 +143,15 @@ def _still(sightings: Sightings, states: Floats) -> Flags:
     for rows in _each(sightings.lengths):
         times = sightings.times_s[rows]
         begin, end = np.maximum(times - half, times[0]), np.minimum(times + half, times[-1])
-        way = np.hypot(
-            *(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in states[rows, :2].T)
-        )
+        way = np.hypot(*(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in states[rows, :2].T))
         still[rows] = way < STANDING_M_S * (end - begin)
     return still
 
 
 def _headings(sightings: Sightings, states: Floats) -> Floats:
-    """Where vehicles point: along their motion while they move; while they stand, the way they last (or next) did.
+    """Where vehicles point (radians, without jumps): along their motion while they move.
 
-    Who never moves fast enough points along its boxes.
+    While they stand, the way they last (or next) did. Who never moves fast enough points along its boxes.
     """
     headings = np.zeros(len(states))
     speeds = np.hypot(*states[:, 2:4].T)
@@ -152,8 +159,8 @@ def _headings(sightings: Sightings, states: Floats) -> Floats:
     for rows in _each(sightings.lengths):
         moving = np.flatnonzero(speeds[rows] >= SLOW_M_S)
         if len(moving):
-            seen = np.unwrap(directions[rows][moving])
-            headings[rows] = np.interp(np.arange(rows.stop - rows.start), moving, seen)
+            ahead = _forwards(directions[rows][moving], speeds[rows][moving])
+            headings[rows] = np.interp(np.arange(rows.stop - rows.start), moving, ahead)
         else:
             axes = sightings.axes[rows][sightings.seen[rows]]
             axis = 0.5 * np.arctan2(np.sin(2 * axes).mean(), np.cos(2 * axes).mean())
@@ -161,3 +168,12 @@ def _headings(sightings: Sightings, states: Floats) -> Floats:
             back = abs(angle_between(axis, np.arctan2(way[1], way[0]))) > np.pi / 2
             headings[rows] = axis + np.pi * back
     return headings
+
+
+def _forwards(directions: Floats, speeds: Floats) -> Floats:
+    """Directions of motion with those in which the vehicle backs up turned round: the lesser part of its way."""
+    turned = np.concatenate([[0], np.abs(angle_between(directions[1:], directions[:-1])) > BACKING_RAD])
+    other = np.cumsum(turned) % 2 == 1
+    backing = other if speeds[other].sum() <= speeds[~other].sum() else ~other
+    ahead: Floats = np.unwrap(directions + np.pi * backing)
+    return ahead

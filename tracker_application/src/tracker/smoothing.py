@@ -124,8 +124,8 @@ def _steps(moments: Moments, at: Flags) -> tuple[Floats, Floats]:
     steps[:, [0, 1], [2, 3]] = steps[:, [2, 3], [4, 5]] = t[:, None]
     steps[:, [0, 1], [4, 5]] = t[:, None] ** 2 / 2
     steps[:, 4, 4], steps[:, 5, 5], steps[:, 4, 5], steps[:, 5, 4] = cos, cos, -sin, sin
-    shape = np.stack(
-        [t**5 / 20, t**4 / 8, t**3 / 6, t**4 / 8, t**3 / 3, t**2 / 2, t**3 / 6, t**2 / 2, t], -1
-    ).reshape(-1, 3, 3)
+    shape = np.stack([t**5 / 20, t**4 / 8, t**3 / 6, t**4 / 8, t**3 / 3, t**2 / 2, t**3 / 6, t**2 / 2, t], -1).reshape(
+        -1, 3, 3
+    )
     noise = np.einsum("nij,nab->niajb", shape, moments.jerk[at]).reshape(-1, 6, 6)
     return steps, noise

@@ -26,7 +26,7 @@ def trajectories(sightings: Sightings, motions: Motions, camera: Table) -> Table
     after = np.minimum(before + 1, ends[track] - 1)
     times, known = camera["time_s"][rows], sightings.times_s
     seconds = known[after] - known[before]
-    share = np.clip((times - known[before]) / np.where(after > before, seconds, 1), 0, 1)
+    share = np.where(after > before, np.clip((times - known[before]) / np.where(seconds > 0, seconds, 1), 0, 1), 0)
     place, velocity, acceleration = _between(motions.states[before], motions.states[after], seconds, share)
 
     def mixed(values: Floats) -> Floats:
@@ -86,16 +86,15 @@ def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flag
 
 def _between(before: Floats, after: Floats, seconds: Floats, share: Floats) -> tuple[Floats, Floats, Floats]:
     """Place, velocity and acceleration (n x 2 each) at a share of the time between states (n x 6): quintic Hermite."""
-    t, s = seconds[:, None], share[:, None]
+    # The last moment of a vehicle is not followed by another: any step will do.
+    t, s = np.where(seconds > 0, seconds, 1)[:, None], share[:, None]
     place, velocity, acceleration = before[:, :2], before[:, 2:4] * t, before[:, 4:] * t**2
     far = after[:, :2] - place - velocity - acceleration / 2
     fast = after[:, 2:4] * t - velocity - acceleration
     bent = after[:, 4:] * t**2 - acceleration
     cubic, quartic, quintic = 10 * far - 4 * fast + bent / 2, -15 * far + 7 * fast - bent, 6 * far - 3 * fast + bent / 2
-    safe = np.where(t > 0, t, 1)
     return (
         place + s * (velocity + s * (acceleration / 2 + s * (cubic + s * (quartic + s * quintic)))),
-        np.where(t > 0, velocity + s * (acceleration + s * (3 * cubic + s * (4 * quartic + s * 5 * quintic))), before[:, 2:4])
-        / np.where(t > 0, safe, 1),
-        np.where(t > 0, acceleration + s * (6 * cubic + s * (12 * quartic + s * 20 * quintic)), before[:, 4:]) / safe**2,
+        (velocity + s * (acceleration + s * (3 * cubic + s * (4 * quartic + s * 5 * quintic)))) / t,
+        (acceleration + s * (6 * cubic + s * (12 * quartic + s * 20 * quintic))) / t**2,
     )

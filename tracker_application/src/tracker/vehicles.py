@@ -1,4 +1,4 @@
-"""What tracks say of the vehicles behind them: size and class, whether they are vehicles at all, where on each frame."""
+"""What tracks say of the vehicles behind them: size, class, and whether they are vehicles at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOSTLY_KNOWN = 0.5
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
-    """The boxes of each track on each of the searched `frames` from its first to its last one; which of these each is."""
+    """The boxes of each track on each of the searched `frames` from its first to its last; which of these each is."""
     at = np.searchsorted(frames, boxes["frame"])
     moments, rows = [], []
     for track in tracks:
@@ -50,8 +50,19 @@ def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floa
         column("position_std_m")[:, 0],
         seen,
         np.repeat(sizes, lengths, axis=0),
+        np.concatenate([_cut(boxes["whole"], part) for part in rows]),
     )
     return sightings, moment
+
+
+def _cut(whole: Flags, rows: Flags) -> Flags:
+    """Which end of a vehicle the border cuts off: -1 the rear, before it was wholly in view; 1 the front, after it."""
+    wholly = np.flatnonzero((rows >= 0) & (whole[rows] == 1))
+    if not len(wholly):
+        return np.zeros(len(rows))
+    order = np.arange(len(rows))
+    side = np.where(order < wholly[0], -1, 0) + np.where(order > wholly[-1], 1, 0)
+    return np.where(rows >= 0, side, 0)
 
 
 def size(boxes: Table, track: Track) -> tuple[float, float]:
@@ -85,9 +96,7 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
     return ("truck_bus" if length_m > LARGE_M else "car"), 0.0
 
 
-def idle(
-    boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float
-) -> set[int]:
+def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float) -> set[int]:
     """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind."""
     still = set()
     end = 0

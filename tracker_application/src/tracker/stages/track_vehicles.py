@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -84,9 +85,7 @@ def usable(table: Table) -> Table:
 def follow(boxes: Table, parameters: Parameters) -> list[Track]:
     """Boxes of one vehicle together."""
     tracks = associate(boxes, Rules(parameters.gate_m, min(1.0, parameters.max_gap_seconds), parameters.sure_score))
-    return join(
-        boxes, tracks, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds
-    )
+    return join(boxes, tracks, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds)
 
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
@@ -120,7 +119,7 @@ def searched(boxes: Table, camera: Table) -> tuple[Flags, Floats]:
     """Frames that were searched for vehicles, and their times; where none was found for long, others in their place."""
     frames = np.unique(boxes["frame"])
     step = int(np.median(np.diff(frames))) if len(frames) > 1 else 1
-    more = [np.arange(frame + step, end, step) for frame, end in zip(frames[:-1], frames[1:], strict=True)]
+    more = [np.arange(frame + step, end, step) for frame, end in pairwise(frames)]
     whole = np.unique(np.concatenate([frames, *more]))
     at = np.searchsorted(camera["frame"], whole)
     return whole, camera["time_s"][at]
