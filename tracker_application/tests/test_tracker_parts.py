@@ -10,16 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.association import associate
 from tracker.background import median_picture
 from tracker.foreground import blobs, difference, foreground_mask, learn_shadows
 from tracker.geometry import angle_between, corners, metres_per_pixel, scaling, transform
 from tracker.lanes import assign, course, find_lanes
 from tracker.simulation.traffic import Traffic
-from tracker.smoothing import Motion, smooth
 from tracker.tables import groups, read_table, write_table
-
-MOTION = Motion(jerk=4.0, position_noise_m=0.15)
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
@@ -51,37 +47,6 @@ def test_a_vehicle_that_the_border_cuts_is_not_whole() -> None:
     mask[40:60, 0:30] = 255
     (blob,) = blobs(mask, np.full((100, 100), 255, np.uint8), 3, 5, 50)
     assert not blob.whole
-
-
-def test_smoothing_gives_the_speed_of_a_vehicle_that_brakes_through_gaps() -> None:
-    random = np.random.default_rng(2)
-    times = np.arange(0, 8, 0.1)
-    true = np.column_stack([14 * times - 0.75 * times**2, np.full(len(times), 3.0)])
-    seen = true + random.normal(0, 0.15, true.shape)
-    seen[random.random(len(times)) < 0.3] = np.nan
-    seen[0] = true[0]
-    states, spread = smooth(times, seen, MOTION)
-    inner = slice(5, -5)
-    assert np.hypot(*(states[:, 0] - true).T)[inner].mean() < 0.08
-    assert np.abs(states[:, 1, 0] - (14 - 1.5 * times))[inner].max() < 0.6
-    assert (spread[inner] < 0.15).all()
-
-
-def test_two_vehicles_that_pass_each_other_keep_their_numbers() -> None:
-    times = np.arange(0, 6, 0.1)
-    places = [[(10 * time, 0.0), (60 - 10 * time, 3.0)] for time in times]
-    flat = np.array([place for frame in places for place in frame])
-    frames = ((float(time), [2 * index, 2 * index + 1]) for index, time in enumerate(times))
-    tracks = associate(frames, flat, MOTION, gate_m=2.5, max_gap_s=1.0)
-    assert sorted(len(track.rows) for track in tracks) == [60, 60]
-    assert all(len({row % 2 for row in track.rows}) == 1 for track in tracks)
-
-
-def test_a_vehicle_that_was_hidden_for_a_moment_is_the_same_after_it() -> None:
-    times = [index / 10 for index in range(50) if not 20 <= index < 28]
-    places = np.array([[12 * time, 0.0] for time in times])
-    frames = ((time, [index]) for index, time in enumerate(times))
-    assert len(associate(frames, places, MOTION, gate_m=2.5, max_gap_s=1.0)) == 1
 
 
 def test_vehicles_in_two_lanes_and_one_that_turns_make_two_lanes() -> None:

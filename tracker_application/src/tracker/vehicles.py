@@ -1,0 +1,138 @@
+"""What tracks say of the vehicles behind them: size, class, and whether they are vehicles at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tracker.arrays import Flags, Floats
+from tracker.association import Track
+from tracker.motion import Motions, Sightings
+from tracker.tables import Table
+
+# By outline, metres: shorter than the first a two-wheeler, longer than the second a truck or bus.
+TWO_WHEELER_M, LARGE_M = 2.8, 6.8
+# Two vehicles are one if the middle of one is this far inside the other for this share of the time it is there.
+INSIDE_M, MOSTLY = 0.3, 0.4
+FURTHEST_M = 7.0
+# Who stands all the time is a vehicle if the network saw it on this share of its frames.
+MOSTLY_KNOWN = 0.5
+
+
+def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
+    """The boxes of each track on each of the searched `frames` from its first to its last; which of these each is."""
+    at = np.searchsorted(frames, boxes["frame"])
+    moments, rows = [], []
+    for track in tracks:
+        first, last = at[track.rows[0]], at[track.rows[-1]]
+        row = np.full(last - first + 1, -1)
+        row[at[track.rows] - first] = track.rows
+        moments.append(np.arange(first, last + 1))
+        rows.append(row)
+    lengths = np.array([len(row) for row in rows])
+    moment, row = np.concatenate(moments), np.concatenate(rows)
+    seen = row >= 0
+
+    def column(*names: str) -> Floats:
+        values = np.full((len(row), len(names)), np.nan)
+        values[seen] = np.column_stack([boxes[name][row[seen]] for name in names])
+        return values
+
+    sizes = np.array([size(boxes, track) for track in tracks])
+    sightings = Sightings(
+        lengths,
+        times_s[moment],
+        column("x_m", "y_m"),
+        np.radians(column("heading_deg")[:, 0]),
+        column("length_m", "width_m"),
+        column("position_std_m")[:, 0],
+        seen,
+        np.repeat(sizes, lengths, axis=0),
+        np.concatenate([_cut(boxes["whole"], part) for part in rows]),
+    )
+    return sightings, moment
+
+
+def _cut(whole: Flags, rows: Flags) -> Flags:
+    """Which end of a vehicle the border cuts off: -1 the rear, before it was wholly in view; 1 the front, after it."""
+    wholly = np.flatnonzero((rows >= 0) & (whole[rows] == 1))
+    if not len(wholly):
+        return np.zeros(len(rows))
+    order = np.arange(len(rows))
+    side = np.where(order < wholly[0], -1, 0) + np.where(order > wholly[-1], 1, 0)
+    return np.where(rows >= 0, side, 0)
+
+
+def size(boxes: Table, track: Track) -> tuple[float, float]:
+    """Length and width: the median of the boxes that show it whole and alone, weighted by their scores."""
+    rows = np.array(track.rows)
+    alone = rows[~np.array(track.shared) & (boxes["whole"][rows] == 1)]
+    rows = alone if len(alone) else rows
+    length, width = (_weighted_median(boxes[name][rows], boxes["score"][rows]) for name in ("length_m", "width_m"))
+    return length, width
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def class_of(boxes: Table, track: Track) -> tuple[str, float]:
+    """The class that most boxes say, weighted by their scores, and its share; 0 where only the length says it."""
+    votes: Counter[str] = Counter()
+    for row in track.rows:
+        votes[boxes["class"][row]] += boxes["score"][row]
+    total = sum(votes.values())
+    del votes[""]
+    if votes:
+        name, score = votes.most_common(1)[0]
+        return name, score / total
+    length_m, _ = size(boxes, track)
+    if length_m < TWO_WHEELER_M:
+        return "two_wheeler", 0.0
+    return ("truck_bus" if length_m > LARGE_M else "car"), 0.0
+
+
+def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float) -> set[int]:
+    """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind."""
+    still = set()
+    end = 0
+    for number, length in enumerate(sightings.lengths.tolist()):
+        start, end = end, end + length
+        travel = float(np.hypot(*(motions.states[start:end, :2] - motions.states[start, :2]).T).max())
+        known = float(np.mean(boxes["source"][tracks[number].rows] != "motion"))
+        if travel < min_travel_m and known < MOSTLY_KNOWN:
+            still.add(number)
+    return still
+
+
+def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:
+    """Tracks that show a vehicle, or a part of one, that another track shows too: the one that was seen less."""
+    numbers = np.repeat(np.arange(len(sightings.lengths)), sightings.lengths)
+    places = motions.states[:, :2]
+    # Moments are laid far from each other, so that only vehicles of the same moment are near.
+    laid = np.column_stack([places - places.min(axis=0), moment * 10 * FURTHEST_M])
+    pairs = cKDTree(laid).query_pairs(FURTHEST_M, output_type="ndarray")
+    first, second = pairs.T
+    one = _inside(sightings, motions, first, second) | _inside(sightings, motions, second, first)
+    seen = np.add.reduceat(sightings.seen.astype(np.int64), np.cumsum(sightings.lengths) - sightings.lengths)
+    together = Counter(zip(numbers[first[one]].tolist(), numbers[second[one]].tolist(), strict=True))
+    together = Counter({pair: together[pair] + together[pair[::-1]] for pair in together})
+    dropped: set[int] = set()
+    for pair, times in sorted(together.items(), key=lambda item: (-item[1], item[0])):
+        less, more = sorted(pair, key=lambda number: (seen[number], number))
+        if less not in dropped and more not in dropped and times >= MOSTLY * sightings.lengths[less]:
+            dropped.add(less)
+    return dropped
+
+
+def _inside(sightings: Sightings, motions: Motions, outer: Flags, inner: Flags) -> Flags:
+    """Whether the middles of some vehicles are in the outlines of others."""
+    apart = motions.states[inner, :2] - motions.states[outer, :2]
+    cos, sin = np.cos(motions.headings[outer]), np.sin(motions.headings[outer])
+    off = np.abs(np.column_stack([apart[:, 0] * cos + apart[:, 1] * sin, apart[:, 1] * cos - apart[:, 0] * sin]))
+    inside: Flags = (off < sightings.vehicle_sizes[outer] / 2 - INSIDE_M).all(axis=1)
+    return inside

@@ -1,0 +1,276 @@
+"""Tracking by itself: boxes in, trajectories out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_boxes import boxes, camera, driven
+
+from tracker.association import Rules, associate
+from tracker.contract import Report, StageFiles
+from tracker.errors import InputMissing, NoVehicles
+from tracker.stages.track_vehicles import Parameters, follow, run, smoothed, usable
+from tracker.tables import Table, groups, read_table, select, write_table
+
+
+def tracked(table: Table, parameters: Parameters | None = None, *, step_s: float = 0.1) -> Table:
+    """What the stage writes."""
+    parameters = parameters or Parameters()
+    table = usable(table)
+    rows = smoothed(table, follow(table, parameters), camera(int(table["frame"].max()) + 1, step_s=step_s), parameters)
+    assert rows is not None
+    return rows
+
+
+def ways(table: Table) -> set[frozenset[tuple[int, float]]]:
+    """Which boxes belong together, told by frame and length."""
+    tracks = associate(table, Rules())
+    return {
+        frozenset(zip(table["frame"][track.rows].tolist(), table["length_m"][track.rows].tolist(), strict=True))
+        for track in tracks
+    }
+
+
+@given(
+    st.floats(0, 25), st.floats(-np.pi, np.pi), st.floats(-100, 100), st.floats(-100, 100), st.sampled_from([1, 2, 3])
+)
+@settings(max_examples=30, deadline=None)
+def test_exact_constant_speed_is_given_back(
+    speed: float, heading: float, x_m: float, y_m: float, searched_each: int
+) -> None:
+    frames = np.arange(0, 91, searched_each)
+    step_s = 1 / 30
+    way = speed * frames * step_s
+    rows = np.column_stack(
+        [frames, x_m + way * np.cos(heading), y_m + way * np.sin(heading), np.full(len(frames), np.degrees(heading))]
+    )
+    made = tracked(boxes([(int(row[0]), *row[1:]) for row in rows], step_s=step_s), step_s=step_s)
+    times = made["frame"] * step_s
+    assert set(made["track_id"]) == {1}
+    assert made["frame"].tolist() == list(range(91 - (90 % searched_each)))
+    # Below the speed of standing, the vehicle is held to stand: it is off by how far it creeps.
+    margin = 0.02 if speed > 0.3 or speed < 1e-3 else 0.5
+    assert np.allclose(made["x_m"], x_m + speed * times * np.cos(heading), atol=margin)
+    assert np.allclose(made["y_m"], y_m + speed * times * np.sin(heading), atol=margin)
+    assert np.allclose(made["speed_m_s"], speed, atol=0.31 if margin > 0.1 else 0.05)
+    assert made["observed"].sum() == len(frames)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
+@settings(max_examples=10, deadline=None)
+def test_neither_the_order_of_boxes_nor_the_place_of_the_world_matters(
+    seed: int, turn: float, x_m: float, y_m: float
+) -> None:
+    table, _ = driven(105, 6, noise_m=0.1)
+    table = table | {"length_m": table["length_m"] + 1e-6 * np.arange(len(table["frame"]))}
+    expected = ways(usable(table))
+    shuffled = select(table, np.random.default_rng(seed).permutation(len(table["frame"])))
+    cos, sin = np.cos(turn), np.sin(turn)
+    moved = shuffled | {
+        "x_m": cos * shuffled["x_m"] - sin * shuffled["y_m"] + x_m,
+        "y_m": sin * shuffled["x_m"] + cos * shuffled["y_m"] + y_m,
+        "heading_deg": shuffled["heading_deg"] + np.degrees(turn),
+    }
+    assert ways(usable(shuffled)) == expected
+    assert ways(usable(moved)) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3]), st.floats(0, 0.4))
+@settings(max_examples=10, deadline=None)
+def test_a_box_is_one_tracks_and_a_track_is_at_one_place(seed: int, noise_m: float, lost: float) -> None:
+    table, _ = driven(105, 6, noise_m=noise_m)
+    table = usable(select(table, np.random.default_rng(seed).random(len(table["frame"])) >= lost))
+    own = [
+        row
+        for track in associate(table, Rules())
+        for row, shared in zip(track.rows, track.shared, strict=True)
+        if not shared
+    ]
+    assert len(own) == len(set(own)) == len(table["frame"])
+    made = tracked(table)
+    places = list(zip(made["track_id"].tolist(), made["frame"].tolist(), strict=True))
+    assert len(places) == len(set(places))
+
+
+def test_simulated_vehicles_are_followed_as_well_as_they_are_seen() -> None:
+    """Position errors are within what the tracks say of themselves for about two thirds of them, along each axis."""
+    table, truth = driven(106, 20, noise_m=0.1)
+    made = tracked(table)
+    errors, speeds, stated, identities = [], [], [], []
+    by_frame = groups(truth, "frame")
+    for number, track in groups(made, "track_id").items():
+        met = []
+        for row, frame in enumerate(track["frame"]):
+            known = by_frame[float(frame)]
+            apart = np.column_stack([track["x_m"][row] - known["x_m"], track["y_m"][row] - known["y_m"]])
+            nearest = int(np.hypot(*apart.T).argmin())
+            met.append(known["vehicle_id"][nearest])
+            errors.append(apart[nearest])
+            stated.append(track["position_std_m"][row])
+            speeds.append(track["speed_m_s"][row] - known["speed_m_s"][nearest])
+        assert len(set(met)) == 1, f"track {number} changes over to another vehicle"
+        identities.append(met[0])
+    assert len(identities) == len(set(identities))
+    inside = np.abs(errors) < np.array(stated)[:, None]
+    print(f"within one standard deviation: {inside.mean():.2f}")
+    assert np.median(np.hypot(*np.array(errors).T)) < 0.06
+    assert np.percentile(np.abs(speeds), 95) * 3.6 < 1.5
+    assert 0.55 < inside.mean() < 0.9
+
+
+def test_two_vehicles_that_pass_each_other_keep_their_numbers() -> None:
+    rows = [(frame, *place) for frame in range(60) for place in ((frame, 0.0, 0.0), (60.0 - frame, 3.0, 180.0))]
+    made = groups(tracked(boxes(rows)), "track_id")
+    assert sorted(int(track["y_m"].mean().round()) for track in made.values()) == [0, 3]
+
+
+def test_a_vehicle_that_was_hidden_for_a_moment_is_the_same_after_it() -> None:
+    rows = [(frame, 1.2 * frame, 0.0, 0.0) for frame in range(80) if not 20 <= frame < 40]
+    made = tracked(boxes(rows))
+    assert set(made["track_id"]) == {1}
+    assert made["observed"].sum() == 60
+    assert np.allclose(made["x_m"], 1.2 * made["frame"], atol=0.05)
+    hidden = made["observed"] == 0
+    assert made["position_std_m"][hidden].max() > 1.5 * made["position_std_m"][~hidden].max()
+
+
+def test_a_vehicle_that_stood_hidden_is_the_same_when_it_drives_on() -> None:
+    way = np.concatenate([np.arange(40) * 1.0, np.full(300, 39.0), 39 + 0.5 * 2.0 * (np.arange(40) * 0.1) ** 2])
+    rows = [(frame, float(x), 0.0, 0.0) for frame, x in enumerate(way) if not 60 <= frame < 330]
+    made = tracked(boxes(rows))
+    assert set(made["track_id"]) == {1}
+    standing = (made["frame"] > 60) & (made["frame"] < 330)
+    assert np.allclose(made["x_m"][standing], 39.0, atol=0.3)
+
+
+def test_a_vehicle_that_is_driven_through_in_the_meantime_has_gone() -> None:
+    stands = [(frame, 39.0, 0.0, 0.0) for frame in range(200) if not 50 <= frame < 150]
+    drives = [(frame, 39.0 + 1.2 * (frame - 100), 0.0, 0.0) for frame in range(70, 130)]
+    made = tracked(boxes(stands + drives))
+    assert len(set(made["track_id"])) == 3
+
+
+def test_who_stands_does_not_creep() -> None:
+    random = np.random.default_rng(3)
+    places = random.normal(0, 0.1, (100, 2))
+    made = tracked(boxes([(frame, *place, 0.0) for frame, place in enumerate(places)]))
+    assert (made["speed_m_s"] < 0.01).all()
+    assert np.hypot(np.ptp(made["x_m"]), np.ptp(made["y_m"])) < 0.02
+
+
+def test_what_only_motion_saw_and_never_moves_is_no_vehicle() -> None:
+    ghost = [(frame, 10.0, 9.0, 0.0) for frame in range(60)]
+    car = [(frame, 1.0 * frame, 0.0, 0.0) for frame in range(60)]
+    source = ["motion"] * 60 + ["network"] * 60
+    made = tracked(boxes(ghost + car, source=source))
+    assert set(made["track_id"]) == {1}
+    assert (np.abs(made["y_m"]) < 0.1).all()
+
+
+def test_one_box_around_two_vehicles_leaves_both_where_they_are() -> None:
+    # One follows the other at 8 m; for two seconds a single box is around both.
+    rows, lengths = [], []
+    for frame in range(80):
+        if 30 <= frame < 50:
+            rows.append((frame, 1.0 * frame + 4.0, 0.0, 0.0))
+            lengths.append(12.5)
+        else:
+            rows += [(frame, 1.0 * frame, 0.0, 0.0), (frame, 1.0 * frame + 8.0, 0.0, 0.0)]
+            lengths += [4.5, 4.5]
+    made = tracked(boxes(rows, length_m=lengths))
+    assert set(made["track_id"]) == {1, 2}
+    for track, start in zip(groups(made, "track_id").values(), (0.0, 8.0), strict=True):
+        assert track["length_m"][0] == pytest.approx(4.5)
+        assert np.abs(track["x_m"] - start - track["frame"]).max() < 0.3
+
+
+def test_a_part_of_a_vehicle_is_laid_to_the_edge_it_shows() -> None:
+    # The rear third is not seen for a second.
+    rows = [(frame, 1.0 * frame + (0.75 if 30 <= frame < 40 else 0.0), 0.0, 0.0) for frame in range(80)]
+    lengths = [3.0 if 30 <= frame < 40 else 4.5 for frame in range(80)]
+    made = tracked(boxes(rows, length_m=lengths))
+    assert np.abs(made["x_m"] - made["frame"]).max() < 0.1
+
+
+def test_a_vehicle_that_drives_out_of_the_picture_is_followed_by_its_rear() -> None:
+    # The border is at 50 m: what is in view of the vehicle gets shorter.
+    rows, lengths, whole = [], [], []
+    for frame in range(49):
+        rear, front = 1.0 * frame + 2.0 - 2.25, min(1.0 * frame + 2.0 + 2.25, 50.0)
+        rows.append((frame, (rear + front) / 2, 0.0, 0.0))
+        lengths.append(front - rear)
+        whole.append(int(front < 50.0))
+    made = tracked(boxes(rows, length_m=lengths, whole=whole))
+    assert made["length_m"][0] == pytest.approx(4.5)
+    assert np.abs(made["x_m"] - made["frame"] - 2.0).max() < 0.3
+
+
+def test_a_vehicle_that_backs_up_keeps_its_heading() -> None:
+    way = np.concatenate([np.arange(0, 20, 0.5), np.full(20, 19.5), 19.5 - 0.25 * np.arange(25)])
+    made = tracked(boxes([(frame, float(x), 0.0, 0.0) for frame, x in enumerate(way)]))
+    assert np.abs(made["heading_deg"]).max() < 10
+
+
+def test_boxes_that_are_twice_there_make_one_vehicle() -> None:
+    rows = [(frame, 1.0 * frame, 0.0, 0.0) for frame in range(40) for _ in range(2)]
+    assert set(tracked(boxes(rows))["track_id"]) == {1}
+
+
+def test_times_need_not_be_regular() -> None:
+    random = np.random.default_rng(4)
+    times = np.cumsum(random.uniform(0.01, 0.25, 80))
+    table = boxes([(frame, 9.0 * float(time), 0.0, 0.0) for frame, time in enumerate(times)])
+    table["time_s"] = times
+    parameters = Parameters()
+    made = smoothed(table, follow(table, parameters), {"frame": np.arange(80), "time_s": times}, parameters)
+    assert made is not None
+    assert set(made["track_id"]) == {1}
+    assert np.allclose(made["speed_m_s"], 9.0, atol=0.05)
+
+
+def test_the_class_is_what_the_network_said_most_and_the_length_where_it_said_nothing() -> None:
+    rows = [(frame, 1.0 * frame, 0.0, 0.0) for frame in range(40)]
+    said = tracked(boxes(rows, **{"class": ["truck_bus"] * 30 + ["car"] * 10}))
+    assert set(said["class"]) == {"truck_bus"}
+    assert said["class_score"][0] == pytest.approx(0.75)
+    unsaid = tracked(boxes(rows, **{"class": "", "length_m": 11.0}))
+    assert set(unsaid["class"]) == {"truck_bus"}
+    assert unsaid["class_score"][0] == 0
+
+
+def stage(directory: Path, table: Table) -> StageFiles:
+    """The files of a stage that works on these boxes."""
+    for name in ("detect_vehicles", "estimate_camera", "made"):
+        (directory / name).mkdir()
+    write_table(directory / "detect_vehicles" / "detections.parquet", table)
+    write_table(directory / "estimate_camera" / "camera.csv", camera(100))
+    return StageFiles(directory, directory / "made", directory)
+
+
+def test_boxes_that_are_no_numbers_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = boxes([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(60)])
+    table["x_m"][[7, 30]] = np.nan
+    table["length_m"][9] = 0
+    run(stage(tmp_path, table), Parameters(), Report())
+    assert "WARNING: 3 boxes are left out" in capsys.readouterr().err
+    made = read_table(tmp_path / "made" / "tracks.parquet")
+    assert np.isfinite(made["x_m"]).all()
+    assert len(made["frame"]) == 60
+
+
+def test_boxes_of_an_older_version_are_refused(tmp_path: Path) -> None:
+    table = boxes([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(60)])
+    del table["source"], table["position_std_m"]
+    with pytest.raises(InputMissing, match="no column source, position_std_m"):
+        run(stage(tmp_path, table), Parameters(), Report())
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+def test_no_vehicles_are_said_with_what_was_left_out(tmp_path: Path, frames: int) -> None:
+    table = boxes([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(max(frames, 1))])
+    with pytest.raises(NoVehicles, match=r"shorter tracks were left out, of .* boxes.*MIN_TRACK_SECONDS"):
+        run(stage(tmp_path, select(table, np.arange(frames))), Parameters(), Report())
