@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import cv2
 
+from tracker.camera import Intrinsics
 from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
 from tracker.contract import Report, StageFiles
 from tracker.errors import InputMissing, NotAVideo
@@ -64,7 +65,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         _check_frame(frame, parameters, checks)
         proposed = look_over(footage, whole_s, luma, lens.undistorted(propose_points(luma)), lens, checks)
     if given is not None:
-        _check_scale(read_points(given, shown), shown, checks)
+        _check_scale(read_points(given, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
     cv2.imwrite(str(files.output("frame.jpg")), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     inside = [(x, y) for x, y in proposed.round(1).tolist() if shown.holds(x, y)]
@@ -121,10 +122,10 @@ def _check_frame(frame: VideoFrame, parameters: Parameters, checks: Checks) -> N
         checks.warn(f"the frame at {frame.time_s:.2f} s is blurred (sharpness {clear:.1f})")
 
 
-def _check_scale(points: ReferencePoints, frame: Frame, checks: Checks) -> None:
+def _check_scale(points: ReferencePoints, lens: Lens, checks: Checks) -> None:
     """Whether a pixel is as long as it is in footage of a drone; only where points were handed over already."""
-    to_world, _, _ = fit_to_world(points.in_metres()[0])
-    scale_m = ground_scale(to_world, frame)
+    intrinsics = Intrinsics.from_field_of_view(lens.width_px, lens.height_px, lens.horizontal_fov_deg)
+    scale_m = ground_scale(fit_to_world(points.in_metres()[0], intrinsics).to_world, points.frame)
     checks.found["metres_per_pixel"] = scale_m
     if not FINEST_M <= scale_m <= COARSEST_M:
         checks.warn(f"a pixel is {scale_m:.4g} m by the reference points, which is not likely: are they in metres?")
