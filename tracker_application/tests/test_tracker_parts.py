@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tracker.background import median_picture
 from tracker.foreground import blobs, difference, foreground_mask, learn_shadows
 from tracker.geometry import angle_between, corners, metres_per_pixel, scaling, transform
-from tracker.lanes import assign, course, find_lanes
+from tracker.lanes import course
 from tracker.simulation.traffic import Traffic
 from tracker.tables import groups, read_table, write_table
 
@@ -47,24 +47,6 @@ def test_a_vehicle_that_the_border_cuts_is_not_whole() -> None:
     mask[40:60, 0:30] = 255
     (blob,) = blobs(mask, np.full((100, 100), 255, np.uint8), 3, 5, 50)
     assert not blob.whole
-
-
-def test_vehicles_in_two_lanes_and_one_that_turns_make_two_lanes() -> None:
-    x = np.arange(0, 60, 0.7)
-    bend = np.linspace(0, np.pi / 2, 40)
-    ways = [np.column_stack([x, np.full(len(x), y)]) for y in (0.1, -0.1, 3.4, 3.6)]
-    ways.append(np.column_stack([20 * np.sin(bend), 20 - 20 * np.cos(bend)]))
-    lanes = find_lanes(
-        [course(number, way) for number, way in enumerate(ways)], half_width_m=1.6, min_vehicles=2, min_length_m=15
-    )
-    assert sorted(len(lane.track_ids) for lane in lanes) == [2, 2]
-    middles = sorted(round(float(lane.middle_m[:, 1].mean()), 1) for lane in lanes)
-    assert middles == [0.0, 3.5]
-    names = assign(
-        lanes, np.array([[30.0, 0.3], [30.0, 3.2], [30.0, 9.0], [30.0, 0.3]]), np.array([0, 0, 0, np.pi]), 1.6
-    )
-    assert names[0] != names[1]
-    assert names[2:] == ["", ""]
 
 
 def test_who_stands_all_the_time_has_no_course() -> None:

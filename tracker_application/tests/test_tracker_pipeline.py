@@ -93,7 +93,7 @@ def test_lanes_run_as_vehicles_do(film: Film) -> None:
     assert len(lanes) >= 3
     for lane in lanes:
         middle = np.array(lane["geometry"]["coordinates"])
-        assert lane["properties"]["vehicles"] >= 2
+        assert lane["properties"]["vehicles"] >= 1
         # On this map straight lanes are 1.75 or 5.25 m beside the middle of a road.
         straight = abs(lane["properties"]["first_heading_deg"] - lane["properties"]["last_heading_deg"]) < 10
         if straight:

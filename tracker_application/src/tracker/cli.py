@@ -18,7 +18,7 @@ from tracker.errors import InputMissing, PersonNeeded, TrackerError
 from tracker.parameters import read_parameters
 from tracker.stages import STAGES
 
-FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer", "checkpoint")
+FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer", "lanes", "checkpoint")
 DISK_FULL_EXIT_CODE = 28
 
 
@@ -99,6 +99,12 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
         "--checkpoint", type=Path, metavar="DIR",
         help="keeps what is done, should the stage be ended too early (WINSLOW_CHECKPOINT_DIR; default: --output)",
     )  # fmt: skip
+    files.add_argument(
+        "--lanes",
+        type=Path,
+        metavar="FILE",
+        help="lanes that replace or rename the found ones (WINSLOW_RESOURCE_LANES)",
+    )
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):
         about = f"{item.metadata['about']} (default {'none' if item.default is None else item.default}) [{item.name.upper()}]"

@@ -64,6 +64,12 @@ class NoVehicles(TrackerError):
     exit_code = 15
 
 
+class LanesInvalid(TrackerError):
+    """The user's lanes cannot be used: malformed, too short, or they name lanes that were not found."""
+
+    exit_code = 16
+
+
 class ModelUnusable(TrackerError):
     """The file is no ONNX network, or none that finds vehicles in a layout that is known."""
 

@@ -1,18 +1,33 @@
-"""Lanes from trajectories: vehicles that drive one behind the other, in one direction, share a lane."""
+"""Lanes from trajectories: where several vehicles drove the same way, there is a lane.
+
+A lane is a stretch of one vehicle's course that others followed, moved to the middle of all of them. What is left of
+the courses gives further lanes: those that branch off, and turns. Which lane a vehicle is on is decided along its
+whole way at once (Viterbi), so that it does not flicker between two.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from tracker.arrays import Floats
+from tracker.arrays import Flags, Floats
 from tracker.geometry import angle_between
 
 STEP_M = 1.0
-SAME_WAY_RAD = np.radians(30)
-SAME_PATH_SHARE = 0.75
+SAME_WAY_RAD = np.radians(35)
 SMOOTHING_M = 9
+# Shares of a lane's width: so near to each other vehicles follow one another, and so near to a lane's middle nobody is
+# on another lane.
+FOLLOWS, COVERED = 0.35, 0.55
+# Courses beyond this number tell nothing more of where lanes are.
+MOST_COURSES = 400
+# In units of (distance from the middle / width)^2 a metre: to be on no lane, and to change lanes once.
+NO_LANE_COST, CHANGE_COST = 0.36, 2.0
+# Lanes further apart than this share of the usual width are not beside each other.
+BESIDE = 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,90 +41,189 @@ class Course:
     @property
     def length_m(self) -> float:
         """How far it drove."""
-        return float(np.hypot(*np.diff(self.points_m, axis=0).T).sum())
+        return length(self.points_m)
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """A lane: its middle (n x 2), the direction at each point, and who drove on it."""
+    """A lane: its middle (n x 2), the direction at each point, how wide it is, and who drove on it."""
 
     lane_id: str
     middle_m: Floats
     headings_rad: Floats
     track_ids: tuple[int, ...]
+    width_m: float = 3.2
 
     @property
     def length_m(self) -> float:
         """Along its middle."""
-        return float(np.hypot(*np.diff(self.middle_m, axis=0).T).sum())
+        return length(self.middle_m)
+
+
+def length(points: Floats) -> float:
+    """Along a line of n x 2 points."""
+    return float(np.hypot(*np.diff(points, axis=0).T).sum())
+
+
+def along(places: Floats) -> Floats:
+    """How far each place of a line is from its beginning."""
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(places, axis=0).T))])
 
 
 def course(track_id: int, places: Floats) -> Course:
     """The course of a vehicle from its places on successive frames, n x 2. Standing adds nothing to it."""
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(places, axis=0).T))])
-    wanted = np.arange(0.0, along[-1], STEP_M)
-    points = np.column_stack([np.interp(wanted, along, places[:, axis]) for axis in (0, 1)])
+    way = along(places)
+    wanted = np.arange(0.0, way[-1], STEP_M)
+    points = np.column_stack([np.interp(wanted, way, places[:, axis]) for axis in (0, 1)])
     if len(points) < 2:  # noqa: PLR2004  a direction needs two points
         return Course(track_id, points[:0], np.zeros(0))
+    return Course(track_id, points, directions(points))
+
+
+def directions(points: Floats) -> Floats:
+    """The direction at each point of a line, radians."""
     steps = np.gradient(points, axis=0)
-    return Course(track_id, points, np.arctan2(steps[:, 1], steps[:, 0]))
+    headings: Floats = np.arctan2(steps[:, 1], steps[:, 0])
+    return headings
 
 
 def place_on(middle: Floats, headings: Floats, points: Floats, ways: Floats) -> tuple[Floats, Floats]:
     """The nearest point of a lane's middle for each point, and how far left of it; NaN if driven another way."""
-    offsets = points[:, None] - middle[None]
-    nearest = np.hypot(offsets[..., 0], offsets[..., 1]).argmin(axis=1)
-    offset, heading = offsets[np.arange(len(points)), nearest], headings[nearest]
+    _, nearest = cKDTree(middle).query(points)
+    offset, heading = points - middle[nearest], headings[nearest]
     left = offset[:, 1] * np.cos(heading) - offset[:, 0] * np.sin(heading)
     behind = offset[:, 0] * np.cos(heading) + offset[:, 1] * np.sin(heading)
-    same = (np.abs(angle_between(ways, heading)) < SAME_WAY_RAD) & (np.abs(behind) <= STEP_M)
+    spacing = max(STEP_M, float(np.hypot(*np.diff(middle, axis=0).T).max()))
+    same = (np.abs(angle_between(ways, heading)) < SAME_WAY_RAD) & (np.abs(behind) <= spacing)
     return nearest.astype(np.float64), np.where(same, left, np.nan)
 
 
-def find_lanes(courses: list[Course], *, half_width_m: float, min_vehicles: int, min_length_m: float) -> list[Lane]:
-    """Lanes that at least `min_vehicles` drove on: the longest course, moved to the middle of all that follow it."""
-    groups: list[list[Course]] = []
-    for candidate in sorted(courses, key=lambda course: -course.length_m):
-        if candidate.length_m < min_length_m:
+def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_length_m: float) -> list[Lane]:
+    """Lanes of at least `min_length_m` that at least `min_vehicles` drove on, the busiest first."""
+    usable = [one for one in courses if one.length_m >= min_length_m]
+    if len(usable) > MOST_COURSES:
+        usable = [usable[index] for index in np.linspace(0, len(usable) - 1, MOST_COURSES).round().astype(int)]
+    counts = [_followers(one, usable, FOLLOWS * width_m) for one in usable]
+    free = [count >= min_vehicles for count in counts]
+    lanes: list[Lane] = []
+    while True:
+        stretch = _busiest(usable, counts, free, min_length_m)
+        if stretch is None:
             break
-        shares = [_share_on(candidate, group[0], half_width_m) for group in groups]
-        best = int(np.argmax(shares)) if shares else -1
-        if shares and shares[best] >= SAME_PATH_SHARE:
-            groups[best].append(candidate)
-        else:
-            groups.append([candidate])
-    shared = [group for group in groups if len(group) >= min_vehicles]
-    return [_lane(f"L{number}", group) for number, group in enumerate(shared, 1)]
+        index, part = stretch
+        base = Course(usable[index].track_id, usable[index].points_m[part], usable[index].headings_rad[part])
+        lane = _middle_of(base, usable, width_m)
+        lanes.append(lane)
+        free[index][part] = False
+        free = [here & ~_near(lane, one, COVERED * width_m) for here, one in zip(free, usable, strict=True)]
+    on = [tuple(one.track_id for one in courses if _drove(lane, one, width_m, min_length_m)) for lane in lanes]
+    order = sorted(range(len(lanes)), key=lambda index: (-len(on[index]), -lanes[index].length_m))
+    named = [replace(lanes[index], lane_id=f"L{at}", track_ids=on[index]) for at, index in enumerate(order, 1)]
+    return [replace(lane, width_m=_width(lane, named, width_m)) for lane in named]
 
 
-def _share_on(candidate: Course, other: Course, half_width_m: float) -> float:
-    _, left = place_on(other.points_m, other.headings_rad, candidate.points_m, candidate.headings_rad)
-    return float((np.abs(np.nan_to_num(left, nan=np.inf)) < half_width_m).mean())
+def _followers(one: Course, courses: list[Course], near_m: float) -> NDArray[np.int64]:
+    """How many vehicles drove the same way at each point of a course, itself among them."""
+    counts = np.zeros(len(one.points_m), np.int64)
+    for other in courses:
+        _, left = place_on(other.points_m, other.headings_rad, one.points_m, one.headings_rad)
+        counts += np.abs(np.nan_to_num(left, nan=np.inf)) < near_m
+    return counts
 
 
-def _lane(lane_id: str, group: list[Course]) -> Lane:
-    base = group[0]
-    sums, counts = np.zeros(len(base.points_m)), np.ones(len(base.points_m))
-    for follower in group[1:]:
-        nearest, left = place_on(base.points_m, base.headings_rad, follower.points_m, follower.headings_rad)
-        known = np.isfinite(left)
-        np.add.at(sums, nearest[known].astype(int), left[known])
-        np.add.at(counts, nearest[known].astype(int), 1)
-    window = np.ones(min(SMOOTHING_M, len(sums)))
-    middle_offset = np.convolve(sums, window, "same") / np.convolve(counts, window, "same")
-    sideways = np.column_stack([-np.sin(base.headings_rad), np.cos(base.headings_rad)])
-    middle = base.points_m + sideways * middle_offset[:, None]
-    steps = np.gradient(middle, axis=0)
-    return Lane(lane_id, middle, np.arctan2(steps[:, 1], steps[:, 0]), tuple(course.track_id for course in group))
+def _busiest(
+    courses: list[Course], counts: list[NDArray[np.int64]], free: list[Flags], min_length_m: float
+) -> tuple[int, slice] | None:
+    """The stretch, on no lane yet, that was driven most: which course, and where on it."""
+    best, found = 0, None
+    for index, (open_here, count) in enumerate(zip(free, counts, strict=True)):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], open_here.astype(np.int8), [0]])))
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            if length(courses[index].points_m[first:last]) < min_length_m:
+                continue
+            driven = int(count[first:last].sum())
+            if driven > best:
+                best, found = driven, (index, slice(int(first), int(last)))
+    return found
 
 
-def assign(lanes: list[Lane], points: Floats, ways: Floats, half_width_m: float) -> list[str]:
-    """The lane of each place and direction; empty where there is none."""
-    best = np.full(len(points), half_width_m)
-    names = np.full(len(points), "", dtype=object)
-    for lane in lanes:
-        _, left = place_on(lane.middle_m, lane.headings_rad, points, ways)
-        nearer = np.abs(np.nan_to_num(left, nan=np.inf)) < best
-        best[nearer] = np.abs(left[nearer])
-        names[nearer] = lane.lane_id
-    return [str(name) for name in names]
+def _middle_of(base: Course, courses: list[Course], width_m: float) -> Lane:
+    """The base moved to the middle of all that follow it; twice, because it may itself be beside the middle."""
+    lane = Lane("", base.points_m, base.headings_rad, (), width_m)
+    for _ in range(2):
+        sums, counts = np.zeros(len(lane.middle_m)), np.zeros(len(lane.middle_m))
+        for follower in courses:
+            nearest, left = place_on(lane.middle_m, lane.headings_rad, follower.points_m, follower.headings_rad)
+            known = np.abs(np.nan_to_num(left, nan=np.inf)) < width_m / 2
+            np.add.at(sums, nearest[known].astype(int), left[known])
+            np.add.at(counts, nearest[known].astype(int), 1)
+        window = np.ones(min(SMOOTHING_M, len(sums)))
+        offset = np.convolve(sums, window, "same") / np.maximum(np.convolve(counts, window, "same"), 1)
+        sideways = np.column_stack([-np.sin(lane.headings_rad), np.cos(lane.headings_rad)])
+        middle = lane.middle_m + sideways * offset[:, None]
+        lane = replace(lane, middle_m=middle, headings_rad=directions(middle))
+    return lane
+
+
+def _near(lane: Lane, one: Course, near_m: float) -> Flags:
+    _, left = place_on(lane.middle_m, lane.headings_rad, one.points_m, one.headings_rad)
+    near: Flags = np.abs(np.nan_to_num(left, nan=np.inf)) < near_m
+    return near
+
+
+def _drove(lane: Lane, one: Course, width_m: float, min_length_m: float) -> bool:
+    return len(one.points_m) > 0 and float(_near(lane, one, width_m / 2).sum()) * STEP_M >= min_length_m / 2
+
+
+def _width(lane: Lane, lanes: list[Lane], usual_m: float) -> float:
+    """The distance to the lane beside it, the middle of what was found along it; else what is usual."""
+    apart = []
+    for other in lanes:
+        if other is not lane:
+            _, left = place_on(other.middle_m, other.headings_rad, lane.middle_m, lane.headings_rad)
+            _, right = place_on(other.middle_m, other.headings_rad, lane.middle_m, lane.headings_rad + np.pi)
+            both = np.abs(np.concatenate([left, right]))
+            apart.append(both[np.isfinite(both) & (both < BESIDE * usual_m) & (both > usual_m / 2)])
+    beside = np.concatenate([*apart, np.zeros(0)])
+    return float(np.median(beside)) if len(beside) > SMOOTHING_M else usual_m
+
+
+def assign(lanes: list[Lane], places: Floats, ways: Floats) -> list[str]:
+    """The lane of each place (n x 2, radians) of one vehicle, in the order it drove them; empty where there is none.
+
+    Every metre costs the square of the distance from the middle of the lane, in widths; so does being on no lane, and
+    each change of lane. The cheapest is taken.
+    """
+    if not lanes or not len(places):
+        return [""] * len(places)
+    way = along(places)
+    station = np.floor(way / STEP_M).astype(int)
+    _, first, of = np.unique(station, return_index=True, return_inverse=True)
+    costs = np.full((len(first), len(lanes) + 1), np.inf)
+    costs[:, -1] = NO_LANE_COST
+    for column, lane in enumerate(lanes):
+        _, left = place_on(lane.middle_m, lane.headings_rad, places[first], ways[first])
+        off = (left / lane.width_m) ** 2
+        costs[:, column] = np.where(np.isfinite(off) & (off < 1), off, np.inf)
+    taken = _cheapest(costs)
+    names = [*(lane.lane_id for lane in lanes), ""]
+    return [names[taken[index]] for index in of.ravel()]
+
+
+def _cheapest(costs: Floats) -> NDArray[np.int64]:
+    """The column of each row by which the whole is cheapest, changes being costed (Viterbi)."""
+    count, columns = costs.shape
+    total = costs[0].copy()
+    came = np.zeros((count, columns), np.int64)
+    for row in range(1, count):
+        # To begin or end a lane costs half a change: two halves are one change from lane to lane.
+        cheapest = int(total.argmin())
+        stay, change = total, total[cheapest] + CHANGE_COST
+        moved = change < stay
+        came[row] = np.where(moved, cheapest, np.arange(columns))
+        total = np.where(moved, change, stay) + costs[row]
+    taken = np.zeros(count, np.int64)
+    taken[-1] = int(total.argmin())
+    for row in range(count - 1, 0, -1):
+        taken[row - 1] = came[row, taken[row]]
+    return taken

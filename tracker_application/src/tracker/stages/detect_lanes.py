@@ -8,62 +8,103 @@ from typing import Any
 
 import numpy as np
 
+from tracker.arrays import Flags, Floats
 from tracker.contract import Report, StageFiles
+from tracker.ground import Ground
+from tracker.lane_corrections import Correction, read_correction
 from tracker.lanes import Lane, assign, course, find_lanes
 from tracker.parameters import parameter
-from tracker.tables import groups, read_table, write_table
+from tracker.tables import Table, groups, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What can be set."""
 
-    lane_width_m: float = parameter(3.2, "how wide a lane is; who drives further apart is on another lane", minimum=1)
-    min_lane_vehicles: int = parameter(2, "how many vehicles make a lane", minimum=1)
+    lane_width_m: float = parameter(3.2, "how wide a lane usually is", minimum=1)
+    min_lane_vehicles: int = parameter(1, "how many vehicles make a lane", minimum=1)
     min_lane_length_m: float = parameter(15.0, "shortest lane", minimum=1)
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `lanes.geojson`, and `tracks.parquet` with the lane of each row (empty where there is none)."""
-    table = read_table(files.upstream("track_vehicles", "tracks.parquet"), ("track_id", "x_m", "y_m", "heading_deg"))
-    by_track = groups(table, "track_id")
-    courses = [course(number, np.column_stack([track["x_m"], track["y_m"]])) for number, track in by_track.items()]
-    half_width = parameters.lane_width_m / 2
-    lanes = find_lanes(
-        courses,
-        half_width_m=half_width,
-        min_vehicles=parameters.min_lane_vehicles,
-        min_length_m=parameters.min_lane_length_m,
+    table = read_table(
+        files.upstream("track_vehicles", "tracks.parquet"), ("track_id", "x_m", "y_m", "heading_deg", "speed_m_s")
     )
+    given = files.resource("lanes")
+    ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
+    correction = Correction() if given is None else read_correction(given, ground.to_world)
     places, ways = np.column_stack([table["x_m"], table["y_m"]]), np.radians(table["heading_deg"])
-    names: list[str] = []
-    for start in range(0, len(places), 20_000):
-        part = slice(start, start + 20_000)
-        names += assign(lanes, places[part], ways[part], half_width)
-        report.progress("positions", len(names), len(places))
-    lane_ids = np.array(names, dtype=object)
-    features = [_feature(lane, parameters.lane_width_m, table["speed_m_s"][lane_ids == lane.lane_id]) for lane in lanes]
-    whole = {"type": "FeatureCollection", "coordinate_system": "local metres, see ground.json", "features": features}
+    rows_of = {
+        number: track["row"]
+        for number, track in groups({"track_id": table["track_id"], "row": np.arange(len(places))}, "track_id").items()
+    }
+    found = (
+        []
+        if correction.lines
+        else find_lanes(
+            [course(number, places[rows]) for number, rows in rows_of.items()],
+            width_m=parameters.lane_width_m,
+            min_vehicles=parameters.min_lane_vehicles,
+            min_length_m=parameters.min_lane_length_m,
+        )
+    )
+    lanes = correction.lanes(found, parameters.lane_width_m)
+    lane_ids = np.full(len(places), "", dtype=object)
+    done = 0
+    for rows in rows_of.values():
+        lane_ids[rows] = assign(lanes, places[rows], ways[rows])
+        done += len(rows)
+        report.progress("positions", done, len(places))
+    renamed = {lane.lane_id: correction.names.get(lane.lane_id, lane.lane_id) for lane in lanes}
+    features = [_feature(lane, renamed[lane.lane_id], _on(table, lane_ids == lane.lane_id)) for lane in lanes]
+    lane_ids = np.array([renamed.get(name, "") for name in lane_ids], dtype=object)
+    whole = {
+        "type": "FeatureCollection",
+        "units": "metres",
+        "coordinate_system": "local metres, see ground.json",
+        "features": _joined(features),
+    }
     files.output("lanes.geojson").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     write_table(files.output("tracks.parquet"), table | {"lane_id": lane_ids}, decimals=4)
     if not lanes:
         report.warning(f"no course was driven by {parameters.min_lane_vehicles} vehicles: there are no lanes")
-    report.result("lanes", len(lanes))
+    for lane, feature in zip(lanes, features, strict=True):
+        if correction.lines and not feature["properties"]["vehicles"]:
+            report.warning(f"nobody drove on the given lane {lane.lane_id!r}: is its line in the direction of driving?")
+    report.result("lanes", len(whole["features"]))
+    report.result("lanes_from", "the lanes file" if given is not None else "trajectories")
     report.result("positions_on_lanes", f"{100 * np.mean(lane_ids != ''):.0f} %")
 
 
-def _feature(lane: Lane, width_m: float, speeds: Any) -> dict[str, Any]:
+def _on(table: Table, rows: Flags) -> tuple[int, Floats]:
+    """How many vehicles, and their speeds."""
+    return len(np.unique(table["track_id"][rows])), table["speed_m_s"][rows]
+
+
+def _joined(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One feature a name: of lanes that a user joined, the longest is drawn."""
+    longest: dict[str, dict[str, Any]] = {}
+    for feature in features:
+        before = longest.setdefault(feature["id"], feature)
+        if feature["properties"]["length_m"] > before["properties"]["length_m"]:
+            longest[feature["id"]] = feature
+    return list(longest.values())
+
+
+def _feature(lane: Lane, name: str, driven: tuple[int, Floats]) -> dict[str, Any]:
+    vehicles, speeds = driven
     return {
         "type": "Feature",
-        "id": lane.lane_id,
+        "id": name,
         "geometry": {"type": "LineString", "coordinates": np.round(lane.middle_m, 3).tolist()},
         "properties": {
-            "lane_id": lane.lane_id,
-            "width_m": width_m,
+            "lane_id": name,
+            "width_m": round(lane.width_m, 2),
             "length_m": round(lane.length_m, 2),
             "first_heading_deg": round(float(np.degrees(lane.headings_rad[0])), 1),
             "last_heading_deg": round(float(np.degrees(lane.headings_rad[-1])), 1),
-            "vehicles": len(lane.track_ids),
+            "vehicles": vehicles,
             "mean_speed_km_h": round(float(np.mean(speeds)) * 3.6, 1) if len(speeds) else None,
         },
     }

@@ -1,0 +1,133 @@
+"""Lanes from courses that are known, which vehicle is on which, and a user's correction of them."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rendered_film import Film
+
+from tracker.arrays import Floats
+from tracker.cli import main
+from tracker.lanes import Lane, assign, course, directions, find_lanes
+from tracker.tables import read_table
+
+X = np.arange(0, 60, 0.7)
+BEND = np.linspace(0, np.pi / 2, 40)
+FAST = {"width_m": 3.2, "min_vehicles": 2, "min_length_m": 15.0}
+
+
+def _ways() -> list[Floats]:
+    """Two vehicles on each of two lanes, and one that turns off."""
+    ways = [np.column_stack([X, np.full(len(X), y)]) for y in (0.1, -0.1, 3.4, 3.6)]
+    return [*ways, np.column_stack([20 * np.sin(BEND), 20 - 20 * np.cos(BEND)])]
+
+
+def _lanes(ways: list[Floats]) -> list[Lane]:
+    return find_lanes([course(number, way) for number, way in enumerate(ways)], **FAST)
+
+
+def test_vehicles_on_two_lanes_make_two_lanes_as_wide_as_they_are_apart() -> None:
+    lanes = _lanes(_ways())
+    assert sorted(round(float(lane.middle_m[:, 1].mean()), 1) for lane in lanes) == [0.0, 3.5]
+    assert all(len(lane.track_ids) >= 2 for lane in lanes)
+    assert all(lane.width_m == pytest.approx(3.5, abs=0.1) for lane in lanes)
+
+
+@given(st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
+@settings(max_examples=20, deadline=None)
+def test_moving_and_turning_the_world_changes_no_lane(turn: float, x: float, y: float) -> None:
+    cosine, sine = np.cos(turn), np.sin(turn)
+    matrix = np.array([[cosine, -sine], [sine, cosine]])
+    named = []
+    for ways in (_ways(), [way @ matrix.T + [x, y] for way in _ways()]):
+        lanes = _lanes(ways)
+        alike = [assign(lanes, way, directions(way)) for way in ways]
+        named.append([[names[at] for at in range(5, len(names) - 5, 5)] for names in alike])
+    assert named[0] == named[1]
+
+
+@given(st.floats(-1.0, 1.0), st.integers(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_who_drives_along_a_lane_is_on_it_all_the_way(beside: float, which: int) -> None:
+    lanes = _lanes(_ways())
+    way = np.column_stack([X, np.full(len(X), 3.5 * which + beside)])
+    names = assign(lanes, way, directions(way))
+    (name,) = set(names)
+    assert next(lane for lane in lanes if lane.lane_id == name).middle_m[:, 1].mean() == pytest.approx(
+        3.5 * which, abs=0.1
+    )
+
+
+def test_a_change_of_lanes_is_one_change_and_noise_is_none() -> None:
+    lanes = _lanes(_ways())
+    y = 3.5 / (1 + np.exp(-(X - 30) / 2)) + np.random.default_rng(3).normal(0, 0.4, len(X))
+    names = assign(lanes, np.column_stack([X, y]), np.zeros(len(X)))
+    assert sum(first != second for first, second in pairwise(names)) == 1
+
+
+def test_who_drives_against_a_lane_is_on_none() -> None:
+    lanes = _lanes(_ways())
+    against = _ways()[0][::-1]
+    assert set(assign(lanes, against, directions(against))) == {""}
+
+
+def test_who_drives_nowhere_makes_no_lane() -> None:
+    assert find_lanes([course(1, np.zeros((50, 2)))], **FAST) == []
+    assert assign([], np.zeros((3, 2)), np.zeros(3)) == ["", "", ""]
+
+
+def _detect(film: Film, tmp_path: Path, content: Any) -> int:
+    path = tmp_path / "lanes.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return main(["detect-lanes", "--input", str(film.made), "--output", str(tmp_path / "out"), "--lanes", str(path)])
+
+
+def _feature(line: Any, **properties: Any) -> dict[str, Any]:
+    geometry = None if line is None else {"type": "LineString", "coordinates": line}
+    return {"type": "Feature", "properties": properties, "geometry": geometry}
+
+
+def test_drawn_lanes_replace_those_that_were_found(film: Film, tmp_path: Path) -> None:
+    eastwards = _feature([[-80, -5.25], [80, -5.25]], lane_id="eastwards")
+    assert _detect(film, tmp_path, {"features": [eastwards]}) == 0
+    table = read_table(tmp_path / "out" / "tracks.parquet")
+    assert set(table["lane_id"]) <= {"", "eastwards"}
+    on = table["lane_id"] == "eastwards"
+    assert (np.abs(table["y_m"][on] + 5.25) < 3.2).all()
+    lanes = json.loads((tmp_path / "out" / "lanes.geojson").read_text())["features"]
+    assert [lane["id"] for lane in lanes] == ["eastwards"]
+
+
+def test_found_lanes_are_named_and_joined(film: Film, tmp_path: Path) -> None:
+    before = read_table(film.made / "detect_lanes" / "tracks.parquet")["lane_id"]
+    assert _detect(film, tmp_path, {"features": [_feature(None, lane_id="main", of=["L1", "L2"])]}) == 0
+    after = read_table(tmp_path / "out" / "tracks.parquet")["lane_id"]
+    assert np.array_equal(after == "main", np.isin(before, ["L1", "L2"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is not valid JSON"),
+        ({"features": []}, "holds no features"),
+        ({"units": "feet", "features": [_feature([[0, 0], [9, 0]], lane_id="a")]}, "units of lanes.json are 'feet'"),
+        ({"features": [_feature([[0, 0]], lane_id="a")]}, "features[0] of lanes.json has 1 point"),
+        ({"features": [_feature([[0, 0], ["x", 1]], lane_id="a")]}, "no pairs of numbers"),
+        ({"features": [_feature([[0, 0], [9, 0]])]}, "has no lane_id"),
+        ({"features": [_feature(None, lane_id="a")]}, "neither a line nor `of`"),
+        ({"features": [_feature(None, lane_id="a", of=["L99"])]}, "names L99. Lanes that were found: L1"),
+        ({"features": [_feature([[0, 0], [9, 0]], lane_id="a")] * 2}, "two lanes 'a'"),
+    ],
+)  # fmt: skip
+def test_lanes_that_cannot_be_used_are_refused_with_the_reason(
+    content: Any, said: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _detect(film, tmp_path, content) == 16
+    assert said in capsys.readouterr().err
