@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -36,7 +35,8 @@ def plan(footage: Footage, until_s: float) -> tuple[Segment, ...]:
         if (ticks - borders[-1]) * footage.tick_s >= 0.99 * length_s and _time_s(footage, ticks) < until_s:
             borders.append(ticks)
     last = footage.start_ticks + int(until_s / footage.tick_s) if np.isfinite(until_s) else None
-    return tuple(Segment(number, first, end) for number, (first, end) in enumerate(pairwise([*borders, last])))
+    ends = [*borders[1:], last]
+    return tuple(Segment(number, *ticks) for number, ticks in enumerate(zip(borders, ends, strict=True)))
 
 
 def _time_s(footage: Footage, ticks: int) -> float:
