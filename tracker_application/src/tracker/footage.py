@@ -146,8 +146,10 @@ class Footage:
             yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
 
     def seek(self, ticks: int) -> None:
-        """To the key frame at or before a time stamp."""
-        self.container.seek(ticks, stream=self.stream, backward=True)
+        """To the key frame at or before a time stamp; of MPEG-TS it may also be the next."""
+        # Some formats find the first frame only if something before it is looked for.
+        early = self.start_ticks - int(SEEK_BEYOND_S / self.tick_s)
+        self.container.seek(ticks if ticks > self.start_ticks else early, stream=self.stream, backward=True)
 
     def packets(self) -> Iterator[av.Packet[Any]]:
         """What is in the file from here on, undecoded, up to where it is cut off."""

@@ -78,7 +78,7 @@ def _landing(footage: Footage, ticks: int) -> int:
     target = ticks
     while target > footage.start_ticks:
         footage.seek(target)
-        landed = next(footage.packets(), None)
+        landed = next((packet for packet in footage.packets() if packet.is_keyframe), None)
         if landed is not None and landed.pts is not None and landed.pts <= ticks:
             return target
         target -= int(SEEK_BACK_S / footage.tick_s)
