@@ -14,7 +14,6 @@ from tracker.contract import Report
 from tracker.errors import FootageDamaged
 from tracker.footage import Footage
 from tracker.geometry import transform
-from tracker.lens import Lens
 from tracker.registration import Registration
 
 SLOWEST_FPS = 8.0
@@ -112,16 +111,13 @@ def _check_packets(footage: Footage, checks: Checks) -> None:
         )
 
 
-def look_over(
-    footage: Footage, whole_s: float, reference: Picture, points_px: Floats, lens: Lens, checks: Checks
-) -> Floats:
+def look_over(footage: Footage, whole_s: float, registration: Registration, checks: Checks) -> Floats:
     """Look at a few frames over the film: how dark, how sharp, how far the camera moved.
 
     Gives the points that stood where all others say on every frame that fits; those on vehicles do not.
     """
-    registration = Registration(reference, points_px, lens)
     standing = registration.usable.copy()
-    width, height = lens.width_px, lens.height_px
+    width, height = registration.size
     corners = np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
     drifts, lost, dark, sharp = [0.0], [], [], []
     for time_s, luma in _some(footage, whole_s, checks):
@@ -149,7 +145,10 @@ def look_over(
         )
     if max(drifts) > LARGEST_DRIFT * width:
         checks.warn(f"the camera moves by up to {max(drifts):.0f} pixels: only what stays in view can be searched")
-    return points_px[standing] if standing.sum() >= len(points_px) // 4 else points_px[registration.usable]
+    # Few left: the frames looked at, not the points, are what does not fit.
+    few = standing.sum() < len(standing) // 4
+    points_px: Floats = registration.points_px[registration.usable if few else standing]
+    return points_px
 
 
 def _some(footage: Footage, whole_s: float, checks: Checks) -> Iterator[tuple[float, Picture]]:

@@ -107,7 +107,8 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
     )
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):
-        about = f"{item.metadata['about']} (default {'none' if item.default is None else item.default}) [{item.name.upper()}]"
+        default = "none" if item.default is None else item.default
+        about = f"{item.metadata['about']} (default {default}) [{item.name.upper()}]"
         group.add_argument(f"--{item.name.replace('_', '-')}", metavar="VALUE", help=about.replace("%", "%%"))
 
 

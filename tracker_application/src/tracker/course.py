@@ -16,12 +16,12 @@ from tracker.segments import Segment
 WORTH_KEEPING = 0.5
 
 
-class Enough(Exception):  # noqa: N818  no error: the rest of the film is of no use
+class Enough(Exception):
     """The reference frame is lost for good, and the good part is kept."""
 
 
 class Course:
-    """Looks at finished segments in the order of the film, so that a film that is lost is not worked through to its end.
+    """Looks at finished segments in the order of the film, so that what is lost is not worked through.
 
     What it decides does not depend on the order in which segments were finished.
     """
@@ -42,8 +42,11 @@ class Course:
             self.advance()
         else:
             self._done[segment.number] = frames
+
+    def frames_done(self) -> tuple[int, int]:
+        """So many frames are done, of so many."""
         done = sum(self._done.values())
-        self._report.progress("frames", done, max(self._facts.frames, done))
+        return done, max(self._facts.frames, done)
 
     def advance(self) -> None:
         """Take in what is done up to the first segment that is not. Raises ReferenceLost, or Enough."""
@@ -76,7 +79,7 @@ class Course:
         raise Enough
 
     def good_part(self) -> tuple[list[Piece], int]:
-        """The pieces, and how many frames of them are good. Raises ReferenceLost or FootageDamaged if there are none."""
+        """The pieces, and how many of their frames are good. Raises ReferenceLost or FootageDamaged for none."""
         times_s = np.concatenate([piece.times_s for piece in self._pieces])
         registered = np.concatenate([piece.registered for piece in self._pieces])
         damaged = sum(piece.damaged_packets for piece in self._pieces)
@@ -87,5 +90,4 @@ class Course:
         if not registered.any():
             raise ReferenceLost("no frame fits the reference frame", remedy="Choose points on another frame")
         count = int((times_s <= self._kept_until_s).sum())
-        self._report.progress("frames", count, count)
         return self._pieces, count

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -82,7 +83,7 @@ def _plane(frame: av.VideoFrame, number: int) -> Picture:
     plane = frame.planes[number]
     depth = frame.format.components[0].bits
     kind = np.uint16 if depth > 8 else np.uint8  # noqa: PLR2004  bits of a byte
-    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
+    rows: Picture = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
     return rows if kind is np.uint8 else cv2.convertScaleAbs(rows, alpha=2.0 ** (8 - depth))
 
 
@@ -145,10 +146,12 @@ class Footage:
             yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
 
     def seek(self, ticks: int) -> None:
-        """To the key frame at or before a time stamp."""
-        self.container.seek(ticks, stream=self.stream, backward=True)
+        """To the key frame at or before a time stamp; of MPEG-TS it may also be the next."""
+        # Some formats find the first frame only if something before it is looked for.
+        early = self.start_ticks - int(SEEK_BEYOND_S / self.tick_s)
+        self.container.seek(ticks if ticks > self.start_ticks else early, stream=self.stream, backward=True)
 
-    def packets(self) -> Iterator[av.Packet]:
+    def packets(self) -> Iterator[av.Packet[Any]]:
         """What is in the file from here on, undecoded, up to where it is cut off."""
         try:
             yield from self.container.demux(self.stream)
@@ -175,7 +178,7 @@ class Footage:
         return ((frame.pts or 0) - self.start_ticks) * self.tick_s
 
     def whole_until_s(self) -> float:
-        """From when on the index names bytes beyond the end of the file; infinite where it is whole. Reads no picture."""
+        """From when on the index names bytes beyond the end of the file; infinite where it is whole."""
         missing = [entry for entry in self.stream.index_entries if entry.pos + entry.size > self.facts.size_bytes]
         return (missing[0].timestamp - self.start_ticks) * self.tick_s if missing else np.inf
 

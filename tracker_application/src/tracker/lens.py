@@ -45,7 +45,8 @@ class Lens:
         if not self.bends:
             return points_px
         flat = (points_px - self._middle_px) / self._focal_px
-        return flat * self._stretch(flat) * self._focal_px + self._middle_px
+        filmed: Floats = flat * self._stretch(flat) * self._focal_px + self._middle_px
+        return filmed
 
     def undistorted(self, points_px: Floats) -> Floats:
         """N x 2 points of the filmed picture, in the undistorted one."""
@@ -55,11 +56,13 @@ class Lens:
         flat = bent
         for _ in range(ROUNDS):
             flat = bent / self._stretch(flat)
-        return flat * self._focal_px + self._middle_px
+        straight: Floats = flat * self._focal_px + self._middle_px
+        return straight
 
     def _stretch(self, flat: Floats) -> Floats:
         squared = np.sum(flat**2, axis=1, keepdims=True)
-        return 1 + self.k1 * squared + self.k2 * squared**2
+        stretch: Floats = 1 + self.k1 * squared + self.k2 * squared**2
+        return stretch
 
     def straighten(self, picture: Picture) -> Picture:
         """The undistorted picture, of a filmed one of any size and depth."""
@@ -71,5 +74,5 @@ class Lens:
         x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
         places = (np.column_stack([x.ravel(), y.ravel()]) - scale[:2, 2]) / scale[0, 0]
         filmed = (self.filmed(places) * scale[0, 0] + scale[:2, 2]).reshape(height_px, width_px, 2).astype(np.float32)
-        first, second = cv2.convertMaps(filmed, None, cv2.CV_16SC2)
+        first, second = cv2.convertMaps(filmed[:, :, 0], filmed[:, :, 1], cv2.CV_16SC2)
         return first, second

@@ -1,5 +1,7 @@
-"""What is made of each segment of the film: its homographies and its piece of the proxy. They lie on disk until all are
-there; a stage that was ended too early finds them again."""
+"""What is made of each segment of the film: its homographies and its piece of the proxy.
+
+They lie on disk until all are there; a stage that was ended too early finds them again.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ WIDEST_PX = 1920
 # segment for itself. No B-frames: frames come out in the order in which they are shown.
 ENCODER = {
     "preset": "ultrafast",
-    "x264-params": "threads=1:sliced-threads=0:scenecut=0:open-gop=0:bframes=0:sync-lookahead=0:rc-lookahead=0:repeat-headers=0",
+    "x264-params": "threads=1:sliced-threads=0:scenecut=0:open-gop=0:bframes=0:sync-lookahead=0:rc-lookahead=0",
 }
 
 
@@ -51,10 +51,10 @@ class PieceWriter:
         rate = Fraction(film.facts.rate_fps).limit_denominator(1001)
         stream = self.container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = *self.size, "yuv420p"
-        stream.options = ENCODER | {"crf": str(quality_crf)}
+        stream.options = {**ENCODER, "crf": str(quality_crf)}
         context, source = stream.codec_context, film.stream.codec_context
         context.gop_size = max(1, round(film.facts.rate_fps))
-        context.time_base = film.stream.time_base
+        context.time_base = film.stream.time_base or Fraction(1, 90_000)
         context.color_range, context.colorspace = source.color_range, source.colorspace
         context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
         self.stream = stream

@@ -17,7 +17,7 @@ from tracker.arrays import Flags, Floats, Picture
 from tracker.geometry import transform
 from tracker.lens import Lens
 
-# Side of what is looked at around a point, of KLT's window in it, and how far the point may be from where it is expected.
+# Side of what is looked at around a point, of KLT's window in it, and how far off a point may be expected.
 TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
 LEVELS = 1
 COLUMNS = 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -36,7 +35,8 @@ def plan(footage: Footage, until_s: float) -> tuple[Segment, ...]:
         if (ticks - borders[-1]) * footage.tick_s >= 0.99 * length_s and _time_s(footage, ticks) < until_s:
             borders.append(ticks)
     last = footage.start_ticks + int(until_s / footage.tick_s) if np.isfinite(until_s) else None
-    return tuple(Segment(number, first, end) for number, (first, end) in enumerate(pairwise([*borders, last])))
+    ends = [*borders[1:], last]
+    return tuple(Segment(number, *ticks) for number, ticks in enumerate(zip(borders, ends, strict=True)))
 
 
 def _time_s(footage: Footage, ticks: int) -> float:
@@ -78,7 +78,7 @@ def _landing(footage: Footage, ticks: int) -> int:
     target = ticks
     while target > footage.start_ticks:
         footage.seek(target)
-        landed = next(footage.packets(), None)
+        landed = next((packet for packet in footage.packets() if packet.is_keyframe), None)
         if landed is not None and landed.pts is not None and landed.pts <= ticks:
             return target
         target -= int(SEEK_BACK_S / footage.tick_s)

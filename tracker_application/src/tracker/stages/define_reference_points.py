@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from tracker.arrays import Picture
 from tracker.asking import FORM_FILE, read_answer, write_form
 from tracker.contract import Report, StageFiles
 from tracker.errors import InputMissing, PersonNeeded, PointsInvalid
-from tracker.reference import ReferencePoints, parse_points, read_points
-from tracker.stages.extract_frame import JPEG_QUALITY, read_reference_frame
+from tracker.reference import Frame, ReferencePoints, parse_points, read_points
+from tracker.stages.extract_frame import JPEG_QUALITY
 
 # Of two time stamps of one frame: footage of 120 frames a second has 8 ms between them.
 SAME_FRAME_S = 0.004
@@ -34,7 +35,7 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     if given is not None and answer is not None:
         # A person is asked only while there is no file: it came after the answer.
         report.say(f"the points are those of {given.name}; what was answered before is set aside")
-    shown = read_reference_frame(files)
+    shown = _reference_frame(files)
     picture_path = files.upstream("extract_frame", "frame.jpg")
     picture = cv2.imread(str(picture_path))
     if picture is None:
@@ -61,6 +62,15 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     points.write(files.output("reference_points.json"))
     _draw(picture, points, files.output("frame_with_points.jpg"))
     report.result("reference_points", len(points.points))
+
+
+def _reference_frame(files: StageFiles) -> Frame:
+    """The frame that was picked, from `footage.json`. Raises InputMissing."""
+    path = files.upstream("extract_frame", "footage.json")
+    try:
+        return Frame(**json.loads(path.read_text(encoding="utf-8"))["reference_frame"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputMissing(f"{path} is not what extract_frame writes", remedy="Redo extract_frame") from error
 
 
 def _draw(picture: Picture, points: ReferencePoints, path: Path) -> None:

@@ -10,13 +10,13 @@ import cv2
 from tracker.camera import Intrinsics
 from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
 from tracker.contract import Report, StageFiles
-from tracker.errors import InputMissing, NotAVideo
+from tracker.errors import NotAVideo
 from tracker.footage import Footage, VideoFrame, open_footage
 from tracker.ground import fit_to_world, ground_scale
 from tracker.lens import Lens
 from tracker.parameters import parameter
 from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points, read_points
-from tracker.registration import propose_points
+from tracker.registration import Registration, propose_points
 
 JPEG_QUALITY = 95
 # Among these the sharpest is chosen; later ones are looked at while all before are nearly black.
@@ -63,7 +63,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         picture = frame.colours(facts.width_px, facts.height_px)
         shown = Frame(frame.time_s, facts.width_px, facts.height_px)
         _check_frame(frame, parameters, checks)
-        proposed = look_over(footage, whole_s, luma, lens.undistorted(propose_points(luma)), lens, checks)
+        registration = Registration(luma, lens.undistorted(propose_points(luma)), lens)
+        proposed = look_over(footage, whole_s, registration, checks)
     if given is not None:
         _check_scale(read_points(given, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
@@ -79,15 +80,6 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
     report.result("reference_time_s", frame.time_s)
     report.result("proposed_points", len(points))
-
-
-def read_reference_frame(files: StageFiles) -> Frame:
-    """The frame that was picked, from `footage.json`. Raises InputMissing."""
-    path = files.upstream("extract_frame", "footage.json")
-    try:
-        return Frame(**json.loads(path.read_text(encoding="utf-8"))["reference_frame"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputMissing(f"{path} is not what extract_frame writes", remedy="Redo extract_frame") from error
 
 
 def _frame_at(footage: Footage, time_s: float) -> VideoFrame:

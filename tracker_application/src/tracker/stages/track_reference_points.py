@@ -21,7 +21,7 @@ from tracker.parameters import parameter
 from tracker.pieces import REFERENCE_FILE, Job, make_piece, piece_folder
 from tracker.proxy import FILM_FILE, PROXY_FILE, join_pieces
 from tracker.reference import Frame, ReferencePoints, parse_points
-from tracker.segments import plan
+from tracker.segments import Segment, plan
 from tracker.tables import Table, write_table
 from tracker.workers import share_out
 
@@ -80,10 +80,16 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         report.say(f"{len(segments) - len(todo)} of {len(segments)} segments are there from before")
     workers = min(parameters.workers or _workers(), max(1, len(todo)))
     report.say(f"{len(segments)} segments, {workers} workers")
+
+    def tell(segment: Segment, frames: int | None) -> None:
+        course.tell(segment, frames)
+        report.progress("frames", *course.frames_done())
+
     with suppress(Enough):
         course.advance()
-        share_out(make_piece, job, todo, workers, course.tell)
+        share_out(make_piece, job, todo, workers, tell)
     pieces, count = course.good_part()
+    report.progress("frames", count, count)
     matrices = _held(np.concatenate([piece.matrices for piece in pieces])[:count])
     inliers = np.concatenate([piece.inliers for piece in pieces])[:count]
     columns: Table = {
