@@ -1,8 +1,8 @@
 """Our association against the trackers of the library `trackers`, on the same simulated detections.
 
-Run `python -m bench.tracker.associations`. The library is tried where it is installed (`trackers`, `supervision`); the
-TrackerApplication does not need it. All get the same boxes, and what they join goes through the same smoothing and
-clean-up; `joined` ones go through the same closing of gaps before. Seeds 100 to 199 tune, 200 to 299 test.
+Run `python -m bench.tracker.associations`. The library is tried where it is installed (`trackers`, `supervision`);
+nothing of the TrackerApplication needs it. All get the same boxes, and what they join goes through the same smoothing
+and clean-up; `joined` ones go through the same closing of gaps before. Seeds 100 to 199 tune, 200 to 299 test.
 """
 
 from __future__ import annotations
