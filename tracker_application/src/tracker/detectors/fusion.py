@@ -26,6 +26,8 @@ COMMON_SHARE = 0.3
 LEAST_SIZE, MOST_SIZE = 0.75, 1.3
 # A box of the network is a vehicle that is known.
 SAME_OVERLAP = 0.2
+# Two of which the smaller one lies so much on the other are one.
+DOUBLE_SHARE = 0.5
 # A vehicle slower than this stands; it is held while the picture differs by fewer grey levels on the average.
 STANDS_M_S, SAME_LEVELS = 0.4, 10.0
 # So many looks in a row that do not show it: gone, or never there.
@@ -49,11 +51,12 @@ class Sighting:
 
 @dataclass(slots=True)
 class Vehicle:
-    """What is known of one vehicle, in pixels of the stabilised picture and per second."""
+    """What is known of one vehicle, in pixels of the stabilised picture and per second. `size` is what the network said."""
 
     box: Boxes
     time_s: float
     velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    size: Floats | None = None
     votes: dict[str, float] = field(default_factory=dict)
     score: float = 0.0
     sightings: int = 1
@@ -90,10 +93,8 @@ class Vehicle:
 
     def looked(self, look: Boxes, time_s: float) -> None:
         """The network saw it so."""
-        share = NEWS if self.confirmed else 1.0
-        length = (1 - share) * self.box.length_px + share * look.length_px
-        width = (1 - share) * self.box.width_px + share * look.width_px
-        self.box = replace(self.box, length_px=length, width_px=width)
+        size = np.array([look.length_px[0], look.width_px[0]])
+        self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
         kind = str(look.kind[0])
         self.votes[kind] = self.votes.get(kind, 0.0) + float(look.score[0])
         self.score = float(look.score[0]) if not self.confirmed else 0.5 * (self.score + float(look.score[0]))
@@ -130,6 +131,7 @@ class Fusion:
             self._look_around(view, now)
         else:
             self._look_after(view, now)
+        self.vehicles = self._without_doubles(self.vehicles)
         shown = [
             sighting for vehicle in self.vehicles if (sighting := self._sighting(vehicle, coarse, view)) is not None
         ]
@@ -139,6 +141,18 @@ class Fusion:
                     vehicle.appearance = _part(coarse, vehicle.box, view.reduction)
         self.vehicles = [vehicle for vehicle in self.vehicles if not self._gone(vehicle, now)]
         return shown
+
+    def _without_doubles(self, vehicles: list[Vehicle]) -> list[Vehicle]:
+        """Of those that lie on each other only the one that the network is surest of."""
+        boxes = Boxes.joined([vehicle.box for vehicle in vehicles])
+        common = intersections_px2(boxes, boxes)
+        areas = boxes.length_px * boxes.width_px
+        order = sorted(range(len(vehicles)), key=lambda at: (-vehicles[at].score, -vehicles[at].time_s))
+        kept: list[int] = []
+        for at in order:
+            if not kept or bool((common[at, kept] <= DOUBLE_SHARE * np.minimum(areas[at], areas[kept])).all()):
+                kept.append(at)
+        return [vehicles[at] for at in sorted(kept)]
 
     def _belongs(self, expected: Boxes, outlines: Boxes) -> Floats:
         """Which blob is (part) of which vehicle, n x m."""
@@ -157,16 +171,19 @@ class Fusion:
             if not len(parts):
                 continue
             own = len(parts) == 1 and sharing[parts[0]] == 1
-            if own and (not vehicle.confirmed or self._fits(vehicle, outlines.select(parts))):
-                vehicle.seen(_as_before(outlines.select(parts), vehicle), now, "fused", MOTION_STD_M)
+            if own and self._fits(vehicle, outlines.select(parts)):
+                vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
                 continue
             cut = self._cut([blobs[part] for part in parts], expected.select(np.array([row])))
             if cut is not None and self._fits(vehicle, cut):
-                vehicle.seen(_as_before(cut, vehicle), now, "fused", SPLIT_STD_M)
+                vehicle.seen(cut, now, "fused", SPLIT_STD_M)
 
     def _fits(self, vehicle: Vehicle, box: Boxes) -> bool:
-        length, width = box.length_px / vehicle.box.length_px, box.width_px / vehicle.box.width_px
-        return bool(min(length[0], width[0]) > LEAST_SIZE and max(length[0], width[0]) < MOST_SIZE)
+        """Whether a box has the size that the network gave."""
+        if vehicle.size is None:
+            return True
+        shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
+        return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
 
     def _cut(self, parts: Sequence[Blob], expected: Boxes) -> Boxes | None:
         """The box around what of some blobs lies where a vehicle is expected."""
@@ -219,7 +236,7 @@ class Fusion:
     def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
         moved = vehicle.time_s == now
         vehicle.looked(look, now)
-        if not moved or not self._fits(vehicle, look):
+        if not moved or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 
     def _stands(self, vehicle: Vehicle) -> bool:
@@ -256,11 +273,6 @@ class Fusion:
         if not vehicle.confirmed:
             return vehicle.time_s < now
         return vehicle.missed >= MOST_MISSED and vehicle.time_s < now
-
-
-def _as_before(box: Boxes, vehicle: Vehicle) -> Boxes:
-    """A box of motion at its place, with the size that the network gave where there is one."""
-    return box
 
 
 def _boxes_of(blobs: Sequence[Blob]) -> Boxes:
