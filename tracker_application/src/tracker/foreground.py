@@ -27,6 +27,11 @@ class Shadows:
     core: int
     edge_px: int
 
+    @property
+    def share_left(self) -> float:
+        """Of the light."""
+        return self.core / RATIO_SCALE
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
@@ -110,13 +115,14 @@ def foreground_mask(found: Difference, shadows: Shadows | None) -> Picture:
 def blobs(mask: Picture, speck_px: float, gap_px: float, smallest_px: float) -> list[Blob]:
     """Connected regions, specks removed, gaps closed."""
     kernels = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)) for size in map(_odd, (speck_px, gap_px))]
-    cleaned = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernels[0])
+    # To OpenCV all is set beyond the border, and what is near it would be closed up to it.
+    rim = max(kernel.shape[0] for kernel in kernels)
+    around = cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0,))
+    cleaned = cv2.morphologyEx(around, cv2.MORPH_OPEN, kernels[0])
     cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, kernels[1])
-    found = []
-    for contour in cv2.findContours(cleaned, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
-        if cv2.contourArea(contour) + len(contour) / 2 >= smallest_px:
-            found.append(Blob.around(contour[:, 0].astype(np.float64)))
-    return found
+    contours = cv2.findContours(cleaned, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    large = [contour for contour in contours if cv2.contourArea(contour) + len(contour) / 2 >= smallest_px]
+    return [Blob.around(contour[:, 0].astype(np.float64) - rim) for contour in large]
 
 
 def _between(picture: Picture, lowest: int, highest: int) -> Picture:

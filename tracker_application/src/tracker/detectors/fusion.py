@@ -6,7 +6,7 @@ picture there stays as it was. What differs from the background and what the net
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -14,7 +14,10 @@ import numpy as np
 
 from tracker.arrays import Floats, Picture
 from tracker.detectors.boxes import KINDS, Boxes
+from tracker.detectors.looks import Looks
+from tracker.detectors.motion import Scene
 from tracker.detectors.overlap import corners_px, intersections_px2, overlaps
+from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, SPLIT_STD_M, Sighting
 from tracker.detectors.views import Piece, View
 from tracker.foreground import Blob
 
@@ -34,24 +37,11 @@ STANDS_M_S, SAME_LEVELS = 0.4, 10.0
 MOST_MISSED = 2
 # How much of what is new counts for size and velocity.
 NEWS = 0.4
-# Standard deviations of places, metres.
-MOTION_STD_M, SPLIT_STD_M, NETWORK_STD_M = 0.1, 0.2, 0.15
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One vehicle in one frame: the corners of its visible outline (4 x 2 pixels), and who saw it."""
-
-    corners_px: Floats
-    score: float
-    kind: str
-    source: str
-    std_m: float
 
 
 @dataclass(slots=True)
 class Vehicle:
-    """What is known of one vehicle, in pixels of the stabilised picture and per second. `size` is what the network said."""
+    """What is known of one vehicle, in stabilised pixels and per second. `size` is what the network said."""
 
     box: Boxes
     time_s: float
@@ -109,16 +99,21 @@ class Vehicle:
 class Fusion:
     """Fuses frame by frame, in order. `look` has the network look at a view, at all of it or at a piece."""
 
-    def __init__(self, look: Callable[[View, Piece | None], Boxes], pixel_m: float, least_score: float) -> None:
-        self.look = look
-        self.pixel_m = pixel_m
+    def __init__(self, looks: Looks, scene: Scene, least_score: float) -> None:
+        self.look = looks.at
+        self.scene = scene
+        self.pixel_m = scene.pixel_m
         self.least_score = least_score
         self.vehicles: list[Vehicle] = []
-        self.ghosts = Boxes.empty()
+        # Vehicles that stand so long that they are background: where they leave, the road differs from it.
+        self.ghosts = looks.at(scene.background_view(), None)
 
-    def frame(self, view: View, coarse: Picture, blobs: Sequence[Blob], *, looks: bool) -> list[Sighting]:
-        """The vehicles of the next frame. `coarse` is its small picture; with `looks` the network sees all of it."""
+    def frame(self, view: View, coarse: Picture, *, everything: bool) -> list[Sighting]:
+        """The vehicles of the next frame; `coarse` is its small picture. The network looks at `everything` in it, or
+        only at vehicles that motion lost.
+        """
         now = view.time_s
+        blobs = self.scene.blobs(view, coarse)
         outlines = _boxes_of(blobs)
         expected = Boxes.joined([vehicle.expected(now) for vehicle in self.vehicles])
         belongs = self._belongs(expected, outlines)
@@ -127,7 +122,7 @@ class Fusion:
         self.vehicles += [
             Vehicle(outlines.select(loose[at : at + 1]), now, source="motion") for at in range(len(loose))
         ]
-        if looks:
+        if everything:
             self._look_around(view, now)
         else:
             self._look_after(view, now)
@@ -135,12 +130,12 @@ class Fusion:
         shown = [
             sighting for vehicle in self.vehicles if (sighting := self._sighting(vehicle, coarse, view)) is not None
         ]
-        if looks:
+        if everything:
             for vehicle in self.vehicles:
                 if vehicle.looked_s == now:
                     vehicle.appearance = _part(coarse, vehicle.box, view.reduction)
         self.vehicles = [vehicle for vehicle in self.vehicles if not self._gone(vehicle, now)]
-        return shown
+        return self.scene.on_road(shown)
 
     def _without_doubles(self, vehicles: list[Vehicle]) -> list[Vehicle]:
         """Of those that lie on each other only the one that the network is surest of."""
@@ -174,7 +169,7 @@ class Fusion:
             if own and self._fits(vehicle, outlines.select(parts)):
                 vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
                 continue
-            cut = self._cut([blobs[part] for part in parts], expected.select(np.array([row])))
+            cut = self._cut([blobs[part] for part in parts.tolist()], expected.select(np.array([row])))
             if cut is not None and self._fits(vehicle, cut):
                 vehicle.seen(cut, now, "fused", SPLIT_STD_M)
 
@@ -235,6 +230,7 @@ class Fusion:
 
     def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
         moved = vehicle.time_s == now
+        vehicle.source = "fused"
         vehicle.looked(look, now)
         if not moved or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)

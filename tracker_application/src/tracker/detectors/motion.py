@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from tracker.arrays import Floats, Picture
+from tracker.arrays import Picture
 from tracker.background import Background
+from tracker.detectors.sightings import Sighting
 from tracker.detectors.views import Piece, View, gain_between, levelled, reduced
 from tracker.foreground import Blob, Shadows, blobs, difference, foreground_mask, learn_shadows
 
@@ -27,7 +28,7 @@ LEAST_GAIN_CHANGE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What motion is found against. `road` is 255 where vehicles are looked for."""
+    """What motion is found against. `road` is 255 where vehicles are; they reach up to `road_margin_m` beyond."""
 
     background: Background
     reduction: int
@@ -35,14 +36,17 @@ class Scene:
     shadows: Shadows | None
     pixel_m: float
     smallest_m2: float
+    road_margin_m: float
     coarse: Background = field(init=False)
     _coarse_road: Picture = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = (self.background.picture, self.background.threshold, self.road)
+        parts: tuple[Picture, ...] = (self.background.picture, self.background.threshold, self.road)
         picture, threshold, road = (reduced(part, self.reduction) for part in parts)
+        margin = round(self.road_margin_m / (self.pixel_m * self.reduction))
+        near: Picture = cv2.dilate(road, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
         object.__setattr__(self, "coarse", Background(picture, threshold))
-        object.__setattr__(self, "_coarse_road", cv2.compare(road, 0.0, cv2.CMP_GT))
+        object.__setattr__(self, "_coarse_road", np.where(near > 0, 255, 0).astype(np.uint8))
 
     def levelled(self, view: View) -> tuple[View, Picture]:
         """The view with its gain, and its small picture without."""
@@ -52,12 +56,25 @@ class Scene:
             return view, coarse
         return replace(view, gain=gain), levelled(coarse, gain)
 
-    def blobs(self, view: View) -> list[Blob]:
-        """What differs in a view, as outlines in its stabilised pixels."""
-        levelled_view, coarse = self.levelled(view)
+    def background_view(self) -> View:
+        """The background as if it were a frame."""
+        return View(0, 0.0, self.background.picture, np.eye(3), self.reduction)
+
+    def on_road(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """Those whose middle is inside the road."""
+        height, width = self.road.shape
+        kept = []
+        for sighting in sightings:
+            x, y = np.round(sighting.corners_px.mean(axis=0)).astype(int)
+            if 0 <= x < width and 0 <= y < height and self.road[y, x]:
+                kept.append(sighting)
+        return kept
+
+    def blobs(self, view: View, coarse: Picture) -> list[Blob]:
+        """What differs in a view, as outlines in its stabilised pixels; view and small picture are `levelled`."""
         found: list[Blob] = []
         for piece, mask in self._places(coarse, view.seen()):
-            different = difference(levelled_view.piece(piece), self._part(piece), piece.of(self.background.threshold))
+            different = difference(view.piece(piece), self._part(piece), piece.of(self.background.threshold))
             shown = cv2.bitwise_and(foreground_mask(different, self.shadows), mask)
             for blob in blobs(shown, SPECK_M / self.pixel_m, GAP_M / self.pixel_m, self.smallest_m2 / self.pixel_m**2):
                 moved = blob.moved(piece.left_px, piece.top_px)
@@ -86,11 +103,11 @@ class Scene:
             x0, y0 = max(0, left - margin), max(0, top - margin)
             x1, y1 = min(labels.shape[1], left + across + margin), min(labels.shape[0], top + down + margin)
             # Two that are near each other may share a rectangle: each has a mask of its own, a little wider than it is.
-            only = cv2.compare(labels[y0:y1, x0:x1].astype(np.float32), float(number), cv2.CMP_EQ)
-            only = cv2.dilate(only, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+            only = np.where(labels[y0:y1, x0:x1] == number, 255, 0).astype(np.uint8)
+            wider: Picture = cv2.dilate(only, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
             piece = Piece(*(times * side for side in (x0, y0, x1 - x0, y1 - y0)))
-            mask = cv2.resize(only, (piece.width_px, piece.height_px), interpolation=cv2.INTER_NEAREST)
-            yield piece, cv2.bitwise_and(piece.of(self.road), mask)
+            mask = cv2.resize(wider, (piece.width_px, piece.height_px), interpolation=cv2.INTER_NEAREST)
+            yield piece, mask
 
 
 def learned_shadows(pictures: Iterable[Picture], background: Background, pixel_m: float) -> Shadows | None:
