@@ -32,21 +32,13 @@ def test_a_vehicle_is_found_without_its_shadow() -> None:
     picture = background.copy()
     picture[80:120, 130:220] //= 2  # the shadow
     picture[70:110, 120:210] = (200, 205, 210)
-    found = difference(picture, background, 20)
+    found = difference(picture, background, np.full((200, 300), 20, np.uint8))
     shadows = learn_shadows([found], edge_px=3)
     assert shadows is not None
     assert abs(shadows.core - 64) <= 4
-    (blob,) = blobs(foreground_mask(found, shadows), np.full((200, 300), 255, np.uint8), 3, 9, 200)
-    assert blob.whole
+    (blob,) = blobs(foreground_mask(found, shadows), 3, 9, 200)
     assert np.allclose(blob.corners_px.mean(axis=0), [164.5, 89.5], atol=1.5)
     assert np.allclose(np.ptp(blob.corners_px, axis=0), [90, 40], atol=4)
-
-
-def test_a_vehicle_that_the_border_cuts_is_not_whole() -> None:
-    mask = np.zeros((100, 100), np.uint8)
-    mask[40:60, 0:30] = 255
-    (blob,) = blobs(mask, np.full((100, 100), 255, np.uint8), 3, 5, 50)
-    assert not blob.whole
 
 
 def test_who_stands_all_the_time_has_no_course() -> None:

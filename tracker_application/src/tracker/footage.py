@@ -177,6 +177,10 @@ class Footage:
     def _time_s(self, frame: av.VideoFrame) -> float:
         return ((frame.pts or 0) - self.start_ticks) * self.tick_s
 
+    def key_ticks(self) -> list[int]:
+        """When the frames are shown that are decoded without others, by the file's index."""
+        return [entry.timestamp for entry in self.stream.index_entries if entry.is_keyframe]
+
     def whole_until_s(self) -> float:
         """From when on the index names bytes beyond the end of the file; infinite where it is whole."""
         missing = [entry for entry in self.stream.index_entries if entry.pos + entry.size > self.facts.size_bytes]

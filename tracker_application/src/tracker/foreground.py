@@ -27,14 +27,38 @@ class Shadows:
     core: int
     edge_px: int
 
+    @property
+    def share_left(self) -> float:
+        """Of the light."""
+        return self.core / RATIO_SCALE
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """`corners_px` are the four corners of the smallest rectangle around it; `fill` is the share of it that differs."""
+    """`corners_px` are the four corners of the smallest rectangle around it; `fill` is the share of it that differs.
+
+    `contour_px` is n x 2, its outermost pixels. `whole` is False for what the border of the picture cuts.
+    """
 
     corners_px: Floats
     fill: float
-    whole: bool
+    contour_px: Floats
+    whole: bool = True
+
+    @classmethod
+    def around(cls, contour_px: Floats, fill: float | None = None) -> Blob:
+        """The blob with this contour (n x 2)."""
+        points = np.ascontiguousarray(contour_px, np.float32)
+        (x, y), (width, height), angle = cv2.minAreaRect(points)
+        # A contour runs through the centres of its outermost pixels: half a pixel is missing on each side.
+        area = cv2.contourArea(points) + len(points) / 2
+        corners = cv2.boxPoints(((x, y), (width + 1, height + 1), angle)).astype(np.float64)
+        return cls(corners, min(1.0, area / ((width + 1) * (height + 1))) if fill is None else fill, contour_px)
+
+    def moved(self, x_px: float, y_px: float) -> Blob:
+        """The same elsewhere."""
+        shift = np.array([x_px, y_px])
+        return Blob(self.corners_px + shift, self.fill, self.contour_px + shift, self.whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +70,11 @@ class Difference:
     light_left: Picture
 
 
-def difference(picture: Picture, background: Picture, threshold: int) -> Difference:
-    """Compare; `threshold` is how many grey levels one of the colours must differ."""
+def difference(picture: Picture, background: Picture, threshold: Picture) -> Difference:
+    """Compare; `threshold` is how many grey levels one of the colours must differ, for each pixel."""
     soft = cv2.GaussianBlur(picture, (3, 3), 0)
     blue, green, red = cv2.split(cv2.absdiff(soft, background))
-    differs = cv2.threshold(cv2.max(cv2.max(blue, green), red), threshold, 255, cv2.THRESH_BINARY)[1]
+    differs = cv2.compare(cv2.max(cv2.max(blue, green), red), threshold, cv2.CMP_GT)
     blue, green, red = cv2.split(cv2.divide(soft, background, scale=RATIO_SCALE))
     most, least = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
     light_left = cv2.addWeighted(most, 0.5, least, 0.5, 0)
@@ -88,27 +112,17 @@ def foreground_mask(found: Difference, shadows: Shadows | None) -> Picture:
     return cv2.bitwise_and(found.differs, cv2.bitwise_not(shadow))
 
 
-def blobs(mask: Picture, valid: Picture, speck_px: float, gap_px: float, smallest_px: float) -> list[Blob]:
-    """Connected regions, specks removed, gaps closed.
-
-    `valid` is 0 where nothing is known; a region that touches that is not whole.
-    """
+def blobs(mask: Picture, speck_px: float, gap_px: float, smallest_px: float) -> list[Blob]:
+    """Connected regions, specks removed, gaps closed."""
     kernels = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)) for size in map(_odd, (speck_px, gap_px))]
-    cleaned = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernels[0])
+    # To OpenCV all is set beyond the border, and what is near it would be closed up to it.
+    rim = max(kernel.shape[0] for kernel in kernels)
+    around = cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0,))
+    cleaned = cv2.morphologyEx(around, cv2.MORPH_OPEN, kernels[0])
     cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, kernels[1])
-    cleaned[valid == 0] = 0
-    near_border = cv2.erode(valid, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) == 0
-    found = []
-    for contour in cv2.findContours(cleaned, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
-        # A contour runs through the centres of its outermost pixels: half a pixel is missing on each side.
-        area = cv2.contourArea(contour) + len(contour) / 2
-        if area < smallest_px:
-            continue
-        (x, y), (width, height), angle = cv2.minAreaRect(contour)
-        rectangle = cv2.boxPoints(((x, y), (width + 1, height + 1), angle)).astype(np.float64)
-        touches = near_border[contour[:, 0, 1], contour[:, 0, 0]].any()
-        found.append(Blob(rectangle, min(1.0, area / ((width + 1) * (height + 1))), not touches))
-    return found
+    contours = cv2.findContours(cleaned, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    large = [contour for contour in contours if cv2.contourArea(contour) + len(contour) / 2 >= smallest_px]
+    return [Blob.around(contour[:, 0].astype(np.float64) - rim) for contour in large]
 
 
 def _between(picture: Picture, lowest: int, highest: int) -> Picture:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 from tracker.detectors.boxes import Boxes
+from tracker.detectors.providers import open_network
 from tracker.errors import InputMissing, ParameterInvalid
 
 MODEL = Path(__file__).parent.parent / "models" / "vehicles.onnx"
@@ -42,20 +43,20 @@ class Facts:
 class ShippedNetwork:
     """Finds vehicles in single pictures, standing ones too. A box holds the visible body, not its shadow."""
 
-    def __init__(self, metres_per_pixel: float, *, threshold: float | None = None, model: Path = MODEL) -> None:
+    def __init__(
+        self, metres_per_pixel: float, *, threshold: float | None = None, model: Path = MODEL, provider: str = "auto"
+    ) -> None:
         """`metres_per_pixel` is of the pictures to come; `threshold` is the least score, if not the model's own.
 
-        Raises InputMissing if the model is not there, ParameterInvalid if the scale cannot be used.
+        Raises InputMissing if the model is not there, ParameterInvalid if scale or provider cannot be used.
         """
-        import onnxruntime  # half a second that other detectors need not wait for
-
         if not metres_per_pixel > 0:
             raise ParameterInvalid(f"a pixel is {metres_per_pixel} m long", remedy="Check the scale in ground.json")
         if not model.is_file():
             raise InputMissing(f"there is no model at {model.name}", remedy="Install the program again")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        network = open_network(model, provider, threads=1)
+        self.provider = network.provider
+        self._session: Any = network.session
         self.facts = _facts(self._session.get_modelmeta().custom_metadata_map)
         self.threshold = self.facts.threshold if threshold is None else threshold
         self._factor = min(MOST_ENLARGED, metres_per_pixel / self.facts.metres_per_pixel)

@@ -1,0 +1,316 @@
+"""Network and motion as one detector: the network says what a vehicle is, motion where it is from frame to frame.
+
+A vehicle that both know gets its place from motion. One that stands is held where the network saw it, as long as the
+picture there stays as it was. What differs from the background and what the network does not see in it is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+from tracker.detectors.boxes import KINDS, Boxes
+from tracker.detectors.looks import Looks
+from tracker.detectors.motion import Scene
+from tracker.detectors.overlap import corners_px, intersections_px2, overlaps
+from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, SPLIT_STD_M, Sighting
+from tracker.detectors.views import Piece, View
+from tracker.foreground import Blob
+
+# What a vehicle is looked for in, around where it is expected.
+REACH_M = 0.6
+# A blob is of a vehicle if so much of either lies on the other.
+COMMON_SHARE = 0.3
+# What motion sees is the whole vehicle if it is between these shares of the size that the network gave.
+LEAST_SIZE, MOST_SIZE = 0.75, 1.3
+# A box of the network is a vehicle that is known.
+SAME_OVERLAP = 0.2
+# Two of which the smaller one lies so much on the other are one.
+DOUBLE_SHARE = 0.5
+# A vehicle slower than this stands; it is held while the picture differs by fewer grey levels on the average.
+STANDS_M_S, SAME_LEVELS = 0.4, 10.0
+# So many looks in a row that do not show it: gone, or never there.
+MOST_MISSED = 2
+# How much of what is new counts for size and velocity.
+NEWS = 0.4
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """What is known of one vehicle, in stabilised pixels and per second. `size` is what the network said."""
+
+    box: Boxes
+    time_s: float
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    size: Floats | None = None
+    votes: dict[str, float] = field(default_factory=dict)
+    score: float = 0.0
+    sightings: int = 1
+    looked_s: float = -np.inf
+    missed: int = 0
+    appearance: Picture | None = None
+    source: str = ""
+    std_m: float = MOTION_STD_M
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the network ever saw it."""
+        return self.score > 0
+
+    @property
+    def middle(self) -> Floats:
+        """Where it was last."""
+        return np.array([self.box.x_px[0], self.box.y_px[0]])
+
+    def expected(self, time_s: float) -> Boxes:
+        """Its box at a later time."""
+        shift = self.velocity * (time_s - self.time_s)
+        return replace(self.box, x_px=self.box.x_px + shift[0], y_px=self.box.y_px + shift[1])
+
+    def seen(self, box: Boxes, time_s: float, source: str, std_m: float) -> None:
+        """It was here."""
+        passed = time_s - self.time_s
+        if passed > 0:
+            velocity = (np.array([box.x_px[0], box.y_px[0]]) - self.middle) / passed
+            share = NEWS if self.sightings > 1 else 1.0
+            self.velocity = (1 - share) * self.velocity + share * velocity
+            self.sightings += 1
+        self.box, self.time_s, self.source, self.std_m = box, time_s, source, std_m
+
+    def looked(self, look: Boxes, time_s: float) -> None:
+        """The network saw it so."""
+        size = np.array([look.length_px[0], look.width_px[0]])
+        self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
+        kind = str(look.kind[0])
+        self.votes[kind] = self.votes.get(kind, 0.0) + float(look.score[0])
+        self.score = float(look.score[0]) if not self.confirmed else 0.5 * (self.score + float(look.score[0]))
+        self.looked_s, self.missed = time_s, 0
+
+    @property
+    def kind(self) -> str:
+        """What most looks said."""
+        return max(("", *KINDS), key=lambda kind: self.votes.get(kind, 0.0))
+
+
+class Fusion:
+    """Fuses frame by frame, in order. `look` has the network look at a view, at all of it or at a piece."""
+
+    def __init__(self, looks: Looks, scene: Scene, least_score: float) -> None:
+        self.look = looks.at
+        self.scene = scene
+        self.pixel_m = scene.pixel_m
+        self.least_score = least_score
+        self.vehicles: list[Vehicle] = []
+        # Vehicles that stand so long that they are background: where they leave, the road differs from it.
+        self.ghosts = looks.at(scene.background_view(), None)
+
+    def frame(self, view: View, coarse: Picture, *, everything: bool) -> list[Sighting]:
+        """The vehicles of the next frame; `coarse` is its small picture. The network looks at `everything` in it, or
+        only at vehicles that motion lost.
+        """
+        now = view.time_s
+        blobs = self.scene.blobs(view, coarse)
+        outlines = _boxes_of(blobs)
+        expected = Boxes.joined([vehicle.expected(now) for vehicle in self.vehicles])
+        belongs = self._belongs(expected, outlines)
+        self._follow(expected, belongs, blobs, outlines, now)
+        loose = np.flatnonzero(~belongs.any(axis=0))
+        self.vehicles += [
+            Vehicle(outlines.select(loose[at : at + 1]), now, source="motion") for at in range(len(loose))
+        ]
+        if everything:
+            self._look_around(view, now)
+        else:
+            self._look_after(view, now)
+        self.vehicles = self._without_doubles(self.vehicles)
+        shown = [
+            sighting for vehicle in self.vehicles if (sighting := self._sighting(vehicle, coarse, view)) is not None
+        ]
+        if everything:
+            for vehicle in self.vehicles:
+                if vehicle.looked_s == now:
+                    vehicle.appearance = _part(coarse, vehicle.box, view.reduction)
+        self.vehicles = [vehicle for vehicle in self.vehicles if not self._gone(vehicle, now)]
+        return self.scene.on_road(shown)
+
+    def _without_doubles(self, vehicles: list[Vehicle]) -> list[Vehicle]:
+        """Of those that lie on each other only the one that the network is surest of."""
+        boxes = Boxes.joined([vehicle.box for vehicle in vehicles])
+        common = intersections_px2(boxes, boxes)
+        areas = boxes.length_px * boxes.width_px
+        order = sorted(range(len(vehicles)), key=lambda at: (-vehicles[at].score, -vehicles[at].time_s))
+        kept: list[int] = []
+        for at in order:
+            if not kept or bool((common[at, kept] <= DOUBLE_SHARE * np.minimum(areas[at], areas[kept])).all()):
+                kept.append(at)
+        return [vehicles[at] for at in sorted(kept)]
+
+    def _belongs(self, expected: Boxes, outlines: Boxes) -> Floats:
+        """Which blob is (part) of which vehicle, n x m."""
+        margin = REACH_M / self.pixel_m
+        wide = replace(expected, length_px=expected.length_px + 2 * margin, width_px=expected.width_px + 2 * margin)
+        common = intersections_px2(wide, outlines)
+        ours, theirs = expected.length_px * expected.width_px, outlines.length_px * outlines.width_px
+        inside: Floats = (common > COMMON_SHARE * theirs[None]) | (common > COMMON_SHARE * ours[:, None])
+        return inside
+
+    def _follow(self, expected: Boxes, belongs: Floats, blobs: Sequence[Blob], outlines: Boxes, now: float) -> None:
+        """Move the vehicles to where motion sees them."""
+        sharing = belongs.sum(axis=0)
+        for row, vehicle in enumerate(self.vehicles):
+            parts = np.flatnonzero(belongs[row])
+            if not len(parts):
+                continue
+            own = len(parts) == 1 and sharing[parts[0]] == 1
+            if own and self._fits(vehicle, outlines.select(parts)):
+                vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
+                continue
+            cut = self._cut([blobs[part] for part in parts.tolist()], expected.select(np.array([row])))
+            if cut is not None and self._fits(vehicle, cut):
+                vehicle.seen(cut, now, "fused", SPLIT_STD_M)
+
+    def _fits(self, vehicle: Vehicle, box: Boxes) -> bool:
+        """Whether a box has the size that the network gave."""
+        if vehicle.size is None:
+            return True
+        shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
+        return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
+
+    def _cut(self, parts: Sequence[Blob], expected: Boxes) -> Boxes | None:
+        """The box around what of some blobs lies where a vehicle is expected."""
+        margin = REACH_M / 2 / self.pixel_m
+        wide = replace(expected, length_px=expected.length_px + 2 * margin, width_px=expected.width_px + 2 * margin)
+        frame = corners_px(wide)[0]
+        corner = np.floor(frame.min(axis=0))
+        size = np.ceil(frame.max(axis=0) - corner).astype(int) + 1
+        window, shown = np.zeros(size[::-1], np.uint8), np.zeros(size[::-1], np.uint8)
+        cv2.fillPoly(window, [np.round(frame - corner).astype(np.int32)], (255,))
+        cv2.fillPoly(shown, [np.round(part.contour_px - corner).astype(np.int32) for part in parts], (255,))
+        contours = cv2.findContours(cv2.bitwise_and(window, shown), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        points = [contour[:, 0] for contour in contours]
+        if not points:
+            return None
+        return _boxes_of([Blob.around(np.vstack(points) + corner, 1.0)])
+
+    def _look_around(self, view: View, now: float) -> None:
+        """Compare all that is known with what the network sees in the whole view."""
+        found = self.look(view, None)
+        places = Boxes.joined([vehicle.expected(now) for vehicle in self.vehicles])
+        pairs = _pairs(places, found)
+        for row, vehicle in enumerate(self.vehicles):
+            if row in pairs:
+                self._seen_by_network(vehicle, found.select(np.array([pairs[row]])), now)
+            else:
+                vehicle.missed += 1
+        news = [at for at in range(len(found)) if at not in pairs.values() and found.score[at] >= self.least_score]
+        for at in news:
+            look = found.select(np.array([at]))
+            vehicle = Vehicle(look, now)
+            vehicle.looked(look, now)
+            vehicle.source, vehicle.std_m = "network", NETWORK_STD_M
+            self.vehicles.append(vehicle)
+
+    def _look_after(self, view: View, now: float) -> None:
+        """Look once more where a vehicle must be that motion does not see."""
+        for vehicle in self.vehicles:
+            lost = vehicle.time_s < now and vehicle.confirmed and vehicle.missed == 0
+            if not lost or self._stands(vehicle):
+                continue
+            expected = vehicle.expected(now)
+            found = self.look(view, _around(expected, REACH_M / self.pixel_m, view))
+            pairs = _pairs(expected, found)
+            if 0 in pairs:
+                self._seen_by_network(vehicle, found.select(np.array([pairs[0]])), now)
+            else:
+                vehicle.missed += 1
+
+    def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
+        moved = vehicle.time_s == now
+        vehicle.source = "fused"
+        vehicle.looked(look, now)
+        if not moved or not self._fits(vehicle, vehicle.box):
+            vehicle.seen(look, now, "network", NETWORK_STD_M)
+
+    def _stands(self, vehicle: Vehicle) -> bool:
+        return bool(np.hypot(*vehicle.velocity) * self.pixel_m < STANDS_M_S)
+
+    def _sighting(self, vehicle: Vehicle, coarse: Picture, view: View) -> Sighting | None:
+        """What is told of a vehicle in this frame, if it is seen in it."""
+        source, std = vehicle.source, vehicle.std_m
+        if vehicle.time_s < view.time_s:
+            if not self._held(vehicle, coarse, view):
+                return None
+            source, std = "network", NETWORK_STD_M
+        if not vehicle.confirmed:
+            if vehicle.missed >= MOST_MISSED or self._ghostly(vehicle):
+                return None
+            source = "motion"
+        score = vehicle.score if vehicle.confirmed else self.least_score / 2
+        return Sighting(corners_px(vehicle.box)[0], score, vehicle.kind, source, std)
+
+    def _held(self, vehicle: Vehicle, coarse: Picture, view: View) -> bool:
+        """Whether a vehicle that motion does not see still stands where the network saw it."""
+        if vehicle.appearance is None or not vehicle.confirmed or not self._stands(vehicle):
+            return False
+        part = _part(coarse, vehicle.box, view.reduction)
+        if part.shape != vehicle.appearance.shape or not part.size:
+            return False
+        return float(cv2.absdiff(part, vehicle.appearance).mean()) < SAME_LEVELS
+
+    def _ghostly(self, vehicle: Vehicle) -> bool:
+        """Whether it may be the gap that a vehicle left in the background."""
+        return bool((overlaps(vehicle.box, self.ghosts) > SAME_OVERLAP).any())
+
+    def _gone(self, vehicle: Vehicle, now: float) -> bool:
+        if not vehicle.confirmed:
+            return vehicle.time_s < now
+        return vehicle.missed >= MOST_MISSED and vehicle.time_s < now
+
+
+def _boxes_of(blobs: Sequence[Blob]) -> Boxes:
+    """Blobs as boxes of no kind; their score is how much of them is filled."""
+    if not blobs:
+        return Boxes.empty()
+    corners = np.stack([blob.corners_px for blob in blobs])
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    lengths = np.hypot(*first.T), np.hypot(*second.T)
+    lying = lengths[0] >= lengths[1]
+    along = np.where(lying[:, None], first, second)
+    middle = corners.mean(axis=1)
+    return Boxes(
+        middle[:, 0], middle[:, 1], np.maximum(*lengths), np.minimum(*lengths),
+        np.mod(np.arctan2(along[:, 1], along[:, 0]), np.pi), np.array([blob.fill for blob in blobs]),
+        np.array([""] * len(blobs), dtype=object),
+    )  # fmt: skip
+
+
+def _pairs(known: Boxes, found: Boxes) -> dict[int, int]:
+    """Which of `found` is which of `known`: best overlap first."""
+    shares = overlaps(known, found)
+    pairs: dict[int, int] = {}
+    for flat in np.argsort(-shares, axis=None, kind="stable"):
+        row, column = divmod(int(flat), len(found))
+        if shares[row, column] <= SAME_OVERLAP:
+            break
+        if row not in pairs and column not in pairs.values():
+            pairs[row] = column
+    return pairs
+
+
+def _around(box: Boxes, margin_px: float, view: View) -> Piece:
+    corners = corners_px(box)[0]
+    low = np.clip(np.floor(corners.min(axis=0) - margin_px), 0, np.array(view.size) - 2).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0) + margin_px), low + 1, np.array(view.size)).astype(int)
+    return Piece(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def _part(coarse: Picture, box: Boxes, reduction: int) -> Picture:
+    """The part of a small picture around a box."""
+    corners = (corners_px(box)[0] + 0.5) / reduction
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, None).astype(int)
+    x1, y1 = np.ceil(corners.max(axis=0)).astype(int)
+    return coarse[y0:y1, x0:x1].copy()

@@ -1,0 +1,81 @@
+"""Has a network look at views: at all of one, or once more at a piece of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from tracker.detectors.boxes import Boxes
+from tracker.detectors.shipped import ShippedNetwork
+from tracker.detectors.user_model import UserModel
+from tracker.detectors.views import Piece, View
+
+# What a network sees around a piece, so that it knows what it looks at.
+CONTEXT_PX = 64
+
+
+class Looks(Protocol):
+    """A network. `provider` is where it is computed, `name` its file."""
+
+    name: str
+    provider: str
+
+    def at(self, view: View, piece: Piece | None) -> Boxes:
+        """The vehicles in a view, in its stabilised pixels, or those whose middle is in a piece of it."""
+        ...
+
+
+class ShippedLooks:
+    """The network that comes with this program."""
+
+    def __init__(self, pixel_m: float, provider: str) -> None:
+        self.network = ShippedNetwork(pixel_m, provider=provider)
+        self.name = "vehicles.onnx"
+        self.provider = self.network.provider
+
+    def at(self, view: View, piece: Piece | None) -> Boxes:
+        """See Looks."""
+        if piece is None:
+            return self.network.detect(view.whole())
+        wide = _wider(piece, view, CONTEXT_PX, CONTEXT_PX)
+        inner = piece.left_px - wide.left_px, piece.top_px - wide.top_px, piece.width_px, piece.height_px
+        return _moved(self.network.detect(view.piece(wide), [inner]), wide)
+
+
+class UserLooks:
+    """A network that a user brought. It sees pieces as large as its input: it knows pictures of that scale."""
+
+    def __init__(self, model: UserModel) -> None:
+        self.model = model
+        self.name = model.name
+        self.provider = model.provider
+
+    def at(self, view: View, piece: Piece | None) -> Boxes:
+        """See Looks."""
+        if piece is None or self.model.wishes.picture_width_px:
+            found = self.model.detect(view.whole())
+        else:
+            rest = self.model.width_px - piece.width_px, self.model.height_px - piece.height_px
+            wide = _wider(piece, view, *(max(0, side // 2) for side in rest))
+            found = _moved(self.model.detect(view.piece(wide)), wide)
+        return found if piece is None else _inside(found, piece)
+
+
+def _wider(piece: Piece, view: View, across_px: int, down_px: int) -> Piece:
+    left, top = max(0, piece.left_px - across_px), max(0, piece.top_px - down_px)
+    right = min(view.size[0], piece.left_px + piece.width_px + across_px)
+    bottom = min(view.size[1], piece.top_px + piece.height_px + down_px)
+    return Piece(left, top, right - left, bottom - top)
+
+
+def _moved(boxes: Boxes, piece: Piece) -> Boxes:
+    return replace(boxes, x_px=boxes.x_px + piece.left_px, y_px=boxes.y_px + piece.top_px)
+
+
+def _inside(boxes: Boxes, piece: Piece) -> Boxes:
+    across, down = boxes.x_px - piece.left_px, boxes.y_px - piece.top_px
+    return boxes.select(
+        np.flatnonzero((across >= 0) & (across < piece.width_px) & (down >= 0) & (down < piece.height_px))
+    )

@@ -1,0 +1,49 @@
+"""Where on the ground a vehicle stands whose outline is seen in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracker.arrays import Floats
+from tracker.geometry import transform
+from tracker.parallax import CAR, TRUCK_BUS, TWO_WHEELER, Body, Layer, box, on_ground
+
+# By what is seen of them, metres: shorter than the first are two-wheelers, longer than the second vans, than the third
+# trucks and buses. Used where no network says what they are.
+TWO_WHEELER_M, VAN_M, LARGE_M = 2.8, 5.3, 6.8
+# How much higher than a car a van is.
+VAN_TIMES = 1.45
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Of a car's roof and of a large vehicle's, metres; 0: nothing leans."""
+
+    car_m: float
+    large_m: float
+
+    def body(self, length_m: float, width_m: float, kind: str) -> Body:
+        """What a vehicle is like that is seen so long and wide; a `kind` of "" is not known."""
+        if kind == "two_wheeler" or (not kind and length_m < TWO_WHEELER_M and width_m < TWO_WHEELER_M / 2):
+            return _scaled(TWO_WHEELER, self.car_m / CAR[-1].height_m)
+        if kind == "truck_bus" or length_m > LARGE_M:
+            return _scaled(TRUCK_BUS, self.large_m / TRUCK_BUS[-1].height_m)
+        return box(VAN_TIMES * self.car_m) if length_m > VAN_M else _scaled(CAR, self.car_m / CAR[-1].height_m)
+
+
+def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, kind: str) -> Floats:
+    """x_m, y_m, heading_rad, length_m, width_m of the vehicle whose visible outline has these corners (4 x 2)."""
+    a, b, c, d = transform(to_world, corners_px)
+    first, second = ((b - a) + (c - d)) / 2, ((d - a) + (c - b)) / 2
+    long, short = (first, second) if np.hypot(*first) >= np.hypot(*second) else (second, first)
+    length, width = float(np.hypot(*long)), float(np.hypot(*short))
+    seen = np.array([[*(a + b + c + d) / 4, np.arctan2(long[1], long[0]), length, width]])
+    place: Floats = on_ground(seen, camera_m, heights.body(length, width, kind))[0]
+    return place
+
+
+def _scaled(body: Body, times: float) -> Body:
+    layers: tuple[Layer, ...] = tuple(replace(layer, height_m=times * layer.height_m) for layer in body)
+    return layers

@@ -1,0 +1,35 @@
+"""What is told of one vehicle in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracker.arrays import Floats
+from tracker.detectors.boxes import Boxes
+from tracker.detectors.overlap import corners_px
+from tracker.foreground import Blob
+
+# Standard deviations of places, metres: by motion, by a part of what moves, by the network.
+MOTION_STD_M, SPLIT_STD_M, NETWORK_STD_M = 0.1, 0.2, 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One vehicle in one frame: the corners of its visible outline (4 x 2 pixels), and who saw it."""
+
+    corners_px: Floats
+    score: float
+    kind: str
+    source: str
+    std_m: float
+
+    @classmethod
+    def of_blob(cls, blob: Blob) -> Sighting:
+        """What only differs from the background; its score is how much of its rectangle does."""
+        return cls(blob.corners_px, blob.fill, "", "motion", MOTION_STD_M)
+
+
+def sightings_of(boxes: Boxes) -> list[Sighting]:
+    """What only a network saw."""
+    rows = zip(corners_px(boxes), boxes.score, boxes.kind, strict=True)
+    return [Sighting(corners, float(score), str(kind), "network", NETWORK_STD_M) for corners, score, kind in rows]
