@@ -5,8 +5,9 @@ Runs on the CPU. A vehicle that stands for more than half of the footage becomes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -140,7 +141,11 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             "nothing that moves and is as large as a vehicle was found",
             remedy="Look at background.jpg; try a lower DETECTION_THRESHOLD, and check the scale in ground.json",
         )
-    same = {"class": [""] * len(rows), "source": ["motion"] * len(rows), "position_std_m": [POSITION_STD_M] * len(rows)}
+    same: dict[str, Sequence[Any]] = {
+        "class": [""] * len(rows),
+        "source": ["motion"] * len(rows),
+        "position_std_m": [POSITION_STD_M] * len(rows),
+    }
     write_table(files.output("detections.parquet"), from_rows(COLUMNS, rows) | same)
     report.result("detections", len(rows))
     report.result("detections_per_frame", len(rows) / len(searched))
