@@ -62,12 +62,14 @@ def trajectories(sightings: Sightings, motions: Motions, camera: Table) -> Table
 def common_error(sightings: Sightings, motions: Motions) -> float:
     """How far all boxes of a vehicle are off together, in metres: what smoothing cannot see.
 
-    Boxes are expected to err by their noise. As far as they are nearer to the smoothed way, they must err alike.
+    Boxes are expected to err by their noise. As far as they are nearer to the smoothed way, and that is not because it
+    follows them, they must err alike.
     """
     seen = sightings.seen
     off = sightings.places[seen] - motions.states[seen, :2]
     scattered = float(np.median(np.abs(off))) / PROBABLE_ERROR
-    return float(np.sqrt(max(np.median(sightings.noise_m[seen]) ** 2 - scattered**2, 0)))
+    followed = float(np.median(np.trace(motions.spreads[seen, :2, :2], axis1=1, axis2=2))) / 2
+    return float(np.sqrt(max(np.median(sightings.noise_m[seen]) ** 2 - scattered**2 - followed, 0)))
 
 
 def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flags]:
