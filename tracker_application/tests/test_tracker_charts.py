@@ -62,6 +62,12 @@ def test_who_drives_east_came_from_the_west() -> None:
     assert [tuple(row) for row in zip(*table.values(), strict=True)] == [("west", "east", 2)]
 
 
+def test_a_box_that_points_anywhere_while_it_stands_changes_no_count() -> None:
+    tracks = _two(10, 10, 30)
+    tracks["heading_deg"][[0, 99, 100, 199]] = 90
+    assert turning_counts(tracks).table["vehicles"].tolist() == [2]
+
+
 def test_every_chart_says_so_where_there_are_no_vehicles(tmp_path: Path) -> None:
     nobody = {name: values[:0] for name, values in _two(1, 1, 10).items()}
     charts: list[Chart] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ from tracker.arrays import Floats, Picture
 FONT = cv2.FONT_HERSHEY_DUPLEX
 GOLDEN_TURN = 0.61803
 BLEND = 0.55
+LABEL_SIZE = 0.5
+Bounds: TypeAlias = tuple[float, float, float, float]
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
@@ -54,21 +57,48 @@ class Drawing:
         self._lines.append((np.vstack([corners_px, corners_px[:1]]), colour, self._px(2)))
         self._lines.append((corners_px[:2], (255, 255, 255), self._px(4)))
 
-    def label(self, place_px: Floats, text: str, colour: tuple[int, int, int]) -> None:
-        """Text in a small dark plate whose lower left corner is at a place."""
-        self._labels.append((place_px, text, colour))
+    def label(self, corners_px: Floats, text: str, colour: tuple[int, int, int]) -> None:
+        """Text in a small dark plate beside a box, where it covers no other box and no other plate if it can be."""
+        self._labels.append((corners_px, text, colour))
 
     def finish(self, corner_text: str, metres_per_pixel: float) -> Picture:
         """The finished picture."""
         drawn = cv2.addWeighted(self.picture, 1 - BLEND, self.veil, BLEND, 0)
         for points, colour, width in self._lines:
             cv2.polylines(drawn, [_fixed(points)], False, colour, width, cv2.LINE_AA, 4)
-        for place, text, colour in self._labels:
-            self._plate(drawn, place, text, colour, 0.5)
+        taken = [_bounds(corners) for corners, _, _ in self._labels]
+        for corners, text, colour in self._labels:
+            plate = self._free_place(drawn, corners, text, taken)
+            taken.append(plate)
+            self._plate(drawn, np.array([plate[0], plate[3]]), text, colour, LABEL_SIZE)
         height, width = drawn.shape[:2]
         self._plate(drawn, np.array([16.0, height - 16.0 * self.size]), corner_text, (255, 255, 255), 0.75)
         self._scale_bar(drawn, metres_per_pixel)
         return drawn
+
+    def _free_place(self, drawn: Picture, corners_px: Floats, text: str, taken: list[Bounds]) -> Bounds:
+        """Where around a box a plate covers least of what is `taken`: left, upper, right and lower border."""
+        width, height = self._plate_size(text, LABEL_SIZE)
+        left, upper, right, lower = _bounds(corners_px)
+        middle, gap = (left + right - width) / 2, self._px(4)
+        limit_y, limit_x = drawn.shape[:2]
+        best, least = (right + gap, upper - height, right + gap + width, upper), np.inf
+        for x, y in (
+            (right + gap, upper - height), (right + gap, lower), (left - gap - width, upper - height),
+            (left - gap - width, lower), (middle, upper - height - gap), (middle, lower + gap),
+            (right + gap, (upper + lower - height) / 2), (left - gap - width, (upper + lower - height) / 2),
+        ):  # fmt: skip
+            x0 = float(np.clip(x, 0, max(0, limit_x - width)))
+            y0 = float(np.clip(y, 0, max(0, limit_y - height)))
+            plate = (x0, y0, x0 + width, y0 + height)
+            covered = sum(_overlap(plate, other) for other in taken)
+            if covered < least:
+                best, least = plate, covered
+        return best
+
+    def _plate_size(self, text: str, scale: float) -> tuple[int, int]:
+        (width, height), below = cv2.getTextSize(text, FONT, scale * self.size, 1)
+        return width + 2 * self._px(4), height + below + self._px(4)
 
     def _plate(self, drawn: Picture, place: Floats, text: str, colour: tuple[int, int, int], scale: float) -> None:
         scale, pad = scale * self.size, self._px(4)
@@ -88,6 +118,19 @@ class Drawing:
         self._plate(drawn, np.array([x, y - 6 * self.size]), f"{metres} m", (255, 255, 255), 0.6)
         cv2.rectangle(drawn, (x - 2, y - 2), (x + length + 2, y + self._px(6) + 2), (0, 0, 0), -1)
         cv2.rectangle(drawn, (x, y), (x + length, y + self._px(6)), (255, 255, 255), -1)
+
+
+def _bounds(points_px: Floats) -> Bounds:
+    """Left, upper, right and lower border."""
+    (left, upper), (right, lower) = points_px.min(axis=0), points_px.max(axis=0)
+    return float(left), float(upper), float(right), float(lower)
+
+
+def _overlap(first: Bounds, second: Bounds) -> float:
+    """The area that two rectangles share."""
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    down = min(first[3], second[3]) - max(first[1], second[1])
+    return max(across, 0.0) * max(down, 0.0)
 
 
 def _fixed(points_px: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:

@@ -8,20 +8,23 @@ import matplotlib as mpl
 import numpy as np
 
 from tracker.charts.style import STYLE, Chart, empty, new_figure
+from tracker.lanes import course
 from tracker.tables import Table, groups
 
 # By heading, from x counter-clockwise, in quarters of a turn.
 SIDES = ("east", "north", "west", "south")
 QUARTER_DEG = 90
 OTHER = "none"
+# Over so many metres a direction is measured.
+END_M = 5
 
 
 def turning_counts(tracks: Table) -> Chart:
     """Vehicles by the side they came from and the side they left to, as far as they were seen."""
-    ways = [
-        (SIDES[(_side(track["heading_deg"][0]) + 2) % 4], SIDES[_side(track["heading_deg"][-1])])
-        for track in groups(tracks, "track_id").values()
-    ]
+    ways = []
+    for track in groups(tracks, "track_id").values():
+        first_deg, last_deg = _ends(track)
+        ways.append((SIDES[(_side(first_deg) + 2) % 4], SIDES[_side(last_deg)]))
     caption = (
         "Sides are those of the reference points' axes: east is where x grows, north is where y grows. A vehicle that "
         "was seen on a part of its way only is counted by that part."
@@ -38,6 +41,20 @@ def lane_counts(tracks: Table) -> Chart:
     named = sorted({lane for way in ways for lane in way}, key=lambda lane: (lane == OTHER, len(lane), lane))
     caption = "The first and the last lane of each vehicle. On the diagonal it stayed; 'none' was on no lane."
     return _matrix("lane_counts", "From lane to lane", ways, named, ("from_lane", "to_lane"), caption)
+
+
+def _ends(track: Table) -> tuple[float, float]:
+    """The directions of the first and of the last metres that were driven; of the box where it stood all the time.
+
+    The box of a vehicle that stands or is half out of view may point anywhere.
+    """
+    driven = course(0, np.column_stack([track["x_m"], track["y_m"]])).points_m
+    if len(driven) < 2:  # noqa: PLR2004  a direction needs two points
+        return float(track["heading_deg"][0]), float(track["heading_deg"][-1])
+    reach = min(END_M, len(driven) - 1)
+    steps = driven[reach] - driven[0], driven[-1] - driven[-1 - reach]
+    first, last = (float(np.degrees(np.arctan2(step[1], step[0]))) for step in steps)
+    return first, last
 
 
 def _side(heading_deg: float) -> int:

@@ -15,6 +15,7 @@ from tracker.drawing import Drawing, colour_of
 from tracker.geometry import corners, scaling, transform
 from tracker.ground import Ground
 from tracker.homographies import read_homographies
+from tracker.parallax import BODIES, as_seen
 from tracker.parameters import parameter
 from tracker.proxy import open_proxy
 from tracker.tables import Table, groups, read_table
@@ -40,6 +41,7 @@ class _Scene:
     by_track: dict[int, Table]
     lanes_m: list[Floats]
     trail_seconds: float
+    camera_m: Floats
 
     def draw(self, picture: Picture, frame: int, time_s: float, to_pixels: Floats, metres_per_pixel: float) -> Picture:
         """One frame; `to_pixels` takes metres to its pixels."""
@@ -51,16 +53,16 @@ class _Scene:
         for index in range(count):
             number = int(vehicles["track_id"][index])
             x, y, heading = (float(vehicles[name][index]) for name in ("x_m", "y_m", "heading_deg"))
-            box = corners(
-                x, y, np.radians(heading), float(vehicles["length_m"][index]), float(vehicles["width_m"][index])
-            )
-            box_px = transform(to_pixels, box)
+            stands = [x, y, np.radians(heading), float(vehicles["length_m"][index]), float(vehicles["width_m"][index])]
+            # Around what is seen of the vehicle, not around what it stands on: it leans outwards by its height.
+            body = BODIES.get(str(vehicles["class"][index]), BODIES["car"])
+            seen = as_seen(np.array([stands]), self.camera_m[min(frame, len(self.camera_m) - 1)], body)[0]
+            box_px = transform(to_pixels, corners(*seen.tolist()))
             colour = colour_of(number)
             drawing.trail(transform(to_pixels, self._trail(number, time_s)), colour)
             drawing.box(box_px, colour)
             speed = float(vehicles["speed_m_s"][index]) * 3.6
-            beside = np.array([box_px[:, 0].max() + 4, box_px[:, 1].min() - 2])
-            drawing.label(beside, f"#{number}   {speed:.0f} km/h", colour)
+            drawing.label(box_px, f"#{number}   {speed:.0f} km/h", colour)
         clock = f"{int(time_s // 60):02d}:{time_s % 60:04.1f}   {count} vehicle{'s' if count != 1 else ''}"
         return drawing.finish(clock, metres_per_pixel)
 
@@ -75,11 +77,13 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     tracks = read_table(
-        files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "frame", "x_m", "y_m", "lane_id")
+        files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "frame", "x_m", "y_m", "lane_id", "class")
     )
+    camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
+    camera_m = np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
     lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))
     lanes_m = [np.array(feature["geometry"]["coordinates"]) for feature in lanes["features"]]
-    scene = _Scene(groups(tracks, "frame"), groups(tracks, "track_id"), lanes_m, parameters.trail_seconds)
+    scene = _Scene(groups(tracks, "frame"), groups(tracks, "track_id"), lanes_m, parameters.trail_seconds, camera_m)
     best = max(scene.by_frame, key=lambda frame: len(scene.by_frame[frame]["track_id"]))
     with open_proxy(files) as proxy:
         width = min(parameters.video_width_px, proxy.width_px) // 2 * 2
