@@ -16,7 +16,6 @@ from tracker.geometry import transform
 from tracker.ground import fit_to_world
 from tracker.reference import Frame, KnownLength, ReferencePoint, ReferencePoints
 from tracker.simulation.camera import FIELD_OF_VIEW_DEG, view_at
-from tracker.simulation.render import clicked_points
 
 LENS = Intrinsics.from_field_of_view(3840, 2160, FIELD_OF_VIEW_DEG)
 CORNERS_M = np.stack(np.meshgrid(np.linspace(-30, 30, 4), np.linspace(-15, 15, 3)), axis=-1).reshape(-1, 2)
@@ -52,7 +51,12 @@ def _clicked(pose: Pose, metres: Floats = CORNERS_M) -> ReferencePoints:
 @pytest.mark.parametrize("time_s", [0.0, 3.0, 11.0, 40.0])
 def test_points_at_half_pixels_tell_the_cameras_place_to_a_tenth_of_a_per_cent_of_its_height(time_s: float) -> None:
     view = view_at(time_s, 3840, 2160)
-    fit = fit_to_world(clicked_points(view, 3840, 2160), LENS)
+    pixels = np.round(2 * transform(view.ground_to_pixels, CORNERS_M)) / 2
+    points = tuple(
+        ReferencePoint(f"P{index}", *pixel.tolist(), *place.tolist())
+        for index, (pixel, place) in enumerate(zip(pixels, CORNERS_M, strict=True))
+    )
+    fit = fit_to_world(ReferencePoints(Frame(0.0, 3840, 2160), points), LENS)
     assert fit.model == "camera"
     assert np.linalg.norm(fit.pose.position_m - view.position_m) < 0.001 * view.position_m[2]
     assert np.linalg.norm(fit.position_std_m) < 0.005 * view.position_m[2]
