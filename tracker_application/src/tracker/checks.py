@@ -29,6 +29,8 @@ PACKETS_LOOKED_AT = 300
 SHARES_LOOKED_AT = (0.0, 0.2, 0.4, 0.6, 0.8, 0.98)
 EIGHT_BITS = 8
 LARGEST_DRIFT = 0.15
+# Of the frames looked at, on which a point must be where the others say.
+STANDING = 0.5
 
 
 @dataclass(eq=False)
@@ -114,9 +116,9 @@ def _check_packets(footage: Footage, checks: Checks) -> None:
 def look_over(footage: Footage, whole_s: float, registration: Registration, checks: Checks) -> Floats:
     """Look at a few frames over the film: how dark, how sharp, how far the camera moved.
 
-    Gives the points that stood where all others say on every frame that fits; those on vehicles do not.
+    Gives the points that stood where all others say on most frames that fit; those on vehicles do not.
     """
-    standing = registration.usable.copy()
+    fits = np.zeros(len(registration.usable), np.int64)
     width, height = registration.size
     corners = np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
     drifts, lost, dark, sharp = [0.0], [], [], []
@@ -130,7 +132,7 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
         if registered is None:
             lost.append(time_s)
             continue
-        standing &= registered.inliers
+        fits += registered.inliers
         drifts.append(float(np.hypot(*(transform(registered.to_reference, corners) - corners).T).max()))
     checks.found |= {
         "drift_px": max(drifts), "least_sharpness": min(sharp, default=None), "dark_frames": len(dark),
@@ -145,9 +147,9 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
         )
     if max(drifts) > LARGEST_DRIFT * width:
         checks.warn(f"the camera moves by up to {max(drifts):.0f} pixels: only what stays in view can be searched")
-    # Few left: the frames looked at, not the points, are what does not fit.
-    few = standing.sum() < len(standing) // 4
-    points_px: Floats = registration.points_px[registration.usable if few else standing]
+    # The first of the drifts is that of no frame. Some points leave the picture; those on vehicles never fit.
+    standing = registration.usable & (fits >= STANDING * (len(drifts) - 1))
+    points_px: Floats = registration.points_px[standing]
     return points_px
 
 

@@ -67,7 +67,7 @@ class NoVehicles(TrackerError):
 class LanesInvalid(TrackerError):
     """The user's lanes cannot be used: malformed, too short, or they name lanes that were not found."""
 
-    exit_code = 16
+    exit_code = 17
 
 
 class ModelUnusable(TrackerError):

@@ -20,7 +20,7 @@ from tracker.lens import Lens
 # Side of what is looked at around a point, of KLT's window in it, and how far off a point may be expected.
 TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
 LEVELS = 1
-COLUMNS = 8
+COLUMNS = 9
 INLIER_PX_AT_4K = 2.0
 WIDTH_4K_PX = 3840
 # Points further off than so many times the usual residual have no say; smaller residuals are the limit of KLT.
@@ -164,7 +164,7 @@ def _refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple
     return matrix, fit
 
 
-def propose_points(luma: Picture, columns: int = 8, rows: int = 5, margin: float = 0.02) -> Floats:
+def propose_points(luma: Picture, columns: int = 9, rows: int = 6, margin: float = 0.02) -> Floats:
     """The best corner of each cell of a grid, n x 2 pixels, away from the border."""
     height, width = luma.shape
     border = int(max(margin * width, TILE_PX // 2 + 2))

@@ -44,7 +44,7 @@ class Parameters:
         None, "processes that share the film; none: as many as there are cores and memory for", minimum=1
     )
     proxy_quality_crf: int = parameter(
-        20, "H.264 quality of the proxy: 16 is nearly as the footage, 26 is small", minimum=0, maximum=40
+        22, "H.264 quality of the proxy: 16 is nearly as the footage, 26 is small", minimum=0, maximum=40
     )
     horizontal_fov_deg: float = parameter(
         73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
