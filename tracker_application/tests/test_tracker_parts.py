@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,14 +72,6 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert table["track_id"].tolist() == [2, 1, 2]
     assert np.array_equal(table["x_m"], [1.25, np.nan, -0.5], equal_nan=True)
     assert groups(table, "track_id")[2]["class"].tolist() == ["car", "truck_bus"]
-
-
-def test_no_two_simulated_vehicles_ever_touch() -> None:
-    for _, vehicles in Traffic(seed=101, step_s=1 / 10).frames(16):
-        boxes = [corners(*vehicle.pose, vehicle.length_m, vehicle.width_m).astype(np.float32) for vehicle in vehicles]
-        for index, box in enumerate(boxes):
-            for other in boxes[:index]:
-                assert cv2.intersectConvexConvex(box, other)[0] < 0.01
 
 
 def test_the_same_seed_is_the_same_traffic() -> None:

@@ -1,1 +1,1 @@
-"""A crossroads that was never built: rendered footage whose every position is known."""
+"""Roads that were never built: rendered footage whose every position is known."""

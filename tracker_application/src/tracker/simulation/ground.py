@@ -108,20 +108,19 @@ class _Canvas:
         self.picture = np.zeros((*size, 3), np.uint8)
         self.shade = np.zeros(size, np.uint8)
 
-    def noise(self, scales_px: tuple[float, ...], strengths: tuple[float, ...]) -> Floats:
-        """Smooth noise of several sizes, as large as the canvas."""
-        height, width = self.picture.shape[:2]
+    def texture(
+        self, mask: Picture, colour: tuple[float, ...], scales_px: tuple[float, ...], strengths: tuple[float, ...]
+    ) -> None:
+        """Fill where `mask` is set: a colour, and smooth noise of several sizes."""
+        left, top, width, height = cv2.boundingRect(mask)
         total = np.zeros((height, width), np.float32)
         for scale, strength in zip(scales_px, strengths, strict=True):
-            coarse = self.random.normal(size=(int(height / scale) + 3, int(width / scale) + 3)).astype(np.float32)
-            total += strength * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        return total
-
-    def texture(self, mask: Picture, colour: tuple[float, float, float], noise: Floats) -> None:
-        """Fill where `mask` is set."""
-        where = mask > 0
-        filled = np.asarray(colour, np.float32) + noise[where][:, None]
-        self.picture[where] = np.clip(filled, 0, 255).astype(np.uint8)
+            size = (int(height / scale) + 3, int(width / scale) + 3)
+            coarse = strength * self.random.standard_normal(size, np.float32)
+            total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        filled = np.clip(np.rint(total[..., None] + np.asarray(colour, np.float32)), 0, 255).astype(np.uint8)
+        area = np.s_[top : top + height, left : left + width]
+        cv2.copyTo(filled, mask[area], self.picture[area])
 
     def blank(self) -> Picture:
         """An empty mask."""
@@ -273,7 +272,7 @@ def _roofs(canvas: _Canvas) -> None:
         mask = canvas.blank()
         canvas.box(x0, y0, x1, y1, (255,), mask)
         canvas.shade[mask > 0] = 0
-        canvas.texture(mask, tuple(base + tint), canvas.noise((3, 30), (3, 3)))
+        canvas.texture(mask, tuple(base + tint), (3, 30), (3, 3))
         edge = tuple(float(v) for v in np.clip(base + tint + 35, 0, 255))
         for a, b, c, d in (
             (x0, y0, x1, y0 + 0.4),
@@ -315,14 +314,14 @@ def paint(scene: Scene, seed: int, sun: Sun, *, swaying: bool = False) -> Ground
     canvas = _Canvas(seed, scene, sun)
     everything = canvas.blank() + np.uint8(255)
     dry = float(canvas.random.uniform(-14, 22))
-    canvas.texture(everything, (72.0, 112.0, 100.0 + dry), canvas.noise((3, 14, 90, 400), (7, 6, 8, 10)))
+    canvas.texture(everything, (72.0, 112.0, 100.0 + dry), (3, 14, 90, 400), (7, 6, 8, 10))
     pavement = _roads(canvas, PAVEMENT_M)
-    canvas.texture(pavement, (158.0, 164.0, 168.0), canvas.noise((2, 9, 60), (4, 3, 5)))
+    canvas.texture(pavement, (158.0, 164.0, 168.0), (2, 9, 60), (4, 3, 5))
     _slabs(canvas, pavement)
-    canvas.texture(_roads(canvas, 0.25), (190.0, 192.0, 192.0), canvas.noise((2,), (4,)))
+    canvas.texture(_roads(canvas, 0.25), (190.0, 192.0, 192.0), (2,), (4,))
     asphalt = _roads(canvas, 0.0)
     grey = float(canvas.random.uniform(88, 138))
-    canvas.texture(asphalt, (grey + 2, grey + 1, grey), canvas.noise((2, 7, 60, 300), (4, 3, 3, 5)))
+    canvas.texture(asphalt, (grey + 2, grey + 1, grey), (2, 7, 60, 300), (4, 3, 3, 5))
     _wear(canvas, grey)
     if scene.name == "straight":
         _straight_markings(canvas)

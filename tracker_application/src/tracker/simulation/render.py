@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +20,10 @@ from tracker.simulation.light import Grain, sun_of
 from tracker.simulation.streets import BAY_WIDTH_M, Scene, scene_named
 from tracker.simulation.traffic import Traffic, Vehicle
 from tracker.simulation.trees import draw_trees
+from tracker.simulation.truth import TRUTH_COLUMNS, true_row
 from tracker.simulation.vehicles import cast_shadows, draw_vehicles
 from tracker.tables import from_rows, write_table
 
-TRUTH_COLUMNS = (
-    "frame", "time_s", "vehicle_id", "class", "x_m", "y_m", "heading_deg", "speed_m_s", "length_m", "width_m",
-    "height_m", "visible", "lane_id", "movement",
-)  # fmt: skip
 CAMERA_COLUMNS = ("frame", "time_s", "x_m", "y_m", "z_m", *(f"h{row}{column}" for row in "123" for column in "123"))
 TREES = ("still", "swaying")
 
@@ -106,7 +102,7 @@ def simulate(directory: Path, plan: FilmPlan) -> None:
         for index, (time_s, vehicles) in enumerate(traffic.frames(plan.seconds)):
             view = stage.view(time_s)
             writer.write(stage.picture(time_s, vehicles), time_s, stage.sun.at(time_s)[0])
-            truth += [_true_row(index, time_s, vehicle, stage.is_visible(vehicle, view)) for vehicle in vehicles]
+            truth += [true_row(index, time_s, vehicle, visible=stage.is_visible(vehicle, view)) for vehicle in vehicles]
             camera.append((index, time_s, *view.position_m, *view.ground_to_pixels.ravel()))
             report.progress("frames", index + 1, frames)
     write_table(directory / "truth.csv", from_rows(TRUTH_COLUMNS, truth), decimals=4)
@@ -150,12 +146,3 @@ def _road_polygon(scene: Scene, view: View, plan: FilmPlan) -> tuple[tuple[float
 def _write_lens(path: Path, plan: FilmPlan, view: View) -> None:
     lens = {"horizontal_fov_deg": FIELD_OF_VIEW_DEG, "k1": plan.lens_k1, "k2": plan.lens_k2}
     path.write_text(json.dumps(lens | {"intrinsics": view.intrinsics.tolist()}, indent=1) + "\n", encoding="utf-8")
-
-
-def _true_row(frame: int, time_s: float, vehicle: Vehicle, visible: bool) -> tuple[float | str, ...]:  # noqa: FBT001
-    x, y, heading = vehicle.pose
-    return (
-        frame, time_s, vehicle.number, vehicle.kind, x, y, math.degrees(heading), vehicle.true_speed_m_s,
-        vehicle.length_m, vehicle.width_m, vehicle.height_m, int(visible), vehicle.path.lane_at(vehicle.distance_m),
-        vehicle.path.way,
-    )  # fmt: skip

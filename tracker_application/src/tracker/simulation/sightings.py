@@ -14,14 +14,23 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.geometry import corners
 from tracker.simulation.camera import VIEW_WIDTH_M
+from tracker.simulation.streets import scene_named
 from tracker.simulation.traffic import Traffic, Vehicle
-from tracker.tables import Table, from_rows
+from tracker.simulation.truth import TRUTH_COLUMNS, true_row
+from tracker.tables import TEXT_COLUMNS, Table, from_rows
 
-DETECTION_COLUMNS = ("frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole")
-TRUTH_COLUMNS = (
-    "frame", "time_s", "vehicle_id", "class", "x_m", "y_m", "heading_deg", "speed_m_s", "length_m", "width_m",
-    "visible", "lane_id",
-)  # fmt: skip
+DETECTION_COLUMNS = (
+    "frame",
+    "time_s",
+    "x_m",
+    "y_m",
+    "heading_deg",
+    "length_m",
+    "width_m",
+    "score",
+    "whole",
+    "position_std_m",
+)
 VIEW_HALF_M = np.array([VIEW_WIDTH_M / 2, VIEW_WIDTH_M * 9 / 32])
 # Two vehicles nearer to each other than this may be seen as one.
 MERGE_GAP_M = 1.0
@@ -63,12 +72,15 @@ class _Errors:
     hidden_until_s: float = -1.0
 
 
-def sightings(detector: Detector, *, seed: int, seconds: float, rate_hz: float) -> tuple[Table, Table]:
+def sightings(
+    detector: Detector, *, seed: int, seconds: float, rate_hz: float, scene: str = "crossroads"
+) -> tuple[Table, Table]:
     """Detections, in the columns of `detections.csv`, and the truth, in those of `truth.csv`."""
-    return _Scene(detector, np.random.default_rng([seed, 7]), 1 / rate_hz).seen(Traffic(seed, 1 / rate_hz), seconds)
+    seer = _Seer(detector, np.random.default_rng([seed, 7]), 1 / rate_hz)
+    return seer.seen(Traffic(seed, 1 / rate_hz, scene_named(scene)), seconds)
 
 
-class _Scene:
+class _Seer:
     def __init__(self, detector: Detector, random: np.random.Generator, step_s: float) -> None:
         self.detector, self.random, self.step_s = detector, random, step_s
         self.errors: dict[int, _Errors] = {}
@@ -79,13 +91,13 @@ class _Scene:
         true: list[tuple[float | str, ...]] = []
         for frame, (time_s, vehicles) in enumerate(traffic.frames(seconds)):
             inside = [vehicle for vehicle in vehicles if _in_view(vehicle)]
-            true += [_true_row(frame, time_s, vehicle, visible=vehicle in inside) for vehicle in vehicles]
-            found += [(frame, time_s, *box, 1) for box in self._boxes(inside, time_s)]
+            true += [true_row(frame, time_s, vehicle, visible=vehicle in inside) for vehicle in vehicles]
+            found += [(frame, time_s, *box, 1, self.detector.noise_m) for box in self._boxes(inside, time_s)]
         tables = []
         for names, rows in ((DETECTION_COLUMNS, found), (TRUTH_COLUMNS, true)):
             columns = from_rows(names, rows)
             tables.append(
-                {name: np.array(values, object if name in WORDS else None) for name, values in columns.items()}
+                {name: np.array(values, object if name in TEXT_COLUMNS else None) for name, values in columns.items()}
             )
         return tables[0], tables[1]
 
@@ -153,9 +165,6 @@ class _Scene:
         return bool(self.random.random() < share)
 
 
-WORDS = frozenset({"class", "lane_id"})
-
-
 def _outline(vehicle: Vehicle) -> Floats:
     return corners(*vehicle.pose, vehicle.length_m, vehicle.width_m)
 
@@ -185,11 +194,3 @@ def _around(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float,
     if length < width:
         length, width, angle = width, length, angle - 90
     return x, y, angle + 90, length, width, 0.6
-
-
-def _true_row(frame: int, time_s: float, vehicle: Vehicle, *, visible: bool) -> tuple[float | str, ...]:
-    x, y, heading = vehicle.pose
-    return (
-        frame, time_s, vehicle.number, vehicle.kind, x, y, float(np.degrees(heading)), vehicle.speed_m_s,
-        vehicle.length_m, vehicle.width_m, int(visible), vehicle.path.lane_at(vehicle.distance_m),
-    )  # fmt: skip

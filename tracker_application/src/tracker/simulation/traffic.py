@@ -224,22 +224,26 @@ class Traffic:
         first, path = int(vehicle.distance_m / STEP_M), vehicle.path
         ahead = slice(first + 1, first + int((LOOK_AHEAD_M + vehicle.length_m) / STEP_M), 2)
         points = path.points_m[ahead] + vehicle.left_m * path.normals[ahead]
-        gap, speed = math.inf, 0.0
         near = np.hypot(*(spines[:, 1] - spines[index, 1]).T) < LOOK_AHEAD_M + 12
         near[index] = False
-        for number in np.flatnonzero(near) if len(points) else ():
-            other = self.vehicles[number]
-            apart = np.hypot(*(points[:, None] - spines[number][None]).transpose(2, 0, 1))
-            nearest = apart.argmin(axis=0)
-            beside = apart.min(axis=0) < (vehicle.width_m + other.width_m) / 2 + SIDE_GAP_M
-            nearest = nearest[beside & (nearest > 0)]
-            if not len(nearest):
+        others = np.flatnonzero(near)
+        if not len(points) or not len(others):
+            return math.inf, 0.0
+        there = spines[others].reshape(-1, 2)
+        apart = np.hypot(points[:, :1] - there[:, 0], points[:, 1:] - there[:, 1])
+        nearest = apart.argmin(axis=0).reshape(-1, 3)
+        widths = np.array([self.vehicles[number].width_m for number in others])
+        beside = apart.min(axis=0).reshape(-1, 3) < ((vehicle.width_m + widths) / 2 + SIDE_GAP_M)[:, None]
+        nearest = np.where(beside & (nearest > 0), nearest, len(points))
+        gap, speed = math.inf, 0.0
+        for number, first_met in zip(others.tolist(), nearest.min(axis=1).tolist(), strict=True):
+            if first_met == len(points):
                 continue
             heading = spines[number, 2] - spines[number, 0]
-            along = math.cos(math.atan2(heading[1], heading[0]) - path.headings_rad[ahead][nearest.min()])
-            free = (first + 1 + 2 * int(nearest.min())) * STEP_M - front
+            along = math.cos(math.atan2(heading[1], heading[0]) - path.headings_rad[ahead][first_met])
+            free = (first + 1 + 2 * first_met) * STEP_M - front
             if along > 0.2 and free < gap:
-                gap, speed = free, other.speed_m_s * along
+                gap, speed = free, self.vehicles[number].speed_m_s * along
         return gap, speed
 
 
