@@ -129,5 +129,5 @@ def test_found_lanes_are_named_and_joined(film: Film, tmp_path: Path) -> None:
 def test_lanes_that_cannot_be_used_are_refused_with_the_reason(
     content: Any, said: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _detect(film, tmp_path, content) == 16
+    assert _detect(film, tmp_path, content) == 17
     assert said in capsys.readouterr().err
