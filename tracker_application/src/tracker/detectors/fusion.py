@@ -26,7 +26,7 @@ REACH_M = 0.6
 # A blob is of a vehicle if so much of either lies on the other.
 COMMON_SHARE = 0.3
 # What motion sees is the whole vehicle if it is between these shares of the size that the network gave.
-LEAST_SIZE, MOST_SIZE = 0.75, 1.3
+LEAST_SIZE, MOST_SIZE = 0.85, 1.15
 # A box of the network is a vehicle that is known.
 SAME_OVERLAP = 0.2
 # Two of which the smaller one lies so much on the other are one.
@@ -125,7 +125,7 @@ class Fusion:
         if everything:
             self._look_around(view, now)
         else:
-            self._look_after(view, now)
+            self._look_after(view, coarse, now)
         self.vehicles = self._without_doubles(self.vehicles)
         shown = [
             sighting for vehicle in self.vehicles if (sighting := self._sighting(vehicle, coarse, view)) is not None
@@ -214,11 +214,11 @@ class Fusion:
             vehicle.source, vehicle.std_m = "network", NETWORK_STD_M
             self.vehicles.append(vehicle)
 
-    def _look_after(self, view: View, now: float) -> None:
+    def _look_after(self, view: View, coarse: Picture, now: float) -> None:
         """Look once more where a vehicle must be that motion does not see."""
         for vehicle in self.vehicles:
-            lost = vehicle.time_s < now and vehicle.confirmed and vehicle.missed == 0
-            if not lost or self._stands(vehicle):
+            lost = vehicle.time_s < now and vehicle.confirmed and vehicle.missed < MOST_MISSED
+            if not lost or self._held(vehicle, coarse, view):
                 continue
             expected = vehicle.expected(now)
             found = self.look(view, _around(expected, REACH_M / self.pixel_m, view))

@@ -1,0 +1,99 @@
+"""The stage detect_vehicles on a small film: each detector, what it refuses, and that it does the same again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rendered_film import Film
+
+from tracker.cli import main
+from tracker.tables import read_table
+
+COLUMNS = {
+    "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px", "class",
+    "source", "position_std_m",
+}  # fmt: skip
+
+
+def detect(film: Film, output: Path, *words: str) -> int:
+    return main(["detect-vehicles", "--input", str(film.made), "--output", str(output), *words])
+
+
+@pytest.mark.parametrize(("detector", "sources"), [("network", {"network"}), ("motion", {"motion"})])
+def test_each_detector_works_alone(detector: str, sources: set[str], film: Film, tmp_path: Path) -> None:
+    assert detect(film, tmp_path / "out", "--detector", detector, "--detection-rate-hz", "1") == 0
+    found = read_table(tmp_path / "out" / "detections.parquet")
+    assert set(found) == COLUMNS
+    assert set(found["source"]) == sources
+    assert len(np.unique(found["frame"])) >= 10
+
+
+def test_both_together_are_the_default_and_say_what_vehicles_are(film: Film) -> None:
+    found = read_table(film.made / "detect_vehicles" / "detections.parquet")
+    assert set(found) == COLUMNS
+    assert {"fused", "network"} <= set(found["source"])
+    assert np.mean(found["class"] == "car") > 0.5
+    assert (film.made / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
+
+
+def test_nearly_all_vehicles_are_found_and_nearly_nothing_else(film: Film) -> None:
+    found = read_table(film.made / "detect_vehicles" / "detections.parquet")
+    truth = read_table(film.directory / "truth.csv")
+    hits = visible = false = 0
+    for frame in np.unique(found["frame"]):
+        here, there = found["frame"] == frame, truth["frame"] == frame
+        distances = np.hypot(
+            found["x_m"][here][:, None] - truth["x_m"][there], found["y_m"][here][:, None] - truth["y_m"][there]
+        )
+        seen = truth["visible"][there] == 1
+        hits += int((distances.min(axis=0) < 1.5)[seen].sum())
+        visible += int(seen.sum())
+        false += int((distances.min(axis=1) > 1.5).sum())
+    print(f"recall {hits / visible:.3f}, false {false / len(found['frame']):.3f}")
+    assert hits > 0.93 * visible
+    assert false < 0.06 * len(found["frame"])
+
+
+def test_the_same_film_gives_the_same_bytes(film: Film, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        assert detect(film, tmp_path / name, "--detection-rate-hz", "2") == 0
+    first, second = ((tmp_path / name / "detections.parquet").read_bytes() for name in ("first", "second"))
+    assert first == second
+
+
+def test_a_users_model_that_cannot_be_used_ends_the_stage_with_its_own_code(
+    film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.onnx").write_text("no network")
+    code = detect(film, tmp_path / "out", "--detector", "model", "--model-file", str(tmp_path / "model.onnx"))
+    assert code == 20
+    assert "model.onnx is no ONNX network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--detector", "model"], 10, "DETECTOR is 'model', and there is none"),
+        (["--detector", "magic"], 2, "Expected fused, network, motion, model"),
+        (["--provider", "tensorrt"], 2, "PROVIDER is 'tensorrt'"),
+        (["--model-file", "nowhere.onnx"], 10, "MODEL_FILE is nowhere.onnx"),
+    ],
+)
+def test_a_detector_that_is_not_there_is_named(  # noqa: PLR0913, PLR0917  what is given and what is expected
+    words: list[str], code: int, said: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect(film, tmp_path / "out", *words) == code
+    assert said in capsys.readouterr().err
+
+
+def test_footage_without_vehicles_says_so_and_keeps_its_background(
+    film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing is as large as what is looked for.
+    words = ("--detector", "motion", "--min-area-m2", "5000", "--detection-rate-hz", "1")
+    assert detect(film, tmp_path / "out", *words) == 15
+    assert "no vehicle was found on any frame" in capsys.readouterr().err
+    assert (tmp_path / "out" / "background.jpg").is_file()
+    assert not (tmp_path / "out" / "detections.parquet").exists()
