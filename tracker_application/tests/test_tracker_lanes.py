@@ -72,6 +72,18 @@ def test_a_change_of_lanes_is_one_change_and_noise_is_none() -> None:
     assert sum(first != second for first, second in pairwise(names)) == 1
 
 
+def test_a_queue_that_moves_up_a_little_at_a_time_prolongs_the_lane_that_it_is_on() -> None:
+    queue = [np.column_stack([np.arange(-end - 8, -end, 0.7), np.full(12, 0.2)]) for end in (-2, 5, 12)]
+    lanes = _lanes([*_ways(), *queue])
+    assert len(lanes) == 2
+    longest = max(lanes, key=lambda lane: lane.length_m)
+    assert longest.middle_m[0] == pytest.approx([-20, 0.2], abs=1.0)
+    assert set(assign(lanes, queue[2], np.zeros(12))) == {longest.lane_id}
+    # Across a gap nothing says that it is the same lane.
+    far = np.column_stack([np.arange(-40.0, -32, 0.7), np.full(12, 0.2)])
+    assert max(lane.length_m for lane in _lanes([*_ways(), *queue, far])) == pytest.approx(longest.length_m, abs=1.0)
+
+
 def test_who_drives_against_a_lane_is_on_none() -> None:
     lanes = _lanes(_ways())
     against = _ways()[0][::-1]

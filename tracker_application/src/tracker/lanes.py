@@ -26,6 +26,9 @@ FOLLOWS, COVERED = 0.35, 0.55
 MOST_COURSES = 400
 # In units of (distance from the middle / width)^2 a metre: to be on no lane, and to change lanes once.
 NO_LANE_COST, CHANGE_COST = 0.36, 2.0
+# A queue at the border of the picture drives too little for a lane of its own. It prolongs the one it is on, so far at
+# a time, where vehicles drove on in its direction without a gap.
+PROLONGED_AT_ONCE_M, ANY_GAP_M, STRAIGHT_ON_RAD = 10.0, 3.0, np.radians(15)
 # Lanes further apart than this share of the usual width are not beside each other.
 BESIDE = 1.6
 
@@ -116,6 +119,7 @@ def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_
         lanes.append(lane)
         free[index][part] = False
         free = [here & ~_near(lane, one, COVERED * width_m) for here, one in zip(free, usable, strict=True)]
+    lanes = _prolonged(lanes, courses, width_m)
     on = [tuple(one.track_id for one in courses if _drove(lane, one, width_m, min_length_m)) for lane in lanes]
     order = sorted(range(len(lanes)), key=lambda index: (-len(on[index]), -lanes[index].length_m))
     named = [replace(lanes[index], lane_id=f"L{at}", track_ids=on[index]) for at, index in enumerate(order, 1)]
@@ -163,6 +167,52 @@ def _middle_of(base: Course, courses: list[Course], width_m: float) -> Lane:
         middle = lane.middle_m + sideways * offset[:, None]
         lane = replace(lane, middle_m=middle, headings_rad=directions(middle))
     return lane
+
+
+def _prolonged(lanes: list[Lane], courses: list[Course], width_m: float) -> list[Lane]:
+    """The lanes as far as anybody drove straight on from their ends, or came straight to their beginnings."""
+    places = np.concatenate([one.points_m for one in courses]).reshape(-1, 2)
+    ways = np.concatenate([one.headings_rad for one in courses])
+    for lane in lanes:
+        taken = _on(lane, places, ways)
+        places, ways = places[~taken], ways[~taken]
+    made = []
+    for lane in lanes:
+        points = lane.middle_m
+        for turned in (0.0, np.pi):
+            points = _drawn_out(points[::-1] if turned else points, places, ways + turned, COVERED * width_m)
+            points = points[::-1] if turned else points
+        made.append(replace(lane, middle_m=points, headings_rad=directions(points)))
+    return made
+
+
+def _on(lane: Lane, places: Floats, ways: Floats) -> Flags:
+    """Which of the places lie on the lane."""
+    _, left = place_on(lane.middle_m, lane.headings_rad, places, ways)
+    on: Flags = np.abs(np.nan_to_num(left, nan=np.inf)) < COVERED * lane.width_m
+    return on
+
+
+def _drawn_out(points: Floats, places: Floats, ways: Floats, near_m: float) -> Floats:
+    """A line with what follows its end: places in its direction, each within ANY_GAP_M of the one before."""
+    while True:
+        end, before = points[-1], points[-min(len(points), SMOOTHING_M)]
+        heading = float(np.arctan2(*(end - before)[::-1]))
+        ahead = (places - end) @ [np.cos(heading), np.sin(heading)]
+        left = (places - end) @ [-np.sin(heading), np.cos(heading)]
+        fits = (ahead > 0) & (ahead < PROLONGED_AT_ONCE_M) & (np.abs(left) < near_m)
+        fits &= np.abs(angle_between(ways, heading)) < STRAIGHT_ON_RAD
+        reached = np.sort(np.concatenate([[0.0], ahead[fits]]))
+        gaps = np.flatnonzero(np.diff(reached) > ANY_GAP_M)
+        far_m = float(reached[gaps[0]] if len(gaps) else reached[-1])
+        if far_m < STEP_M:
+            return points
+        fits &= ahead <= far_m
+        # The straight line from the end through the middle of them.
+        slope = float((ahead[fits] * left[fits]).sum() / (ahead[fits] ** 2).sum())
+        way = heading + np.arctan(slope)
+        steps = np.arange(STEP_M, far_m + 1e-9, STEP_M)
+        points = np.vstack([points, end + steps[:, None] * [np.cos(way), np.sin(way)]])
 
 
 def _near(lane: Lane, one: Course, near_m: float) -> Flags:

@@ -18,6 +18,7 @@ from tracker.tables import Table, groups, read_table, select
 SAME_VEHICLE_M = 1.5
 # From here on two centres have nothing in common, for HOTA.
 UNLIKE_M = 2.0
+MOVED_M = 8.0
 SIDES = ("east", "north", "west", "south")
 
 
@@ -62,9 +63,7 @@ def compare(given: Table, truth: Table) -> Figures:
         speed_error_median_km_h=_percentile(speeds, 50),
         speed_error_p95_km_h=_percentile(speeds, 95),
         lane_assignment=100 * _lane_assignment(known, found),
-        movement_count_error=100 * _movement_count_error(
-            visible, select(given, np.isin(given["track_id"], sorted(tracks)))
-        ),
+        movement_count_error=100 * _movement_count_error(visible, _all_of([pair[1] for pair in frames])),
     )  # fmt: skip
 
 
@@ -111,8 +110,12 @@ def _matched(frames: list[tuple[Table, Table]], pairs: tuple[tuple[int, int, int
         for pair in pairs:
             rows.setdefault(pair[0], []).append(pair[1 + side])
         parts = [select(tables[side], np.array(rows.get(frame, []), int)) for frame, tables in enumerate(frames)]
-        sides.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        sides.append(_all_of(parts))
     return sides[0], sides[1]
+
+
+def _all_of(tables: list[Table]) -> Table:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def _percentile(errors: Floats, percent: float) -> float:
@@ -142,9 +145,14 @@ def _movement_count_error(known: Table, found: Table) -> float:
 
 
 def _movements(table: Table, column: str) -> Counter[tuple[str, str]]:
-    """How many went from which side to which, by the first and last direction they were seen in."""
+    """How many went from which side to which, by the first and last direction they were seen in.
+
+    What has not driven MOVED_M, parked or waiting all the time, went nowhere.
+    """
     ways: Counter[tuple[str, str]] = Counter()
     for track in groups(table, column).values():
+        if np.hypot(track["x_m"] - track["x_m"][0], track["y_m"] - track["y_m"][0]).max() < MOVED_M:
+            continue
         first, last = (int(np.floor((track["heading_deg"][end] + 45) / 90)) % 4 for end in (0, -1))
         ways[SIDES[(first + 2) % 4], SIDES[last]] += 1
     return ways
