@@ -40,7 +40,7 @@ class StageFiles:
             return options.get(option) or Path(environ.get(variable, "."))
 
         given = {}
-        for name in ("video", "reference_points", "lanes"):
+        for name in ("video", "reference_points", "lanes", "model"):
             path = options.get(name) or environ.get(f"WINSLOW_RESOURCE_{name.upper()}")
             if path:
                 given[name] = Path(path)
