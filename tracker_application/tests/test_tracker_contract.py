@@ -68,7 +68,7 @@ def test_progress_ends_at_its_total_in_the_form_the_pipeline_file_reads(film: Fi
     ended = tracker("track-vehicles", **as_winslow(film, tmp_path))
     assert ended.returncode == 0, ended.stderr
     lines = re.findall(r"^progress (\w+) (\d+)/(\d+)$", ended.stdout, re.MULTILINE)
-    assert {subject for subject, _, _ in lines} == {"frames", "vehicles"}
+    assert {subject for subject, _, _ in lines} == {"steps"}
     assert lines[-1][1] == lines[-1][2]
 
 

@@ -197,7 +197,7 @@ def test_a_road_without_vehicles_is_said_to_be_empty(tmp_path: Path, capsys: pyt
     points.write_text(json.dumps({"known_length": {"from_px": [0, 0], "to_px": [100, 0], "length_m": 10}}))
     words = ["run", "--video", str(video), "--reference-points", str(points), "--output", str(tmp_path / "made")]
     assert main(words) == 15
-    assert "ERROR: nothing that moves" in capsys.readouterr().err
+    assert "Look at background.jpg; try a lower DETECTION_THRESHOLD or NETWORK_SCORE" in capsys.readouterr().err
 
 
 def test_a_stage_whose_forerunner_did_not_run_says_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

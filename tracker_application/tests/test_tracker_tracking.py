@@ -171,6 +171,14 @@ def test_what_only_motion_saw_and_never_moves_is_no_vehicle() -> None:
     assert (np.abs(made["y_m"]) < 0.1).all()
 
 
+def test_what_stands_and_is_narrower_than_any_car_is_no_car() -> None:
+    kerb = [(frame, 10.0, 9.0, 0.0) for frame in range(60)]
+    rider = [(frame, 20.0, 9.0, 0.0) for frame in range(60)]
+    width, name = [0.8] * 120, ["car"] * 60 + ["two_wheeler"] * 60
+    made = tracked(boxes(kerb + rider, width_m=width, **{"class": name}))
+    assert set(made["class"]) == {"two_wheeler"}
+
+
 def test_one_box_around_two_vehicles_leaves_both_where_they_are() -> None:
     # One follows the other at 8 m; for two seconds a single box is around both.
     rows, lengths = [], []

@@ -19,6 +19,8 @@ INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
 # Who stands all the time is a vehicle if the network saw it on this share of its frames.
 MOSTLY_KNOWN = 0.5
+# The narrowest cars that are built, less what a box may err.
+NARROWEST_CAR_M = 1.2
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
@@ -97,14 +99,19 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
 
 
 def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float) -> set[int]:
-    """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind."""
+    """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind.
+
+    Nor is what stands and is narrower than any car, but none of the two-wheelers: kerbs, benches, edges of roofs.
+    """
     still = set()
     end = 0
     for number, length in enumerate(sightings.lengths.tolist()):
         start, end = end, end + length
         travel = float(np.hypot(*(motions.states[start:end, :2] - motions.states[start, :2]).T).max())
         known = float(np.mean(boxes["source"][tracks[number].rows] != "motion"))
-        if travel < min_travel_m and known < MOSTLY_KNOWN:
+        name, _ = class_of(boxes, tracks[number])
+        narrow = name != "two_wheeler" and size(boxes, tracks[number])[1] < NARROWEST_CAR_M
+        if travel < min_travel_m and (known < MOSTLY_KNOWN or narrow):
             still.add(number)
     return still
 
