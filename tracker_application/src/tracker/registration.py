@@ -20,6 +20,10 @@ from tracker.lens import Lens
 # Side of what is looked at around a point, of KLT's window in it, and how far off a point may be expected.
 TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
 LEVELS = 1
+# By how much clouds and the camera change contrasts; beyond, something else is there.
+MOST_GAIN = 3.0
+# Smaller changes, in shares and grey levels, matter less than rounding to whole grey levels again.
+SAME_GAIN, SAME_LEVEL = 0.08, 4.0
 COLUMNS = 9
 INLIER_PX_AT_4K = 2.0
 WIDTH_4K_PX = 3840
@@ -114,9 +118,11 @@ class Registration:
         if not shown:
             return np.zeros(0, int), np.zeros((0, 2))
         for number, y, x in shown:
-            mosaic[y : y + TILE_PX, x : x + TILE_PX] = cv2.warpAffine(
+            place = np.s_[y : y + TILE_PX, x : x + TILE_PX]
+            seen = cv2.warpAffine(
                 luma, affine[number], (TILE_PX, TILE_PX), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             )
+            mosaic[place] = _in_light_of(self._mosaic[place], seen)
         numbers = np.array([number for number, _, _ in shown])
         offsets = np.array([[x, y] for _, y, x in shown])
         within = self._places[numbers] - self._corners[numbers]
@@ -149,6 +155,19 @@ class Registration:
         target = self.lens.undistorted(np.array([theirs[match.trainIdx].pt for match in good]) / scale)
         matrix, mask = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 3.0 / scale)
         return matrix if matrix is not None and int(mask.sum()) >= 2 * FEWEST_INLIERS else None
+
+
+def _in_light_of(reference: Picture, seen: Picture) -> Picture:
+    """What is seen, as bright and as rich in contrast as in the reference: KLT takes both for the same."""
+    middle = slice(TILE_PX // 2 - WINDOW_PX // 2, TILE_PX // 2 + WINDOW_PX // 2)
+    (mean, contrast), (now, range_now) = (
+        (float(value[0, 0]) for value in cv2.meanStdDev(tile[middle, middle])) for tile in (reference, seen)
+    )
+    gain = float(np.clip(contrast / max(range_now, 1.0), 1 / MOST_GAIN, MOST_GAIN))
+    if abs(gain - 1) < SAME_GAIN and abs(now - mean) < SAME_LEVEL:
+        return seen
+    alike: Picture = np.clip(gain * (seen.astype(np.float32) - now) + mean + 0.5, 0, 255).astype(np.uint8)
+    return alike
 
 
 def _refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple[Floats, Flags]:
