@@ -61,6 +61,8 @@ def detectors(film: Film, made: Path) -> Iterator[Figure]:
         yield at_least(f"{film.name}_{detector}_f1", found.f1, "", goal)
         yield Figure(f"{film.name}_{detector}_precision", round(found.precision, 4), "", "", None)
         yield Figure(f"{film.name}_{detector}_recall", round(found.recall, 4), "", "", None)
+        share = found.beside / max(1, found.right)
+        yield Figure(f"{film.name}_{detector}_false_beside_the_road", round(share, 4), "of those found", "", None)
         yield Figure(f"{film.name}_{detector}_cpu", round(cost.cpu_s, 1), "s", "", None)
 
 
