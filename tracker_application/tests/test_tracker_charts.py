@@ -81,3 +81,17 @@ def test_every_chart_says_so_where_there_are_no_vehicles(tmp_path: Path) -> None
         assert chart.caption.startswith("Nothing to show: ")
         assert (tmp_path / f"{chart.name}.png").stat().st_size > 1000
         assert len((tmp_path / f"{chart.name}.csv").read_text().splitlines()) == 1
+
+
+def test_what_is_parked_turns_nowhere() -> None:
+    drives = np.arange(0.0, 20.0, 0.5)
+    parked = np.full(40, 7.0) + np.random.default_rng(2).normal(0, 0.02, 40)
+    tracks = {
+        "track_id": np.repeat([1, 2], 40),
+        "x_m": np.concatenate([drives, parked]),
+        "y_m": np.zeros(80),
+        "heading_deg": np.zeros(80),
+    }
+    table = turning_counts(tracks).table
+    counted = {(begin, end): count for begin, end, count in zip(*table.values(), strict=True) if count}
+    assert counted == {("west", "east"): 1}

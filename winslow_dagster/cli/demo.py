@@ -111,7 +111,10 @@ def render(directory: Path) -> Path:
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     rendered = subprocess.run(
-        [program, "simulate", "--output", str(unfinished)], capture_output=True, text=True, check=False
+        [program, "simulate", "--road-polygon", "--output", str(unfinished)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if rendered.returncode != 0:
         raise StageFailed(f"no film could be rendered: {rendered.stderr.strip()[-2000:]}", where=f"{PROGRAM} simulate")

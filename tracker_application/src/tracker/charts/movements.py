@@ -15,7 +15,7 @@ from tracker.tables import Table, groups
 SIDES = ("east", "north", "west", "south")
 QUARTER_DEG = 90
 OTHER = "none"
-# Over so many metres a direction is measured.
+# Over so many metres a direction is measured; what drives less, parked or waiting all the time, goes nowhere.
 END_M = 5
 
 
@@ -23,11 +23,14 @@ def turning_counts(tracks: Table) -> Chart:
     """Vehicles by the side they came from and the side they left to, as far as they were seen."""
     ways = []
     for track in groups(tracks, "track_id").values():
-        first_deg, last_deg = _ends(track)
+        ends = _ends(track)
+        if ends is None:
+            continue
+        first_deg, last_deg = ends
         ways.append((SIDES[(_side(first_deg) + 2) % 4], SIDES[_side(last_deg)]))
     caption = (
         "Sides are those of the reference points' axes: east is where x grows, north is where y grows. A vehicle that "
-        "was seen on a part of its way only is counted by that part."
+        "was seen on a part of its way only is counted by that part, and one that hardly drove not at all."
     )
     return _matrix("turning_counts", "Turning counts", ways, SIDES, ("from_side", "to_side"), caption)
 
@@ -43,16 +46,15 @@ def lane_counts(tracks: Table) -> Chart:
     return _matrix("lane_counts", "From lane to lane", ways, named, ("from_lane", "to_lane"), caption)
 
 
-def _ends(track: Table) -> tuple[float, float]:
-    """The directions of the first and of the last metres that were driven; of the box where it stood all the time.
+def _ends(track: Table) -> tuple[float, float] | None:
+    """The directions of the first and of the last metres that were driven; None where it drove less.
 
-    The box of a vehicle that stands or is half out of view may point anywhere.
+    Of the way, not of the box: that of a vehicle that stands or is half out of view may point anywhere.
     """
     driven = course(0, np.column_stack([track["x_m"], track["y_m"]])).points_m
-    if len(driven) < 2:  # noqa: PLR2004  a direction needs two points
-        return float(track["heading_deg"][0]), float(track["heading_deg"][-1])
-    reach = min(END_M, len(driven) - 1)
-    steps = driven[reach] - driven[0], driven[-1] - driven[-1 - reach]
+    if len(driven) <= END_M:
+        return None
+    steps = driven[END_M] - driven[0], driven[-1] - driven[-1 - END_M]
     first, last = (float(np.degrees(np.arctan2(step[1], step[0]))) for step in steps)
     return first, last
 
@@ -65,7 +67,7 @@ def _matrix(  # noqa: PLR0913, PLR0917  what a matrix is made of
     name: str, title: str, ways: Sequence[tuple[str, str]], ends: Sequence[str], columns: tuple[str, str], caption: str
 ) -> Chart:  # fmt: skip
     if not ways:
-        return empty(name, title, "no vehicle was followed", (*columns, "vehicles"), "Movements")
+        return empty(name, title, "no vehicle drove", (*columns, "vehicles"), "Movements")
     counts = np.array([[ways.count((begin, end)) for end in ends] for begin in ends])
     size = max(3.4, 1.6 + 0.42 * len(ends))
     figure = new_figure(size + 1.6, size)
