@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tracker.simulation.camera import FIELD_OF_VIEW_DEG
 
 from bench.tracker.films import Film
 
@@ -26,6 +27,8 @@ TO_TRAJECTORIES = (
     "export_trajectories",
 )
 LOOK_EVERY_S = 0.2
+# The angle the simulated camera sees, as a person would know it of theirs.
+CAMERA = {"HORIZONTAL_FOV_DEG": f"{FIELD_OF_VIEW_DEG:g}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def cost(words: Sequence[str]) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.perf_counter()
     most = 0
-    with subprocess.Popen(words, stdout=sys.stderr, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as running:
+    with subprocess.Popen(words, stdout=sys.stderr, env={**os.environ, **CAMERA, "PYTHONUNBUFFERED": "1"}) as running:
         while running.poll() is None:
             most = max(most, _memory_bytes(running.pid))
             try:
