@@ -39,6 +39,7 @@ class Scene:
     road_margin_m: float
     coarse: Background = field(init=False)
     _coarse_road: Picture = field(init=False)
+    _around: tuple[Picture, Picture] = field(init=False)
 
     def __post_init__(self) -> None:
         parts: tuple[Picture, ...] = (self.background.picture, self.background.threshold, self.road)
@@ -47,6 +48,9 @@ class Scene:
         near: Picture = cv2.dilate(road, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
         object.__setattr__(self, "coarse", Background(picture, threshold))
         object.__setattr__(self, "_coarse_road", np.where(near > 0, 255, 0).astype(np.uint8))
+        # Small pictures are softer at edges than the background's: what lies between a pixel's neighbours is no news.
+        neighbours = np.ones((3, 3), np.uint8)
+        object.__setattr__(self, "_around", (cv2.erode(picture, neighbours), cv2.dilate(picture, neighbours)))
 
     def levelled(self, view: View) -> tuple[View, Picture]:
         """The view with its gain, and its small picture without."""
@@ -86,7 +90,9 @@ class Scene:
 
     def _places(self, coarse: Picture, seen: Picture) -> Iterable[tuple[Piece, Picture]]:
         """Where something is large enough, and a mask of it."""
-        blue, green, red = cv2.split(cv2.absdiff(coarse, self.coarse.picture))
+        darkest, brightest = self._around
+        beyond = cv2.max(cv2.subtract(coarse, brightest), cv2.subtract(darkest, coarse))
+        blue, green, red = cv2.split(beyond)
         most = cv2.max(cv2.max(blue, green), red)
         mask = cv2.compare(most, cv2.multiply(self.coarse.threshold, np.array(COARSE_SHARE)), cv2.CMP_GT)
         mask = cv2.bitwise_and(mask, cv2.bitwise_and(self._coarse_road, seen))
