@@ -5,9 +5,6 @@ They lie on disk until all are there; a stage that was ended too early finds the
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tracker import __version__
 from tracker.arrays import Flags, Floats, Picture
-from tracker.footage import Footage, open_footage
+from tracker.footage import open_footage
 from tracker.lens import Lens
 from tracker.proxy import PieceWriter
 from tracker.registration import FEWEST_INLIERS, Registered, Registration
 from tracker.segments import Segment, frames_of
 
-SAMPLE_BYTES = 1 << 20
 TELL_EVERY = 5
 REFERENCE_FILE = "reference.npy"
 # While the reference frame is not found it is searched for so often only: a search takes as long as ten frames.
@@ -127,18 +122,3 @@ class _Follower:
     def _good(self, luma: Picture, guess: Floats) -> Registered | None:
         registered = self.registration.follow(luma, guess)
         return registered if registered is not None and int(registered.inliers.sum()) >= self.needed else None
-
-
-def piece_folder(checkpoint: Path, film: Footage, what: object) -> Path:
-    """The directory for pieces of this film made with `what`; those of another film or other parameters are removed."""
-    print_of = hashlib.sha256(json.dumps([__version__, film.facts.size_bytes, repr(what)]).encode())
-    with film.path.open("rb") as file:
-        for part in range(4):
-            file.seek(max(0, film.facts.size_bytes - SAMPLE_BYTES) * part // 3)
-            print_of.update(file.read(SAMPLE_BYTES))
-    folder = checkpoint / print_of.hexdigest()[:20]
-    for other in checkpoint.glob("*"):
-        if other != folder:
-            shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -179,12 +179,15 @@ class Proxy:
 
 
 @contextmanager
-def open_proxy(files: StageFiles) -> Iterator[Proxy]:
-    """Open the proxy that track_reference_points wrote. Raises InputMissing where it is not, or not the right one."""
+def open_proxy(files: StageFiles, threads: int = 0) -> Iterator[Proxy]:
+    """Open the proxy that track_reference_points wrote; 0 threads are as many as there are cores.
+
+    Raises InputMissing where it is not there, or not the right one.
+    """
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     film = json.loads(files.upstream("track_reference_points", FILM_FILE).read_text(encoding="utf-8"))
     reference = Frame(**film["reference_frame"])
-    with open_footage(files.upstream("track_reference_points", PROXY_FILE)) as footage:
+    with open_footage(files.upstream("track_reference_points", PROXY_FILE), threads) as footage:
         if footage.facts.frames != len(matrices):
             raise InputMissing(
                 f"{PROXY_FILE} has {footage.facts.frames} frames, homographies.csv {len(matrices)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,16 @@ from tracker.errors import TrackerError, WorkerLost
 Task = Any
 # A task's work: told the job and the task, and whom to tell how many frames are done.
 Work = Callable[[Any, Task, Callable[[int | None], None]], None]
+
+# Without a limit from outside, a stage is not to take more.
+USUAL_BYTES = 3 << 30
+
+
+def affordable(worker_bytes: int, own_bytes: int) -> int:
+    """As many workers as there are cores, and as there is memory for beside the stage's own."""
+    cores = int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0))))
+    memory = min(int(os.environ.get("WINSLOW_MEMORY_BYTES") or USUAL_BYTES), USUAL_BYTES)
+    return max(1, min(cores, (memory - own_bytes) // worker_bytes))
 
 
 def share_out(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tracker.arrays import Floats
+from tracker.checkpoint import folder_for
 from tracker.contract import Report, StageFiles
 from tracker.course import Course, Enough
 from tracker.errors import ReferenceLost
@@ -18,18 +18,18 @@ from tracker.footage import open_footage
 from tracker.homographies import write_homographies
 from tracker.lens import Lens
 from tracker.parameters import parameter
-from tracker.pieces import REFERENCE_FILE, Job, make_piece, piece_folder
+from tracker.pieces import REFERENCE_FILE, Job, make_piece
 from tracker.proxy import FILM_FILE, PROXY_FILE, join_pieces
 from tracker.reference import Frame, ReferencePoints, parse_points
 from tracker.segments import Segment, plan
 from tracker.tables import Table, write_table
-from tracker.workers import share_out
+from tracker.workers import affordable, share_out
 
 # Proposed points nearer than this share of the width to a given one add nothing.
 TOO_NEAR = 0.01
 SELDOM = 0.5
-# For a worker at 4K, and what the stage takes itself; without a limit, three gigabytes are not to be passed.
-WORKER_BYTES, OWN_BYTES, USUAL_BYTES = 420 << 20, 400 << 20, 3 << 30
+# For a worker at 4K, and what the stage takes itself.
+WORKER_BYTES, OWN_BYTES = 420 << 20, 400 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             raise ReferenceLost(f"{film.path.name} has no frame at {points.frame.time_s} s, which the points are of")
         segments = plan(film, film.whole_until_s())
         what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
-        folder = piece_folder(files.checkpoint, film, what)
+        folder = folder_for(files.checkpoint, [film.path], what)
         np.save(folder / REFERENCE_FILE, reference.luma())
     job = Job(film.path, folder, places, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
     course = Course(job, segments, facts, parameters.max_lost_seconds, report)
     todo = [segment for segment in segments if not job.table(segment).exists()]
     if len(todo) < len(segments):
         report.say(f"{len(segments) - len(todo)} of {len(segments)} segments are there from before")
-    workers = min(parameters.workers or _workers(), max(1, len(todo)))
+    workers = min(parameters.workers or affordable(WORKER_BYTES, OWN_BYTES), max(1, len(todo)))
     report.say(f"{len(segments)} segments, {workers} workers")
 
     def tell(segment: Segment, frames: int | None) -> None:
@@ -108,13 +108,6 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     files.output(FILM_FILE).write_text(json.dumps(film_facts, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(files.checkpoint)
     _tell(columns, quality, len(points.points), report)
-
-
-def _workers() -> int:
-    """As many as there are cores, and as there is memory for."""
-    cores = int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0))))
-    memory = min(int(os.environ.get("WINSLOW_MEMORY_BYTES") or USUAL_BYTES), USUAL_BYTES)
-    return max(1, min(cores, (memory - OWN_BYTES) // WORKER_BYTES))
 
 
 def _all_points(points: ReferencePoints, proposed: ReferencePoints) -> tuple[list[str], Floats]:

@@ -1,0 +1,89 @@
+"""What vehicles are seen against: the background, where the road is, how dark shadows are. Made once from samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+from tracker.background import Background, make_background
+from tracker.contract import Report
+from tracker.detectors.motion import learned_shadows
+from tracker.detectors.options import Parameters
+from tracker.detectors.views import Views, gain_between, levelled
+from tracker.foreground import Shadows
+from tracker.proxy import Proxy
+
+# Key frames are decoded alone; fewer are too few to see the road between vehicles.
+FEWEST_SAMPLES = 15
+SHADOW_SAMPLES = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Scenery:
+    """`road` is 255 where vehicles are; `in_view` is the share of it that the camera saw on the average."""
+
+    background: Background
+    road: Picture
+    shadows: Shadows | None
+    in_view: float
+
+    def write(self, path: Path) -> None:
+        """Keep it in a file (npz), which is there only when it is whole."""
+        draft = path.with_suffix(".part.npz")
+        shadows = [] if self.shadows is None else [self.shadows.core, self.shadows.edge_px]
+        np.savez(
+            draft, picture=self.background.picture, threshold=self.background.threshold, road=self.road,
+            shadows=np.array(shadows, np.int64), in_view=self.in_view,
+        )  # fmt: skip
+        draft.rename(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Scenery:
+        """As `write` kept it."""
+        with np.load(path) as data:
+            background = Background(data["picture"], data["threshold"])
+            shadows = Shadows(*data["shadows"].tolist()) if len(data["shadows"]) else None
+            return cls(background, data["road"], shadows, float(data["in_view"]))
+
+
+def make_scenery(
+    views: Views, key_rows: Sequence[int], road_px: Floats, parameters: Parameters, report: Report
+) -> Scenery:
+    """Look at frames all over the film, key frames where there are enough. `road_px` are the corners of the road."""
+    road = views.mask(road_px)
+    samples, in_view = _samples(views, key_rows, parameters, report)
+    background = make_background(samples, parameters.detection_threshold)
+    step = max(1, len(samples) // SHADOW_SAMPLES)
+    shadows = learned_shadows(samples[::step], background, views.pixel_m)
+    return Scenery(background, road, shadows, float(in_view[road > 0].mean()) / len(samples))
+
+
+def key_rows(proxy: Proxy) -> list[int]:
+    """The frames that are decoded without others."""
+    footage = proxy.footage
+    seconds = (np.array(footage.key_ticks()) - footage.start_ticks) * footage.tick_s
+    return sorted({int(np.abs(proxy.times_s - second).argmin()) for second in seconds})
+
+
+def _samples(
+    views: Views, key_rows: Sequence[int], parameters: Parameters, report: Report
+) -> tuple[list[Picture], Floats]:
+    """Frames for the background, all as bright as the first of them, and how many of them show each pixel."""
+    rows = key_rows if len(key_rows) >= FEWEST_SAMPLES else range(len(views.matrices))
+    count = min(parameters.background_samples, len(rows))
+    chosen = sorted({rows[at] for at in np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()})
+    pictures: list[Picture] = []
+    first: Picture | None = None
+    in_view = np.zeros((views.height_px, views.width_px))
+    for view in views.at(chosen):
+        coarse = view.coarse()
+        first = coarse if first is None else first
+        pictures.append(levelled(view.whole(), gain_between(coarse, first)))
+        in_view += cv2.resize(view.seen(), (views.width_px, views.height_px), interpolation=cv2.INTER_NEAREST) > 0
+        report.progress("background", len(pictures), len(chosen))
+    return pictures, in_view

@@ -1,0 +1,214 @@
+"""Searches the film for vehicles, in stretches that know nothing of each other, so that several workers may share them.
+
+They lie on disk until all are there; a stage that was ended too early finds them again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tracker.arrays import Floats, Picture
+from tracker.contract import StageFiles
+from tracker.detectors.fusion import Fusion
+from tracker.detectors.looks import Looks, ShippedLooks, UserLooks
+from tracker.detectors.motion import Scene
+from tracker.detectors.options import Parameters
+from tracker.detectors.places import Heights, standing
+from tracker.detectors.providers import ON_A_GPU
+from tracker.detectors.scenery import Scenery
+from tracker.detectors.sightings import Sighting, sightings_of
+from tracker.detectors.user_model import UserModel, Wishes
+from tracker.detectors.views import View, Views
+from tracker.errors import InputMissing
+from tracker.geometry import scaling, transform
+from tracker.ground import Ground
+from tracker.proxy import Proxy, open_proxy
+from tracker.tables import Table, read_table, write_table
+
+SCENERY_FILE = "scenery.npz"
+# How long stretches are; a short film has about so many. An even number: most machines have an even number of cores.
+LONGEST_S, SHORTEST_S, FEWEST = 30.0, 5.0, 8
+# Before a stretch begins, what is in view is looked at for so long: which vehicles stand, and how fast the others are.
+WARM_UP_S = 0.6
+TELL_EVERY = 5
+# Finer pixels cost time and find no more vehicles.
+FINEST_PIXEL_M, NARROWEST_PX = 0.035, 160
+# Vehicles whose middle is inside the road reach so far beyond.
+ROAD_MARGIN_M = 2.0
+# Looks of the network a second where NETWORK_RATE_HZ leaves it open.
+RATE_ON_CPU_HZ, RATE_ON_GPU_HZ = 2.0, 10.0
+NUMBERS = (
+    "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px",
+    "position_std_m",
+)  # fmt: skip
+WORDS = ("class", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The frames (rows of the homographies) that are searched in it, and those before it that are only looked at."""
+
+    number: int
+    warm_up: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is to be done with every stretch. `folder` holds the scenery, and gets what is found."""
+
+    files: StageFiles
+    parameters: Parameters
+    folder: Path
+
+    def found(self, stretch: Stretch) -> Path:
+        """There once the stretch is done."""
+        return self.folder / f"{stretch.number:05d}.parquet"
+
+
+def plan(frames: int, rate_fps: float, detection_rate_hz: float) -> tuple[Stretch, ...]:
+    """The stretches of a film. They depend on the film alone, not on how many work on them."""
+    step = max(1, round(rate_fps / detection_rate_hz))
+    searched = list(range(0, frames, step))
+    duration_s = frames / rate_fps
+    length_s = min(max(duration_s / FEWEST, SHORTEST_S), LONGEST_S)
+    count = min(max(1, 2 * round(duration_s / length_s / 2)), len(searched))
+    borders = [len(searched) * number // count for number in range(count + 1)]
+    early = round(WARM_UP_S * rate_fps / step)
+    return tuple(
+        Stretch(number, tuple(searched[max(0, first - early) : first]), tuple(searched[first:last]))
+        for number, (first, last) in enumerate(pairwise(borders))
+    )
+
+
+def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) -> None:
+    """Write down the vehicles of a stretch. Nothing is known of other stretches."""
+    cv2.setNumThreads(1)
+    parameters = job.parameters
+    ground, places = read_ground(job.files)
+    with open_proxy(job.files, threads=1) as proxy:
+        views = views_of(proxy, ground, parameters)
+        scenery = Scenery.read(job.folder / SCENERY_FILE)
+        scene = Scene(
+            scenery.background, views.reduction, scenery.road, scenery.shadows, views.pixel_m, parameters.min_area_m2,
+            ROAD_MARGIN_M,
+        )  # fmt: skip
+        see = _detector(parameters, looks_of(job.files, parameters, views.pixel_m), scene)
+        heights = Heights(parameters.vehicle_height_m, parameters.large_vehicle_height_m)
+        rows = _Rows()
+        full_size = np.linalg.inv(scaling(views.factor))
+        for count, view in enumerate(views.at((*stretch.warm_up, *stretch.rows)), 1 - len(stretch.warm_up)):
+            sightings = see(*scene.levelled(view))
+            if count < 1:
+                continue
+            for sighting in sightings:
+                place = standing(sighting.corners_px, views.to_world, places[view.row], heights, sighting.kind)
+                if place[3] <= parameters.max_length_m and place[4] <= parameters.max_width_m:
+                    middle_px = transform(full_size, sighting.corners_px).mean(axis=0)
+                    _add(rows, view, sighting, place, middle_px)
+            if count % TELL_EVERY == 0:
+                tell(count)
+    draft = job.found(stretch).with_suffix(".part.parquet")
+    write_table(draft, rows.columns())
+    draft.rename(job.found(stretch))
+
+
+def read_ground(files: StageFiles) -> tuple[Ground, Floats]:
+    """The ground, and where the camera was on every frame (n x 3, metres)."""
+    ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
+    camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
+    return ground, np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
+
+
+def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
+    """The frames over the reference frame."""
+    fine_enough = round(ground.frame.width_px * ground.metres_per_pixel / FINEST_PIXEL_M)
+    width = min(parameters.working_width_px, proxy.width_px, max(fine_enough, NARROWEST_PX))
+    height = round(width * proxy.height_px / proxy.width_px)
+    factor = width / ground.frame.width_px
+    return Views(
+        proxy.frames_at, proxy.matrices, ground.to_world, width, height, factor, ground.metres_per_pixel / factor
+    )
+
+
+def looks_of(files: StageFiles, parameters: Parameters, pixel_m: float) -> Looks | None:
+    """The network, or None where none is wanted."""
+    if parameters.detector == "motion":
+        return None
+    path = Path(parameters.model_file) if parameters.model_file else files.resource("model")
+    if path is not None and not path.is_file():
+        raise InputMissing(f"MODEL_FILE is {path}, and there is no such file")
+    if path is None and parameters.detector == "model":
+        raise InputMissing(
+            "DETECTOR is 'model', and there is none",
+            remedy="Name it in MODEL_FILE, or put it into model/ of --resources",
+        )
+    if path is None or parameters.detector == "network":
+        return ShippedLooks(pixel_m, parameters.provider)
+    overlap_px = round(parameters.max_length_m / pixel_m)
+    wishes = Wishes(
+        parameters.provider, parameters.model_layout, parameters.model_classes, parameters.model_score,
+        parameters.model_picture_width_px, overlap_px,
+    )  # fmt: skip
+    return UserLooks(UserModel(path, wishes))
+
+
+def _detector(
+    parameters: Parameters, looks: Looks | None, scene: Scene
+) -> Callable[[View, Picture], Sequence[Sighting]]:
+    """What gives the vehicles of one frame after the other, whose middle is inside the road."""
+    if looks is None:
+        return lambda view, coarse: scene.on_road(
+            [Sighting.of_blob(blob) for blob in scene.blobs(view, coarse) if blob.fill >= parameters.min_fill]
+        )
+    if parameters.detector != "fused":
+        return lambda view, _: scene.on_road(sightings_of(looks.at(view, None)))
+    fusion = Fusion(looks, scene, parameters.network_score)
+    default_hz = RATE_ON_GPU_HZ if looks.provider in ON_A_GPU else RATE_ON_CPU_HZ
+    rate_hz = parameters.network_rate_hz or default_hz
+    last_look_s = -np.inf
+
+    def see(view: View, coarse: Picture) -> Sequence[Sighting]:
+        nonlocal last_look_s
+        # Half a frame early is in time.
+        due = view.time_s - last_look_s >= 1 / rate_hz - 0.5 / parameters.detection_rate_hz
+        last_look_s = view.time_s if due else last_look_s
+        return fusion.frame(view, coarse, everything=due)
+
+    return see
+
+
+def _add(rows: _Rows, view: View, sighting: Sighting, place: Floats, middle_px: Floats) -> None:
+    whole = bool(view.inside(sighting.corners_px).all())
+    x, y, heading, length, width = place
+    size = np.degrees(heading), length, width
+    where = whole, *middle_px, sighting.std_m
+    rows.add((view.row, view.time_s, x, y, *size, sighting.score, *where), (sighting.kind, sighting.source))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The table as it grows, a few bytes a value."""
+
+    numbers: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in NUMBERS})
+    words: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in WORDS})
+
+    def add(self, numbers: Iterable[float], words: Iterable[str]) -> None:
+        """One row more."""
+        for name, value in zip(NUMBERS, numbers, strict=True):
+            self.numbers[name].append(float(value))
+        for name, word in zip(WORDS, words, strict=True):
+            self.words[name].append(word)
+
+    def columns(self) -> Table:
+        """The table, its columns in the order of the contract."""
+        found = {name: np.array(values) for name, values in self.numbers.items()}
+        found |= {name: np.array(values, dtype=object) for name, values in self.words.items()}
+        return found
