@@ -13,7 +13,7 @@ from tracker.arrays import Floats
 from tracker.camera import Intrinsics, Pose, calibrate, fit_pose, pose_of_homography
 from tracker.cli import main
 from tracker.geometry import transform
-from tracker.ground import fit_to_world
+from tracker.ground_fit import fit_to_world
 from tracker.reference import Frame, KnownLength, ReferencePoint, ReferencePoints
 from tracker.simulation.camera import FIELD_OF_VIEW_DEG, view_at
 

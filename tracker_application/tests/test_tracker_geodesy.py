@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tracker.camera import Intrinsics
 from tracker.errors import PointsInvalid
 from tracker.geodesy import Plane
-from tracker.ground import Ground, fit_to_world
+from tracker.ground import Ground
+from tracker.ground_fit import fit_to_world
 from tracker.reference import Frame, check_points, parse_points
 
 FRAME = Frame(0.0, 1000, 1000)

@@ -14,7 +14,8 @@ from tracker.camera import FILM_WIDTH_MM, Intrinsics, calibrate, pose_of_homogra
 from tracker.contract import Report, StageFiles
 from tracker.errors import ParameterInvalid
 from tracker.geometry import metres_per_pixel
-from tracker.ground import Ground, GroundFit, fit_to_world, ground_scale
+from tracker.ground import Ground, ground_scale
+from tracker.ground_fit import GroundFit, fit_to_world
 from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.reference import FEWEST_WORLD_POINTS, Frame, ReferencePoints, parse_points

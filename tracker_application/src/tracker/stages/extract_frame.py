@@ -12,7 +12,8 @@ from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
 from tracker.contract import Report, StageFiles
 from tracker.errors import NotAVideo
 from tracker.footage import Footage, VideoFrame, open_footage
-from tracker.ground import fit_to_world, ground_scale
+from tracker.ground import ground_scale
+from tracker.ground_fit import fit_to_world
 from tracker.lens import Lens
 from tracker.parameters import parameter
 from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points, read_points
