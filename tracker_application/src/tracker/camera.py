@@ -12,7 +12,6 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-from scipy.optimize import least_squares
 
 from tracker.arrays import Flags, Floats
 from tracker.geometry import transform
@@ -196,6 +195,9 @@ def calibrate(
         on_ground = transform(Pose(poses[0]).to_world(own), grid)
         moved = [_seen(pose, on_ground, own.matrix) - there for pose, there in zip(poses[1:], in_frames, strict=True)]
         return np.concatenate([clicked.ravel(), (np.array(moved) / registration_px).ravel()])
+
+    # Here, as it takes half a second to import, and most who know a camera do not calibrate one.
+    from scipy.optimize import least_squares
 
     reference = first.pose
     scale = np.array([1, 1, 1, *np.full(3, max(abs(reference.position_m[2]), 1e-6))])

@@ -49,7 +49,8 @@ class Checks:
 
 def sharpness(luma: Picture) -> float:
     """The variance of the Laplacian."""
-    return float(cv2.Laplacian(luma, cv2.CV_64F).var())
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2
 
 
 def check_file(footage: Footage, checks: Checks) -> float:

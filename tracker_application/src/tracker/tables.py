@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: i
     if path.suffix == PARQUET:
         pq.write_table(pa.table({name: _typed(name, values) for name, values in columns.items()}), whole)
     else:
-        ready = [[_cell(value, decimals) for value in values] for values in columns.values()]
+        ready = [_cells(values, decimals) for values in columns.values()]
         with whole.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
@@ -54,15 +54,16 @@ def _typed(name: str, values: Iterable[Any]) -> pa.Array:
     return pa.array(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
 
 
-def _cell(value: Any, decimals: int) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | np.integer | np.bool_):
-        return str(int(value))
-    if np.isnan(value):
-        return ""
-    text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _cells(values: Iterable[Any], decimals: int) -> list[Any]:
+    """A column as CSV has it; Arrow writes numbers as text in a fraction of Python's time."""
+    column = values if isinstance(values, np.ndarray) else np.array(list(values), dtype=object)
+    if column.dtype.kind == "f":
+        # Adding zero makes a negative zero a zero.
+        rounded = np.round(column.astype(np.float64), decimals) + 0.0
+        return cast("list[Any]", pa.array(rounded, from_pandas=True).cast(pa.string()).fill_null("").to_pylist())
+    if column.dtype.kind in "iub":
+        return cast("list[Any]", column.astype(np.int64).tolist())
+    return [value if isinstance(value, str) else _cells(np.array([value]), decimals)[0] for value in column.tolist()]
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from tracker.exports.recording import Recording
-from tracker.geometry import transform
 
 
 def write_mot(recording: Recording, output: Callable[[str], Path]) -> None:
@@ -17,17 +16,18 @@ def write_mot(recording: Recording, output: Callable[[str], Path]) -> None:
     Frames and pixels count from 1. The score is 1 where the vehicle was seen, 0 between two sightings. The boxes are
     around the vehicle's outline on the ground.
     """
-    tracks, lines = recording.tracks, []
-    to_reference_px = np.linalg.inv(recording.ground.to_world)
-    for row in np.lexsort([tracks["track_id"], recording.steps]):
-        step = recording.steps[row]
-        pixels = transform(np.linalg.inv(recording.to_reference[step]) @ to_reference_px, recording.corners[row])
-        left, top = pixels.min(axis=0)
-        width, height = np.ptp(pixels, axis=0)
-        lines.append(
-            f"{step + 1},{tracks['track_id'][row]},{left + 1:.2f},{top + 1:.2f},{width:.2f},{height:.2f},"
-            f"{tracks['observed'][row]},-1,-1,-1\n"
-        )
+    tracks, steps = recording.tracks, recording.steps
+    to_frame = np.linalg.inv(recording.to_reference) @ np.linalg.inv(recording.ground.to_world)
+    corners = np.concatenate([recording.corners, np.ones((len(steps), 4, 1))], axis=2)
+    seen = corners @ to_frame[steps].transpose(0, 2, 1)
+    pixels = seen[:, :, :2] / seen[:, :, 2:]
+    corner, size = pixels.min(axis=1) + 1, np.ptp(pixels, axis=1)
+    order = np.lexsort([tracks["track_id"], steps])
+    columns = (steps + 1, tracks["track_id"], *corner.T, *size.T, tracks["observed"])
+    lines = [
+        f"{frame},{number},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{observed},-1,-1,-1\n"
+        for frame, number, left, top, width, height, observed in zip(*(c[order].tolist() for c in columns), strict=True)
+    ]
     output("mot/tracks.txt").write_text("".join(lines), encoding="utf-8")
     frame = recording.ground.frame
     output("mot/seqinfo.ini").write_text(
