@@ -17,6 +17,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 from tracker.cli import main
 from tracker.contract import StageFiles
@@ -145,6 +146,26 @@ def test_a_film_that_does_not_begin_at_zero_and_varies_its_pace_keeps_the_time_o
             assert abs(float(frame.decoded.time or 0) - proxy.times_s[frame.index]) < 1e-3
 
 
+def test_each_frame_of_the_proxy_is_found_alone_and_with_frames_between_passed_over(made: Path) -> None:
+    steps = np.random.default_rng(1).choice([33, 50, 84], 80)
+    video = write(made.parent / "film.mkv", drifting(80), ticks=np.cumsum(steps).tolist(), options={"g": "20"})
+    begin(made, video)
+    assert follow(made, video) == 0
+    with open_proxy(StageFiles(made, made, made)) as proxy:
+        whole = [frame.luma().copy() for frame in proxy.frames()]
+        assert len(proxy.key_rows) >= 4
+        assert set(proxy.key_rows) < set(range(80))
+        for rows in ([[row] for row in range(80)], [range(0, 80, step) for step in (1, 2, 3, 6)], [proxy.key_rows]):
+            for wanted in rows:
+                found = list(proxy.frames_at(wanted))
+                assert [frame.index for frame in found] == list(wanted)
+                assert all(np.array_equal(frame.luma(), whole[frame.index]) for frame in found)
+        referred = [row for row in range(proxy.key_rows[1]) if row % 3 == 0]
+        assert [PictureType(frame.decoded.pict_type) for frame in proxy.frames_at(referred)][1:] == [PictureType.P] * (
+            len(referred) - 1
+        )
+
+
 def test_one_worker_and_three_write_the_same_bytes(made: Path) -> None:
     video = write(made.parent / "film.mp4", drifting(160), options=KINDS["open"])
     begin(made, video)
@@ -176,7 +197,7 @@ def test_a_stage_that_was_killed_goes_on_from_its_last_finished_segment(made: Pa
         os.sched_yield()
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    done = {path: path.stat().st_mtime_ns for path in kept.glob(".checkpoint/*/0*.n*")}
+    done = {path: path.stat().st_mtime_ns for path in kept.glob(".checkpoint/*/0*.[nm]p[z4]")}
     assert len(done) >= 4
     assert not (directory / "homographies.csv").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)

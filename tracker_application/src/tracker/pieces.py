@@ -42,7 +42,7 @@ class Job:
 
     def proxy(self, segment: Segment) -> Path:
         """Its piece of the proxy."""
-        return self.folder / f"{segment.number:05d}.nut"
+        return self.folder / f"{segment.number:05d}.mp4"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ from tracker.detectors.motion import learned_shadows
 from tracker.detectors.options import Parameters
 from tracker.detectors.views import Views, gain_between, levelled
 from tracker.foreground import Shadows
-from tracker.proxy import Proxy
 
 # Key frames are decoded alone; fewer are too few to see the road between vehicles.
 FEWEST_SAMPLES = 15
@@ -61,13 +60,6 @@ def make_scenery(
     step = max(1, len(samples) // SHADOW_SAMPLES)
     shadows = learned_shadows(samples[::step], background, views.pixel_m)
     return Scenery(background, road, shadows, float(in_view[road > 0].mean()) / len(samples))
-
-
-def key_rows(proxy: Proxy) -> list[int]:
-    """The frames that are decoded without others."""
-    footage = proxy.footage
-    seconds = (np.array(footage.key_ticks()) - footage.start_ticks) * footage.tick_s
-    return sorted({int(np.abs(proxy.times_s - second).argmin()) for second in seconds})
 
 
 def _samples(
