@@ -203,10 +203,10 @@ def test_overlaps_are_those_of_turned_rectangles() -> None:
 def test_a_car_right_below_the_camera_stands_where_it_is_seen_and_one_aside_nearer() -> None:
     to_world = np.diag([0.1, -0.1, 1.0])
     heights, camera = Heights(1.5, 3.1), np.array([10.0, -10.0, 80.0])
-    below = standing(corners_px(box(100, 100))[0], to_world, camera, heights, "car")
+    below = standing(corners_px(box(100, 100)), to_world, camera[None], heights, ["car"])[0]
     assert below[:2] == pytest.approx([10.0, -10.0], abs=0.01)
     assert below[3:] == pytest.approx([4.5, 1.9], abs=0.05)
-    aside = standing(corners_px(box(500, 100))[0], to_world, camera, heights, "car")
+    aside = standing(corners_px(box(500, 100)), to_world, camera[None], heights, ["car"])[0]
     # Forty metres aside, the bumper's upper edge leans out by 0.4 m: half of that is in the middle of the outline.
     assert 49.6 < aside[0] < 49.9
     assert aside[3] < below[3]

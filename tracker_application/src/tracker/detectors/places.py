@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,15 +34,24 @@ class Heights:
         return box(VAN_TIMES * self.car_m) if length_m > VAN_M else _scaled(CAR, self.car_m / CAR[-1].height_m)
 
 
-def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, kind: str) -> Floats:
-    """x_m, y_m, heading_rad, length_m, width_m of the vehicle whose visible outline has these corners (4 x 2)."""
-    a, b, c, d = transform(to_world, corners_px)
+def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, kinds: Sequence[str]) -> Floats:
+    """x_m, y_m, heading_rad, length_m, width_m of vehicles whose visible outlines have these corners (n x 4 x 2).
+
+    `camera_m` is where the camera was, n x 3.
+    """
+    a, b, c, d = transform(to_world, corners_px.reshape(-1, 2)).reshape(-1, 4, 2).transpose(1, 0, 2)
     first, second = ((b - a) + (c - d)) / 2, ((d - a) + (c - b)) / 2
-    long, short = (first, second) if np.hypot(*first) >= np.hypot(*second) else (second, first)
-    length, width = float(np.hypot(*long)), float(np.hypot(*short))
-    seen = np.array([[*(a + b + c + d) / 4, np.arctan2(long[1], long[0]), length, width]])
-    place: Floats = on_ground(seen, camera_m, heights.body(length, width, kind))[0]
-    return place
+    longer = np.hypot(*first.T) >= np.hypot(*second.T)
+    long, short = np.where(longer[:, None], first, second), np.where(longer[:, None], second, first)
+    length, width = np.hypot(*long.T), np.hypot(*short.T)
+    seen = np.column_stack([(a + b + c + d) / 4, np.arctan2(long[:, 1], long[:, 0]), length, width])
+    alike: dict[Body, list[int]] = {}
+    for row, size in enumerate(zip(length.tolist(), width.tolist(), kinds, strict=True)):
+        alike.setdefault(heights.body(*size), []).append(row)
+    places = np.empty_like(seen)
+    for body, rows in alike.items():
+        places[rows] = on_ground(seen[rows], camera_m[rows], body)
+    return places
 
 
 def _scaled(body: Body, times: float) -> Body:

@@ -5,9 +5,8 @@ They lie on disk until all are there; a stage that was ended too early finds the
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from tracker.errors import InputMissing
 from tracker.geometry import scaling, transform
 from tracker.ground import Ground
 from tracker.proxy import Proxy, open_proxy
-from tracker.tables import Table, read_table, write_table
+from tracker.tables import Table, read_table, select, write_table
 
 SCENERY_FILE = "scenery.npz"
 # How long stretches are; a short film has about so many. An even number: most machines have an even number of cores.
@@ -44,11 +43,6 @@ FINEST_PIXEL_M, NARROWEST_PX = 0.035, 160
 ROAD_MARGIN_M = 2.0
 # Looks of the network a second where NETWORK_RATE_HZ leaves it open.
 RATE_ON_CPU_HZ, RATE_ON_GPU_HZ = 2.0, 10.0
-NUMBERS = (
-    "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px",
-    "position_std_m",
-)  # fmt: skip
-WORDS = ("class", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +95,19 @@ def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) ->
             ROAD_MARGIN_M,
         )  # fmt: skip
         see = _detector(parameters, looks_of(job.files, parameters, views.pixel_m), scene)
-        heights = Heights(parameters.vehicle_height_m, parameters.large_vehicle_height_m)
-        rows = _Rows()
-        full_size = np.linalg.inv(scaling(views.factor))
+        seen: list[_Seen] = []
         for count, view in enumerate(views.at((*stretch.warm_up, *stretch.rows)), 1 - len(stretch.warm_up)):
             sightings = see(*scene.levelled(view))
             if count < 1:
                 continue
-            for sighting in sightings:
-                place = standing(sighting.corners_px, views.to_world, places[view.row], heights, sighting.kind)
-                if place[3] <= parameters.max_length_m and place[4] <= parameters.max_width_m:
-                    middle_px = transform(full_size, sighting.corners_px).mean(axis=0)
-                    _add(rows, view, sighting, place, middle_px)
+            seen += [
+                _Seen(view.row, view.time_s, sighting, bool(view.inside(sighting.corners_px).all()))
+                for sighting in sightings
+            ]
             if count % TELL_EVERY == 0:
                 tell(count)
     draft = job.found(stretch).with_suffix(".part.parquet")
-    write_table(draft, rows.columns())
+    write_table(draft, _table(seen, views, places, parameters))
     draft.rename(job.found(stretch))
 
 
@@ -185,30 +176,39 @@ def _detector(
     return see
 
 
-def _add(rows: _Rows, view: View, sighting: Sighting, place: Floats, middle_px: Floats) -> None:
-    whole = bool(view.inside(sighting.corners_px).all())
-    x, y, heading, length, width = place
-    size = np.degrees(heading), length, width
-    where = whole, *middle_px, sighting.std_m
-    rows.add((view.row, view.time_s, x, y, *size, sighting.score, *where), (sighting.kind, sighting.source))
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A vehicle on a frame; `whole` says that no border cuts it."""
+
+    row: int
+    time_s: float
+    sighting: Sighting
+    whole: bool
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The table as it grows, a few bytes a value."""
-
-    numbers: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in NUMBERS})
-    words: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in WORDS})
-
-    def add(self, numbers: Iterable[float], words: Iterable[str]) -> None:
-        """One row more."""
-        for name, value in zip(NUMBERS, numbers, strict=True):
-            self.numbers[name].append(float(value))
-        for name, word in zip(WORDS, words, strict=True):
-            self.words[name].append(word)
-
-    def columns(self) -> Table:
-        """The table, its columns in the order of the contract."""
-        found = {name: np.array(values) for name, values in self.numbers.items()}
-        found |= {name: np.array(values, dtype=object) for name, values in self.words.items()}
-        return found
+def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Parameters) -> Table:
+    """The columns of the contract."""
+    sightings = [each.sighting for each in seen]
+    corners = np.array([sighting.corners_px for sighting in sightings]).reshape(-1, 4, 2)
+    kinds = [sighting.kind for sighting in sightings]
+    rows = np.array([each.row for each in seen], np.int64)
+    heights = Heights(parameters.vehicle_height_m, parameters.large_vehicle_height_m)
+    x, y, heading, length, width = standing(corners, views.to_world, places[rows], heights, kinds).T
+    middle = transform(np.linalg.inv(scaling(views.factor)), corners.reshape(-1, 2)).reshape(-1, 4, 2).mean(axis=1)
+    columns: Table = {
+        "frame": rows,
+        "time_s": np.array([each.time_s for each in seen]),
+        "x_m": x,
+        "y_m": y,
+        "heading_deg": np.degrees(heading),
+        "length_m": length,
+        "width_m": width,
+        "score": np.array([sighting.score for sighting in sightings]),
+        "whole": np.array([each.whole for each in seen], np.float64),
+        "x_px": middle[:, 0],
+        "y_px": middle[:, 1],
+        "position_std_m": np.array([sighting.std_m for sighting in sightings]),
+        "class": np.array(kinds, dtype=object),
+        "source": np.array([sighting.source for sighting in sightings], dtype=object),
+    }
+    return select(columns, (length <= parameters.max_length_m) & (width <= parameters.max_width_m))
