@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +62,31 @@ def test_nearly_all_vehicles_on_the_road_are_found_and_nearly_nothing_else(film:
     assert false < 0.06 * len(found["frame"])
 
 
-def test_the_same_film_gives_the_same_bytes(film: Film, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        assert detect(film, tmp_path / name, "--detection-rate-hz", "2") == 0
-    first, second = ((tmp_path / name / "detections.parquet").read_bytes() for name in ("first", "second"))
-    assert first == second
+def test_one_worker_and_three_write_the_same_bytes(film: Film, tmp_path: Path) -> None:
+    for workers in ("1", "3"):
+        assert detect(film, tmp_path / workers, "--detection-rate-hz", "2", "--workers", workers) == 0
+        assert {path.name for path in (tmp_path / workers).iterdir()} == {"background.jpg", "detections.parquet"}
+    one, three = ((tmp_path / workers / "detections.parquet").read_bytes() for workers in ("1", "3"))
+    assert one == three
+
+
+def test_a_search_that_was_killed_goes_on_from_its_last_finished_stretch(film: Film, tmp_path: Path) -> None:
+    kept, output = tmp_path / "kept", tmp_path / "out"
+    words = ["--detection-rate-hz", "2", "--workers", "1"]
+    assert detect(film, tmp_path / "whole", *words) == 0
+    files = ["--input", film.made, "--output", output, "--checkpoint", kept]
+    command = [sys.executable, "-m", "tracker", "detect-vehicles", *files, *words]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while killed.poll() is None and not list(kept.glob(".checkpoint/*/00000.parquet")):
+        os.sched_yield()
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (output / "detections.parquet").exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "stretches are there from before" in again.stdout
+    assert "progress background" not in again.stdout
+    assert (output / "detections.parquet").read_bytes() == (tmp_path / "whole" / "detections.parquet").read_bytes()
+    assert list(kept.iterdir()) == []
 
 
 def test_a_users_model_that_cannot_be_used_ends_the_stage_with_its_own_code(

@@ -60,8 +60,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(WORKER_BYTES, OWN_BYTES), report)
     parts = [read_table(job.found(stretch)) for stretch in stretches]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    _finish(files, columns, sum(len(stretch.rows) for stretch in stretches), report)
     shutil.rmtree(files.checkpoint)
+    _finish(files, columns, sum(len(stretch.rows) for stretch in stretches), report)
 
 
 def _folder(files: StageFiles, parameters: Parameters) -> Path:
