@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -51,6 +52,20 @@ class Film:
             )
             unfinished.replace(directory)
         return self
+
+    def in_a_row(self, times: int) -> Film:
+        """The same film so often after itself, not encoded again: for speed and memory, not for what is true."""
+        long = Film(f"{self.name}_{times}_times", self.seed, times * self.seconds, self.options)
+        if not long.video.exists():
+            long.directory().mkdir(parents=True, exist_ok=True)
+            names = long.directory() / "names.txt"
+            names.write_text(f"file '{self.video}'\n" * times, encoding="utf-8")
+            unfinished = long.video.with_suffix(".unfinished.mp4")
+            words = ["ffmpeg", "-v", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(names), "-c", "copy"]
+            subprocess.run([*words, str(unfinished)], check=True, stdout=sys.stderr)
+            shutil.copy(self.points, long.points)
+            unfinished.replace(long.video)
+        return long
 
 
 def _film(name: str, seed: int, seconds: float, *options: str) -> Film:

@@ -27,6 +27,8 @@ REACH_M = 0.6
 COMMON_SHARE = 0.3
 # What motion sees is the whole vehicle if it is between these shares of the size that the network gave.
 LEAST_SIZE, MOST_SIZE = 0.85, 1.15
+# And it is a vehicle whose velocity is known, of so many sightings, only so near to where that leads.
+FEWEST_FOR_VELOCITY, SURPRISE_M = 3, 0.5
 # A box of the network is a vehicle that is known.
 SAME_OVERLAP = 0.2
 # Two of which the smaller one lies so much on the other are one.
@@ -166,17 +168,21 @@ class Fusion:
             if not len(parts):
                 continue
             own = len(parts) == 1 and sharing[parts[0]] == 1
-            if own and self._fits(vehicle, outlines.select(parts)):
+            if own and self._fits(vehicle, outlines.select(parts), now):
                 vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
                 continue
             cut = self._cut([blobs[part] for part in parts.tolist()], expected.select(np.array([row])))
-            if cut is not None and self._fits(vehicle, cut):
+            if cut is not None and self._fits(vehicle, cut, now):
                 vehicle.seen(cut, now, "fused", SPLIT_STD_M)
 
-    def _fits(self, vehicle: Vehicle, box: Boxes) -> bool:
-        """Whether a box has the size that the network gave."""
+    def _fits(self, vehicle: Vehicle, box: Boxes, now: float) -> bool:
+        """Whether a box has the size that the network gave, and is where the vehicle can be by now."""
         if vehicle.size is None:
             return True
+        expected = vehicle.expected(now)
+        off_px = np.hypot(box.x_px[0] - expected.x_px[0], box.y_px[0] - expected.y_px[0])
+        if vehicle.sightings > FEWEST_FOR_VELOCITY and off_px * self.pixel_m > SURPRISE_M:
+            return False
         shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
         return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
 
@@ -232,7 +238,7 @@ class Fusion:
         moved = vehicle.time_s == now
         vehicle.source = "fused"
         vehicle.looked(look, now)
-        if not moved or not self._fits(vehicle, vehicle.box):
+        if not moved or not self._fits(vehicle, vehicle.box, now):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 
     def _stands(self, vehicle: Vehicle) -> bool:
