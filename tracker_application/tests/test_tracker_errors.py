@@ -119,7 +119,7 @@ def test_dark_and_blurred_footage_is_told_before_hours_are_spent(
     code, said = define(video=black)
     assert code == 0
     assert "WARNING: the frame at 0.00 s is nearly black" in said
-    assert "WARNING: 1.2 s are short" in said
+    assert "WARNING: 1.2 s are hardly a film" in said
 
 
 @pytest.mark.parametrize(

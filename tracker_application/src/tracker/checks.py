@@ -19,6 +19,7 @@ from tracker.registration import Registration
 SLOWEST_FPS = 8.0
 SHORTEST_S = 5.0
 SHORTEST_USABLE_S = 2.0
+SHORTEST_GAP_S = 0.5
 # Of the luma; black is 16 in most footage.
 DARKEST = 26.0
 # Key frames further apart make segments long, and a retry expensive; single frames are then expensive to see, too.
@@ -26,6 +27,8 @@ RAREST_KEY_FRAMES_S = 30.0
 UNEVEN = 0.2
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 PACKETS_LOOKED_AT = 300
+# Packets come in the order in which they are decoded: of so many at the end, some are shown after others still to come.
+LAST_PACKETS = 16
 SHARES_LOOKED_AT = (0.0, 0.2, 0.4, 0.6, 0.8, 0.98)
 EIGHT_BITS = 8
 LARGEST_DRIFT = 0.15
@@ -65,14 +68,23 @@ def check_file(footage: Footage, checks: Checks) -> float:
         if whole_s < SHORTEST_USABLE_S:
             raise FootageDamaged(cut, remedy="Copy it from the camera again")
         checks.warn(f"{cut}: what is there is used; copy it from the camera again for the rest")
+    if footage.lost_at_start_s > SHORTEST_GAP_S:
+        checks.warn(
+            f"the first {footage.lost_at_start_s:.1f} s of {footage.path.name} cannot be decoded: times count from "
+            "there, and reference points must be of a frame after it"
+        )
     if facts.rate_fps < SLOWEST_FPS:
         checks.warn(f"{facts.rate_fps:.1f} frames a second are few: fast vehicles may be lost between frames")
-    if whole_s < SHORTEST_S:
+    if whole_s < SHORTEST_USABLE_S:
+        checks.warn(
+            f"{whole_s:.1f} s are hardly a film: vehicles are followed for a second at least; use a longer recording"
+        )
+    elif whole_s < SHORTEST_S:
         checks.warn(f"{whole_s:.1f} s are short: vehicles that stand for half of them become background")
     if facts.transfer in HDR_TRANSFERS:
         checks.warn(
-            f"the footage is HDR ({HDR_TRANSFERS[facts.transfer]}): it is taken as it is, flat and pale, and vehicles "
-            "may be harder to find; film in the standard colours"
+            f"the footage is HDR ({HDR_TRANSFERS[facts.transfer]}): it is rounded to 8 bits and taken as it is; "
+            "pictures look flat and pale, and vehicles may be harder to find. Standard colours (Rec. 709) suit better"
         )
     elif facts.bit_depth > EIGHT_BITS:
         checks.report.say(f"{facts.bit_depth} bits a colour are rounded to 8")
@@ -97,7 +109,8 @@ def _check_packets(footage: Footage, checks: Checks) -> None:
         key = packet.pts if packet.is_keyframe else key
         shown.append(packet.pts)
     entries = list(footage.stream.index_entries)
-    steps = np.diff(sorted(shown)) * footage.tick_s
+    known = sorted(shown)[: -LAST_PACKETS if len(shown) >= PACKETS_LOOKED_AT else None]
+    steps = np.diff(known) * footage.tick_s
     uneven = bool(len(steps)) and float(np.abs(steps - np.median(steps)).max()) > UNEVEN * float(np.median(steps))
     keys = [entry.timestamp * footage.tick_s for entry in entries if entry.is_keyframe]
     key_frames_s = max((b - a for a, b in pairwise(keys)), default=footage.facts.duration_s)
@@ -123,7 +136,9 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
     width, height = registration.size
     corners = np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
     drifts, lost, dark, sharp = [0.0], [], [], []
+    last_s = 0.0
     for time_s, luma in _some(footage, whole_s, checks):
+        last_s = time_s
         sharp.append(sharpness(luma))
         if float(luma.mean()) < DARKEST:
             dark.append(time_s)
@@ -139,6 +154,11 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
         "drift_px": max(drifts), "least_sharpness": min(sharp, default=None), "dark_frames": len(dark),
         "frames_elsewhere": len(lost),
     }  # fmt: skip
+    if last_s < _looked_at_s(whole_s, checks)[-1] - SHORTEST_USABLE_S:
+        checks.warn(
+            f"nothing can be decoded of the last part of {footage.path.name}, from somewhere after {last_s:.1f} s on: "
+            "what is there is used; was it copied to its end?"
+        )
     if dark:
         checks.warn(f"the frames at {_listed(dark)} are nearly black")
     if lost:
@@ -154,11 +174,15 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
     return points_px
 
 
-def _some(footage: Footage, whole_s: float, checks: Checks) -> Iterator[tuple[float, Picture]]:
+def _looked_at_s(whole_s: float, checks: Checks) -> list[float]:
     distance = checks.found["longest_key_frame_distance_s"]
     # Where key frames are rare, to see a later frame means to decode all before it.
     seen_s = whole_s if isinstance(distance, float) and distance <= RAREST_KEY_FRAMES_S else min(whole_s, SHORTEST_S)
-    for frame in footage.frames_at([share * seen_s for share in SHARES_LOOKED_AT]):
+    return [share * seen_s for share in SHARES_LOOKED_AT]
+
+
+def _some(footage: Footage, whole_s: float, checks: Checks) -> Iterator[tuple[float, Picture]]:
+    for frame in footage.frames_at(_looked_at_s(whole_s, checks)):
         yield frame.time_s, frame.luma()
 
 

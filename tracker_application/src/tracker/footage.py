@@ -12,6 +12,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.stream import Disposition
 
 from tracker.arrays import Picture
 from tracker.errors import FootageDamaged, NotAVideo
@@ -20,6 +21,9 @@ from tracker.errors import FootageDamaged, NotAVideo
 SEEK_BEYOND_S = 2.0
 BOX_HEADER_BYTES = 8
 LONG_BOX_HEADER_BYTES = 16
+FIRST_BOXES = ([b"ftyp"], [b"wide"], [b"mdat"])
+# As FFmpeg calls them; others end in _pipe.
+PICTURE_FORMATS = {"image2", "ico"}
 PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 PLANAR_DEEP = ("yuv420p10le", "yuv420p12le", "yuv422p10le", "yuv422p12le", "yuv444p10le", "yuv444p12le")
 PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
@@ -88,26 +92,30 @@ def _plane(frame: av.VideoFrame, number: int) -> Picture:
 
 
 class Footage:
-    """An open video. Made by `open_footage`. `damaged_packets` counts what could not be decoded so far."""
+    """An open video. Made by `open_footage`. `damaged_pictures` counts those left out so far.
+
+    Of several video streams it is the largest: some cameras write a small one for previews beside the film.
+    """
 
     def __init__(self, path: Path, container: av.container.InputContainer, threads: int) -> None:
         self.path = path
         self.container = container
-        self.stream = container.streams.video[0]
+        self.stream = max(container.streams.video, key=_area_px)
         self.stream.thread_type = "AUTO" if threads != 1 else "NONE"
         self.stream.codec_context.thread_count = threads
-        self.damaged_packets = 0
+        self.damaged_pictures = 0
         self.tick_s = float(self.stream.time_base or 0) or 1.0
         first = next(self._decode(), None)
         if first is None:
             raise NotAVideo(f"{path.name} holds no picture that can be decoded")
         self.start_ticks: int = first.pts or 0
+        self.lost_at_start_s = max(0, self.start_ticks - (self.stream.start_time or self.start_ticks)) * self.tick_s
         if first.rotation % 90:
             raise NotAVideo(f"{path.name} says that its picture is turned by {first.rotation} degrees")
         self.quarter_turns = first.rotation // 90 % 4
         self.facts = self._read_facts(first)
         self.seek(self.start_ticks)
-        self.damaged_packets = 0
+        self.damaged_pictures = 0
 
     def _read_facts(self, first: av.VideoFrame) -> FootageFacts:
         stream = self.stream
@@ -156,23 +164,32 @@ class Footage:
         try:
             yield from self.container.demux(self.stream)
         except av.error.FFmpegError:
-            self.damaged_packets += 1
+            self.damaged_pictures += 1
 
     def _decode(self) -> Iterator[av.VideoFrame]:
+        """Frames as they were filmed: after damage, a decoder makes pictures up until the next key frame comes."""
+        whole, begun = True, False
+        for frame in self._decode_all():
+            whole = frame is not None and not frame.is_corrupt and (whole or frame.key_frame)
+            # Before the first good one there may be some that belong to a key frame before.
+            self.damaged_pictures += frame is None or (begun and not whole)
+            begun |= whole
+            if frame is not None and whole and frame.pts is not None:
+                yield frame
+
+    def _decode_all(self) -> Iterator[av.VideoFrame | None]:
+        """What the decoder gives; None where a packet is damaged."""
         for packet in self.packets():
-            if packet.is_corrupt:
-                self.damaged_packets += 1
-                continue
             try:
-                decoded = packet.decode()
+                decoded = None if packet.is_corrupt else packet.decode()
             except av.error.FFmpegError:
-                self.damaged_packets += 1
-                continue
-            for frame in decoded:
-                if isinstance(frame, av.VideoFrame) and frame.pts is not None:
-                    yield frame
+                decoded = None
+            if decoded is None:
+                yield None
+            else:
+                yield from (frame for frame in decoded if isinstance(frame, av.VideoFrame))
         with suppress(av.error.FFmpegError):  # it has been emptied already, unless the file is cut off
-            yield from (frame for frame in self.stream.decode(None) if frame.pts is not None)
+            yield from self.stream.decode(None)
 
     def _time_s(self, frame: av.VideoFrame) -> float:
         return ((frame.pts or 0) - self.start_ticks) * self.tick_s
@@ -199,15 +216,34 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
         if _lacks_index(path):
             raise FootageDamaged(
                 f"{path.name} is cut off: it has no index (moov), which cameras write last",
-                remedy="Copy it from the camera again, or repair it with a tool of the camera's maker",
+                remedy="Copy it from the camera again. If it is the same there, the recording was interrupted: many "
+                "cameras mend their last film when they are switched on with the card in them; untrunc does so with "
+                "the help of another film of the same camera",
             ) from error
         raise NotAVideo(
             f"{path.name} is not a video: {error.strerror}", remedy="Expected MP4, MOV, MKV or AVI"
         ) from error
     with container:
         if not container.streams.video:
-            raise NotAVideo(f"{path.name} holds no pictures, only {len(container.streams)} other streams")
+            raise NotAVideo(
+                f"{path.name} holds no pictures, only {len(container.streams)} other streams",
+                remedy="Is it a sound recording, or a log of the flight?",
+            )
+        if set(container.format.name.split(",")) & PICTURE_FORMATS or container.format.name.endswith("_pipe"):
+            raise NotAVideo(f"{path.name} is a single picture", remedy="Expected a video: MP4, MOV, MKV or AVI")
+        if not any(map(_area_px, container.streams.video)):
+            raise NotAVideo(
+                f"{path.name} has pictures of a kind that cannot be decoded here",
+                remedy="Convert it to H.264 or H.265 (HEVC), with FFmpeg for example",
+            )
         yield Footage(path, container, threads)
+
+
+def _area_px(stream: av.VideoStream) -> int:
+    """The size of its pictures; 0 for a cover picture, and where there is no decoder for it."""
+    if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
+        return 0
+    return int(stream.width * stream.height)
 
 
 def _lacks_index(path: Path) -> bool:
@@ -226,4 +262,4 @@ def _lacks_index(path: Path) -> bool:
             if length < BOX_HEADER_BYTES:
                 break
             at += length
-    return names[:1] == [b"ftyp"] and b"moov" not in names
+    return names[:1] in FIRST_BOXES and b"moov" not in names

@@ -27,13 +27,17 @@ SEARCH_EVERY_S = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is to be made of every segment. `folder` holds the luma of the reference frame, and gets the pieces."""
+    """What is to be made of every segment. `folder` holds the luma of the reference frame, and gets the pieces.
+
+    `fixed`: the camera does not move at all.
+    """
 
     video: Path
     folder: Path
     points_px: Floats
     lens: Lens
     min_inlier_share: float
+    fixed: bool
     quality_crf: int
 
     def table(self, segment: Segment) -> Path:
@@ -54,7 +58,7 @@ class Piece:
     residual_px: Floats
     matrices: Floats
     inliers: Flags
-    damaged_packets: int
+    damaged_pictures: int
 
     @classmethod
     def read(cls, path: Path) -> Piece:
@@ -62,7 +66,7 @@ class Piece:
         with np.load(path) as data:
             return cls(
                 data["times_s"], data["registered"], data["residual_px"], data["matrices"], data["inliers"],
-                int(data["damaged_packets"]),
+                int(data["damaged_pictures"]),
             )  # fmt: skip
 
 
@@ -72,7 +76,7 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
     half_done = job.proxy(segment).with_suffix(".part")
     times, residuals, matrices, inliers = [], [], [], []
     with open_footage(job.video, threads=1) as film:
-        follower = _Follower(Registration(_reference(job), job.points_px, job.lens), job.min_inlier_share)
+        follower = _follower(job)
         with PieceWriter(half_done, film, job.lens, job.quality_crf) as writer:
             for count, frame in enumerate(frames_of(film, segment), 1):
                 registered = follower.step(frame.luma(), frame.time_s)
@@ -83,13 +87,13 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
                 writer.write(frame)
                 if count % TELL_EVERY == 0:
                     tell(count)
-        damaged = film.damaged_packets
+        damaged = film.damaged_pictures
     half_done.rename(job.proxy(segment))
     half_done = job.table(segment).with_suffix(".part.npz")
     np.savez(
         half_done, times_s=np.array(times), registered=np.isfinite(residuals), residual_px=np.array(residuals),
         matrices=np.array(matrices).reshape(-1, 3, 3), inliers=np.array(inliers).reshape(-1, len(job.points_px)),
-        damaged_packets=damaged,
+        damaged_pictures=damaged,
     )  # fmt: skip
     half_done.rename(job.table(segment))
 
@@ -97,6 +101,23 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
 def _reference(job: Job) -> Picture:
     luma: Picture = np.load(job.folder / REFERENCE_FILE)
     return luma
+
+
+class _Still:
+    """Of a camera that is fixed, every frame lies as the reference frame does."""
+
+    def __init__(self, points: int) -> None:
+        self.points = points
+
+    def step(self, _luma: Picture, _time_s: float) -> Registered:
+        """Nothing is looked at."""
+        return Registered(np.eye(3), np.ones(self.points, bool), 0.0)
+
+
+def _follower(job: Job) -> _Still | _Follower:
+    if job.fixed:
+        return _Still(len(job.points_px))
+    return _Follower(Registration(_reference(job), job.points_px, job.lens), job.min_inlier_share)
 
 
 class _Follower:

@@ -17,7 +17,7 @@ import av
 import cv2
 import numpy as np
 
-from tracker.arrays import Floats, Picture
+from tracker.arrays import Flags, Floats, Picture
 from tracker.contract import StageFiles
 from tracker.errors import InputMissing
 from tracker.footage import Footage, VideoFrame, open_footage
@@ -138,13 +138,15 @@ class Proxy:
     """An open proxy. Made by `open_proxy`.
 
     `times_s` and `matrices` (n x 3 x 3) are those of the homographies, one a frame. `factor` is how large its pixels
-    are: proxy width / width of the reference frame, in whose pixels all tables are.
+    are: proxy width / width of the reference frame, in whose pixels all tables are. A frame that is not `registered` is
+    not where its matrix says.
     """
 
     footage: Footage
     reference: Frame
     times_s: Floats
     matrices: Floats
+    registered: Flags
 
     @property
     def width_px(self) -> int:
@@ -237,4 +239,4 @@ def open_proxy(files: StageFiles, threads: int = 0) -> Iterator[Proxy]:
                 f"{PROXY_FILE} has {footage.facts.frames} frames, homographies.csv {len(matrices)}",
                 remedy="Redo track_reference_points",
             )
-        yield Proxy(footage, reference, table["time_s"], matrices)
+        yield Proxy(footage, reference, table["time_s"], matrices, table["registered"] == 1)

@@ -16,6 +16,7 @@ from tracker.detectors.motion import learned_shadows
 from tracker.detectors.options import Parameters
 from tracker.detectors.views import Views, gain_between, levelled
 from tracker.foreground import Shadows
+from tracker.proxy import Proxy
 
 # Key frames are decoded alone; fewer are too few to see the road between vehicles.
 FEWEST_SAMPLES = 15
@@ -50,23 +51,25 @@ class Scenery:
             return cls(background, data["road"], shadows, float(data["in_view"]))
 
 
-def make_scenery(
-    views: Views, key_rows: Sequence[int], road_px: Floats, parameters: Parameters, report: Report
-) -> Scenery:
-    """Look at frames all over the film, key frames where there are enough. `road_px` are the corners of the road."""
+def make_scenery(views: Views, rows: Sequence[int], road_px: Floats, parameters: Parameters, report: Report) -> Scenery:
+    """Look at some of these frames, all over the film. `road_px` are the corners of the road."""
     road = views.mask(road_px)
-    samples, in_view = _samples(views, key_rows, parameters, report)
+    samples, in_view = _samples(views, rows, parameters, report)
     background = make_background(samples, parameters.detection_threshold)
     step = max(1, len(samples) // SHADOW_SAMPLES)
     shadows = learned_shadows(samples[::step], background, views.pixel_m)
     return Scenery(background, road, shadows, float(in_view[road > 0].mean()) / len(samples))
 
 
-def _samples(
-    views: Views, key_rows: Sequence[int], parameters: Parameters, report: Report
-) -> tuple[list[Picture], Floats]:
+def sample_rows(proxy: Proxy) -> list[int]:
+    """Frames that the background may be made from: registered ones, of these the key frames where there are enough."""
+    keys = [row for row in proxy.key_rows if proxy.registered[row]]
+    usable: list[int] = np.flatnonzero(proxy.registered).tolist()
+    return keys if len(keys) >= FEWEST_SAMPLES else usable
+
+
+def _samples(views: Views, rows: Sequence[int], parameters: Parameters, report: Report) -> tuple[list[Picture], Floats]:
     """Frames for the background, all as bright as the first of them, and how many of them show each pixel."""
-    rows = key_rows if len(key_rows) >= FEWEST_SAMPLES else range(len(views.matrices))
     count = min(parameters.background_samples, len(rows))
     chosen = sorted({rows[at] for at in np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()})
     pictures: list[Picture] = []

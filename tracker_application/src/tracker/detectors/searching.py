@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tracker.arrays import Floats, Picture
+from tracker.arrays import Flags, Floats, Picture
 from tracker.contract import StageFiles
 from tracker.detectors.fusion import Fusion
 from tracker.detectors.looks import Looks, ShippedLooks, UserLooks
@@ -67,11 +67,14 @@ class Search:
         return self.folder / f"{stretch.number:05d}.parquet"
 
 
-def plan(frames: int, rate_fps: float, detection_rate_hz: float) -> tuple[Stretch, ...]:
-    """The stretches of a film. They depend on the film alone, not on how many work on them."""
+def plan(registered: Flags, rate_fps: float, detection_rate_hz: float) -> tuple[Stretch, ...]:
+    """The stretches of a film: of every so many frames those that are registered.
+
+    They depend on the film alone, not on how many work on them.
+    """
     step = max(1, round(rate_fps / detection_rate_hz))
-    searched = list(range(0, frames, step))
-    duration_s = frames / rate_fps
+    searched = [row for row in range(0, len(registered), step) if registered[row]]
+    duration_s = len(registered) / rate_fps
     length_s = min(max(duration_s / FEWEST, SHORTEST_S), LONGEST_S)
     count = min(max(1, 2 * round(duration_s / length_s / 2)), len(searched))
     borders = [len(searched) * number // count for number in range(count + 1)]
@@ -211,4 +214,6 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "class": np.array(kinds, dtype=object),
         "source": np.array([sighting.source for sighting in sightings], dtype=object),
     }
-    return select(columns, (length <= parameters.max_length_m) & (width <= parameters.max_width_m))
+    # Of a sliver at the border nothing may be left beside its height.
+    sized = (np.minimum(length, width) > 0) & (length <= parameters.max_length_m) & (width <= parameters.max_width_m)
+    return select(columns, sized)

@@ -14,7 +14,7 @@ from tracker.checkpoint import folder_for
 from tracker.contract import Report, StageFiles
 from tracker.detectors.options import DETECTORS, Parameters
 from tracker.detectors.providers import ON_A_GPU
-from tracker.detectors.scenery import Scenery, make_scenery
+from tracker.detectors.scenery import Scenery, make_scenery, sample_rows
 from tracker.detectors.searching import (
     SCENERY_FILE,
     Search,
@@ -54,7 +54,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     job = Search(files, parameters, _folder(files, parameters))
     with open_proxy(files) as proxy:
         provider = _prepare(job, proxy, report)
-        stretches = plan(len(proxy.matrices), proxy.rate_fps, parameters.detection_rate_hz)
+        stretches = plan(proxy.registered, proxy.rate_fps, parameters.detection_rate_hz)
     background = Scenery.read(job.folder / SCENERY_FILE).background
     cv2.imwrite(str(files.output("background.jpg")), background.picture)
     _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(WORKER_BYTES, OWN_BYTES), report)
@@ -87,7 +87,7 @@ def _prepare(job: Search, proxy: Proxy, report: Report) -> str:
         report.result("provider", looks.provider)
     path = job.folder / SCENERY_FILE
     if not path.exists():
-        make_scenery(views, proxy.key_rows, ground.road_polygon_px, job.parameters, report).write(path)
+        make_scenery(views, sample_rows(proxy), ground.road_polygon_px, job.parameters, report).write(path)
     scenery = Scenery.read(path)
     if scenery.in_view < LEAST_IN_VIEW:
         report.warning(f"only {100 * scenery.in_view:.0f} % of the reference frame stay in view")

@@ -12,8 +12,8 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.checkpoint import folder_for
 from tracker.contract import Report, StageFiles
-from tracker.course import Course, Enough
-from tracker.errors import ReferenceLost
+from tracker.course import Course, Enough, unregistered
+from tracker.errors import ParameterInvalid, ReferenceLost
 from tracker.footage import open_footage
 from tracker.homographies import write_homographies
 from tracker.lens import Lens
@@ -25,6 +25,7 @@ from tracker.segments import Segment, plan
 from tracker.tables import Table, write_table
 from tracker.workers import affordable, share_out
 
+CAMERAS = ("moving", "fixed")
 # Proposed points nearer than this share of the width to a given one add nothing.
 TOO_NEAR = 0.01
 SELDOM = 0.5
@@ -39,7 +40,12 @@ class Parameters:
     min_inlier_share: float = parameter(
         0.3, "share of the points that must be found on a frame for it to count as registered", minimum=0.05, maximum=1
     )
-    max_lost_seconds: float = parameter(1.0, "how long registration may fail before the stage gives up", minimum=0)
+    max_lost_seconds: float = parameter(
+        10.0, "how long registration may fail before the stage gives up, and keeps what was good", minimum=0
+    )
+    camera: str = parameter(
+        "moving", "moving, or fixed: each frame lies as the reference frame does, nothing is followed"
+    )
     workers: int | None = parameter(
         None, "processes that share the film; none: as many as there are cores and memory for", minimum=1
     )
@@ -58,6 +64,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
     Raises ReferenceLost if frames cannot be registered for longer than allowed, and less than half of the film is left.
     """
+    if parameters.camera not in CAMERAS:
+        raise ParameterInvalid(f"CAMERA is {parameters.camera!r}", remedy=f"Expected {' or '.join(CAMERAS)}")
+    fixed = parameters.camera == "fixed"
     points = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
     proposed = parse_points(files.upstream("extract_frame", "proposed_points.json"), Frame(0.0, 0, 0))
     names, places = _all_points(points, proposed)
@@ -69,12 +78,14 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         reference = next(film.frames_at([points.frame.time_s]), None)
         if reference is None:
             raise ReferenceLost(f"{film.path.name} has no frame at {points.frame.time_s} s, which the points are of")
-        segments = plan(film, film.whole_until_s())
-        what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
+        whole_s = film.whole_until_s()
+        segments = plan(film, whole_s)
+        what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
         folder = folder_for(files.checkpoint, [film.path], what)
         np.save(folder / REFERENCE_FILE, reference.luma())
-    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, parameters.proxy_quality_crf)
-    course = Course(job, segments, facts, parameters.max_lost_seconds, report)
+    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
+    length_s = min(whole_s, facts.duration_s)
+    course = Course(job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report)
     todo = [segment for segment in segments if not job.table(segment).exists()]
     if len(todo) < len(segments):
         report.say(f"{len(segments) - len(todo)} of {len(segments)} segments are there from before")
@@ -103,7 +114,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     share = inliers.sum(axis=0) / max(1, int(columns["registered"].sum()))
     quality: Table = {"name": np.array(names), "x_px": places[:, 0], "y_px": places[:, 1], "found_share": share}
     write_table(files.output("point_quality.csv"), quality)
-    join_pieces([job.proxy(segment) for segment in segments[: len(pieces)]], count, files.output(PROXY_FILE))
+    # A segment may be damaged from its beginning to its end.
+    shown = [job.proxy(segment) for segment, piece in zip(segments, pieces, strict=False) if len(piece.times_s)]
+    join_pieces(shown, count, files.output(PROXY_FILE))
     film_facts = {"reference_frame": asdict(points.frame), "frames": count}
     files.output(FILM_FILE).write_text(json.dumps(film_facts, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(files.checkpoint)
@@ -134,7 +147,11 @@ def _tell(columns: Table, quality: Table, given: int, report: Report) -> None:
     """Say how well it went; the first `given` points are a person's."""
     lost = int((columns["registered"] == 0).sum())
     if lost:
-        report.warning(f"{lost} of {len(columns['frame'])} frames could not be registered and are held in place")
+        longest = unregistered(columns["time_s"], columns["registered"] == 1)
+        report.warning(
+            f"{lost} of {len(columns['frame'])} frames could not be registered{longest and ', such as '}{longest}: no "
+            "vehicles are looked for on them"
+        )
     for name, share in zip(quality["name"][:given], quality["found_share"], strict=False):
         if share < SELDOM:
             report.warning(
