@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from rendered_film import Film
 
@@ -35,3 +38,12 @@ def film(rendered: Film) -> Film:
     words = ["run", "--video", str(rendered.video), "--reference-points", str(rendered.points)]
     assert main([*words, "--output", str(rendered.made)]) == 0
     return rendered
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Where the stages write, with points of a known length."""
+    (tmp_path / "made").mkdir()
+    known = {"known_length": {"from_px": [0, 0], "to_px": [100, 0], "length_m": 10}}
+    (tmp_path / "points.json").write_text(json.dumps(known))
+    return tmp_path / "made"

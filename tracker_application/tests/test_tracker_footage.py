@@ -8,100 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 from av.video.frame import PictureType
+from drifting_film import HEIGHT, WIDTH, begin, drifting, follow, found, ground, write
 
-from tracker.cli import main
 from tracker.contract import StageFiles
 from tracker.footage import open_footage
 from tracker.homographies import read_homographies
 from tracker.lens import Lens
 from tracker.proxy import open_proxy
 from tracker.segments import frames_of, plan
-
-WIDTH, HEIGHT, RATE_FPS = 640, 360, 20
-
-
-def ground(seed: int = 1) -> np.ndarray:
-    """Something to look at, larger than the picture."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(40, 215, (70, 120, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (840, 490), interpolation=cv2.INTER_CUBIC)
-
-
-def drifting(count: int, seed: int = 1) -> list[np.ndarray]:
-    """A camera that moves by a quarter of a pixel a frame."""
-    picture = ground(seed)
-    return [
-        cv2.warpAffine(picture, np.array([[1, 0, -40 - index / 4], [0, 1, -40 - index / 8]]), (WIDTH, HEIGHT))
-        for index in range(count)
-    ]
-
-
-def write(  # noqa: PLR0913  a film has as many properties as it has
-    path: Path,
-    pictures: Sequence[np.ndarray],
-    *,
-    ticks: Sequence[int] | None = None,
-    options: dict[str, str] | None = None,
-    pixel_format: str = "yuv420p",
-    turned_deg: int = 0,
-    transfer: int | None = None,
-) -> Path:
-    """A film of these pictures; `ticks` are their times in thousandths."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE_FPS)
-        height, width = pictures[0].shape[:2]
-        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.options = {"preset": "veryfast", "crf": "18", "g": "20", **(options or {})}
-        if transfer is not None:
-            stream.codec_context.color_trc = transfer
-        if turned_deg:
-            stream.set_display_rotation(turned_deg)
-        for index, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            frame.pts = ticks[index] if ticks else index * 1000 // RATE_FPS
-            frame.time_base = Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    """Where the stages write, with points of a known length."""
-    (tmp_path / "made").mkdir()
-    known = {"known_length": {"from_px": [0, 0], "to_px": [100, 0], "length_m": 10}}
-    (tmp_path / "points.json").write_text(json.dumps(known))
-    return tmp_path / "made"
-
-
-def stage(name: str, made: Path, video: Path, *words: str) -> int:
-    files = ["--input", str(made), "--output", str(made / name.replace("-", "_")), "--video", str(video)]
-    points = ["--reference-points", str(made.parent / "points.json")]
-    return main([name, *files, *points, *words])
-
-
-def begin(made: Path, video: Path, *words: str) -> None:
-    assert stage("extract-frame", made, video, *words) == 0
-    assert stage("define-reference-points", made, video) == 0
-
-
-def follow(made: Path, video: Path, *words: str) -> int:
-    return stage("track-reference-points", made, video, *words)
-
-
-def found(made: Path) -> dict[str, Any]:
-    return json.loads((made / "extract_frame" / "footage.json").read_text())
 
 
 def frames_decoded(path: Path) -> list[tuple[float, bytes]]:

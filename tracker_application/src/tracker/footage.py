@@ -109,7 +109,8 @@ class Footage:
         if first is None:
             raise NotAVideo(f"{path.name} holds no picture that can be decoded")
         self.start_ticks: int = first.pts or 0
-        self.lost_at_start_s = max(0, self.start_ticks - (self.stream.start_time or self.start_ticks)) * self.tick_s
+        begins = self.start_ticks if self.stream.start_time is None else self.stream.start_time
+        self.lost_at_start_s = max(0, self.start_ticks - begins) * self.tick_s
         if first.rotation % 90:
             raise NotAVideo(f"{path.name} says that its picture is turned by {first.rotation} degrees")
         self.quarter_turns = first.rotation // 90 % 4
@@ -210,6 +211,8 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
 
     Raises NotAVideo, or FootageDamaged for one that was cut off before its index.
     """
+    if not path.stat().st_size:
+        raise NotAVideo(f"{path.name} is empty", remedy="Copy it from the camera again")
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:

@@ -88,7 +88,8 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
                 if count % TELL_EVERY == 0:
                     tell(count)
         damaged = film.damaged_pictures
-    half_done.rename(job.proxy(segment))
+    if times:  # of a segment that is damaged from its beginning to its end there is no piece
+        half_done.rename(job.proxy(segment))
     half_done = job.table(segment).with_suffix(".part.npz")
     np.savez(
         half_done, times_s=np.array(times), registered=np.isfinite(residuals), residual_px=np.array(residuals),

@@ -68,7 +68,10 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     files.output("lanes.geojson").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     write_table(files.output("tracks.parquet"), table | {"lane_id": lane_ids}, decimals=4)
     if not lanes:
-        report.warning(f"no course was driven by {parameters.min_lane_vehicles} vehicles: there are no lanes")
+        report.warning(
+            f"there are no lanes: not {parameters.min_lane_vehicles} vehicles (MIN_LANE_VEHICLES) drove along the same "
+            f"{parameters.min_lane_length_m:g} m (MIN_LANE_LENGTH_M)"
+        )
     for lane, feature in zip(lanes, features, strict=True):
         if correction.lines and not feature["properties"]["vehicles"]:
             report.warning(f"nobody drove on the given lane {lane.lane_id!r}: is its line in the direction of driving?")
