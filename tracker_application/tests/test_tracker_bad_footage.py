@@ -188,6 +188,31 @@ def test_pictures_that_nothing_here_decodes_are_named(made: Path, capsys: pytest
     assert "a kind that cannot be decoded here. Convert it to H.264 or H.265" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "mjpeg"])
+def test_a_film_in_avi_is_used(codec: str, made: Path) -> None:
+    video = made.parent / "film.avi"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream(codec, rate=20)
+        stream.width, stream.height, stream.bit_rate = 640, 360, 8_000_000
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for picture in drifting(50):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    begin(made, video)
+    assert follow(made, video) == 0
+    table = homographies(made)
+    assert np.allclose(table["time_s"], np.arange(50) / 20, atol=1e-6)
+    assert table["registered"].all()
+
+
+def test_pictures_without_times_are_to_be_put_into_a_file_that_has_them(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(made.parent / "film.h264", drifting(30))
+    assert stage("extract-frame", made, path) == 11
+    assert "put it into an MP4 anew: ffmpeg -i FILE -c copy film.mp4" in capsys.readouterr().err
+
+
 def test_an_empty_file_is_not_a_video(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (made.parent / "film.mp4").touch()
     assert stage("extract-frame", made, made.parent / "film.mp4") == 11

@@ -12,7 +12,7 @@ from tracker.errors import FootageDamaged, ReferenceLost
 from tracker.pieces import Job, Piece
 from tracker.segments import Segment
 
-# Where less than this share of the film fits the reference frame, it is not worth to go on.
+# Where no more than this share of the film fits the reference frame, it is not worth to go on.
 WORTH_KEEPING = 0.5
 # What cannot be used for longer than this is told, and cut off at the end.
 WORTH_TELLING_S = 1.0
@@ -98,7 +98,7 @@ class Course:
             raise FootageDamaged("no frame of the film can be decoded", remedy="Copy it from the camera again")
         worked_through = len(self._pieces) == len(self._segments)
         self._tell_gaps(times_s, worked_through=worked_through)
-        if registered.sum() < WORTH_KEEPING * len(registered):
+        if registered.sum() <= WORTH_KEEPING * len(registered):
             raise self._lost(float(times_s[-1]))
         count = int(np.flatnonzero(registered)[-1]) + 1
         if times_s[-1] - times_s[count - 1] <= WORTH_TELLING_S:

@@ -24,6 +24,7 @@ LONG_BOX_HEADER_BYTES = 16
 FIRST_BOXES = ([b"ftyp"], [b"wide"], [b"mdat"])
 # As FFmpeg calls them; others end in _pipe.
 PICTURE_FORMATS = {"image2", "ico"}
+REWRAP = "If it plays elsewhere, put it into an MP4 anew: ffmpeg -i FILE -c copy film.mp4"
 PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 PLANAR_DEEP = ("yuv420p10le", "yuv420p12le", "yuv422p10le", "yuv422p12le", "yuv444p10le", "yuv444p12le")
 PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
@@ -107,12 +108,15 @@ class Footage:
         self.tick_s = float(self.stream.time_base or 0) or 1.0
         first = next(self._decode(), None)
         if first is None:
-            raise NotAVideo(f"{path.name} holds no picture that can be decoded")
+            raise NotAVideo(f"{path.name} holds no picture that can be decoded and has a time", remedy=REWRAP)
         self.start_ticks: int = first.pts or 0
         begins = self.start_ticks if self.stream.start_time is None else self.stream.start_time
         self.lost_at_start_s = max(0, self.start_ticks - begins) * self.tick_s
         if first.rotation % 90:
-            raise NotAVideo(f"{path.name} says that its picture is turned by {first.rotation} degrees")
+            raise NotAVideo(
+                f"{path.name} says that its picture is turned by {first.rotation} degrees",
+                remedy="Expected 0, 90, 180 or 270; ffmpeg -i FILE turned.mp4 writes it as it is to be shown",
+            )
         self.quarter_turns = first.rotation // 90 % 4
         self.facts = self._read_facts(first)
         self.seek(self.start_ticks)
@@ -124,7 +128,7 @@ class Footage:
         duration = stream.duration * self.tick_s if stream.duration else (self.container.duration or 0) / av.time_base
         frames = stream.frames or round(duration * rate)
         if not rate or not duration:
-            raise NotAVideo(f"{self.path.name} does not say how fast or long its picture is")
+            raise NotAVideo(f"{self.path.name} does not say how fast or long its picture is", remedy=REWRAP)
         sides = (first.width, first.height)
         return FootageFacts(
             stream.codec_context.name, first.format.name, first.format.components[0].bits, int(first.color_trc),
@@ -155,10 +159,14 @@ class Footage:
             yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
 
     def seek(self, ticks: int) -> None:
-        """To the key frame at or before a time stamp; of MPEG-TS it may also be the next."""
-        # Some formats find the first frame only if something before it is looked for.
+        """To the key frame at or before a time stamp; of MPEG-TS it may also be the next. Raises NotAVideo."""
+        # Some formats find the first frame only if something before it is looked for, others (AVI) refuse to.
         early = self.start_ticks - int(SEEK_BEYOND_S / self.tick_s)
-        self.container.seek(ticks if ticks > self.start_ticks else early, stream=self.stream, backward=True)
+        for target in (ticks,) if ticks > self.start_ticks else (early, self.start_ticks):
+            with suppress(av.error.FFmpegError):
+                self.container.seek(target, stream=self.stream, backward=True)
+                return
+        raise NotAVideo(f"in {self.path.name} no place can be gone to: it has no times", remedy=REWRAP)
 
     def packets(self) -> Iterator[av.Packet[Any]]:
         """What is in the file from here on, undecoded, up to where it is cut off."""
@@ -227,9 +235,9 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
             f"{path.name} is not a video: {error.strerror}", remedy="Expected MP4, MOV, MKV or AVI"
         ) from error
     with container:
-        if not container.streams.video:
+        if all(stream.disposition & Disposition.attached_pic for stream in container.streams.video):
             raise NotAVideo(
-                f"{path.name} holds no pictures, only {len(container.streams)} other streams",
+                f"{path.name} holds no pictures, only sound or data",
                 remedy="Is it a sound recording, or a log of the flight?",
             )
         if set(container.format.name.split(",")) & PICTURE_FORMATS or container.format.name.endswith("_pipe"):
@@ -244,9 +252,8 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
 
 def _area_px(stream: av.VideoStream) -> int:
     """The size of its pictures; 0 for a cover picture, and where there is no decoder for it."""
-    if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
-        return 0
-    return int(stream.width * stream.height)
+    covers = stream.codec_context is None or stream.disposition & Disposition.attached_pic
+    return 0 if covers else int(stream.width * stream.height)
 
 
 def _lacks_index(path: Path) -> bool:
