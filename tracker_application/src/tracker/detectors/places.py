@@ -9,13 +9,11 @@ import numpy as np
 
 from tracker.arrays import Floats
 from tracker.geometry import transform
-from tracker.parallax import CAR, TRUCK_BUS, TWO_WHEELER, Body, Layer, box, on_ground
+from tracker.parallax import CAR, TRUCK_BUS, TWO_WHEELER, VAN, Body, Layer, on_ground
 
 # By what is seen of them, metres: shorter than the first are two-wheelers, longer than the second vans, than the third
-# trucks and buses. Used where no network says what they are.
+# trucks and buses. Used where no network says what they are; and what a network takes for a truck may be a van.
 TWO_WHEELER_M, VAN_M, LARGE_M = 2.8, 5.3, 6.8
-# How much higher than a car a van is.
-VAN_TIMES = 1.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,9 @@ class Heights:
         """What a vehicle is like that is seen so long and wide; a `kind` of "" is not known."""
         if kind == "two_wheeler" or (not kind and length_m < TWO_WHEELER_M and width_m < TWO_WHEELER_M / 2):
             return _scaled(TWO_WHEELER, self.car_m / CAR[-1].height_m)
-        if kind == "truck_bus" or length_m > LARGE_M:
+        if length_m > LARGE_M:
             return _scaled(TRUCK_BUS, self.large_m / TRUCK_BUS[-1].height_m)
-        return box(VAN_TIMES * self.car_m) if length_m > VAN_M else _scaled(CAR, self.car_m / CAR[-1].height_m)
+        return _scaled(VAN if length_m > VAN_M or kind == "truck_bus" else CAR, self.car_m / CAR[-1].height_m)
 
 
 def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, kinds: Sequence[str]) -> Floats:
