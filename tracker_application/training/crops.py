@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canvas import FINER, Canvas, Floats, unit
+from overhead import great_shadow, leaf_shadows, mast_shadows, masts
 from road_markings import markings
-from scenery import buildings, clutter, great_shadow, ground, hedges, is_free, leaf_shadows, mast_shadows, masts, trees
+from scenery import buildings, clutter, ground, hedges, is_free, trees
 from vehicles import Vehicle, any_car, any_vehicle, cast, draw
 
 SIZE_PX = 224
@@ -131,7 +132,9 @@ def optics(random: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[n
         # Unevenness of every surface: what is drawn is flat, what is seen never is.
         strength = random.uniform(0.01, 0.05)
         fine, coarse = (
-            cv2.resize(random.standard_normal((side, side), np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            cv2.resize(
+                random.standard_normal((side, side), np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR
+            )
             for side in (len(picture) // 2, len(picture) // 9)
         )
         seen *= 1 + strength * (fine + coarse)[..., None]

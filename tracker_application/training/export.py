@@ -67,7 +67,9 @@ def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     byte_order = next(node for node in graph.node if node.op_type == "Transpose")
     there = [node for node in graph.node if node.op_type in {"Cast", "Div", "Sub"}]
-    back = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == there[-1].output[0])
+    back = next(
+        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == there[-1].output[0]
+    )
     known = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     scale, zero = float(known[back.input[1]]), int(known[back.input[2]])
     if abs(255 * scale - 2) > 0.01 or zero not in {127, 128}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from canvas import Canvas, Floats, box, disc, fill, grey, placed, rounded, unit
+from canvas import Canvas, Floats, box, disc, fill, grey, placed, unit
 from vehicles import colourful, paint
 
 
@@ -36,9 +36,7 @@ def _region(canvas: Canvas) -> None:
     else:
         corners = placed(disc(1.0, 40) * random.uniform(0.1, 0.5, 2) * extent, *centre, angle)
     fill(mask, canvas.pixels(corners), 255)
-    kind = random.choice(
-        ["grass", "soil", "paving", "red", "roof", "asphalt"], p=[0.28, 0.12, 0.2, 0.08, 0.18, 0.14]
-    )
+    kind = random.choice(["grass", "soil", "paving", "red", "roof", "asphalt"], p=[0.28, 0.12, 0.2, 0.08, 0.18, 0.14])
     if kind == "grass":
         colour = random.uniform((20, 60, 40), (85, 150, 135))
         strengths = tuple(random.uniform((6, 4, 6), (26, 20, 14)))
@@ -128,20 +126,15 @@ _STYLES = [*_SIZES, "person", "person", "slab", "bars", "unit", "manhole", "tuft
 def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats, height: float) -> None:  # noqa: C901
     random = canvas.random
     colour = paint(random) if random.random() < 0.6 else colourful(random)
+    colour = grey(random, 25, 130, 3) if style == "manhole" else colour
     if style == "person":
         legs = placed(disc(size[0] / 2) * [0.7, 1], *place, angle)
         canvas.solid(legs, legs, 0, height, colour * 0.6, colour)
         canvas.polygon(placed(disc(0.12), *place, angle), paint(random), height)
         return
     if style == "tuft":
-        green = random.uniform((10, 30, 20), (90, 120, 130))
-        for _ in range(random.integers(6, 25)):
-            spot = np.clip(random.normal(0, 0.25, 2), -0.5, 0.5) * size
-            leaf = disc(random.uniform(0.06, 0.25), 6) + spot
-            canvas.polygon(placed(leaf, *place, angle), green * random.uniform(0.35, 1.6), height * random.random())
+        _tuft(canvas, place, angle, size, height)
         return
-    if style == "manhole":
-        colour = grey(random, 25, 130, 3)
     outline = placed(disc(0.5) * size if style in {"round", "rocks", "manhole"} else box(*size), *place, angle)
     if style != "frame":
         canvas.solid(outline, outline, 0, height, colour * 0.75, colour)
@@ -166,6 +159,16 @@ def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats
             size[0] * random.uniform(0.1, 0.5), size[1] * random.uniform(0.5, 1), random.uniform(-0.2, 0.2) * size[0]
         )
         canvas.polygon(placed(part, *place, angle), colour * random.uniform(0.2, 1.5), height)
+
+
+def _tuft(canvas: Canvas, place: Floats, angle: float, size: Floats, height: float) -> None:
+    """Low plants, alone."""
+    random = canvas.random
+    green = random.uniform((10, 30, 20), (90, 120, 130))
+    for _ in range(random.integers(6, 25)):
+        spot = np.clip(random.normal(0, 0.25, 2), -0.5, 0.5) * size
+        leaf = disc(random.uniform(0.06, 0.25), 6) + spot
+        canvas.polygon(placed(leaf, *place, angle), green * random.uniform(0.35, 1.6), height * random.random())
 
 
 def buildings(canvas: Canvas, taken: list[Floats]) -> None:
@@ -264,72 +267,6 @@ def hedges(canvas: Canvas, taken: list[Floats]) -> None:
                 place = placed(np.array([[column, row]]) * step, *start, angle)[0]
                 if is_free(taken, place, float(size.max()) / 2):
                     canvas.polygon(placed(box(*size), *place, angle), colours[(row + column) % 2])
-
-
-def masts(canvas: Canvas, *, sunny: bool) -> None:
-    """Lamps, signals and gantries over the road: thin, in front of everything, with thin shadows."""
-    random, extent = canvas.random, canvas.extent_m
-    standing = []
-    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.28, 0.12])):
-        foot, height, angle = random.uniform(0, extent, 2), random.uniform(4, 10), random.uniform(0, 2 * np.pi)
-        arm = foot + unit(angle) * random.uniform(1, 11)
-        width, sign = random.uniform(0.1, 0.25), None
-        if random.random() < 0.5:
-            size = random.uniform(0.6, 6), random.uniform(0.2, 0.9)
-            sign = placed(box(*size), *arm, angle + random.choice([0, np.pi / 2]))
-        standing.append((foot, arm, height, width, sign))
-        if sunny:
-            side = unit(angle + np.pi / 2) * width / 2
-            canvas.shadow(np.array([foot + side, arm + side, arm - side, foot - side]), height, height + 0.1)
-            canvas.shadow(foot + disc(width / 2, 8), 0, height)
-            if sign is not None:
-                # Signs are upright: what they cast is as deep as they are high.
-                canvas.shadow(sign, height - random.uniform(0, 2), height)
-    canvas.shade(random.uniform(0.3, 0.7), 0.06, np.ones(3))
-    for foot, arm, height, width, sign in standing:
-        colour = grey(random, 60, 235, 4)
-        canvas.line(foot, foot + canvas.lean * height, width, colour)
-        canvas.line(foot, arm, width, colour, height)
-        if sign is not None:
-            canvas.polygon(sign, colourful(random) if random.random() < 0.6 else grey(random, 20, 245), height)
-
-
-def leaf_shadows(canvas: Canvas) -> None:
-    """Blotches of shadow from crowns outside of the picture, and broad bands as of bridges and signs."""
-    random, extent = canvas.random, canvas.extent_m
-    for _ in range(random.choice([0, 2, 6], p=[0.65, 0.2, 0.15])):
-        place, radius = random.uniform(0, extent, 2), random.uniform(0.8, 3.5)
-        for _ in range(random.integers(8, 40)):
-            spot = place + random.normal(0, radius * 0.45, 2)
-            fill(canvas.shadows, canvas.pixels(disc(radius * random.uniform(0.08, 0.3), 9) + spot), 255)
-    for _ in range(random.choice([0, 1, 3], p=[0.75, 0.17, 0.08])):
-        band = box(random.uniform(2, 20), random.uniform(0.4, 3))
-        fill(canvas.shadows, canvas.pixels(placed(band, *random.uniform(0, extent, 2), random.uniform(0, np.pi))), 255)
-
-
-def mast_shadows(canvas: Canvas) -> None:
-    """Thin lines of shadow, and shadows of what stands outside of the picture."""
-    random, extent = canvas.random, canvas.extent_m
-    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.25, 0.15])):
-        start, along = random.uniform(0, extent, 2), unit(random.uniform(0, 2 * np.pi))
-        ends = np.array([start, start + along * random.uniform(2, 15)])
-        aside = np.array([-along[1], along[0]]) * random.uniform(0.05, 0.2)
-        fill(canvas.shadows, canvas.pixels(np.vstack([ends - aside, ends[::-1] + aside])), 255)
-    for _ in range(random.choice([0, 1, 4], p=[0.75, 0.15, 0.1])):
-        spot = placed(rounded(random.uniform(1, 7), random.uniform(0.8, 3), 0.4, 0.4), *random.uniform(0, extent, 2),
-                      random.uniform(0, np.pi))  # fmt: skip
-        fill(canvas.shadows, canvas.pixels(spot), 255)
-
-
-def great_shadow(canvas: Canvas) -> None:
-    """The edge of a building's shadow, over vehicles as well as ground."""
-    random, extent = canvas.random, canvas.extent_m
-    if random.random() < 0.35:
-        far, angle = 4 * extent, random.uniform(0, 2 * np.pi)
-        depth = far if random.random() < 0.6 else random.uniform(2, 12)
-        edge = placed(box(far, depth, 0, depth / 2), *random.uniform(0, extent, 2), angle)
-        fill(canvas.shadows, canvas.pixels(edge), 255)
-        canvas.shade(random.uniform(0.35, 0.66), random.uniform(0.03, 0.3), np.array([0.85, 0.95, 1.0]))
 
 
 def is_free(taken: list[Floats], place: Floats, radius: float) -> bool:

@@ -40,7 +40,6 @@ class _Pen:
     def flat(self, points: Floats, height: float, colour: Floats) -> None:
         self.canvas.polygon(placed(points, *self.at), np.clip(colour, 0, 255), height)
 
-
     def shaded(self, size: tuple[float, float], x: float, height: float, colour: Floats) -> None:
         """A bent sheet as of a roof: its light changes across and along; dark paint mirrors the sky."""
         random = self.random
@@ -51,9 +50,7 @@ class _Pen:
             for strip in range(strips):
                 across, along = 2 * (strip + 0.5) / strips - 1, 2 * (part + 0.5) / parts - 1
                 light = 1 + slope * across + bow * (1 - 2 * across**2) + run * along
-                piece = box(
-                    size[0] / parts, size[1] / strips, x + along * size[0] / 2, across * size[1] / 2
-                )
+                piece = box(size[0] / parts, size[1] / strips, x + along * size[0] / 2, across * size[1] / 2)
                 self.flat(piece, height, colour * light + sky * (0.6 + 0.4 * (light > 1)) + 30 * (light - 1))
 
 
@@ -171,9 +168,7 @@ def _draw_car(pen: _Pen, style: str) -> None:
             pen.flat(rear * [1, side], belt * 0.9, np.array([40, 40, 230.0] if braking else [35, 30, 130]))
 
 
-def _cabin(
-    pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float, belt: float, *, shiny: bool
-) -> None:
+def _cabin(pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float, belt: float, *, shiny: bool) -> None:
     """Windows all around, and the roof."""
     random, length, width, height = pen.random, pen.length, pen.width, pen.height
     slope_front, slope_back = random.uniform(0.1, 0.17) * length, random.uniform(0.03, 0.12) * length
