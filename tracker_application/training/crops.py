@@ -35,7 +35,7 @@ def render(seed: int, size_px: int, metres: float) -> tuple[NDArray[np.uint8], F
     """One crop, size x size x 3, blue first, `metres` a pixel; and its boxes, n x 6."""
     random = np.random.default_rng([seed, 1])
     lean = unit(random.uniform(0, 2 * np.pi)) * abs(random.normal(0, 0.3))
-    sun = unit(random.uniform(0, 2 * np.pi)) * random.uniform(0.15, 1.6 if random.random() < 0.7 else 2.8)
+    sun = unit(random.uniform(0, 2 * np.pi)) * random.uniform(0.15, 1.6 if random.random() < 0.5 else 2.8)
     canvas = Canvas(random, size_px * FINER, FINER / metres, lean, sun)
     angle = (
         random.uniform(0, np.pi) if random.random() < 0.6 else random.choice([0, np.pi / 2]) + random.normal(0, 0.06)

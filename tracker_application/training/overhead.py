@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from canvas import Canvas, box, disc, fill, grey, placed, rounded, unit
+from canvas import Canvas, Floats, box, disc, fill, grey, placed, rounded, unit
 from vehicles import colourful
 
 
@@ -12,12 +12,12 @@ def masts(canvas: Canvas, *, sunny: bool) -> None:
     """Lamps, signals and gantries over the road: thin, in front of everything, with thin shadows."""
     random, extent = canvas.random, canvas.extent_m
     standing = []
-    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.28, 0.12])):
+    for _ in range(random.choice([0, 1, 3], p=[0.5, 0.3, 0.2])):
         foot, height, angle = random.uniform(0, extent, 2), random.uniform(4, 10), random.uniform(0, 2 * np.pi)
         arm = foot + unit(angle) * random.uniform(1, 11)
         width, sign = random.uniform(0.1, 0.25), None
         if random.random() < 0.5:
-            size = random.uniform(0.6, 6), random.uniform(0.2, 0.9)
+            size = random.uniform(0.6, 6), random.uniform(0.2, 1.1)
             sign = placed(box(*size), *arm, angle + random.choice([0, np.pi / 2]))
         standing.append((foot, arm, height, width, sign))
         if sunny:
@@ -26,14 +26,30 @@ def masts(canvas: Canvas, *, sunny: bool) -> None:
             canvas.shadow(foot + disc(width / 2, 8), 0, height)
             if sign is not None:
                 # Signs are upright: what they cast is as deep as they are high.
-                canvas.shadow(sign, height - random.uniform(0, 2), height)
+                canvas.shadow(sign, height - random.uniform(0, 2.5), height)
     canvas.shade(random.uniform(0.3, 0.7), 0.06, np.ones(3))
     for foot, arm, height, width, sign in standing:
         colour = grey(random, 60, 235, 4)
         canvas.line(foot, foot + canvas.lean * height, width, colour)
         canvas.line(foot, arm, width, colour, height)
+        if random.random() < 0.5:
+            _signals(canvas, foot, arm, height)
         if sign is not None:
             canvas.polygon(sign, colourful(random) if random.random() < 0.6 else grey(random, 20, 245), height)
+
+
+def _signals(canvas: Canvas, foot: Floats, arm: Floats, height: float) -> None:
+    """Traffic lights on an arm: dark, long and narrow, as large as two-wheelers."""
+    random, way = canvas.random, arm - foot
+    turn = float(np.arctan2(way[1], way[0])) + random.choice([0, 0, np.pi / 2])
+    for share in random.uniform(0.4, 1, random.integers(1, 4)):
+        place, size = foot + share * way, (random.uniform(0.7, 1.7), random.uniform(0.25, 0.5))
+        dark = grey(random, 15, 70, 4)
+        head = placed(box(*size), *place, turn)
+        canvas.solid(head, head, height, height + 0.35, dark * 0.7, dark)
+        for spot in (-0.3, 0, 0.3):
+            shield = placed(box(0.2 * size[0], 0.25, spot * size[0], 0.5 * size[1]), *place, turn)
+            canvas.polygon(shield, dark * random.uniform(0.5, 1.8), height + 0.2)
 
 
 def leaf_shadows(canvas: Canvas) -> None:

@@ -26,7 +26,7 @@ def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> Non
     for _ in range(random.integers(0, 5)):
         place = origin + across * (random.integers(-lanes, lanes + 1) + 0.5) * lane_m
         _on_lane(canvas, place + along * random.uniform(-0.5, 0.5) * extent, angle)
-    if random.random() < 0.4:
+    if random.random() < 0.5:
         _lettering(canvas, angle, lane_m, origin)
     if random.random() < 0.2:
         _hatching(canvas, placed(np.zeros((1, 2)), *random.uniform(0, extent, 2), 0)[0], angle)
@@ -99,7 +99,7 @@ def _arrow(canvas: Canvas, place: Floats, angle: float) -> None:
 def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
     """Numbers, or strokes as of letters, stretched along the road."""
     random, colour = canvas.random, _marking(canvas.random)
-    size = np.array([random.uniform(1.5, 4), random.uniform(0.9, 1.8)])
+    size = np.array([random.uniform(1.5, 5), random.uniform(0.8, 1.8)])
     for letter in range(random.integers(1, 4)):
         centre = placed(np.array([[0, letter * (size[1] + 0.3)]]), *place, angle)[0]
         if random.random() < 0.5:
