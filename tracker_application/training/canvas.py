@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[Any]
 # Drawn this much finer and reduced, so that edges are as soft as a camera's.
 FINER = 2
+# `fill` reaches this far beyond the corners, in the mean of all directions: OpenCV draws the edge as a soft line.
+SOFT_EDGE_PX = 0.67
 
 
 @dataclass(slots=True, eq=False)

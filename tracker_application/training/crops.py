@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canvas import FINER, Canvas, Floats, unit
+from overhead import great_shadow, leaf_shadows, mast_shadows, masts
 from road_markings import markings
-from scenery import buildings, clutter, great_shadow, ground, hedges, is_free, mast_shadows, masts, trees
+from scenery import buildings, clutter, ground, hedges, is_free, trees
 from vehicles import Vehicle, any_car, any_vehicle, cast, draw
 
 SIZE_PX = 224
@@ -34,7 +35,7 @@ def render(seed: int, size_px: int, metres: float) -> tuple[NDArray[np.uint8], F
     """One crop, size x size x 3, blue first, `metres` a pixel; and its boxes, n x 6."""
     random = np.random.default_rng([seed, 1])
     lean = unit(random.uniform(0, 2 * np.pi)) * abs(random.normal(0, 0.3))
-    sun = unit(random.uniform(0, 2 * np.pi)) * random.uniform(0.15, 1.6)
+    sun = unit(random.uniform(0, 2 * np.pi)) * random.uniform(0.15, 1.6 if random.random() < 0.5 else 2.8)
     canvas = Canvas(random, size_px * FINER, FINER / metres, lean, sun)
     angle = (
         random.uniform(0, np.pi) if random.random() < 0.6 else random.choice([0, np.pi / 2]) + random.normal(0, 0.06)
@@ -50,14 +51,16 @@ def render(seed: int, size_px: int, metres: float) -> tuple[NDArray[np.uint8], F
     clutter(canvas, taken)
     buildings(canvas, taken)
     sunny = random.random() < 0.75
-    mast_shadows(canvas) if sunny else None
+    if sunny:
+        mast_shadows(canvas)
+        leaf_shadows(canvas)
     for vehicle, *pose in standing:
         cast(canvas, vehicle, *pose) if sunny else _contact(canvas, vehicle, *pose)
-    canvas.shade(random.uniform(0.3, 0.72), 0.04 if sunny else 0.3, np.array([random.uniform(0.8, 1), 0.97, 1.0]))
+    canvas.shade(random.uniform(0.3, 0.8), 0.04 if sunny else 0.3, np.array([random.uniform(0.8, 1), 0.97, 1.0]))
     boxes = [[*draw(canvas, vehicle, *pose), vehicle.kind] for vehicle, *pose in standing]
     trees(canvas, taken)
     hedges(canvas, taken)
-    masts(canvas)
+    masts(canvas, sunny=sunny)
     great_shadow(canvas)
     table = np.array(boxes, np.float32).reshape(-1, COLUMNS)
     table[:, :2] = (table[:, :2] + 0.5) / FINER - 0.5
@@ -125,6 +128,16 @@ def _contact(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float)
 def optics(random: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What a camera does: blur or sharpening, light, colour, noise, compression."""
     seen = picture.astype(np.float32)
+    if random.random() < 0.5:
+        # Unevenness of every surface: what is drawn is flat, what is seen never is.
+        strength = random.uniform(0.01, 0.05)
+        fine, coarse = (
+            cv2.resize(
+                random.standard_normal((side, side), np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR
+            )
+            for side in (len(picture) // 2, len(picture) // 9)
+        )
+        seen *= 1 + strength * (fine + coarse)[..., None]
     if random.random() < 0.55:
         seen = cv2.GaussianBlur(seen, (0, 0), random.uniform(0.3, 1.1))
     elif random.random() < 0.5:

@@ -38,7 +38,10 @@ class _Calibration(CalibrationDataReader):
 
 
 def quantise(whole: Path, output: Path, calibration: Path) -> None:
-    """Weights of 7 and activations of 8 bits: right on processors without VNNI too. The heads stay as they are."""
+    """Weights of 7 and activations of 8 bits: right on processors without VNNI too. The heads stay as they are.
+
+    Sums are of bytes as well: else each is worked out in single precision and made bytes again.
+    """
     prepared = whole.with_name("prepared.onnx")
     quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
     convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
@@ -50,9 +53,31 @@ def quantise(whole: Path, output: Path, calibration: Path) -> None:
         reduce_range=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv"],
+        op_types_to_quantize=["Conv", "Add", "Relu"],
         nodes_to_exclude=convolutions[-1:],
     )
+    onnx.save(_read_as_bytes(onnx.load(output)), output)
+
+
+def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give the picture's bytes to the first convolution as they are, not by way of numbers from -1 to 1 and back.
+
+    The scale that the calibration found says that they are the same bytes; it must have seen black and white.
+    """
+    graph = model.graph
+    byte_order = next(node for node in graph.node if node.op_type == "Transpose")
+    there = [node for node in graph.node if node.op_type in {"Cast", "Div", "Sub"}]
+    back = next(
+        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == there[-1].output[0]
+    )
+    known = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    scale, zero = float(known[back.input[1]]), int(known[back.input[2]])
+    if abs(255 * scale - 2) > 0.01 or zero not in {127, 128}:
+        raise SystemExit(f"the calibration's pictures do not span 0 to 255: scale {scale}, zero {zero}")
+    byte_order.output[0] = back.output[0]
+    for node in (*there, back):
+        graph.node.remove(node)
+    return model
 
 
 def export(weights: Path, output: Path, metadata: dict[str, str], calibration: Path | None) -> None:

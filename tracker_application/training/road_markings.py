@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from canvas import Canvas, Floats, box, grey, placed, unit
+from canvas import Canvas, Floats, box, disc, grey, placed, unit
 
 
 def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> None:
@@ -26,11 +26,23 @@ def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> Non
     for _ in range(random.integers(0, 5)):
         place = origin + across * (random.integers(-lanes, lanes + 1) + 0.5) * lane_m
         _on_lane(canvas, place + along * random.uniform(-0.5, 0.5) * extent, angle)
+    if random.random() < 0.5:
+        _lettering(canvas, angle, lane_m, origin)
     if random.random() < 0.2:
         _hatching(canvas, placed(np.zeros((1, 2)), *random.uniform(0, extent, 2), 0)[0], angle)
-    if random.random() < 0.2:
-        for _ in range(random.integers(1, 5)):
-            _guide(canvas)
+    for _ in range(random.integers(1, 5) if random.random() < 0.3 else 0):
+        _guide(canvas)
+
+
+def _lettering(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> None:
+    """The same words over neighbouring lanes, in a few rows."""
+    random, extent = canvas.random, canvas.extent_m
+    along, across = unit(angle), unit(angle + np.pi / 2)
+    row, turned = origin + along * random.uniform(-0.5, 0.5) * extent, angle + random.choice([0, np.pi])
+    for place in np.arange(random.integers(1, 4)) * random.uniform(3.5, 5.5):
+        write = random.choice([_writing, _syllables])
+        for lane in range(random.integers(1, 5)):
+            write(canvas, row + across * (lane - 1.5) * lane_m + along * place, turned)
 
 
 def _on_lane(canvas: Canvas, place: Floats, angle: float) -> None:
@@ -87,7 +99,7 @@ def _arrow(canvas: Canvas, place: Floats, angle: float) -> None:
 def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
     """Numbers, or strokes as of letters, stretched along the road."""
     random, colour = canvas.random, _marking(canvas.random)
-    size = np.array([random.uniform(1.5, 4), random.uniform(0.9, 1.8)])
+    size = np.array([random.uniform(1.5, 5), random.uniform(0.8, 1.8)])
     for letter in range(random.integers(1, 4)):
         centre = placed(np.array([[0, letter * (size[1] + 0.3)]]), *place, angle)[0]
         if random.random() < 0.5:
@@ -107,6 +119,32 @@ def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
                 else box(0.2, size[1] * random.uniform(0.3, 0.9))
             )
             canvas.polygon(placed(stroke + random.uniform(-0.4, 0.4, 2) * size, *centre, angle), colour)
+
+
+def _syllables(canvas: Canvas, place: Floats, angle: float) -> None:
+    """Blocks of strokes and rings on a grid, as of Korean and Chinese writing."""
+    random, colour = canvas.random, _marking(canvas.random)
+    size, thick = np.array([random.uniform(1.5, 4.5), random.uniform(0.7, 1.6)]), random.uniform(0.08, 0.2)
+    for block in range(random.integers(1, 4)):
+        centre = placed(np.array([[0, block * size[1] * 1.15]]), *place, angle)[0]
+        for _ in range(random.integers(3, 8)):
+            spot = np.round(random.uniform(-1, 1, 2) * 2) / 4 * size
+            drawn = random.random()
+            if drawn < 0.4:
+                canvas.polygon(
+                    placed(box(thick * 1.5, size[1] * random.uniform(0.4, 1), *spot * [1, 0.2]), *centre, angle), colour
+                )
+            elif drawn < 0.8:
+                canvas.polygon(
+                    placed(box(size[0] * random.uniform(0.3, 0.9), thick, *spot * [0.2, 1]), *centre, angle), colour
+                )
+            else:
+                ring = disc(0.5) * size * random.uniform(0.25, 0.5) + spot * 0.6
+                ends = [canvas.pixels(placed(ring, *centre, angle)).round().astype(np.int32)]
+                width = max(1, round(thick * canvas.pixels_per_m))
+                cv2.polylines(
+                    canvas.picture, ends, True, [float(v) for v in np.clip(colour, 0, 255)], width, cv2.LINE_AA
+                )
 
 
 def _hatching(canvas: Canvas, place: Floats, angle: float) -> None:

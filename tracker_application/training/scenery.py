@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from canvas import Canvas, Floats, box, disc, fill, grey, placed, rounded, unit
+from canvas import Canvas, Floats, box, disc, fill, grey, placed, unit
 from vehicles import colourful, paint
 
 
@@ -26,14 +26,17 @@ def _region(canvas: Canvas) -> None:
     mask = np.zeros((canvas.size, canvas.size), np.uint8)
     centre, angle = random.uniform(0, extent, 2), random.uniform(0, 2 * np.pi)
     shape = random.random()
-    if shape < 0.55:
+    if shape < 0.25:
+        # A path or strip between kerbs, as wide as a lane and less.
+        corners = placed(box(4 * extent, random.uniform(1.2, 5.0)), *centre, angle)
+    elif shape < 0.6:
         corners = placed(box(4 * extent, 4 * extent, 0, 2 * extent), *centre, angle)
-    elif shape < 0.8:
+    elif shape < 0.82:
         corners = placed(box(*random.uniform(0.15, 1.2, 2) * extent), *centre, angle)
     else:
         corners = placed(disc(1.0, 40) * random.uniform(0.1, 0.5, 2) * extent, *centre, angle)
     fill(mask, canvas.pixels(corners), 255)
-    kind = random.choice(["grass", "soil", "paving", "red", "roof"], p=[0.3, 0.14, 0.24, 0.1, 0.22])
+    kind = random.choice(["grass", "soil", "paving", "red", "roof", "asphalt"], p=[0.28, 0.12, 0.2, 0.08, 0.18, 0.14])
     if kind == "grass":
         colour = random.uniform((20, 60, 40), (85, 150, 135))
         strengths = tuple(random.uniform((6, 4, 6), (26, 20, 14)))
@@ -41,6 +44,8 @@ def _region(canvas: Canvas) -> None:
         colour, strengths = random.uniform((55, 70, 80), (135, 155, 185)), (12.0, 12.0, 12.0)
     elif kind == "red":
         colour, strengths = random.uniform((45, 45, 95), (110, 105, 185)), (4.0, 3.0, 4.0)
+    elif kind == "asphalt":
+        colour, strengths = grey(random, 50, 170, 4), (4.0, 3.0, 5.0)
     else:
         colour, strengths = grey(random, 40 if kind == "roof" else 105, 235, 12), (5.0, 3.0, 4.0)
     texture = canvas.noise((2, 8, 50), strengths)[..., None] * [0.8, 1.0, 1.0]
@@ -73,6 +78,13 @@ def _wear(canvas: Canvas) -> None:
     for _ in range(random.integers(1, 7)):
         patch = placed(box(*random.uniform(0.3, 6, 2)), *random.uniform(0, extent, 2), random.uniform(0, np.pi))
         canvas.polygon(patch, grey(random, 45, 150, 2))
+    for _ in range(random.integers(0, 3)):
+        # Asphalt that was renewed, as long as lorries, little darker or brighter than around it.
+        place = random.uniform(0, extent, 2)
+        spot = np.clip(canvas.pixels(place), 0, canvas.size - 1).astype(int)
+        colour = canvas.picture[spot[1], spot[0]] * random.uniform(0.7, 1.3)
+        size = random.uniform(3, 16), random.uniform(1.2, 3.5)
+        canvas.polygon(placed(box(*size), *place, random.uniform(0, np.pi)), colour)
     for _ in range(random.integers(0, 4)):
         way = np.cumsum(random.normal(0, 1.2, (12, 2)), 0) + random.uniform(0, extent, 2)
         ends = canvas.pixels(way).round().astype(np.int32)
@@ -101,24 +113,29 @@ _SIZES = {
     "unit": (0.6, 3.2), "slab": (0.4, 8.0), "bars": (0.5, 6.0), "container": ((5.8, 2.3), (12.2, 2.5)),
     "person": (0.3, 0.5), "round": (0.5, 3.5), "frame": (1.0, 7.0), "pipe": ((2, 0.2), (14, 1.0)),
     "panel": (1.0, 7.0), "shelter": ((3.0, 1.4), (9.0, 2.4)), "bench": ((1.2, 0.4), (2.2, 0.7)), "rocks": (0.3, 1.6),
+    "manhole": ((0.5, 0.4), (1.0, 0.9)), "tuft": (0.4, 2.2),
 }  # fmt: skip
 _HEIGHTS = {
     "unit": (0.3, 1.8), "slab": (0.0, 0.3), "bars": (0.0, 0.5), "container": (2.4, 2.7), "person": (1.5, 1.8),
     "round": (0.0, 2.5), "frame": (0.0, 0.5), "pipe": (0.2, 1.0), "panel": (0.0, 0.6), "shelter": (2.2, 2.8),
-    "bench": (0.4, 0.5), "rocks": (0.1, 0.8),
+    "bench": (0.4, 0.5), "rocks": (0.1, 0.8), "manhole": (0.0, 0.01), "tuft": (0.2, 1.5),
 }  # fmt: skip
-_STYLES = [*_SIZES, "person", "slab", "bars", "unit"]
+_STYLES = [*_SIZES, "person", "person", "slab", "bars", "unit", "manhole", "tuft", "tuft"]
 
 
 def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats, height: float) -> None:  # noqa: C901
     random = canvas.random
     colour = paint(random) if random.random() < 0.6 else colourful(random)
+    colour = grey(random, 25, 130, 3) if style == "manhole" else colour
     if style == "person":
         legs = placed(disc(size[0] / 2) * [0.7, 1], *place, angle)
         canvas.solid(legs, legs, 0, height, colour * 0.6, colour)
         canvas.polygon(placed(disc(0.12), *place, angle), paint(random), height)
         return
-    outline = placed(disc(0.5) * size if style in {"round", "rocks"} else box(*size), *place, angle)
+    if style == "tuft":
+        _tuft(canvas, place, angle, size, height)
+        return
+    outline = placed(disc(0.5) * size if style in {"round", "rocks", "manhole"} else box(*size), *place, angle)
     if style != "frame":
         canvas.solid(outline, outline, 0, height, colour * 0.75, colour)
     if style == "unit":
@@ -142,6 +159,16 @@ def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats
             size[0] * random.uniform(0.1, 0.5), size[1] * random.uniform(0.5, 1), random.uniform(-0.2, 0.2) * size[0]
         )
         canvas.polygon(placed(part, *place, angle), colour * random.uniform(0.2, 1.5), height)
+
+
+def _tuft(canvas: Canvas, place: Floats, angle: float, size: Floats, height: float) -> None:
+    """Low plants, alone."""
+    random = canvas.random
+    green = random.uniform((10, 30, 20), (90, 120, 130))
+    for _ in range(random.integers(6, 25)):
+        spot = np.clip(random.normal(0, 0.25, 2), -0.5, 0.5) * size
+        leaf = disc(random.uniform(0.06, 0.25), 6) + spot
+        canvas.polygon(placed(leaf, *place, angle), green * random.uniform(0.35, 1.6), height * random.random())
 
 
 def buildings(canvas: Canvas, taken: list[Floats]) -> None:
@@ -240,48 +267,6 @@ def hedges(canvas: Canvas, taken: list[Floats]) -> None:
                 place = placed(np.array([[column, row]]) * step, *start, angle)[0]
                 if is_free(taken, place, float(size.max()) / 2):
                     canvas.polygon(placed(box(*size), *place, angle), colours[(row + column) % 2])
-
-
-def masts(canvas: Canvas) -> None:
-    """Lamps, signals and gantries over the road: thin, in front of everything, with thin shadows."""
-    random, extent = canvas.random, canvas.extent_m
-    for _ in range(random.choice([0, 1, 3], p=[0.65, 0.25, 0.1])):
-        foot, height, angle = random.uniform(0, extent, 2), random.uniform(4, 10), random.uniform(0, 2 * np.pi)
-        arm = foot + unit(angle) * random.uniform(1, 11)
-        colour = grey(random, 60, 235, 4)
-        width = random.uniform(0.1, 0.25)
-        canvas.line(foot, foot + canvas.lean * height, width, colour)
-        canvas.line(foot, arm, width, colour, height)
-        if random.random() < 0.5:
-            sign = placed(
-                box(random.uniform(0.6, 5), random.uniform(0.2, 0.7)), *arm, angle + random.choice([0, np.pi / 2])
-            )
-            canvas.polygon(sign, colourful(random) if random.random() < 0.6 else grey(random, 20, 245), height)
-
-
-def mast_shadows(canvas: Canvas) -> None:
-    """Thin lines of shadow, and shadows of what stands outside of the picture."""
-    random, extent = canvas.random, canvas.extent_m
-    for _ in range(random.choice([0, 1, 3], p=[0.6, 0.25, 0.15])):
-        start, along = random.uniform(0, extent, 2), unit(random.uniform(0, 2 * np.pi))
-        ends = np.array([start, start + along * random.uniform(2, 15)])
-        aside = np.array([-along[1], along[0]]) * random.uniform(0.05, 0.2)
-        fill(canvas.shadows, canvas.pixels(np.vstack([ends - aside, ends[::-1] + aside])), 255)
-    for _ in range(random.choice([0, 1, 4], p=[0.75, 0.15, 0.1])):
-        spot = placed(rounded(random.uniform(1, 7), random.uniform(0.8, 3), 0.4, 0.4), *random.uniform(0, extent, 2),
-                      random.uniform(0, np.pi))  # fmt: skip
-        fill(canvas.shadows, canvas.pixels(spot), 255)
-
-
-def great_shadow(canvas: Canvas) -> None:
-    """The edge of a building's shadow, over vehicles as well as ground."""
-    random, extent = canvas.random, canvas.extent_m
-    if random.random() < 0.35:
-        far, angle = 4 * extent, random.uniform(0, 2 * np.pi)
-        depth = far if random.random() < 0.6 else random.uniform(2, 12)
-        edge = placed(box(far, depth, 0, depth / 2), *random.uniform(0, extent, 2), angle)
-        fill(canvas.shadows, canvas.pixels(edge), 255)
-        canvas.shade(random.uniform(0.35, 0.66), random.uniform(0.03, 0.3), np.array([0.85, 0.95, 1.0]))
 
 
 def is_free(taken: list[Floats], place: Floats, radius: float) -> bool:

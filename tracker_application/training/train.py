@@ -62,16 +62,17 @@ class Crops:
         index = int(random.integers(len(self.pictures)))
         picture, boxes = self.pictures[index], self.boxes[index].copy()
         own = self.metres[index]
-        least = max(CROP_PX / len(picture), own / COARSEST_M)
-        scale = float(random.uniform(least, max(least, own / FINEST_M)))
-        room = len(picture) - CROP_PX / scale
-        left, top = random.uniform(0, room, 2)
-        # Corner of the part to the corner of the new picture, centres of pixels being whole numbers.
-        matrix = np.array([[scale, 0, scale * (0.5 - left) - 0.5], [0, scale, scale * (0.5 - top) - 0.5]])
-        part = cv2.warpAffine(
-            picture, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        most = min(len(picture), CROP_PX * COARSEST_M / own)
+        size = int(random.uniform(min(most, CROP_PX * FINEST_M / own), most))
+        left, top = random.integers(0, len(picture) - size + 1, 2)
+        scale = CROP_PX / size
+        # Reduced by the mean of what a pixel covers, as the program reduces a picture.
+        part = cv2.resize(
+            picture[top : top + size, left : left + size],
+            (CROP_PX, CROP_PX),
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
         )
-        boxes[:, :2] = boxes[:, :2] * scale + matrix[:, 2]
+        boxes[:, :2] = (boxes[:, :2] - [left, top] + 0.5) * scale - 0.5
         boxes[:, 2:4] *= scale
         if random.random() < 0.5:
             part, boxes[:, 0], boxes[:, 4] = part[:, ::-1], CROP_PX - 1 - boxes[:, 0], -boxes[:, 4]
@@ -79,18 +80,29 @@ class Crops:
             part, boxes[:, 1], boxes[:, 4] = part[::-1], CROP_PX - 1 - boxes[:, 1], -boxes[:, 4]
         if random.random() < 0.5:
             part, boxes[:, :2], boxes[:, 4] = part.swapaxes(0, 1), boxes[:, 1::-1].copy(), math.pi / 2 - boxes[:, 4]
-        gain = random.uniform(0.8, 1.25) * random.uniform(0.94, 1.06, 3)
-        levels = np.clip(np.arange(256)[:, None] * gain + random.uniform(-18, 18), 0, 255).astype(np.uint8)
-        part = cv2.LUT(np.ascontiguousarray(part), levels[None])
-        if random.random() < 0.1:
-            part = np.repeat(part.mean(2, keepdims=True), 3, 2).astype(np.uint8)
-        return (part.transpose(2, 0, 1), *targets(boxes, CROP_PX))
+        return (_recoloured(part, random).transpose(2, 0, 1), *targets(boxes, CROP_PX))
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pictures, heatmaps, geometry, weights."""
         columns = zip(*(self.one() for _ in range(BATCH)), strict=True)
         pictures, heat, geometry, weight = (torch.from_numpy(np.stack(column)).float() for column in columns)
         return pictures, heat, geometry, weight
+
+
+def _recoloured(part: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Other light, contrast, colours and sharpness."""
+    levels = np.arange(256.0)[:, None] / 255
+    contrast = random.uniform(0.8, 1.3)
+    levels = np.clip((levels - 0.45) * contrast + 0.45, 0, 1) ** random.uniform(0.75, 1.35)
+    levels = levels * random.uniform(0.8, 1.25) * random.uniform(0.92, 1.08, 3) + random.uniform(-0.07, 0.07)
+    made = cv2.LUT(np.ascontiguousarray(part), np.clip(255 * levels, 0, 255).astype(np.uint8)[None])
+    if random.random() < 0.1:
+        made = np.repeat(made.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+    if random.random() < 0.4:
+        soft = cv2.GaussianBlur(made, (0, 0), random.uniform(0.4, 0.9))
+        sharper = random.uniform(-1.0, 0.8)
+        made = cv2.addWeighted(made, 1 + sharper, soft, -sharper, 0)
+    return made
 
 
 def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from canvas import Canvas, Floats, box, disc, placed, rounded
+from canvas import SOFT_EDGE_PX, Canvas, Floats, box, disc, placed, rounded
 
 CAR, TRUCK_BUS, TWO_WHEELER = range(3)
 
@@ -40,6 +40,19 @@ class _Pen:
     def flat(self, points: Floats, height: float, colour: Floats) -> None:
         self.canvas.polygon(placed(points, *self.at), np.clip(colour, 0, 255), height)
 
+    def shaded(self, size: tuple[float, float], x: float, height: float, colour: Floats) -> None:
+        """A bent sheet as of a roof: its light changes across and along; dark paint mirrors the sky."""
+        random = self.random
+        sky = np.array([1.0, 0.9, 0.8]) * random.uniform(0, 70) * max(0.0, 1 - colour.mean() / 130)
+        slope, bow, run = random.normal(0, 0.09), random.uniform(-0.12, 0.12), random.normal(0, 0.06)
+        strips, parts = 5, 3
+        for part in range(parts):
+            for strip in range(strips):
+                across, along = 2 * (strip + 0.5) / strips - 1, 2 * (part + 0.5) / parts - 1
+                light = 1 + slope * across + bow * (1 - 2 * across**2) + run * along
+                piece = box(size[0] / parts, size[1] / strips, x + along * size[0] / 2, across * size[1] / 2)
+                self.flat(piece, height, colour * light + sky * (0.6 + 0.4 * (light > 1)) + 30 * (light - 1))
+
 
 def draw(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> Floats:
     """Draw it; gives x, y, length, width in fine pixels of the smallest box along its axis around all of it, angle."""
@@ -48,7 +61,7 @@ def draw(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> 
     own = np.vstack(pen.seen) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     least, most = own.min(0), own.max(0)
     centre = placed(((least + most) / 2)[None], 0, 0, angle)[0]
-    return np.array([*centre, *(most - least), angle])
+    return np.array([*centre, *(most - least + 2 * SOFT_EDGE_PX), angle])
 
 
 def cast(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> None:
@@ -107,17 +120,32 @@ def _car(random: np.random.Generator) -> Vehicle:
     return Vehicle(CAR, length, width, height, lambda pen: _draw_car(pen, str(style)))
 
 
+def _bowed(outline: Floats, front_m: float, back_m: float) -> Floats:
+    """The plan of a car from a rounded rectangle: its ends reach farthest in the middle."""
+    half = len(outline) // 2
+    rear, nose = outline[[half - 1, half]], outline[[-1, 0]]
+    shares = np.linspace(0, 1, 5)[1:-1, None]
+    made = np.vstack([outline[:half], rear[0] + shares * (rear[1] - rear[0]), outline[half:],
+                      nose[0] + shares * (nose[1] - nose[0])])  # fmt: skip
+    depth = (made[:, 1] / np.abs(made[:, 1]).max()) ** 2
+    made[:, 0] += np.where(made[:, 0] > 0, -front_m, back_m) * depth
+    return made
+
+
 def _draw_car(pen: _Pen, style: str) -> None:
     random, length, width, height = pen.random, pen.length, pen.width, pen.height
     colour, glass = paint(random), _glass(random)
     belt = height * random.uniform(0.55, 0.66)
     front, back = random.uniform(0.25, 0.5) * width, random.uniform(0.12, 0.32) * width
-    outline = rounded(length, width, front, back)
-    pen.solid(outline, outline, 0.08, 0.3, np.full(3, 25.0), np.full(3, 25.0))
+    outline = _bowed(rounded(length, width, front, back), random.uniform(0, 0.3), random.uniform(0, 0.15))
+    skirt = np.full(3, 25.0) if random.random() < 0.5 else colour * random.uniform(0.4, 0.9)
+    pen.solid(outline, outline, 0.08, 0.3, skirt, skirt)
     pen.solid(outline, outline * [0.985, 0.96], 0.25, belt * 0.93, colour * 0.85, colour)
     hood = colour * random.uniform(0.86, 1.1)
     screen = random.uniform(0.17, 0.27) * length if style != "van" else random.uniform(0.3, 0.4) * length
     pen.flat(rounded(0.47 * length - screen, width * 0.8, 0.3, 0.05, (0.47 * length + screen) / 2), belt * 0.95, hood)
+    if shiny := random.random() < 0.6:
+        pen.shaded((0.43 * length - screen, width * 0.76), (0.45 * length + screen) / 2, belt * 0.95, hood)
     if random.random() < 0.4:
         for side in (-1, 1):
             crease = np.array([[screen, side * 0.3 * width], [0.46 * length, side * 0.2 * width]])
@@ -129,7 +157,7 @@ def _draw_car(pen: _Pen, style: str) -> None:
         bed = box(0.45 * length - abs(tail), width * 0.8, -(0.47 * length + abs(tail)) / 2)
         cargo = colourful(random) if random.random() < 0.3 else np.full(3, random.uniform(15, 90))
         pen.flat(bed, belt, cargo)
-    _cabin(pen, colour, glass, screen, tail, belt)
+    _cabin(pen, colour, glass, screen, tail, belt, shiny=shiny)
     if random.random() < 0.55:
         white = random.uniform(170, 245)
         lamp = np.array([[0.49, 0.40], [0.49, 0.24], [0.44, 0.3], [0.44, 0.44]]) * [length, width]
@@ -140,7 +168,7 @@ def _draw_car(pen: _Pen, style: str) -> None:
             pen.flat(rear * [1, side], belt * 0.9, np.array([40, 40, 230.0] if braking else [35, 30, 130]))
 
 
-def _cabin(pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float, belt: float) -> None:
+def _cabin(pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float, belt: float, *, shiny: bool) -> None:
     """Windows all around, and the roof."""
     random, length, width, height = pen.random, pen.length, pen.width, pen.height
     slope_front, slope_back = random.uniform(0.1, 0.17) * length, random.uniform(0.03, 0.12) * length
@@ -158,6 +186,8 @@ def _cabin(pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float,
     if steep and random.random() < 0.4:
         shades[[1, 3]] = colour * 0.9
     pen.solid(base, roof, belt, height, shades * 1.2, top)
+    if shiny:
+        pen.shaded((0.9 * abs(roof[1, 0] - roof[2, 0]), 1.8 * high), (roof[1, 0] + roof[2, 0]) / 2, height, top)
     middle = roof[:, 0].mean()
     if random.random() < 0.25:
         roof_window = rounded(random.uniform(0.12, 0.3) * length, high * 1.4, 0.1, 0.1, middle + 0.06 * length)
@@ -176,7 +206,7 @@ def _cabin(pen: _Pen, colour: Floats, glass: Floats, screen: float, tail: float,
 
 def _large(random: np.random.Generator) -> Vehicle:
     style = random.choice(["bus", "light", "box", "open", "mixer", "tanker", "semi"],
-                          p=[0.22, 0.2, 0.16, 0.14, 0.12, 0.06, 0.1])  # fmt: skip
+                          p=[0.21, 0.19, 0.15, 0.14, 0.16, 0.06, 0.09])  # fmt: skip
     length = random.uniform(*{"bus": (6.5, 12.5), "light": (4.7, 6.2), "semi": (11, 16.5),
                               "mixer": (7.5, 9.5)}.get(style, (6.0, 11.5)))  # fmt: skip
     width = random.uniform(1.7, 2.05) if style == "light" else random.uniform(2.2, 2.6)
@@ -249,13 +279,22 @@ def _mixer(pen: _Pen, room: float, centre: float, load: Floats) -> None:
     pen.solid(
         box(room, width * 0.9, centre), box(room, width * 0.9, centre), 0.8, 1.2, np.full(3, 60.0), np.full(3, 75.0)
     )
-    along = np.linspace(-0.5, 0.45, 9)
-    half = width * np.array([0.16, 0.26, 0.36, 0.43, 0.45, 0.44, 0.4, 0.32, 0.22])
+    if random.random() < 0.7:
+        load = np.full(3, random.uniform(120, 240)) + random.normal(0, 8, 3)
+    back = random.uniform(-0.5, -0.3)
+    along = np.linspace(back, random.uniform(0.3, 0.48), 9)
+    half = width * np.array([0.16, 0.26, 0.36, 0.43, 0.45, 0.44, 0.4, 0.32, 0.22]) * random.uniform(0.8, 1.08)
+    for _ in range(random.integers(1, 5)):
+        # Funnel, chute and ladders behind the drum.
+        part = box(random.uniform(0.2, 1.3), random.uniform(0.15, 0.9), centre - random.uniform(0.3, 0.46) * room,
+                   random.uniform(-0.3, 0.3) * width)  # fmt: skip
+        pen.flat(part, 1.8, np.full(3, random.uniform(20, 190)))
     for share in (1.0, 0.7, 0.4, 0.15):
         drum = np.column_stack([np.r_[along, along[::-1]] * room * 0.9 + centre, np.r_[half, -half[::-1]] * share])
         pen.solid(drum, drum, 1.2, 1.4 + (height - 1.4) * (1.1 - share), load * 0.6, load * (1.1 - 0.35 * share))
     for place in random.uniform(-0.3, 0.3, 2):
-        pen.flat(placed(box(0.15, width * 0.75), centre + place * room, 0, 0.35), height * 0.9, load * 0.6)
+        if random.random() < 0.6:
+            pen.flat(placed(box(0.15, width * 0.75), centre + place * room, 0, 0.35), height * 0.9, load * 0.6)
 
 
 def _ribs(pen: _Pen, room: float, centre: float, load: Floats) -> None:
