@@ -49,9 +49,17 @@ def test_what_every_stage_is_told_is_a_parameter_of_some(pipeline: dict[str, Any
     assert set(pipeline["env"].values()) == {""}
 
 
+def source_of(stage: str) -> str:
+    """Of its module, and of the modules of its own that it is made of."""
+    module = Path(import_module(f"tracker.stages.{stage}").__file__)
+    text = module.read_text()
+    parts = re.findall(r"^from tracker\.(detectors\.\w+) import", text, re.MULTILINE)
+    return text + "".join((module.parents[1] / f"{part.replace('.', '/')}.py").read_text() for part in parts)
+
+
 def test_a_stage_sees_every_stage_it_reads(pipeline: dict[str, Any]) -> None:
     for stage in pipeline["stages"]:
-        source = Path(import_module(f"tracker.stages.{stage['name']}").__file__).read_text()
+        source = source_of(stage["name"])
         read = set(re.findall(r'upstream\("(\w+)"', source))
         read |= {"track_reference_points"} if "open_proxy(" in source else set()
         assert read == set(stage["after"]), stage["name"]
@@ -61,7 +69,7 @@ def test_its_progress_rules_read_the_lines_that_are_written(
     pipeline: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stage in pipeline["stages"]:
-        source = Path(import_module(f"tracker.stages.{stage['name']}").__file__).read_text()
+        source = source_of(stage["name"])
         subjects = set(re.findall(r'report\.progress\(\s*"(\w+)"', source))
         rules = stage.get("progress", pipeline["defaults"]["progress"])
         if stage["name"] not in {"extract_frame", "define_reference_points"}:  # done before there is anything to count

@@ -14,8 +14,8 @@ from tracker.smoothing import Moments, smooth
 SLOW_M_S = 1.5
 # Whoever turns by more than this between two moments of motion has stopped and backs up.
 BACKING_RAD = 2.1
-# Slower than this over a second is standing.
-STANDING_M_S, STANDING_WINDOW_S = 0.2, 1.0
+# Slower than this over a second is standing; but not what gets on at more than half of that all the while.
+STANDING_M_S, STANDING_WINDOW_S, CREEPING_M_S = 0.2, 1.0, 0.1
 # A box is laid edge to edge with its vehicle if its size differs by more than this.
 UNLIKE_M = 0.5
 # A place that is told from one edge errs more.
@@ -138,13 +138,20 @@ def _each(lengths: Flags) -> list[slice]:
 
 
 def _still(sightings: Sightings, states: Floats) -> Flags:
+    """When vehicles stand. Who creeps is not held: it would have to leap to where it is once it is quicker."""
     still = np.zeros(len(states), bool)
     half = STANDING_WINDOW_S / 2
     for rows in _each(sightings.lengths):
-        times = sightings.times_s[rows]
+        times, places = sightings.times_s[rows], states[rows, :2]
         begin, end = np.maximum(times - half, times[0]), np.minimum(times + half, times[-1])
-        way = np.hypot(*(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in states[rows, :2].T))
-        still[rows] = way < STANDING_M_S * (end - begin)
+        way = np.hypot(*(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in places.T))
+        slow = way < STANDING_M_S * (end - begin)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], slow, [0]]).astype(np.int8))).reshape(-1, 2)
+        first, last = edges[:, 0], edges[:, 1] - 1
+        creeps = np.hypot(*(places[last] - places[first]).T) > CREEPING_M_S * (times[last] - times[first])
+        for run, creeping in zip(edges.tolist(), creeps.tolist(), strict=True):
+            slow[slice(*run)] = not creeping
+        still[rows] = slow
     return still
 
 

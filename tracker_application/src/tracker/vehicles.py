@@ -21,6 +21,8 @@ FURTHEST_M = 7.0
 MOSTLY_KNOWN = 0.5
 # The narrowest cars that are built, less what a box may err.
 NARROWEST_CAR_M = 1.2
+# Street furniture looks like parked two-wheelers; those that are some score higher on the average.
+SURE_TWO_WHEELER = 0.6
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
@@ -101,7 +103,8 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
 def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float) -> set[int]:
     """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind.
 
-    Nor is what stands and is narrower than any car, but none of the two-wheelers: kerbs, benches, edges of roofs.
+    Nor is what stands and is narrower than any car, but none of the two-wheelers: kerbs, benches, edges of roofs; nor a
+    two-wheeler of which the network is not sure: lamps, bins, signs.
     """
     still = set()
     end = 0
@@ -110,8 +113,11 @@ def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motio
         travel = float(np.hypot(*(motions.states[start:end, :2] - motions.states[start, :2]).T).max())
         known = float(np.mean(boxes["source"][tracks[number].rows] != "motion"))
         name, _ = class_of(boxes, tracks[number])
-        narrow = name != "two_wheeler" and size(boxes, tracks[number])[1] < NARROWEST_CAR_M
-        if travel < min_travel_m and (known < MOSTLY_KNOWN or narrow):
+        if name == "two_wheeler":
+            doubtful = float(np.mean(boxes["score"][tracks[number].rows])) < SURE_TWO_WHEELER
+        else:
+            doubtful = size(boxes, tracks[number])[1] < NARROWEST_CAR_M
+        if travel < min_travel_m and (known < MOSTLY_KNOWN or doubtful):
             still.add(number)
     return still
 
