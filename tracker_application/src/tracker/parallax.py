@@ -44,8 +44,9 @@ def box(height_m: float) -> Body:
 
 # A car is as long and wide as it is at its bumpers and shoulders; its roof stands back from both.
 CAR: Body = (Layer(0.15), Layer(0.85), Layer(1.5, 0.3, 0.12))
-# So is a van; its roof ends with the rear, and well behind the bonnet: which end is which is not known here.
-VAN: Body = (Layer(0.2), Layer(1.1), Layer(2.2, 0.12, 0.06))
+# So is a van; its roof ends with the rear, and well behind the bonnet. Which end is which is not known here: the roof
+# stands back by what is between the two.
+VAN: Body = (Layer(0.2), Layer(1.1), Layer(2.2, 0.06, 0.06))
 TWO_WHEELER: Body = box(1.0)
 TRUCK_BUS: Body = box(3.1)
 BODIES: dict[str, Body] = {"car": CAR, "two_wheeler": TWO_WHEELER, "truck_bus": TRUCK_BUS}
