@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from winslow_dagster.engines.local import DYING_S
+from winslow_dagster.locks import free_within
 from winslow_dagster.pipelines.model import LogRules
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.processes import ProcessLauncher
@@ -77,7 +79,11 @@ class Place:
         return TaskDirectory.of(self.home / "tasks", task.task_id)
 
     def serve(self, task: StageTask) -> StageResult:
-        """Serve the attempt in this process."""
+        """Serve the attempt in this process, as the engine does: a runner that was killed may take a moment to let go.
+
+        What it had just forked, and has not become another program yet, holds its lock too.
+        """
+        assert free_within(self.directory(task).path / "runner.lock", DYING_S)
         assert serve(self.directory(task).path) == 0
         result = self.directory(task).result()
         assert result is not None

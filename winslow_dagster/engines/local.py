@@ -36,7 +36,7 @@ from winslow_dagster.stages.taskdir import AlreadyServed, TaskDirectory
 
 RUNNER = "winslow_dagster.stages.runner"
 DYING_S = 5.0
-"""A killed runner is a zombie, and counts as dead, a moment before the last of its threads lets go of its lock."""
+"""A killed runner counts as dead a moment before its lock is free: a last thread has it, or a child before its exec."""
 LIFE_LOOK_S = 0.25
 """Between two looks at whether a runner lives."""
 MOST_WATCHED = 1000
