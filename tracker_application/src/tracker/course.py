@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tracker.arrays import Flags, Floats
+from tracker.arrays import Flags, Floats, runs
 from tracker.contract import Report
 from tracker.errors import FootageDamaged, ReferenceLost
 from tracker.pieces import Job, Piece
@@ -126,8 +126,7 @@ class Course:
 
 def unregistered(times_s: Floats, registered: Flags) -> str:
     """The stretches in which no frame is registered, in words; short ones are left out."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], ~registered, [0]]).astype(np.int8)))
-    stretches = [(times_s[first], times_s[end - 1]) for first, end in edges.reshape(-1, 2)]
+    stretches = [(times_s[first], times_s[end - 1]) for first, end in runs(~registered)]
     return _listed([f"from {a:.1f} to {b:.1f} s" for a, b in stretches if b - a > WORTH_TELLING_S])
 
 

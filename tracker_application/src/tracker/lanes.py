@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tracker.arrays import Flags, Floats
+from tracker.arrays import Flags, Floats, runs
 from tracker.geometry import angle_between
 
 STEP_M = 1.0
@@ -141,8 +141,7 @@ def _busiest(
     """The stretch, on no lane yet, that was driven most: which course, and where on it."""
     best, found = 0, None
     for index, (open_here, count) in enumerate(zip(free, counts, strict=True)):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], open_here.astype(np.int8), [0]])))
-        for first, last in zip(edges[::2], edges[1::2], strict=True):
+        for first, last in runs(open_here):
             if length(courses[index].points_m[first:last]) < min_length_m:
                 continue
             driven = int(count[first:last].sum())

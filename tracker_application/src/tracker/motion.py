@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from tracker.arrays import Flags, Floats
+from tracker.arrays import Flags, Floats, runs
 from tracker.geometry import angle_between
 from tracker.smoothing import Moments, smooth
 
@@ -146,11 +146,9 @@ def _still(sightings: Sightings, states: Floats) -> Flags:
         begin, end = np.maximum(times - half, times[0]), np.minimum(times + half, times[-1])
         way = np.hypot(*(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in places.T))
         slow = way < STANDING_M_S * (end - begin)
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], slow, [0]]).astype(np.int8))).reshape(-1, 2)
-        first, last = edges[:, 0], edges[:, 1] - 1
-        creeps = np.hypot(*(places[last] - places[first]).T) > CREEPING_M_S * (times[last] - times[first])
-        for run, creeping in zip(edges.tolist(), creeps.tolist(), strict=True):
-            slow[slice(*run)] = not creeping
+        for first, end in runs(slow):
+            way_m, time_s = np.hypot(*(places[end - 1] - places[first])), times[end - 1] - times[first]
+            slow[first:end] = way_m <= CREEPING_M_S * time_s
         still[rows] = slow
     return still
 

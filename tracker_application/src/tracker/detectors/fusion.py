@@ -168,21 +168,24 @@ class Fusion:
             if not len(parts):
                 continue
             own = len(parts) == 1 and sharing[parts[0]] == 1
-            if own and self._fits(vehicle, outlines.select(parts), now):
+            here = expected.select(np.array([row]))
+            if own and self._agrees(vehicle, outlines.select(parts), here):
                 vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
                 continue
-            cut = self._cut([blobs[part] for part in parts.tolist()], expected.select(np.array([row])))
-            if cut is not None and self._fits(vehicle, cut, now):
+            cut = self._cut([blobs[part] for part in parts.tolist()], here)
+            if cut is not None and self._agrees(vehicle, cut, here):
                 vehicle.seen(cut, now, "fused", SPLIT_STD_M)
 
-    def _fits(self, vehicle: Vehicle, box: Boxes, now: float) -> bool:
-        """Whether a box has the size that the network gave, and is where the vehicle can be by now."""
+    def _agrees(self, vehicle: Vehicle, box: Boxes, expected: Boxes) -> bool:
+        """Whether a box fits a vehicle, and is where that can be by now."""
+        off_px = np.hypot(box.x_px[0] - expected.x_px[0], box.y_px[0] - expected.y_px[0])
+        led_elsewhere = vehicle.sightings > FEWEST_FOR_VELOCITY and off_px * self.pixel_m > SURPRISE_M
+        return self._fits(vehicle, box) and (vehicle.size is None or not led_elsewhere)
+
+    def _fits(self, vehicle: Vehicle, box: Boxes) -> bool:
+        """Whether a box has the size that the network gave."""
         if vehicle.size is None:
             return True
-        expected = vehicle.expected(now)
-        off_px = np.hypot(box.x_px[0] - expected.x_px[0], box.y_px[0] - expected.y_px[0])
-        if vehicle.sightings > FEWEST_FOR_VELOCITY and off_px * self.pixel_m > SURPRISE_M:
-            return False
         shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
         return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
 
@@ -238,7 +241,7 @@ class Fusion:
         moved = vehicle.time_s == now
         vehicle.source = "fused"
         vehicle.looked(look, now)
-        if not moved or not self._fits(vehicle, vehicle.box, now):
+        if not moved or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 
     def _stands(self, vehicle: Vehicle) -> bool:

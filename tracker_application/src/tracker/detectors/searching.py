@@ -109,9 +109,7 @@ def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) ->
             ]
             if count % TELL_EVERY == 0:
                 tell(count)
-    draft = job.found(stretch).with_suffix(".part.parquet")
-    write_table(draft, _table(seen, views, places, parameters))
-    draft.rename(job.found(stretch))
+    write_table(job.found(stretch), _table(seen, views, places, parameters))
 
 
 def read_ground(files: StageFiles) -> tuple[Ground, Floats]:
@@ -132,11 +130,16 @@ def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
     )
 
 
+def model_of(files: StageFiles, parameters: Parameters) -> Path | None:
+    """The user's own model; None where there is none. It may be named without being there."""
+    return Path(parameters.model_file) if parameters.model_file else files.resource("model")
+
+
 def looks_of(files: StageFiles, parameters: Parameters, pixel_m: float) -> Looks | None:
     """The network, or None where none is wanted."""
     if parameters.detector == "motion":
         return None
-    path = Path(parameters.model_file) if parameters.model_file else files.resource("model")
+    path = model_of(files, parameters)
     if path is not None and not path.is_file():
         raise InputMissing(f"MODEL_FILE is {path}, and there is no such file")
     if path is None and parameters.detector == "model":

@@ -20,6 +20,7 @@ from tracker.detectors.searching import (
     Search,
     Stretch,
     looks_of,
+    model_of,
     plan,
     read_ground,
     search,
@@ -53,10 +54,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         raise ParameterInvalid(f"DETECTOR is {parameters.detector!r}", remedy=f"Expected {', '.join(DETECTORS)}")
     job = Search(files, parameters, _folder(files, parameters))
     with open_proxy(files) as proxy:
-        provider = _prepare(job, proxy, report)
+        scenery, provider = _prepare(job, proxy, report)
         stretches = plan(proxy.registered, proxy.rate_fps, parameters.detection_rate_hz)
-    background = Scenery.read(job.folder / SCENERY_FILE).background
-    cv2.imwrite(str(files.output("background.jpg")), background.picture)
+    cv2.imwrite(str(files.output("background.jpg")), scenery.background.picture)
     _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(WORKER_BYTES, OWN_BYTES), report)
     parts = [read_table(job.found(stretch)) for stretch in stretches]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -67,14 +67,14 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 def _folder(files: StageFiles, parameters: Parameters) -> Path:
     """Where what is done already lies, made from the same with the same."""
     sources = [files.upstream(*names) for names in MADE_FROM]
-    model = Path(parameters.model_file) if parameters.model_file else files.resource("model")
+    model = model_of(files, parameters)
     if model is not None and model.is_file():
         sources.append(model)
     return folder_for(files.checkpoint, sources, replace(parameters, workers=None))
 
 
-def _prepare(job: Search, proxy: Proxy, report: Report) -> str:
-    """Make the scenery, if it is not there, and see that the network is. Gives where it is computed, or nothing."""
+def _prepare(job: Search, proxy: Proxy, report: Report) -> tuple[Scenery, str]:
+    """The scenery, made if it is not there; and where the network is computed, or nothing where there is none."""
     ground, places = read_ground(job.files)
     if len(places) != len(proxy.matrices):
         raise InputMissing(
@@ -86,16 +86,18 @@ def _prepare(job: Search, proxy: Proxy, report: Report) -> str:
         report.say(f"the network {looks.name} is computed by {looks.provider}")
         report.result("provider", looks.provider)
     path = job.folder / SCENERY_FILE
-    if not path.exists():
-        make_scenery(views, sample_rows(proxy), ground.road_polygon_px, job.parameters, report).write(path)
-    scenery = Scenery.read(path)
+    if path.exists():
+        scenery = Scenery.read(path)
+    else:
+        scenery = make_scenery(views, sample_rows(proxy), ground.road_polygon_px, job.parameters, report)
+        scenery.write(path)
     if scenery.in_view < LEAST_IN_VIEW:
         report.warning(f"only {100 * scenery.in_view:.0f} % of the reference frame stay in view")
     if scenery.shadows is None:
         report.say("no darkness stands out as that of shadows: what is only a little darker than the road is left out")
     else:
         report.say(f"shadows leave about {100 * scenery.shadows.share_left:.0f} % of the light")
-    return "" if looks is None else looks.provider
+    return scenery, "" if looks is None else looks.provider
 
 
 def _search_all(job: Search, stretches: Sequence[Stretch], usual_workers: int, report: Report) -> None:
