@@ -9,7 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from tracker.arrays import Floats, Picture
+from tracker.arrays import Flags, Picture
 from tracker.contract import Report
 from tracker.errors import FootageDamaged
 from tracker.footage import Footage
@@ -127,10 +127,10 @@ def _check_packets(footage: Footage, checks: Checks) -> None:
         )
 
 
-def look_over(footage: Footage, whole_s: float, registration: Registration, checks: Checks) -> Floats:
+def look_over(footage: Footage, whole_s: float, registration: Registration, checks: Checks) -> Flags:
     """Look at a few frames over the film: how dark, how sharp, how far the camera moved.
 
-    Gives the points that stood where all others say on most frames that fit; those on vehicles do not.
+    Gives on how many frames each point was where all others say; 0 if not on most of them, as on vehicles.
     """
     fits = np.zeros(len(registration.usable), np.int64)
     width, height = registration.size
@@ -169,9 +169,7 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
     if max(drifts) > LARGEST_DRIFT * width:
         checks.warn(f"the camera moves by up to {max(drifts):.0f} pixels: only what stays in view can be searched")
     # The first of the drifts is that of no frame. Some points leave the picture; those on vehicles never fit.
-    standing = registration.usable & (fits >= STANDING * (len(drifts) - 1))
-    points_px: Floats = registration.points_px[standing]
-    return points_px
+    return np.where(registration.usable & (fits >= STANDING * (len(drifts) - 1)), np.maximum(fits, 1), 0)
 
 
 def _looked_at_s(whole_s: float, checks: Checks) -> list[float]:

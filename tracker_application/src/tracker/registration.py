@@ -8,13 +8,14 @@ small picture, in which KLT has only the rest to find.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 from tracker.geometry import transform
+from tracker.homography_fit import refined
 from tracker.lens import Lens
 
 # Side of what is looked at around a point, of KLT's window in it, and how far off a point may be expected.
@@ -25,10 +26,10 @@ MOST_GAIN = 3.0
 # Smaller changes, in shares and grey levels, matter less than rounding to whole grey levels again.
 SAME_GAIN, SAME_LEVEL = 0.08, 4.0
 COLUMNS = 9
+# No points are proposed so near to the border, a share of the width.
+MARGIN = 0.02
 INLIER_PX_AT_4K = 2.0
 WIDTH_4K_PX = 3840
-# Points further off than so many times the usual residual have no say; smaller residuals are the limit of KLT.
-OUTLIER_FACTOR, FINEST_RESIDUAL_PX = 3.0, 0.03
 FEWEST_INLIERS = 6
 COARSE_WIDTH_PX = 960
 COARSE_FEATURES = 1500
@@ -93,7 +94,7 @@ class Registration:
         matrix, mask = cv2.findHomography(found, places, cv2.USAC_MAGSAC, self.inlier_px)
         if matrix is None or int(mask.sum()) < FEWEST_INLIERS:
             return None
-        matrix, fit = _refined(matrix, found, places, mask[:, 0] > 0)
+        matrix, fit = refined(matrix, found, places, mask[:, 0] > 0)
         inliers = np.zeros(len(self.points_px), bool)
         inliers[known[fit]] = True
         distances = np.hypot(*(transform(matrix, found[fit]) - places[fit]).T)
@@ -170,30 +171,17 @@ def _in_light_of(reference: Picture, seen: Picture) -> Picture:
     return alike
 
 
-def _refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple[Floats, Flags]:
-    """Least squares over the points that fit, twice, each time without those that fit much worse than the others."""
-    for _ in range(2):
-        residuals = np.hypot(*(transform(matrix, found) - places).T)
-        usual = max(float(np.median(residuals[fit])), FINEST_RESIDUAL_PX)
-        nearer = fit & (residuals <= OUTLIER_FACTOR * usual)
-        better = cv2.findHomography(found[nearer], places[nearer], 0)[0] if nearer.sum() >= FEWEST_INLIERS else None
-        if better is None:
-            break
-        matrix, fit = better, nearer
-    return matrix, fit
-
-
-def propose_points(luma: Picture, columns: int = 9, rows: int = 6, margin: float = 0.02) -> Floats:
-    """The best corner of each cell of a grid, n x 2 pixels, away from the border."""
+def propose_points(luma: Picture, columns: int = 9, rows: int = 6, *, each: int = 1) -> tuple[Floats, Flags]:
+    """The best corners of each cell of a grid, n x 2 pixels away from the border, best first; and the cell of each."""
     height, width = luma.shape
-    border = int(max(margin * width, TILE_PX // 2 + 2))
+    border = int(max(MARGIN * width, TILE_PX // 2 + 2))
     xs = np.linspace(border, width - border, columns + 1).astype(int)
     ys = np.linspace(border, height - border, rows + 1).astype(int)
-    proposed = []
-    for y0, y1 in pairwise(ys):
-        for x0, x1 in pairwise(xs):
-            cell = np.ascontiguousarray(luma[y0:y1, x0:x1])
-            best = cv2.goodFeaturesToTrack(cell, 1, 0.01, 10, blockSize=7)
-            if best is not None:
-                proposed.append(best[0, 0].astype(np.float64) + [x0, y0])
-    return np.array(proposed, np.float64).reshape(-1, 2)
+    proposed, cells = [], []
+    for number, ((y0, y1), (x0, x1)) in enumerate(product(pairwise(ys), pairwise(xs))):
+        cell = np.ascontiguousarray(luma[y0:y1, x0:x1])
+        best = cv2.goodFeaturesToTrack(cell, each, 0.01, TILE_PX / 2, blockSize=7)
+        if best is not None:
+            proposed += [corner[0].astype(np.float64) + [x0, y0] for corner in best]
+            cells += [number] * len(best)
+    return np.array(proposed, np.float64).reshape(-1, 2), np.array(cells, np.int64)

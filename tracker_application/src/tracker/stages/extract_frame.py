@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 
 import cv2
+import numpy as np
 
+from tracker.arrays import Flags
 from tracker.camera import Intrinsics
 from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
 from tracker.contract import Report, StageFiles
@@ -23,6 +25,8 @@ JPEG_QUALITY = 95
 # Among these the sharpest is chosen; later ones are looked at while all before are nearly black.
 CANDIDATES_S = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 LATER_S = (3.0, 5.0, 8.0)
+# Corners that are tried in each cell of the frame; the best of them is proposed.
+CANDIDATES_EACH = 3
 FINEST_M, COARSEST_M = 0.005, 0.5
 
 
@@ -64,8 +68,10 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         picture = frame.colours(facts.width_px, facts.height_px)
         shown = Frame(frame.time_s, facts.width_px, facts.height_px)
         _check_frame(frame, parameters, checks)
-        registration = Registration(luma, lens.undistorted(propose_points(luma)), lens)
-        proposed = look_over(footage, whole_s, registration, checks)
+        corners, cells = propose_points(luma, each=CANDIDATES_EACH)
+        registration = Registration(luma, lens.undistorted(corners), lens)
+        fits = look_over(footage, whole_s, registration, checks)
+        proposed = registration.points_px[best_of_each(cells, fits)]
     if given is not None:
         _check_scale(read_points(given, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
@@ -81,6 +87,15 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
     report.result("reference_time_s", frame.time_s)
     report.result("proposed_points", len(points))
+
+
+def best_of_each(cells: Flags, fits: Flags) -> list[int]:
+    """The point of each cell that fits on most frames, the best corner first; none where all fit on 0."""
+    best: dict[int, int] = {}
+    for point in np.argsort(-fits, kind="stable").tolist():
+        if fits[point] > 0:
+            best.setdefault(int(cells[point]), point)
+    return sorted(best.values())
 
 
 def _frame_at(footage: Footage, time_s: float) -> VideoFrame:
