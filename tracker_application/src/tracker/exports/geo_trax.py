@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tracker.arrays import Floats
 from tracker.exports.recording import Recording, lane_number
 from tracker.tables import write_table
 
@@ -24,7 +27,7 @@ def write_geo_trax(recording: Recording, output: Callable[[str], Path]) -> None:
     order = np.lexsort([tracks["track_id"], recording.steps])
     columns = {
         "Vehicle_ID": tracks["track_id"],
-        "Timestamp": np.array([_stamp(time_s) for time_s in tracks["time_s"]], dtype=object),
+        "Timestamp": _stamps(tracks["time_s"]),
         "Frame_Number": recording.steps,
         "Ortho_X": recording.reference_px[:, 0],
         "Ortho_Y": recording.reference_px[:, 1],
@@ -44,5 +47,8 @@ def write_geo_trax(recording: Recording, output: Callable[[str], Path]) -> None:
     write_table(output("geo_trax.csv"), {name: values[order] for name, values in columns.items()}, decimals=8)
 
 
-def _stamp(time_s: float) -> str:
-    return (NO_DATE + timedelta(seconds=float(time_s))).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+def _stamps(times_s: Floats) -> NDArray[Any]:
+    """Each moment as a day and a time, in milliseconds cut off."""
+    moments, which = np.unique(times_s, return_inverse=True)
+    told = [(NO_DATE + timedelta(seconds=time_s)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for time_s in moments.tolist()]
+    return np.array(told, dtype=object)[which]

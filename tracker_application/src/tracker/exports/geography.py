@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from pyproj import CRS
-from shapely import LineString, Point
 from shapely.geometry.base import BaseGeometry
 
 from tracker.arrays import Floats
@@ -46,6 +47,15 @@ CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL, column_name TEXT N
  column_name), CONSTRAINT uk_gc_table_name UNIQUE (table_name), CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES
  gpkg_contents(table_name), CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of a GeoPackage; `columns` are those beside the geometry, with their types."""
+
+    name: str
+    kind: str
+    columns: dict[str, str]
 
 
 def write_geojson(recording: Recording, output: Callable[[str], Path]) -> None:
@@ -84,14 +94,16 @@ def write_geopackage(recording: Recording, output: Callable[[str], Path]) -> Non
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.executescript(SCHEMA)
         _write_systems(database, srs_id)
-        lines = [(LineString(_ends(places[rows])), tuple(facts.values())) for facts, rows in _vehicles(recording)]
-        _write_layer(database, "trajectories", "LINESTRING", srs_id, VEHICLE_COLUMNS, lines)
+        vehicles = _vehicles(recording)
+        ways = [shapely.LineString(_ends(places[rows])) for _, rows in vehicles]
+        told = [tuple(facts.values()) for facts, _ in vehicles]
+        _write_layer(database, Layer("trajectories", "LINESTRING", VEHICLE_COLUMNS), srs_id, ways, told)
         values = tracks | {"speed_km_h": tracks["speed_m_s"] * 3.6}
-        columns = [values[name].tolist() for name in PLACE_COLUMNS]
-        points = [(Point(place), row) for place, row in zip(places.tolist(), zip(*columns, strict=True), strict=True)]
-        _write_layer(database, "positions", "POINT", srs_id, PLACE_COLUMNS, points)
-        lanes = [(LineString(moved(middle)), (lane_id,)) for lane_id, middle in recording.lanes.items()]
-        _write_layer(database, "lanes", "LINESTRING", srs_id, {"lane_id": "TEXT"}, lanes)
+        told = list(zip(*(values[name].tolist() for name in PLACE_COLUMNS), strict=True))
+        _write_layer(database, Layer("positions", "POINT", PLACE_COLUMNS), srs_id, shapely.points(places), told)
+        middles = [shapely.LineString(moved(middle)) for middle in recording.lanes.values()]
+        named = [(lane_id,) for lane_id in recording.lanes]
+        _write_layer(database, Layer("lanes", "LINESTRING", {"lane_id": "TEXT"}), srs_id, middles, named)
 
 
 def _write_systems(database: sqlite3.Connection, srs_id: int) -> None:
@@ -106,34 +118,36 @@ def _write_systems(database: sqlite3.Connection, srs_id: int) -> None:
     database.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", systems)
 
 
-def _write_layer(  # noqa: PLR0913, PLR0917  what a layer consists of
-    database: sqlite3.Connection,
-    name: str,
-    kind: str,
-    srs_id: int,
-    columns: dict[str, str],
-    features: list[tuple[BaseGeometry, tuple[Any, ...]]],
+def _write_layer(
+    database: sqlite3.Connection, layer: Layer, srs_id: int, shapes: Sequence[BaseGeometry], values: Sequence[Any]
 ) -> None:
-    declared = ", ".join(f'"{column}" {of}' for column, of in columns.items())
-    database.execute(f"CREATE TABLE {name} (fid INTEGER PRIMARY KEY AUTOINCREMENT, geom {kind}, {declared})")
-    marks = ", ".join("?" for _ in range(len(columns) + 1))
-    named = ", ".join(f'"{column}"' for column in columns)
-    rows = [(_blob(geometry, srs_id), *values) for geometry, values in features]
-    database.executemany(f"INSERT INTO {name} (geom, {named}) VALUES ({marks})", rows)  # noqa: S608  names of our own
-    bounds = np.array([geometry.bounds for geometry, _ in features]).reshape(-1, 4)
+    declared = ", ".join(f'"{column}" {of}' for column, of in layer.columns.items())
+    database.execute(
+        f"CREATE TABLE {layer.name} (fid INTEGER PRIMARY KEY AUTOINCREMENT, geom {layer.kind}, {declared})"
+    )
+    marks = ", ".join("?" for _ in range(len(layer.columns) + 1))
+    named = ", ".join(f'"{column}"' for column in layer.columns)
+    drawn = np.array(shapes, object)
+    bounds = shapely.bounds(drawn).reshape(-1, 4)
+    rows = (
+        (_header(box, srs_id) + wkb, *row)
+        for box, wkb, row in zip(bounds.tolist(), shapely.to_wkb(drawn).tolist(), values, strict=True)
+    )
+    database.executemany(f"INSERT INTO {layer.name} (geom, {named}) VALUES ({marks})", rows)  # noqa: S608  our own names
     extent = [*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0)] if len(bounds) else [None] * 4
     database.execute(
         "INSERT INTO gpkg_contents VALUES (?, 'features', ?, '', ?, ?, ?, ?, ?, ?)",
-        (name, name, NO_DATE, *(None if value is None else float(value) for value in extent), srs_id),
+        (layer.name, layer.name, NO_DATE, *(None if value is None else float(value) for value in extent), srs_id),
     )
-    database.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', ?, ?, 0, 0)", (name, kind, srs_id))
+    database.execute(
+        "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', ?, ?, 0, 0)", (layer.name, layer.kind, srs_id)
+    )
 
 
-def _blob(geometry: BaseGeometry, srs_id: int) -> bytes:
-    """A geometry as GeoPackage has it: a header, the envelope, and the geometry as WKB."""
-    min_x, min_y, max_x, max_y = geometry.bounds
-    wkb: bytes = geometry.wkb
-    return b"GP" + struct.pack("<BBi4d", 0, FLAGS, srs_id, min_x, max_x, min_y, max_y) + wkb
+def _header(box: Sequence[float], srs_id: int) -> bytes:
+    """What GeoPackage has before a geometry's WKB: its version, the system, and the envelope."""
+    min_x, min_y, max_x, max_y = box
+    return b"GP" + struct.pack("<BBi4d", 0, FLAGS, srs_id, min_x, max_x, min_y, max_y)
 
 
 def _ends(values: Floats) -> Floats:
