@@ -17,7 +17,7 @@ from tracker.tables import read_table
 
 COLUMNS = {
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px", "class",
-    "source", "position_std_m",
+    "source", "position_std_m", "network_x_m", "network_y_m",
 }  # fmt: skip
 
 
@@ -39,6 +39,10 @@ def test_both_together_are_the_default_and_say_what_vehicles_are(film: Film) -> 
     assert set(found) == COLUMNS
     assert {"fused", "network"} <= set(found["source"])
     assert np.mean(found["class"] == "car") > 0.5
+    both = np.isfinite(found["network_x_m"])
+    assert set(found["source"][both]) == {"fused"}
+    apart = np.hypot(found["network_x_m"] - found["x_m"], found["network_y_m"] - found["y_m"])[both]
+    assert 0 < np.median(apart) < 0.5
     assert (film.made / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
 
 

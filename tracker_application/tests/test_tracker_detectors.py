@@ -159,6 +159,36 @@ def test_a_vehicle_that_stands_as_background_is_held_between_looks_until_it_leav
     assert {sighting.source for sightings in found for sighting in sightings} == {"network"}
 
 
+def test_what_stands_and_is_seen_by_less_than_most_looks_is_no_vehicle() -> None:
+    def tell(seen_at: tuple[int, ...]) -> list[int]:
+        looks = {time for look in seen_at for time in (5 * look,)}
+        found = fused(
+            [ROAD] * 40,
+            lambda time_s: [box(100, 60, score=0.9), *([box(200, 60, score=0.6)] * (round(10 * time_s) in looks))],
+        )
+        return [len(sightings) for sightings in found]
+
+    assert tell(tuple(range(8))) == [2] * 40
+    # Seen by each second look: believed at first, and no more when the mean of its looks is below the least score.
+    assert tell((0, 2, 4, 6))[5:] == [1] * 35
+
+
+def test_what_motion_once_followed_is_held_though_the_network_is_not_sure_of_it() -> None:
+    pictures = [painted((60 + 5 * index, 100, 220)) for index in range(8)] + [painted((95, 100, 220))] * 12
+    found = fused(pictures, lambda time_s: [box(60 + 50 * min(time_s, 0.7), 100, score=0.3)])
+    assert [len(sightings) for sightings in found] == [1] * 20
+
+
+def test_where_both_see_a_vehicle_the_networks_place_is_told_too() -> None:
+    pictures = [painted((60 + 8 * index, 100, 220)) for index in range(10)]
+    found = fused(pictures, lambda time_s: [box(62 + 80 * time_s, 102)])
+    looked = {
+        index: sighting.look_px.mean(axis=0) for index, (sighting,) in enumerate(found) if sighting.look_px is not None
+    }
+    assert looked.keys() == {0, 5}
+    assert looked[5] == pytest.approx([102, 102], abs=0.1)
+
+
 def test_vehicles_that_motion_takes_for_one_are_split_where_the_network_knows_both() -> None:
     pictures = [painted((60 + 5 * index, 100, 220), (60 + 5 * index, 121, 200)) for index in range(6)]
     found = fused(pictures, lambda time_s: [box(60 + 50 * time_s, 100), box(60 + 50 * time_s, 121)])
@@ -203,10 +233,13 @@ def test_overlaps_are_those_of_turned_rectangles() -> None:
 def test_a_car_right_below_the_camera_stands_where_it_is_seen_and_one_aside_nearer() -> None:
     to_world = np.diag([0.1, -0.1, 1.0])
     heights, camera = Heights(1.5, 3.1), np.array([10.0, -10.0, 80.0])
-    below = standing(corners_px(box(100, 100)), to_world, camera[None], heights, ["car"])[0]
+    below = standing(corners_px(box(100, 100)), to_world, camera[None], heights, [("car", "network")])[0]
     assert below[:2] == pytest.approx([10.0, -10.0], abs=0.01)
     assert below[3:] == pytest.approx([4.5, 1.9], abs=0.05)
-    aside = standing(corners_px(box(500, 100)), to_world, camera[None], heights, ["car"])[0]
+    aside = standing(corners_px(box(500, 100)), to_world, camera[None], heights, [("car", "network")])[0]
+    by_motion = standing(corners_px(box(500, 100)), to_world, camera[None], heights, [("car", "motion")])[0]
+    # Motion sees it down to the road, a network down to its bumper, which leans outwards already.
+    assert 0.03 < by_motion[0] - aside[0] < 0.15
     # Forty metres aside, the bumper's upper edge leans out by 0.4 m: half of that is in the middle of the outline.
     assert 49.6 < aside[0] < 49.9
     assert aside[3] < below[3]

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from rendered_film import Film
 
 from tracker.detectors.boxes import KINDS, Boxes
-from tracker.detectors.shipped import MODEL, Facts, ShippedNetwork, decode, without_doubles
+from tracker.detectors.shipped import GLANCES, MODEL, PLAIN, Facts, Glance, ShippedNetwork, decode, without_doubles
 from tracker.errors import InputMissing, ParameterInvalid
 from tracker.geometry import transform
 
@@ -76,6 +77,38 @@ def test_it_finds_the_vehicles_of_a_rendered_frame(scene: tuple) -> None:
     assert (apart.min(0) <= REACH_M).mean() >= 0.8
     assert set(boxes.kind) <= set(KINDS)
     assert (boxes.length_px >= boxes.width_px * 0.8).all()
+
+
+@pytest.mark.parametrize(
+    "glance", [PLAIN, Glance(left_right=True), Glance(up_down=True), Glance(left_right=True, up_down=True)]
+)
+def test_what_is_seen_mirrored_is_told_as_it_is(glance: Glance) -> None:
+    picture = np.zeros((30, 50, 3), np.uint8)
+    cv2.line(picture, (5, 8), (17, 12), (255, 255, 255), 1)
+    rows, columns = np.nonzero(glance.of(picture)[..., 0])
+    ends = (columns.min(), columns.max()), (rows.min(), rows.max())
+    slope = np.polyfit(columns, rows, 1)[0]
+    seen = Boxes(
+        *(np.array([float(value)]) for value in (*np.mean(ends, axis=1), 12.6, 1, np.arctan(slope), 0.9)),
+        np.array(["car"], object),
+    )
+    told = glance.back(seen, (50, 30))
+    assert (told.x_px[0], told.y_px[0]) == pytest.approx((11, 10), abs=0.1)
+    assert np.tan(told.angle_rad[0]) == pytest.approx(4 / 12, abs=0.02)
+
+
+def test_every_glance_finds_the_same_vehicles_in_the_same_places(scene: tuple) -> None:
+    picture, pixel_m, *_ = scene
+    network = ShippedNetwork(pixel_m)
+    plain, *others = (network.detect(picture, glance=glance) for glance in GLANCES)
+    sure = plain.select(plain.score > network.threshold + 0.2)
+    assert GLANCES[0] == PLAIN
+    assert len(sure) >= 3
+    for found in others:
+        apart = np.hypot(sure.x_px[:, None] - found.x_px, sure.y_px[:, None] - found.y_px)
+        assert (apart.min(axis=1) * pixel_m < 0.4).mean() > 0.9
+        turned = np.mod(sure.angle_rad - found.angle_rad[apart.argmin(axis=1)] + np.pi / 2, np.pi) - np.pi / 2
+        assert np.median(np.abs(turned)) < 0.1
 
 
 def test_a_region_gives_what_the_whole_picture_has_there(scene: tuple) -> None:

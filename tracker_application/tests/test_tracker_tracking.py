@@ -189,6 +189,59 @@ def test_what_never_moves_and_is_hardly_a_two_wheeler_is_none() -> None:
     assert {round(float(part["x_m"][0])) for part in groups(made, "track_id").values()} == {0, 20}
 
 
+def test_what_stands_and_is_seldom_seen_is_no_vehicle() -> None:
+    heap = [(frame, 10.0, 9.0, 0.0) for frame in range(100) if frame % 10 < 3]
+    parked = [(frame, 20.0, 9.0, 0.0) for frame in range(100)]
+    made = tracked(boxes(heap + parked))
+    assert set(made["x_m"].round()) == {20}
+
+
+def test_a_sliver_at_the_border_is_no_vehicle_though_it_moves() -> None:
+    sliver = [(frame, 0.5 * frame, 9.0, 0.0) for frame in range(60)]
+    cut = [(frame, 0.5 * frame, 0.0, 0.0) for frame in range(60)]
+    made = tracked(boxes(sliver + cut, width_m=[0.4] * 60 + [0.9] * 60, whole=[0] * 120))
+    assert set(made["y_m"].round()) == {0}
+
+
+def test_what_the_film_cuts_short_may_be_seen_for_half_as_long() -> None:
+    early, late = (
+        [(frame, 1.0 * frame, y, 0.0) for frame in frames] for y, frames in ((0.0, range(7)), (9.0, range(93, 100)))
+    )
+    between = [(frame, 1.0 * frame, 18.0, 0.0) for frame in range(40, 47)]
+    whole = [(frame, 1.0 * frame, 27.0, 0.0) for frame in range(100)]
+    made = tracked(boxes(early + late + between + whole))
+    assert sorted(set(made["y_m"].round())) == [0, 9, 27]
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.0])
+def test_what_network_and_motion_see_apart_is_placed_between_them(speed: float) -> None:
+    # Motion sees it at its place, the network 0.2 m behind that and 0.1 m to the left; each third frame both look.
+    way = [speed * min(frame, 40) for frame in range(90)]
+    rows = [(frame, x - (0.2 if frame > 60 else 0.0), 0.1 if frame > 60 else 0.0, 0.0) for frame, x in enumerate(way)]
+    both = np.array([frame <= 60 and frame % 3 == 0 for frame in range(90)])
+    source = ["fused"] * 61 + ["network"] * 29
+    looks = {"network_x_m": np.where(both, np.array(way) - 0.2, np.nan), "network_y_m": np.where(both, 0.1, np.nan)}
+    made = tracked(boxes(rows, source=source, **looks))
+    if speed:
+        assert np.median(made["x_m"] - way) == pytest.approx(-0.1, abs=0.02)
+        # It does not leap back when it stands and only the network sees it.
+        assert np.abs(np.diff(made["x_m"][56:])).max() < 0.01
+    assert np.median(made["y_m"]) == pytest.approx(0.05, abs=0.01)
+
+
+def test_who_enters_beside_a_parked_vehicle_is_another() -> None:
+    # The border is at -57 m. What comes into view is seen in part, turned as parts are.
+    parked = [(frame, -56.5, -11.6, 0.0) for frame in range(60)]
+    parts = [(61, -56.1, -8.8, 90.0), (63, -55.6, -8.8, 90.0)]
+    drives = [(frame, -55.0 + 0.8 * (frame - 65), -8.8, 0.0) for frame in range(65, 130)]
+    sizes = [(4.1, 1.9)] * 60 + [(1.9, 1.1)] * 2 + [(4.5, 1.9)] * 65
+    lengths, widths = zip(*sizes, strict=True)
+    score = [0.8] * 60 + [0.2] * 2 + [0.8] * 65
+    made = tracked(boxes(parked + parts + drives, length_m=lengths, width_m=widths, score=score))
+    starts = {number: float(track["y_m"][0].round()) for number, track in groups(made, "track_id").items()}
+    assert sorted(starts.values()) == [-12, -9]
+
+
 def test_one_box_around_two_vehicles_leaves_both_where_they_are() -> None:
     # One follows the other at 8 m; for two seconds a single box is around both.
     rows, lengths = [], []

@@ -23,8 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from tracker.background import make_background
 from tracker.detectors.boxes import KINDS, Boxes
-from tracker.detectors.shipped import ShippedNetwork
+from tracker.detectors.fusion import Fusion
+from tracker.detectors.looks import ShippedLooks
+from tracker.detectors.motion import Scene
+from tracker.detectors.options import Parameters
+from tracker.detectors.searching import RATE_ON_CPU_HZ, ROAD_MARGIN_M
+from tracker.detectors.shipped import GLANCES, ShippedNetwork
+from tracker.detectors.sightings import Sighting
+from tracker.detectors.views import View
 
 Floats = NDArray[Any]
 REACH_M = 1.5
@@ -170,7 +178,7 @@ def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, widt
 
 def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespace) -> None:
     """Real frames with boxes as YOLO texts, reduced to a width; in the road, and everywhere."""
-    in_road, everywhere = Score(given.reach_m), Score(given.reach_m)
+    in_road, everywhere, film = Score(given.reach_m), Score(given.reach_m), Score(given.reach_m)
     times, width_px, pixel_m, drawn = [], given.width, given.pixel_m, given.drawn
     for path in sorted(directory.glob("*.jpg")):
         whole = cv2.imread(str(path))
@@ -193,11 +201,43 @@ def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespac
             np.array([_contains(road, place) for place in true]),
             np.array(inside, bool),
         )
+        longer = in_a_film(network, picture, pixel_m / factor)
+        film.add(
+            longer,
+            true,
+            kinds,
+            pixel_m / factor,
+            np.array([_contains(road, place) for place in true]),
+            np.array([_contains(road, place) for place in np.column_stack([longer.x_px, longer.y_px])], bool),
+        )
         if drawn:
             drawn.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(drawn / f"{path.stem}.png"), draw(picture, boxes, true, road))
     in_road.tell("real frames, in the road", threshold=network.threshold, core_ms=1e3 * float(np.median(times)))
     everywhere.tell("real frames, everywhere", threshold=network.threshold)
+    film.tell("real frames, in the road, each as a film that stands", threshold=network.threshold)
+
+
+def in_a_film(network: ShippedNetwork, picture: NDArray[np.uint8], pixel_m: float) -> Boxes:
+    """What detect-vehicles finds with its fused detector in a film that shows one picture for two seconds."""
+    looks = ShippedLooks(pixel_m, "cpu")
+    looks.network = network
+    everywhere = np.full(picture.shape[:2], 255, np.uint8)
+    usual = Parameters()
+    background = make_background([picture] * usual.background_samples, usual.detection_threshold)
+    scene = Scene(background, 2, everywhere, None, pixel_m, usual.min_area_m2, ROAD_MARGIN_M)
+    fusion = Fusion(looks, scene, usual.network_score)
+    found: list[Sighting] = []
+    for number in range(len(GLANCES)):
+        seen, coarse = scene.levelled(View(number, number / RATE_ON_CPU_HZ, picture, np.eye(3), 2))
+        found = fusion.frame(seen, coarse, everything=True)
+    corners = np.array([sighting.corners_px for sighting in found]).reshape(-1, 4, 2)
+    along = corners[:, 1] - corners[:, 0]
+    return Boxes(
+        *corners.mean(axis=1).T, np.hypot(*along.T), np.hypot(*(corners[:, 2] - corners[:, 1]).T),
+        np.arctan2(along[:, 1], along[:, 0]), np.array([sighting.score for sighting in found]),
+        np.array([sighting.kind for sighting in found], object),
+    )  # fmt: skip
 
 
 def draw(picture: NDArray[np.uint8], boxes: Boxes, true_px: Floats, road: Floats) -> NDArray[np.uint8]:

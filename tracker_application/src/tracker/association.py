@@ -17,6 +17,8 @@ FIRST_SPEED_M_S, FIRST_DRIFT_M_S = 15.0, 2.0
 AGILITY = 6.0
 # What a box errs by beyond its noise, from one frame to the next.
 UNSTEADY_M = 0.15
+# What the border cuts errs so much more: how much of it is in view changes.
+CUT_M = 0.5
 # Squared distance, in standard deviations, from which on a box is another vehicle's.
 GATE = 25.0
 # A box that differs so much in length or width from a vehicle is a part of it, or holds others too.
@@ -92,7 +94,7 @@ class _Fleet:
         self.along = np.column_stack([np.cos(axes), np.sin(axes)])
         self.sizes = np.column_stack([boxes["length_m"], boxes["width_m"]])
         self.whole = boxes["whole"] == 1
-        self.noise = boxes["position_std_m"] ** 2 + UNSTEADY_M**2
+        self.noise = boxes["position_std_m"] ** 2 + UNSTEADY_M**2 + np.where(self.whole, 0, CUT_M**2)
         self.gone: list[Track] = []
         self.tracks: list[Track] = []
         self.time_s = 0.0
@@ -160,7 +162,11 @@ class _Fleet:
         squared = off[..., 0] ** 2 / lengthways + off[..., 1] ** 2 / sideways
         reach = self.rules.gate_m + np.where(young, FIRST_SPEED_M_S * np.maximum(passed - 0.1, 0), 0)
         cost = squared + np.log(lengthways * sideways) + 2 * np.minimum(unlike.sum(-1), 3)
-        cost = np.where((squared <= GATE) & (np.hypot(off[..., 0], off[..., 1]) <= reach), cost, IMPOSSIBLE)
+        possible = (squared <= GATE) & (np.hypot(off[..., 0], off[..., 1]) <= reach)
+        # A part of a vehicle is where the vehicle is, however it is turned.
+        part = (slack > 0).any(-1) & (self.sizes[rows] <= self.size[:, None]).all(-1) & ~young
+        possible &= ~part | (np.hypot(apart[..., 0], apart[..., 1]) <= np.hypot(*self.size.T)[:, None] / 2)
+        cost = np.where(possible, cost, IMPOSSIBLE)
         innovation = off[..., :1] * along + off[..., 1:] * across
         larger = self.sizes[rows].prod(-1) / self.size.prod(-1)[:, None]
         return _Pairs(innovation, slack, larger, cost)

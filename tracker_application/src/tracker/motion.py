@@ -23,6 +23,8 @@ CUT_NOISE_M, CUT_SHARE = 0.3, 0.3
 # Sideways a vehicle jerks as much as lengthways at this speed, and less when it is slower.
 LIVELY_M_S = 6.0
 LEAST_SIDEWAYS = 0.02
+# Of so many looks the network's place is half believed.
+FEW_LOOKS = 2
 # Degrees of freedom of the distribution that errors are taken from: the fewer, the less outliers count.
 FREEDOM = 4.0
 ROUNDS = 3
@@ -41,6 +43,8 @@ class Sightings:
     seen: Flags
     vehicle_sizes: Floats  # n x 2
     cut: Flags  # the end that is out of view: 1 the front, -1 the rear, 0 none or not known
+    looks: Floats  # n x 2: where the network saw it too, if the place is motion's; else NaN
+    by_network: Flags  # the place is the network's
 
     def part(self, vehicles: list[int], rows: Flags) -> Sightings:
         """Of some vehicles; `rows` are their moments."""
@@ -115,6 +119,7 @@ def _laid(sightings: Sightings, headings: Floats, states: Floats, spreads: Float
     missing = np.maximum(sightings.vehicle_sizes[:, 0] - sightings.sizes[:, 0], 0) / 2
     shift[:, 0] = np.where(sightings.cut == 0, shift[:, 0], sightings.cut * missing)
     slack[:, 0] = np.where(sightings.cut == 0, slack[:, 0], CUT_NOISE_M + CUT_SHARE * missing)
+    shift += _reconciled(sightings, ways)
     variances = sightings.noise_m[:, None] ** 2 + (0.3 * slack) ** 2
     # What does not fit counts less, as if errors came from Student's distribution.
     expected = np.einsum("nij,njk,nik->ni", ways, spreads[:, :2, :2], ways)
@@ -122,6 +127,21 @@ def _laid(sightings: Sightings, headings: Floats, states: Floats, spreads: Float
     weight = (FREEDOM + 2) / (FREEDOM + squared)
     variances /= np.minimum(weight, 1)[:, None]
     return sightings.places + np.einsum("nij,ni->nj", ways, shift), _oriented(headings, *variances.T)
+
+
+def _reconciled(sightings: Sightings, ways: Floats) -> Floats:
+    """How far, along and across, places are from the middle between where motion and where the network see the vehicle.
+
+    Each sees another outline, and errs in its own way for as long as the vehicle looks the same; their mean errs less.
+    """
+    apart: Floats = np.einsum("nij,nj->ni", ways, sightings.looks - sightings.places)
+    shift: Floats = np.zeros_like(apart)
+    for rows in _each(sightings.lengths):
+        pairs = apart[rows][np.isfinite(apart[rows, 0])]
+        if len(pairs):
+            half = np.median(pairs, axis=0) / 2 * len(pairs) / (len(pairs) + FEW_LOOKS)
+            shift[rows] = np.where(sightings.by_network[rows, None], -half, half)
+    return shift
 
 
 def _oriented(headings: Floats, along: Floats, across: Floats) -> Floats:

@@ -12,17 +12,20 @@ from tracker.association import Track
 from tracker.motion import Motions, Sightings
 from tracker.tables import Table
 
+# Where the network saw what motion saw too. Boxes of one's own, and older ones, have no such columns.
+LOOKS = ("network_x_m", "network_y_m")
 # By outline, metres: shorter than the first a two-wheeler, longer than the second a truck or bus.
 TWO_WHEELER_M, LARGE_M = 2.8, 6.8
 # Two vehicles are one if the middle of one is this far inside the other for this share of the time it is there.
 INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
-# Who stands all the time is a vehicle if the network saw it on this share of its frames.
-MOSTLY_KNOWN = 0.5
+# Who stands all the time is a vehicle if the network is so sure of it on the average of all frames from its first to
+# its last. Street furniture looks like parked two-wheelers; those that are some score higher.
+SURE, SURE_TWO_WHEELER = 0.3, 0.6
 # The narrowest cars that are built, less what a box may err.
 NARROWEST_CAR_M = 1.2
-# Street furniture looks like parked two-wheelers; those that are some score higher on the average.
-SURE_TWO_WHEELER = 0.6
+# What the border cuts lengthways all the time, and is seen no wider than this.
+SLIVER_M = 0.6
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
@@ -55,6 +58,8 @@ def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floa
         seen,
         np.repeat(sizes, lengths, axis=0),
         np.concatenate([_cut(boxes["whole"], part) for part in rows]),
+        column(*LOOKS) if set(LOOKS) <= boxes.keys() else np.full((len(row), 2), np.nan),
+        seen & (boxes["source"][row] == "network"),
     )
     return sightings, moment
 
@@ -100,26 +105,31 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
     return ("truck_bus" if length_m > LARGE_M else "car"), 0.0
 
 
-def idle(boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float) -> set[int]:
-    """Tracks that never get far and that no network took for a vehicle: shadows, trees, what a vehicle left behind.
+def unlikely(
+    boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float
+) -> set[int]:
+    """Tracks that are hardly vehicles.
 
-    Nor is what stands and is narrower than any car, but none of the two-wheelers: kerbs, benches, edges of roofs; nor a
-    two-wheeler of which the network is not sure: lamps, bins, signs.
+    Those that never get far, and of which no network is sure (shadows, trees, what a vehicle left, furniture), or
+    that are narrower than any car and no two-wheelers (kerbs, benches, edges of roofs). What moves may be seen in part
+    only, all the time; but of a sliver nothing can be said.
     """
-    still = set()
+    found = set()
     end = 0
     for number, length in enumerate(sightings.lengths.tolist()):
         start, end = end, end + length
         travel = float(np.hypot(*(motions.states[start:end, :2] - motions.states[start, :2]).T).max())
-        known = float(np.mean(boxes["source"][tracks[number].rows] != "motion"))
+        rows = tracks[number].rows
+        sure = float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum()) / length
         name, _ = class_of(boxes, tracks[number])
+        width_m = size(boxes, tracks[number])[1]
         if name == "two_wheeler":
-            doubtful = float(np.mean(boxes["score"][tracks[number].rows])) < SURE_TWO_WHEELER
+            doubtful, sliver = sure < SURE_TWO_WHEELER, False
         else:
-            doubtful = size(boxes, tracks[number])[1] < NARROWEST_CAR_M
-        if travel < min_travel_m and (known < MOSTLY_KNOWN or doubtful):
-            still.add(number)
-    return still
+            doubtful, sliver = sure < SURE or width_m < NARROWEST_CAR_M, width_m < SLIVER_M
+        if sliver or (travel < min_travel_m and doubtful):
+            found.add(number)
+    return found
 
 
 def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:

@@ -7,17 +7,18 @@ picture there stays as it was. What differs from the background and what the net
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from tracker.arrays import Floats, Picture
-from tracker.detectors.boxes import KINDS, Boxes
+from tracker.detectors.boxes import Boxes
 from tracker.detectors.looks import Looks
 from tracker.detectors.motion import Scene
 from tracker.detectors.overlap import corners_px, intersections_px2, overlaps
 from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, SPLIT_STD_M, Sighting
+from tracker.detectors.vehicle import Vehicle, expected
 from tracker.detectors.views import Piece, View
 from tracker.foreground import Blob
 
@@ -37,65 +38,6 @@ DOUBLE_SHARE = 0.5
 STANDS_M_S, SAME_LEVELS = 0.4, 10.0
 # So many looks in a row that do not show it: gone, or never there.
 MOST_MISSED = 2
-# How much of what is new counts for size and velocity.
-NEWS = 0.4
-
-
-@dataclass(slots=True)
-class Vehicle:
-    """What is known of one vehicle, in stabilised pixels and per second. `size` is what the network said."""
-
-    box: Boxes
-    time_s: float
-    velocity: Floats = field(default_factory=lambda: np.zeros(2))
-    size: Floats | None = None
-    votes: dict[str, float] = field(default_factory=dict)
-    score: float = 0.0
-    sightings: int = 1
-    looked_s: float = -np.inf
-    missed: int = 0
-    appearance: Picture | None = None
-    source: str = ""
-    std_m: float = MOTION_STD_M
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the network ever saw it."""
-        return self.score > 0
-
-    @property
-    def middle(self) -> Floats:
-        """Where it was last."""
-        return np.array([self.box.x_px[0], self.box.y_px[0]])
-
-    def expected(self, time_s: float) -> Boxes:
-        """Its box at a later time."""
-        shift = self.velocity * (time_s - self.time_s)
-        return replace(self.box, x_px=self.box.x_px + shift[0], y_px=self.box.y_px + shift[1])
-
-    def seen(self, box: Boxes, time_s: float, source: str, std_m: float) -> None:
-        """It was here."""
-        passed = time_s - self.time_s
-        if passed > 0:
-            velocity = (np.array([box.x_px[0], box.y_px[0]]) - self.middle) / passed
-            share = NEWS if self.sightings > 1 else 1.0
-            self.velocity = (1 - share) * self.velocity + share * velocity
-            self.sightings += 1
-        self.box, self.time_s, self.source, self.std_m = box, time_s, source, std_m
-
-    def looked(self, look: Boxes, time_s: float) -> None:
-        """The network saw it so."""
-        size = np.array([look.length_px[0], look.width_px[0]])
-        self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
-        kind = str(look.kind[0])
-        self.votes[kind] = self.votes.get(kind, 0.0) + float(look.score[0])
-        self.score = float(look.score[0]) if not self.confirmed else 0.5 * (self.score + float(look.score[0]))
-        self.looked_s, self.missed = time_s, 0
-
-    @property
-    def kind(self) -> str:
-        """What most looks said."""
-        return max(("", *KINDS), key=lambda kind: self.votes.get(kind, 0.0))
 
 
 class Fusion:
@@ -117,12 +59,12 @@ class Fusion:
         now = view.time_s
         blobs = self.scene.blobs(view, coarse)
         outlines = _boxes_of(blobs)
-        expected = Boxes.joined([vehicle.expected(now) for vehicle in self.vehicles])
-        belongs = self._belongs(expected, outlines)
-        self._follow(expected, belongs, blobs, outlines, now)
+        places = expected(self.vehicles, now)
+        belongs = self._belongs(places, outlines)
+        self._follow(places, belongs, blobs, outlines, now)
         loose = np.flatnonzero(~belongs.any(axis=0))
         self.vehicles += [
-            Vehicle(outlines.select(loose[at : at + 1]), now, source="motion") for at in range(len(loose))
+            Vehicle(outlines.select(loose[at : at + 1]), now, source="motion", moved=True) for at in range(len(loose))
         ]
         if everything:
             self._look_around(view, now)
@@ -135,7 +77,7 @@ class Fusion:
         if everything:
             for vehicle in self.vehicles:
                 if vehicle.looked_s == now:
-                    vehicle.appearance = _part(coarse, vehicle.box, view.reduction)
+                    vehicle.appearance = _part(coarse, vehicle.corners_px, view.reduction)
         self.vehicles = [vehicle for vehicle in self.vehicles if not self._gone(vehicle, now)]
         return self.scene.on_road(shown)
 
@@ -151,16 +93,16 @@ class Fusion:
                 kept.append(at)
         return [vehicles[at] for at in sorted(kept)]
 
-    def _belongs(self, expected: Boxes, outlines: Boxes) -> Floats:
+    def _belongs(self, places: Boxes, outlines: Boxes) -> Floats:
         """Which blob is (part) of which vehicle, n x m."""
         margin = REACH_M / self.pixel_m
-        wide = replace(expected, length_px=expected.length_px + 2 * margin, width_px=expected.width_px + 2 * margin)
+        wide = replace(places, length_px=places.length_px + 2 * margin, width_px=places.width_px + 2 * margin)
         common = intersections_px2(wide, outlines)
-        ours, theirs = expected.length_px * expected.width_px, outlines.length_px * outlines.width_px
+        ours, theirs = places.length_px * places.width_px, outlines.length_px * outlines.width_px
         inside: Floats = (common > COMMON_SHARE * theirs[None]) | (common > COMMON_SHARE * ours[:, None])
         return inside
 
-    def _follow(self, expected: Boxes, belongs: Floats, blobs: Sequence[Blob], outlines: Boxes, now: float) -> None:
+    def _follow(self, places: Boxes, belongs: Floats, blobs: Sequence[Blob], outlines: Boxes, now: float) -> None:
         """Move the vehicles to where motion sees them."""
         sharing = belongs.sum(axis=0)
         for row, vehicle in enumerate(self.vehicles):
@@ -168,17 +110,17 @@ class Fusion:
             if not len(parts):
                 continue
             own = len(parts) == 1 and sharing[parts[0]] == 1
-            here = expected.select(np.array([row]))
+            here = places.select(np.array([row]))
             if own and self._agrees(vehicle, outlines.select(parts), here):
-                vehicle.seen(outlines.select(parts), now, "fused", MOTION_STD_M)
+                vehicle.followed(outlines.select(parts), now, MOTION_STD_M)
                 continue
             cut = self._cut([blobs[part] for part in parts.tolist()], here)
             if cut is not None and self._agrees(vehicle, cut, here):
-                vehicle.seen(cut, now, "fused", SPLIT_STD_M)
+                vehicle.followed(cut, now, SPLIT_STD_M)
 
-    def _agrees(self, vehicle: Vehicle, box: Boxes, expected: Boxes) -> bool:
+    def _agrees(self, vehicle: Vehicle, box: Boxes, place: Boxes) -> bool:
         """Whether a box fits a vehicle, and is where that can be by now."""
-        off_px = np.hypot(box.x_px[0] - expected.x_px[0], box.y_px[0] - expected.y_px[0])
+        off_px = np.hypot(box.x_px[0] - place.x_px[0], box.y_px[0] - place.y_px[0])
         led_elsewhere = vehicle.sightings > FEWEST_FOR_VELOCITY and off_px * self.pixel_m > SURPRISE_M
         return self._fits(vehicle, box) and (vehicle.size is None or not led_elsewhere)
 
@@ -189,10 +131,10 @@ class Fusion:
         shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
         return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
 
-    def _cut(self, parts: Sequence[Blob], expected: Boxes) -> Boxes | None:
+    def _cut(self, parts: Sequence[Blob], place: Boxes) -> Boxes | None:
         """The box around what of some blobs lies where a vehicle is expected."""
         margin = REACH_M / 2 / self.pixel_m
-        wide = replace(expected, length_px=expected.length_px + 2 * margin, width_px=expected.width_px + 2 * margin)
+        wide = replace(place, length_px=place.length_px + 2 * margin, width_px=place.width_px + 2 * margin)
         frame = corners_px(wide)[0]
         corner = np.floor(frame.min(axis=0))
         size = np.ceil(frame.max(axis=0) - corner).astype(int) + 1
@@ -208,13 +150,13 @@ class Fusion:
     def _look_around(self, view: View, now: float) -> None:
         """Compare all that is known with what the network sees in the whole view."""
         found = self.look(view, None)
-        places = Boxes.joined([vehicle.expected(now) for vehicle in self.vehicles])
+        places = expected(self.vehicles, now)
         pairs = _pairs(places, found)
         for row, vehicle in enumerate(self.vehicles):
             if row in pairs:
                 self._seen_by_network(vehicle, found.select(np.array([pairs[row]])), now)
             else:
-                vehicle.missed += 1
+                vehicle.overlooked()
         news = [at for at in range(len(found)) if at not in pairs.values() and found.score[at] >= self.least_score]
         for at in news:
             look = found.select(np.array([at]))
@@ -229,13 +171,13 @@ class Fusion:
             lost = vehicle.time_s < now and vehicle.confirmed and vehicle.missed < MOST_MISSED
             if not lost or self._held(vehicle, coarse, view):
                 continue
-            expected = vehicle.expected(now)
-            found = self.look(view, _around(expected, REACH_M / self.pixel_m, view))
-            pairs = _pairs(expected, found)
+            place = expected([vehicle], now)
+            found = self.look(view, _around(place, REACH_M / self.pixel_m, view))
+            pairs = _pairs(place, found)
             if 0 in pairs:
                 self._seen_by_network(vehicle, found.select(np.array([pairs[0]])), now)
             else:
-                vehicle.missed += 1
+                vehicle.overlooked()
 
     def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
         moved = vehicle.time_s == now
@@ -258,14 +200,19 @@ class Fusion:
             if vehicle.missed >= MOST_MISSED or self._ghostly(vehicle):
                 return None
             source = "motion"
+        elif not vehicle.moved and self._stands(vehicle) and vehicle.score < self.least_score:
+            return None
         score = vehicle.score if vehicle.confirmed else self.least_score / 2
-        return Sighting(corners_px(vehicle.box)[0], score, vehicle.kind, source, std)
+        look_px = None
+        if source == "fused" and vehicle.look is not None and vehicle.looked_s == view.time_s:
+            look_px = corners_px(vehicle.look)[0]
+        return Sighting(vehicle.corners_px, score, vehicle.kind, source, std, look_px)
 
     def _held(self, vehicle: Vehicle, coarse: Picture, view: View) -> bool:
         """Whether a vehicle that motion does not see still stands where the network saw it."""
         if vehicle.appearance is None or not vehicle.confirmed or not self._stands(vehicle):
             return False
-        part = _part(coarse, vehicle.box, view.reduction)
+        part = _part(coarse, vehicle.corners_px, view.reduction)
         if part.shape != vehicle.appearance.shape or not part.size:
             return False
         return float(cv2.absdiff(part, vehicle.appearance).mean()) < SAME_LEVELS
@@ -317,9 +264,9 @@ def _around(box: Boxes, margin_px: float, view: View) -> Piece:
     return Piece(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def _part(coarse: Picture, box: Boxes, reduction: int) -> Picture:
-    """The part of a small picture around a box."""
-    corners = (corners_px(box)[0] + 0.5) / reduction
+def _part(coarse: Picture, box_px: Floats, reduction: int) -> Picture:
+    """The part of a small picture around the corners of a box."""
+    corners = (box_px + 0.5) / reduction
     x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, None).astype(int)
     x1, y1 = np.ceil(corners.max(axis=0)).astype(int)
     return coarse[y0:y1, x0:x1].copy()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Protocol
 
 import numpy as np
 
 from tracker.detectors.boxes import Boxes
-from tracker.detectors.shipped import ShippedNetwork
+from tracker.detectors.shipped import GLANCES, PLAIN, ShippedNetwork
 from tracker.detectors.user_model import UserModel
 from tracker.detectors.views import Piece, View
 
@@ -28,20 +29,23 @@ class Looks(Protocol):
 
 
 class ShippedLooks:
-    """The network that comes with this program."""
+    """The network that comes with this program. It looks at each view in another way than at the one before."""
 
     def __init__(self, pixel_m: float, provider: str) -> None:
         self.network = ShippedNetwork(pixel_m, provider=provider)
         self.name = "vehicles.onnx"
         self.provider = self.network.provider
+        self._glances = cycle(GLANCES)
+        self._glance = PLAIN
 
     def at(self, view: View, piece: Piece | None) -> Boxes:
-        """See Looks."""
+        """See Looks. At a piece it looks in the way in which it last looked at a whole view."""
         if piece is None:
-            return self.network.detect(view.whole())
+            self._glance = next(self._glances)
+            return self.network.detect(view.whole(), glance=self._glance)
         wide = _wider(piece, view, CONTEXT_PX, CONTEXT_PX)
         inner = piece.left_px - wide.left_px, piece.top_px - wide.top_px, piece.width_px, piece.height_px
-        return _moved(self.network.detect(view.piece(wide), [inner]), wide)
+        return _moved(self.network.detect(view.piece(wide), [inner], self._glance), wide)
 
 
 class UserLooks:

@@ -14,6 +14,8 @@ from tracker.parallax import CAR, TRUCK_BUS, TWO_WHEELER, VAN, Body, Layer, on_g
 # By what is seen of them, metres: shorter than the first are two-wheelers, longer than the second vans, than the third
 # trucks and buses. Used where no network says what they are; and what a network takes for a truck may be a van.
 TWO_WHEELER_M, VAN_M, LARGE_M = 2.8, 5.3, 6.8
+# A network sees bodies, down to where it is dark below the bumper; motion all that is no road, down to the ground.
+LOWEST_M = {"network": 0.3, "fused": 0.0, "motion": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,13 @@ class Heights:
     car_m: float
     large_m: float
 
-    def body(self, length_m: float, width_m: float, kind: str) -> Body:
-        """What a vehicle is like that is seen so long and wide; a `kind` of "" is not known."""
+    def body(self, length_m: float, width_m: float, kind: str, source: str) -> Body:
+        """What a vehicle is like that is seen so long and wide by `source`; a `kind` of "" is not known."""
+        lowest, *others = self._body(length_m, width_m, kind)
+        stands_clear = lowest.height_m > 0
+        return (replace(lowest, height_m=LOWEST_M[source]) if stands_clear else lowest, *others)
+
+    def _body(self, length_m: float, width_m: float, kind: str) -> Body:
         if kind == "two_wheeler" or (not kind and length_m < TWO_WHEELER_M and width_m < TWO_WHEELER_M / 2):
             return _scaled(TWO_WHEELER, self.car_m / CAR[-1].height_m)
         if length_m > LARGE_M:
@@ -32,10 +39,12 @@ class Heights:
         return _scaled(VAN if length_m > VAN_M or kind == "truck_bus" else CAR, self.car_m / CAR[-1].height_m)
 
 
-def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, kinds: Sequence[str]) -> Floats:
+def standing(
+    corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, who: Sequence[tuple[str, str]]
+) -> Floats:
     """x_m, y_m, heading_rad, length_m, width_m of vehicles whose visible outlines have these corners (n x 4 x 2).
 
-    `camera_m` is where the camera was, n x 3.
+    `camera_m` is where the camera was, n x 3; `who` says of each of what kind it is, and what saw it.
     """
     a, b, c, d = transform(to_world, corners_px.reshape(-1, 2)).reshape(-1, 4, 2).transpose(1, 0, 2)
     first, second = ((b - a) + (c - d)) / 2, ((d - a) + (c - b)) / 2
@@ -44,8 +53,8 @@ def standing(corners_px: Floats, to_world: Floats, camera_m: Floats, heights: He
     length, width = np.hypot(*long.T), np.hypot(*short.T)
     seen = np.column_stack([(a + b + c + d) / 4, np.arctan2(long[:, 1], long[:, 0]), length, width])
     alike: dict[Body, list[int]] = {}
-    for row, size in enumerate(zip(length.tolist(), width.tolist(), kinds, strict=True)):
-        alike.setdefault(heights.body(*size), []).append(row)
+    for row, (long_m, wide_m, (kind, source)) in enumerate(zip(length.tolist(), width.tolist(), who, strict=True)):
+        alike.setdefault(heights.body(long_m, wide_m, kind, source), []).append(row)
     places = np.empty_like(seen)
     for body, rows in alike.items():
         places[rows] = on_ground(seen[rows], camera_m[rows], body)

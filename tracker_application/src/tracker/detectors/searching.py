@@ -103,9 +103,10 @@ def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) ->
             sightings = see(*scene.levelled(view))
             if count < 1:
                 continue
+            corners = np.array([sighting.corners_px for sighting in sightings]).reshape(-1, 2)
+            whole = np.all(view.inside(corners).reshape(-1, 4), axis=1).tolist()
             seen += [
-                _Seen(view.row, view.time_s, sighting, bool(view.inside(sighting.corners_px).all()))
-                for sighting in sightings
+                _Seen(view.row, view.time_s, sighting, uncut) for sighting, uncut in zip(sightings, whole, strict=True)
             ]
             if count % TELL_EVERY == 0:
                 tell(count)
@@ -196,10 +197,16 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
     """The columns of the contract."""
     sightings = [each.sighting for each in seen]
     corners = np.array([sighting.corners_px for sighting in sightings]).reshape(-1, 4, 2)
-    kinds = [sighting.kind for sighting in sightings]
+    kinds, sources = [sighting.kind for sighting in sightings], [sighting.source for sighting in sightings]
     rows = np.array([each.row for each in seen], np.int64)
     heights = Heights(parameters.vehicle_height_m, parameters.large_vehicle_height_m)
-    x, y, heading, length, width = standing(corners, views.to_world, places[rows], heights, kinds).T
+    who = list(zip(kinds, sources, strict=True))
+    x, y, heading, length, width = standing(corners, views.to_world, places[rows], heights, who).T
+    looked = [sighting.look_px is not None for sighting in sightings]
+    looks = np.array([sighting.look_px for sighting in sightings if sighting.look_px is not None]).reshape(-1, 4, 2)
+    network_who = [(kind, "network") for kind, also in zip(kinds, looked, strict=True) if also]
+    network_places = np.full((len(seen), 2), np.nan)
+    network_places[looked] = standing(looks, views.to_world, places[rows[looked]], heights, network_who)[:, :2]
     middle = transform(np.linalg.inv(scaling(views.factor)), corners.reshape(-1, 2)).reshape(-1, 4, 2).mean(axis=1)
     columns: Table = {
         "frame": rows,
@@ -214,8 +221,10 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "x_px": middle[:, 0],
         "y_px": middle[:, 1],
         "position_std_m": np.array([sighting.std_m for sighting in sightings]),
+        "network_x_m": network_places[:, 0],
+        "network_y_m": network_places[:, 1],
         "class": np.array(kinds, dtype=object),
-        "source": np.array([sighting.source for sighting in sightings], dtype=object),
+        "source": np.array(sources, dtype=object),
     }
     # Of a sliver at the border nothing may be left beside its height.
     sized = (np.minimum(length, width) > 0) & (length <= parameters.max_length_m) & (width <= parameters.max_width_m)

@@ -16,7 +16,7 @@ from tracker.motion import moved
 from tracker.parameters import parameter
 from tracker.tables import Table, read_table, select, write_table
 from tracker.trajectories import trajectories
-from tracker.vehicles import class_of, idle, sightings_of, twins
+from tracker.vehicles import class_of, sightings_of, twins, unlikely
 
 NEEDED = (
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "class", "source",
@@ -31,9 +31,11 @@ FEWEST = 5
 class Parameters:
     """What can be set."""
 
-    min_track_seconds: float = parameter(1.0, "what is seen for a shorter time is no vehicle", minimum=0)
+    min_track_seconds: float = parameter(
+        1.0, "what is seen for less is no vehicle; for half as long at either end of the film", minimum=0
+    )
     min_travel_m: float = parameter(
-        3.0, "what moves less than this, and was found by its motion only, is no vehicle", minimum=0
+        3.0, "what moves less than this, and of which no network is sure, is no vehicle", minimum=0
     )
     max_gap_seconds: float = parameter(2.5, "for how long a vehicle may be hidden and is still the same", minimum=0)
     max_standing_gap_seconds: float = parameter(
@@ -90,14 +92,14 @@ def follow(boxes: Table, parameters: Parameters) -> list[Track]:
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
     """Rows of `tracks.parquet`, of the tracks that are vehicles. None where there is none."""
-    tracks = [track for track in tracks if _lasts(boxes, track, parameters)]
+    tracks = [track for track in tracks if lasts(boxes, track, camera["time_s"], parameters.min_track_seconds)]
     tracks.sort(key=lambda track: track.rows)
     if not tracks:
         return None
     frames, times = searched(boxes, camera)
     sightings, moment = sightings_of(boxes, tracks, frames, times)
     motions = moved(sightings, parameters.jerk_density)
-    dropped = twins(sightings, motions, moment) | idle(boxes, tracks, sightings, motions, parameters.min_travel_m)
+    dropped = twins(sightings, motions, moment) | unlikely(boxes, tracks, sightings, motions, parameters.min_travel_m)
     kept = [number for number in range(len(tracks)) if number not in dropped]
     if not kept:
         return None
@@ -110,9 +112,11 @@ def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Param
     return table
 
 
-def _lasts(boxes: Table, track: Track, parameters: Parameters) -> bool:
+def lasts(boxes: Table, track: Track, film_s: Floats, min_track_s: float) -> bool:
+    """Whether a vehicle is seen for long enough; half as long where the film begins or ends with it."""
     times = boxes["time_s"][track.rows]
-    return len(track.rows) >= FEWEST and bool(times[-1] - times[0] >= parameters.min_track_seconds)
+    cut = times[0] - film_s[0] < min_track_s / 2 or film_s[-1] - times[-1] < min_track_s / 2
+    return len(track.rows) >= FEWEST and bool(times[-1] - times[0] >= (min_track_s / 2 if cut else min_track_s))
 
 
 def searched(boxes: Table, camera: Table) -> tuple[Flags, Floats]:
