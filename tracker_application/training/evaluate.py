@@ -29,6 +29,7 @@ from tracker.detectors.fusion import Fusion
 from tracker.detectors.looks import ShippedLooks
 from tracker.detectors.motion import Scene
 from tracker.detectors.options import Parameters
+from tracker.detectors.overlap import boxes_around
 from tracker.detectors.searching import RATE_ON_CPU_HZ, ROAD_MARGIN_M
 from tracker.detectors.shipped import GLANCES, ShippedNetwork
 from tracker.detectors.sightings import Sighting
@@ -192,24 +193,10 @@ def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespac
         kinds = [SONGDO[int(kind)] for kind in rows[:, 0]]
         everywhere.add(boxes, true, kinds, pixel_m / factor, np.ones(len(true), bool), np.ones(len(boxes), bool))
         road = np.array(ROADS[path.stem], np.float32) * width_px / 1440
-        inside = [_contains(road, place) for place in np.column_stack([boxes.x_px, boxes.y_px])]
-        in_road.add(
-            boxes,
-            true,
-            kinds,
-            pixel_m / factor,
-            np.array([_contains(road, place) for place in true]),
-            np.array(inside, bool),
-        )
-        longer = in_a_film(network, picture, pixel_m / factor)
-        film.add(
-            longer,
-            true,
-            kinds,
-            pixel_m / factor,
-            np.array([_contains(road, place) for place in true]),
-            np.array([_contains(road, place) for place in np.column_stack([longer.x_px, longer.y_px])], bool),
-        )
+        counted = np.array([_contains(road, place) for place in true])
+        for score, found in ((in_road, boxes), (film, in_a_film(network, picture, pixel_m / factor))):
+            inside = [_contains(road, place) for place in np.column_stack([found.x_px, found.y_px])]
+            score.add(found, true, kinds, pixel_m / factor, counted, np.array(inside, bool))
         if drawn:
             drawn.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(drawn / f"{path.stem}.png"), draw(picture, boxes, true, road))
@@ -232,12 +219,8 @@ def in_a_film(network: ShippedNetwork, picture: NDArray[np.uint8], pixel_m: floa
         seen, coarse = scene.levelled(View(number, number / RATE_ON_CPU_HZ, picture, np.eye(3), 2))
         found = fusion.frame(seen, coarse, everything=True)
     corners = np.array([sighting.corners_px for sighting in found]).reshape(-1, 4, 2)
-    along = corners[:, 1] - corners[:, 0]
-    return Boxes(
-        *corners.mean(axis=1).T, np.hypot(*along.T), np.hypot(*(corners[:, 2] - corners[:, 1]).T),
-        np.arctan2(along[:, 1], along[:, 0]), np.array([sighting.score for sighting in found]),
-        np.array([sighting.kind for sighting in found], object),
-    )  # fmt: skip
+    scores, kinds = [sighting.score for sighting in found], [sighting.kind for sighting in found]
+    return boxes_around(corners, np.array(scores), np.array(kinds, object))
 
 
 def draw(picture: NDArray[np.uint8], boxes: Boxes, true_px: Floats, road: Floats) -> NDArray[np.uint8]:

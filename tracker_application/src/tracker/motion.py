@@ -46,6 +46,11 @@ class Sightings:
     looks: Floats  # n x 2: where the network saw it too, if the place is motion's; else NaN
     by_network: Flags  # the place is the network's
 
+    def each(self) -> list[slice]:
+        """The rows of each vehicle."""
+        ends = np.cumsum(self.lengths).tolist()
+        return [slice(end - length, end) for end, length in zip(ends, self.lengths.tolist(), strict=True)]
+
     def part(self, vehicles: list[int], rows: Flags) -> Sightings:
         """Of some vehicles; `rows` are their moments."""
         rest = (getattr(self, item.name)[rows] for item in fields(self)[1:])
@@ -136,7 +141,7 @@ def _reconciled(sightings: Sightings, ways: Floats) -> Floats:
     """
     apart: Floats = np.einsum("nij,nj->ni", ways, sightings.looks - sightings.places)
     shift: Floats = np.zeros_like(apart)
-    for rows in _each(sightings.lengths):
+    for rows in sightings.each():
         pairs = apart[rows][np.isfinite(apart[rows, 0])]
         if len(pairs):
             half = np.median(pairs, axis=0) / 2 * len(pairs) / (len(pairs) + FEW_LOOKS)
@@ -152,16 +157,11 @@ def _oriented(headings: Floats, along: Floats, across: Floats) -> Floats:
     return whole
 
 
-def _each(lengths: Flags) -> list[slice]:
-    ends = np.cumsum(lengths)
-    return [slice(int(end - length), int(end)) for end, length in zip(ends, lengths, strict=True)]
-
-
 def _still(sightings: Sightings, states: Floats) -> Flags:
     """When vehicles stand. Who creeps is not held: it would have to leap to where it is once it is quicker."""
     still = np.zeros(len(states), bool)
     half = STANDING_WINDOW_S / 2
-    for rows in _each(sightings.lengths):
+    for rows in sightings.each():
         times, places = sightings.times_s[rows], states[rows, :2]
         begin, end = np.maximum(times - half, times[0]), np.minimum(times + half, times[-1])
         way = np.hypot(*(np.interp(end, times, axis) - np.interp(begin, times, axis) for axis in places.T))
@@ -181,7 +181,7 @@ def _headings(sightings: Sightings, states: Floats) -> Floats:
     headings = np.zeros(len(states))
     speeds = np.hypot(*states[:, 2:4].T)
     directions = np.arctan2(states[:, 3], states[:, 2])
-    for rows in _each(sightings.lengths):
+    for rows in sightings.each():
         moving = np.flatnonzero(speeds[rows] >= SLOW_M_S)
         if len(moving):
             ahead = _forwards(directions[rows][moving], speeds[rows][moving])

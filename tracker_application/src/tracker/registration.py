@@ -95,6 +95,8 @@ class Registration:
         if matrix is None or int(mask.sum()) < FEWEST_INLIERS:
             return None
         matrix, fit = refined(matrix, found, places, mask[:, 0] > 0)
+        if int(fit.sum()) < FEWEST_INLIERS:
+            return None
         inliers = np.zeros(len(self.points_px), bool)
         inliers[known[fit]] = True
         distances = np.hypot(*(transform(matrix, found[fit]) - places[fit]).T)

@@ -75,14 +75,12 @@ def common_error(sightings: Sightings, motions: Motions) -> float:
 def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flags]:
     """For each row: the vehicle, the frame, and the last moment of the vehicle at or before it."""
     tracks, rows, before = [], [], []
-    end = 0
-    for number, length in enumerate(sightings.lengths.tolist()):
-        start, end = end, end + length
-        known = sightings.times_s[start:end]
+    for number, moments in enumerate(sightings.each()):
+        known = sightings.times_s[moments]
         span = np.arange(*np.searchsorted(times_s, [known[0] - SAME_S, known[-1] + SAME_S]))
         tracks.append(np.full(len(span), number))
         rows.append(span)
-        before.append(start + np.maximum(np.searchsorted(known, times_s[span] + SAME_S) - 1, 0))
+        before.append(moments.start + np.maximum(np.searchsorted(known, times_s[span] + SAME_S) - 1, 0))
     return np.concatenate(tracks), np.concatenate(rows), np.concatenate(before)
 
 

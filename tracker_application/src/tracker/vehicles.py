@@ -13,7 +13,7 @@ from tracker.motion import Motions, Sightings
 from tracker.tables import Table
 
 # Where the network saw what motion saw too. Boxes of one's own, and older ones, have no such columns.
-LOOKS = ("network_x_m", "network_y_m")
+NETWORK_PLACE = ("network_x_m", "network_y_m")
 # By outline, metres: shorter than the first a two-wheeler, longer than the second a truck or bus.
 TWO_WHEELER_M, LARGE_M = 2.8, 6.8
 # Two vehicles are one if the middle of one is this far inside the other for this share of the time it is there.
@@ -58,7 +58,7 @@ def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floa
         seen,
         np.repeat(sizes, lengths, axis=0),
         np.concatenate([_cut(boxes["whole"], part) for part in rows]),
-        column(*LOOKS) if set(LOOKS) <= boxes.keys() else np.full((len(row), 2), np.nan),
+        column(*NETWORK_PLACE) if set(NETWORK_PLACE) <= boxes.keys() else np.full((len(row), 2), np.nan),
         seen & (boxes["source"][row] == "network"),
     )
     return sightings, moment
@@ -115,14 +115,13 @@ def unlikely(
     only, all the time; but of a sliver nothing can be said.
     """
     found = set()
-    end = 0
-    for number, length in enumerate(sightings.lengths.tolist()):
-        start, end = end, end + length
-        travel = float(np.hypot(*(motions.states[start:end, :2] - motions.states[start, :2]).T).max())
-        rows = tracks[number].rows
-        sure = float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum()) / length
-        name, _ = class_of(boxes, tracks[number])
-        width_m = size(boxes, tracks[number])[1]
+    for number, (track, moments) in enumerate(zip(tracks, sightings.each(), strict=True)):
+        places = motions.states[moments, :2]
+        travel = float(np.hypot(*(places - places[0]).T).max())
+        rows = track.rows
+        sure = float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum()) / len(places)
+        name, _ = class_of(boxes, track)
+        width_m = size(boxes, track)[1]
         if name == "two_wheeler":
             doubtful, sliver = sure < SURE_TWO_WHEELER, False
         else:

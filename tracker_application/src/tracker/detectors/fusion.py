@@ -16,7 +16,7 @@ from tracker.arrays import Floats, Picture
 from tracker.detectors.boxes import Boxes
 from tracker.detectors.looks import Looks
 from tracker.detectors.motion import Scene
-from tracker.detectors.overlap import corners_px, intersections_px2, overlaps
+from tracker.detectors.overlap import boxes_around, corners_px, intersections_px2, overlaps
 from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, SPLIT_STD_M, Sighting
 from tracker.detectors.vehicle import Vehicle, expected
 from tracker.detectors.views import Piece, View
@@ -180,10 +180,10 @@ class Fusion:
                 vehicle.overlooked()
 
     def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
-        moved = vehicle.time_s == now
+        followed = vehicle.time_s == now
         vehicle.source = "fused"
         vehicle.looked(look, now)
-        if not moved or not self._fits(vehicle, vehicle.box):
+        if not followed or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 
     def _stands(self, vehicle: Vehicle) -> bool:
@@ -232,16 +232,8 @@ def _boxes_of(blobs: Sequence[Blob]) -> Boxes:
     if not blobs:
         return Boxes.empty()
     corners = np.stack([blob.corners_px for blob in blobs])
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
-    lengths = np.hypot(*first.T), np.hypot(*second.T)
-    lying = lengths[0] >= lengths[1]
-    along = np.where(lying[:, None], first, second)
-    middle = corners.mean(axis=1)
-    return Boxes(
-        middle[:, 0], middle[:, 1], np.maximum(*lengths), np.minimum(*lengths),
-        np.mod(np.arctan2(along[:, 1], along[:, 0]), np.pi), np.array([blob.fill for blob in blobs]),
-        np.array([""] * len(blobs), dtype=object),
-    )  # fmt: skip
+    kinds = np.array([""] * len(blobs), dtype=object)
+    return boxes_around(corners, np.array([blob.fill for blob in blobs]), kinds)
 
 
 def _pairs(known: Boxes, found: Boxes) -> dict[int, int]:

@@ -20,6 +20,19 @@ def corners_px(boxes: Boxes) -> Floats:
     return found
 
 
+def boxes_around(corners: Floats, score: Floats, kind: Floats) -> Boxes:
+    """The boxes that have these corners (n x 4 x 2 pixels, one after the other round each); undoes `corners_px`."""
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    lengths = np.hypot(*first.T), np.hypot(*second.T)
+    lying = lengths[0] >= lengths[1]
+    along = np.where(lying[:, None], first, second)
+    middle = corners.mean(axis=1)
+    return Boxes(
+        middle[:, 0], middle[:, 1], np.maximum(*lengths), np.minimum(*lengths),
+        np.mod(np.arctan2(along[:, 1], along[:, 0]), np.pi), score, kind,
+    )  # fmt: skip
+
+
 def intersections_px2(first: Boxes, second: Boxes) -> Floats:
     """The common area of each of `first` with each of `second`, n x m, square pixels."""
     areas = np.zeros((len(first), len(second)))

@@ -92,7 +92,7 @@ def follow(boxes: Table, parameters: Parameters) -> list[Track]:
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
     """Rows of `tracks.parquet`, of the tracks that are vehicles. None where there is none."""
-    tracks = [track for track in tracks if lasts(boxes, track, camera["time_s"], parameters.min_track_seconds)]
+    tracks = [track for track in tracks if _lasts(boxes, track, camera["time_s"], parameters.min_track_seconds)]
     tracks.sort(key=lambda track: track.rows)
     if not tracks:
         return None
@@ -112,7 +112,7 @@ def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Param
     return table
 
 
-def lasts(boxes: Table, track: Track, film_s: Floats, min_track_s: float) -> bool:
+def _lasts(boxes: Table, track: Track, film_s: Floats, min_track_s: float) -> bool:
     """Whether a vehicle is seen for long enough; half as long where the film begins or ends with it."""
     times = boxes["time_s"][track.rows]
     cut = times[0] - film_s[0] < min_track_s / 2 or film_s[-1] - times[-1] < min_track_s / 2
