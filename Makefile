@@ -61,7 +61,7 @@ chaos: setup ## kill everything many times; many projects; random sequences of a
 
 docs: setup ## write what is generated again: pages of docs/, the schema of pipelines
 	@python -m docs.generate
-	@python -m winslow_dagster.pipelines.reference docs/pipelines.md pipeline_configs/pipeline.schema.json
+	@python -m winslow_dagster.pipelines.schema.reference_page docs/pipelines.md pipeline_configs/pipeline.schema.json
 
 images: ## build the stage image of the TrackerApplication (needs Docker)
 	@deploy/images/build.sh

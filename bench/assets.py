@@ -16,10 +16,10 @@ from sqlalchemy import insert
 from bench.figure import Figure
 from bench.installation import winslow_home
 from bench.orchestration import PIPELINES, STAGES, chain, seconds
-from winslow_dagster.projects import tables
-from winslow_dagster.projects.arrivals import arrivals, project_names
-from winslow_dagster.projects.database import Database
-from winslow_dagster.projects.results_table import write_results
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.database.new_inputs import arrivals, project_names
+from winslow_dagster.projects.status.results_csv import write_results
 
 REPEATS = 3
 PROJECTS = 10_000
@@ -94,10 +94,10 @@ def fill(database: Database) -> None:
     for first in range(0, PROJECTS, 500):
         names = [f"project-{number:05}" for number in range(first, first + 500)]
         with database.writing() as connection:
-            connection.execute(insert(tables.projects), [project_row(name, began) for name in names])
-            connection.execute(insert(tables.inputs), [input_row(name, began) for name in names])
+            connection.execute(insert(schema.projects), [project_row(name, began) for name in names])
+            connection.execute(insert(schema.inputs), [input_row(name, began) for name in names])
             connection.execute(
-                insert(tables.attempts), [attempt_row(name, stage, began) for name in names for stage in range(STAGES)]
+                insert(schema.attempts), [attempt_row(name, stage, began) for name in names for stage in range(STAGES)]
             )
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.installation import bench_image
-from winslow_dagster.pipelines.model import LogRules
-from winslow_dagster.stages import containers, processes  # noqa: F401  # what a warm start has imported before
-from winslow_dagster.stages.runner import serve
-from winslow_dagster.stages.task import StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.stages.launchers.docker import containers  # noqa: F401  # what a warm start has imported before
+from winslow_dagster.stages.launchers.process import processes  # noqa: F401  # what a warm start has imported before
+from winslow_dagster.stages.runner.service import serve
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageTask
 
 ROUNDS = 15
 GOAL = 1.8

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.installation import bench_image
-from winslow_dagster.pipelines.model import LogRules, ProgressRule
-from winslow_dagster.stages.container_follower import ContainerFollower
-from winslow_dagster.stages.container_log import ContainerLog, DaemonAddress
-from winslow_dagster.stages.container_spec import LOG_CONFIG
+from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
+from winslow_dagster.stages.launchers.docker.spec import LOG_CONFIG
 from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
 from winslow_dagster.stages.log.lines import stamp
 

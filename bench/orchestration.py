@@ -24,7 +24,7 @@ from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.dagit import Dagit
+from winslow_dagster.projects.dagster_api.client import Dagit
 from winslow_dagster.settings import Settings
 
 STAGES = 9

@@ -15,9 +15,9 @@ from bench.databases import postgres_database
 from bench.figure import Figure
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects import tables
-from winslow_dagster.projects.actions import Actions
-from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
 
 PROJECTS = 10_000
@@ -94,16 +94,16 @@ def fill(records: ProjectRecords, digest: str) -> None:
     with records.database.writing() as connection:
         for at in range(0, PROJECTS, 500):
             some = range(at, at + 500)
-            connection.execute(tables.projects.insert(), [project(number, digest) for number in some])
-            connection.execute(tables.runs.insert(), [run(number, digest) for number in some])
+            connection.execute(schema.projects.insert(), [project(number, digest) for number in some])
+            connection.execute(schema.runs.insert(), [run(number, digest) for number in some])
             insert_attempts(connection, [(number, each, digest) for number in some for each in range(STAGES)])
         waiting = range(OUTCOMES.index("awaiting_input"), PROJECTS, len(OUTCOMES))
-        connection.execute(tables.holds.insert(), [hold(number) for number in waiting])
+        connection.execute(schema.holds.insert(), [hold(number) for number in waiting])
         insert_attempts(connection, [(0, each, digest) for each in range(STAGES, ATTEMPTS)])
 
 
 def insert_attempts(connection: Connection, chosen: list[tuple[int, int, str]]) -> None:
-    connection.execute(tables.attempts.insert(), [attempt(*each) for each in chosen])
+    connection.execute(schema.attempts.insert(), [attempt(*each) for each in chosen])
 
 
 def project(number: int, digest: str) -> dict[str, object]:

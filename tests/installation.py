@@ -19,7 +19,7 @@ from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.task.directory import TaskDirectory
 
 
 def free_port() -> int:

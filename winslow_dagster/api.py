@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 
-from winslow_dagster.projects.actions import Actions
-from winslow_dagster.projects.audit import Actor
+from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.stages.task import CheckResult, LogSummary, StageResult, StageTask
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.stages.task.model import CheckResult, LogSummary, StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

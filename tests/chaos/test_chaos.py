@@ -21,8 +21,8 @@ from installation import Installation, kill, until
 from nine_stages import AFTER, pipeline_yaml
 
 from winslow_dagster import Winslow
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.storage.factory import open_store
 
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 VICTIMS = ("run worker", "daemon", "code server", "web server", "stage runner", "stage", "everything at once")

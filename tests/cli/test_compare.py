@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from winslow_dagster.cli.main import main
-from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import LogSummary, StageResult, StageTask
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
+from winslow_dagster.storage.factory import open_store
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

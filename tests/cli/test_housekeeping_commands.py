@@ -13,13 +13,13 @@ import pytest
 from winslow_dagster.cli.main import main
 from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model import LogRules
-from winslow_dagster.projects.audit import Audit
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageResult, StageTask
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.storage.factory import open_store
 
 PIPELINE = """
 name: traffic

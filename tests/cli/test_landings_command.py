@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.cli import main
-from winslow_dagster.pipelines.model import ProjectInput
-from winslow_dagster.projects.database import Database
-from winslow_dagster.projects.landing_looks import look
-from winslow_dagster.projects.landing_places import Watched, open_place
-from winslow_dagster.projects.landings import Landings
-from winslow_dagster.projects.watches import Watch
+from winslow_dagster.pipelines.model.pipeline import ProjectInput
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.ingest.config import Watch
+from winslow_dagster.projects.ingest.scan import look
+from winslow_dagster.projects.ingest.sources import Watched, open_place
+from winslow_dagster.projects.ingest.table import Landings
 from winslow_dagster.settings import Settings
 
 Printed = pytest.CaptureFixture[str]

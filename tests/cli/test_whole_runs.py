@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from winslow_dagster.cli import main
-from winslow_dagster.projects.dagit import Dagit
-from winslow_dagster.projects.results import ProjectFile, ProjectStatus, StageView
+from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageView
 
 PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
 SPEEDING = """\

@@ -16,12 +16,12 @@ from starting_place import ROOT
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
-from winslow_dagster.engines.runner_starts import RunnerStart
+from winslow_dagster.engines.runner_records import RunnerStart
 from winslow_dagster.engines.spawn import ProcessIdentity
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageStatus, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageStatus, StageTask
 
 
 def a_task(stage: str = "detect", run_id: str = "run") -> StageTask:

@@ -94,7 +94,7 @@ class Place:
         options = [word for module in preload for word in ("--preload", module)]
         options += ["--parent-pid", str(parent_pid or os.getpid())]
         with subprocess.Popen(
-            [sys.executable, "-m", "winslow_dagster.engines.warm", "--socket", str(self.socket), *options],
+            [sys.executable, "-m", "winslow_dagster.engines.fork_server", "--socket", str(self.socket), *options],
             env=ENVIRONMENT,
             cwd=self.path,
             stderr=subprocess.PIPE,

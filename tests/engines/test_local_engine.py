@@ -17,18 +17,18 @@ from patience import until, until_there
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LIFE_LOOK_S, LocalEngine
-from winslow_dagster.engines.runner_starts import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerStart
 from winslow_dagster.errors import EngineError
-from winslow_dagster.pipelines.model import Gpu
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.gpus import read_node_gpus, write_node_gpus
-from winslow_dagster.stages.task import LogSummary, NodeGpu, StageStatus
+from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageStatus
 
 SUBMITTER = """
 import os, sys
 from engine_drivers import a_task
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.pipelines.model import Gpu
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import Settings
 engine = LocalEngine(Settings.read(), runner="tiny_runner")
 os.read(0, 1)
@@ -263,7 +263,15 @@ def test_runners_come_from_the_warm_server_where_one_answers(
     caplog.set_level("DEBUG", logger="winslow_dagster.engines.spawn")
     socket = local.settings.sockets_dir / "runners.sock"
     with subprocess.Popen(
-        [sys.executable, "-m", "winslow_dagster.engines.warm", "--socket", str(socket), "--preload", "tiny_runner"],
+        [
+            sys.executable,
+            "-m",
+            "winslow_dagster.engines.fork_server",
+            "--socket",
+            str(socket),
+            "--preload",
+            "tiny_runner",
+        ],
         cwd=ROOT,
     ) as server:
         until_there(socket)
@@ -277,7 +285,7 @@ def test_runners_come_from_the_warm_server_where_one_answers(
 
 
 def test_the_engine_of_the_settings_is_this_machine(tmp_path: Path) -> None:
-    from winslow_dagster.engines.opening import open_engine
+    from winslow_dagster.engines.factory import open_engine
 
     engine = open_engine(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
 

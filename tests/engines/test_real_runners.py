@@ -14,11 +14,11 @@ from patience import until, until_ended
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.engines.runner_starts import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerStart
 from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageTask
 
 SCRIPT = 'echo once >> "$WINSLOW_OUTPUT_DIR/ran"; while [ ! -e "$WINSLOW_OUTPUT_DIR/go" ]; do sleep 0.05; done'
 

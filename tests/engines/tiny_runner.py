@@ -13,8 +13,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from winslow_dagster.stages.task import LogSummary, Outcome, StageResult, StageStatus
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import LogSummary, Outcome, StageResult, StageStatus
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 from installation import Installation
 
 from winslow_dagster import Winslow
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 
 TWO = """
 name: two

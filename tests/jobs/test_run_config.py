@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.request import RunRequest, RunScope
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
 
 
 def diamond() -> Pipeline:

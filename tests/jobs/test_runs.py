@@ -17,7 +17,7 @@ from installation import Installation, until
 from winslow_dagster import Winslow
 from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.executor import ComputeLogFiles
-from winslow_dagster.projects.runs import Run
+from winslow_dagster.projects.commands.run import Run
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

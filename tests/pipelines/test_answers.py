@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import AnswerRejected, InputRejected
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer, parse_form, resolve_environment
-from winslow_dagster.pipelines.form_files import LARGEST_FORM_BYTES
-from winslow_dagster.pipelines.forms import ConfirmField
+from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES
+from winslow_dagster.pipelines.model.form import ConfirmField
 
 T = TypeVar("T")
 BUILTIN = {"WINSLOW_RESOURCES_DIR": "/r"}

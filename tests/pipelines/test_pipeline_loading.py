@@ -21,8 +21,9 @@ from winslow_dagster.pipelines import (
     parse_pipeline,
     parse_size_bytes,
 )
-from winslow_dagster.pipelines.forms import PointsField
-from winslow_dagster.pipelines.model import (
+from winslow_dagster.pipelines.model.form import PointsField
+from winslow_dagster.pipelines.model.output_checks import FileCheck, ResultCheck
+from winslow_dagster.pipelines.model.pipeline import (
     Gpu,
     Highlight,
     Keep,
@@ -34,8 +35,7 @@ from winslow_dagster.pipelines.model import (
     Retries,
     Stage,
 )
-from winslow_dagster.pipelines.output_checks import FileCheck, ResultCheck
-from winslow_dagster.pipelines.readers import RESERVED_NAMES
+from winslow_dagster.pipelines.schema.value_parsers import RESERVED_NAMES
 
 ROOT = Path(__file__).parents[2]
 

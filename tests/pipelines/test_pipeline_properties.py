@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines import Pipeline, Problem, changes, json_schema, parse_pipeline
-from winslow_dagster.pipelines.forms import (
+from winslow_dagster.pipelines.model.form import (
     ChoiceField,
     FileField,
     LinesField,
@@ -22,7 +22,8 @@ from winslow_dagster.pipelines.forms import (
     PointsField,
     TextField,
 )
-from winslow_dagster.pipelines.model import (
+from winslow_dagster.pipelines.model.output_checks import CsvCheck, FileCheck, JsonCheck, Range, ResultCheck
+from winslow_dagster.pipelines.model.pipeline import (
     Gpu,
     Highlight,
     Keep,
@@ -34,8 +35,7 @@ from winslow_dagster.pipelines.model import (
     Retries,
     Stage,
 )
-from winslow_dagster.pipelines.output_checks import CsvCheck, FileCheck, JsonCheck, Range, ResultCheck
-from winslow_dagster.pipelines.readers import RESERVED_NAMES
+from winslow_dagster.pipelines.schema.value_parsers import RESERVED_NAMES
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 # Python warns of patterns such as [[a] that a later release may read otherwise; random texts hold them.

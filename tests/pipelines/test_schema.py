@@ -10,12 +10,12 @@ import yaml
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines import json_schema, parse_pipeline, schema_text
-from winslow_dagster.pipelines.documents import Document
-from winslow_dagster.pipelines.reference import field_reference, main, with_reference
+from winslow_dagster.pipelines.schema.pipeline_fields import Document
+from winslow_dagster.pipelines.schema.reference_page import field_reference, main, with_reference
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
-RENEW = "run: python -m winslow_dagster.pipelines.reference docs/pipelines.md pipeline_configs/pipeline.schema.json"
+RENEW = "run: make docs"
 
 
 def documents() -> list[type[Document]]:

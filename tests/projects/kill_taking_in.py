@@ -20,11 +20,11 @@ from typing import Any
 from films import film
 from sqlalchemy import Engine, event
 
-from winslow_dagster.projects.actions import Actions
-from winslow_dagster.projects.landings import Landings
-from winslow_dagster.projects.taking_in import IN_DOUBT
-from winslow_dagster.projects.watching import pass_over
-from winslow_dagster.sensors.landing import ACTOR, ServicesAround
+from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.ingest.ingest_file import IN_DOUBT
+from winslow_dagster.projects.ingest.scan_pass import pass_over
+from winslow_dagster.projects.ingest.table import Landings
+from winslow_dagster.sensors.ingest import ACTOR, ServicesAround
 from winslow_dagster.settings import Settings
 
 STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})

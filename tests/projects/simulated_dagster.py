@@ -14,13 +14,13 @@ from uuid import uuid4
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
-from winslow_dagster.pipelines.model import Pipeline
-from winslow_dagster.projects.dagit import DagsterRun, EventPage, Job
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.request import RunRequest
-from winslow_dagster.projects.stepping import Begins, HandedOn, StageCall, Stepping
+from winslow_dagster.pipelines.model.pipeline import Pipeline
+from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, Job
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.run_request import RunRequest
+from winslow_dagster.projects.planning.stage_decision import Begins, HandedOn, StageCall, Stepping
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import CheckResult, StageResult, StageTask
+from winslow_dagster.stages.task.model import CheckResult, StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 

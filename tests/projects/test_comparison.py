@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model import Gpu, LogRules
-from winslow_dagster.projects.comparison import AttemptFacts, FileRef, Side, compare, compare_many
-from winslow_dagster.projects.csv_facts import TableFacts, table_facts
-from winslow_dagster.projects.parameters import parameters, word_difference
-from winslow_dagster.stages.task import LogSummary, StageResult, StageTask, SubjectProgress
+from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules
+from winslow_dagster.projects.comparison.compare import AttemptFacts, FileRef, Side, compare, compare_many
+from winslow_dagster.projects.comparison.csv_summary import TableFacts, table_facts
+from winslow_dagster.projects.comparison.parameters import parameters, word_difference
+from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask, SubjectProgress
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

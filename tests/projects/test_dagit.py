@@ -16,8 +16,8 @@ import pytest
 from graphql import parse, validate
 
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
-from winslow_dagster.projects import queries
-from winslow_dagster.projects.dagit import Dagit, DagsterRun, RunEvent
+from winslow_dagster.projects.dagster_api import graphql
+from winslow_dagster.projects.dagster_api.client import Dagit, DagsterRun, RunEvent
 
 INSTANCE = """
 telemetry: {enabled: false}
@@ -100,11 +100,11 @@ def launch(dagit: Dagit, job: str, config: dict[str, object], **tags: str) -> Da
 COUNT = {"ops": {"count": {"config": {"upto": 3}}}}
 
 
-@pytest.mark.parametrize("name", [name for name in vars(queries) if name.isupper() and name != "RUN_FIELDS"])
+@pytest.mark.parametrize("name", [name for name in vars(graphql) if name.isupper() and name != "RUN_FIELDS"])
 def test_every_query_fits_the_schema_of_the_installed_dagster(name: str) -> None:
     from dagster_graphql.schema import create_schema
 
-    assert validate(create_schema().graphql_schema, parse(getattr(queries, name))) == []
+    assert validate(create_schema().graphql_schema, parse(getattr(graphql, name))) == []
 
 
 def test_a_server_that_runs_is_alive(dagit: Dagit) -> None:

@@ -13,9 +13,9 @@ from alembic.operations import Operations
 
 from winslow_dagster.errors import ServiceUnavailable, SettingsInvalid
 from winslow_dagster.projects import database as database_module
-from winslow_dagster.projects import migrations
-from winslow_dagster.projects.database import SCHEMA_HEAD, Database
-from winslow_dagster.projects.tables import metadata, schema_version
+from winslow_dagster.projects.database import migrations
+from winslow_dagster.projects.database.engine import SCHEMA_HEAD, Database
+from winslow_dagster.projects.database.schema import metadata, schema_version
 
 
 def ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.engines.opening import open_engine
+from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model import Keep, LogRules
-from winslow_dagster.projects.housekeeping import Housekeeping
-from winslow_dagster.projects.keeping import Keeping
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.values import RunRecord
+from winslow_dagster.pipelines.model.pipeline import Keep, LogRules
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.projects.retention.cleanup import Housekeeping
+from winslow_dagster.projects.retention.pins import Keeping
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageResult, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
 
 PIPELINE = """
@@ -123,10 +123,10 @@ class House:
         }
         from sqlalchemy import select
 
-        from winslow_dagster.projects import tables
+        from winslow_dagster.projects.database import schema
 
         with self.records.database.reading() as connection:
-            rows = connection.execute(select(tables.removals)).mappings().all()
+            rows = connection.execute(select(schema.removals)).mappings().all()
         assert all(row["done_at"] is not None for row in rows)
         whole = {row["address"] for row in rows if row["paths"] is None}
         partly = {(row["address"], path) for row in rows for path in row["paths"] or ()}
@@ -293,11 +293,11 @@ def test_what_fails_is_left_for_the_next_pass_and_the_others_go(house: House) ->
 
 CARRY_OUT = """
 import os, signal, sys
-from winslow_dagster.engines.opening import open_engine
-from winslow_dagster.projects.housekeeping import Housekeeping
-from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.projects.retention.cleanup import Housekeeping
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 
 steps = int(sys.argv[1])
 

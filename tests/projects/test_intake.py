@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.pipelines.model import Pipeline, ProjectInput, Stage
-from winslow_dagster.projects.intake import check_input, check_inputs
+from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput, Stage
+from winslow_dagster.projects.inputs.validation import check_input, check_inputs
 
 VIDEO = ProjectInput(kind="video", suffixes=(".mp4", ".MOV"))
 PIPELINE = Pipeline(

@@ -12,12 +12,12 @@ import pytest
 from films import film
 
 from winslow_dagster.errors import NotFound, ProjectConflict
-from winslow_dagster.pipelines.model import ProjectInput
-from winslow_dagster.projects.database import Database
-from winslow_dagster.projects.landing_looks import Look, look
-from winslow_dagster.projects.landing_places import Watched, open_place
-from winslow_dagster.projects.landings import Landing, Landings
-from winslow_dagster.projects.watches import Watch
+from winslow_dagster.pipelines.model.pipeline import ProjectInput
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.ingest.config import Watch
+from winslow_dagster.projects.ingest.scan import Look, look
+from winslow_dagster.projects.ingest.sources import Watched, open_place
+from winslow_dagster.projects.ingest.table import Landing, Landings
 from winslow_dagster.settings import Settings
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

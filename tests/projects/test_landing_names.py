@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.projects.landing_names import DIGEST_LENGTHS, candidates, project_name, template_fields
-from winslow_dagster.projects.values import checked_name
+from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.ingest.naming import DIGEST_LENGTHS, candidates, project_name, template_fields
 
 DIGEST = "0123456789abcdef" * 4
 

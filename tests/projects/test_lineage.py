@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.lineage import ANSWER, Lineage, Pick, in_order, upstream_of
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.domain.lineage import ANSWER, Lineage, Pick, in_order, upstream_of
+from winslow_dagster.projects.domain.model import Attempt
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 DIAMOND = Pipeline(

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import NotifyFileInvalid, ServiceUnavailable, VariableMissing
-from winslow_dagster.projects.channels import Channel, Channels, load_channels
-from winslow_dagster.projects.notices import MOST_FAILURES, Notice, Notices
-from winslow_dagster.projects.notifying import as_text, gathered, note_news, send_waiting
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.results import ProjectState, ProjectSummary
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
+from winslow_dagster.projects.notifications.config import Channel, Channels, load_channels
+from winslow_dagster.projects.notifications.outbox import MOST_FAILURES, Notice, Notices
+from winslow_dagster.projects.notifications.rules import as_text, gathered, note_news, send_waiting
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LINK = "http://here:3000"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines.model import ProjectInput
-from winslow_dagster.projects.pool import Pool, PooledFile, sources
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.pipelines.model.pipeline import ProjectInput
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile, sources
+from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
 
 

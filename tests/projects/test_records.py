@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines.model import LogRules, Pipeline, Stage
-from winslow_dagster.projects.interventions import Interventions
-from winslow_dagster.projects.lineage import Pick
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.standing import lineage_of, outputs_in_use
-from winslow_dagster.projects.values import RunRecord
-from winslow_dagster.stages.task import LogSummary, StageResult, StageTask
+from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
+from winslow_dagster.projects.database.holds import Interventions
+from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.lineage import Pick
+from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 DIGEST = "d" * 64

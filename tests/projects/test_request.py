@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict, VariableMissing
-from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.request import KnownFiles, RunRequest, RunScope, check_variables
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, RunScope, check_variables
 
 #   one ─ two ─ left ──── join
 #             └ right ─┘

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model import Highlight, Keep, Pipeline, Stage
-from winslow_dagster.projects.lineage import Pick
-from winslow_dagster.projects.retention import History, Made, Removal, covers, highlights, what_goes
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.pipelines.model.pipeline import Highlight, Keep, Pipeline, Stage
+from winslow_dagster.projects.domain.lineage import Pick
+from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.retention.rules import History, Made, Removal, covers, highlights, what_goes
 from winslow_dagster.storage.manifest import FileEntry, Manifest, replaced
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

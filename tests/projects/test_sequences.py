@@ -20,11 +20,11 @@ from simulated_dagster import End, SimulatedDagster
 
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.projects.actions import Actions
-from winslow_dagster.projects.audit import Actor
-from winslow_dagster.projects.handles import ProjectHandle
-from winslow_dagster.projects.results import OVER
-from winslow_dagster.projects.values import Attempt
+from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.domain.views import OVER
 from winslow_dagster.settings import Settings
 
 SEQUENCES = int(os.environ.get("WINSLOW_SEQUENCES", "40"))

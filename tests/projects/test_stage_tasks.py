@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.pipelines.model import Gpu, Pipeline, Stage
-from winslow_dagster.projects.answers import Answer
-from winslow_dagster.projects.request import RunRequest
-from winslow_dagster.projects.stage_tasks import StageInRun, stage_task
-from winslow_dagster.projects.values import Project
+from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
+from winslow_dagster.projects.database.answers import Answer
+from winslow_dagster.projects.domain.model import Project
+from winslow_dagster.projects.domain.run_request import RunRequest
+from winslow_dagster.projects.planning.stage_tasks import StageInRun, stage_task
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageTask
+from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 DETECT = Stage(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from winslow_dagster.engines.engine import TaskState
-from winslow_dagster.pipelines.model import Pipeline, Stage
-from winslow_dagster.projects.lineage import Lineage
-from winslow_dagster.projects.state import RunSight, Sight, next_actions, project_state, stage_views
-from winslow_dagster.projects.values import Attempt, RunRecord
-from winslow_dagster.stages.task import StageResult, StageStatus
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.domain.lineage import Lineage
+from winslow_dagster.projects.domain.model import Attempt, RunRecord
+from winslow_dagster.projects.status.state import RunSight, Sight, next_actions, project_state, stage_views
+from winslow_dagster.stages.task.model import StageResult, StageStatus
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 PIPELINE = Pipeline(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, WatchFileInvalid
-from winslow_dagster.pipelines.model import Pipeline, ProjectInput, Stage
-from winslow_dagster.projects.watches import Watch, load_watches, parse_watches
+from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput, Stage
+from winslow_dagster.projects.ingest.config import Watch, load_watches, parse_watches
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "watch.example.yaml"
 STAGES = (Stage(name="one", command=("true",)),)

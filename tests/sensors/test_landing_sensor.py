@@ -17,9 +17,9 @@ from films import film
 from installation import Installation, kill, until
 
 from winslow_dagster import Winslow
-from winslow_dagster.projects.dagit import Dagit
-from winslow_dagster.projects.database import Database
-from winslow_dagster.projects.landings import Landing, Landings
+from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.ingest.table import Landing, Landings
 
 ROOT = Path(__file__).parents[2]
 SHORT = """

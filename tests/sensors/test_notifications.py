@@ -16,7 +16,7 @@ from installation import Installation, free_port, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, ServiceUnavailable, StageFailed
-from winslow_dagster.projects.sending import send
+from winslow_dagster.projects.notifications.apprise import send
 
 PIPELINE = """
 name: ends

@@ -16,11 +16,11 @@ import pytest
 from dagster import DagsterInstance, build_sensor_context, job, op
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.sensors.orphans import clear_scraps, end_orphans, orphans_sensor
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageResult, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageResult, StageTask
 
 LOOKS, EVERY_MS = 3000, 10
 SCRIPT = 'echo once > "$WINSLOW_OUTPUT_DIR/ran"; sleep 600'

@@ -19,9 +19,9 @@ from dagster import (
 )
 
 from winslow_dagster.errors import SettingsInvalid
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.values import RunRecord
-from winslow_dagster.sensors.housekeeping import housekeeping_sensor, needed_runs, prune_runs
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.sensors.retention import housekeeping_sensor, needed_runs, prune_runs
 from winslow_dagster.settings import Settings
 
 NONE: frozenset[str] = frozenset()
@@ -96,7 +96,7 @@ def test_a_run_that_is_young_or_has_not_ended_stays(instance: DagsterInstance) -
 
 
 def test_more_runs_than_a_page_are_all_looked_at(instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.PAGE", 2)
+    monkeypatch.setattr("winslow_dagster.sensors.retention.PAGE", 2)
     ids = [run(instance) for _ in range(7)]
     needed = frozenset({ids[0], ids[3], ids[6]})
     assert set(prune_runs(instance, needed, datetime.now(UTC) + LATER)) == set(ids) - needed
@@ -141,12 +141,12 @@ def test_a_day_for_which_there_was_no_time_goes_on_where_it_stopped(
     instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.AT_ONCE_S", -1.0)
+    monkeypatch.setattr("winslow_dagster.sensors.retention.AT_ONCE_S", -1.0)
     today = datetime.now(UTC).date().isoformat()
     context = build_sensor_context(instance)
     housekeeping_sensor(context)
     assert context.cursor == f"{today} -"
-    monkeypatch.setattr("winslow_dagster.sensors.housekeeping.AT_ONCE_S", 600.0)
+    monkeypatch.setattr("winslow_dagster.sensors.retention.AT_ONCE_S", 600.0)
     again = build_sensor_context(instance, cursor=context.cursor)
     housekeeping_sensor(again)
     assert again.cursor == today

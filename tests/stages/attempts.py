@@ -18,12 +18,12 @@ import pytest
 
 from winslow_dagster.engines.local import DYING_S
 from winslow_dagster.locks import free_within
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.stages.launchers.process.processes import ProcessLauncher
 from winslow_dagster.stages.log import LogReader
-from winslow_dagster.stages.processes import ProcessLauncher
-from winslow_dagster.stages.runner import serve
-from winslow_dagster.stages.task import StageResult, StageTask
-from winslow_dagster.stages.taskdir import TaskDirectory
+from winslow_dagster.stages.runner.service import serve
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 
@@ -95,7 +95,7 @@ class Place:
     def start_runner(self, task: StageTask) -> subprocess.Popen[bytes]:
         """Serve it in a process of its own, which may be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "winslow_dagster.stages.runner", str(self.directory(task).path)],
+            [sys.executable, "-m", "winslow_dagster.stages.runner.service", str(self.directory(task).path)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )

@@ -10,8 +10,8 @@ from attempts import Place
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import Form
-from winslow_dagster.pipelines.output_checks import CsvCheck, FileCheck, ResultCheck
-from winslow_dagster.stages.asking import written_form
+from winslow_dagster.pipelines.model.output_checks import CsvCheck, FileCheck, ResultCheck
+from winslow_dagster.stages.runner.awaiting_input import written_form
 
 FORM = {"message": "Click the kerb.", "form": [{"kind": "points", "name": "kerb", "image": "./frame.jpg"}]}
 WRITES = f"""cd "$WINSLOW_OUTPUT_DIR"; echo x > frame.jpg; echo '{json.dumps(FORM)}' > await_input.json; """

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from winslow_dagster.pipelines.output_checks import Check
-from winslow_dagster.stages.checked_json import LARGEST_FILE_BYTES
-from winslow_dagster.stages.checks import evaluate
-from winslow_dagster.stages.task import CheckResult
+from winslow_dagster.pipelines.model.output_checks import Check
+from winslow_dagster.stages.checks.evaluation import evaluate
+from winslow_dagster.stages.checks.json_check import LARGEST_FILE_BYTES
+from winslow_dagster.stages.task.model import CheckResult
 
 TRACKS = "vehicle,speed\n1,12.5\n2,31.0\n\n3,8\n"
 CHECK: TypeAdapter[Check] = TypeAdapter(Check)

@@ -15,16 +15,16 @@ import pytest
 from attempts import Place, containers, inspected, until
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model import Gpu
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages import containers as stage_containers
-from winslow_dagster.stages import modes, supervision
-from winslow_dagster.stages.container_facts import explained
-from winslow_dagster.stages.container_spec import container_config, gpu_config
-from winslow_dagster.stages.containers import DockerDaemon
-from winslow_dagster.stages.gpus import write_node_gpus
-from winslow_dagster.stages.launcher import Launch
-from winslow_dagster.stages.runner import serve
-from winslow_dagster.stages.task import NodeGpu, StageResult, StageTask
+from winslow_dagster.stages.gpu_allocator import write_node_gpus
+from winslow_dagster.stages.launchers.base import Launch
+from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+from winslow_dagster.stages.launchers.docker.facts import explained
+from winslow_dagster.stages.launchers.docker.spec import container_config, gpu_config
+from winslow_dagster.stages.runner import runtime_selection, supervision
+from winslow_dagster.stages.runner.service import serve
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageTask
 
 pytestmark = pytest.mark.docker
 
@@ -166,7 +166,7 @@ def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
 
 def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:
     task = docker_place.task("", mode="auto", command=("sh",), args=("sh", "-c", "echo ran"))
-    assert modes.choose(task).mode == "docker"
+    assert runtime_selection.choose(task).mode == "docker"
 
 
 def test_a_stage_without_a_command_fails_where_docker_is_not(

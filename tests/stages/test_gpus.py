@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from attempts import Place, until
 
-from winslow_dagster.pipelines.model import Gpu
-from winslow_dagster.stages.gpus import write_node_gpus
-from winslow_dagster.stages.processes import KeeperRecord
-from winslow_dagster.stages.task import NodeGpu, StageTask
-from winslow_dagster.stages.taskdir import read_value
+from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.stages.gpu_allocator import write_node_gpus
+from winslow_dagster.stages.launchers.process.processes import KeeperRecord
+from winslow_dagster.stages.task.directory import read_value
+from winslow_dagster.stages.task.model import NodeGpu, StageTask
 
 GIB = 1 << 30
 HOLDS = 'echo "$WINSLOW_GPU_COUNT <$CUDA_VISIBLE_DEVICES>"; while true; do sleep 0.1; done'
@@ -177,7 +177,7 @@ def test_nobody_having_looked_for_gpus_counts_as_none(process_place: Place) -> N
 
 
 def test_what_the_node_has_is_read_back(tmp_path: Path) -> None:
-    from winslow_dagster.stages.gpus import read_node_gpus
+    from winslow_dagster.stages.gpu_allocator import read_node_gpus
 
     write_node_gpus(tmp_path, [gpu(0), gpu(1, "intel")])
     assert read_node_gpus(tmp_path) == (gpu(0), gpu(1, "intel"))

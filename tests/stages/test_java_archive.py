@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import ImageNotBuilt, NotFound
-from winslow_dagster.stages.java_archive import MANIFEST, JavaArchive, main_attributes
-from winslow_dagster.stages.java_image import TAG, JavaImage
+from winslow_dagster.images.java_archive import MANIFEST, JavaArchive, main_attributes
+from winslow_dagster.images.java_image import TAG, JavaImage
 
 LONGEST_LINE_BYTES = 72
 

@@ -11,9 +11,9 @@ import pytest
 from java_images import contract_jar, java_base, run, tool
 
 from winslow_dagster.errors import ImageNotBuilt
-from winslow_dagster.stages.containers import DockerDaemon
-from winslow_dagster.stages.java_archive import JavaArchive
-from winslow_dagster.stages.java_image import BuiltImage, JavaImage
+from winslow_dagster.images.java_archive import JavaArchive
+from winslow_dagster.images.java_image import BuiltImage, JavaImage
+from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
 pytestmark = [pytest.mark.docker, pytest.mark.java]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from attempts import Place, until
 
-from winslow_dagster.pipelines.model import LogRules, PromisedOutput
-from winslow_dagster.stages.runner import SERVED_BY_ANOTHER, serve
-from winslow_dagster.stages.task import StageTask
+from winslow_dagster.pipelines.model.pipeline import LogRules, PromisedOutput
+from winslow_dagster.stages.runner.service import SERVED_BY_ANOTHER, serve
+from winslow_dagster.stages.task.model import StageTask
 
 SPAWNS_ESCAPEES = """
 trap '' TERM

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from winslow_dagster.pipelines.model import LogRules
-from winslow_dagster.stages.launcher import Exit
-from winslow_dagster.stages.outcome import Findings, Stopping, timed_out, verdict
-from winslow_dagster.stages.task import LogFinding, LogSummary, StageTask, SubjectProgress
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.stages.launchers.base import Exit
+from winslow_dagster.stages.runner.outcome import Findings, Stopping, timed_out, verdict
+from winslow_dagster.stages.task.model import LogFinding, LogSummary, StageTask, SubjectProgress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = LogSummary(errors=(LogFinding(line=18_204, text="ERROR CUDA died"),), error_count=1)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.pipelines.model import PromisedOutput
-from winslow_dagster.stages.outputs import broken_promises
-from winslow_dagster.stages.words import counted, duration_in_words, size_in_words
+from winslow_dagster.pipelines.model.pipeline import PromisedOutput
+from winslow_dagster.stages.checks.promised_outputs import broken_promises
+from winslow_dagster.stages.formatting import counted, duration_in_words, size_in_words
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from attempts import Place, containers, until
 
-from winslow_dagster.stages.task import StageTask
+from winslow_dagster.stages.task.model import StageTask
 
 COUNTS_ITS_STARTS = """
 echo start >> "$WINSLOW_OUTPUT_DIR/starts"
@@ -113,8 +113,8 @@ def test_a_container_killed_from_outside_is_lost_and_keeps_its_log(docker_place:
 def test_a_process_whose_keeper_was_killed_is_lost_and_leaves_nothing_running(process_place: Place) -> None:
     task = process_place.task("(sh -c 'while true; do sleep 1; done' &); echo ready; while true; do sleep 1; done")
     process_place.kill_runner_once(task, "it runs", lambda: process_place.printed(task))
-    from winslow_dagster.stages.processes import KeeperRecord
-    from winslow_dagster.stages.taskdir import read_value
+    from winslow_dagster.stages.launchers.process.processes import KeeperRecord
+    from winslow_dagster.stages.task.directory import read_value
 
     keeper = read_value(process_place.directory(task).work / "process" / "keeper.json", KeeperRecord)
     assert keeper is not None

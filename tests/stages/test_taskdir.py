@@ -9,9 +9,9 @@ import pytest
 from attempts import Place, until
 
 from winslow_dagster.errors import EngineError
-from winslow_dagster.stages.keeper import create_time_s
-from winslow_dagster.stages.task import StageResult
-from winslow_dagster.stages.taskdir import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.process_supervisor import create_time_s
+from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.task.model import StageResult
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.pipelines.model import LogRules
-from winslow_dagster.stages.container_follower import ContainerFollower
-from winslow_dagster.stages.container_log import ContainerLog, DaemonAddress
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
 from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
 
 pytestmark = pytest.mark.docker

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.stages.log.progress import Pace, Reading, number
-from winslow_dagster.stages.task import SubjectProgress
+from winslow_dagster.stages.task.model import SubjectProgress
 
 S = 1_000_000_000
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror, copy_streams
 from winslow_dagster.stages.log.cursor import Cursor
 from winslow_dagster.stages.log.reader import StoredFiles
 from winslow_dagster.stages.log.segments import Directory
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 
 NOW = 1_800_000_000_000_000_000
 processes = multiprocessing.get_context("forkserver")

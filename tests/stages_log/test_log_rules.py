@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.model import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
 from winslow_dagster.stages.log import RuleMatcher
 from winslow_dagster.stages.log.patterns import MATCH_LIMIT_S, MATCH_STRIKES, LinePattern, scan_pattern
 from winslow_dagster.stages.log.rules import FINDINGS_KEPT, RESULTS_LIMIT
-from winslow_dagster.stages.task import LogSummary
+from winslow_dagster.stages.task.model import LogSummary
 
 NOW = 1_800_000_000_000_000_000
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
 from winslow_dagster.stages.log import Entry, LogLine, LogReader, LogWriter, Stream
 from winslow_dagster.stages.log.checkpoint import StreamPoint
 from winslow_dagster.stages.log.segments import CHECKPOINT, Directory, segments
-from winslow_dagster.stages.task import LogSummary
+from winslow_dagster.stages.task.model import LogSummary
 
 NOW = 1_800_000_000_000_000_000
 S = 1_000_000_000

@@ -48,7 +48,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind."""
     if request.param == "local":
         return LocalStore(tmp_path / "store")
-    from winslow_dagster.storage.opening import open_store
+    from winslow_dagster.storage.factory import open_store
 
     return open_store(request.getfixturevalue("s3_url"), request.getfixturevalue("s3_endpoint"))
 

@@ -53,8 +53,13 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 def test_importing_the_room_imports_no_s3_client() -> None:
     program = """
 import sys
-from winslow_dagster.storage import cache, checksum, local, manifest, opening, store
-opening.open_store("file:///nowhere")
+from winslow_dagster.storage import cache
+from winslow_dagster.storage import checksum
+from winslow_dagster.storage import local
+from winslow_dagster.storage import manifest
+from winslow_dagster.storage import factory
+from winslow_dagster.storage import store
+factory.open_store("file:///nowhere")
 print([name for name in sys.modules if name.split(".")[0] in {"s3fs", "obstore", "botocore", "aiobotocore", "fsspec"}])
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -68,7 +68,7 @@ def test_a_view_has_exactly_the_files_and_nothing_in_it_is_writable(
 ) -> None:
     store: Store = request.getfixturevalue("far")
     if kind == "s3":
-        from winslow_dagster.storage.opening import open_store
+        from winslow_dagster.storage.factory import open_store
 
         store = open_store(request.getfixturevalue("s3_url"), request.getfixturevalue("s3_endpoint"))
     large = os.urandom(20 << 20)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import StoreError
+from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.local import LocalStore
-from winslow_dagster.storage.opening import open_store
 
 
 def test_a_file_address_opens_a_directory_even_one_with_blanks(tmp_path: Path) -> None:

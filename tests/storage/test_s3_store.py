@@ -18,7 +18,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from winslow_dagster.errors import StoreError, StoreUnreachable
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.s3 import S3Store
 
 Tree = dict[str, bytes]
@@ -95,7 +95,7 @@ def test_more_files_than_the_server_lists_or_deletes_at_once(s3: S3Store, plant:
 DIE_AFTER = """
 import os, signal, sys
 from pathlib import Path
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 url, endpoint, source, steps = sys.argv[1:]
 left = int(steps)
 def moved(count):
@@ -193,7 +193,7 @@ def test_a_name_that_is_too_long_for_s3_is_told_before_anything_is_sent(
 MOVE_AND_MEASURE = """
 import re, sys
 from pathlib import Path
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.storage.factory import open_store
 url, endpoint, place = sys.argv[1:]
 store = open_store(url, endpoint)
 manifest = store.put_file(Path(place, "large"), "a")

@@ -11,7 +11,7 @@ from installation import Installation, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, ProjectConflict, StageFailed
-from winslow_dagster.projects.audit import Actor
+from winslow_dagster.projects.database.audit import Actor
 
 GATED = """
 name: gated

@@ -11,9 +11,9 @@ import click
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.comparing import Comparing
-    from winslow_dagster.projects.comparison import Comparison, CrossTable, FilePair, Pair, TablePair
-    from winslow_dagster.projects.csv_facts import ColumnFacts
+    from winslow_dagster.projects.comparison.compare import Comparison, CrossTable, FilePair, Pair, TablePair
+    from winslow_dagster.projects.comparison.csv_summary import ColumnFacts
+    from winslow_dagster.projects.comparison.service import Comparing
 
 ADDRESS = re.compile(r"(?P<project>[^:]+):(?P<stage>[^:]+):(?P<number>[1-9]\d*)")
 MOST_FILES_SHOWN = 50
@@ -32,7 +32,7 @@ def command(what: tuple[str, ...], *, as_json: bool) -> None:
     more: parameters, results, rows, notes.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.comparing import Comparing
+    from winslow_dagster.projects.comparison.service import Comparing
 
     with Winslow() as winslow:
         comparing = Comparing(winslow.records, winslow.store)
@@ -110,7 +110,7 @@ def _show_table(table: TablePair) -> None:
 
 def show_many(table: CrossTable) -> None:
     """Many attempts, for a person."""
-    from winslow_dagster.stages.words import duration_in_words
+    from winslow_dagster.stages.formatting import duration_in_words
 
     print_table(
         ("attempt", *table.parameters, *table.results, "time", "outcome"),
@@ -148,7 +148,7 @@ def _figures(pair: Pair) -> tuple[str, ...]:
 
 
 def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
-    from winslow_dagster.stages.words import size_in_words
+    from winslow_dagster.stages.formatting import size_in_words
 
     rows = [
         (f"{kind} {pair.path}", *(size_in_words(side.size_bytes) if side else "" for side in (pair.left, pair.right)))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from winslow_dagster.cli.following import shown
+from winslow_dagster.cli.follow_run import shown
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 
 if TYPE_CHECKING:
     from winslow_dagster.pipelines import Pipeline
-    from winslow_dagster.projects.results import ProjectFile
+    from winslow_dagster.projects.domain.views import ProjectFile
     from winslow_dagster.settings import Settings
 
 PIPELINE = "traffic_analysis"

@@ -17,13 +17,13 @@ from uuid import uuid4
 from winslow_dagster.engines.hardware import detect_gpus, usable_cpus, usable_memory_bytes
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.pipelines import Catalogue, Pipeline
-from winslow_dagster.projects.dagit import Dagit
-from winslow_dagster.projects.records import ProjectRecords
+from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.disk import Space
-from winslow_dagster.stages.words import size_in_words
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
 PYTHONS = ((3, 11), (3, 13))
@@ -88,7 +88,7 @@ def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Findin
     if settings.stage_mode == "process":
         yield Finding("docker", "ok", "not used: WINSLOW_STAGE_MODE is process")
         return
-    from winslow_dagster.stages.containers import DockerDaemon
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
     try:
         daemon = DockerDaemon.connect()

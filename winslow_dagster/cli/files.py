@@ -23,7 +23,7 @@ def command(project: str, stage: str | None, attempt: str | None, target: Path |
     """
     from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.stages.words import size_in_words
+    from winslow_dagster.stages.formatting import size_in_words
 
     with Winslow() as winslow:
         handle = winslow.project(project)

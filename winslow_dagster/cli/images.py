@@ -34,7 +34,7 @@ def list_(*, as_json: bool) -> None:
     """
     from winslow_dagster.pipelines import Catalogue, format_size, references
     from winslow_dagster.settings import Settings
-    from winslow_dagster.stages.containers import DockerDaemon
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
     named = _named(Catalogue.read(Settings.read().pipelines_dir))
     daemon = DockerDaemon.connect()
@@ -90,9 +90,9 @@ def java(  # noqa: PLR0913, PLR0917  # one parameter an option
     With --json, {"image", "digest", "size_bytes", "base_image", "main_class", "missing", "pipeline"}; `missing` are the
     jars that the manifest's Class-Path names and that were not added.
     """
-    from winslow_dagster.stages.containers import DockerDaemon
-    from winslow_dagster.stages.java_archive import JavaArchive
-    from winslow_dagster.stages.java_image import JavaImage
+    from winslow_dagster.images.java_archive import JavaArchive
+    from winslow_dagster.images.java_image import JavaImage
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
     try:
         options = tuple(shlex.split(java_options))

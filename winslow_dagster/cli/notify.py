@@ -21,8 +21,8 @@ def test(channel: str, *, as_json: bool) -> None:
     With --json, {"channel", "sent": true}.
     """
     from winslow_dagster.errors import NotFound
-    from winslow_dagster.projects.channels import load_channels
-    from winslow_dagster.projects.sending import send
+    from winslow_dagster.projects.notifications.apprise import send
+    from winslow_dagster.projects.notifications.config import load_channels
     from winslow_dagster.settings import Settings
 
     address = channel
@@ -51,8 +51,8 @@ def status(*, as_json: bool) -> None:
     With --json, {"notices": [{channel, project, kind, title, state, noticed_at, sent_at, failures, last_failure}, …]}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.channels import load_channels
-    from winslow_dagster.projects.notices import Notice, Notices
+    from winslow_dagster.projects.notifications.config import load_channels
+    from winslow_dagster.projects.notifications.outbox import Notice, Notices
 
     def state(notice: Notice) -> str:
         if notice.sent_at is not None:

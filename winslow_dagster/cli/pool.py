@@ -10,7 +10,7 @@ import click
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.pool import PooledFile
+    from winslow_dagster.projects.inputs.resource_pool import PooledFile
 
 
 @click.group("pool")
@@ -29,8 +29,8 @@ def add(path: Path, name: str | None, *, as_json: bool) -> None:
     """
     from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.projects.audit import Actor
-    from winslow_dagster.projects.uploading import size_of
+    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.inputs.uploads import size_of
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         with transfer_bars("storing") as bars:
@@ -82,7 +82,7 @@ def remove(name: str, *, as_json: bool) -> None:
     With --json, {"name", "freed_bytes"}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.audit import Actor
+    from winslow_dagster.projects.database.audit import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         freed_bytes = winslow.pool.remove(name)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from winslow_dagster.cli.output import console, say
-from winslow_dagster.stages.words import duration_in_words
+from winslow_dagster.stages.formatting import duration_in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from winslow_dagster.projects.results import ProjectStatus, StageView
+    from winslow_dagster.projects.domain.views import ProjectStatus, StageView
 
 Moved = Callable[[int], None]
 Begins = Callable[[str, int], Moved]

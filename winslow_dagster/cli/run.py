@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from winslow_dagster.cli.following import follow
+from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.output import json_option
-from winslow_dagster.cli.settings import pairs, stage_settings
+from winslow_dagster.cli.run_options import pairs, stage_settings
 
 if TYPE_CHECKING:
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.runs import Run
+    from winslow_dagster.projects.commands.run import Run
 
 
 @click.command("run")

@@ -9,7 +9,7 @@ import click
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.results import ProjectStatus, ProjectSummary, StageView
+    from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary, StageView
 
 
 @click.command("status")
@@ -85,13 +85,13 @@ def show(status: ProjectStatus) -> None:
 
 
 def _time(view: StageView) -> str:
-    from winslow_dagster.stages.words import duration_in_words
+    from winslow_dagster.stages.formatting import duration_in_words
 
     return "" if view.duration_s is None else duration_in_words(view.duration_s)
 
 
 def _progress(view: StageView) -> str:
-    from winslow_dagster.stages.words import duration_in_words
+    from winslow_dagster.stages.formatting import duration_in_words
 
     if view.state == "succeeded":
         return ", ".join(f"{name}={value}" for name, value in view.results.items())

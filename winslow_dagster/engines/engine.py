@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from winslow_dagster.stages.task import NodeGpu, StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask
 
 __all__ = ["Engine", "Node", "NodeGpu", "TaskState"]
 

@@ -24,17 +24,17 @@ from typing_extensions import override
 import winslow_dagster
 from winslow_dagster.engines import hardware
 from winslow_dagster.engines.engine import Engine, Node, NodeGpu, TaskState, explanation
-from winslow_dagster.engines.runner_starts import RunnerStart, lost_result
+from winslow_dagster.engines.runner_records import RunnerStart, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.gpus import read_node_gpus, write_node_gpus
-from winslow_dagster.stages.records import Records
-from winslow_dagster.stages.task import StageResult, StageStatus, StageTask
-from winslow_dagster.stages.taskdir import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.runner.records import Records
+from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
 
-RUNNER = "winslow_dagster.stages.runner"
+RUNNER = "winslow_dagster.stages.runner.service"
 DYING_S = 5.0
 """A killed runner counts as dead a moment before its lock is free: a last thread has it, or a child before its exec."""
 LIFE_LOOK_S = 0.25
@@ -222,8 +222,8 @@ class LocalEngine(Engine):
 
 def remove_remains(directory: TaskDirectory) -> None:
     """Leave nothing of the attempt running. Raises EngineError where that cannot be made sure of."""
-    from winslow_dagster.stages.attempt import Attempt
-    from winslow_dagster.stages.containers import DockerDaemon
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+    from winslow_dagster.stages.runner.attempt import Attempt
 
     task, beginning = directory.task(), Records(directory.work).beginning()
     if task is None or beginning is None:
@@ -281,7 +281,7 @@ def this_node() -> Node:
 
 def containers_here() -> str:
     """What runs containers here; empty where nothing does."""
-    from winslow_dagster.stages.containers import DockerDaemon
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
     try:
         return f"Docker, API {DockerDaemon.connect().api_version}"

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing_extensions import override
 
 from winslow_dagster.engines.engine import Engine, Node, TaskState, explanation
-from winslow_dagster.engines.runner_starts import MOST_FRUITLESS
+from winslow_dagster.engines.runner_records import MOST_FRUITLESS
 from winslow_dagster.errors import EngineError
-from winslow_dagster.stages.task import Outcome, StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task.model import Outcome, StageResult, StageStatus, StageTask
 from winslow_dagster.storage.manifest import Manifest
 
 NODE = Node(name="memory", cpus=1, memory_bytes=1 << 30)

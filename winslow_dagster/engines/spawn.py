@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from winslow_dagster.engines import detach
+from winslow_dagster.engines import daemonize
 from winslow_dagster.errors import EngineError
-from winslow_dagster.stages.keeper import create_time_s
+from winslow_dagster.stages.process_supervisor import create_time_s
 
 ANSWER_TIMEOUT_S = 5.0
 """A server that takes longer than this is not used. It forks in milliseconds."""
@@ -114,7 +114,7 @@ def spawn_detached(  # noqa: PLR0913  # one start is that much, and all but two 
 
 def start_plainly(start: Start) -> ProcessIdentity:
     """By a short-lived process that forks and leaves, so that the caller is no parent and keeps no zombie."""
-    command = (start.python, "-I", "-S", detach.__file__, start.log_path, start.cwd)
+    command = (start.python, "-I", "-S", daemonize.__file__, start.log_path, start.cwd)
     program = (start.python, "-m", start.module, *start.args)
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *program], env=start.env, stdin=pipe, stdout=pipe, stderr=pipe) as parent:

@@ -25,8 +25,8 @@ from winslow_dagster.jobs.io_manager import ManifestIOManager
 from winslow_dagster.jobs.run_config import config_schema, flat_config
 from winslow_dagster.jobs.stage_op import OUTPUTS, run_stage, then
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME, QUEUE, STAGE
-from winslow_dagster.jobs.workplace import Workplace
-from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.jobs.worker_resources import Workplace
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.storage.manifest import Manifest
 
 GPU_POOL = "gpu"

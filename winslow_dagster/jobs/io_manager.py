@@ -9,7 +9,7 @@ from __future__ import annotations
 from dagster import InputContext, IOManager, OutputContext
 
 from winslow_dagster.errors import NotFound
-from winslow_dagster.jobs.workplace import Workplace
+from winslow_dagster.jobs.worker_resources import Workplace
 from winslow_dagster.storage.manifest import Manifest
 
 

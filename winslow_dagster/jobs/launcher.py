@@ -98,7 +98,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
             os.kill(pid, signal.SIGTERM)
             return True
         # Only here, so that a daemon that launches runs does not load what serves them.
-        from winslow_dagster.engines.opening import open_engine
+        from winslow_dagster.engines.factory import open_engine
 
         open_engine(self._settings).cancel_run(run_id, "the run was cancelled")
         self._instance.report_run_canceled(run, "Cancelled; its worker had already ended")

@@ -11,11 +11,11 @@ from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
-from winslow_dagster.projects.stepping import StageCall
+from winslow_dagster.projects.planning.stage_decision import StageCall
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task import StageResult
+from winslow_dagster.stages.task.model import StageResult
+from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.manifest import FileEntry, Manifest
-from winslow_dagster.storage.opening import open_store
 from winslow_dagster.storage.store import Store
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}

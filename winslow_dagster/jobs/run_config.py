@@ -16,7 +16,7 @@ from typing import Any
 
 from dagster import ConfigMapping, Field, Map, Noneable, ScalarUnion, Shape
 
-from winslow_dagster.pipelines.model import Pipeline
+from winslow_dagster.pipelines.model.pipeline import Pipeline
 
 
 def _shape(fields: dict[str, Field]) -> Shape:

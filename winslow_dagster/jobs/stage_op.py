@@ -12,14 +12,14 @@ from typing import Any
 from dagster import Failure, OpExecutionContext, Output, RetryRequested
 
 from winslow_dagster.errors import WinslowError
-from winslow_dagster.jobs.attempt_log import AttemptWatch
+from winslow_dagster.jobs.attempt_monitor import AttemptWatch
 from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
-from winslow_dagster.jobs.workplace import Workplace
-from winslow_dagster.pipelines.model import Pipeline, Retries, Stage
-from winslow_dagster.projects.request import RunRequest
-from winslow_dagster.projects.stepping import Begins, HandedOn, HeldBack, LeftOut, StageCall
-from winslow_dagster.stages.task import StageResult
+from winslow_dagster.jobs.worker_resources import Workplace
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Retries, Stage
+from winslow_dagster.projects.domain.run_request import RunRequest
+from winslow_dagster.projects.planning.stage_decision import Begins, HandedOn, HeldBack, LeftOut, StageCall
+from winslow_dagster.stages.task.model import StageResult
 from winslow_dagster.storage.manifest import Manifest
 
 OUTPUTS = "outputs"

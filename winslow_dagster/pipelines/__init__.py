@@ -4,15 +4,15 @@
 hold on to a file as it was; `resolve_environment` and `substitute` fill in `${VAR}`.
 """
 
-from winslow_dagster.pipelines.answering import CheckedAnswer, check_answer
 from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load, pipeline_names
 from winslow_dagster.pipelines.changes import Change, changes
-from winslow_dagster.pipelines.form_files import parse_form
-from winslow_dagster.pipelines.forms import Form
+from winslow_dagster.pipelines.forms.answer import CheckedAnswer, check_answer
+from winslow_dagster.pipelines.forms.json_file import parse_form
 from winslow_dagster.pipelines.loader import load_pipeline, parse_pipeline
-from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.pipelines.model.form import Form
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.pipelines.problems import Problem, nearest
-from winslow_dagster.pipelines.schema import json_schema, schema_text
+from winslow_dagster.pipelines.schema.json_schema import json_schema, schema_text
 from winslow_dagster.pipelines.substitution import escape, references, resolve_environment, substitute
 from winslow_dagster.pipelines.units import format_duration, format_size, parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.versions import keep_version, load_version, version_digests

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline, read_content
-from winslow_dagster.pipelines.model import Pipeline
+from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.pipelines.problems import Problem
-from winslow_dagster.pipelines.readers import NAME
+from winslow_dagster.pipelines.schema.value_parsers import NAME
 
 _LOOKALIKES = frozenset({".yml", ".YAML", ".YML"})
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from winslow_dagster.pipelines.model import Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.pipelines.units import format_duration, format_size
 
 NOTHING = "not set"

@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines import reading
-from winslow_dagster.pipelines.checks import check_whole
-from winslow_dagster.pipelines.composing import LARGEST_FILE_BYTES, Mark, unusable
-from winslow_dagster.pipelines.documents import PipelineDocument
-from winslow_dagster.pipelines.findings import findings
-from winslow_dagster.pipelines.form_faults import placed
-from winslow_dagster.pipelines.model import LogRules, Pipeline
+from winslow_dagster.pipelines.consistency import check_whole
+from winslow_dagster.pipelines.forms.validation import placed
+from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline
+from winslow_dagster.pipelines.schema.pipeline_fields import PipelineDocument
+from winslow_dagster.pipelines.schema.validation_messages import findings
+from winslow_dagster.pipelines.yaml import reader
+from winslow_dagster.pipelines.yaml.composer import LARGEST_FILE_BYTES, Mark, unusable
 
 SUFFIX = ".yaml"
 
@@ -41,14 +41,14 @@ def parse_pipeline(content: bytes, file: str, name: str) -> Pipeline:
 
     Raises PipelineInvalid with all problems, in the order of the file.
     """
-    tree = reading.read_tree(content, file)
+    tree = reader.read_tree(content, file)
     document: PipelineDocument | None = None
     try:
         document = PipelineDocument.model_validate(tree.data)
     except ValidationError as error:
         for found in findings(error, PipelineDocument):
             if found.empty:
-                continue  # reading.py has noted it
+                continue  # reader.py has noted it
             mark = tree.key_mark(found.path) if found.at_key else tree.mark(found.path)
             tree.note(mark, found.what, found.expected, found.suggestion)
     check_whole(tree, name)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline, read_content
-from winslow_dagster.pipelines.model import Pipeline
-from winslow_dagster.pipelines.readers import NAME
+from winslow_dagster.pipelines.model.pipeline import Pipeline
+from winslow_dagster.pipelines.schema.value_parsers import NAME
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _READ_ONLY = 0o444

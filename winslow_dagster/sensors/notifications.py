@@ -17,13 +17,13 @@ from dagster import (
     SkipReason,
 )
 
-from winslow_dagster.projects.channels import load_channels
-from winslow_dagster.projects.listing import summaries
-from winslow_dagster.projects.notices import Notices
-from winslow_dagster.projects.notifying import note_news, send_waiting
-from winslow_dagster.projects.records import ProjectRecords
-from winslow_dagster.projects.run_ends import note_ends
-from winslow_dagster.projects.sending import send
+from winslow_dagster.projects.dagster_api.run_completion import note_ends
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.notifications.apprise import send
+from winslow_dagster.projects.notifications.config import load_channels
+from winslow_dagster.projects.notifications.outbox import Notices
+from winslow_dagster.projects.notifications.rules import note_news, send_waiting
+from winslow_dagster.projects.status.project_list import summaries
 from winslow_dagster.settings import Settings
 
 PAGE = 100

@@ -20,10 +20,10 @@ from dagster import (
 )
 
 from winslow_dagster.engines.engine import Engine
-from winslow_dagster.engines.opening import open_engine
+from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.taskdir import TaskDirectory
-from winslow_dagster.storage.opening import open_store
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.storage.factory import open_store
 
 EVERY_S = 60
 SETTLED_AFTER = timedelta(minutes=1)
@@ -38,7 +38,7 @@ def end_orphans(settings: Settings, instance: DagsterInstance, engine: Engine, n
 
     An attempt is ended by its own runner, so that its log and its result are as those of any that was cancelled.
     """
-    from winslow_dagster.stages.strays import end_stray_keepers, remove_stray_containers
+    from winslow_dagster.stages.orphans import end_stray_keepers, remove_stray_containers
 
     did = []
     for directory in unfinished(settings.tasks_dir):

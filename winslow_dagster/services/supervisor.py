@@ -47,14 +47,15 @@ class Service:
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
     """What runs, in the order in which it starts."""
-    from winslow_dagster.stages import runner  # not for those who only ask whether the services run
+    # Imported here, because those who only ask whether the services run do not need it.
+    from winslow_dagster.stages.runner import service as stage_runner
 
     python = sys.executable
     scripts = Path(python).parent
     sockets = settings.sockets_dir
     code = code_socket(settings)
     workspace = str(settings.dagster_home / "workspace.yaml")
-    warm = (python, "-m", "winslow_dagster.engines.warm", "--socket")
+    warm = (python, "-m", "winslow_dagster.engines.fork_server", "--socket")
     quiet = ("--log-level", "warning")
     return (
         Service(
@@ -74,7 +75,10 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             after=code,
         ),
         Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code),
-        Service("warm-runners", (*warm, str(sockets / "runners.sock"), *_preloads((runner.__name__, *runner.PRELOAD)))),
+        Service(
+            "warm-runners",
+            (*warm, str(sockets / "runners.sock"), *_preloads((stage_runner.__name__, *stage_runner.PRELOAD))),
+        ),
         Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from winslow_dagster.stages.log.lines import NS_PER_S
-from winslow_dagster.stages.task import SubjectProgress
+from winslow_dagster.stages.task.model import SubjectProgress
 
 SHORTEST_MEMORY_S: Final = 30.0
 MEMORY_SHARE: Final = 0.2

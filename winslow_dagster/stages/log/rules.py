@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from winslow_dagster.pipelines.model import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
 from winslow_dagster.stages.log.patterns import (
     LinePattern,
     Scanner,
@@ -19,7 +19,7 @@ from winslow_dagster.stages.log.patterns import (
     scannable,
 )
 from winslow_dagster.stages.log.progress import Pace, Reading
-from winslow_dagster.stages.task import LogFinding, LogSummary
+from winslow_dagster.stages.task.model import LogFinding, LogSummary
 
 FINDINGS_KEPT: Final = 50
 """So many of the first, and so many of the last, of each kind."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from winslow_dagster.pipelines.model import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.stages.log.assembly import LINE_LIMIT_BYTES, Assembled, LineAssembler
 from winslow_dagster.stages.log.checkpoint import Checkpoint, StreamPoint
 from winslow_dagster.stages.log.cursor import Cursor
@@ -32,7 +32,7 @@ from winslow_dagster.stages.log.resume import SLACK_NS, Entry, ResumePoint, Stor
 from winslow_dagster.stages.log.rules import RuleMatcher
 from winslow_dagster.stages.log.segment_writer import SegmentWriter
 from winslow_dagster.stages.log.segments import Directory
-from winslow_dagster.stages.task import LogSummary
+from winslow_dagster.stages.task.model import LogSummary
 
 SEGMENT_BYTES: Final = 8 * 2**20
 LIMIT_BYTES: Final = 512 * 2**20

@@ -1,0 +1,194 @@
+"""`winslow create | note | tag | todo | history | audit`: what is written on projects, and down of them."""
+
+from __future__ import annotations
+
+import click
+
+from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.run_options import pairs
+
+
+@click.command("create")
+@click.argument("pipeline")
+@click.option("--project", required=True, help="The project's name.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file the pipeline asks for.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the project.")
+@click.option("--tag", "tags", multiple=True, help="A tag.")
+@click.option("--notes", default="", help="Notes on the project.")
+@json_option
+def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
+    pipeline: str,
+    project: str,
+    inputs: tuple[str, ...],
+    env: tuple[str, ...],
+    tags: tuple[str, ...],
+    notes: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a project of PIPELINE, and run nothing yet: `winslow run` does, and brings what is still missing.
+
+    With --json, the project's status, as by `winslow status PROJECT --json`.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.projects.database.audit import Actor
+
+    with Winslow(actor=Actor(via="cli")) as winslow:
+        with transfer_bars("storing") as bars:
+            made = winslow.create(
+                pipeline,
+                project,
+                pairs(inputs, "--input"),
+                env=pairs(env, "--env"),
+                tags=tags,
+                notes=notes,
+                upload=bars,
+            )
+        status = made.status()
+    if as_json:
+        print_json(status.model_dump(mode="json"))
+    else:
+        say(f"{project} is there; `winslow run {pipeline} --project {project}` runs it")
+
+
+@click.command("note")
+@click.argument("project")
+@click.argument("text", required=False)
+@json_option
+def note(project: str, text: str | None, *, as_json: bool) -> None:
+    """Replace the notes on PROJECT with TEXT; without TEXT, print them.
+
+    With --json, {"notes"}.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.projects.database.audit import Actor
+
+    with Winslow(actor=Actor(via="cli")) as winslow:
+        handle = winslow.project(project)
+        if text is not None:
+            handle.note(text)
+        kept = winslow.records.project(project).notes
+    if as_json:
+        print_json({"notes": kept})
+    elif text is None:
+        click.echo(kept)
+
+
+@click.command("tag")
+@click.argument("project")
+@click.argument("tags", nargs=-1)
+@json_option
+def tag(project: str, tags: tuple[str, ...], *, as_json: bool) -> None:
+    """Give PROJECT these tags instead of those it has; `winslow tag PROJECT ""` takes all away.
+
+    With --json, {"tags"}.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.projects.database.audit import Actor
+
+    with Winslow(actor=Actor(via="cli")) as winslow:
+        handle = winslow.project(project)
+        kept = handle.tag(tags) if tags else winslow.records.project(project).tags
+    if as_json:
+        print_json({"tags": list(kept)})
+    else:
+        click.echo(", ".join(kept))
+
+
+@click.command("todo")
+@click.argument("project")
+@click.argument("text", required=False)
+@click.option("--done", type=int, metavar="NUMBER", help="Tick this one off.")
+@click.option("--open", "opened", type=int, metavar="NUMBER", help="Open this one again.")
+@json_option
+def todo(project: str, text: str | None, done: int | None, opened: int | None, *, as_json: bool) -> None:
+    """Put TEXT on the list of what is to be done for PROJECT; without TEXT, print the list.
+
+    With --json, {"todos": [{number, text, created_at, created_by, done_at, done_by}, …]}.
+    """
+    from winslow_dagster import Winslow
+    from winslow_dagster.projects.database.audit import Actor
+
+    with Winslow(actor=Actor(via="cli")) as winslow:
+        handle = winslow.project(project)
+        if text is not None:
+            handle.add_todo(text)
+        for number, is_done in ((done, True), (opened, False)):
+            if number is not None:
+                handle.finish_todo(number, done=is_done)
+        todos = handle.todos()
+    if as_json:
+        print_json({"todos": [each.model_dump(mode="json") for each in todos]})
+        return
+    for each in todos:
+        console().print(f"[{'x' if each.done_at else ' '}] {each.number} {each.text}", markup=False)
+
+
+@click.command("history")
+@click.argument("project")
+@click.option("--stage", help="The attempts of this stage only.")
+@json_option
+def history(project: str, stage: str | None, *, as_json: bool) -> None:
+    """Every attempt of every stage of PROJECT: what came of it, where, in which run, who asked for it and why.
+
+    With --json, {"attempts": [{task_id, stage, number, pipeline, pipeline_version, started_at, duration_s, outcome,
+    message, node, image_digest, run_id, requested_by, via, why, settings, reused_from, outputs_removed_at}, …]}.
+    """
+    from winslow_dagster import Winslow
+
+    with Winslow() as winslow:
+        lines = winslow.project(project).history(stage)
+    if as_json:
+        print_json({"attempts": [line.model_dump(mode="json") for line in lines]})
+        return
+    print_table(
+        ("stage", "attempt", "when", "time", "outcome", "who", "why", "what"),
+        [
+            (
+                line.stage,
+                str(line.number),
+                f"{line.started_at:%Y-%m-%d %H:%M:%S}",
+                "" if line.duration_s is None else f"{line.duration_s:.1f} s",
+                line.outcome or "running",
+                line.requested_by,
+                line.why,
+                line.message,
+            )
+            for line in lines
+        ],
+    )
+
+
+@click.command("audit")
+@click.argument("project", required=False)
+@click.option("--who", help="Only what this person did.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
+@json_option
+def audit(project: str | None, who: str | None, limit: int, *, as_json: bool) -> None:
+    """Who did what, when, to which project, from where; the latest first.
+
+    With --json, {"entries": [{at, who, via, host, project, action, details}, …]}.
+    """
+    from winslow_dagster import Winslow
+
+    with Winslow() as winslow:
+        entries = winslow.audit.entries(project, who=who, limit=limit)
+    if as_json:
+        print_json({"entries": [entry.model_dump(mode="json") for entry in entries]})
+        return
+    print_table(
+        ("when (UTC)", "who", "via", "host", "project", "did", "with"),
+        [
+            (
+                f"{entry.at:%Y-%m-%d %H:%M:%S}",
+                entry.who,
+                entry.via,
+                entry.host,
+                entry.project or "",
+                entry.action,
+                ", ".join(f"{name}={value}" for name, value in entry.details.items()),
+            )
+            for entry in entries
+        ],
+    )

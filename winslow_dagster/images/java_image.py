@@ -1,0 +1,192 @@
+"""A Java program as a stage image: checked, packed into a build context, and built by deploy/images/java/Dockerfile.
+
+It is built through the daemon that runs the stages, so that the image is where they look for it; the `docker` command
+may be set to another, or be missing.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from winslow_dagster.defaults import default_file
+from winslow_dagster.errors import ImageNotBuilt, NotFound
+from winslow_dagster.images.java_archive import JavaArchive
+from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+
+DOCKERFILE = "deploy/images/java/Dockerfile"
+PLACE = PurePosixPath("/opt/tracker")
+LAST_LINES = 12
+BUILDERS_OWN = re.compile(r"^ ---> .*|^Removing intermediate container .*|\x1b\[[0-9;]*m")
+"""What the builder notes for itself, and its colours."""
+OPTIONS = (
+    # Java's own default is a quarter of the container's memory; below 250 MiB it is a half, and stays so.
+    "-XX:MaxRAMPercentage=75",
+    # A thread that runs out of memory leaves a program behind that waits for ever.
+    "-XX:+ExitOnOutOfMemoryError",
+    # A user without a name has `?` as its home.
+    "-Duser.home=/tmp",
+)
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+TAG = re.compile(
+    rf"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
+)
+"""The name of an image as Docker's reference grammar has it, without a digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """An image that is on this machine now. `missing` are entries of the jar's Class-Path that were not added."""
+
+    image: str
+    digest: str
+    size_bytes: int
+    base_image: str
+    main_class: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JavaImage:
+    """What an image is made of. `added` are files and directories that lie beside the jar, under their own names.
+
+    With a `main_class`, the class path is the jar and every jar that was added; without, the jar says what is run.
+    `java_options` stand behind OPTIONS, and so override them.
+    """
+
+    archive: JavaArchive
+    tag: str
+    main_class: str = ""
+    base_image: str = ""
+    added: tuple[Path, ...] = ()
+    java_options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not TAG.fullmatch(self.tag):
+            raise ImageNotBuilt(f'"{self.tag}" is not the name of an image', expected="a name such as my/tracker:1.0")
+        if not (self.main_class or self.archive.main_class):
+            raise ImageNotBuilt(
+                "its manifest has no Main-Class",
+                where=str(self.archive.path),
+                remedy="Name the class that is run: --main-class org.example.Tracker",
+            )
+        names = [self.archive.path.name]
+        for path in self.added:
+            if not path.exists():
+                raise NotFound("there is no such file or directory to add", where=str(path))
+            if path.resolve().name in names:
+                raise ImageNotBuilt(
+                    f"two things called {path.resolve().name} would lie beside each other", where=str(path)
+                )
+            names.append(path.resolve().name)
+
+    def build(self, daemon: DockerDaemon, announce: Callable[[str], None]) -> BuiltImage:
+        """Build it. `announce` is told what goes on. Raises ImageNotBuilt, ServiceUnavailable."""
+        dockerfile = default_file(DOCKERFILE).read_bytes()
+        base_image = self.base_image or public_base(dockerfile)
+        if daemon.image_size_bytes(base_image) is None:
+            self._pull(base_image, daemon, announce)
+        lines = []
+        try:
+            with tempfile.TemporaryFile() as context:
+                self._pack(context, dockerfile)
+                context.seek(0)
+                for line in daemon.build(context, self.tag, {"BASE_IMAGE": base_image}):
+                    lines.append(line)
+                    if line.startswith("Step "):
+                        announce(line)
+        except ImageNotBuilt as error:
+            raise _failed(self.tag, error.what, lines) from error
+        return BuiltImage(
+            image=self.tag,
+            digest=daemon.image_digest(self.tag),
+            size_bytes=daemon.image_size_bytes(self.tag) or 0,
+            base_image=base_image,
+            main_class=self.main_class or self.archive.main_class,
+            missing=self.missing(),
+        )
+
+    def missing(self) -> tuple[str, ...]:
+        """What the jar's Class-Path names and nobody added. Java says nothing about it until a class is not found."""
+        beside = {path.resolve().name: path for path in self.added}
+        missing = []
+        for entry in self.archive.class_path:
+            first, *rest = PurePosixPath(entry).parts or (".",)
+            if first not in beside or not beside[first].joinpath(*rest).exists():
+                missing.append(entry)
+        return tuple(missing)
+
+    def java_arguments(self) -> tuple[str, ...]:
+        """What java is told before the arguments of the stage."""
+        jar = str(PLACE / self.archive.path.name)
+        if not self.main_class:
+            return (*OPTIONS, *self.java_options, "-jar", jar)
+        places = [(PLACE / path.resolve().name, path.is_dir()) for path in self.added]
+        beside = [f"{place}/*" if is_directory else str(place) for place, is_directory in places]
+        return (*OPTIONS, *self.java_options, "-cp", ":".join([jar, *beside]), self.main_class)
+
+    def _pull(self, image: str, daemon: DockerDaemon, announce: Callable[[str], None]) -> None:
+        try:
+            daemon.pull(image, announce)
+        except ImageNotBuilt as error:
+            raise ImageNotBuilt(
+                f"the base image {image} is not on this machine and cannot be pulled: {error.what}",
+                remedy="Name one with java that is here: --base-image IMAGE. Or carry it over: docker save where "
+                "there is a network, docker load here",
+            ) from error
+
+    def _pack(self, context: IO[bytes], dockerfile: bytes) -> None:
+        arguments = "".join(f"{quoted(argument)}\n" for argument in self.java_arguments())
+        with tarfile.open(fileobj=context, mode="w") as tree:
+            for name, content in (("Dockerfile", dockerfile), ("java.args", arguments.encode())):
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(content), 0o644
+                tree.addfile(entry, io.BytesIO(content))
+            tree.add(self.archive.path.resolve(), f"app/{self.archive.path.name}", filter=readable)
+            for path in self.added:
+                tree.add(path.resolve(), f"app/{path.resolve().name}", filter=readable)
+
+
+def public_base(dockerfile: bytes) -> str:
+    """The base image that a user with a network has."""
+    found = re.search(r"^ARG BASE_IMAGE=(\S+)$", dockerfile.decode(), re.MULTILINE)
+    assert found is not None, "the Dockerfile that ships has a default"  # noqa: S101  # ours
+    return found[1]
+
+
+def quoted(argument: str) -> str:
+    r"""An argument as java reads it from an @file.
+
+    >>> print(quoted('-Dname=a "b" c'))
+    "-Dname=a \"b\" c"
+    """
+    escapes = {"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\f": r"\f"}
+    return '"' + "".join(escapes.get(character, character) for character in argument) + '"'
+
+
+def readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Owned by root, and read by any user: the image's has no share in this person's files."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode = (entry.mode & 0o755) | (0o555 if entry.isdir() or entry.mode & 0o100 else 0o444)
+    return entry
+
+
+def _failed(tag: str, what: str, lines: list[str]) -> ImageNotBuilt:
+    told = [text for line in lines if (text := BUILDERS_OWN.sub("", line).rstrip())]
+    last = "".join(f"\n    {line}" for line in told[-LAST_LINES:])
+    said = "\n".join(told)
+    remedy = ""
+    if "UnsupportedClassVersionError" in said:
+        remedy = (
+            "The jar is for a newer Java: name a base image that has it, such as --base-image eclipse-temurin:21-jre"
+        )
+    elif "ClassNotFoundException" in said or "NoClassDefFoundError" in said:
+        remedy = "Add the directory of the jars that it needs with --add, or name another --main-class"
+    return ImageNotBuilt(f"{what}; the last lines of the build:{last}\n", where=tag, remedy=remedy)

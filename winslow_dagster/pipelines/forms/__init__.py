@@ -1,0 +1,1 @@
+"""Forms and answers: checked, and turned into what a stage reads."""

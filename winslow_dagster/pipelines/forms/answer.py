@@ -1,0 +1,219 @@
+"""A person's answer to a form: checked as a whole, and turned into what a stage reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from winslow_dagster.errors import AnswerRejected
+from winslow_dagster.pipelines.forms.answer_fields import ConfirmAnswer
+from winslow_dagster.pipelines.forms.answer_values import (
+    Refused,
+    boolean_value,
+    choice_value,
+    document_value,
+    number_value,
+    text_value,
+)
+from winslow_dagster.pipelines.forms.marked_shapes import points_value, shapes_value
+from winslow_dagster.pipelines.model.form import (
+    ANSWER,
+    BooleanField,
+    ChoiceField,
+    ConfirmField,
+    FileField,
+    Form,
+    FormField,
+    ImageField,
+    LinesField,
+    NumberField,
+    PointsField,
+    PolygonField,
+    TextField,
+    ValueField,
+)
+from winslow_dagster.pipelines.problems import nearest, printable, shown
+from winslow_dagster.pipelines.substitution import escape
+
+PLACE = f"${{WINSLOW_RESOURCES_DIR}}/{ANSWER}/"
+"""Where a stage finds the files of an answer, as a template."""
+ANSWER_FILE = f"{ANSWER}.json"
+SETTINGS = ("env", "args", "image", "cpus", "memory", "timeout")
+MOST_FAULTS = 100
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """An answer that can be taken.
+
+    `values` are ready for JSON, with defaults filled in; fields without an answer are left out.
+    `variables` are templates. `documents` and `files` are to be stored under their names, as the resource `answer`.
+    `redo` is what the person asks for who rejects a result: `{"stage": …, "settings": {…}}`.
+    """
+
+    values: dict[str, Any]
+    variables: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    accepted: bool = True
+    redo: dict[str, Any] | None = None
+
+
+def check_answer(
+    form: Form,
+    values: Mapping[str, Any],
+    files: Mapping[str, Path] | None = None,
+    *,
+    image_sizes: Mapping[str, Size] | None = None,
+) -> CheckedAnswer:
+    """The answer, if it answers the form. `image_sizes` has width and height in pixels by the name of a field.
+
+    None is the same as no answer. A form whose result is rejected may be left unanswered otherwise.
+    Raises AnswerRejected (an InputRejected) with all faults at once.
+    """
+    return _Answering(form, values, files or {}, image_sizes or {}).checked()
+
+
+class _Answering:
+    """Goes through the fields once, and gathers what is wrong."""
+
+    def __init__(
+        self, form: Form, values: Mapping[str, Any], files: Mapping[str, Path], image_sizes: Mapping[str, Size]
+    ) -> None:
+        self.form = form
+        self.given = {name: value for name, value in values.items() if value is not None}
+        self.uploads = files
+        self.image_sizes = image_sizes
+        self.faults: list[tuple[str, str]] = []
+        self.answer = CheckedAnswer({})
+
+    def checked(self) -> CheckedAnswer:
+        fields = {one.name: one for one in self.form.form}
+        for name in [*self.given, *self.uploads]:
+            if name not in fields:
+                close = nearest(str(name), fields)
+                hint = f"; did you mean {close}?" if close else ""
+                self.fault(str(name), f"the form has no such field{hint}")
+        confirmation = self.confirmation()
+        for one in fields.values():
+            if not isinstance(one, ConfirmField):
+                self.take(one, rejected=confirmation is not None and not confirmation["accepted"])
+        if self.faults:
+            raise AnswerRejected(tuple(self.faults[:MOST_FAULTS]))
+        self.answer.documents[ANSWER_FILE] = as_document(self.answer.values)
+        return self.answer
+
+    def fault(self, name: str, sentence: str) -> None:
+        """Note what is wrong with one field."""
+        self.faults.append((printable(name), printable(sentence)))
+
+    def confirmation(self) -> dict[str, Any] | None:
+        """What was decided on a result, noted in the answer; None where nothing was."""
+        for one in self.form.form:
+            if not isinstance(one, ConfirmField):
+                continue
+            if one.name not in self.given:
+                if one.required:
+                    self.fault(one.name, "is not answered; expected accepted: true or false")
+                continue
+            value = self.given[one.name]
+            written: dict[str, Any] | None = self.tried(one, partial(document_value, ConfirmAnswer, value))
+            if written is not None:
+                self.answer.values[one.name] = written
+                if not written["accepted"]:
+                    # In a run's settings these are texts.
+                    texts = {key: str(written[key]) for key in ("memory", "timeout") if key in written}
+                    settings = {key: written[key] for key in SETTINGS if key in written} | texts
+                    redo = {"stage": one.stage, "settings": settings}
+                    self.answer = CheckedAnswer(self.answer.values, accepted=False, redo=redo)
+            return written
+        return None
+
+    def take(self, one: FormField, *, rejected: bool) -> None:
+        """Check one field, and note its value and what a stage is told."""
+        if isinstance(one, FileField):
+            self.take_file(one, rejected=rejected)
+            return
+        if one.name in self.uploads:
+            self.fault(one.name, f"is a {one.kind} field; expected a value, not a file")
+            return
+        value = self.given.get(one.name, getattr(one, "default", None))
+        if value is None:
+            if one.required and not rejected:
+                self.fault(one.name, "is not answered")
+            return
+        self.tried(one, lambda: self.note(one, value))
+
+    def tried(self, one: FormField, call: Callable[[], Any]) -> Any:
+        """What the call gives; None where it refuses, which is noted."""
+        try:
+            return call()
+        except Refused as refused:
+            for sentence in refused.sentences:
+                self.fault(one.name, sentence)
+        return None
+
+    def note(self, one: FormField, value: Any) -> None:
+        variable = one.variable_name if isinstance(one, ValueField) else ""
+        match one:
+            case TextField():
+                checked: Any = text_value(one, value)
+                told = escape(checked)
+            case NumberField():
+                checked = number_value(one, value)
+                told = plain_number(checked)
+            case ChoiceField():
+                checked = choice_value(one, value)
+                told = escape(checked) if isinstance(checked, str) else plain_number(checked)
+            case BooleanField():
+                checked = boolean_value(value)
+                told = str(checked).lower()
+            case PointsField() | PolygonField() | LinesField():
+                checked = self.marked(one, value)
+                told = f"{PLACE}{one.name}.json"
+                self.answer.documents[f"{one.name}.json"] = as_document(checked)
+            case _:
+                raise TypeError(one.kind)
+        self.answer.values[one.name] = checked
+        self.answer.variables[variable] = told
+
+    def marked(self, one: ImageField, value: Any) -> list[dict[str, Any]]:
+        size = self.image_sizes.get(one.name)
+        return points_value(one, value, size) if isinstance(one, PointsField) else shapes_value(one, value, size)
+
+    def take_file(self, one: FileField, *, rejected: bool) -> None:
+        """An uploaded file, which lies beside the documents of the answer."""
+        path = self.uploads.get(one.name)
+        if one.name in self.given:
+            self.fault(one.name, f"is a file field, and the answer is {shown(self.given[one.name])}; expected a file")
+        elif path is None:
+            if one.required and not rejected:
+                self.fault(one.name, "is not answered; expected a file")
+        elif not path.is_file():
+            self.fault(one.name, f"there is no file {path.name}")
+        elif one.suffixes and not path.name.lower().endswith(tuple(suffix.lower() for suffix in one.suffixes)):
+            self.fault(one.name, f"{path.name} is not accepted; expected a file that ends in {', '.join(one.suffixes)}")
+        elif not path.name.isprintable():
+            self.fault(one.name, f"{shown(path.name)} cannot be the name of a file; expected printable characters")
+        else:
+            stored = f"{one.name}/{path.name}"
+            self.answer.files[stored] = path
+            self.answer.values[one.name] = stored
+            self.answer.variables[one.variable_name] = PLACE + escape(stored)
+
+
+def as_document(value: Any) -> bytes:
+    """The JSON of a file of an answer."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def plain_number(value: float) -> str:
+    """A number as programs read it everywhere: without an exponent."""
+    return f"{Decimal(str(value)).normalize():f}"

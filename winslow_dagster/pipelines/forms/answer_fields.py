@@ -1,0 +1,87 @@
+"""What an answer looks like where it is more than one value."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from winslow_dagster.pipelines.model.form import MOST_CORNERS, MOST_POINTS, MOST_SHAPES
+from winslow_dagster.pipelines.schema.base import Document
+from winslow_dagster.pipelines.schema.field_types import Image, Memory, TemplateText, Timeout, VariableName
+from winslow_dagster.pipelines.schema.value_parsers import refusal
+
+LARGEST_COORDINATE = 1_000_000
+Pixel = Annotated[float, Field(ge=0, le=LARGEST_COORDINATE)]
+Place = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class CornerDocument(Document):
+    """A place on an image, in pixels from its upper left corner, and in the world."""
+
+    called = "a point"
+
+    x: Pixel = Field(description="To the right.")
+    y: Pixel = Field(description="Down.")
+    world: Place | None = Field(default=None, description="Where it is in the world.")
+
+
+class PointDocument(CornerDocument):
+    """A point with its label."""
+
+    label: str | None = Field(default=None, description="What it is.")
+
+
+class ShapeDocument(Document):
+    """A polygon or a line with its label."""
+
+    called = "a shape"
+
+    label: str | None = Field(default=None, description="What it is.")
+    points: Annotated[list[CornerDocument], Field(max_length=MOST_CORNERS)] = Field(description="Its corners.")
+
+
+class PointsAnswer(Document):
+    """The answer to a points field, under the name `value`."""
+
+    called = "an answer"
+
+    value: Annotated[list[PointDocument], Field(max_length=MOST_POINTS)] = Field(description="The points.")
+
+
+class ShapesAnswer(Document):
+    """The answer to a polygon or a lines field, under the name `value`."""
+
+    called = "an answer"
+
+    value: Annotated[list[ShapeDocument], Field(max_length=MOST_SHAPES)] = Field(description="The shapes.")
+
+
+class ConfirmDocument(Document):
+    """A result is accepted, or the stage shall be done again with these settings."""
+
+    called = "a confirmation"
+
+    accepted: bool = Field(description="Whether the result is good.")
+    why: str | None = Field(default=None, description="What is to be better.")
+    env: dict[VariableName, TemplateText] | None = Field(default=None, description="Changed variables.")
+    args: list[TemplateText] | None = Field(default=None, description="Other arguments.")
+    image: Image | None = Field(default=None, description="Another image.")
+    cpus: float | None = Field(default=None, gt=0, description="Other CPU cores.")
+    memory: Memory | None = Field(default=None, description="Other memory.")
+    timeout: Timeout | None = Field(default=None, description="Another time limit.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        changed = self.given().keys() - {"accepted", "why"}
+        if self.accepted and changed:
+            raise refusal(f"is accepted and changes {', '.join(sorted(changed))}", "settings only where it is rejected")
+        return self
+
+
+class ConfirmAnswer(Document):
+    """The answer to a confirm field, under the name `value`."""
+
+    called = "an answer"
+
+    value: ConfirmDocument = Field(description="What the person decided.")

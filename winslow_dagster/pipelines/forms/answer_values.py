@@ -1,0 +1,114 @@
+"""Single values of an answer: each is checked and given as it is stored, or refused with everything that is wrong."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from winslow_dagster.pipelines.model.form import ChoiceField, NumberField, TextField
+from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.schema.base import Document
+from winslow_dagster.pipelines.schema.validation_messages import findings
+
+MATCH_LIMIT_S = 1.0
+LARGEST_WHOLE = 2**53
+"""Above, whole numbers are not exact everywhere."""
+
+
+class Refused(Exception):
+    """A value cannot be taken: `sentences` go on behind the name of its field."""
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences = sentences
+        super().__init__(*sentences)
+
+
+def text_value(field: TextField, value: Any) -> str:
+    """A text of the right length and form, which can be an environment variable."""
+    if not isinstance(value, str):
+        raise Refused(f"is {shown(value)}; expected a text")
+    if not value and field.required:
+        raise Refused("is empty; expected a text")
+    if len(value) > field.max_length:
+        raise Refused(f"has {len(value)} characters; expected at most {field.max_length}")
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise Refused("holds a character that no program can be given; expected a text without it")
+    if field.pattern is not None and value:
+        import regex  # agrees with `re`, and can be stopped
+
+        try:
+            matches = regex.fullmatch(field.pattern, value, timeout=MATCH_LIMIT_S)
+        except TimeoutError as error:
+            raise Refused(f"{shown(value)} takes too long to compare with {field.pattern}") from error
+        except regex.error as error:
+            raise Refused(f"cannot be compared with {field.pattern}: {error}") from error
+        if matches is None:
+            raise Refused(f"is {shown(value)}; expected a text like {field.pattern}")
+    return value
+
+
+def number_value(field: NumberField, value: Any) -> int | float:
+    """A finite number in its bounds and on its steps; a whole one where that is asked."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Refused(f"is {shown(value)}; expected a number")
+    if abs(value) > LARGEST_WHOLE and (isinstance(value, int) or (field.integer and math.isfinite(value))):
+        raise Refused(f"is too large; expected a number up to {LARGEST_WHOLE}")
+    if not math.isfinite(value):
+        raise Refused(f"is {value}; expected a finite number")
+    if field.integer and value != int(value):
+        raise Refused(f"is {value:g}; expected a whole number")
+    if field.min is not None and value < field.min:
+        raise Refused(f"is {value:.12g}; expected at least {field.min:g}")
+    if field.max is not None and value > field.max:
+        raise Refused(f"is {value:.12g}; expected at most {field.max:g}")
+    if field.step is not None and not _on_step(value, field.step, field.min or 0.0):
+        raise Refused(f"is {value:.12g}; expected {field.min or 0:g} and whole steps of {field.step:g}")
+    return int(value) if field.integer else value
+
+
+def _on_step(value: float, step: float, start: float) -> bool:
+    """Whether it is as many steps away as a person would say, who means 0.1 and not what a computer has for it."""
+    steps = (Decimal(str(value)) - Decimal(str(start))) / Decimal(str(step))
+    return abs(steps - steps.to_integral_value()) < Decimal("1e-9")
+
+
+def choice_value(field: ChoiceField, value: Any) -> str | int | float:
+    """One of the options, as the form has it."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        for option in field.options:
+            if option.value == value:
+                return option.value
+    values = [str(option.value) for option in field.options]
+    close = nearest(value, values) if isinstance(value, str) else ""
+    listed = ", ".join(values[:20]) + (", …" if len(values) > 20 else "")  # noqa: PLR2004 # enough to see
+    raise Refused(f"is {shown(value)}; expected one of {listed}" + (f"; did you mean {close}?" if close else ""))
+
+
+def boolean_value(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Refused(f"is {shown(value)}; expected true or false")
+    return value
+
+
+def document_value(answer: type[Document], value: Any) -> Any:
+    """A value of several parts that has the form of `answer`, as it was given and without what is null."""
+    try:
+        answer.model_validate({"value": value})
+    except ValidationError as error:
+        found = [str(one).removeprefix("value") for one in findings(error, answer)]
+        raise Refused(*(one.lstrip(".: ") if one.startswith((":", ".")) else one for one in found)) from error
+    return _as_given(value)
+
+
+def _as_given(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _as_given(item) for key, item in value.items() if item is not None}
+        case list():
+            return [_as_given(item) for item in value]
+        case _:
+            return value

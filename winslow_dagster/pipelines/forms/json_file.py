@@ -1,0 +1,80 @@
+"""A form that a running stage writes, as JSON, in the syntax of `needs_input` in a pipeline file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.forms.validation import faults_between_fields, placed
+from winslow_dagster.pipelines.model.form import AWAIT_INPUT_FILE, Form
+from winslow_dagster.pipelines.problems import shown
+from winslow_dagster.pipelines.schema.form_fields import FormDocument
+from winslow_dagster.pipelines.schema.validation_messages import Finding, findings
+
+LARGEST_FORM_BYTES = 1 << 20
+MOST_TOLD = 20
+EXPECTED = '{"message": "…", "form": [{"kind": "text", "name": "…"}, …]}'
+
+
+def parse_form(
+    written: str | bytes | Mapping[str, Any], *, where: str = AWAIT_INPUT_FILE, after: Sequence[str] = ()
+) -> Form:
+    """The form in a JSON text, or in what was read from one. Null is the same as nothing.
+
+    `after` are the stages directly before the one that asks: a confirm field that names no stage means the only one.
+    Raises InputRejected with all that is wrong with it.
+    """
+    faults: list[Finding] = []
+    document: FormDocument | None = None
+    try:
+        data = _without_nulls(_parsed(written, where) if isinstance(written, (str, bytes)) else dict(written))
+        document = FormDocument.model_validate(data)
+    except ValidationError as error:
+        faults += findings(error, FormDocument)
+    except RecursionError as error:
+        raise InputRejected("the form is nested too deeply", where=where, expected=EXPECTED) from error
+    between = faults_between_fields(data.get("form"))
+    faults += [Finding(("form", *found.path), found.what, found.expected) for found in between]
+    if document is not None and not faults:
+        resolved = placed(document.resolved(), after)
+        for index, field in enumerate(resolved.get("form", ())):
+            if field["kind"] == "confirm" and "stage" not in field:
+                faults.append(Finding(("form", index), "the confirm field names no `stage`", "`stage`: …"))
+        if not faults:
+            return Form.model_validate(resolved)
+    told = "; ".join(dict.fromkeys(map(str, faults[:MOST_TOLD])))
+    more = f"; and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
+    raise InputRejected(told + more, where=where)
+
+
+def _parsed(text: str | bytes, where: str) -> Any:
+    size = len(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
+    if size > LARGEST_FORM_BYTES:
+        raise InputRejected("the form is too large", where=where, expected=f"at most {LARGEST_FORM_BYTES} bytes")
+    try:
+        data = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+    except json.JSONDecodeError as error:
+        what = f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+        raise InputRejected(what, where=where, expected=EXPECTED) from error
+    except UnicodeDecodeError as error:
+        raise InputRejected("the form is not UTF-8", where=where, expected="a JSON text in UTF-8") from error
+    except ValueError as error:  # what int() says of thousands of digits
+        raise InputRejected(f"a number cannot be read: {error}", where=where, expected=EXPECTED) from error
+    if not isinstance(data, dict):
+        raise InputRejected(f"the form is {shown(data)}", where=where, expected=EXPECTED)
+    return data
+
+
+def _without_nulls(value: Any) -> Any:
+    """The same without fields that are null: programs write these for what they do not set."""
+    match value:
+        case Mapping():
+            return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [_without_nulls(item) for item in value]
+        case _:
+            return value

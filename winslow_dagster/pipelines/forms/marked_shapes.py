@@ -1,0 +1,108 @@
+"""What a person marked on an image: points, polygons and lines, checked beyond their form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from winslow_dagster.pipelines.forms.answer_fields import PointsAnswer, ShapesAnswer
+from winslow_dagster.pipelines.forms.answer_values import Refused, document_value
+from winslow_dagster.pipelines.forms.polygons import cuts_itself
+from winslow_dagster.pipelines.model.form import ImageField, PointsField, PolygonField, ShapesField
+from winslow_dagster.pipelines.problems import nearest, shown
+
+Size = tuple[int, int]
+
+FARTHEST_LONGITUDE = 180
+FARTHEST_LATITUDE = 90
+
+
+def points_value(field: PointsField, value: Any, size: Size | None) -> list[dict[str, Any]]:
+    """`[{"label", "x", "y", "world": [a, b] or null}, …]`; points without a label are called by their number.
+
+    Raises Refused.
+    """
+    written = document_value(PointsAnswer, value)
+    faults = list(_count_faults(field, len(written), "point"))
+    points = []
+    for number, point in enumerate(written, 1):
+        faults += _label_faults(field, point, f"point {number}")
+        faults += _place_faults(field, point, size, f"point {number}")
+        points.append({"label": point.get("label", f"P{number}")} | _corner(point))
+    if faults:
+        raise Refused(*faults)
+    return points
+
+
+def shapes_value(field: ShapesField, value: Any, size: Size | None) -> list[dict[str, Any]]:
+    """`[{"label", "points": [{"x", "y", "world"}, …]}, …]`.
+
+    Raises Refused.
+    """
+    noun = field.kind.removesuffix("s")
+    written = document_value(ShapesAnswer, value)
+    faults = list(_count_faults(field, len(written), noun))
+    shapes = []
+    for number, shape in enumerate(written, 1):
+        label = f"{noun} {number}"
+        faults += _label_faults(field, shape, label)
+        for place, corner in enumerate(shape["points"], 1):
+            faults += _place_faults(field, corner, size, f"point {place} of {label}")
+        faults += _course_faults(field, [(corner["x"], corner["y"]) for corner in shape["points"]], label)
+        points = [_corner(corner) for corner in shape["points"]]
+        shapes.append({"label": shape.get("label", f"{noun} {number}"), "points": points})
+    if faults:
+        raise Refused(*faults)
+    return shapes
+
+
+def _corner(written: dict[str, Any]) -> dict[str, Any]:
+    return {"x": written["x"], "y": written["y"], "world": written.get("world")}
+
+
+def _count_faults(field: ImageField, count: int, noun: str) -> Iterator[str]:
+    if count < field.min_count:
+        yield f"has {count} {noun}s; expected at least {field.min_count}"
+    if count > field.max_count:
+        yield f"has {count} {noun}s; expected at most {field.max_count}"
+
+
+def _label_faults(field: ImageField, marked: dict[str, Any], label: str) -> Iterator[str]:
+    written = marked.get("label")
+    if field.labels and written not in field.labels:
+        close = nearest(written, field.labels) if written else ""
+        hint = f"; did you mean {close}?" if close else ""
+        said = "has no label" if written is None else f"is called {shown(written)}"
+        yield f"{label} {said}; expected one of {', '.join(field.labels)}{hint}"
+
+
+def _place_faults(field: ImageField, corner: dict[str, Any], size: Size | None, label: str) -> Iterator[str]:
+    if size is not None and not (corner["x"] < size[0] and corner["y"] < size[1]):
+        yield f"{label} is at ({corner['x']:g}, {corner['y']:g}); expected a place on the image of {size[0]}x{size[1]}"
+    world = corner.get("world")
+    if world is None:
+        if field.world in {"metres", "wgs84"}:
+            yield f"{label} does not say where it is in the world; expected `world` in {_kind_of_world(field)}"
+    elif field.world == "none":
+        yield f"{label} says where it is in the world; expected no `world`"
+    elif field.world == "wgs84" and (abs(world[0]) > FARTHEST_LONGITUDE or abs(world[1]) > FARTHEST_LATITUDE):
+        yield f"{label} is at {world[0]:g}, {world[1]:g} in the world; expected {_kind_of_world(field)}"
+
+
+def _kind_of_world(field: ImageField) -> str:
+    return "[longitude, latitude] in degrees" if field.world == "wgs84" else "[x, y] in metres"
+
+
+def _course_faults(field: ShapesField, corners: list[tuple[float, float]], label: str) -> Iterator[str]:
+    """What is wrong with the way a line or a border runs."""
+    distinct = len(set(corners))
+    if distinct < field.min_points:
+        yield f"{label} has {distinct} different points; expected at least {field.min_points}"
+    elif not isinstance(field, PolygonField):
+        return
+    elif distinct < len(corners):
+        twice = next(corner for index, corner in enumerate(corners) if corner in corners[:index])
+        yield f"{label} comes to ({twice[0]:g}, {twice[1]:g}) twice; expected each corner once"
+    elif meeting := cuts_itself(corners):
+        first, second = (f"{edge + 1}-{(edge + 1) % len(corners) + 1}" for edge in meeting)
+        yield f"{label} cuts itself: its edges {first} and {second} meet; expected a border that does not"

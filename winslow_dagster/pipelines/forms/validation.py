@@ -1,0 +1,100 @@
+"""What is wrong between the fields of a form, and between a form and the stages around it.
+
+Works on plain data, as checks.py does: what has not the right form is left to the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from winslow_dagster.pipelines.model.form import ANSWER, OWN_OUTPUT
+from winslow_dagster.pipelines.problems import named, nearest, shown
+from winslow_dagster.pipelines.schema.validation_messages import Finding, Path
+from winslow_dagster.pipelines.schema.value_parsers import NAME, read_variable_name
+
+MOST_NAMES_LISTED = 12
+
+
+def faults_between_fields(form: Any) -> Iterator[Finding]:
+    """Names and variables that meet; more than one result to confirm. Paths begin in the list of fields."""
+    names: dict[str, int] = {}
+    variables: dict[str, str] = {}
+    confirmed = False
+    for index, field in _fields(form):
+        name = field.get("name")
+        if field.get("kind") == "confirm":
+            if confirmed:
+                yield Finding((index,), "a form has two confirm fields", "one result to look at in a form")
+            confirmed = True
+        if not isinstance(name, str):
+            continue
+        if name == ANSWER:
+            yield Finding((index, "name"), f"{named(name)} is the file of all answers", "another name")
+        if name in names:
+            what = f"two fields are called {shown(name)}, the other is number {names[name] + 1}"
+            yield Finding((index, "name"), what, "names that differ")
+            continue
+        names[name] = index
+        if field.get("kind") != "confirm":
+            yield from _variable_faults(index, name, field, variables)
+
+
+def _variable_faults(index: int, name: str, field: Mapping[str, Any], taken: dict[str, str]) -> Iterator[Finding]:
+    written = field.get("variable")
+    variable = written if isinstance(written, str) else name.upper()
+    path: Path = (index, "variable") if isinstance(written, str) else (index, "name")
+    if variable in taken:
+        what = f"the fields {shown(taken[variable])} and {shown(name)} set one variable, {named(variable)}"
+        yield Finding(path, what, "a `variable` of its own for each")
+    taken.setdefault(variable, name)
+    if written is None and NAME.fullmatch(name):
+        try:
+            read_variable_name(variable)
+        except PydanticCustomError:
+            yield Finding(path, f"{named(variable)} cannot be set by the field {shown(name)}", "a `variable` for it")
+
+
+def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str], when: str) -> Iterator[Finding]:
+    """References of a form to stages that are not upstream of the one that asks, in a pipeline file."""
+    for index, field in _fields(form):
+        image, stage = field.get("image"), field.get("stage")
+        if isinstance(image, str) and "/" in image:
+            if image.startswith(OWN_OUTPUT):
+                if when != "asked":
+                    what = f"`image` {shown(image)} is not there yet when the person is asked"
+                    yield Finding((index, "image"), what, "an output of a stage upstream, or `when: asked`")
+            else:
+                yield from _not_upstream((index, "image"), image.partition("/")[0], upstream)
+        if field.get("kind") == "confirm":
+            if isinstance(stage, str):
+                yield from _not_upstream((index, "stage"), stage, upstream)
+            elif len(after) != 1:
+                before = f"{len(after)} stages come" if after else "no stage comes"
+                what = f"the confirm field names no `stage`, and {before} directly before"
+                yield Finding((index,), what, "`stage: …`")
+
+
+def _not_upstream(path: Path, name: str, upstream: Sequence[str]) -> Iterator[Finding]:
+    if name not in upstream:
+        few = 0 < len(upstream) <= MOST_NAMES_LISTED
+        expected = f"one of {', '.join(upstream)}" if few else "a stage upstream, of which there is none"
+        expected = expected if few or not upstream else "a stage upstream"
+        what = f"`{path[-1]}` names the stage {shown(name)}, which is not upstream"
+        yield Finding(path, what, expected, nearest(name, upstream))
+
+
+def placed(asked: dict[str, Any], after: Sequence[str]) -> dict[str, Any]:
+    """A `needs_input` or a form whose confirm field has its stage: the only one of `after` where it names none."""
+    if "form" not in asked or len(after) != 1:
+        return asked
+    fields = [{"stage": after[0]} | field if field["kind"] == "confirm" else field for field in asked["form"]]
+    return asked | {"form": fields}
+
+
+def _fields(form: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    for index, field in enumerate(form if isinstance(form, list) else ()):
+        if isinstance(field, dict):
+            yield index, field

@@ -1,0 +1,1 @@
+"""A pipeline file as frozen values."""

@@ -1,0 +1,185 @@
+"""A form: what a person is asked, as frozen values. A pipeline file declares it, or a running stage writes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from winslow_dagster.pipelines.model.frozen import Frozen, Name
+
+AWAIT_INPUT_FILE = "await_input.json"
+"""What a stage that needs a person writes into its output directory."""
+ANSWER = "answer"
+"""The resource as which a stage finds what a person answered."""
+MOST_FIELDS = 100
+MOST_OPTIONS = 1000
+MOST_POINTS = 10_000
+MOST_SHAPES = 1000
+MOST_CORNERS = 500
+LONGEST_TEXT = 32_000
+"""In characters: four bytes of each fit into one variable of a program."""
+
+OptionValue = str | int | float
+InputKind = Literal["video", "image", "table", "json", "model", "file"]
+World = Literal["none", "metres", "wgs84", "optional"]
+OWN_OUTPUT = "./"
+
+
+class FieldBase(Frozen):
+    """What every field has."""
+
+    name: Name
+    label: str = ""
+    help: str = ""
+    required: bool = True
+
+    @property
+    def title(self) -> str:
+        """What stands above the field."""
+        return self.label or self.name.replace("_", " ")
+
+
+class ValueField(FieldBase):
+    """A field whose answer a stage finds in an environment variable: `variable`, or else the name in upper case."""
+
+    variable: str | None = None
+
+    @property
+    def variable_name(self) -> str:
+        """The environment variable that the answer sets."""
+        return self.variable or self.name.upper()
+
+
+class TextField(ValueField):
+    """A text. `pattern` must match the whole of it."""
+
+    kind: Literal["text"] = "text"
+    default: str | None = None
+    max_length: int = LONGEST_TEXT
+    pattern: str | None = None
+
+
+class NumberField(ValueField):
+    """A number, counted in `step`s from `min`."""
+
+    kind: Literal["number"] = "number"
+    default: float | None = None
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    unit: str = ""
+    integer: bool = False
+
+
+class Option(Frozen):
+    """One of the values to choose from."""
+
+    value: OptionValue
+    label: str = ""
+
+
+class ChoiceField(ValueField):
+    """One of several values."""
+
+    kind: Literal["choice"] = "choice"
+    default: OptionValue | None = None
+    options: tuple[Option, ...]
+
+
+class BooleanField(ValueField):
+    """Yes or no."""
+
+    kind: Literal["boolean"] = "boolean"
+    default: bool | None = None
+
+
+class FileField(ValueField):
+    """A file that a person uploads."""
+
+    kind: Literal["file"] = "file"
+    suffixes: tuple[str, ...] = ()
+    input_kind: InputKind = "file"
+
+
+class ImageFieldBase(ValueField):
+    """Something a person marks on an image: `<stage>/<glob>`, or `./<glob>` of the stage that asks."""
+
+    image: str
+    labels: tuple[str, ...] = ()
+    world: World = "none"
+
+    @property
+    def image_stage(self) -> str:
+        """The stage that wrote the image; empty for the one that asks."""
+        return "" if self.image.startswith(OWN_OUTPUT) else self.image.partition("/")[0]
+
+    @property
+    def image_glob(self) -> str:
+        """Which of that stage's outputs the image is."""
+        return self.image.partition("/")[2]
+
+
+class PointsField(ImageFieldBase):
+    """Points on an image."""
+
+    kind: Literal["points"] = "points"
+    min_count: int = 1
+    max_count: int = MOST_POINTS
+
+
+class PolygonField(ImageFieldBase):
+    """Areas on an image."""
+
+    kind: Literal["polygon"] = "polygon"
+    min_points: int = 3
+    min_count: int = 1
+    max_count: int = 1
+
+
+class LinesField(ImageFieldBase):
+    """Lines on an image."""
+
+    kind: Literal["lines"] = "lines"
+    min_points: int = 2
+    min_count: int = 1
+    max_count: int = 1
+
+
+class ConfirmField(FieldBase):
+    """A look at the result of `stage`: a person accepts it, or has the stage done again with other settings."""
+
+    kind: Literal["confirm"] = "confirm"
+    stage: Name
+
+
+ShapesField = PolygonField | LinesField
+ImageField = PointsField | PolygonField | LinesField
+FormField = Annotated[
+    TextField
+    | NumberField
+    | ChoiceField
+    | BooleanField
+    | FileField
+    | PointsField
+    | PolygonField
+    | LinesField
+    | ConfirmField,
+    Field(discriminator="kind"),
+]
+
+
+class Form(Frozen):
+    """What a person is asked at once. Field names and variables differ."""
+
+    message: str = ""
+    form: tuple[FormField, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """What `parse_form` reads as the same form."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that an answer sets."""
+        return tuple(field.variable_name for field in self.form if isinstance(field, ValueField))

@@ -1,0 +1,80 @@
+"""What a pipeline file demands of a stage's outputs beyond their being there, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from winslow_dagster.pipelines.model.frozen import Frozen, Name
+
+LONGEST_CHECK_NAME = 63
+Severity = Literal["error", "warn"]
+Plain = str | int | float | bool
+
+
+def check_name(kind: str, subject: str) -> str:
+    """What a check is called that has no name: `csv_tracks_csv` for the kind `csv` and the glob `tracks.csv`."""
+    return re.sub(r"[^a-z0-9]+", "_", f"{kind} {subject}".lower()).strip("_")[:LONGEST_CHECK_NAME].rstrip("_")
+
+
+class CheckBase(Frozen):
+    """What every check has. `stops`: whether the project stops behind the stage where it is not passed."""
+
+    name: Name
+    severity: Severity = "error"
+    stops: bool
+
+
+class FileCheck(CheckBase):
+    """Files that are there, or are not, and how large each is."""
+
+    kind: Literal["file"] = "file"
+    glob: str
+    exists: bool = True
+    min_size_bytes: int | None = None
+    max_size_bytes: int | None = None
+
+
+class Range(Frozen):
+    """Between which values a column lies. `allow_empty`: cells may be empty."""
+
+    min: float | None = None
+    max: float | None = None
+    allow_empty: bool = False
+
+
+class CsvCheck(CheckBase):
+    """A table with a header line."""
+
+    kind: Literal["csv"] = "csv"
+    glob: str
+    delimiter: str = ","
+    columns: tuple[str, ...] = ()
+    min_rows: int | None = None
+    max_rows: int | None = None
+    range: dict[str, Range] = Field(default_factory=dict)
+
+
+class JsonCheck(CheckBase):
+    """The value at `pointer` (RFC 6901; empty: the whole) of a JSON file."""
+
+    kind: Literal["json"] = "json"
+    glob: str
+    pointer: str = ""
+    equals: Plain | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class ResultCheck(CheckBase):
+    """A number that the stage said in a line `WINSLOW_RESULT: key=value`."""
+
+    kind: Literal["result"] = "result"
+    key: str
+    min: float | None = None
+    max: float | None = None
+
+
+Check = Annotated[FileCheck | CsvCheck | JsonCheck | ResultCheck, Field(discriminator="kind")]

@@ -1,0 +1,290 @@
+"""How single values of a pipeline file are checked and converted.
+
+Each reader takes what YAML gave and returns the value, or raises the PydanticCustomError that `refusal` makes, which
+the loader turns into a problem with its place.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from pydantic_core import PydanticCustomError
+
+from winslow_dagster.errors import AmountMalformed, TemplateMalformed
+from winslow_dagster.pipelines.model.pipeline import RetryCause
+from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
+from winslow_dagster.pipelines.units import DURATION, SIZE, format_size, parse_duration_s, parse_size_bytes
+
+Values = TypeVar("Values")
+
+LONGEST_NAME = 63
+HIGHEST_EXIT_CODE = 255
+# Dagster refuses these as names; tests/pipelines compares the list with Dagster's own.
+RESERVED_NAMES = frozenset(
+    {"context", "conf", "config", "meta", "arg_dict", "dict", "input_arg_dict", "output_arg_dict"}
+    | {"int", "str", "float", "bool", "input", "output", "type"}
+    | set(keyword.kwlist)
+)
+# No __: <pipeline>__<stage> names a stage's op in Dagster, and must not be read in two ways.
+NAME = re.compile(r"[a-z](?:_?[a-z0-9])*_?", re.ASCII)
+IMAGE_OWNER = re.compile(rf"\.|{NAME.pattern}", re.ASCII)
+PROGRESS_GROUPS = ("current", "total", "unit", "percent")
+
+
+def refusal(what: str, expected: str = "", suggestion: str = "") -> PydanticCustomError:
+    """The error of a value that cannot be used; `what` goes on after the field's name."""
+    return PydanticCustomError("refused", "{what}", {"what": what, "expected": expected, "suggestion": suggestion})
+
+
+def text_of(value: Any, kind: str) -> str:
+    """The value, if it is a text."""
+    if not isinstance(value, str):
+        raise refusal(f"is {shown(value)}", kind, f'"{value}"' if isinstance(value, (int, float)) else "")
+    return value
+
+
+def read_name(value: Any) -> str:
+    """A name that Dagster takes too."""
+    expected = f"a name of a-z, 0-9 and _ that begins with a letter, without __, of at most {LONGEST_NAME} characters"
+    text = text_of(value, expected)
+    if text in RESERVED_NAMES:
+        raise refusal(f"{shown(text)} is reserved by Dagster", "another name", f"{text}_stage")
+    if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+        slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
+        raise refusal(f"{shown(text)} is not a name", expected, slug)
+    return text
+
+
+def read_variable_name(value: Any) -> str:
+    """The name of an environment variable that a file may set."""
+    text = text_of(value, "the name of a variable")
+    if not VARIABLE_NAME.fullmatch(text):
+        raise refusal(f"{shown(text)} is not the name of a variable", "letters, digits and _, no digit first")
+    if text.startswith("WINSLOW_") or text == "CUDA_VISIBLE_DEVICES":
+        raise refusal(f"`{text}` is set for the stage when it starts", "another name")
+    return text
+
+
+def read_template(value: Any) -> str:
+    """A text in which every `${` can be read."""
+    text = text_of(value, "a text")
+    try:
+        parse_template(text)
+    except TemplateMalformed as error:
+        raise refusal(f"{error.what}, at character {error.position} of {shown(text)}", error.expected) from error
+    return text
+
+
+def read_words(value: Any) -> list[str]:
+    """A list of words as it is; a text split as a shell splits it."""
+    words = value
+    if isinstance(value, str):
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise refusal(f"{shown(value)} cannot be split into words: {error}", "closed quotes, or a list") from error
+    if not isinstance(words, list):
+        raise refusal(f"is {shown(value)}", "a list of texts, or one text with spaces between the words")
+    return words
+
+
+def read_image(value: Any) -> str:
+    """The name of a container image, in which variables may stand."""
+    text = text_of(value, "the name of an image")
+    if "${" in text:
+        return read_template(text)
+    if not is_image_name(text):
+        close = re.sub(r"\s+", "-", text.strip().lower())
+        raise refusal(f"{shown(text)} is not the name of an image", "a name such as registry/name:tag", close)
+    return text
+
+
+def is_image_name(text: str) -> bool:
+    """Whether an image can have this name."""
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", text, re.ASCII))
+
+
+def read_pattern(value: Any) -> str:
+    """A Python regular expression."""
+    text = text_of(value, "a regular expression")
+    _compiled(text)
+    return text
+
+
+def read_progress_pattern(value: Any) -> str:
+    """A regular expression that says how far a stage is."""
+    text = text_of(value, "a regular expression")
+    names = _compiled(text).groupindex
+    expected = "a group (?P<current>…), with (?P<total>…) and (?P<unit>…) where known, or a group (?P<percent>…)"
+    for name in names:
+        if name not in PROGRESS_GROUPS:
+            close = nearest(name, PROGRESS_GROUPS)
+            raise refusal(f"{shown(text)} has a group `{name}`", expected, f"(?P<{close}>" if close else "")
+    if not names.keys() & {"current", "percent"}:
+        raise refusal(f"{shown(text)} does not say how far it is", expected)
+    return text
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        what = f"is a bad regular expression: {error.msg} at character {(error.pos or 0) + 1} of {shown(text)}"
+        named = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", text)
+        raise refusal(what, "a Python regular expression", shown(named) if named != text else "") from error
+    except (OverflowError, RecursionError) as error:  # what re raises for huge repetitions and deep nesting
+        raise refusal(f"is too large a regular expression: {shown(text)}", "a smaller one") from error
+
+
+def read_glob(value: Any) -> str:
+    """A path or pattern below the output directory."""
+    expected = "a path below the output directory, in which * and ** may stand"
+    text = text_of(value, expected)
+    if not text or text.startswith("/") or ".." in text.split("/"):
+        inside = text.removeprefix("/winslow/output").lstrip("/")
+        raise refusal(
+            f"{shown(text)} is not below the output directory",
+            expected,
+            shown(inside) if inside not in {"", text} else "",
+        )
+    return text
+
+
+def read_suffix(value: Any) -> str:
+    """The end of a file name, with its dot."""
+    text = text_of(value, "the end of a file name")
+    if not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", text):
+        word = text.strip(" *.")
+        raise refusal(
+            f"{shown(text)} is not the end of a file name", "a suffix such as .mp4", f".{word}" if word else ""
+        )
+    return text
+
+
+def read_node_tag(value: Any) -> str:
+    """A tag that machines can have."""
+    text = text_of(value, "the tag of a node")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
+        raise refusal(f"{shown(text)} is not the tag of a node", "letters, digits, `_`, `.` and `-`")
+    return text
+
+
+def read_field_name(value: Any) -> str:
+    """The name of a field of a form, or of a check."""
+    expected = f"a name of a-z, 0-9 and _ that begins with a letter, without __, of at most {LONGEST_NAME} characters"
+    text = text_of(value, expected)
+    if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+        slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
+        raise refusal(f"{shown(text)} is not a name", expected, slug)
+    return text
+
+
+def read_image_reference(value: Any) -> str:
+    """An output of a stage: `<stage>/<glob>`, or `./<glob>` of the one that asks."""
+    expected = "an output of a stage such as decode/frame.jpg, or ./frame.jpg of the stage that asks"
+    text = text_of(value, expected)
+    stage, slash, glob = text.partition("/")
+    if not slash or not glob or glob.startswith("/") or ".." in glob.split("/") or not IMAGE_OWNER.fullmatch(stage):
+        inside = not slash and "." in text
+        raise refusal(f"{shown(text)} is not an output of a stage", expected, f"./{text}" if inside else "")
+    return text
+
+
+def read_option(value: Any) -> str | int | float:
+    """A value to choose from: a text that is not empty, or a number."""
+    expected = "a text or a number"
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise refusal(f"is {shown(value)}", expected, f'"{shown(value)}"' if isinstance(value, bool) else "")
+    if value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        raise refusal("is empty" if value == "" else f"is {shown(value)}", expected)
+    return value
+
+
+def read_pointer(value: Any) -> str:
+    """A JSON pointer (RFC 6901)."""
+    expected = "a JSON pointer such as /lanes/0/width_m, in which ~1 is a / and ~0 a ~"
+    text = text_of(value, expected)
+    if not re.fullmatch(r"(/([^~/]|~[01])*)*", text):
+        close = f"/{text}" if re.fullmatch(r"[^~/][^~]*", text) else ""
+        raise refusal(f"{shown(text)} is not a JSON pointer", expected, close)
+    return text
+
+
+def read_plain(value: Any) -> str | float | bool:
+    """A text, a number, true or false."""
+    if not isinstance(value, (str, int, float, bool)):
+        raise refusal(f"is {shown(value)}", "a text, a number, true or false")
+    return value
+
+
+def ordered(values: Values, low: str, high: str) -> Values:
+    """The values, of which the one named `low` is not above the one named `high`."""
+    least, most = getattr(values, low), getattr(values, high)
+    if least is not None and most is not None and least > most:
+        raise refusal(f"`{low}` {least:g} is more than `{high}` {most:g}", f"`{low}` up to `{high}`")
+    return values
+
+
+def read_retry_cause(value: Any) -> str | int:
+    """A cause to try again: a word, or an exit code."""
+    expected = f"one of {', '.join(get_args(RetryCause))}, or an exit code from 1 to {HIGHEST_EXIT_CODE}"
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST_EXIT_CODE:
+        return value
+    if isinstance(value, str) and value in get_args(RetryCause):
+        return value
+    close = nearest(value, get_args(RetryCause)) if isinstance(value, str) else ""
+    raise refusal(f"is {shown(value)}", expected, close)
+
+
+def one_or_list(value: Any) -> Any:
+    """A list; a bare text is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def short_for(name: str, kind: type) -> Callable[[Any], Any]:
+    """A reader that takes a bare `kind` as a mapping with the one field `name`."""
+    return lambda value: {name: value} if type(value) is kind else value
+
+
+def duration_reader(*, above_zero: bool) -> Callable[[Any], float]:
+    """A reader of durations."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise refusal(f"is {shown(value)}", DURATION)
+        seconds: float = _amount(parse_duration_s, value)
+        if above_zero and not seconds:
+            raise refusal(f"is {shown(value)}", "more than 0 seconds")
+        return seconds
+
+    return read
+
+
+def size_reader(smallest: int) -> Callable[[Any], int]:
+    """A reader of sizes of at least `smallest` bytes."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise refusal(f"is {shown(value)}", SIZE)
+        size: int = _amount(parse_size_bytes, value)
+        if size < smallest:
+            # Whoever writes `memory: 8` has forgotten the unit.
+            unit_forgotten = isinstance(value, int) and value > 0
+            expected = f"at least {format_size(smallest)}; a number without a unit counts bytes"
+            raise refusal(f"is {shown(value)}", expected, f"{value}GiB" if unit_forgotten else "")
+        return size
+
+    return read
+
+
+def _amount(parse: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return parse(value)
+    except AmountMalformed as error:
+        raise refusal(error.what, error.expected, error.suggestion) from error

@@ -1,0 +1,1 @@
+"""YAML text as plain data that knows its line and column."""

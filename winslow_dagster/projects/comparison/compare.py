@@ -1,0 +1,365 @@
+"""Two attempts side by side, or many: what they were told, what came of it, and which files differ. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict
+
+from winslow_dagster.projects.comparison.csv_summary import ColumnFacts, TableFacts
+from winslow_dagster.projects.comparison.parameters import Value, Words, differing, parameters, word_difference
+from winslow_dagster.stages.task.model import Outcome, StageResult, StageTask
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".svg"})
+TABLES = frozenset({".csv"})
+MOST_TABLES = 20
+MOST_INPUT_FILES_NAMED = 50
+"""A stage may read thousands of frames; that they differ is said once."""
+COMMAND_LINES = frozenset({"command", "args"})
+
+
+class Compared(BaseModel):
+    """A value: equal by content, never changed. `left` and `right` are None where that side has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttemptFacts(Compared):
+    """Which attempt it is, and how it went. `number` counts from 1 over all runs, as `winslow logs --attempt` does."""
+
+    task_id: str
+    project: str
+    pipeline: str
+    pipeline_digest: str
+    stage: str
+    number: int
+    run_id: str
+    started_at: datetime
+    duration_s: float | None
+    outcome: Outcome | None
+    message: str
+    node: str
+    mode: str | None
+    image_digest: str | None
+
+    @property
+    def name(self) -> str:
+        """As the command line takes it."""
+        return f"{self.project}:{self.stage}:{self.number}"
+
+
+class ParameterRow(Compared):
+    """A parameter that differs. `words` compares command lines word by word."""
+
+    path: str
+    left: Value
+    right: Value
+    words: tuple[Words, ...] = ()
+
+
+class Pair(Compared):
+    """A figure of both. `difference` is right minus left, `ratio` right by left; None where they mean nothing."""
+
+    name: str
+    unit: str = ""
+    left: float | str | None
+    right: float | str | None
+    difference: float | None = None
+    ratio: float | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the sides say something else."""
+        return self.left != self.right
+
+
+class FileRef(Compared):
+    """An output file in the store."""
+
+    stage: str
+    path: str
+    address: str
+    size_bytes: int
+    blake3: str
+
+
+class FilePair(Compared):
+    """The same path on both sides, or a file that only one side has."""
+
+    path: str
+    left: FileRef | None
+    right: FileRef | None
+
+
+class FilesCompared(Compared):
+    """Output files by path and blake3; seen from the left."""
+
+    added: tuple[FilePair, ...] = ()
+    removed: tuple[FilePair, ...] = ()
+    changed: tuple[FilePair, ...] = ()
+    unchanged_count: int = 0
+    left_bytes: int = 0
+    right_bytes: int = 0
+
+
+class ColumnPair(Compared):
+    """A column that holds numbers on at least one side."""
+
+    name: str
+    left: ColumnFacts | None
+    right: ColumnFacts | None
+
+
+class TablePair(Compared):
+    """A CSV file that both have and that differs."""
+
+    path: str
+    left: TableFacts
+    right: TableFacts
+    columns_added: tuple[str, ...]
+    columns_removed: tuple[str, ...]
+    columns: tuple[ColumnPair, ...]
+
+
+class Comparison(Compared):
+    """Two attempts. `parameters`, `files`, `tables` and `pictures` name only what differs; the rest is told of both.
+
+    `notes` say what was left out, and why.
+    """
+
+    left: AttemptFacts
+    right: AttemptFacts
+    parameters: tuple[ParameterRow, ...]
+    results: tuple[Pair, ...]
+    progress: tuple[Pair, ...]
+    measures: tuple[Pair, ...]
+    files: FilesCompared
+    tables: tuple[TablePair, ...]
+    pictures: tuple[FilePair, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything does, but for who and when."""
+        files = self.files.added or self.files.removed or self.files.changed
+        pairs = (*self.results, *self.progress, *self.measures)
+        return bool(self.parameters or files or any(pair.differs for pair in pairs))
+
+
+class CrossRow(Compared):
+    """One attempt of many. A parameter or result that it does not have is not in it."""
+
+    attempt: AttemptFacts
+    parameters: dict[str, Value]
+    results: dict[str, str]
+
+
+class CrossTable(Compared):
+    """Attempts by what differs between them: `parameters` and `results` name the columns."""
+
+    parameters: tuple[str, ...]
+    results: tuple[str, ...]
+    rows: tuple[CrossRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Side(Compared):
+    """All that is known of one attempt. `result` is None until it has ended."""
+
+    facts: AttemptFacts
+    task: StageTask
+    result: StageResult | None
+
+    @property
+    def outputs(self) -> Manifest | None:
+        """What it left."""
+        return self.result.outputs if self.result else None
+
+
+TableReader = Callable[[FileRef], TableFacts]
+
+
+def compare(left: Side, right: Side, read_table: TableReader) -> Comparison:
+    """What differs between two attempts. Raises what `read_table` does."""
+    told = [parameters(side.task) for side in (left, right)]
+    rows, notes = _parameter_rows(*(found for found, _ in told))
+    files = _files(left, right)
+    tables = [pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in TABLES]
+    if len(tables) > MOST_TABLES:
+        notes += (f"of {len(tables)} tables that differ, the first {MOST_TABLES} were compared",)
+    return Comparison(
+        left=left.facts,
+        right=right.facts,
+        parameters=rows,
+        results=_results(left, right),
+        progress=_progress(left, right),
+        measures=_measures(left, right),
+        files=files,
+        tables=tuple(_table(pair, read_table) for pair in tables[:MOST_TABLES]),
+        pictures=tuple(pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in PICTURES),
+        notes=(*dict.fromkeys(note for _, note in told if note), *notes),
+    )
+
+
+def compare_many(sides: Sequence[Side]) -> CrossTable:
+    """Attempts in the order given, by the parameters that differ, and all results."""
+    told = [parameters(side.task) for side in sides]
+    paths = differing([found for found, _ in told])
+    results = [_results_of(side) for side in sides]
+    return CrossTable(
+        parameters=paths,
+        results=tuple(sorted({name for found in results for name in found})),
+        rows=tuple(
+            CrossRow(
+                attempt=side.facts,
+                parameters={path: found[path] for path in paths if path in found},
+                results=result,
+            )
+            for side, (found, _), result in zip(sides, told, results, strict=True)
+        ),
+        notes=tuple(note for _, note in told if note),
+    )
+
+
+def _parameter_rows(
+    left: Mapping[str, Value], right: Mapping[str, Value]
+) -> tuple[tuple[ParameterRow, ...], tuple[str, ...]]:
+    rows: list[ParameterRow] = []
+    notes: list[str] = []
+    for tree, found in groupby(differing([left, right]), key=_input_of):
+        paths = list(found)
+        if tree and len(paths) > MOST_INPUT_FILES_NAMED:
+            notes.append(f"{len(paths)} files of {tree} differ, of which {MOST_INPUT_FILES_NAMED} are named")
+            paths = paths[:MOST_INPUT_FILES_NAMED]
+        rows += [_parameter_row(path, left.get(path), right.get(path)) for path in paths]
+    return tuple(rows), tuple(notes)
+
+
+def _input_of(path: str) -> str:
+    return path.split("/", 1)[0] if path.startswith(("inputs.", "resources.")) else ""
+
+
+def _parameter_row(path: str, left: Value, right: Value) -> ParameterRow:
+    words: tuple[Words, ...] = ()
+    if path in COMMAND_LINES:
+        words = word_difference(str(left or ""), str(right or ""))
+    return ParameterRow(path=path, left=left, right=right, words=words)
+
+
+def _results_of(side: Side) -> dict[str, str]:
+    return side.result.log.results if side.result else {}
+
+
+def _results(left: Side, right: Side) -> tuple[Pair, ...]:
+    one, other = _results_of(left), _results_of(right)
+    return tuple(_pair(name, one.get(name), other.get(name)) for name in sorted({*one, *other}))
+
+
+def _progress(left: Side, right: Side) -> tuple[Pair, ...]:
+    sides = [
+        {subject.subject: subject for subject in side.result.log.progress} if side.result else {}
+        for side in (left, right)
+    ]
+    pairs = []
+    for name in sorted({*sides[0], *sides[1]}):
+        one, other = (subjects.get(name) for subjects in sides)
+        unit = next((subject.unit for subject in (one, other) if subject and subject.unit), "")
+        pairs.append(_pair(name, one.current if one else None, other.current if other else None, unit))
+    return tuple(pairs)
+
+
+def _measures(left: Side, right: Side) -> tuple[Pair, ...]:
+    def of(side: Side) -> dict[str, float | None]:
+        result = side.result
+        return {
+            "duration_s": side.facts.duration_s,
+            "peak_memory_bytes": result.peak_memory_bytes if result else None,
+            "warnings": result.log.warning_count if result else None,
+            "errors": result.log.error_count if result else None,
+            "exit_code": result.exit_code if result else None,
+        }
+
+    one, other = of(left), of(right)
+    units = {"duration_s": "s", "peak_memory_bytes": "B"}
+    return tuple(_pair(name, one[name], other[name], units.get(name, "")) for name in one)
+
+
+def _pair(name: str, left: float | str | None, right: float | str | None, unit: str = "") -> Pair:
+    one, other = _number(left), _number(right)
+    if one is None or other is None:
+        return Pair(name=name, unit=unit, left=left, right=right)
+    return Pair(
+        name=name,
+        unit=unit,
+        left=left,
+        right=right,
+        difference=_finite(other - one),
+        ratio=_finite(other / one) if one else None,
+    )
+
+
+def _number(value: float | str | None) -> float | None:
+    try:
+        return None if value is None else _finite(float(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _files(left: Side, right: Side) -> FilesCompared:
+    one, other = _by_path(left), _by_path(right)
+    pairs = [FilePair(path=path, left=one.get(path), right=other.get(path)) for path in sorted({*one, *other})]
+    both = [(pair, pair.left.blake3 == pair.right.blake3) for pair in pairs if pair.left and pair.right]
+    return FilesCompared(
+        added=tuple(pair for pair in pairs if pair.left is None),
+        removed=tuple(pair for pair in pairs if pair.right is None),
+        changed=tuple(pair for pair, same in both if not same),
+        unchanged_count=sum(same for _, same in both),
+        left_bytes=sum(file.size_bytes for file in one.values()),
+        right_bytes=sum(file.size_bytes for file in other.values()),
+    )
+
+
+def _by_path(side: Side) -> dict[str, FileRef]:
+    outputs = side.outputs
+    return {} if outputs is None else {file.path: _ref(side, outputs, file) for file in outputs.files}
+
+
+def _ref(side: Side, outputs: Manifest, file: FileEntry) -> FileRef:
+    return FileRef(
+        stage=side.facts.stage,
+        path=file.path,
+        address=outputs.address,
+        size_bytes=file.size_bytes,
+        blake3=file.blake3,
+    )
+
+
+def _table(pair: FilePair, read: TableReader) -> TablePair:
+    if pair.left is None or pair.right is None:
+        raise ValueError(f"{pair.path} is not on both sides")
+    left, right = read(pair.left), read(pair.right)
+    numeric = [name for name in _merged(left.columns, right.columns) if name in left.numeric or name in right.numeric]
+    return TablePair(
+        path=pair.path,
+        left=left,
+        right=right,
+        columns_added=tuple(name for name in right.columns if name not in set(left.columns)),
+        columns_removed=tuple(name for name in left.columns if name not in set(right.columns)),
+        columns=tuple(
+            ColumnPair(name=name, left=left.numeric.get(name), right=right.numeric.get(name)) for name in numeric
+        ),
+    )
+
+
+def _merged(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, those of the left first."""
+    return tuple(dict.fromkeys((*left, *right)))

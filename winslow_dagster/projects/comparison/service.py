@@ -1,0 +1,119 @@
+"""Finds the attempts that are to be compared: in the project tables, and their files in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import RowMapping, func, select
+
+from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.projects.comparison.compare import (
+    AttemptFacts,
+    Comparison,
+    CrossTable,
+    FileRef,
+    Side,
+    compare,
+    compare_many,
+)
+from winslow_dagster.projects.comparison.csv_summary import TableFacts, table_facts
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.store import Store
+
+MOST_ATTEMPTS = 1000
+"""In one table."""
+
+
+class Comparing:
+    """Attempts against attempts, of one project or of several. Nothing is changed by any of it."""
+
+    def __init__(self, records: ProjectRecords, store: Store) -> None:
+        self._records = records
+        self._store = store
+
+    def two(self, left: str, right: str) -> Comparison:
+        """Two attempts by their task ids. Raises NotFound, ServiceUnavailable, StoreError."""
+        one, other = self._sides([left, right])
+        return compare(one, other, self._read_table)
+
+    def many(self, task_ids: Sequence[str]) -> CrossTable:
+        """A table of attempts by what differs between them. Raises NotFound, InputRejected for too many."""
+        if len(task_ids) > MOST_ATTEMPTS:
+            raise InputRejected(f"{len(task_ids)} attempts are too many", expected=f"at most {MOST_ATTEMPTS}")
+        return compare_many(self._sides(task_ids))
+
+    def attempt(self, project: str, stage: str, number: int) -> str:
+        """The task id of an attempt, counted from 1 over all runs. Raises NotFound."""
+        found = self._task_ids(project, stage)
+        if not 1 <= number <= len(found):
+            raise NotFound(
+                f"there is no attempt {number}" if found else "the stage has not begun yet",
+                where=f"{project}/{stage}",
+                expected=f"an attempt from 1 to {len(found)}" if found else "a stage that has begun",
+            )
+        return found[number - 1]
+
+    def finished(self, project: str, stage: str) -> tuple[str, ...]:
+        """The task ids of a stage's attempts that have ended, in order. Raises NotFound where there is none."""
+        ended = self._task_ids(project, stage, ended=True)
+        if not ended:
+            raise NotFound("no attempt of the stage has ended yet", where=f"{project}/{stage}")
+        return ended
+
+    def _task_ids(self, project: str, stage: str, *, ended: bool = False) -> tuple[str, ...]:
+        self._records.project(project)
+        table = schema.attempts
+        query = select(table.c.task_id).where(table.c.project == project, table.c.stage == stage)
+        if ended:
+            query = query.where(table.c.ended_at.is_not(None))
+        with self._records.database.reading() as connection:
+            return tuple(connection.execute(query.order_by(table.c.started_at, table.c.task_id)).scalars())
+
+    def _sides(self, task_ids: Sequence[str]) -> list[Side]:
+        table = schema.attempts
+        # Numbered before they are chosen: an attempt's number counts those that are not compared, too.
+        of_stage = (table.c.project, table.c.stage)
+        wanted = select(*of_stage).where(table.c.task_id.in_(task_ids)).distinct().subquery()
+        order = (table.c.started_at, table.c.task_id)
+        numbered = (
+            select(table.c.task_id, func.row_number().over(partition_by=of_stage, order_by=order).label("number"))
+            .join(wanted, (table.c.project == wanted.c.project) & (table.c.stage == wanted.c.stage))
+            .subquery()
+        )
+        query = (
+            select(table, numbered.c.number)
+            .join(numbered, table.c.task_id == numbered.c.task_id)
+            .where(table.c.task_id.in_(task_ids))
+        )
+        with self._records.database.reading() as connection:
+            found = {row["task_id"]: _side(row) for row in connection.execute(query).mappings()}
+        _require_all(task_ids, found)
+        return [found[task_id] for task_id in task_ids]
+
+    def _read_table(self, file: FileRef) -> TableFacts:
+        entry = FileEntry(path=file.path, size_bytes=file.size_bytes, blake3=file.blake3)
+        tree = Manifest(address=file.address, files=(entry,))
+        if self._store.manifest(file.address) is None:
+            return TableFacts(size_bytes=file.size_bytes, fault="its outputs are no longer in the store")
+        return table_facts(lambda start, length: self._store.read_range(tree, entry, start, length), file.size_bytes)
+
+
+def _require_all(task_ids: Sequence[str], found: Iterable[str]) -> None:
+    missing = [task_id for task_id in task_ids if task_id not in set(found)]
+    if missing:
+        raise NotFound("the attempt never started", where=missing[0])
+
+
+def _side(row: RowMapping) -> Side:
+    result = (
+        None if row["result"] is None else StageResult.model_validate({**row["result"], "outputs": row["manifest"]})
+    )
+    facts = {name: row[name] for name in AttemptFacts.model_fields if name in row and name != "duration_s"}
+    return Side(
+        facts=AttemptFacts(**facts, duration_s=None if result is None else result.duration_s),
+        task=StageTask.model_validate(row["task"]),
+        result=result,
+    )

@@ -1,0 +1,1 @@
+"""What Dagster's web server is asked on behalf of projects."""

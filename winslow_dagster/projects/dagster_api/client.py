@@ -1,0 +1,314 @@
+"""The one place that speaks to Dagster on behalf of projects: GraphQL over HTTP to the web server, without Dagster."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
+from winslow_dagster.projects.dagster_api import graphql
+
+RunStatus = Literal[
+    "QUEUED",
+    "NOT_STARTED",
+    "MANAGED",
+    "STARTING",
+    "STARTED",
+    "SUSPENDED",
+    "SUCCESS",
+    "FAILURE",
+    "CANCELING",
+    "CANCELED",
+]
+ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+PROJECT_TAG = "winslow/project"
+DIGEST_TAG = "winslow/pipeline_digest"
+ANSWER_TIMEOUT_S = 60.0
+"""A reload compiles what is asked for; everything else takes milliseconds."""
+PAGE = 100
+"""As many runs as one question of `graphql.RUNS` gives."""
+NOBODY = frozenset({"ReloadNotSupported", "RepositoryLocationNotFound"})
+
+
+class Frozen(BaseModel):
+    """A value."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Job(Frozen):
+    """A job, and where Dagster keeps it. `digest` is the version of the pipeline file it was compiled from."""
+
+    name: str
+    repository: str
+    location: str
+    digest: str | None = None
+
+
+class Step(Frozen):
+    """One stage as Dagster sees it."""
+
+    stage: str
+    status: Literal["SKIPPED", "SUCCESS", "FAILURE", "IN_PROGRESS"] | None
+
+
+class DagsterRun(Frozen):
+    """A run as Dagster sees it."""
+
+    run_id: str
+    job: str
+    status: RunStatus
+    project: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in ENDED
+
+
+class RunEvent(Frozen):
+    """One entry of a run's event log."""
+
+    at: datetime
+    kind: str
+    stage: str | None
+    level: str
+    message: str
+
+
+class EventPage(Frozen):
+    """Events in order, and the cursor to ask for those after them."""
+
+    events: tuple[RunEvent, ...]
+    cursor: str
+    has_more: bool
+
+
+class Dagit:
+    """Every method raises ServiceUnavailable when the web server does not answer, or answers with a failure."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def alive(self) -> bool:
+        """Whether a web server answers."""
+        try:
+            self._ask(graphql.VERSION)
+        except ServiceUnavailable:
+            return False
+        return True
+
+    def job_names(self) -> tuple[str, ...]:
+        """All jobs there are. Raises PipelineInvalid when the pipelines could not be loaded at all."""
+        return tuple(sorted(job.name for job in self._jobs()))
+
+    def locations(self) -> tuple[str, ...]:
+        """The code locations there are, also those that could not be loaded."""
+        workspace = self._ask(graphql.JOBS)["workspaceOrError"]
+        return tuple(entry["name"] for entry in _expect(workspace, "Workspace")["locationEntries"])
+
+    def job(self, name: str) -> Job:
+        """The job, with its version. Raises NotFound."""
+        found = next((job for job in self._jobs() if job.name == name), None)
+        if found is None:
+            raise NotFound(f"Dagster knows no job {name!r}", where=self._address, remedy="Is its pipeline file there?")
+        answer = self._ask(graphql.JOB_TAGS, job=_selector(found))["pipelineOrError"]
+        tags = {tag["key"]: tag["value"] for tag in _expect(answer, "Pipeline")["tags"]}
+        return found.model_copy(update={"digest": tags.get(DIGEST_TAG)})
+
+    def reload(self, location: str) -> None:
+        """Have the code server read the pipeline files again. Raises PipelineInvalid when that fails."""
+        answer = self._ask(graphql.RELOAD, location=location)["reloadRepositoryLocation"]
+        if answer["__typename"] in NOBODY:
+            raise NotFound(answer["message"], where=self._address)
+        loaded = _expect(answer, "WorkspaceLocationEntry")["locationOrLoadError"]
+        if loaded["__typename"] == "PythonError":
+            raise _not_loaded(location, loaded)
+
+    def launch(self, job: Job, run_config: dict[str, Any], tags: dict[str, str]) -> str:
+        """Queue a run of the job, and give its id.
+
+        Raises InputRejected for a run config that the job does not take, with every fault of it.
+        """
+        parameters = {
+            "selector": _selector(job),
+            "runConfigData": run_config,
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+        answer = self._ask(graphql.LAUNCH, parameters=parameters)["launchRun"]
+        if answer["__typename"] == "RunConfigValidationInvalid":
+            raise InputRejected(
+                "; ".join(_config_fault(fault) for fault in answer["errors"]),
+                where=f"run config of {job.name}",
+                remedy=f"`winslow pipelines show {job.name}` lists the stages and their settings",
+            )
+        run_id: str = _expect(answer, "LaunchRunSuccess")["run"]["runId"]
+        return run_id
+
+    def run(self, run_id: str) -> DagsterRun:
+        """The run with its steps. Raises NotFound."""
+        return _run(self._run_answer(graphql.RUN, run_id))
+
+    def runs(self, *, project: str | None = None, statuses: tuple[RunStatus, ...] = ()) -> tuple[DagsterRun, ...]:
+        """The runs of a project (by their tag) or of all, in some states or in all, the latest first; 100 at most."""
+        chosen: dict[str, Any] = {}
+        if project is not None:
+            chosen["tags"] = [{"key": PROJECT_TAG, "value": project}]
+        if statuses:
+            chosen["statuses"] = list(statuses)
+        answer = self._ask(graphql.RUNS, filter=chosen)["runsOrError"]
+        return tuple(_run(run) for run in _expect(answer, "Runs")["results"])
+
+    def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, DagsterRun]:
+        """Those of these runs that Dagster knows."""
+        asked = list(run_ids)
+        found: dict[str, DagsterRun] = {}
+        for at in range(0, len(asked), PAGE):
+            answer = self._ask(graphql.RUNS, filter={"runIds": asked[at : at + PAGE]})["runsOrError"]
+            found |= {run["runId"]: _run(run) for run in _expect(answer, "Runs")["results"]}
+        return found
+
+    def events(self, run_id: str, cursor: str | None = None) -> EventPage:
+        """The run's events after the cursor. Raises NotFound."""
+        answer = self._ask(graphql.EVENTS, runId=run_id, cursor=cursor)["logsForRun"]
+        if answer["__typename"] == "RunNotFoundError":
+            raise _no_run(run_id)
+        page = _expect(answer, "EventConnection")
+        return EventPage(
+            events=tuple(_event(event) for event in page["events"]), cursor=page["cursor"], has_more=page["hasMore"]
+        )
+
+    def terminate(self, run_id: str) -> None:
+        """Ask that the run end; its stages are ended first. Raises NotFound, ProjectConflict when it has ended."""
+        answer = self._ask(graphql.TERMINATE, runId=run_id)["terminateRun"]
+        if answer["__typename"] == "RunNotFoundError":
+            raise _no_run(run_id)
+        if answer["__typename"] == "TerminateRunFailure":
+            raise ProjectConflict(answer["message"], where=f"run {run_id}")
+        _expect(answer, "TerminateRunSuccess")
+
+    def silent_daemons(self) -> tuple[str, ...]:
+        """The daemons that should run and do not: without them, queued runs wait for ever."""
+        health = self._ask(graphql.DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        return tuple(status["daemonType"] for status in health if status["required"] and not status["healthy"])
+
+    def _jobs(self) -> list[Job]:
+        workspace = self._ask(graphql.JOBS)["workspaceOrError"]
+        jobs = []
+        for entry in _expect(workspace, "Workspace")["locationEntries"]:
+            loaded = entry["locationOrLoadError"]
+            if loaded is None:
+                continue  # still loading
+            if loaded["__typename"] == "PythonError":
+                raise _not_loaded(entry["name"], loaded)
+            jobs += [
+                Job(name=job["name"], repository=repository["name"], location=entry["name"])
+                for repository in loaded["repositories"]
+                for job in repository["pipelines"]
+            ]
+        return jobs
+
+    def _run_answer(self, query: str, run_id: str) -> dict[str, Any]:
+        answer = self._ask(query, runId=run_id)["runOrError"]
+        if answer["__typename"] == "RunNotFoundError":
+            raise _no_run(run_id)
+        return _expect(answer, "Run")
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310  # the address is a setting, and http
+            f"{self._address}/graphql",
+            data=json.dumps({"query": query, "variables": variables}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as response:  # noqa: S310  # as above
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            said = error.read(2000).decode(errors="replace")
+            raise ServiceUnavailable(f"the web server refused: {error} {said}", where=self._address) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ServiceUnavailable(
+                f"the web server does not answer: {error}",
+                where=self._address,
+                remedy="Start it with `winslow up`",
+            ) from error
+        if answer.get("errors"):
+            messages = "; ".join(fault["message"] for fault in answer["errors"])
+            raise ServiceUnavailable(f"the web server failed: {messages}", where=self._address)
+        data: dict[str, Any] = answer["data"]
+        return data
+
+
+def _expect(answer: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The answer, if it is of that kind; every other one carries a message. Raises ServiceUnavailable."""
+    if answer["__typename"] != kind:
+        raise ServiceUnavailable(f"Dagster: {answer.get('message') or answer['__typename']}")
+    return answer
+
+
+def _selector(job: Job) -> dict[str, str]:
+    return {"pipelineName": job.name, "repositoryName": job.repository, "repositoryLocationName": job.location}
+
+
+def _no_run(run_id: str) -> NotFound:
+    return NotFound(f"Dagster knows no run {run_id}", remedy="`winslow status` lists the projects and their runs")
+
+
+def _not_loaded(location: str, failure: dict[str, Any]) -> PipelineInvalid:
+    # The last cause is what went wrong; those before it say that something did.
+    message = [failure, *failure["causes"]][-1]["message"].strip()
+    return PipelineInvalid(f"the pipelines could not be loaded: {message}", where=f"code location {location}")
+
+
+def _config_fault(fault: dict[str, Any]) -> str:
+    """One fault in our words: Dagster's own begin with a path that names its internals."""
+    steps = [str(step) for entry in fault["stack"]["entries"] for step in entry.values()]
+    where = ".".join(steps) or "run config"
+    match fault["__typename"]:
+        case "FieldNotDefinedConfigError":
+            return f"{where} has no field {fault['fieldName']!r}"
+        case "FieldsNotDefinedConfigError":
+            return f"{where} has no fields {', '.join(map(repr, fault['fieldNames']))}"
+        case "MissingFieldConfigError":
+            return f"{where} lacks the field {fault['field']['name']!r}"
+        case _:
+            return f"{where}: {fault['message'].splitlines()[0]}"
+
+
+def _run(answer: dict[str, Any]) -> DagsterRun:
+    tags = {tag["key"]: tag["value"] for tag in answer["tags"]}
+    return DagsterRun(
+        run_id=answer["runId"],
+        job=answer["jobName"],
+        status=answer["status"],
+        project=tags.get(PROJECT_TAG),
+        created_at=datetime.fromtimestamp(answer["creationTime"], UTC),
+        started_at=_time(answer["startTime"]),
+        ended_at=_time(answer["endTime"]),
+        steps=tuple(Step(stage=step["stepKey"], status=step["status"]) for step in answer.get("stepStats", ())),
+    )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _event(answer: dict[str, Any]) -> RunEvent:
+    return RunEvent(
+        at=datetime.fromtimestamp(float(answer["timestamp"]) / 1000, UTC),
+        kind=answer["eventType"] or "LOG",
+        stage=answer["stepKey"],
+        level=answer["level"],
+        message=answer["message"],
+    )

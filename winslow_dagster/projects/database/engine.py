@@ -1,0 +1,186 @@
+"""Opens the database of the project tables: SQLite by default, PostgreSQL in production."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
+from winslow_dagster.projects.database.schema import projects, schema_version
+
+BUSY_WAIT_S = 60
+"""How long a SQLite writer waits for the one before it; transactions here last milliseconds."""
+ADVISORY_LOCK = 0x57494E534C4F57
+WRITING = "winslow_writing"
+"""The execution option by which a transaction that will write is known from its first statement on."""
+SCHEMA_HEAD = 2
+"""The newest step of `migrations.py`, said here so that a database that is up to date costs no import of Alembic."""
+
+
+class Database:
+    """Transactions on the project tables, in their newest form. Opening brings the tables forward."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._shown = self._engine.url.render_as_string(hide_password=True)
+        with self._explained():
+            self._bring_forward()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A snapshot. Raises ServiceUnavailable when the database does not answer."""
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, all or nothing. Raises ServiceUnavailable when the database does not answer."""
+        with self._explained(), self._engine.execution_options(**{WRITING: True}).begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Only one process at a time is in here with this name, on this database. Freed when its process dies.
+
+        Not a transaction: what is done inside may take minutes, and nobody else's writing waits for it.
+        """
+        if self._engine.dialect.name == "postgresql":
+            key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+            with self.reading() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+            return
+        locks = Path(f"{self._engine.url.database}.locks")
+        locks.mkdir(exist_ok=True)
+        with (locks / name).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _bring_forward(self) -> None:
+        if self._version() == SCHEMA_HEAD:
+            return
+        from winslow_dagster.projects.database.migrations import apply_steps
+
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+            # Another process may have done it while this one waited for the lock.
+            done = _version(connection)
+            if done > SCHEMA_HEAD:
+                raise ServiceUnavailable(
+                    f"the project tables are of version {done}, and this Winslow knows versions up to {SCHEMA_HEAD}",
+                    where=self._shown,
+                    remedy="Install the newer Winslow that wrote them",
+                )
+            if done < SCHEMA_HEAD:
+                apply_steps(connection, done)
+
+    def _version(self) -> int:
+        with self.reading() as connection:
+            return _version(connection)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            # The caller knows what it tried to write twice.
+            raise
+        except DBAPIError as error:
+            raise ServiceUnavailable(
+                f"the project database failed: {str(error.orig).strip()}",
+                where=self._shown,
+                remedy="Check that it runs and that WINSLOW_DATABASE_URL names it",
+            ) from error
+
+
+def hold_project(connection: Connection, project: str) -> str:
+    """The pipeline version the project is pinned to. Raises NotFound where there is no such project.
+
+    A writer holds the project's row from here until its transaction ends.
+    """
+    query = select(projects.c.pipeline_digest).where(projects.c.name == project)
+    if connection.get_execution_options().get(WRITING):
+        query = query.with_for_update()
+    digest: str | None = connection.execute(query).scalar_one_or_none()
+    if digest is None:
+        raise unknown_project(project)
+    return digest
+
+
+def unknown_project(project: str) -> NotFound:
+    """The error for a project that does not exist."""
+    return NotFound(f"there is no project {project!r}", remedy="`winslow status` lists the projects")
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert that can say what to do on conflict; the two dialects spell it alike in classes of their own."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table(schema_version.name):
+        return 0
+    return (
+        connection.execute(select(schema_version.c.version).order_by(schema_version.c.version.desc())).scalars().first()
+        or 0
+    )
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+        if kind == "postgresql":
+            return create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise _unusable(str(error)) from error
+    if kind != "sqlite" or not parsed.database:
+        raise _unusable(f"it names {kind}")
+    file = Path(parsed.database)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceUnavailable(f"cannot make the directory of the database: {error}", where=str(file)) from error
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_WAIT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _unusable(why: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"WINSLOW_DATABASE_URL cannot be used: {why}",
+        where="environment",
+        expected="sqlite:////a/file.db or postgresql+psycopg2://user:password@host/database",
+    )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transactions begin too late for reads and never say IMMEDIATE; `_begin_sqlite` does both.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its turn at once: two that begin by reading would otherwise block each other and one would fail.
+    immediate = connection.get_execution_options().get(WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

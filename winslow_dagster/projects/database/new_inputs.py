@@ -1,0 +1,82 @@
+"""What projects there are and which files they brought, in the order in which they came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from sqlalchemy import and_, or_, select
+
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.domain.model import InputVersion
+from winslow_dagster.storage.manifest import Manifest
+
+SETTLED_AFTER = timedelta(seconds=10)
+"""A transaction that adds an input lasts milliseconds: what is older than this has no earlier one still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Up to which input version one has read."""
+
+    added_at: datetime
+    project: str
+    name: str
+    version: int
+
+    @classmethod
+    def of(cls, added: InputVersion) -> Self:
+        """The mark behind this one."""
+        return cls(added.added_at, added.project, added.name, added.version)
+
+    def __str__(self) -> str:
+        return f"{self.added_at.isoformat()} {self.project} {self.name} {self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From its text. Raises ValueError."""
+        added_at, project, name, version = text.split(" ")
+        return cls(datetime.fromisoformat(added_at), project, name, int(version))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An input version, and the pipeline its project has now."""
+
+    added: InputVersion
+    pipeline: str
+
+
+def arrivals(database: Database, after: Mark | None, until: datetime, most: int) -> tuple[Arrival, ...]:
+    """The next input versions behind the mark, `most` at most, that were added before `until`."""
+    table = schema.inputs
+    order = (table.c.added_at, table.c.project, table.c.name, table.c.version)
+    query = select(table, schema.projects.c.pipeline).join(schema.projects, schema.projects.c.name == table.c.project)
+    query = query.where(table.c.added_at < until)
+    if after is not None:
+        # Spelt out, because a row of values loses the columns' types on the way to SQLite.
+        at, project, name, version = after.added_at, after.project, after.name, after.version
+        same_file = and_(table.c.name == name, table.c.version > version)
+        same_project = and_(table.c.project == project, or_(table.c.name > name, same_file))
+        same_time = and_(table.c.added_at == at, or_(table.c.project > project, same_project))
+        query = query.where(or_(table.c.added_at > at, same_time))
+    with database.reading() as connection:
+        rows = connection.execute(query.order_by(*order).limit(most)).mappings().all()
+    return tuple(
+        Arrival(
+            InputVersion(
+                **{column.name: row[column.name] for column in table.columns if column.name != "manifest"},
+                manifest=Manifest.model_validate(row["manifest"]),
+            ),
+            row["pipeline"],
+        )
+        for row in rows
+    )
+
+
+def project_names(database: Database) -> frozenset[str]:
+    """All of them."""
+    with database.reading() as connection:
+        return frozenset(connection.execute(select(schema.projects.c.name)).scalars())

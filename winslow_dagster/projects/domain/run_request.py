@@ -1,0 +1,253 @@
+"""What a person asks of one run, as a value; which stages that means; and whether it can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from winslow_dagster.errors import AmountMalformed, InputRejected, NotFound, ProjectConflict
+from winslow_dagster.pipelines import nearest, parse_duration_s, parse_size_bytes, resolve_environment, substitute
+from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
+from winslow_dagster.pipelines.schema.value_parsers import is_image_name
+from winslow_dagster.projects.domain.lineage import upstream_of
+from winslow_dagster.stages.launchers.docker.spec import PLACES
+from winslow_dagster.stages.launchers.stage_variables import own_variables
+from winslow_dagster.stages.task.model import StageTask
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+
+
+class StageSettings(BaseModel):
+    """What one run changes about one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: dict[str, str] = Field(default_factory=dict)
+    args: tuple[str, ...] | None = None
+    image: str | None = None
+    cpus: float | None = Field(default=None, gt=0)
+    memory: str | None = None
+    timeout: str | None = None
+    gpu: int | None = Field(default=None, ge=0, description="How many GPUs; 0 is none.")
+
+
+def _names(given: Any) -> Any:
+    """One name is a list of one; none is an empty one."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+class RunRequest(BaseModel):
+    """The run config as a value: what the Launchpad shows, and what is launched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str
+    start_from: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=(), description="The stages to run again, with all that follow them; one may be given as a text."
+    )
+    stop_after: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    stages: dict[str, StageSettings] = Field(default_factory=dict)
+    use: dict[str, str] = Field(
+        default_factory=dict,
+        description="Stage -> the attempt (task id) whose outputs it hands on, instead of the latest.",
+    )
+    reuse: bool = Field(
+        default=False, description="Take the outputs of an equal attempt, of any project, where there is one."
+    )
+
+    @classmethod
+    def checked(cls, pipeline: Pipeline, given: Mapping[str, Any]) -> RunRequest:
+        """The request, if the pipeline can do it. Raises InputRejected, and NotFound for a stage there is not."""
+        try:
+            request = cls.model_validate(given)
+        except ValidationError as error:
+            raise InputRejected(
+                "; ".join(
+                    f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)
+                ),
+                where="settings of the run",
+                expected=f"env, args, image, cpus, memory, timeout or gpu of {_listed(pipeline)}",
+            ) from error
+        for name in (*request.start_from, request.stop_after, *request.stages, *request.use):
+            if name is not None:
+                require_stage(pipeline, name)
+        for name, changed in request.stages.items():
+            _check_amounts(name, changed)
+        return request
+
+    def noted(self) -> dict[str, Any]:
+        """As a run's record keeps it."""
+        fields = {"env", "stages", "use", "reuse"}
+        return {
+            "start_from": ", ".join(self.start_from) or None,
+            "stop_after": self.stop_after,
+            "settings": self.model_dump(mode="json", include=fields, exclude_defaults=True),
+        }
+
+    def run_config(self) -> dict[str, Any]:
+        """As Dagster takes it: nothing that says nothing."""
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        if len(self.start_from) == 1:
+            said["start_from"] = self.start_from[0]
+        return said
+
+
+class RunScope:
+    """Which stages of a pipeline a request runs, which hand on stored outputs, and which it leaves out."""
+
+    def __init__(self, pipeline: Pipeline, request: RunRequest) -> None:
+        self._names = tuple(stage.name for stage in pipeline.stages)
+        self._upstream = {name: upstream_of(pipeline, name) for name in self._names}
+        self._request = request
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The stages the run reaches: all, or `stop_after` and what it needs."""
+        stop = self._request.stop_after
+        return frozenset(self._names) if stop is None else self._upstream[stop] | {stop}
+
+    @cached_property
+    def redone(self) -> frozenset[str]:
+        """The stages that run whatever is stored: `start_from` and all that follow it; without it, every one."""
+        starts = set(self._request.start_from)
+        if not starts:
+            return self.wanted - set(self._request.use)
+        return frozenset(name for name in self.wanted if name in starts or starts & self._upstream[name])
+
+    @cached_property
+    def must_be_stored(self) -> frozenset[str]:
+        """The stages whose stored outputs `start_from` goes on from. Those beside its branch run if they never have."""
+        needed = frozenset[str]().union(*(self._upstream[start] for start in self._request.start_from))
+        return needed - self.redone
+
+    def running(self, stored: Iterable[str]) -> frozenset[str]:
+        """The stages that will run, given those that have stored outputs."""
+        return self.redone | (self.wanted - set(stored) - set(self._request.use))
+
+    def check(self, stored: Iterable[str]) -> None:
+        """Raise ProjectConflict where the request cannot be done, or would do nothing of what it says."""
+        where, starts = f"project {self._request.project}", ", ".join(self._request.start_from)
+        missing = sorted(self.must_be_stored - set(stored) - set(self._request.use))
+        if missing:
+            raise ProjectConflict(
+                f"start_from {starts} goes on from the outputs of {', '.join(missing)}, "
+                "which never finished, or whose outputs are gone",
+                where=where,
+                remedy=f"Start from {missing[0]}, or from an earlier stage",
+            )
+        unreached = sorted(set(self._request.start_from) - self.wanted)
+        if unreached:
+            raise ProjectConflict(
+                f"stop_after {self._request.stop_after} comes before start_from {', '.join(unreached)}",
+                where=where,
+                remedy="Stop after a stage that follows the one to start from",
+            )
+        if both := sorted(set(self._request.use) & self.redone):
+            raise ProjectConflict(
+                f"the outputs of {', '.join(both)} are to be used, and made again too",
+                where=where,
+                remedy="Start from a later stage, or leave out what is to be used",
+            )
+        idle = sorted(set(self._request.stages) - self.running(stored))
+        if idle:
+            raise ProjectConflict(
+                f"settings were given for {', '.join(idle)}, which this run does not run",
+                where=where,
+                remedy=f"Start from {idle[0]}, or from an earlier stage",
+            )
+
+
+def require_stage(pipeline: Pipeline, name: str) -> Stage:
+    """The stage of that name. Raises NotFound with the one that was probably meant."""
+    names = [stage.name for stage in pipeline.stages]
+    if name not in names:
+        meant = nearest(name, names)
+        raise NotFound(
+            f"the pipeline {pipeline.name} has no stage {name!r}",
+            expected=f"one of {_listed(pipeline)}",
+            remedy=f"Did you mean {meant}?" if meant else "",
+        )
+    return pipeline.stage(name)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFiles:
+    """What is known of a project before a run: its inputs' names and those of their files, and what answers set."""
+
+    inputs: Mapping[str, str]
+    answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def check_variables(
+    pipeline: Pipeline,
+    stages: Iterable[str],
+    request: RunRequest,
+    project_env: Mapping[str, str],
+    known: KnownFiles,
+) -> None:
+    """Fill in every `${VAR}` of the stages as a container would see them, and forget the result.
+
+    Raises VariableMissing, TemplateMalformed.
+    """
+    resources = {
+        name: Manifest(address=name, files=(FileEntry(path=file, size_bytes=0, blake3=""),))
+        for name, file in known.inputs.items()
+    }
+    for stage in (stage for stage in pipeline.stages if stage.name in stages):
+        changed = request.stages.get(stage.name, StageSettings())
+        answered = known.answers.get(stage.name, {})
+        task = StageTask(
+            task_id=f"checked.{stage.name}.1",
+            project=request.project,
+            pipeline=pipeline.name,
+            stage=stage.name,
+            run_id="checked",
+            env_layers=(pipeline.env, stage.env, dict(project_env), dict(answered), request.env, changed.env),
+            image=changed.image or stage.image,
+            resources=resources,
+            output_address="",
+            log_address="",
+            store_url="",
+            log_rules=LogRules(),
+        )
+        env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+        for arg in stage.args if changed.args is None else changed.args:
+            substitute(arg, env, where=f"argument {arg!r} of stage {stage.name}")
+        image_of(task)
+
+
+def image_of(task: StageTask) -> str | None:
+    """The name of the task's image with its variables filled in, as the stage's environment has them.
+
+    Raises VariableMissing, and InputRejected where what comes of it is no name.
+    """
+    if task.image is None or "$" not in task.image:
+        return task.image
+    where = f"image of stage {task.stage}"
+    env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+    image = substitute(task.image, env, where=where)
+    if not is_image_name(image):
+        raise InputRejected(f"{image!r} is not the name of an image", where=where, expected="registry/name:tag")
+    return image
+
+
+def _check_amounts(stage: str, changed: StageSettings) -> None:
+    try:
+        if changed.memory is not None:
+            parse_size_bytes(changed.memory)
+        if changed.timeout is not None:
+            parse_duration_s(changed.timeout)
+    except AmountMalformed as error:
+        raise InputRejected(
+            error.what, where=f"settings of {stage}", expected=error.expected, remedy=error.remedy
+        ) from error
+
+
+def _listed(pipeline: Pipeline) -> str:
+    return ", ".join(stage.name for stage in pipeline.stages)

@@ -1,0 +1,173 @@
+"""What the actions answer with. These shapes are what `--json` prints, so that a field, once there, stays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from winslow_dagster.projects.database.annotations import Todo
+from winslow_dagster.stages.task.model import SubjectProgress
+
+StageState = Literal["pending", "waiting", "running", "succeeded", "failed", "cancelled", "awaiting_input"]
+ProjectState = Literal[
+    "idle",
+    "queued",
+    "running",
+    "pausing",
+    "paused",
+    "awaiting_input",
+    "cancelling",
+    "interrupted",
+    "succeeded",
+    "failed",
+    "cancelled",
+]
+OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "succeeded", "failed", "cancelled"})
+"""The states in which nothing happens until a person acts."""
+NextAction = Literal["run", "pause", "resume", "answer", "pick", "redo", "sweep", "cancel"]
+
+
+class Answer(BaseModel):
+    """A value: equal by content, never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class StageView(Answer):
+    """One stage of a project: its latest attempt, or why there is none.
+
+    `reason` is empty while it runs and when it succeeded. `outdated` says why outputs that are there no longer fit.
+    `attempts` counts all there were; `in_use` is the task id of the one whose outputs later stages work on.
+    """
+
+    stage: str
+    state: StageState
+    reason: str = ""
+    outdated: str = ""
+    attempt: int | None = None
+    task_id: str | None = None
+    run_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    node: str = ""
+    mode: str | None = None
+    progress: tuple[SubjectProgress, ...] = ()
+    warning_count: int = 0
+    error_count: int = 0
+    results: dict[str, str] = {}
+    output_files: int = 0
+    output_bytes: int = 0
+    attempts: int = 0
+    in_use: str | None = None
+
+
+class InputView(Answer):
+    """One file a project brought."""
+
+    name: str
+    original_path: str
+    version: int
+    size_bytes: int
+    added_at: datetime
+    added_by: str
+
+
+class QuestionView(Answer):
+    """What a person is asked before a stage can run. `asked_by_attempt`: the attempt that found that it needs it."""
+
+    stage: str
+    message: str
+    form: tuple[dict[str, Any], ...] = ()
+    asked_by_attempt: str | None = None
+
+
+class ProjectSummary(NamedTuple):
+    """One line of the list of projects."""
+
+    project: str
+    pipeline: str
+    state: ProjectState
+    reason: str
+    tags: tuple[str, ...]
+    run_id: str | None
+    changed_at: datetime
+    created_by: str
+
+
+class ProjectStatus(Answer):
+    """A project now. `reason` says why it is not running, and what can be done; empty while it runs.
+
+    `actions` are what a person can do next, the most likely first.
+    """
+
+    project: str
+    pipeline: str
+    pipeline_digest: str
+    pipeline_changes: tuple[str, ...]
+    state: ProjectState
+    reason: str
+    run_id: str | None
+    created_at: datetime
+    created_by: str
+    env: dict[str, str]
+    inputs: tuple[InputView, ...]
+    stages: tuple[StageView, ...]
+    actions: tuple[NextAction, ...] = ()
+    questions: tuple[QuestionView, ...] = ()
+    sweep: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    todos: tuple[Todo, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing happens until a person acts."""
+        return self.state in OVER
+
+    def stage(self, name: str) -> StageView:
+        """The stage of that name. Raises KeyError."""
+        return {view.stage: view for view in self.stages}[name]
+
+
+class HistoryLine(Answer):
+    """One attempt of one stage in a project's history: what it was told, what came of it, who asked for it and why.
+
+    `number` counts the stage's attempts over all runs. `settings` is what its run changed about the stage.
+    """
+
+    task_id: str
+    stage: str
+    number: int
+    pipeline: str
+    pipeline_version: str
+    started_at: datetime
+    duration_s: float | None
+    outcome: str | None
+    message: str
+    node: str
+    image_digest: str | None
+    run_id: str
+    requested_by: str
+    via: str
+    why: str
+    settings: dict[str, Any] = {}
+    reused_from: str | None = None
+    outputs_removed_at: datetime | None = None
+
+
+class ProjectFile(Answer):
+    """One output file of a project. The store has it in the tree `address`, as `stored_path`. `local_path` is where it
+    can be read on this machine; None where it must be fetched first.
+    """
+
+    stage: str
+    path: str
+    size_bytes: int
+    blake3: str
+    address: str
+    stored_path: str
+    local_path: Path | None

@@ -1,0 +1,1 @@
+"""Files that land in watched folders and become projects."""

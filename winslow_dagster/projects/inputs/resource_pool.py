@@ -1,0 +1,145 @@
+"""The shared pool: files that are stored once, and that any project takes as an input by their name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+from uuid import uuid4
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.pipelines import nearest
+from winslow_dagster.pipelines.model.pipeline import ProjectInput
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.inputs.uploads import put
+from winslow_dagster.projects.inputs.validation import check_content, check_suffix
+from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.range_reader import RangeReader
+from winslow_dagster.storage.store import BytesMoved, Store
+
+POOL = "pool:"
+"""Before the name of a file of the pool, where the path of a file may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledFile:
+    """One file (or directory) of the pool."""
+
+    name: str
+    manifest: Manifest
+    original_path: str
+    added_at: datetime
+    added_by: str
+
+    @property
+    def file_name(self) -> str:
+        """The name the file has in the store."""
+        return self.manifest.files[0].path if len(self.manifest.files) == 1 else self.name
+
+
+Source = Path | PooledFile
+"""What a project's input is made of."""
+
+
+class Pool:
+    """Every method raises ServiceUnavailable when the database does not answer."""
+
+    def __init__(self, database: Database, store: Store, scratch: Path) -> None:
+        self._database = database
+        self._store = store
+        self._scratch = scratch
+
+    def add(self, path: Path, name: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
+        """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
+        checked_name(name)
+        if not path.exists():
+            raise InputRejected("there is no such file", where=str(path))
+        if any(each.name == name for each in self.files()):
+            raise _taken(name)
+        manifest = put(self._store, path, f"pool/{name}/{uuid4().hex}", self._scratch, moved)
+        added = PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by)
+        row = {
+            "name": name,
+            "manifest": manifest.model_dump(mode="json"),
+            "original_path": added.original_path,
+            "added_at": added.added_at,
+            "added_by": by,
+        }
+        try:
+            with self._database.writing() as connection:
+                connection.execute(schema.pool.insert().values(row))
+        except IntegrityError as error:
+            self._store.delete_tree(manifest.address)
+            raise _taken(name) from error
+        return added
+
+    def files(self) -> tuple[PooledFile, ...]:
+        """All there is, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schema.pool).order_by(schema.pool.c.name)).mappings().all()
+        return tuple(PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
+
+    def file(self, name: str) -> PooledFile:
+        """One file. Raises NotFound with the name that was probably meant."""
+        files = {each.name: each for each in self.files()}
+        if name not in files:
+            meant = nearest(name, files)
+            raise NotFound(
+                f"there is no {name!r} in the pool",
+                remedy=f"Did you mean {meant}?" if meant else "`winslow pool list` lists it",
+            )
+        return files[name]
+
+    def remove(self, name: str) -> int:
+        """Delete a file that no project has; gives the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
+        found = self.file(name)
+        users = self._users(found.manifest)
+        if users:
+            raise ProjectConflict(f"{', '.join(users)} ha{'s' if len(users) == 1 else 've'} it as an input", where=name)
+        with self._database.writing() as connection:
+            connection.execute(schema.pool.delete().where(schema.pool.c.name == name))
+        return self._store.delete_tree(found.manifest.address)
+
+    def check(self, file: PooledFile, name: str, asked: ProjectInput) -> None:
+        """Whether the file can be the input of that name. Raises InputRejected."""
+        where = f"input {name}, {POOL}{file.name}"
+        entries = file.manifest.files
+        if asked.kind == "directory":
+            return
+        if len(entries) != 1:
+            raise InputRejected("this is a directory", where=where, expected=f"a {asked.kind}")
+        check_suffix(file.file_name, asked, where)
+        read = partial(_read, self._store, file.manifest)
+        check_content(cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, asked, where)
+
+    def _users(self, manifest: Manifest) -> list[str]:
+        table = schema.inputs
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.c.project, table.c.manifest)).all()
+        return sorted({row.project for row in rows if row.manifest["address"] == manifest.address})
+
+
+def sources(pool: Pool, inputs: Mapping[str, str | Path]) -> dict[str, Source]:
+    """What a person gave as inputs: paths, and names of files of the pool. Raises NotFound."""
+    return {
+        name: pool.file(given.removeprefix(POOL))
+        if isinstance(given, str) and given.startswith(POOL)
+        else Path(given).expanduser()
+        for name, given in inputs.items()
+    }
+
+
+def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:
+    return store.read_range(manifest, manifest.files[0], begin, end - begin)
+
+
+def _taken(name: str) -> ProjectConflict:
+    return ProjectConflict(f"the pool has a file {name!r} already", remedy="Give another name with --name")

@@ -1,0 +1,1 @@
+"""Messages to people about projects: rules, outbox, delivery."""

@@ -1,0 +1,1 @@
+"""What each stage does in a run: skipped, reused, held, or started."""

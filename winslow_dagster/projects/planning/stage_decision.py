@@ -1,0 +1,268 @@
+"""What a stage does in a run, decided without Dagster: left out, handed on, held back, taken over, or run.
+
+The op of a stage asks `entry` first and `after` last. Both may be asked again after a crash, and answer as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.holds import Hold, Interventions
+from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER, ProjectRecords
+from winslow_dagster.projects.domain.lineage import Pick, upstream_of
+from winslow_dagster.projects.domain.model import Attempt, RunRecord
+from winslow_dagster.projects.domain.questions import Asking
+from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
+from winslow_dagster.projects.planning.result_cache import ended_early, fingerprint, reusable
+from winslow_dagster.projects.planning.stage_tasks import StageInRun, stage_task, task_id
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.storage.manifest import Manifest
+
+ImageDigest = Callable[[StageTask], str | None]
+"""What is known of a task's image before it runs: its digest, or None where it runs without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The run does not reach the stage."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """The stage does not run: what it made earlier is handed on."""
+
+    manifest: Manifest
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """The stage does not begin, and the run ends before it."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """The stage runs. `taken_over` is the result where an equal attempt's outputs are taken instead."""
+
+    task: StageTask
+    fingerprint: str | None = None
+    taken_over: StageResult | None = None
+    reused_from: str | None = None
+
+
+Entry = LeftOut | HandedOn | HeldBack | Begins
+
+
+@dataclass(frozen=True, slots=True)
+class StageCall:
+    """One stage's op in one run: `attempt` counts its retries from 1."""
+
+    pipeline: Pipeline
+    digest: str
+    stage: Stage
+    request: RunRequest
+    run_id: str
+    attempt: int
+
+    @property
+    def scope(self) -> RunScope:
+        """What the run's request means for the pipeline."""
+        return RunScope(self.pipeline, self.request)
+
+
+class Stepping:
+    """Decides by the project tables. Raises what they raise."""
+
+    def __init__(self, records: ProjectRecords, settings: Settings, image_digest: ImageDigest) -> None:
+        self._records = records
+        self._settings = settings
+        self._interventions = Interventions(records.database)
+        self._image_digest = image_digest
+
+    def entry(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
+        """What the stage does now, with the outputs of those it needs."""
+        scope, name = call.scope, call.stage.name
+        self._note_run(call)
+        if name not in scope.wanted:
+            return LeftOut(f"the run stops after {call.request.stop_after}")
+        if name not in scope.redone and (found := self._handed_on(call, scope)) is not None:
+            return found
+        begun = self._begun(call)
+        if begun is not None:
+            return begun
+        if (hold := self._hold(call, call.stage)) is not None:
+            return HeldBack(hold)
+        return self._begins(call, dict(upstream))
+
+    def after(self, call: StageCall, result: StageResult | None, successors: tuple[str, ...]) -> tuple[str, ...]:
+        """Which of the successors may begin. `result` is None where the stage handed on what was there."""
+        wanted = [name for name in successors if name in call.scope.wanted]
+        stopping = [] if result is None else [check for check in result.checks if not check.passed and check.stops]
+        if stopping:
+            for name in wanted:
+                message = f"a check of {call.stage.name} failed: {stopping[0].message}"
+                self._interventions.hold(
+                    Hold(call.run_id, name, call.request.project, "check", message, datetime.now(UTC))
+                )
+            return ()
+        return tuple(name for name in wanted if self._may_begin(call, name))
+
+    def waits_for_person(self, call: StageCall, result: StageResult) -> None:
+        """The stage found that it needs a person: the run ends before what follows it."""
+        form = list(result.form) if result.form else None
+        self._interventions.hold(
+            Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
+        )
+
+    def _note_run(self, call: StageCall) -> None:
+        """A run that was started in Dagit is first heard of here."""
+        if self._records.run(call.run_id) is None:
+            self._records.note_unannounced_run(
+                RunRecord(
+                    call.run_id,
+                    call.request.project,
+                    call.pipeline.name,
+                    call.digest,
+                    datetime.now(UTC),
+                    UNKNOWN_REQUESTER,
+                    via=UNKNOWN_REQUESTER,
+                    **call.request.noted(),
+                )
+            )
+
+    def _may_begin(self, call: StageCall, name: str) -> bool:
+        scope = call.scope
+        if name not in scope.redone and self._is_stored(call, name):
+            return True
+        stage = call.pipeline.stage(name)
+        if any(self._records.handed_on(call.run_id, up) is None for up in stage.after if up != call.stage.name):
+            # It waits for other stages as well: what it asks is seen when it would begin, if it comes to that.
+            return self._paused(call, stage) is None
+        return self._hold(call, stage) is None
+
+    def _is_stored(self, call: StageCall, name: str) -> bool:
+        if name in call.request.use:
+            return True
+        return name in lineage_of(self._records, call.request.project, call.pipeline).current
+
+    def _handed_on(self, call: StageCall, scope: RunScope) -> HandedOn | None:
+        """The outputs that stand for the stage in this run; None where it has to run after all."""
+        name, project = call.stage.name, call.request.project
+        if (before := self._records.handed_on(call.run_id, name)) is not None:
+            return HandedOn(before, "handed on before in this run")
+        chosen = call.request.use.get(name)
+        if chosen is not None:
+            found = self.chosen_outputs(project, name, chosen)
+            picked_at, by = datetime.now(UTC), f"run {call.run_id}"
+            self._interventions.pick(Pick(project, call.pipeline.name, name, chosen, picked_at, by))
+            return HandedOn(found, f"chosen: {chosen}")
+        lineage = lineage_of(self._records, project, call.pipeline)
+        attempt = lineage.current.get(name)
+        if attempt is not None and attempt.run_id == call.run_id:
+            return None  # this very op made it, and then died: it goes on with the same attempt
+        manifest = outputs_in_use(self._records, lineage).get(name)
+        if manifest is not None:
+            return HandedOn(manifest, f"of an earlier attempt: {manifest.address}")
+        if name in scope.must_be_stored:
+            raise ProjectConflict(
+                f"start_from {', '.join(call.request.start_from)} goes on from the outputs of {name}, "
+                "which has never finished, or whose outputs are gone",
+                where=f"project {project}",
+                remedy=f"Start from {name}, or from an earlier stage",
+            )
+        return None
+
+    def chosen_outputs(self, project: str, stage: str, task_id: str) -> Manifest:
+        """The outputs of an attempt chosen by hand. Raises ProjectConflict where it cannot be used."""
+        attempt = next((each for each in self._records.attempts(project) if each.task_id == task_id), None)
+        manifest = self._records.manifests([task_id]).get(task_id)
+        if attempt is None or attempt.stage != stage or not attempt.usable or manifest is None:
+            raise ProjectConflict(
+                f"the outputs of {task_id} cannot be used for {stage}",
+                where=f"project {project}",
+                expected=f"an attempt of {stage} in this project that succeeded and whose outputs are still there",
+            )
+        return manifest
+
+    def _hold(self, call: StageCall, stage: Stage) -> Hold | None:
+        """Why the stage may not begin in this run; None where it may."""
+        if (paused := self._paused(call, stage)) is not None:
+            return paused
+        project = call.request.project
+        question = self._asking(call, stage).question(stage)
+        if question is None:
+            return None
+        hold = Hold(call.run_id, stage.name, project, "input", question.message, datetime.now(UTC), list(question.form))
+        self._interventions.hold(hold)
+        return hold
+
+    def _paused(self, call: StageCall, stage: Stage) -> Hold | None:
+        upstream = upstream_of(call.pipeline, stage.name)
+        return self._interventions.held_by_pause(call.request.project, call.run_id, stage.name, upstream)
+
+    def _asking(self, call: StageCall, stage: Stage) -> Asking:
+        project = self._records.project(call.request.project)
+        part = StageInRun(call.pipeline, call.digest, stage, project, call.request, call.run_id, call.attempt)
+        lineage = lineage_of(self._records, project.name, call.pipeline)
+        # An attempt of this run that asked is answered only in the next run: what it asks was held already.
+        return Asking(
+            project.name,
+            lineage,
+            Answers(self._records.database).of_project(project.name),
+            self._records.result,
+            call.run_id,
+            {stage.name: part.env_layers(None)},
+        )
+
+    def _begins(self, call: StageCall, upstream: dict[str, Manifest]) -> Begins:
+        project = self._records.project(call.request.project)
+        part = StageInRun(call.pipeline, call.digest, call.stage, project, call.request, call.run_id, call.attempt)
+        answer = self._asking(call, call.stage).latest_answer(call.stage.name)
+        task = stage_task(self._settings, part, upstream, answer)
+        key = fingerprint(task)
+        before = ended_early(self._records.database, project.name, call.stage.name, key)
+        task = task.model_copy(update={"continues": before})
+        equal = reusable(self._records.database, key, self._image_digest(task)) if call.request.reuse else None
+        taken_over = None if equal is None else self._taken_over(task, equal)
+        return Begins(task, key, taken_over, equal.task_id if equal and taken_over else None)
+
+    def _begun(self, call: StageCall) -> Begins | None:
+        """The attempt this op began before it died: what was decided stands, and a pause comes too late for it."""
+        name = task_id(call.run_id, call.stage.name, call.attempt)
+        task = self._records.task(name)
+        if task is None:
+            return None
+        attempts = {each.task_id: each for each in self._records.attempts(call.request.project)}
+        source = attempts[name].reused_from
+        if source is None:
+            return Begins(task)
+        equal = attempts.get(source) or self._records.attempt(source)
+        return Begins(task, None, self._records.result(name) or self._taken_over(task, equal), source)
+
+    def _taken_over(self, task: StageTask, equal: Attempt) -> StageResult | None:
+        manifest = self._records.manifests([equal.task_id]).get(equal.task_id)
+        if manifest is None:
+            return None
+        now = datetime.now(UTC)
+        return StageResult(
+            task_id=task.task_id,
+            outcome="succeeded",
+            message=f"taken over from {equal.project}, {equal.stage}, of {equal.ended_at:%Y-%m-%d %H:%M}: "
+            "same image, arguments, environment and inputs",
+            started_at=now,
+            ended_at=now,
+            node=equal.node,
+            image_digest=equal.image_digest,
+            outputs=manifest,
+        )

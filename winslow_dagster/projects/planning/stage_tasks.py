@@ -1,0 +1,91 @@
+"""From a stage of a pipeline, a project and a run request to the frozen task a runner serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
+from winslow_dagster.projects.database.answers import Answer
+from winslow_dagster.projects.domain.lineage import ANSWER_RESOURCE
+from winslow_dagster.projects.domain.model import Project
+from winslow_dagster.projects.domain.run_request import RunRequest, StageSettings, image_of
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task.model import StageTask
+from winslow_dagster.storage.manifest import Manifest
+
+ANSWER_VARIABLES = {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answer.json"}
+
+
+def task_id(run_id: str, stage: str, attempt: int) -> str:
+    """The same run, stage and attempt are the same work, whoever asks."""
+    return f"{run_id}.{stage}.{attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageInRun:
+    """One stage's part in one run."""
+
+    pipeline: Pipeline
+    digest: str
+    stage: Stage
+    project: Project
+    request: RunRequest
+    run_id: str
+    attempt: int
+
+    def env_layers(self, answer: Answer | None) -> tuple[Mapping[str, str], ...]:
+        """Later ones win: pipeline, stage, project, answer, run, the run's settings of the stage."""
+        answered = {} if answer is None else {**ANSWER_VARIABLES, **answer.variables}
+        changed = self.request.stages.get(self.stage.name, StageSettings())
+        return (self.pipeline.env, self.stage.env, self.project.env, answered, self.request.env, changed.env)
+
+
+def stage_task(
+    settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
+) -> StageTask:
+    """Everything the attempt needs, decided here once. Raises VariableMissing and InputRejected for its image."""
+    pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
+    changed = request.stages.get(stage.name, StageSettings())
+    name = task_id(part.run_id, stage.name, part.attempt)
+    address = f"projects/{project.name}/{stage.name}/{name}"
+    task = StageTask(
+        task_id=name,
+        project=project.name,
+        pipeline=pipeline.name,
+        stage=stage.name,
+        attempt=part.attempt,
+        run_id=part.run_id,
+        image=changed.image or stage.image,
+        command=stage.command,
+        args=stage.args if changed.args is None else changed.args,
+        env_layers=tuple(dict(layer) for layer in part.env_layers(answer)),
+        inputs=upstream,
+        resources=project.inputs | ({} if answer is None else {ANSWER_RESOURCE: answer.manifest}),
+        output_address=f"{address}/output",
+        log_address=f"{address}/log",
+        store_url=settings.store_url,
+        s3_endpoint=settings.s3_endpoint,
+        mode=settings.stage_mode,
+        cpus=changed.cpus or stage.cpus,
+        memory_bytes=parse_size_bytes(changed.memory) if changed.memory else stage.memory_bytes,
+        shm_bytes=stage.shm_bytes,
+        gpu=_gpu(stage.gpu, changed.gpu),
+        network=stage.network,
+        timeout_s=parse_duration_s(changed.timeout) if changed.timeout else stage.timeout_s,
+        grace_s=stage.grace_s,
+        success_exit_codes=stage.success_exit_codes,
+        await_input_exit_code=stage.await_input_exit_code,
+        outputs=stage.outputs,
+        checks=stage.checks,
+        log_rules=stage.log,
+    )
+    return task.model_copy(update={"image": image_of(task)})
+
+
+def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:
+    """The stage's GPUs with another count, where the run names one."""
+    if count is None:
+        return of_stage
+    return (of_stage or Gpu()).model_copy(update={"count": count}) if count else None

@@ -1,0 +1,1 @@
+"""Which outputs may be deleted, and deleting them."""

@@ -1,0 +1,102 @@
+"""What people say about keeping: pins, and a project's own rules, as plain calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+
+from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.pipelines.model.pipeline import Keep
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database, hold_project, insert
+
+RULES = TypeAdapter(tuple[Keep, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """That no rule takes anything of an attempt."""
+
+    task_id: str
+    project: str
+    pinned_at: datetime
+    pinned_by: str
+    why: str
+
+
+def read_rule(text: str) -> Keep:
+    """A rule as it is written in a pipeline file. Raises InputRejected."""
+    expected = "a rule such as '{glob: \"*.mp4\", attempts: 2}', with what, glob, attempts and days"
+    try:
+        written = yaml.safe_load(text)
+        rule = Keep.model_validate(written)
+    except (yaml.YAMLError, ValidationError) as error:
+        raise InputRejected(f"{text!r} is no rule", expected=expected) from error
+    if (rule.attempts is not None and rule.attempts < 1) or (rule.days is not None and not 0 <= rule.days < math.inf):
+        raise InputRejected(f"{text!r} is no rule", expected="attempts from 1 on, days from 0 on")
+    return rule
+
+
+class Keeping:
+    """Every method is one transaction and may be called again after a crash. All raise ServiceUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pin(self, task_id: str, by: str, why: str = "") -> Pin:
+        """From now on nothing of the attempt goes; the first who pinned it is the one who did. Raises NotFound."""
+        attempts, pins = schema.attempts, schema.pins
+        with self._database.writing() as connection:
+            project = connection.execute(
+                select(attempts.c.project).where(attempts.c.task_id == task_id)
+            ).scalar_one_or_none()
+            if project is None:
+                raise NotFound("there is no such attempt", where=task_id)
+            hold_project(connection, project)
+            pin = Pin(task_id, project, datetime.now(UTC), by, why)
+            connection.execute(insert(connection, pins).values(asdict(pin)).on_conflict_do_nothing())
+            row = connection.execute(select(pins).where(pins.c.task_id == task_id)).mappings().one()
+        return Pin(**row)
+
+    def unpin(self, task_id: str) -> None:
+        """The rules hold for the attempt again. Raises NotFound where it was not pinned."""
+        with self._database.writing() as connection:
+            done = connection.execute(schema.pins.delete().where(schema.pins.c.task_id == task_id))
+        if done.rowcount == 0:
+            raise NotFound("the attempt is not pinned", where=task_id)
+
+    def pins(self, project: str | None = None) -> tuple[Pin, ...]:
+        """The pins of all projects, or of one, in order."""
+        query = select(schema.pins).order_by(schema.pins.c.pinned_at, schema.pins.c.task_id)
+        if project is not None:
+            query = query.where(schema.pins.c.project == project)
+        with self._database.reading() as connection:
+            return tuple(Pin(**row) for row in connection.execute(query).mappings())
+
+    def set_rules(self, project: str, rules: Iterable[Keep], by: str) -> None:
+        """The project's own rules, which come before those of its pipeline; none lets the pipeline's stand alone."""
+        row = {
+            "project": project,
+            "rules": RULES.dump_python(tuple(rules), mode="json"),
+            "set_at": datetime.now(UTC),
+            "set_by": by,
+        }
+        table = schema.retention
+        with self._database.writing() as connection:
+            hold_project(connection, project)
+            connection.execute(
+                insert(connection, table).values(row).on_conflict_do_update(index_elements=["project"], set_=row)
+            )
+
+    def rules(self) -> dict[str, tuple[Keep, ...]]:
+        """Project -> its own rules, where it has some."""
+        table = schema.retention
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.c.project, table.c.rules)).all()
+        return {row.project: RULES.validate_python(row.rules) for row in rows}

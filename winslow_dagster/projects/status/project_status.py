@@ -1,0 +1,178 @@
+"""How a project stands, in full: its stages, its runs, what it asks, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+
+from winslow_dagster.engines.engine import Engine, explanation
+from winslow_dagster.errors import NotFound, PipelineInvalid
+from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
+from winslow_dagster.projects.commands.run import queue_reason, run_failure
+from winslow_dagster.projects.dagster_api.client import Dagit, DagsterRun
+from winslow_dagster.projects.dagster_api.run_completion import note_ends
+from winslow_dagster.projects.database.annotations import Notebook
+from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.holds import HoldCause, Interventions
+from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.lineage import Lineage, in_order
+from winslow_dagster.projects.domain.model import Project, RunRecord
+from winslow_dagster.projects.domain.questions import Asking, Question
+from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
+from winslow_dagster.projects.status.state import RunSight, Sight, next_actions, project_state, stage_views, wish
+
+AskDagit = Callable[[], Dagit | None]
+"""Dagster's web server, or None where it does not run. Asked only where something may be in progress."""
+
+
+class Overview:
+    """Reads one installation. Raises NotFound for a project that does not exist."""
+
+    def __init__(self, records: ProjectRecords, engine: Engine, dagit: AskDagit) -> None:
+        self._records = records
+        self._engine = engine
+        self._dagit = dagit
+
+    def status(self, found: Project, pipeline: Pipeline, pipeline_changes: tuple[str, ...]) -> ProjectStatus:
+        """The project as it is now."""
+        lineage = lineage_of(self._records, found.name, pipeline)
+        sight = self.runs(found, lineage)
+        attempts = Sight(
+            lineage=lineage,
+            result_of=self._records.result,
+            life_of=self._engine.status,
+            why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
+        )
+        views = stage_views(attempts, active=bool(sight.open))
+        running = [view.stage for view in views if view.state == "running"]
+        left = [view.stage for view in views if view.state != "succeeded" or view.outdated]
+        state, reason = project_state(sight, running, left)
+        questions = () if sight.open else self.questions(found, lineage)
+        sweep = sight.runs[0].sweep if sight.runs else None
+        return ProjectStatus(
+            project=found.name,
+            pipeline=found.pipeline,
+            pipeline_digest=found.pipeline_digest,
+            pipeline_changes=pipeline_changes,
+            state=state,
+            reason=reason,
+            run_id=found.latest_run,
+            created_at=found.created_at,
+            created_by=found.created_by,
+            env=found.env,
+            inputs=tuple(
+                InputView(
+                    name=each.name,
+                    original_path=each.original_path,
+                    version=each.version,
+                    size_bytes=each.manifest.size_bytes,
+                    added_at=each.added_at,
+                    added_by=each.added_by,
+                )
+                for each in self._records.inputs(found.name)
+            ),
+            stages=views,
+            actions=next_actions(
+                state,
+                sweep=sweep is not None,
+                left=bool(left),
+                asked=bool(questions),
+                held=state == "pausing" and bool(self._held(found.latest_run, "paused")),
+            ),
+            questions=tuple(
+                QuestionView(
+                    **{name: value for name, value in asdict(each).items() if name not in {"project", "pipeline"}}
+                )
+                for each in questions
+            ),
+            sweep=sweep,
+            tags=found.tags,
+            notes=found.notes,
+            todos=Notebook(self._records.database).todos(found.name),
+        )
+
+    def runs(self, found: Project, lineage: Lineage) -> RunSight:
+        """The project's latest run, or all of its latest sweep, with what Dagster says of those that are open."""
+        runs = self._latest(found.name)
+        statuses: dict[str, DagsterRun] = {}
+        dagit = self._dagit() if any(run.ended_at is None for run in runs) else None
+        if dagit is not None:
+            still_open = [run for run in runs if run.ended_at is None]
+            statuses = dagit.runs_by_id(run.run_id for run in still_open)
+            if note_ends(self._records, still_open, statuses.get, lambda run_id: run_failure(dagit, run_id)):
+                runs = self._latest(found.name)
+        queued = [run for run in statuses.values() if run.status in {"QUEUED", "NOT_STARTED"}]
+        pause = None
+        if len(runs) == 1 and runs[0].ended_at is None:
+            pause = Interventions(self._records.database).pause_of(runs[0].run_id)
+        return RunSight(
+            runs=runs,
+            statuses={run_id: run.status for run_id, run in statuses.items()},
+            why={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
+            pause=wish(pause.asked_by, pause.after_stage) if pause else "",
+            answered=bool(runs) and runs[0].outcome == "awaiting_input" and self._answered(found, runs[0]),
+            picked=_picked_of(lineage, runs),
+        )
+
+    def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
+        """What has to be answered before the stages that are next can run."""
+        layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
+        asking = Asking(
+            found.name,
+            lineage,
+            Answers(self._records.database).of_project(found.name),
+            self._records.result,
+            layers=layers,
+        )
+        to_run, held = set(lineage.to_run), self._held(found.latest_run)
+        ready = (
+            stage
+            for stage in in_order(lineage.pipeline)
+            if stage.name in held or (stage.name in to_run and not to_run & set(stage.after))
+        )
+        asked = (asking.question(stage) for stage in ready)
+        return tuple(question for question in asked if question is not None)
+
+    def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
+        """The stages that the run held back for this, such as to ask a person, and since when."""
+        holds = Interventions(self._records.database).holds([run_id]) if run_id is not None else ()
+        return {hold.stage: hold.held_at for hold in holds if hold.cause == cause}
+
+    def _answered(self, found: Project, run: RunRecord) -> bool:
+        """Whether all that the run asked was answered since: the same rule as in `listing`."""
+        answers = [
+            each
+            for each in Answers(self._records.database).of_project(found.name)
+            if each.accepted and each.pipeline == run.pipeline
+        ]
+        return all(
+            any(answer.stage == stage and answer.given_at > held_at for answer in answers)
+            for stage, held_at in self._held(run.run_id).items()
+        )
+
+    def _latest(self, project: str) -> tuple[RunRecord, ...]:
+        latest = self._records.project(project).latest_run
+        run = None if latest is None else self._records.run(latest)
+        if run is None:
+            return ()
+        return self._records.runs_of_sweep(run.sweep) if run.sweep is not None else (run,)
+
+
+def _picked_of(lineage: Lineage, runs: tuple[RunRecord, ...]) -> bool:
+    """Whether one of the attempts of a sweep was picked."""
+    run_ids = {run.run_id for run in runs if run.sweep is not None}
+    of_sweep = {attempt.task_id for attempt in lineage.attempts if attempt.run_id in run_ids}
+    return any(pick.task_id in of_sweep for pick in lineage.picks)
+
+
+def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedPipeline]) -> tuple[str, ...]:
+    """What the pipeline's file says now that this version of it does not."""
+    try:
+        found = current()
+    except NotFound:
+        return ("its pipeline file is gone",)
+    except PipelineInvalid:
+        return (f"its pipeline file cannot be used now: `winslow pipelines check` says why ({pipeline.name})",)
+    return () if found.digest == digest else tuple(map(str, changes(pipeline, found.pipeline)))

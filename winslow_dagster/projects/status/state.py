@@ -1,0 +1,240 @@
+"""The state of a project, derived from what happened: nothing here is stored, so nothing can be out of step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from winslow_dagster.engines.engine import TaskState
+from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.projects.domain.lineage import Lineage
+from winslow_dagster.projects.domain.model import Attempt, RunOutcome, RunRecord
+from winslow_dagster.projects.domain.views import OVER, NextAction, ProjectState, StageState, StageView
+from winslow_dagster.stages.task.model import Outcome, StageResult
+
+_STATES: dict[Outcome, StageState] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "timed_out": "failed",
+    "out_of_memory": "failed",
+    "lost": "failed",
+    "cancelled": "cancelled",
+    "await_input": "awaiting_input",
+}
+_NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
+    "idle": ("run",),
+    "queued": ("pause", "cancel"),
+    "running": ("pause", "cancel"),
+    "pausing": ("resume", "cancel"),
+    "paused": ("resume", "redo"),
+    "failed": ("resume", "redo"),
+    "cancelled": ("resume", "redo"),
+    "succeeded": ("redo", "sweep"),
+}
+NO_SERVICES = "the services do not run; `winslow up` starts them"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the stages' states are read from, with ways to ask for an attempt's result and its life."""
+
+    lineage: Lineage
+    result_of: Callable[[str], StageResult | None]
+    life_of: Callable[[str], TaskState]
+    why_waiting: Callable[[str], str]
+
+
+def stage_views(sight: Sight, *, active: bool) -> tuple[StageView, ...]:
+    """Every stage of the pipeline, in its order. `active`: a run is in progress that may still begin stages."""
+    lineage = sight.lineage
+    latest = {attempt.stage: attempt for attempt in lineage.attempts}
+    counts = Counter(attempt.stage for attempt in lineage.attempts)
+    views = []
+    for stage in lineage.pipeline.stages:
+        if stage.name not in latest:
+            reason = _why_not_begun(stage, lineage.current, active=active)
+            views.append(StageView(stage=stage.name, state="waiting" if active else "pending", reason=reason))
+            continue
+        view = _with_attempt(sight, latest[stage.name], lineage.outdated.get(stage.name, ""))
+        in_use = lineage.current.get(stage.name)
+        said = {"attempts": counts[stage.name], "in_use": in_use.task_id if in_use else None}
+        views.append(view.model_copy(update=said))
+    return tuple(views)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSight:
+    """The runs that say how a project stands: the latest, or all of its sweep. None: it was never run.
+
+    `statuses` has Dagster's word on those that are open; where it is missing, nobody can say. `why` has the reason of
+    a queued run. `pause` says who asked the open run to pause.
+    """
+
+    runs: tuple[RunRecord, ...]
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
+    pause: str = ""
+    answered: bool = False
+    picked: bool = False
+
+    @property
+    def open(self) -> tuple[RunRecord, ...]:
+        """Those that have not ended."""
+        return tuple(run for run in self.runs if run.ended_at is None)
+
+
+def project_state(sight: RunSight, running: Iterable[str] = (), left: Iterable[str] = ()) -> tuple[ProjectState, str]:
+    """The project's state and its reason. `running` are the stages that run now, `left` those that have yet to run."""
+    if not sight.runs:
+        return "idle", "it has not been run yet"
+    if sight.runs[0].sweep is not None:
+        return _sweep(sight)
+    run = sight.runs[0]
+    if run.ended_at is None:
+        return _active(run, sight, tuple(running))
+    return _over(run, sight, tuple(left))
+
+
+def _active(run: RunRecord, sight: RunSight, running: tuple[str, ...]) -> tuple[ProjectState, str]:
+    status = sight.statuses.get(run.run_id)
+    if status is None:
+        return ("running" if running else "interrupted"), NO_SERVICES
+    if status == "CANCELING":
+        return "cancelling", "its stages are being ended"
+    if sight.pause:
+        ending = f"{' and '.join(running)} still run{'s' if len(running) == 1 else ''}" if running else "nothing runs"
+        return "pausing", f"{sight.pause}; {ending}"
+    if status == "STARTED":
+        return "running", ""
+    if status == "STARTING":
+        return "queued", "its worker is starting"
+    return "queued", sight.why.get(run.run_id, "waits in the queue")
+
+
+def _over(run: RunRecord, sight: RunSight, left: tuple[str, ...]) -> tuple[ProjectState, str]:
+    if run.outcome == "succeeded":
+        return "succeeded", f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
+    return after_run(run.outcome, run.reason, answered=sight.answered)
+
+
+def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
+    """The state of a project after a run that ended like this."""
+    if outcome == "awaiting_input" and answered:
+        return "paused", "it was answered, and can go on"
+    if outcome is None or outcome == "failed":
+        return "failed", reason or "the run failed"
+    return outcome, reason
+
+
+def _sweep(sight: RunSight) -> tuple[ProjectState, str]:
+    """A sweep runs as long as one of its runs does; then somebody picks one."""
+    all_runs, left = len(sight.runs), len(sight.open)
+    good = sum(run.outcome == "succeeded" for run in sight.runs)
+    told = f"{all_runs - left} of {all_runs} combinations have ended"
+    if left:
+        statuses = {sight.statuses.get(run.run_id) for run in sight.open}
+        if statuses == {None}:
+            return "interrupted", NO_SERVICES
+        return ("running" if "STARTED" in statuses else "queued"), told
+    stage = sight.runs[0].start_from or "the stage"
+    if sight.picked:
+        return "paused", f"one attempt of {stage} was picked, and it can go on"
+    if not good:
+        last = max(sight.runs, key=lambda run: run.launched_at)
+        return ("cancelled" if last.outcome == "cancelled" else "failed"), f"no combination succeeded; {last.reason}"
+    return "awaiting_input", f"pick one of {good} attempts of {stage}" + (
+        f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
+    )
+
+
+def wish(asked_by: str, after_stage: str | None) -> str:
+    """Who asked for a pause, in words."""
+    return f"{asked_by} asked it to pause{f' after {after_stage}' if after_stage else ''}"
+
+
+def next_actions(
+    state: ProjectState, *, sweep: bool, left: bool, asked: bool = False, held: bool = False
+) -> tuple[NextAction, ...]:
+    """What a person can do with a project in this state, the most likely first. `held`: a pause has taken effect."""
+    if state == "awaiting_input":
+        return ("pick", "redo") if sweep else ("answer", "redo")
+    if sweep and state in {"queued", "running"}:
+        return ("cancel",)
+    if held and state == "pausing":
+        return ("cancel",)
+    if asked and state in OVER:
+        return ("answer", *(action for action in _NEXT.get(state, ()) if action != "resume"))
+    if state == "succeeded" and left:
+        return ("resume", *_NEXT["succeeded"])
+    return _NEXT.get(state, ())
+
+
+def _why_not_begun(stage: Stage, succeeded: Mapping[str, Attempt], *, active: bool) -> str:
+    if not active:
+        return "has not run"
+    missing = [upstream for upstream in stage.after if upstream not in succeeded]
+    return f"waits for {' and '.join(missing)}" if missing else "is about to start"
+
+
+def _with_attempt(sight: Sight, attempt: Attempt, outdated: str) -> StageView:
+    common = {
+        "stage": attempt.stage,
+        "attempt": attempt.attempt,
+        "task_id": attempt.task_id,
+        "run_id": attempt.run_id,
+        "started_at": attempt.started_at,
+    }
+    result = sight.result_of(attempt.task_id)
+    life = TaskState(known=True, result=result) if result is not None else sight.life_of(attempt.task_id)
+    if life.result is not None:
+        return _ended(common, life.result, outdated)
+    status = life.status
+    running = life.runner_alive and status is not None and status.phase in {"running", "storing"}
+    view = StageView.model_validate(
+        {
+            **common,
+            "state": "running" if running else "waiting",
+            "reason": "" if running else sight.why_waiting(attempt.task_id),
+            "outdated": outdated,
+        }
+    )
+    if status is None:
+        return view
+    began = status.started_at or attempt.started_at
+    return view.model_copy(
+        update={
+            "started_at": began,
+            "duration_s": (datetime.now(UTC) - began).total_seconds(),
+            "node": status.node,
+            "mode": status.mode,
+            "progress": status.log.progress,
+            "warning_count": status.log.warning_count,
+            "error_count": status.log.error_count,
+            "results": status.log.results,
+        }
+    )
+
+
+def _ended(common: Mapping[str, object], result: StageResult, outdated: str) -> StageView:
+    state = _STATES[result.outcome]
+    return StageView.model_validate(
+        {
+            **common,
+            "state": state,
+            "reason": "" if state == "succeeded" else result.message,
+            "outdated": outdated,
+            "started_at": result.started_at,
+            "ended_at": result.ended_at,
+            "duration_s": result.duration_s,
+            "node": result.node,
+            "mode": result.mode,
+            "progress": result.log.progress,
+            "warning_count": result.log.warning_count,
+            "error_count": result.log.error_count,
+            "results": result.log.results,
+            "output_files": len(result.outputs.files) if result.outputs else 0,
+            "output_bytes": result.outputs.size_bytes if result.outputs else 0,
+        }
+    )

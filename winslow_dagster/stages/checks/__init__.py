@@ -1,0 +1,1 @@
+"""A stage's outputs, checked against what its pipeline declares."""

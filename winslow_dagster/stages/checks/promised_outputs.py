@@ -1,0 +1,62 @@
+"""What a stage promised to write, held against what it wrote."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from glob import glob
+from pathlib import Path, PurePosixPath
+
+from winslow_dagster.pipelines.model.pipeline import PromisedOutput
+from winslow_dagster.stages.formatting import size_in_words
+
+SHOWN = 5
+NEAR = 0.6
+
+
+def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[str, ...]:
+    """One sentence for each promise that `output` does not keep: what was promised, what is there instead."""
+    sizes = {
+        path.relative_to(output).as_posix(): path.stat().st_size for path in sorted(output.rglob("*")) if path.is_file()
+    }
+    sentences = (broken_promise(matching(output, promise.glob), sizes, promise) for promise in promised)
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def matching(output: Path, pattern: str) -> list[str]:
+    """Names in `output` that match; `**` is any number of directories."""
+    return sorted(glob(pattern, root_dir=output, recursive=True, include_hidden=True))  # noqa: PTH207  # Path.glob finds no file by `**`
+
+
+def broken_promise(names: Sequence[str], sizes: dict[str, int], promise: PromisedOutput) -> str:
+    """The sentence for one promise; empty where it is kept. `names` match it; `sizes` has each file's bytes."""
+    matches = [name for name in names if name in sizes]
+    small = [name for name in matches if sizes[name] < promise.min_size_bytes]
+    if small:
+        least = size_in_words(promise.min_size_bytes)
+        return f"the promised output {promise.glob} is too small: {listed(small, sizes)}; expected at least {least}"
+    if matches:
+        return ""
+    sentence = f"the promised output {promise.glob} is not there"
+    if not sizes:
+        return f"{sentence}; the stage wrote no file"
+    near = near_misses(promise.glob, list(sizes))
+    if near:
+        return f"{sentence}; did you mean {listed(near, sizes)}?"
+    return f"{sentence}; the stage wrote {listed(list(sizes), sizes)}"
+
+
+def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
+    """Files that the pattern's author may have meant: other case, other directory, or a similar name."""
+    wanted = PurePosixPath(pattern).name.lower()
+    same = [name for name in names if fnmatch(PurePosixPath(name).name.lower(), wanted)]
+    lowered = {name.lower(): name for name in names}
+    similar = difflib.get_close_matches(pattern.lower(), lowered, n=SHOWN, cutoff=NEAR)
+    return list(dict.fromkeys([*same, *(lowered[name] for name in similar)]))
+
+
+def listed(names: Sequence[str], sizes: dict[str, int]) -> str:
+    """The first few names with their sizes, and how many more there are."""
+    shown = ", ".join(f"{name} ({size_in_words(sizes[name])})" for name in names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

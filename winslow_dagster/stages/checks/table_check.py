@@ -1,0 +1,144 @@
+"""A CSV file held against its check, row by row: it may be larger than the memory."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from winslow_dagster.pipelines.model.output_checks import CsvCheck, Range
+from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.stages.checks.findings import Found, out_of_bounds
+from winslow_dagster.stages.formatting import counted
+
+LONGEST_LINE = 1 << 20
+"""In characters; a longer one is no line of a table."""
+
+
+class Unreadable(Exception):
+    """The file is not the table it should be."""
+
+
+@dataclass(slots=True)
+class Column:
+    """What has been seen of one column; `fault` is the first cell that is not as it should be."""
+
+    name: str
+    index: int
+    allowed: Range
+    least: float = math.inf
+    most: float = -math.inf
+    fault: str = ""
+    bad: int = 0
+
+    def see(self, cell: str, line: int) -> None:
+        """Take note of one cell."""
+        fault = self.fault_of(cell.strip(), line)
+        if fault:
+            self.bad += 1
+            self.fault = self.fault or fault
+
+    def fault_of(self, cell: str, line: int) -> str:
+        """The sentence on a cell, or nothing."""
+        if not cell:
+            return "" if self.allowed.allow_empty else f"{self.name} is empty in line {line}"
+        value = number_of(cell)
+        if value is None:
+            return f"{self.name} is {shown(cell)} in line {line}, which is no number"
+        self.least, self.most = min(self.least, value), max(self.most, value)
+        outside = out_of_bounds(value, self.allowed.min, self.allowed.max)
+        return f"{self.name} is {value:g} in line {line}, {outside}" if outside else ""
+
+
+@dataclass(slots=True)
+class Table:
+    """What has been seen of a table."""
+
+    rows: int = 0
+    columns: list[Column] = field(default_factory=list)
+
+    def observed(self) -> dict[str, str | float]:
+        """The rows, and the bounds of the columns that were looked at."""
+        seen: dict[str, str | float] = {"rows": self.rows}
+        for column in self.columns:
+            if column.least <= column.most:
+                seen |= {f"{column.name}.min": column.least, f"{column.name}.max": column.most}
+        return seen
+
+
+def checked_table(check: CsvCheck, path: Path, name: str) -> Found:
+    """What is found of the table in `path`, which messages call `name`. Raises OSError."""
+    table = Table()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            read(table, check, file)
+    except Unreadable as error:
+        return Found(f"{name}: {error}", file=name, observed=table.observed())
+    except UnicodeDecodeError:
+        return Found(f"{name} is not UTF-8", file=name, observed=table.observed())
+    except csv.Error as error:
+        return Found(f"{name} cannot be read after row {table.rows}: {error}", file=name, observed=table.observed())
+    faults = [
+        column.fault + (f", and {counted(column.bad - 1, 'more row')}" if column.bad > 1 else "")
+        for column in table.columns
+        if column.fault
+    ]
+    rows = out_of_bounds(table.rows, check.min_rows, check.max_rows)
+    if rows:
+        faults.insert(0, f"it has {counted(table.rows, 'row')}, {rows}")
+    fault = f"{name}: {'; '.join(faults)}" if faults else ""
+    return Found(fault, f"{name} has {counted(table.rows, 'row')}", name, table.observed())
+
+
+def read(table: Table, check: CsvCheck, file: TextIO) -> None:
+    """Go through all rows. Raises Unreadable, csv.Error, UnicodeDecodeError, OSError."""
+    reader = csv.reader(lines(file), delimiter=check.delimiter)
+    header = [cell.strip() for cell in next(reader, [])]
+    if not header:
+        raise Unreadable("it is empty; expected a header line")
+    for name in dict.fromkeys([*check.columns, *check.range]):
+        require(name, header)
+    table.columns = [Column(column, header.index(column), allowed) for column, allowed in check.range.items()]
+    columns, width, rows = table.columns, len(header), 0
+    for row in reader:
+        if not row:
+            continue
+        rows += 1
+        table.rows = rows
+        if len(row) != width:
+            raise Unreadable(f"line {reader.line_num} has {counted(len(row), 'cell')}, the header {width}")
+        for column in columns:
+            column.see(row[column.index], reader.line_num)
+
+
+def require(column: str, header: Sequence[str]) -> None:
+    """The column is there once. Raises Unreadable."""
+    count = header.count(column)
+    if not count:
+        close = nearest(column, header)
+        hint = f"; did you mean {close}?" if close else ""
+        raise Unreadable(f"it has no column {shown(column)}{hint}")
+    if count > 1:
+        raise Unreadable(f"it has the column {shown(column)} {count} times")
+
+
+def lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, none of which fills the memory."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and not line.endswith("\n"):
+            raise Unreadable(f"line {number} is longer than {LONGEST_LINE} characters")
+        yield line
+
+
+def number_of(text: str) -> float | None:
+    """The finite number in a text, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in text else None

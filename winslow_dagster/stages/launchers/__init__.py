@@ -1,0 +1,1 @@
+"""What starts a stage and ends it: as a container or as a process."""

@@ -1,0 +1,333 @@
+"""Stages as plain processes, where there is no Docker: the same task, with the limits this system allows.
+
+The program belongs to a process supervisor (`process_supervisor.py`), not to the runner: the runner may die, and
+another finds the supervisor by its pid and the time it began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from typing_extensions import override
+
+from winslow_dagster.errors import EngineError, StageFailed
+from winslow_dagster.stages import process_supervisor
+from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.launchers.base import Exit, Launch, Launcher, Places, Signal
+from winslow_dagster.stages.launchers.process import cgroups
+from winslow_dagster.stages.launchers.process.file_log import follow_files
+from winslow_dagster.stages.launchers.stage_variables import granted_cpus
+from winslow_dagster.stages.log import LogWriter
+from winslow_dagster.stages.task.directory import TaskDirectory, read_value, write_quickly
+from winslow_dagster.stages.task.model import Frozen, StageTask
+
+SIGNALS: dict[Signal, signal.Signals] = {"TERM": signal.SIGTERM, "KILL": signal.SIGKILL}
+SHELL_SIGNAL_BASE = 128
+INHERITED = ("HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER", "VIRTUAL_ENV")
+"""What a program needs of this machine. The rest, with its passwords, stays with the runner."""
+GONE_WITHIN_S = 30.0
+LOOK_AGAIN_S = 0.02
+
+
+class Spec(Frozen):
+    """What the keeper is told, and what a later runner must know."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    stdout: str
+    stderr: str
+    failure: str
+    entrances: tuple[str, ...]
+    memory_group: Path | None
+    cpu_group: Path | None
+    unenforced: tuple[str, ...]
+
+    @property
+    def limits(self) -> cgroups.Limits:
+        """The control groups made for it."""
+        return cgroups.Limits(self.memory_group, self.cpu_group)
+
+
+class KeeperRecord(Frozen):
+    """Which process the keeper is."""
+
+    pid: int
+    create_time_s: float
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs, and not another process under its pid."""
+        return process_supervisor.create_time_s(self.pid) == self.create_time_s
+
+
+class ExitRecord(Frozen):
+    """What the keeper wrote at the end. `status` is as wait(2) gives it."""
+
+    status: int
+    peak_memory_bytes: int
+
+
+class FailureRecord(Frozen):
+    """Why the program never began."""
+
+    failure: str
+
+
+class ProcessLauncher(Launcher):
+    """One attempt's keeper and all below it."""
+
+    mode = "process"
+
+    def __init__(self, task: StageTask, directory: TaskDirectory) -> None:
+        self._task = task
+        self._directory = directory
+        self._home = directory.work / "process"
+        self.places = Places(
+            input=str(directory.work / "input"),
+            resources=str(directory.work / "resources"),
+            output=str(directory.output),
+            checkpoint=str(directory.checkpoint),
+        )
+        self._spec = read_value(self._home / "spec.json", Spec)
+        self._keeper = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ended = threading.Event()
+        self._handle: int | None = None
+        self._exit: Exit | None = None
+        self._over_memory = False
+
+    @property
+    @override
+    def image_digest(self) -> None:
+        return None
+
+    @property
+    @override
+    def unenforced(self) -> tuple[str, ...]:
+        return self._spec.unenforced if self._spec else ()
+
+    @override
+    def started(self) -> bool:
+        return self._keeper is not None
+
+    @override
+    def start(self, launch: Launch) -> None:
+        if not self._task.command:
+            raise StageFailed(
+                "the stage has no program for process mode",
+                where=f"stage {self._task.stage}",
+                remedy="Give it a `command`, or run it where Docker is",
+            )
+        present(launch.inputs, Path(self.places.input))
+        present(launch.resources, Path(self.places.resources))
+        for directory in (self._home, self._directory.work / "cwd", self._directory.work / "tmp"):
+            directory.mkdir(exist_ok=True)
+        self._spec = self._described(launch)
+        write_quickly(self._home / "spec.json", self._spec.model_dump_json())
+        with (self._home / "process_supervisor.err").open("ab") as complaints:
+            # Not this process's: no terminal, no signals of its group, and it does not end with it.
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-S", process_supervisor.__file__, str(self._home)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
+                cwd="/",
+            )
+        with self._child.stdout or contextlib.nullcontext() as claimed:
+            if claimed is not None:
+                claimed.read()
+        self._keeper = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        if self._keeper is None:
+            said = (self._home / "process_supervisor.err").read_text(encoding="utf-8", errors="replace").strip()
+            raise StageFailed(f"the program's keeper could not be started: {said}", where=f"stage {self._task.stage}")
+        self.attach()
+
+    @override
+    def attach(self) -> None:
+        if self._keeper is None:
+            raise EngineError("no program was started", where=self._task.task_id)
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(self._keeper.pid)
+            if self._keeper_lives():
+                self._handle = handle
+                return
+            os.close(handle)
+        self._finish()
+
+    @override
+    def follow(self, writer: LogWriter, stop: threading.Event) -> None:
+        follow_files(self._home, self._directory.log, writer, self._ended, stop)
+
+    @override
+    def wait(self, timeout_s: float) -> Exit | None:
+        if self._exit is None and self._handle is not None:
+            ready, _, _ = select.select([self._handle], [], [], timeout_s)
+            if ready:
+                self._finish()
+        return self._exit
+
+    @override
+    def send(self, signal: Signal) -> None:
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, SIGNALS[signal])
+
+    @override
+    def look(self) -> str:
+        limit_bytes = self._task.memory_bytes
+        if limit_bytes and self._spec is not None and self._spec.memory_group is None:
+            pids = self._processes()
+            # Resident sizes count shared pages once for each process: the exact sum is dear, and rarely needed.
+            self._over_memory = used(pids, "rss") > limit_bytes and used(pids, "pss") > limit_bytes
+            if self._over_memory:
+                self.send("KILL")
+        return ""
+
+    @override
+    def hand_back(self) -> str:
+        return ""
+
+    @override
+    def remove(self) -> None:
+        deadline = time.monotonic() + GONE_WITHIN_S
+        while remaining := list(self._remaining()):
+            for pid in remaining:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"processes {remaining} of the stage do not end",
+                    where=self._task.task_id,
+                    remedy="They wait for a device or a disk; look at `ps -o pid,stat,wchan,args`",
+                )
+            time.sleep(LOOK_AGAIN_S)  # A process killed by another's child cannot be waited for.
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if self._child is not None:
+            self._child.wait()
+        if self._spec is not None:
+            self._spec.limits.remove()
+
+    def _described(self, launch: Launch) -> Spec:
+        task = self._task
+        cpus = granted_cpus(task)
+        limits = cgroups.limited(task.task_id, task.memory_bytes, cpus)
+        unenforced = [f"isolation: a process has this machine's files and network, as {getpass.getuser()} has them"]
+        if task.memory_bytes and limits.memory is None:
+            limit = size_in_words(task.memory_bytes)
+            unenforced.append(f"memory: {limit} is not held by the kernel but looked after once a second")
+        if limits.cpu is None and cpus < (psutil.cpu_count() or 1):
+            unenforced.append(f"cpus: nothing keeps the stage from using more than {cpus:g}")
+        work = self._directory.work
+        return Spec(
+            argv=(*launch.command, *launch.args),
+            env={**inherited(), "TMPDIR": str(work / "tmp"), **launch.env},
+            cwd=str(work / "cwd"),
+            stdout=str(self._home / "stdout"),
+            stderr=str(self._home / "stderr"),
+            failure=str(self._home / "failure.json"),
+            entrances=tuple(str(path) for path in limits.entrances),
+            memory_group=limits.memory,
+            cpu_group=limits.cpu,
+            unenforced=tuple(unenforced),
+        )
+
+    def _finish(self) -> None:
+        self._exit = self._how_it_ended()
+        self._ended.set()
+
+    def _how_it_ended(self) -> Exit:
+        ended_at = datetime.now(UTC)
+        if failure := read_value(self._home / "failure.json", FailureRecord):
+            return Exit(
+                ended_at=ended_at, failure=f"the program {self._task.command[0]!r} cannot be started: {failure.failure}"
+            )
+        record = read_value(self._home / "exit.json", ExitRecord)
+        if record is None:
+            return Exit(ended_at=ended_at, lost="its keeper was killed from outside, or the machine was restarted")
+        code = os.waitstatus_to_exitcode(record.status)
+        group = self._spec.memory_group if self._spec else None
+        return Exit(
+            ended_at=datetime.fromtimestamp((self._home / "exit.json").stat().st_mtime, UTC),
+            exit_code=code if code >= 0 else SHELL_SIGNAL_BASE - code,
+            signal=next((name for name, number in SIGNALS.items() if -code == number), None),
+            out_of_memory=self._over_memory or (group is not None and cgroups.oom_kills(group) > 0),
+            peak_memory_bytes=(cgroups.peak_memory_bytes(group) if group else None) or record.peak_memory_bytes,
+        )
+
+    def _keeper_lives(self) -> bool:
+        return self._keeper is not None and self._keeper.lives
+
+    def _processes(self) -> list[int]:
+        """Everything below the process_supervisor."""
+        return (
+            process_supervisor.descendants(self._keeper.pid)
+            if self._keeper is not None and self._keeper_lives()
+            else []
+        )
+
+    def _remaining(self) -> Iterator[int]:
+        """Whatever is left of the stage, wherever it went: below the keeper, in its groups, or by its environment."""
+        if self._keeper is not None and self._keeper_lives():
+            yield self._keeper.pid
+        yield from self._processes()
+        if self._spec is not None:
+            yield from self._spec.limits.pids()
+        yield from strays(self._task.task_id)
+
+
+def keeper_lives(directory: TaskDirectory) -> bool:
+    """Whether the attempt's program may still run."""
+    record = read_value(directory.work / "process" / "process_supervisor.json", KeeperRecord)
+    return record is not None and record.lives
+
+
+def present(directories: dict[str, Path], place: Path) -> None:
+    """Show each directory under its name in `place`."""
+    place.mkdir(exist_ok=True)
+    for name, path in directories.items():
+        with contextlib.suppress(FileExistsError):
+            (place / name).symlink_to(path)
+
+
+def inherited() -> dict[str, str]:
+    """What of this process's environment the stage gets, and the programs that are installed beside this one first."""
+    kept = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
+    beside = str(Path(sys.executable).parent)
+    return {**kept, "PATH": os.pathsep.join((beside, os.environ.get("PATH", os.defpath)))}
+
+
+def strays(task_id: str) -> Iterator[int]:
+    """Processes of this user that were started in the attempt's environment, wherever they hang now."""
+    mark = f"WINSLOW_TASK_ID={task_id}".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    yield int(entry.name)
+
+
+def used(pids: list[int], kind: str) -> int:
+    """The memory these processes use, in bytes: `rss`, or the dearer but exact `pss`."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            info = process.memory_info() if kind == "rss" else process.memory_full_info()
+            total += int(getattr(info, kind))
+    return total

@@ -1,0 +1,58 @@
+"""What every stage finds in its environment, whatever starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import psutil
+
+from winslow_dagster.stages.launchers.base import Places
+from winslow_dagster.stages.task.model import NodeGpu, StageTask
+from winslow_dagster.storage.manifest import Manifest
+
+
+def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> dict[str, str]:
+    """The variables that no layer of a pipeline overrides."""
+    memory_bytes = task.memory_bytes or psutil.virtual_memory().total
+    resources = {
+        f"WINSLOW_RESOURCE_{name.upper()}": resource_path(places, name, manifest)
+        for name, manifest in task.resources.items()
+    }
+    return {
+        "WINSLOW_INPUT_DIR": places.input,
+        "WINSLOW_RESOURCES_DIR": places.resources,
+        "WINSLOW_OUTPUT_DIR": places.output,
+        "WINSLOW_CHECKPOINT_DIR": places.checkpoint,
+        "WINSLOW_PROJECT": task.project,
+        "WINSLOW_PIPELINE": task.pipeline,
+        "WINSLOW_STAGE": task.stage,
+        "WINSLOW_ATTEMPT": str(task.attempt),
+        "WINSLOW_TASK_ID": task.task_id,
+        "WINSLOW_CPUS": f"{granted_cpus(task):g}",
+        "WINSLOW_MEMORY_BYTES": str(memory_bytes),
+        "WINSLOW_GPU_COUNT": str(len(gpus)),
+        **resources,
+        **visible_devices(gpus),
+    }
+
+
+def granted_cpus(task: StageTask) -> float:
+    """What the stage asks for, or all there are where it asks for more."""
+    return min(task.cpus, float(psutil.cpu_count() or 1))
+
+
+def resource_path(places: Places, name: str, manifest: Manifest) -> str:
+    """The resource's file; its directory where it is not exactly one file."""
+    directory = PurePosixPath(places.resources, name)
+    return str(directory / manifest.files[0].path if len(manifest.files) == 1 else directory)
+
+
+def visible_devices(gpus: Sequence[NodeGpu]) -> dict[str, str]:
+    """What makes the frameworks see the allotted GPUs and no other. CUDA is always told, so that none means none."""
+    variables = {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in gpus if gpu.vendor == "nvidia")}
+    if amd := [str(gpu.index) for gpu in gpus if gpu.vendor == "amd"]:
+        variables["ROCR_VISIBLE_DEVICES"] = ",".join(amd)
+    if intel := [str(gpu.index) for gpu in gpus if gpu.vendor == "intel"]:
+        variables["ZE_AFFINITY_MASK"] = ",".join(intel)
+    return variables

@@ -1,0 +1,39 @@
+"""The form that a stage writes when it needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES, parse_form
+from winslow_dagster.pipelines.model.form import (
+    AWAIT_INPUT_FILE,
+    OWN_OUTPUT,
+    Form,
+    LinesField,
+    PointsField,
+    PolygonField,
+)
+from winslow_dagster.stages.checks.promised_outputs import matching
+
+
+def written_form(output: Path, after: Sequence[str]) -> Form | None:
+    """The form in the output directory, or None where the stage wrote none. `after` are the stages it works on.
+
+    Raises InputRejected for one that nobody could answer: malformed, or with an image that is not there.
+    """
+    path = output / AWAIT_INPUT_FILE
+    if not path.exists() and not path.is_symlink():
+        return None
+    if path.is_symlink() or not path.is_file():
+        raise InputRejected("it is not a file", where=AWAIT_INPUT_FILE, expected="a JSON text")
+    with path.open("rb") as file:
+        form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
+    for field in form.form:
+        if isinstance(field, (PointsField, PolygonField, LinesField)) and field.image.startswith(OWN_OUTPUT):
+            names = matching(output, field.image_glob)
+            if not any((output / name).is_file() for name in names):
+                what = f"the field {field.name} shows {field.image}, which the stage did not write"
+                raise InputRejected(what, where=AWAIT_INPUT_FILE)
+    return form

@@ -1,0 +1,1 @@
+"""One stage attempt as a value, and its directory on the node."""
