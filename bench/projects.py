@@ -15,7 +15,7 @@ from bench.databases import postgres_database
 from bench.figure import Figure
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
@@ -72,7 +72,7 @@ def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
         yield Figure(f"page_of_{ATTEMPTS}_attempts_{name}", page_s, "s", f"<= {GOAL_PAGE_S}", page_s <= GOAL_PAGE_S)
 
 
-class Looking(Actions):
+class Looking(Installation):
     """An installation that is only looked at."""
 
     def __init__(self, settings: Settings) -> None:

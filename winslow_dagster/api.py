@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import atexit
 
-from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 
 
-class Winslow(Actions):
+class Winslow(Installation):
     """An installation: by default the one that the WINSLOW_* variables of this process name.
 
     Where no services run, the first action that needs some starts them; they end with a `with` block around this, with

@@ -20,11 +20,13 @@ stages:
     args: ["true"]
     checks:
       - {kind: file, name: made, glob: a.csv}
-      - {kind: csv, name: has_speed, glob: a.csv, columns: [speed], severity: warn, stops: false}
+      - {kind: csv, name: has_speed, glob: a.csv, columns: [speed], severity: warn, blocking: false}
 """
 CHECKS = (
-    CheckResult(name="made", passed=True, severity="error", stops=True, message="", observed={"files": 1}),
-    CheckResult(name="has_speed", passed=False, severity="warn", stops=False, message="no column speed", file="a.csv"),
+    CheckResult(name="made", passed=True, severity="error", blocking=True, message="", observed={"files": 1}),
+    CheckResult(
+        name="has_speed", passed=False, severity="warn", blocking=False, message="no column speed", file="a.csv"
+    ),
 )
 
 

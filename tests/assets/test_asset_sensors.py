@@ -15,7 +15,7 @@ from places import add_project, add_success, add_video
 
 from winslow_dagster.assets import sensors
 from winslow_dagster.assets.graph import RESULTS, input_key
-from winslow_dagster.projects.database.new_inputs import Mark, arrivals, project_names
+from winslow_dagster.projects.database.new_inputs import Mark, new_inputs, project_names
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, newest_success, write_results
 
@@ -50,7 +50,7 @@ def ticked(instance: DagsterInstance, function: object, cursor: str | None = Non
 
 
 def names(records: ProjectRecords, after: Mark | None, most: int = 100) -> list[tuple[str, int]]:
-    return [(each.added.project, each.added.version) for each in arrivals(records.database, after, LATER, most)]
+    return [(each.added.project, each.added.version) for each in new_inputs(records.database, after, LATER, most)]
 
 
 def test_arrivals_come_in_order_and_go_on_behind_a_mark(records: ProjectRecords) -> None:
@@ -58,7 +58,7 @@ def test_arrivals_come_in_order_and_go_on_behind_a_mark(records: ProjectRecords)
         add_project(records, project)
         add_video(records, project)
     add_video(records, "b", "other")
-    found = arrivals(records.database, None, LATER, 100)
+    found = new_inputs(records.database, None, LATER, 100)
     assert [(each.added.project, each.added.version) for each in found] == [("b", 1), ("a", 1), ("b", 2)]
     marks = [Mark.of(each.added) for each in found]
     assert [names(records, mark) for mark in marks] == [[("a", 1), ("b", 2)], [("b", 2)], []]
@@ -69,7 +69,7 @@ def test_arrivals_come_in_order_and_go_on_behind_a_mark(records: ProjectRecords)
 def test_what_has_just_arrived_is_left_for_later(records: ProjectRecords) -> None:
     add_project(records, "a")
     add_video(records, "a")
-    assert arrivals(records.database, None, datetime.now(UTC) - timedelta(minutes=1), 100) == ()
+    assert new_inputs(records.database, None, datetime.now(UTC) - timedelta(minutes=1), 100) == ()
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.integers(1))

@@ -1,4 +1,4 @@
-"""`winslow disk | clean | pin | unpin | keep` on an installation with something to clean."""
+"""`winslow usage | prune | pin | unpin | retention` on an installation with something to clean."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         made.mkdir()
         (made / "vehicles.csv").write_bytes(b"v" * 2048)
         (made / "preview.png").write_bytes(b"p" * 10)
-        records.note_run(RunRecord(run_id, "ulm-07", "traffic", digest, at, "anna"))
+        records.record_run(RunRecord(run_id, "ulm-07", "traffic", digest, at, "anna"))
         records.attempt_started(task, pipeline_digest=digest)
         result = StageResult(
             task_id=task.task_id,
@@ -72,7 +72,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             outputs=store.commit_tree(made, task.output_address),
         )
         records.attempt_ended(task.task_id, result)
-        records.run_ended(run_id, "succeeded", "", at)
+        records.record_run_end(run_id, "succeeded", "", at)
     records.close()
     return there
 
@@ -93,8 +93,8 @@ def ask(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Ask:
 
 
 def test_cleaning_says_what_would_go_and_deletes_it_only_when_told_to(ask: Ask, settings: Settings) -> None:
-    planned = ask("clean")
-    assert planned == ask("clean", "--dry-run") == ask("clean", "ulm-07")
+    planned = ask("prune")
+    assert planned == ask("prune", "--dry-run") == ask("prune", "ulm-07")
     assert planned["removals"] == [
         {
             "project": "ulm-07",
@@ -111,13 +111,13 @@ def test_cleaning_says_what_would_go_and_deletes_it_only_when_told_to(ask: Ask, 
     assert (planned["size_bytes"], planned["freed_bytes"]) == (2048, None)
     store = open_store(settings.store_url)
     assert len(store.manifest("run1/output").files) == 2  # type: ignore[union-attr]  # it is there
-    assert ask("clean", "--yes")["freed_bytes"] == 2048
+    assert ask("prune", "--yes")["freed_bytes"] == 2048
     assert [entry.path for entry in store.manifest("run1/output").files] == ["preview.png"]  # type: ignore[union-attr]
-    assert ask("clean")["removals"] == []
+    assert ask("prune")["removals"] == []
 
 
 def test_disk_use_is_told_by_stage(ask: Ask) -> None:
-    use = ask("disk")
+    use = ask("usage")
     assert use["stages"] == [
         {
             "project": "ulm-07",
@@ -132,23 +132,23 @@ def test_disk_use_is_told_by_stage(ask: Ask) -> None:
 
 
 def test_a_pinned_attempt_stays_and_who_pinned_it_is_in_the_audit(ask: Ask, settings: Settings) -> None:
-    assert ask("pin", "ulm-07", "detect", "1", "--why", "a figure")["task_id"] == "run1.detect.1"
-    assert ask("clean")["removals"] == []
+    assert ask("pin", "ulm-07", "detect", "1", "--reason", "a figure")["task_id"] == "run1.detect.1"
+    assert ask("prune")["removals"] == []
     assert ask("unpin", "ulm-07", "detect", "1") == {"project": "ulm-07", "stage": "detect", "attempt": 1}
-    assert len(ask("clean")["removals"]) == 1
+    assert len(ask("prune")["removals"]) == 1
     records = ProjectRecords.open(settings.database_url)
     assert {entry.action for entry in Audit(records.database).entries("ulm-07")} == {"pin", "unpin"}
     records.close()
 
 
 def test_a_projects_own_rules_are_set_shown_and_taken_away(ask: Ask) -> None:
-    assert ask("keep", "ulm-07") == {"rules": []}
+    assert ask("retention", "ulm-07") == {"rules": []}
     rule = {"what": "outputs", "glob": "*.csv", "attempts": 2, "days": None}
-    assert ask("keep", "ulm-07", '{glob: "*.csv", attempts: 2}') == {"rules": [rule]}
-    assert ask("keep", "ulm-07") == {"rules": [rule]}
-    assert ask("clean")["removals"] == []
-    assert ask("keep", "ulm-07", "--clear") == {"rules": []}
-    assert len(ask("clean")["removals"]) == 1
+    assert ask("retention", "ulm-07", '{glob: "*.csv", attempts: 2}') == {"rules": [rule]}
+    assert ask("retention", "ulm-07") == {"rules": [rule]}
+    assert ask("prune")["removals"] == []
+    assert ask("retention", "ulm-07", "--clear") == {"rules": []}
+    assert len(ask("prune")["removals"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,20 +156,20 @@ def test_a_projects_own_rules_are_set_shown_and_taken_away(ask: Ask) -> None:
 )
 def test_what_is_no_rule_is_refused_and_changes_nothing(ask: Ask, rule: str) -> None:
     with pytest.raises(SystemExit):
-        main(["keep", "ulm-07", rule])
-    assert ask("keep", "ulm-07") == {"rules": []}
+        main(["retention", "ulm-07", rule])
+    assert ask("retention", "ulm-07") == {"rules": []}
 
 
 def test_what_there_is_not_is_an_error(ask: Ask) -> None:
     assert "an attempt from 1 to 2" in ask("pin", "ulm-07", "detect", "3", code=NotFound.exit_code)["expected"]
     assert ask("unpin", "ulm-07", "detect", "1", code=NotFound.exit_code)["what"] == "the attempt is not pinned"
-    assert "opposites" in ask("clean", "--yes", "--dry-run", code=2)["what"]
+    assert "opposites" in ask("prune", "--yes", "--dry-run", code=2)["what"]
 
 
 def test_people_see_tables(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     del settings
     said = []
-    for words in (["clean"], ["disk"], ["keep", "ulm-07"], ["clean", "--yes"], ["clean"]):
+    for words in (["prune"], ["usage"], ["retention", "ulm-07"], ["prune", "--yes"], ["prune"]):
         with pytest.raises(SystemExit):
             main(words)
         said.append(capsys.readouterr())

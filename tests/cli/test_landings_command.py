@@ -1,4 +1,4 @@
-"""`winslow landings`: what landed, why it was set aside, and another try."""
+"""`winslow ingest`: what landed, why it was set aside, and another try."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Printed = pytest.CaptureFixture[str]
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
-        main(["landings", *arguments])
+        main(["ingest", *arguments])
     return int(ended.value.code or 0)
 
 

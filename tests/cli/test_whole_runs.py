@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from winslow_dagster.cli import main
-from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageView
 
 PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
@@ -300,7 +300,7 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
 
 @pytest.mark.usefixtures("first")
 def test_a_run_from_the_launchpad_is_the_project_s_run_too(there: Installation) -> None:
-    dagit = Dagit(f"http://127.0.0.1:{there.port}")
+    dagit = DagsterClient(f"http://127.0.0.1:{there.port}")
     run_id = dagit.launch(dagit.job("speeding"), {"project": "first", "start_from": "count"}, {})
     while not dagit.run(run_id).ended:
         assert there.winslow("status", "first").returncode == 0

@@ -16,7 +16,7 @@ from starting_place import ROOT
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
-from winslow_dagster.engines.runner_records import RunnerStart
+from winslow_dagster.engines.runner_records import RunnerRecord
 from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.settings import Settings
@@ -90,7 +90,7 @@ class LocalDriver(Driver):
         return TaskDirectory.of(self.settings.tasks_dir, task.task_id)
 
     def runner(self, task: StageTask) -> ProcessIdentity:
-        start = RunnerStart.read(self.directory(task))
+        start = RunnerRecord.read(self.directory(task))
         assert start is not None
         return ProcessIdentity(start.pid, start.create_time)
 
@@ -121,7 +121,7 @@ class LocalDriver(Driver):
 
     def kill_all(self) -> None:
         for path in self.settings.tasks_dir.glob("*/runner_start.json"):
-            start = RunnerStart.read(TaskDirectory(path.parent))
+            start = RunnerRecord.read(TaskDirectory(path.parent))
             assert start is not None
             ProcessIdentity(start.pid, start.create_time).kill()
 

@@ -75,7 +75,7 @@ class Place:
         self, module: str, *args: str, env: Mapping[str, str] = ENVIRONMENT, warm: bool = True
     ) -> ProcessIdentity:
         socket_path = self.socket if warm else None
-        return spawn_detached(module, args, env=env, cwd=self.path, log_path=self.log, warm_socket=socket_path)
+        return spawn_detached(module, args, env=env, cwd=self.path, log_path=self.log, fork_server_socket=socket_path)
 
     def told(self, *args: str, env: Mapping[str, str] = ENVIRONMENT) -> dict[str, Any]:
         """What a process says of itself."""

@@ -17,7 +17,7 @@ from patience import until, until_there
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LIFE_LOOK_S, LocalEngine
-from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerRecord
 from winslow_dagster.errors import EngineError
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import Settings
@@ -128,7 +128,7 @@ def test_a_runner_that_something_else_started_counts(local: LocalDriver) -> None
 
 def test_a_start_before_the_last_boot_is_not_taken_for_alive(local: LocalDriver) -> None:
     local.engine.submit(a_task())
-    start = RunnerStart.read(local.directory(a_task()))
+    start = RunnerRecord.read(local.directory(a_task()))
     assert start is not None
 
     assert start.alive()
@@ -164,7 +164,7 @@ def test_a_task_that_gets_further_each_time_is_never_lost(local: LocalDriver) ->
 
 def test_a_task_whose_runners_lived_long_is_never_lost() -> None:
     began = datetime.now(UTC)
-    start = RunnerStart(
+    start = RunnerRecord(
         pid=1, create_time=1, boot_id="", started_at=began, progress=("running", 7), fruitless=MOST_FRUITLESS - 1
     )
 

@@ -14,7 +14,7 @@ from patience import until, until_ended
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerStart
+from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerRecord
 from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -132,7 +132,7 @@ def test_nothing_of_a_lost_stage_goes_on(real: Real) -> None:
 
     for _ in range(MOST_FRUITLESS + 1):
         dying.submit(real.task)
-        start = RunnerStart.read(TaskDirectory(real.directory(real.task).path))
+        start = RunnerRecord.read(TaskDirectory(real.directory(real.task).path))
         assert start is not None
         until_ended(ProcessIdentity(start.pid, start.create_time))
     dying.submit(real.task)

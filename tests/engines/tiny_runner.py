@@ -60,7 +60,7 @@ def serve(directory: TaskDirectory) -> None:
     directory.write_outcome(result)
     if (directory.path / "die_after_outcome").exists():
         sys.exit("it cannot clean up")
-    directory.settle()
+    directory.finalize()
 
 
 def told(directory: TaskDirectory) -> tuple[Outcome, str] | None:

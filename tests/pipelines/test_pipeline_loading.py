@@ -26,12 +26,12 @@ from winslow_dagster.pipelines.model.output_checks import FileCheck, ResultCheck
 from winslow_dagster.pipelines.model.pipeline import (
     Gpu,
     Highlight,
-    Keep,
     LogRules,
     NeedsInput,
     ProgressRule,
     ProjectInput,
     PromisedOutput,
+    RetentionRule,
     Retries,
     Stage,
 )
@@ -64,26 +64,26 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
             after: []
             cpus: 2
             memory: 8GiB
-            shm: 512M
+            shm_size: 512M
             gpu: {count: 2, vendor: nvidia, memory: 8GB, optional: true}
-            nodes: [fast-disk, ulm.07]
+            node_tags: [fast-disk, ulm.07]
             network: true
             timeout: 1d 2h
-            grace: 30
+            stop_grace_period: 30
             retries: {count: 3, when: [lost, failed, 137], wait: 1m 30s, backoff: 1.5}
             progress:
               - {subject: frames, pattern: '(?P<current>\d+)/(?P<total>\d+) (?P<unit>\w+)'}
               - {subject: whole, pattern: '(?P<percent>[\d.]+) %%'}
             warnings: [^WARN]
             errors: [^ERROR, Exception]
-            error_line_fails: true
+            fail_on_error_line: true
             success_exit_codes: [0, 3]
-            await_input_exit_code: 42
+            awaiting_input_exit_code: 42
             needs_input: {when: asked, message: Go, variables: [POINTS], form: [{kind: points, name: p, image: ./f}]}
             outputs: ["*.csv", {glob: video.mp4, min_size: 1KB}]
             checks: [{kind: file, glob: a.csv, max_size: 1KB}, {kind: result, key: n, severity: warn, name: many}]
             highlights: ["*.png", {glob: video.mp4, title: The result}]
-            keep: [{glob: "*.mp4", attempts: 3}, {days: 30}]
+            retention: [{glob: "*.mp4", attempts: 3}, {days: 30}]
     """
         % ("0" * 64)
     )
@@ -104,12 +104,12 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
                 env={"MODEL": "${SCALE:-1}.onnx", "EMPTY": ""},
                 cpus=2,
                 memory_bytes=8 * 1024**3,
-                shm_bytes=512 * 1024**2,
+                shm_size_bytes=512 * 1024**2,
                 gpu=Gpu(count=2, vendor="nvidia", memory_bytes=8 * 1000**3, optional=True),
-                nodes=("fast-disk", "ulm.07"),
+                node_tags=("fast-disk", "ulm.07"),
                 network=True,
                 timeout_s=26 * 3600,
-                grace_s=30,
+                stop_grace_period_s=30,
                 retries=Retries(count=3, when=("lost", "failed", 137), wait_s=90, backoff=1.5),
                 log=LogRules(
                     progress=(
@@ -118,10 +118,10 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
                     ),
                     warnings=("^WARN",),
                     errors=("^ERROR", "Exception"),
-                    error_line_fails=True,
+                    fail_on_error_line=True,
                 ),
                 success_exit_codes=(0, 3),
-                await_input_exit_code=42,
+                awaiting_input_exit_code=42,
                 needs_input=NeedsInput(
                     when="asked",
                     message="Go",
@@ -130,11 +130,11 @@ def test_every_field_of_the_surface_arrives_in_the_model() -> None:
                 ),
                 outputs=(PromisedOutput(glob="*.csv"), PromisedOutput(glob="video.mp4", min_size_bytes=1000)),
                 checks=(
-                    FileCheck(name="file_a_csv", glob="a.csv", max_size_bytes=1000, stops=True),
-                    ResultCheck(name="many", key="n", severity="warn", stops=False),
+                    FileCheck(name="file_a_csv", glob="a.csv", max_size_bytes=1000, blocking=True),
+                    ResultCheck(name="many", key="n", severity="warn", blocking=False),
                 ),
                 highlights=(Highlight(glob="*.png"), Highlight(glob="video.mp4", title="The result")),
-                keep=(Keep(glob="*.mp4", attempts=3), Keep(days=30)),
+                retention=(RetentionRule(glob="*.mp4", attempts=3), RetentionRule(days=30)),
             ),
         ),
     )
@@ -177,14 +177,14 @@ def test_defaults_hold_for_every_stage_that_says_nothing_else() -> None:
           gpu: 1
           warnings: [W]
           retries: {count: 3, wait: 5}
-          await_input_exit_code: 9
+          awaiting_input_exit_code: 9
         stages:
           - name: a
           - {name: b, image: own:1, command: [], gpu: 0, warnings: [], retries: {count: 1}}
     """)
     a, b = pipeline.stages
     assert (a.image, a.command, a.cpus, a.gpu) == ("default:1", ("run",), 4, Gpu())
-    assert (a.log.warnings, a.retries, a.await_input_exit_code) == (("W",), Retries(count=3, wait_s=5), 9)
+    assert (a.log.warnings, a.retries, a.awaiting_input_exit_code) == (("W",), Retries(count=3, wait_s=5), 9)
     assert (b.image, b.command, b.cpus, b.gpu, b.log.warnings) == ("own:1", (), 4, None, ())
     assert b.retries == Retries(count=1)
 

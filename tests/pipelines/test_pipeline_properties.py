@@ -26,12 +26,12 @@ from winslow_dagster.pipelines.model.output_checks import CsvCheck, FileCheck, J
 from winslow_dagster.pipelines.model.pipeline import (
     Gpu,
     Highlight,
-    Keep,
     LogRules,
     NeedsInput,
     ProgressRule,
     ProjectInput,
     PromisedOutput,
+    RetentionRule,
     Retries,
     Stage,
 )
@@ -98,19 +98,19 @@ stages:
     args: [--x, "${A:-b}"]
     env: {B: "${A}"}
     memory: 8GiB
-    shm: 64M
+    shm_size: 64M
     gpu: {count: 1, vendor: nvidia, memory: 1GiB, optional: true}
-    nodes: [fast]
+    node_tags: [fast]
     network: false
     timeout: 2h
-    grace: 3
+    stop_grace_period: 3
     retries: {count: 1, when: [lost, 3], wait: 10, backoff: 2}
     progress: [{subject: frames, pattern: '(?P<current>\d+)'}]
     warnings: [W]
     errors: [E]
-    error_line_fails: true
+    fail_on_error_line: true
     success_exit_codes: [0, 1]
-    await_input_exit_code: 75
+    awaiting_input_exit_code: 75
     needs_input:
       when: asked
       message: m
@@ -125,13 +125,13 @@ stages:
         - {kind: polygon, name: area, image: ./a.jpg, min_points: 3, max_count: 2}
         - {kind: lines, name: line, image: ./a.jpg, min_points: 2}
     checks:
-      - {kind: file, name: x, glob: a, exists: true, min_size: 1, max_size: 2KB, severity: warn, stops: true}
+      - {kind: file, name: x, glob: a, exists: true, min_size: 1, max_size: 2KB, severity: warn, blocking: true}
       - {kind: csv, glob: a, delimiter: ;, columns: [a], min_rows: 1, max_rows: 2, range: {a: {min: 1, max: 2}}}
       - {kind: json, glob: a, pointer: /a, equals: 1, min: 0, max: 2}
       - {kind: result, key: a, min: 0}
     outputs: [a, {glob: b, min_size: 1KB}]
     highlights: [a, {glob: b, title: t}]
-    keep: [{glob: a, attempts: 1, days: 2}]
+    retention: [{glob: a, attempts: 1, days: 2}]
   - {name: b, after: a}
   - {name: c, after: [a, b], needs_input: {form: [{kind: confirm, name: ok, stage: a}]}}
 """)
@@ -247,7 +247,7 @@ STAGES = st.builds(
     env=ENVIRONMENTS,
     cpus=st.floats(0.01, 64),
     memory_bytes=st.none() | SIZES,
-    shm_bytes=st.none() | SIZES,
+    shm_size_bytes=st.none() | SIZES,
     gpu=st.none()
     | st.builds(
         Gpu,
@@ -256,10 +256,10 @@ STAGES = st.builds(
         memory_bytes=st.none() | SIZES,
         optional=st.booleans(),
     ),
-    nodes=st.lists(st.sampled_from(["fast", "ulm-07"]), max_size=2).map(tuple),
+    node_tags=st.lists(st.sampled_from(["fast", "ulm-07"]), max_size=2).map(tuple),
     network=st.booleans(),
     timeout_s=st.none() | st.floats(0.001, 10**6),
-    grace_s=AMOUNTS,
+    stop_grace_period_s=AMOUNTS,
     retries=st.builds(
         Retries,
         count=st.integers(0, 9),
@@ -272,10 +272,10 @@ STAGES = st.builds(
         progress=st.lists(PROGRESS, max_size=2).map(tuple),
         warnings=PATTERNS,
         errors=PATTERNS,
-        error_line_fails=st.booleans(),
+        fail_on_error_line=st.booleans(),
     ),
     success_exit_codes=st.sets(st.integers(0, 74), min_size=1, max_size=3).map(tuple),
-    await_input_exit_code=st.integers(75, 255),
+    awaiting_input_exit_code=st.integers(75, 255),
     needs_input=st.none()
     | st.builds(
         NeedsInput,
@@ -287,7 +287,7 @@ STAGES = st.builds(
     checks=st.lists(CHECKS, max_size=3, unique_by=lambda check: check.name).map(tuple),
     outputs=st.lists(OUTPUTS, max_size=2).map(tuple),
     highlights=st.lists(st.builds(Highlight, glob=GLOBS, title=TEXTS), max_size=2).map(tuple),
-    keep=st.lists(st.builds(Keep, glob=GLOBS, attempts=st.none() | st.integers(1, 9)), max_size=2).map(tuple),
+    keep=st.lists(st.builds(RetentionRule, glob=GLOBS, attempts=st.none() | st.integers(1, 9)), max_size=2).map(tuple),
 )
 
 

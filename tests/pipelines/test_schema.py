@@ -62,7 +62,7 @@ def test_every_field_is_described_in_the_models_the_schema_and_the_reference() -
 
 
 def test_a_field_of_a_document_becomes_a_field_of_the_model() -> None:
-    decided_by_the_loader = {"command", "defaults", "image", "progress", "warnings", "errors", "error_line_fails"}
+    decided_by_the_loader = {"command", "defaults", "image", "progress", "warnings", "errors", "fail_on_error_line"}
     for document in documents():
         for name in document.model_fields.keys() - decided_by_the_loader:
             if hasattr(document, "becomes"):
@@ -74,7 +74,7 @@ def test_the_defaults_that_are_told_are_those_that_hold() -> None:
     told = {name: described["default"] for name, described in stage.items() if "default" in described}
     spelt_out = {"name": "tracks", "image": "x", "stages": [{"name": "a", **told}]}
     silent = {"name": "tracks", "image": "x", "stages": [{"name": "a"}]}
-    assert told["grace"] == 10
+    assert told["stop_grace_period"] == 10
     assert parsed(spelt_out) == parsed(silent)
 
 
@@ -84,7 +84,12 @@ VALID = [
     {"image": "x", "stages": [{"name": "a"}, {"name": "b", "after": "a"}, {"name": "c", "after": ["a", "b"]}]},
     {"image": "x", "inputs": {"video": {"kind": "video", "suffixes": [".mp4"]}}, "stages": [{"name": "a"}]},
     {"image": "x", "defaults": {"gpu": 1, "timeout": "1d 2h"}, "stages": [{"name": "a", "gpu": {"count": 2}}]},
-    {"image": "x", "stages": [{"name": "a", "memory": "8GiB", "shm": 1048576, "timeout": 1.5, "grace": "0"}]},
+    {
+        "image": "x",
+        "stages": [
+            {"name": "a", "memory": "8GiB", "shm_size": 1048576, "timeout": 1.5, "stop_grace_period": "0"},
+        ],
+    },
     {"image": "x", "stages": [{"name": "a", "checks": [{"kind": "csv", "glob": "a", "range": {"b": {"min": 1}}}]}]},
     {"image": "x", "stages": [{"name": "a", "checks": [{"kind": "json", "glob": "a", "equals": True}]}]},
     {

@@ -20,7 +20,7 @@ from typing import Any
 from films import film
 from sqlalchemy import Engine, event
 
-from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.ingest.ingest_file import IN_DOUBT
 from winslow_dagster.projects.ingest.scan_pass import pass_over
 from winslow_dagster.projects.ingest.table import Landings
@@ -31,7 +31,7 @@ STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.ren
 
 
 def one_pass(settings: Settings, ahead: timedelta) -> None:
-    with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
+    with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
         pass_over(actions, lambda: datetime.now(UTC) + ahead)
 
 
@@ -62,7 +62,7 @@ def kill_at(step: int) -> None:
 
 
 def state_of(settings: Settings, path: str) -> str:
-    with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
+    with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
         found = Landings(actions.records.database).of_watch("drone").get(path)
         return "unseen" if found is None else found.state
 

@@ -18,13 +18,13 @@ from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, Job
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.run_request import RunRequest
-from winslow_dagster.projects.planning.stage_decision import Begins, HandedOn, StageCall, Stepping
+from winslow_dagster.projects.planning.stage_decision import Reused, StageCall, StageDecider, Started
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import CheckResult, StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 
-End = Literal["succeeded", "failed", "lost", "await_input", "check"]
+End = Literal["succeeded", "failed", "lost", "awaiting_input", "check"]
 Status = Literal["QUEUED", "STARTED", "CANCELING", "CANCELED", "SUCCESS", "FAILURE"]
 
 
@@ -63,7 +63,7 @@ class SimulatedDagster:
         self.settings = settings
         self.records = records
         self.store = store
-        self.stepping = Stepping(records, settings, lambda _: None)
+        self.stage_decider = StageDecider(records, settings, lambda _: None)
         self.all: dict[str, SimulatedRun] = {}
         self.jobs: dict[str, Job] = {}
         self.now = datetime.now(UTC)
@@ -157,16 +157,16 @@ class SimulatedDagster:
     def crash(self, run: SimulatedRun) -> None:
         """The worker dies and another replays: the ops of stages that run are entered again, and go on as they were."""
         for stage, task in run.running.items():
-            entry = self.stepping.entry(self._call(run, stage), self._upstream(run, stage))
-            assert isinstance(entry, Begins), "what runs is neither held back nor left out by a crash"
+            entry = self.stage_decider.before_stage(self._call(run, stage), self._upstream(run, stage))
+            assert isinstance(entry, Started), "what runs is neither held back nor left out by a crash"
             assert entry.task == task
 
     def _begin(self, run: SimulatedRun, stage: str) -> None:
         call = self._call(run, stage)
-        entry = self.stepping.entry(call, self._upstream(run, stage))
-        if isinstance(entry, HandedOn):
+        entry = self.stage_decider.before_stage(call, self._upstream(run, stage))
+        if isinstance(entry, Reused):
             self._hand_on(run, stage, entry.manifest, None)
-        elif isinstance(entry, Begins):
+        elif isinstance(entry, Started):
             self.records.attempt_started(
                 entry.task,
                 pipeline_digest=call.digest,
@@ -187,14 +187,14 @@ class SimulatedDagster:
         result = self._result_of(run, stage, outcome)
         task = run.running.pop(stage)
         if end == "check":
-            failed = CheckResult(name="made", passed=False, severity="error", stops=True, message="it is empty")
+            failed = CheckResult(name="made", passed=False, severity="error", blocking=True, message="it is empty")
             result = result.model_copy(update={"checks": (failed,)})
         self.records.attempt_ended(task.task_id, result)
         tried = run.tries.get(stage, 1)
         if end == "lost" and tried <= run.pipeline.stage(stage).retries.count:
             run.tries[stage] = tried + 1
-        elif end == "await_input":
-            self.stepping.waits_for_person(self._call(run, stage), result)
+        elif end == "awaiting_input":
+            self.stage_decider.waits_for_person(self._call(run, stage), result)
             run.over.add(stage)
         elif result.outputs is not None:
             self._hand_on(run, stage, result.outputs, result)
@@ -203,8 +203,8 @@ class SimulatedDagster:
 
     def _hand_on(self, run: SimulatedRun, stage: str, manifest: Manifest, result: StageResult | None) -> None:
         successors = tuple(each.name for each in run.pipeline.stages if stage in each.after)
-        going_on = self.stepping.after(self._call(run, stage), result, successors)
-        self.records.note_handed_on(run.run_id, stage, manifest)
+        going_on = self.stage_decider.after_stage(self._call(run, stage), result, successors)
+        self.records.record_run_output(run.run_id, stage, manifest)
         run.outputs[stage] = manifest
         run.lets_begin |= {(stage, successor) for successor in going_on}
         run.over.add(stage)

@@ -11,7 +11,7 @@ import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines.model.pipeline import LogRules
-from winslow_dagster.projects.comparison.service import MOST_ATTEMPTS, Comparing
+from winslow_dagster.projects.comparison.service import MOST_ATTEMPTS, ComparisonService
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.local import LocalStore
@@ -30,8 +30,8 @@ class Place:
     folder: Path
 
     @property
-    def comparing(self) -> Comparing:
-        return Comparing(self.records, self.store)
+    def comparing(self) -> ComparisonService:
+        return ComparisonService(self.records, self.store)
 
     def project(self, name: str) -> None:
         self.records.create_project(name, pipeline="traffic", pipeline_digest="d" * 64, env={}, created_by="anna")

@@ -17,7 +17,7 @@ from graphql import parse, validate
 
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.dagster_api import graphql
-from winslow_dagster.projects.dagster_api.client import Dagit, DagsterRun, RunEvent
+from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun, RunEvent
 
 INSTANCE = """
 telemetry: {enabled: false}
@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dagit(place: Path) -> Iterator[Dagit]:
+def dagit(place: Path) -> Iterator[DagsterClient]:
     port = free_port()
     with (place / "web.log").open("wb") as log:
         server = subprocess.Popen(
@@ -55,7 +55,7 @@ def dagit(place: Path) -> Iterator[Dagit]:
             stderr=log,
             start_new_session=True,
         )
-    dagit = Dagit(f"http://127.0.0.1:{port}")
+    dagit = DagsterClient(f"http://127.0.0.1:{port}")
     try:
         while not dagit.alive():
             assert server.poll() is None, (place / "web.log").read_text()
@@ -72,7 +72,7 @@ def pause() -> None:
         nothing.select(0.05)
 
 
-def follow(dagit: Dagit, run_id: str, until: Callable[[RunEvent], bool]) -> list[RunEvent]:
+def follow(dagit: DagsterClient, run_id: str, until: Callable[[RunEvent], bool]) -> list[RunEvent]:
     """The events up to the one that is waited for."""
     seen: list[RunEvent] = []
     cursor = None
@@ -85,14 +85,14 @@ def follow(dagit: Dagit, run_id: str, until: Callable[[RunEvent], bool]) -> list
         pause()
 
 
-def ended(dagit: Dagit, run_id: str) -> DagsterRun:
+def ended(dagit: DagsterClient, run_id: str) -> DagsterRun:
     """The run after its end; Dagster writes the event first, and then the run."""
     while not (run := dagit.run(run_id)).ended:
         pause()
     return run
 
 
-def launch(dagit: Dagit, job: str, config: dict[str, object], **tags: str) -> DagsterRun:
+def launch(dagit: DagsterClient, job: str, config: dict[str, object], **tags: str) -> DagsterRun:
     run_id = dagit.launch(dagit.job(job), config, {f"winslow/{key}": value for key, value in tags.items()})
     return dagit.run(run_id)
 
@@ -107,26 +107,26 @@ def test_every_query_fits_the_schema_of_the_installed_dagster(name: str) -> None
     assert validate(create_schema().graphql_schema, parse(getattr(graphql, name))) == []
 
 
-def test_a_server_that_runs_is_alive(dagit: Dagit) -> None:
+def test_a_server_that_runs_is_alive(dagit: DagsterClient) -> None:
     assert dagit.alive()
 
 
-def test_all_jobs_are_listed(dagit: Dagit) -> None:
+def test_all_jobs_are_listed(dagit: DagsterClient) -> None:
     assert dagit.job_names() == ("counting", "waiting")
 
 
-def test_a_job_is_found_with_its_place_and_version(dagit: Dagit) -> None:
+def test_a_job_is_found_with_its_place_and_version(dagit: DagsterClient) -> None:
     job = dagit.job("counting")
     assert (job.repository, job.location, job.digest) == ("winslow", "dagster_jobs.py", "one")
     assert dagit.job("waiting").digest is None
 
 
-def test_an_unknown_job_is_said_to_be_unknown(dagit: Dagit) -> None:
+def test_an_unknown_job_is_said_to_be_unknown(dagit: DagsterClient) -> None:
     with pytest.raises(NotFound, match="no job 'nothing'"):
         dagit.job("nothing")
 
 
-def test_a_launched_run_is_followed_to_its_end(dagit: Dagit) -> None:
+def test_a_launched_run_is_followed_to_its_end(dagit: DagsterClient) -> None:
     run = launch(dagit, "counting", COUNT, project="ulm-07")
     events = follow(dagit, run.run_id, lambda event: event.kind == "RUN_SUCCESS")
     assert ("count", "counted to 3") in [(event.stage, event.message) for event in events]
@@ -138,7 +138,7 @@ def test_a_launched_run_is_followed_to_its_end(dagit: Dagit) -> None:
     assert over.created_at <= over.started_at <= over.ended_at
 
 
-def test_runs_are_found_by_project_and_by_state(dagit: Dagit) -> None:
+def test_runs_are_found_by_project_and_by_state(dagit: DagsterClient) -> None:
     run = launch(dagit, "counting", COUNT, project="ulm-08")
     ended(dagit, run.run_id)
     assert [found.run_id for found in dagit.runs(project="ulm-08")] == [run.run_id]
@@ -146,7 +146,7 @@ def test_runs_are_found_by_project_and_by_state(dagit: Dagit) -> None:
     assert dagit.runs(project="ulm-08", statuses=("QUEUED",)) == ()
 
 
-def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: Dagit) -> None:
+def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: DagsterClient) -> None:
     with pytest.raises(InputRejected) as caught:
         launch(dagit, "counting", {"ops": {"count": {"config": {"up": 3}}}})
     assert "ops.count.config has no field 'up'" in caught.value.what
@@ -155,7 +155,7 @@ def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: Dagit
         launch(dagit, "counting", {"ops": {"count": {"config": {"upto": "many"}}}})
 
 
-def test_a_running_run_is_ended_and_an_ended_one_cannot_be(dagit: Dagit) -> None:
+def test_a_running_run_is_ended_and_an_ended_one_cannot_be(dagit: DagsterClient) -> None:
     run = launch(dagit, "waiting", {})
     follow(dagit, run.run_id, lambda event: event.kind == "STEP_START")
     dagit.terminate(run.run_id)
@@ -164,18 +164,18 @@ def test_a_running_run_is_ended_and_an_ended_one_cannot_be(dagit: Dagit) -> None
         dagit.terminate(run.run_id)
 
 
-def test_an_unknown_run_is_said_to_be_unknown_by_every_call(dagit: Dagit) -> None:
+def test_an_unknown_run_is_said_to_be_unknown_by_every_call(dagit: DagsterClient) -> None:
     unknown = "00000000-0000-0000-0000-000000000000"
     for call in (dagit.run, dagit.events, dagit.terminate):
         with pytest.raises(NotFound, match=f"no run {unknown}"):
             call(unknown)
 
 
-def test_daemons_that_do_not_run_are_named(dagit: Dagit) -> None:
+def test_daemons_that_do_not_run_are_named(dagit: DagsterClient) -> None:
     assert "SENSOR" in dagit.silent_daemons()
 
 
-def test_a_reload_takes_up_what_changed_and_says_what_is_broken(dagit: Dagit, place: Path) -> None:
+def test_a_reload_takes_up_what_changed_and_says_what_is_broken(dagit: DagsterClient, place: Path) -> None:
     (place / "version").write_text("two")
     location = dagit.job("counting").location
     dagit.reload(location)
@@ -190,20 +190,20 @@ def test_a_reload_takes_up_what_changed_and_says_what_is_broken(dagit: Dagit, pl
     assert dagit.job_names() == ("counting", "waiting")
 
 
-def test_an_unknown_location_cannot_be_reloaded(dagit: Dagit) -> None:
+def test_an_unknown_location_cannot_be_reloaded(dagit: DagsterClient) -> None:
     with pytest.raises(NotFound):
         dagit.reload("elsewhere")
 
 
 def test_where_no_server_is_the_remedy_is_to_start_it() -> None:
-    nobody = Dagit(f"http://127.0.0.1:{free_port()}")
+    nobody = DagsterClient(f"http://127.0.0.1:{free_port()}")
     assert not nobody.alive()
     with pytest.raises(ServiceUnavailable, match="Start it with `winslow up`"):
         nobody.job_names()
 
 
-def test_a_refusal_and_a_failure_of_the_server_are_told(dagit: Dagit) -> None:
+def test_a_refusal_and_a_failure_of_the_server_are_told(dagit: DagsterClient) -> None:
     with pytest.raises(ServiceUnavailable, match="the web server refused"):
-        Dagit(f"{dagit._address}/nowhere").job_names()
+        DagsterClient(f"{dagit._address}/nowhere").job_names()
     with pytest.raises(ServiceUnavailable, match=r"refused|failed"):
         dagit._ask("{ nonsense }")

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 from winslow_dagster.errors import ServiceUnavailable, SettingsInvalid
-from winslow_dagster.projects import database as database_module
+from winslow_dagster.projects.database import engine as database_module
 from winslow_dagster.projects.database import migrations
 from winslow_dagster.projects.database.engine import SCHEMA_HEAD, Database
 from winslow_dagster.projects.database.schema import metadata, schema_version
@@ -32,8 +32,8 @@ def test_the_steps_lead_to_the_tables_as_the_code_knows_them(database_url: str) 
     database.close()
 
 
-def test_the_head_is_the_number_of_steps() -> None:
-    assert len(migrations.STEPS) == SCHEMA_HEAD
+def test_the_head_is_the_version_the_last_step_leads_to() -> None:
+    assert migrations.FIRST_VERSION + len(migrations.STEPS) == SCHEMA_HEAD
 
 
 def test_opening_again_applies_no_step_again(database_url: str) -> None:
@@ -68,7 +68,7 @@ def test_a_later_step_keeps_what_the_tables_hold(database_url: str, monkeypatch:
     insert_project(old)
     old.close()
     monkeypatch.setattr(database_module, "SCHEMA_HEAD", SCHEMA_HEAD + 1)
-    monkeypatch.setattr(migrations.apply_steps, "__defaults__", ((*migrations.STEPS, add_remarks),))
+    monkeypatch.setattr(migrations.upgrade, "__defaults__", ((*migrations.STEPS, add_remarks),))
     new = Database(database_url)
     with new.reading() as connection:
         assert connection.execute(sa.text("SELECT name, remarks FROM winslow_projects")).one() == ("a", "")
@@ -79,7 +79,7 @@ def test_a_step_that_fails_leaves_the_tables_as_they_were(database_url: str, mon
     Database(database_url).close()
     with monkeypatch.context() as patch:
         patch.setattr(database_module, "SCHEMA_HEAD", SCHEMA_HEAD + 1)
-        patch.setattr(migrations.apply_steps, "__defaults__", ((*migrations.STEPS, fail_half_way),))
+        patch.setattr(migrations.upgrade, "__defaults__", ((*migrations.STEPS, fail_half_way),))
         with pytest.raises(ServiceUnavailable, match="nowhere"):
             Database(database_url)
     database = Database(database_url)
@@ -94,7 +94,7 @@ def test_tables_of_a_newer_winslow_are_left_alone(database_url: str) -> None:
     with database.writing() as connection:
         connection.execute(schema_version.insert().values(version=SCHEMA_HEAD + 1, applied_at=datetime.now(UTC)))
     database.close()
-    with pytest.raises(ServiceUnavailable, match="Install the newer Winslow"):
+    with pytest.raises(ServiceUnavailable, match="Install the Winslow version that wrote them"):
         Database(database_url)
 
 

@@ -16,11 +16,11 @@ import pytest
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model.pipeline import Keep, LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules, RetentionRule
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
-from winslow_dagster.projects.retention.cleanup import Housekeeping
-from winslow_dagster.projects.retention.pins import Keeping
+from winslow_dagster.projects.retention.cleanup import Cleanup
+from winslow_dagster.projects.retention.pins import Pins
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
@@ -33,7 +33,7 @@ stages:
   - name: detect
     command: ["true"]
     highlights: [preview.png]
-    keep: [{glob: "**", attempts: 1}, {what: failed, days: 0}]
+    retention: [{glob: "**", attempts: 1}, {what: failed, days: 0}]
 """
 FILES = {"vehicles.csv": b"id\n1\n", "frames/1.jpg": b"j" * 100, "preview.png": b"p" * 10}
 
@@ -49,8 +49,8 @@ class House:
     now: datetime
 
     @property
-    def keeping_house(self) -> Housekeeping:
-        return Housekeeping(self.records, self.store, self.settings, open_engine(self.settings))
+    def keeping_house(self) -> Cleanup:
+        return Cleanup(self.records, self.store, self.settings, open_engine(self.settings))
 
     def task(self, run: int, project: str) -> StageTask:
         task_id = f"run{run}.detect.1"
@@ -72,7 +72,7 @@ class House:
         """A run of one stage, which began so many hours after the house was built."""
         at = self.now - timedelta(days=10) + timedelta(hours=run)
         task = self.task(run, project)
-        self.records.note_run(RunRecord(task.run_id, project, "traffic", self.digest, at, "anna"))
+        self.records.record_run(RunRecord(task.run_id, project, "traffic", self.digest, at, "anna"))
         self.records.attempt_started(task, pipeline_digest=self.digest)
         if not ends:
             return task
@@ -98,9 +98,9 @@ class House:
             log_manifest=self.store.commit_tree(copied, task.log_address),
         )
         directory.write_outcome(result)
-        directory.settle()
+        directory.finalize()
         self.records.attempt_ended(task.task_id, result)
-        self.records.run_ended(task.run_id, "succeeded" if succeeds else "failed", "", result.ended_at)
+        self.records.record_run_end(task.run_id, "succeeded" if succeeds else "failed", "", result.ended_at)
         return task
 
     def trees(self) -> list[str]:
@@ -195,8 +195,8 @@ def test_what_is_pinned_stays_until_it_is_not(house: House) -> None:
     house.run(2)
     keeping_house = house.keeping_house
     plan = keeping_house.plan("ulm-07")
-    pin = keeping_house.pin("ulm-07", "detect", 1, by="anna", why="the paper's figure")
-    assert (pin.task_id, pin.pinned_by, pin.why) == (first.task_id, "anna", "the paper's figure")
+    pin = keeping_house.pin("ulm-07", "detect", 1, by="anna", reason="the paper's figure")
+    assert (pin.task_id, pin.pinned_by, pin.reason) == (first.task_id, "anna", "the paper's figure")
     assert keeping_house.pin("ulm-07", "detect", 1, by="ben") == pin
     assert keeping_house.pins("ulm-07") == (pin,)
     assert all(each.kind == "leftovers" for each in keeping_house.plan().removals)
@@ -247,9 +247,9 @@ def test_outputs_that_another_project_took_since_the_plan_was_made_stay(house: H
 def test_a_projects_own_rules_come_first(house: House) -> None:
     house.run(1)
     house.run(2)
-    Keeping(house.records.database).set_rules("ulm-07", [Keep()], "anna")
+    Pins(house.records.database).set_rules("ulm-07", [RetentionRule()], "anna")
     assert [each.kind for each in house.keeping_house.plan().removals] == ["leftovers", "leftovers"]
-    Keeping(house.records.database).set_rules("ulm-07", [], "anna")
+    Pins(house.records.database).set_rules("ulm-07", [], "anna")
     assert "outputs" in [each.kind for each in house.keeping_house.plan().removals]
 
 

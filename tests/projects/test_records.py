@@ -10,7 +10,7 @@ import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
-from winslow_dagster.projects.database.holds import Interventions
+from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
@@ -128,7 +128,7 @@ def test_an_unknown_project_is_said_to_be_unknown_by_every_call(records: Project
         lambda: records.pin_pipeline("nowhere", "p", DIGEST),
         lambda: records.add_input("nowhere", "video", manifest("1"), original_path="/a", added_by="anna"),
         lambda: records.attempt_started(task(project="nowhere")),
-        lambda: records.note_run(RunRecord("r", "nowhere", "p", DIGEST, BEGIN, "anna")),
+        lambda: records.record_run(RunRecord("r", "nowhere", "p", DIGEST, BEGIN, "anna")),
     ):
         with pytest.raises(NotFound, match="there is no project 'nowhere'"):
             call()
@@ -155,14 +155,14 @@ def test_a_project_can_move_to_another_version_of_its_pipeline(ulm: ProjectRecor
 
 def test_a_run_is_kept_once_and_its_last_description_stands(ulm: ProjectRecords) -> None:
     first = RunRecord("run1", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna", start_from="detect")
-    ulm.note_run(first)
-    ulm.note_run(first)
+    ulm.record_run(first)
+    ulm.record_run(first)
     assert ulm.runs("ulm-07") == (first,)
 
 
 def test_runs_are_listed_with_the_latest_first(ulm: ProjectRecords) -> None:
     for minute, run_id in enumerate(("run1", "run2")):
-        ulm.note_run(RunRecord(run_id, "ulm-07", "p", DIGEST, BEGIN + timedelta(minutes=minute), "anna"))
+        ulm.record_run(RunRecord(run_id, "ulm-07", "p", DIGEST, BEGIN + timedelta(minutes=minute), "anna"))
     assert [run.run_id for run in ulm.runs("ulm-07")] == ["run2", "run1"]
 
 
@@ -173,7 +173,7 @@ def test_a_run_started_in_dagit_is_noted_by_its_first_attempt(ulm: ProjectRecord
 
 def test_who_asked_for_a_run_is_kept_though_its_first_attempt_was_faster(ulm: ProjectRecords) -> None:
     ulm.attempt_started(task())
-    ulm.note_run(RunRecord("run1", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna"))
+    ulm.record_run(RunRecord("run1", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna"))
     ulm.attempt_started(task("track"))
     assert [run.requested_by for run in ulm.runs("ulm-07")] == ["anna"]
 
@@ -250,11 +250,11 @@ def test_the_outputs_in_use_are_those_of_the_attempt_that_succeeded_last(ulm: Pr
 def test_the_outputs_of_a_sweep_are_in_use_once_they_were_picked(ulm: ProjectRecords) -> None:
     run = RunRecord("run2", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna", sweep="s")
     finish(ulm, task(run_id="run1"), minute=1, content="old")
-    ulm.note_run(run)
+    ulm.record_run(run)
     finish(ulm, task(run_id="run2"), minute=2, content="new")
     assert in_use(ulm) == {"detect": manifest("old")}
     now = BEGIN + timedelta(hours=1)
-    Interventions(ulm.database).pick(Pick("ulm-07", "traffic_analysis", "detect", "run2.detect.1", now, "anna"))
+    Holds(ulm.database).pick(Pick("ulm-07", "traffic_analysis", "detect", "run2.detect.1", now, "anna"))
     assert in_use(ulm) == {"detect": manifest("new")}
 
 
@@ -265,11 +265,11 @@ def test_the_outputs_of_another_pipeline_are_not_taken(ulm: ProjectRecords) -> N
 
 def test_how_a_run_ended_is_kept_once_and_announcing_it_later_changes_nothing(ulm: ProjectRecords) -> None:
     run = RunRecord("run1", "ulm-07", "traffic_analysis", DIGEST, BEGIN, "anna")
-    ulm.note_run(run)
+    ulm.record_run(run)
     assert [each.run_id for each in ulm.open_runs()] == ["run1"]
-    assert ulm.run_ended("run1", "paused", "anna asked", BEGIN + timedelta(hours=1))
-    assert not ulm.run_ended("run1", "failed", "it broke", BEGIN + timedelta(hours=2))
-    ulm.note_run(run)
+    assert ulm.record_run_end("run1", "paused", "anna asked", BEGIN + timedelta(hours=1))
+    assert not ulm.record_run_end("run1", "failed", "it broke", BEGIN + timedelta(hours=2))
+    ulm.record_run(run)
     kept = ulm.run("run1")
     assert kept is not None
     assert (kept.outcome, kept.reason) == ("paused", "anna asked")
@@ -279,22 +279,22 @@ def test_how_a_run_ended_is_kept_once_and_announcing_it_later_changes_nothing(ul
 def test_the_run_launched_last_is_the_project_s_latest(ulm: ProjectRecords) -> None:
     for number, minute in (("run1", 1), ("run3", 3), ("run2", 2)):
         at = BEGIN + timedelta(minutes=minute)
-        ulm.note_run(RunRecord(number, "ulm-07", "traffic_analysis", DIGEST, at, "anna"))
+        ulm.record_run(RunRecord(number, "ulm-07", "traffic_analysis", DIGEST, at, "anna"))
     assert ulm.project("ulm-07").latest_run == "run3"
 
 
 def test_what_a_run_handed_on_is_found_by_run_and_stage(ulm: ProjectRecords) -> None:
-    ulm.note_handed_on("run1", "detect", manifest("1"))
-    ulm.note_handed_on("run1", "detect", manifest("1"))
-    assert ulm.handed_on("run1", "detect") == manifest("1")
-    assert ulm.handed_on("run1", "track") is None
-    assert ulm.handed_on("run2", "detect") is None
+    ulm.record_run_output("run1", "detect", manifest("1"))
+    ulm.record_run_output("run1", "detect", manifest("1"))
+    assert ulm.run_outputs("run1", "detect") == manifest("1")
+    assert ulm.run_outputs("run1", "track") is None
+    assert ulm.run_outputs("run2", "detect") is None
 
 
 def test_a_run_hands_on_one_set_of_outputs_of_a_stage(ulm: ProjectRecords) -> None:
-    ulm.note_handed_on("run1", "detect", manifest("1"))
+    ulm.record_run_output("run1", "detect", manifest("1"))
     with pytest.raises(ProjectConflict, match="handed on other outputs"):
-        ulm.note_handed_on("run1", "detect", manifest("2"))
+        ulm.record_run_output("run1", "detect", manifest("2"))
 
 
 def add_versions(database_url: str, writer: int) -> None:

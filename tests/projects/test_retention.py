@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model.pipeline import Highlight, Keep, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Highlight, Pipeline, RetentionRule, Stage
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.retention.rules import History, Made, Removal, covers, highlights, what_goes
@@ -58,7 +58,7 @@ def failure(number: int, leftover_bytes: int | None = 7) -> Made:
     return Made(one, None, tree(f"{one.task_id}/log", ("log",)), leftover_bytes)
 
 
-def pipeline(*keep: Keep, highlight: str | None = None) -> Pipeline:
+def pipeline(*keep: RetentionRule, highlight: str | None = None) -> Pipeline:
     shown = () if highlight is None else (Highlight(glob=highlight),)
     return Pipeline(name="traffic", stages=(Stage(name="detect", keep=keep, highlights=shown),))
 
@@ -72,7 +72,7 @@ def test_without_a_rule_everything_stays() -> None:
 
 
 def test_of_the_last_attempts_all_is_kept_and_the_reason_says_how_many_are_newer() -> None:
-    history = History("ulm-07", pipeline(Keep(attempts=2)), (success(1), success(2), failure(3), success(4)))
+    history = History("ulm-07", pipeline(RetentionRule(attempts=2)), (success(1), success(2), failure(3), success(4)))
     assert [
         (each.task_id, each.kind, each.paths, each.size_bytes, each.reason) for each in what_goes([history], NOW)
     ] == [("run1.detect.1", "outputs", None, 40, "2 newer attempts")]
@@ -80,7 +80,7 @@ def test_of_the_last_attempts_all_is_kept_and_the_reason_says_how_many_are_newer
 
 def test_a_rule_of_attempts_and_days_lets_go_only_what_neither_keeps() -> None:
     made = (success(50), success(60), success(99), success(100))
-    history = History("ulm-07", pipeline(Keep(attempts=2, days=45)), made)
+    history = History("ulm-07", pipeline(RetentionRule(attempts=2, days=45)), made)
     assert [(each.task_id, each.reason) for each in what_goes([history], NOW)] == [
         ("run50.detect.1", "2 newer attempts and older than 45 days")
     ]
@@ -88,19 +88,19 @@ def test_a_rule_of_attempts_and_days_lets_go_only_what_neither_keeps() -> None:
 
 def test_the_first_rule_that_covers_a_file_decides_and_the_projects_own_come_before() -> None:
     made = (success(1), success(2))
-    rules = (Keep(glob="*.csv"), Keep(attempts=1))
+    rules = (RetentionRule(glob="*.csv"), RetentionRule(attempts=1))
     assert gone(History("ulm-07", pipeline(*rules), made)) == {
         "run1.detect.1/output": ("result.mp4", "frames/0001.jpg", "charts/speed.png")
     }
-    assert gone(History("ulm-07", pipeline(*rules), made, own_rules=(Keep(),))) == {}
-    assert gone(History("ulm-07", pipeline(*rules), made, own_rules=(Keep(attempts=1),))) == {
+    assert gone(History("ulm-07", pipeline(*rules), made, own_rules=(RetentionRule(),))) == {}
+    assert gone(History("ulm-07", pipeline(*rules), made, own_rules=(RetentionRule(attempts=1),))) == {
         "run1.detect.1/output": None
     }
 
 
 def test_what_failed_goes_with_its_log_and_its_leftovers() -> None:
     history = History(
-        "ulm-07", pipeline(Keep(what="failed", days=30)), (success(1), failure(2), failure(99), success(100))
+        "ulm-07", pipeline(RetentionRule(what="failed", days=30)), (success(1), failure(2), failure(99), success(100))
     )
     assert [(each.task_id, each.kind, each.address, each.size_bytes) for each in what_goes([history], NOW)] == [
         ("run2.detect.1", "leftovers", "run2.detect.1", 7),
@@ -109,7 +109,7 @@ def test_what_failed_goes_with_its_log_and_its_leftovers() -> None:
 
 
 def test_logs_of_successes_go_by_a_rule_of_their_own() -> None:
-    history = History("ulm-07", pipeline(Keep(what="logs", days=30)), (success(1), failure(2), success(100)))
+    history = History("ulm-07", pipeline(RetentionRule(what="logs", days=30)), (success(1), failure(2), success(100)))
     assert gone(history) == {"run1.detect.1/log": None}
 
 
@@ -123,7 +123,7 @@ def test_what_is_in_the_store_leaves_the_node_after_a_day_without_any_rule() -> 
 def test_a_file_that_another_project_took_over_stays_until_that_lets_it_go() -> None:
     source = success(1)
     taken = Made(replace(attempt(3), project="ulm-08", reused_from=source.attempt.task_id), source.outputs)
-    rule = pipeline(Keep(attempts=1))
+    rule = pipeline(RetentionRule(attempts=1))
     ulm = History("ulm-07", rule, (source, success(2)))
     assert gone(ulm) == {"run1.detect.1/output": None}
     assert gone(ulm, History("ulm-08", pipeline(), (taken,))) == {}
@@ -136,7 +136,7 @@ def test_a_file_that_a_composed_manifest_has_stays_with_it() -> None:
     source = success(1)
     assert source.outputs is not None
     composed = replaced(source.outputs, "result.mp4", by=tree("upload", ("new.mp4",)))
-    history = History("ulm-07", pipeline(Keep(attempts=1)), (source, Made(attempt(2), composed)))
+    history = History("ulm-07", pipeline(RetentionRule(attempts=1)), (source, Made(attempt(2), composed)))
     assert gone(history) == {"run1.detect.1/output": ("result.mp4",)}
 
 
@@ -146,11 +146,13 @@ def test_a_file_that_was_put_in_by_hand_goes_with_the_attempt_that_it_was_put_in
     by_hand = attempt(2)
     composed = replaced(source.outputs, "result.mp4", by=tree(f"{by_hand.task_id}/by_hand", ("new.mp4",)))
     made = (source, Made(by_hand, composed))
-    assert gone(History("ulm-07", pipeline(Keep(attempts=1)), (*made, success(3)))) == {
+    assert gone(History("ulm-07", pipeline(RetentionRule(attempts=1)), (*made, success(3)))) == {
         "run1.detect.1/output": None,
         "run2.detect.1/by_hand": None,
     }
-    assert gone(History("ulm-07", pipeline(Keep(attempts=1)), made)) == {"run1.detect.1/output": ("result.mp4",)}
+    assert gone(History("ulm-07", pipeline(RetentionRule(attempts=1)), made)) == {
+        "run1.detect.1/output": ("result.mp4",)
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_a_glob_is_read_as_where_outputs_are_promised(glob: str, path: str, is_c
 
 RULES = st.lists(
     st.builds(
-        Keep,
+        RetentionRule,
         what=st.sampled_from(["outputs", "failed", "logs"]),
         glob=st.sampled_from(GLOBS),
         attempts=st.none() | st.integers(1, 3),

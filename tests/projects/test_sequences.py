@@ -20,7 +20,7 @@ from simulated_dagster import End, SimulatedDagster
 
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.projects.commands.installation import Actions
+from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.projects.domain.model import Attempt
@@ -54,7 +54,7 @@ stages: [{name: alone, args: ['true']}]
 """
 STAGES = st.sampled_from(["root", "left", "right", "join", "last"])
 ENDS: st.SearchStrategy[End] = st.sampled_from(
-    ["succeeded", "succeeded", "succeeded", "succeeded", "failed", "lost", "await_input", "check"]
+    ["succeeded", "succeeded", "succeeded", "succeeded", "failed", "lost", "awaiting_input", "check"]
 )
 LEVELS = st.sampled_from(["1", "2", "3"])
 REFUSALS = (ProjectConflict, NotFound, InputRejected)
@@ -72,7 +72,7 @@ class Nobody:
         raise AssertionError("nothing is to be started")
 
 
-class Person(Actions):
+class Person(Installation):
     """An installation in the hands of one person."""
 
     def __init__(self, place: Settings, who: str) -> None:

@@ -11,7 +11,7 @@ from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
-from winslow_dagster.projects.status.state import RunSight, Sight, next_actions, project_state, stage_views
+from winslow_dagster.projects.status.state import RunSnapshot, StageSnapshot, next_actions, project_state, stage_views
 from winslow_dagster.stages.task.model import StageResult, StageStatus
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -79,17 +79,17 @@ def views(
     attempts: tuple[Attempt, ...], life: TaskState | None = None, *, active: bool = True
 ) -> list[tuple[str, str]]:
     results = {each.task_id: result_of(each) for each in attempts}
-    sight = Sight(
+    snapshot = StageSnapshot(
         lineage=Lineage(PIPELINE, attempts),
         result_of=results.__getitem__,
         life_of=lambda _: life or TaskState(known=True),
         why_waiting=lambda _: "waits for a GPU",
     )
-    return [(view.state, view.reason) for view in stage_views(sight, active=active)]
+    return [(view.state, view.reason) for view in stage_views(snapshot, active=active)]
 
 
 def told(*runs: RunRecord, running: tuple[str, ...] = (), left: tuple[str, ...] = (), **seen: Any) -> tuple[str, str]:
-    return project_state(RunSight(runs, **seen), running, left)
+    return project_state(RunSnapshot(runs, **seen), running, left)
 
 
 def status(word: str) -> dict[str, str]:
@@ -103,7 +103,7 @@ def test_a_project_that_never_ran_is_idle() -> None:
 
 def test_a_queued_run_says_why_it_waits() -> None:
     behind = "waits in the queue, behind ulm-03"
-    assert told(run(), statuses=status("QUEUED"), why={"run1": behind}) == ("queued", behind)
+    assert told(run(), statuses=status("QUEUED"), queue_reasons={"run1": behind}) == ("queued", behind)
     assert views(())[:2] == [("waiting", "is about to start"), ("waiting", "waits for one")]
 
 
@@ -173,12 +173,12 @@ def test_what_can_be_done_next_fits_the_state() -> None:
 
 def test_a_stage_knows_how_many_attempts_it_had_and_which_is_in_use() -> None:
     attempts = (attempt("one", 1), attempt("one", 5, "failed", run_id="run2"))
-    sight = Sight(
+    snapshot = StageSnapshot(
         Lineage(PIPELINE, attempts),
         {each.task_id: result_of(each) for each in attempts}.__getitem__,
         lambda _: TaskState(known=False),
         lambda _: "",
     )
-    one = stage_views(sight, active=False)[0]
+    one = stage_views(snapshot, active=False)[0]
     assert (one.state, one.attempts, one.in_use) == ("failed", 2, "run1.one.1")
     assert one.outdated == "its last attempt did not succeed"

@@ -17,7 +17,7 @@ from films import film
 from installation import Installation, kill, until
 
 from winslow_dagster import Winslow
-from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.ingest.table import Landing, Landings
 
@@ -75,7 +75,9 @@ def assert_each_once(there: Installation, names: set[str]) -> None:
         projects = {project.name for project in winslow.records.projects()}
         inputs = [given for name in projects for given in winslow.records.inputs(name)]
         runs = {name: [run.run_id for run in winslow.records.runs(name)] for name in projects}
-        dagster = {name: [run.run_id for run in Dagit(there.settings.address).runs(project=name)] for name in projects}
+        dagster = {
+            name: [run.run_id for run in DagsterClient(there.settings.address).runs(project=name)] for name in projects
+        }
     assert set(found) == names
     assert Counter(Path(given.original_path).name for given in inputs) == Counter(names)
     assert len(projects) == len(names)
@@ -117,7 +119,7 @@ def assert_each_once_but_for_bad_ones(there: Installation, found: dict[str, Land
         until(lambda: winslow.project("place-ulm").status().state == "succeeded", "the film ran")
     assert (project.env, project.tags, project.created_by) == ({"SITE": "ulm"}, ("drone",), "landing sensor")
     assert (run.run_id, run.via, run.requested_by) == (found["ulm.mp4"].run_id, "sensor", "landing sensor")
-    assert run.why == f"{there.folder / 'place' / 'ulm.mp4'} landed"
+    assert run.reason == f"{there.folder / 'place' / 'ulm.mp4'} landed"
 
 
 @pytest.mark.slow
@@ -176,11 +178,11 @@ def test_of_five_thousand_films_only_as_many_are_begun_as_may_be_at_once(there: 
     until(lambda: states(there) == {"running": 3, "waiting": 4997}, "all are known, three are begun")
     with Winslow(there.settings) as winslow:
         assert len(winslow.records.projects()) == 3
-    assert len(Dagit(there.settings.address).runs()) == 3
+    assert len(DagsterClient(there.settings.address).runs()) == 3
     gate.touch()
     until(lambda: states(there)["taken"] >= 6, "as runs end, others begin")
     assert states(there)["running"] <= 3
-    assert len([run for run in Dagit(there.settings.address).runs() if not run.ended]) <= 3
+    assert len([run for run in DagsterClient(there.settings.address).runs() if not run.ended]) <= 3
 
 
 @pytest.mark.s3

@@ -74,7 +74,7 @@ class Node:
             log_address=f"{address}/log",
             store_url=self.settings.store_url,
             log_rules=LogRules(),
-            grace_s=0.0,
+            stop_grace_period_s=0.0,
         )
         self.engine.submit(task)
         self.tasks.append(task)
@@ -189,7 +189,7 @@ def test_what_still_runs_of_an_attempt_that_is_over_is_ended(node: Node) -> None
     assert node.look() == ()
     assert node.remains(task) != []
     assert node.kept(task) is not bool(node.image)
-    node.directory(task).settle()
+    node.directory(task).finalize()
     kind = "removed a container" if node.image else "ended a process"
     assert node.look() == (f"{kind} of {task.task_id}",)
     until("nothing of it is left", lambda: node.remains(task) == [] and not node.kept(task))

@@ -124,8 +124,8 @@ def test_the_sensor_keeps_house_once_a_day_and_spares_the_latest_run_of_a_projec
     stranger, first, latest = run(instance), run(instance), run(instance)
     for number, run_id in enumerate((first, latest)):
         at = datetime.now(UTC) + timedelta(seconds=number)
-        records.note_run(RunRecord(run_id, "ulm-07", "two", "d", at, "anna"))
-        records.run_ended(run_id, "succeeded", "", at)
+        records.record_run(RunRecord(run_id, "ulm-07", "two", "d", at, "anna"))
+        records.record_run_end(run_id, "succeeded", "", at)
     assert needed_runs(records, settings) == {latest}
     context = build_sensor_context(instance)
     said = housekeeping_sensor(context)

@@ -19,7 +19,7 @@ WRITES = f"""cd "$WINSLOW_OUTPUT_DIR"; echo x > frame.jpg; echo '{json.dumps(FOR
 
 def test_a_stage_that_asks_hands_over_its_form_and_what_the_form_shows(place: Place) -> None:
     result = place.run(WRITES + "exit 75")
-    assert (result.outcome, result.message, result.checks) == ("await_input", "Click the kerb.", ())
+    assert (result.outcome, result.message, result.checks) == ("awaiting_input", "Click the kerb.", ())
     assert Form.model_validate({"form": result.form}).variables == ("KERB",)
     assert place.text(result.outputs, "frame.jpg") == "x\n"
 
@@ -30,8 +30,8 @@ def test_what_the_log_says_comes_before_what_the_form_says(place: Place) -> None
 
 def test_a_stage_that_asks_without_a_form_keeps_its_outputs_too(place: Place) -> None:
     result = place.run('echo x > "$WINSLOW_OUTPUT_DIR/frame.jpg"; exit 75')
-    assert (result.outcome, result.form) == ("await_input", None)
-    assert result.message == "the stage waits for a person's input, and does not say which"
+    assert (result.outcome, result.form) == ("awaiting_input", None)
+    assert result.message == "the stage needs input, but did not say what"
     assert place.text(result.outputs, "frame.jpg") == "x\n"
 
 
@@ -64,15 +64,15 @@ def test_a_form_that_is_a_link_is_not_read(tmp_path: Path) -> None:
 
 def test_checks_that_are_not_passed_leave_a_stage_succeeded_with_its_outputs(place: Place) -> None:
     checks = (
-        CsvCheck(name="tracks", stops=True, glob="tracks.csv", range={"speed": {"max": 70}}),
-        ResultCheck(name="many", severity="warn", stops=False, key="vehicles", min=5),
-        FileCheck(name="film", stops=True, glob="film.mp4"),
+        CsvCheck(name="tracks", blocking=True, glob="tracks.csv", range={"speed": {"max": 70}}),
+        ResultCheck(name="many", severity="warn", blocking=False, key="vehicles", min=5),
+        FileCheck(name="film", blocking=True, glob="film.mp4"),
     )
     script = 'echo WINSLOW_RESULT: vehicles=7; printf "speed\\n312\\n" > "$WINSLOW_OUTPUT_DIR/tracks.csv"'
     result = place.run(script, checks=checks)
     assert result.outcome == "succeeded"
     assert result.outputs is not None
-    assert [(one.name, one.passed, one.stops) for one in result.checks] == [
+    assert [(one.name, one.passed, one.blocking) for one in result.checks] == [
         ("tracks", False, True),
         ("many", True, False),
         ("film", False, True),
@@ -81,5 +81,5 @@ def test_checks_that_are_not_passed_leave_a_stage_succeeded_with_its_outputs(pla
 
 
 def test_a_stage_that_failed_is_not_checked(place: Place) -> None:
-    checks = (FileCheck(name="film", stops=True, glob="film.mp4"),)
+    checks = (FileCheck(name="film", blocking=True, glob="film.mp4"),)
     assert place.run("exit 3", checks=checks).checks == ()

@@ -24,9 +24,9 @@ CHECK: TypeAdapter[Check] = TypeAdapter(Check)
 
 
 def checked(output: Path, results: dict[str, str] | None = None, **fields: Any) -> CheckResult:
-    check = CHECK.validate_python({"name": "a", "stops": True, **fields})
+    check = CHECK.validate_python({"name": "a", "blocking": True, **fields})
     (result,) = evaluate([check], output, results or {})
-    assert (result.name, result.severity, result.stops) == (check.name, check.severity, check.stops)
+    assert (result.name, result.severity, result.blocking) == (check.name, check.severity, check.blocking)
     return result
 
 

@@ -83,7 +83,7 @@ def test_inputs_and_resources_cannot_be_changed(docker_place: Place, tmp_path: P
 
 
 def test_a_container_is_found_by_its_labels_and_held_to_its_limits(docker_place: Place) -> None:
-    task = docker_place.task("while true; do sleep 1; done", cpus=0.5, memory_bytes=64 << 20, shm_bytes=8 << 20)
+    task = docker_place.task("while true; do sleep 1; done", cpus=0.5, memory_bytes=64 << 20, shm_size_bytes=8 << 20)
     with docker_place.running(task):
         until("it runs", lambda: docker_place.phase(task) == "running")
         (container,) = containers(f"label=winslow.home={docker_place.home / 'tasks'}")

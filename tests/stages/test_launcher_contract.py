@@ -55,12 +55,12 @@ def test_exit_codes_that_count_as_success_do(place: Place) -> None:
 
 def test_the_agreed_exit_code_asks_for_a_person_with_the_stages_own_words(place: Place) -> None:
     result = place.run('echo "WINSLOW_AWAIT_INPUT: click four points"; exit 75')
-    assert (result.outcome, result.exit_code) == ("await_input", 75)
+    assert (result.outcome, result.exit_code) == ("awaiting_input", 75)
     assert result.message == "click four points"
 
 
 def test_an_error_line_fails_the_stage_where_the_pipeline_says_so(place: Place) -> None:
-    rules = LogRules(errors=("ERROR",), error_line_fails=True)
+    rules = LogRules(errors=("ERROR",), fail_on_error_line=True)
     result = place.run("echo ERROR lost the track", log_rules=rules)
     assert (result.outcome, result.exit_code) == ("failed", 0)
     assert result.message.endswith(": ERROR lost the track")
@@ -153,7 +153,7 @@ def test_a_stage_that_takes_too_long_is_ended_with_all_that_it_started(place: Pl
 
 def test_a_stage_may_end_by_itself_within_its_grace(place: Place) -> None:
     task = place.task(
-        "trap 'echo tidy; exit 0' TERM; echo ready; while true; do sleep 0.1; done", timeout_s=1, grace_s=60
+        "trap 'echo tidy; exit 0' TERM; echo ready; while true; do sleep 0.1; done", timeout_s=1, stop_grace_period_s=60
     )
     assert place.serve(task).outcome == "timed_out"
     assert "tidy" in place.lines(task)

@@ -79,11 +79,11 @@ def test_a_full_disk_is_known_by_the_stages_own_words_too() -> None:
 
 
 def test_a_stage_that_waits_for_a_person_says_what_for() -> None:
-    assert of(Exit(NOW, 75), LogSummary(await_input_message="click four points")) == (
-        "await_input",
+    assert of(Exit(NOW, 75), LogSummary(awaiting_input_message="click four points")) == (
+        "awaiting_input",
         "click four points",
     )
-    assert of(Exit(NOW, 75), LogSummary())[0] == "await_input"
+    assert of(Exit(NOW, 75), LogSummary())[0] == "awaiting_input"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_time_limit_goes_on_while_no_runner_lives(place: Place) -> None:
 
 
 def test_a_runner_killed_while_it_ends_the_stage_is_succeeded_by_one_that_goes_on_with_that(place: Place) -> None:
-    task = place.task("trap '' TERM; echo ready; while true; do sleep 1; done", timeout_s=1.0, grace_s=2.0)
+    task = place.task("trap '' TERM; echo ready; while true; do sleep 1; done", timeout_s=1.0, stop_grace_period_s=2.0)
     place.kill_runner_once(task, "it ends it", (place.directory(task).work / "stopping.json").exists)
     result = place.serve(task)
     assert result.outcome == "timed_out"

@@ -56,8 +56,8 @@ def test_results_cannot_fill_memory() -> None:
 
 
 def test_a_stage_can_ask_for_a_human() -> None:
-    assert read(LogRules(), "WINSLOW_AWAIT_INPUT: click four points\n").await_input_message == "click four points"
-    assert read(LogRules(), "echo WINSLOW_AWAIT_INPUT: no\n").await_input_message is None
+    assert read(LogRules(), "WINSLOW_AWAIT_INPUT: click four points\n").awaiting_input_message == "click four points"
+    assert read(LogRules(), "echo WINSLOW_AWAIT_INPUT: no\n").awaiting_input_message is None
 
 
 def test_what_no_database_takes_is_replaced() -> None:

@@ -36,7 +36,7 @@ stages:
   - name: act
     args: [{args}]
     memory: 256MiB
-    grace: 60s
+    stop_grace_period: 60s
     errors: ['^ERROR', 'java\\.lang\\.OutOfMemoryError']
 """
 

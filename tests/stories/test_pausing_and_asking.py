@@ -154,14 +154,14 @@ def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winsl
     gate.touch()
     winslow.run("gated", "redone", env={"GATE": str(gate)}).wait()
     redone = winslow.project("redone")
-    status = redone.redo("gate", env={"LEVEL": "2"}, only=True, why="a higher level").wait()
+    status = redone.redo("gate", env={"LEVEL": "2"}, only=True, reason="a higher level").wait()
     assert status.reason == "behind, last have yet to run"
     assert status.stage("behind").outdated == "gate has other outputs since"
     assert status.stage("last").outdated == "behind is out of date"
     assert redone.resume().wait().reason == ""
     assert text(winslow, "redone", "last", "d.txt") == "gate 2\nnone\n"
     line = redone.history("gate")[-1]
-    assert (line.number, line.requested_by, line.why, line.settings) == (
+    assert (line.number, line.requested_by, line.reason, line.settings) == (
         2,
         "anna",
         "a higher level",
@@ -205,7 +205,7 @@ def test_a_changed_file_is_a_new_attempt_and_the_rest_goes_on_with_it(winslow: W
     winslow.run("gated", "mended", env={"GATE": str(gate)}).wait()
     mended = winslow.project("mended")
     (tmp_path / "mine.txt").write_text("by hand\n")
-    made = mended.replace("gate", "b.txt", tmp_path / "mine.txt", why="a wrong line")
+    made = mended.replace("gate", "b.txt", tmp_path / "mine.txt", reason="a wrong line")
     assert made.message == "anna put mine.txt in the place of b.txt: a wrong line"
     assert mended.status().reason == "behind, last have yet to run"
     mended.resume().wait()

@@ -89,15 +89,15 @@ def test_a_person_looks_at_detections_and_goes_back_until_they_are_right(anna: W
     assert lines_of(anna, "ulm-07", "detect") == ["3,65", "4,80", "5,95", "7,70"]
 
     ulm = anna.project("ulm-07")
-    status = ulm.redo("detect", env={"THRESHOLD": "40"}, only=True, why="some cars are missing").wait()
+    status = ulm.redo("detect", env={"THRESHOLD": "40"}, only=True, reason="some cars are missing").wait()
     assert status.stage("detect").results == {"found": "5"}
     ulm.resume().wait()
     assert lines_of(anna, "ulm-07", "accumulate") == ["5,360"]
 
-    status = ulm.redo("clean_up", env={"MOST": "2"}, why="only the first two are real").wait()
+    status = ulm.redo("clean_up", env={"MOST": "2"}, reason="only the first two are real").wait()
     assert (status.state, status.reason) == ("succeeded", "")
     assert lines_of(anna, "ulm-07", "accumulate") == ["2,115"]
-    assert [(line.stage, line.number, line.why) for line in ulm.history()] == [
+    assert [(line.stage, line.number, line.reason) for line in ulm.history()] == [
         ("detect", 1, ""),
         ("detect", 2, "some cars are missing"),
         ("clean_up", 1, ""),
@@ -140,7 +140,7 @@ def test_a_project_paused_for_days_goes_on_with_the_pipeline_it_had(
             status = ben.status("long")
             assert (status.state, status.reason, status.run_id) == (before.state, before.reason, before.run_id)
             assert status.pipeline_changes, "what changed since is shown"
-            assert ben.project("long").resume(why="back from holidays").wait().state == "succeeded"
+            assert ben.project("long").resume(reason="back from holidays").wait().state == "succeeded"
             assert lines_of(ben, "long", "accumulate") == ["4,310"], "the threshold and the stages are still its own"
 
     finally:

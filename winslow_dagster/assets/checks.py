@@ -50,7 +50,7 @@ def check_job(assets: Sequence[AssetsDefinition], checks: Sequence[AssetsDefinit
 
 def _checks_of(pipeline: Pipeline, stage: Stage) -> AssetChecksDefinition:
     key = stage_key(pipeline.name, stage.name)
-    specs = [AssetCheckSpec(check.name, asset=key, blocking=check.stops) for check in stage.checks]
+    specs = [AssetCheckSpec(check.name, asset=key, blocking=check.blocking) for check in stage.checks]
 
     @multi_asset_check(specs=specs, name=f"{pipeline.name}__{stage.name}__checks", can_subset=True)
     def report(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:

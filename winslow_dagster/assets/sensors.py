@@ -19,7 +19,7 @@ from dagster import (
 
 from winslow_dagster.assets.graph import PROJECTS, RESULTS, input_key
 from winslow_dagster.jobs.materialization import markdown_table
-from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Arrival, Mark, arrivals, project_names
+from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, project_names
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, ResultsTable, newest_success, write_results
 from winslow_dagster.settings import Settings
@@ -36,7 +36,7 @@ def catalogue_projects(context: SensorEvaluationContext) -> SensorResult | SkipR
         names = project_names(records.database)
         mark = Mark.parse(context.cursor) if context.cursor else None
         until = datetime.now(UTC) - SETTLED_AFTER
-        arrived = arrivals(records.database, mark, until, MOST_ARRIVALS)
+        arrived = new_inputs(records.database, mark, until, MOST_ARRIVALS)
     finally:
         records.close()
     missing = sorted(names - set(context.instance.get_dynamic_partitions(str(PROJECTS.name))))
@@ -52,7 +52,7 @@ def catalogue_projects(context: SensorEvaluationContext) -> SensorResult | SkipR
     )
 
 
-def arrival_event(arrival: Arrival) -> AssetMaterialization:
+def arrival_event(arrival: NewInput) -> AssetMaterialization:
     """An input version as a materialization in its project's partition."""
     added = arrival.added
     files = added.manifest.files

@@ -133,7 +133,7 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
     """Every attempt of every stage of PROJECT: what came of it, where, in which run, who asked for it and why.
 
     With --json, {"attempts": [{task_id, stage, number, pipeline, pipeline_version, started_at, duration_s, outcome,
-    message, node, image_digest, run_id, requested_by, via, why, settings, reused_from, outputs_removed_at}, …]}.
+    message, node, image_digest, run_id, requested_by, via, reason, settings, reused_from, outputs_removed_at}, …]}.
     """
     from winslow_dagster import Winslow
 
@@ -152,7 +152,7 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
                 "" if line.duration_s is None else f"{line.duration_s:.1f} s",
                 line.outcome or "running",
                 line.requested_by,
-                line.why,
+                line.reason,
                 line.message,
             )
             for line in lines

@@ -13,7 +13,7 @@ from winslow_dagster.cli.output import console, json_option, print_json, print_t
 if TYPE_CHECKING:
     from winslow_dagster.projects.comparison.compare import Comparison, CrossTable, FilePair, Pair, TablePair
     from winslow_dagster.projects.comparison.csv_summary import ColumnFacts
-    from winslow_dagster.projects.comparison.service import Comparing
+    from winslow_dagster.projects.comparison.service import ComparisonService
 
 ADDRESS = re.compile(r"(?P<project>[^:]+):(?P<stage>[^:]+):(?P<number>[1-9]\d*)")
 MOST_FILES_SHOWN = 50
@@ -32,10 +32,10 @@ def command(what: tuple[str, ...], *, as_json: bool) -> None:
     more: parameters, results, rows, notes.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.comparison.service import Comparing
+    from winslow_dagster.projects.comparison.service import ComparisonService
 
     with Winslow() as winslow:
-        comparing = Comparing(winslow.records, winslow.store)
+        comparing = ComparisonService(winslow.records, winslow.store)
         task_ids, side_by_side = _chosen(comparing, what)
         if side_by_side:
             comparison = comparing.two(*task_ids)
@@ -45,7 +45,7 @@ def command(what: tuple[str, ...], *, as_json: bool) -> None:
             print_json(table.model_dump(mode="json")) if as_json else show_many(table)
 
 
-def _chosen(comparing: Comparing, what: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+def _chosen(comparing: ComparisonService, what: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
     """The attempts' task ids, and whether they are two that stand side by side."""
     if any(":" in word for word in what):
         found = [ADDRESS.fullmatch(word) for word in what]

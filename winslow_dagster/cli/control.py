@@ -15,7 +15,7 @@ from winslow_dagster.cli.run_options import pairs, stage_settings
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import QuestionView
 
-why_option = click.option("--why", default="", help="A note for the project's history.")
+reason_option = click.option("--reason", default="", help="A note for the project's history.")
 detach_option = click.option("--detach", is_flag=True, help="Do not wait for the end; needs `winslow up`.")
 
 
@@ -42,15 +42,15 @@ def pause(project: str, after: str | None, *, as_json: bool) -> None:
 
 @click.command("resume")
 @click.argument("project")
-@why_option
+@reason_option
 @detach_option
 @json_option
-def resume(project: str, why: str, *, detach: bool, as_json: bool) -> None:
+def resume(project: str, reason: str, *, detach: bool, as_json: bool) -> None:
     """Go on with PROJECT where it stopped, with what the run that stopped was told.
 
     With --json, as `winslow run --json`.
     """
-    follow(project, lambda winslow: winslow.project(project).resume(why=why), detach=detach, as_json=as_json)
+    follow(project, lambda winslow: winslow.project(project).resume(reason=reason), detach=detach, as_json=as_json)
 
 
 @click.command("redo")
@@ -63,7 +63,7 @@ def resume(project: str, why: str, *, detach: bool, as_json: bool) -> None:
 @click.option("--only", is_flag=True, help="This stage, and none that follows it.")
 @click.option("--stop-after", metavar="STAGE", help="Later stages do not run.")
 @click.option("--reuse", is_flag=True, help="Take the outputs of an equal attempt, of any project, where there is one.")
-@why_option
+@reason_option
 @detach_option
 @json_option
 def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
@@ -74,7 +74,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     inputs: tuple[str, ...],
     use: tuple[str, ...],
     stop_after: str | None,
-    why: str,
+    reason: str,
     *,
     only: bool,
     reuse: bool,
@@ -96,7 +96,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
             only=only,
             stop_after=stop_after,
             reuse=reuse,
-            why=why,
+            reason=reason,
         ),
         detach=detach,
         as_json=as_json,
@@ -114,7 +114,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     help="A variable and its values.",
 )
 @click.option("--stop-after", metavar="STAGE", help="Run so far for each combination; by default, the stage alone.")
-@why_option
+@reason_option
 @detach_option
 @json_option
 def sweep(  # noqa: PLR0913  # click hands over each option, by name
@@ -122,7 +122,7 @@ def sweep(  # noqa: PLR0913  # click hands over each option, by name
     stage: str,
     env: tuple[str, ...],
     stop_after: str | None,
-    why: str,
+    reason: str,
     *,
     detach: bool,
     as_json: bool,
@@ -135,7 +135,7 @@ def sweep(  # noqa: PLR0913  # click hands over each option, by name
     values = {name: text.split(",") for name, text in pairs(env, "--env").items()}
     follow(
         project,
-        lambda winslow: winslow.project(project).sweep(stage, values, stop_after=stop_after, why=why)[-1],
+        lambda winslow: winslow.project(project).sweep(stage, values, stop_after=stop_after, reason=reason)[-1],
         detach=detach,
         as_json=as_json,
     )
@@ -168,10 +168,10 @@ def pick(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
 @click.argument("stage")
 @click.argument("path")
 @click.argument("file", type=click.Path(path_type=Path))
-@why_option
+@reason_option
 @json_option
 def replace(  # noqa: PLR0913  # click hands over each option, by name
-    project: str, stage: str, path: str, file: Path, why: str, *, as_json: bool
+    project: str, stage: str, path: str, file: Path, reason: str, *, as_json: bool
 ) -> None:
     """Put FILE in the place of PATH among the files that STAGE of PROJECT made. `winslow resume` goes on with it.
 
@@ -181,7 +181,7 @@ def replace(  # noqa: PLR0913  # click hands over each option, by name
     from winslow_dagster.projects.database.audit import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
-        made = winslow.project(project).replace(stage, path, file, why=why)
+        made = winslow.project(project).replace(stage, path, file, reason=reason)
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": made.task_id})
     else:
@@ -193,7 +193,7 @@ def replace(  # noqa: PLR0913  # click hands over each option, by name
 @click.argument("stage", required=False)
 @click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="A field; JSON is read as JSON.")
 @click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="A file field of the form.")
-@click.option("--no-go-on", "go_on", is_flag=True, flag_value=False, default=True, help="Answer, and run nothing yet.")
+@click.option("--no-resume", "go_on", is_flag=True, flag_value=False, default=True, help="Answer, and run nothing yet.")
 @detach_option
 @json_option
 def answer(  # noqa: PLR0913  # click hands over each option, by name

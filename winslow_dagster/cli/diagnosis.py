@@ -17,7 +17,7 @@ from uuid import uuid4
 from winslow_dagster.engines.hardware import detect_gpus, usable_cpus, usable_memory_bytes
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.pipelines import Catalogue, Pipeline
-from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
@@ -176,7 +176,7 @@ def services(settings: Settings) -> Iterator[Finding]:
     """Whether the services run, or could."""
     handle = Services(settings)
     if handle.running():
-        silent = Dagit(handle.address).silent_daemons()
+        silent = DagsterClient(handle.address).silent_daemons()
         if silent:
             yield Finding(
                 "services",

@@ -1,4 +1,4 @@
-"""`winslow landings`."""
+"""`winslow ingest`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from winslow_dagster.projects.ingest.table import Landing
 
 
-@click.group("landings")
+@click.group("ingest")
 def command() -> None:
     """List what landed in watched places, and try again what was set aside."""
 

@@ -33,12 +33,12 @@ COMMANDS = {
     "tag": "Print or replace the tags of a project.",
     "todo": "Print or change the list of what is to be done for a project.",
     "audit": "Say who did what, when, and from where.",
-    "disk": "Say how much room projects and their stages take.",
-    "clean": "Say what retention rules let go, or delete it.",
+    "usage": "Show how much space projects and their stages take.",
+    "prune": "List what the retention rules would delete; `--yes` deletes it.",
     "pin": "Keep all of an attempt, whatever the rules say.",
     "unpin": "Let the rules hold again for an attempt.",
-    "keep": "Print or replace a project's own retention rules.",
-    "landings": "List what landed in watched places, and try again what was set aside.",
+    "retention": "Show or replace the retention rules of a project.",
+    "ingest": "List files found in watched folders, and retry rejected ones.",
     "pool": "Add, list and remove files that any project may take.",
     "notify": "Try the channels that tell people, and see what was sent.",
     "pipelines": "List, check and show pipeline files.",
@@ -48,9 +48,9 @@ COMMANDS = {
 }
 """The commands in the order of the help."""
 MODULES = (
-    dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "steering")
-    | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "notebook")
-    | dict.fromkeys(("disk", "clean", "pin", "unpin", "keep"), "housekeeping")
+    dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "control")
+    | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "annotations")
+    | dict.fromkeys(("usage", "prune", "pin", "unpin", "retention"), "retention")
 )
 """Where the commands are that share a module; each other one is `command` in the module of its name."""
 

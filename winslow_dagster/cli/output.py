@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 JSON_FLAG = "--json"
 json_option = click.option(JSON_FLAG, "as_json", is_flag=True, help="Print JSON, errors too.")
@@ -64,7 +64,7 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def say_if_services_start(actions: Actions) -> None:
+def say_if_services_start(actions: Installation) -> None:
     """What takes the next seconds, where no services run yet."""
     if not actions.services_run:
         say("starting the services, for as long as this takes ...")

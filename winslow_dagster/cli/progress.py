@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import ProjectStatus, StageView
 
 Moved = Callable[[int], None]
-Begins = Callable[[str, int], Moved]
+Started = Callable[[str, int], Moved]
 """Told a name and a size in bytes; gives what is told the bytes moved."""
 Shows = Callable[["ProjectStatus"], None]
 RESTING = frozenset({"pending", "succeeded"})
 
 
 @contextlib.contextmanager
-def transfer_bars(verb: str) -> Iterator[Begins | None]:
+def transfer_bars(verb: str) -> Iterator[Started | None]:
     """A bar for each file that is moved. None where nobody watches."""
     there = console(stderr=True)
     if not there.is_terminal:

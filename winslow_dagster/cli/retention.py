@@ -1,4 +1,4 @@
-"""`winslow disk | clean | pin | unpin | keep`: how much room there is, and what may go."""
+"""`winslow usage | prune | pin | unpin | retention`: how much room there is, and what may go."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from winslow_dagster.cli.output import console, json_option, print_json, print_t
 
 if TYPE_CHECKING:
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.retention.cleanup import Housekeeping, Plan
+    from winslow_dagster.projects.retention.cleanup import Cleanup, Plan
 
 
-@click.command("disk")
+@click.command("usage")
 @click.argument("project", required=False)
 @json_option
-def disk(project: str | None, *, as_json: bool) -> None:
+def usage(project: str | None, *, as_json: bool) -> None:
     """Say how much room projects and their stages take, or those of PROJECT. What attempts share counts once.
 
     With --json, {"stages": [{"project", "stage", "attempts", "outputs_bytes", "logs_bytes", "leftovers_bytes"}, …],
@@ -28,7 +28,7 @@ def disk(project: str | None, *, as_json: bool) -> None:
     from winslow_dagster.stages.formatting import size_in_words
 
     with Winslow() as winslow:
-        use = housekeeping(winslow).disk_use(project)
+        use = cleanup(winslow).disk_use(project)
     if as_json:
         print_json(asdict(use))
         return
@@ -48,12 +48,12 @@ def disk(project: str | None, *, as_json: bool) -> None:
     say(f"this node's cache of inputs: {size_in_words(use.cache_bytes)}")
 
 
-@click.command("clean")
+@click.command("prune")
 @click.argument("project", required=False)
 @click.option("--yes", "really", is_flag=True, help="Delete it.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go: what it does without --yes, too.")
 @json_option
-def clean(project: str | None, *, really: bool, dry_run: bool, as_json: bool) -> None:
+def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) -> None:
     """Say what the rules let go, of all projects or of PROJECT, why, and how much that frees; delete it with --yes.
 
     With --json, {"removals": [{"project", "stage", "task_id", "kind", "address", "paths", "size_bytes", "reason",
@@ -69,12 +69,12 @@ def clean(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
     if really and dry_run:
         raise click.UsageError("--yes and --dry-run are opposites")
     with Winslow(actor=Actor(via="cli")) as winslow:
-        keeping_house = housekeeping(winslow)
+        keeping_house = cleanup(winslow)
         plan = keeping_house.plan(project)
         freed_bytes = None
         if really:
             freed_bytes = keeping_house.carry_out(plan)
-            winslow.audit.note(winslow.actor, "clean", project, freed_bytes=freed_bytes)
+            winslow.audit.note(winslow.actor, "prune", project, freed_bytes=freed_bytes)
     if as_json:
         removals = [asdict(removal) for removal in plan.removals]
         print_json({"removals": removals, "size_bytes": plan.size_bytes, "freed_bytes": freed_bytes})
@@ -90,19 +90,19 @@ def clean(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
 @click.argument("project")
 @click.argument("stage")
 @click.argument("attempt", type=click.IntRange(min=1))
-@click.option("--why", default="", help="A note for those who wonder later.")
+@click.option("--reason", default="", help="A note for those who wonder later.")
 @json_option
-def pin(project: str, stage: str, attempt: int, why: str, *, as_json: bool) -> None:
+def pin(project: str, stage: str, attempt: int, reason: str, *, as_json: bool) -> None:
     """Keep all of an attempt of STAGE, whatever the rules say. ATTEMPT counts from 1 over all runs.
 
-    With --json, {"task_id", "project", "pinned_at", "pinned_by", "why"}.
+    With --json, {"task_id", "project", "pinned_at", "pinned_by", "reason"}.
     """
     from winslow_dagster import Winslow
     from winslow_dagster.projects.database.audit import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
-        pinned = housekeeping(winslow).pin(project, stage, attempt, by=winslow.actor.who, why=why)
-        winslow.audit.note(winslow.actor, "pin", project, stage=stage, attempt=attempt, why=why)
+        pinned = cleanup(winslow).pin(project, stage, attempt, by=winslow.actor.who, reason=reason)
+        winslow.audit.note(winslow.actor, "pin", project, stage=stage, attempt=attempt, reason=reason)
     if as_json:
         print_json(
             {
@@ -110,7 +110,7 @@ def pin(project: str, stage: str, attempt: int, why: str, *, as_json: bool) -> N
                 "project": pinned.project,
                 "pinned_at": pinned.pinned_at.isoformat(),
                 "pinned_by": pinned.pinned_by,
-                "why": pinned.why,
+                "reason": pinned.reason,
             }
         )
     else:
@@ -131,7 +131,7 @@ def unpin(project: str, stage: str, attempt: int, *, as_json: bool) -> None:
     from winslow_dagster.projects.database.audit import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
-        housekeeping(winslow).unpin(project, stage, attempt)
+        cleanup(winslow).unpin(project, stage, attempt)
         winslow.audit.note(winslow.actor, "unpin", project, stage=stage, attempt=attempt)
     if as_json:
         print_json({"project": project, "stage": stage, "attempt": attempt})
@@ -139,12 +139,12 @@ def unpin(project: str, stage: str, attempt: int, *, as_json: bool) -> None:
         say(f"the rules hold again for attempt {attempt} of {project}/{stage}")
 
 
-@click.command("keep")
+@click.command("retention")
 @click.argument("project")
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
 @click.option("--clear", is_flag=True, help="Take its own rules away: those of the pipeline hold alone.")
 @json_option
-def keep(project: str, rules: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
+def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
     """Print the own rules of PROJECT, or replace them. They are asked before those of its pipeline.
 
     A RULE is written as in a pipeline file: '{glob: "*.mp4", attempts: 2}'; '{}' keeps everything.
@@ -153,17 +153,19 @@ def keep(project: str, rules: tuple[str, ...], *, clear: bool, as_json: bool) ->
     """
     from winslow_dagster import Winslow
     from winslow_dagster.projects.database.audit import Actor
-    from winslow_dagster.projects.retention.pins import Keeping, read_rule
+    from winslow_dagster.projects.retention.pins import Pins, read_rule
 
     if clear and rules:
         raise click.UsageError("--clear takes no rules")
     with Winslow(actor=Actor(via="cli")) as winslow:
         winslow.records.project(project)
-        keeping = Keeping(winslow.records.database)
+        keeping = Pins(winslow.records.database)
         if clear or rules:
             given = tuple(read_rule(rule) for rule in rules)
             keeping.set_rules(project, given, winslow.actor.who)
-            winslow.audit.note(winslow.actor, "keep", project, rules=[rule.model_dump(mode="json") for rule in given])
+            winslow.audit.note(
+                winslow.actor, "retention", project, rules=[rule.model_dump(mode="json") for rule in given]
+            )
         stands = keeping.rules().get(project, ())
     if as_json:
         print_json({"rules": [rule.model_dump(mode="json") for rule in stands]})
@@ -184,11 +186,11 @@ def keep(project: str, rules: tuple[str, ...], *, clear: bool, as_json: bool) ->
         )
 
 
-def housekeeping(winslow: Winslow) -> Housekeeping:
+def cleanup(winslow: Winslow) -> Cleanup:
     """Of this installation."""
-    from winslow_dagster.projects.retention.cleanup import Housekeeping
+    from winslow_dagster.projects.retention.cleanup import Cleanup
 
-    return Housekeeping(winslow.records, winslow.store, winslow.settings, winslow.engine)
+    return Cleanup(winslow.records, winslow.store, winslow.settings, winslow.engine)
 
 
 def show(plan: Plan) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Hand on this attempt's outputs, not the latest.")
 @click.option("--reuse", is_flag=True, help="Take the outputs of an equal attempt, of any project, where there is one.")
 @click.option("--tag", "tags", multiple=True, help="A tag of a project that is made.")
-@click.option("--why", default="", help="A note for the project's history.")
+@click.option("--reason", default="", help="A note for the project's history.")
 @click.option(
     "--pipeline-version",
     type=click.Choice(["pinned", "current"]),
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     stop_after: str | None,
     use: tuple[str, ...],
     tags: tuple[str, ...],
-    why: str,
+    reason: str,
     pipeline_version: Literal["pinned", "current"],
     *,
     reuse: bool,
@@ -91,7 +91,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 use={stage: winslow.project(project).attempt(stage, which).task_id for stage, which in chosen.items()},
                 reuse=reuse,
                 pipeline_version=pipeline_version,
-                why=why,
+                reason=reason,
                 tags=tags,
                 upload=bars,
             )

@@ -11,7 +11,7 @@ import signal
 import sys
 
 
-def settle_in(cwd: str, log_path: str) -> None:
+def detach(cwd: str, log_path: str) -> None:
     """Make this fresh fork a process of its own: session, directory, standard streams, signals. Raises OSError."""
     os.setsid()
     os.chdir(cwd)
@@ -36,7 +36,7 @@ def main(log_path: str, cwd: str, *program: str) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            settle_in(cwd, log_path)
+            detach(cwd, log_path)
             os.execv(program[0], program)  # noqa: S606  # no shell is wanted
         except OSError as error:
             os.write(says, str(error).encode())

@@ -44,7 +44,7 @@ READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_ALL")
 logger = logging.getLogger(__name__)
 
 
-class WarmServer:
+class ForkServer:
     """Listens at one socket. `serve` returns in every child with what it is to be, and in the server at its end."""
 
     def __init__(self, socket_path: Path, parent_pid: int) -> None:
@@ -123,7 +123,7 @@ class WarmServer:
             keep = connection.fileno()
             os.closerange(3, keep)
             os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
-            daemonize.settle_in(start.cwd, start.log_path)
+            daemonize.detach(start.cwd, start.log_path)
             restore_python_signals()
             setproctitle(" ".join((start.python, "-m", start.module, *start.args)))
             send(connection, {"pid": os.getpid(), "create_time": create_time_s(os.getpid())})
@@ -261,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         preload(options.preload)
-        start = WarmServer(options.socket.absolute(), options.parent_pid).serve()
+        start = ForkServer(options.socket.absolute(), options.parent_pid).serve()
     except EngineError as error:
         sys.exit(str(error))
     except ProcessLookupError:

@@ -24,7 +24,7 @@ from typing_extensions import override
 import winslow_dagster
 from winslow_dagster.engines import hardware
 from winslow_dagster.engines.engine import Engine, Node, NodeGpu, TaskState, explanation
-from winslow_dagster.engines.runner_records import RunnerStart, lost_result
+from winslow_dagster.engines.runner_records import RunnerRecord, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, ServiceUnavailable
 from winslow_dagster.locks import free_within
@@ -88,7 +88,7 @@ class LocalEngine(Engine):
         now_s = time.monotonic()
         if now_s - watched.looked_at_s >= LIFE_LOOK_S:
             # Before the result, which is there once the runner has left after its work.
-            watched.alive = RunnerStart.alive_in(directory)
+            watched.alive = RunnerRecord.alive_in(directory)
             watched.looked_at_s = now_s
         self._read_status(directory, watched)
         if (directory.path / "result.json").exists():
@@ -181,7 +181,7 @@ class LocalEngine(Engine):
 
     def _make_sure_it_is_served(self, directory: TaskDirectory) -> None:
         with _start_lock(directory):
-            last = RunnerStart.read(directory)
+            last = RunnerRecord.read(directory)
             if (directory.path / "result.json").exists() or (last is not None and last.alive()):
                 return
             if not free_within(directory.path / "runner.lock", DYING_S):
@@ -197,9 +197,9 @@ class LocalEngine(Engine):
                 env={**os.environ, "WINSLOW_HOME": str(self._settings.home)},
                 cwd=Path(winslow_dagster.__file__).parents[1],
                 log_path=directory.path / "runner.log",
-                warm_socket=self._settings.sockets_dir / "runners.sock",
+                fork_server_socket=self._settings.sockets_dir / "runners.sock",
             )
-            RunnerStart.write(directory, process, fruitless)
+            RunnerRecord.write(directory, process, fruitless)
         self._watched.pop(directory.task_id, None)
 
     def _tell_gpus(self, directory: TaskDirectory) -> None:
@@ -208,14 +208,14 @@ class LocalEngine(Engine):
         if task is not None and task.gpu is not None and read_node_gpus(gpus_dir) != gpus_here():
             write_node_gpus(gpus_dir, gpus_here())
 
-    def _give_up(self, directory: TaskDirectory, last: RunnerStart) -> None:
+    def _give_up(self, directory: TaskDirectory, last: RunnerRecord) -> None:
         """Write the result in the runners' stead, with the runners' lock, and with nothing left that could go on."""
         try:
             with directory.hold():
                 remove_remains(directory)
                 if directory.outcome() is None:
                     directory.write_outcome(lost_result(directory, last))
-                directory.settle()
+                directory.finalize()
         except AlreadyServed:
             logger.debug("%s is served after all", directory.task_id)
 

@@ -22,7 +22,7 @@ QUOTED_LINES = 5
 QUOTED_CHARACTERS = 1000
 
 
-class RunnerStart(Frozen):
+class RunnerRecord(Frozen):
     """One start. `fruitless` counts the starts just before it that came to nothing."""
 
     pid: int
@@ -33,7 +33,7 @@ class RunnerStart(Frozen):
     fruitless: int
 
     @classmethod
-    def read(cls, directory: TaskDirectory) -> RunnerStart | None:
+    def read(cls, directory: TaskDirectory) -> RunnerRecord | None:
         """The task's last start, or None where there was none."""
         return read_value(directory.path / FILE, cls)
 
@@ -76,7 +76,7 @@ def progress_of(status: StageStatus | None) -> tuple[str, int] | None:
     return None if status is None else (status.phase, status.log.size_bytes)
 
 
-def lost_result(directory: TaskDirectory, last: RunnerStart) -> StageResult:
+def lost_result(directory: TaskDirectory, last: RunnerRecord) -> StageResult:
     """How a task ended whose runners all died; `cancelled` where that had been asked."""
     status, asked = directory.status(), directory.cancel_reason()
     message = f"the stage runner died {MOST_FRUITLESS} times in a row without getting any further"

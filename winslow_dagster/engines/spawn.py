@@ -95,7 +95,7 @@ def spawn_detached(  # noqa: PLR0913  # one start is that much, and all but two 
     env: Mapping[str, str],
     cwd: Path,
     log_path: Path,
-    warm_socket: Path | None,
+    fork_server_socket: Path | None,
 ) -> ProcessIdentity:
     """Run `python -m module args` in its own session, no child of the caller, with exactly `env`.
 
@@ -104,11 +104,11 @@ def spawn_detached(  # noqa: PLR0913  # one start is that much, and all but two 
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     start = Start(module, tuple(args), dict(env), str(cwd), str(log_path.absolute()))
-    if warm_socket is not None:
+    if fork_server_socket is not None:
         try:
-            return ask_server(warm_socket, start)
+            return ask_server(fork_server_socket, start)
         except NotServed as reason:
-            logger.debug("plain start of %s: %s: %s", module, warm_socket, reason)
+            logger.debug("plain start of %s: %s: %s", module, fork_server_socket, reason)
     return start_plainly(start)
 
 

@@ -22,7 +22,7 @@ TELL_EVERY_S = 60.0
 """At most one progress line a minute reaches the event log, however chatty the stage."""
 
 
-class AttemptWatch:
+class AttemptMonitor:
     """`until_ended` returns the result however often the runner, or this op, was killed on the way."""
 
     def __init__(self, context: OpExecutionContext, engine: Engine, settings: Settings, task: StageTask) -> None:

@@ -27,7 +27,7 @@ class CheckVerdict(Protocol):
         """`error` or `warn`."""
 
     @property
-    def stops(self) -> bool:
+    def blocking(self) -> bool:
         """Whether nothing that follows begins while it is not passed."""
 
     @property
@@ -59,6 +59,6 @@ def check_evaluations(
             description=verdict.message or None,
             metadata=metadata,
             # Not `blocking`: Dagster would fail the step, whose outputs are there to be looked at. It is
-            # `Stepping.after` that holds back what follows.
+            # `StageDecider.after` that holds back what follows.
             partition=project,
         )

@@ -25,7 +25,7 @@ from winslow_dagster.jobs.io_manager import ManifestIOManager
 from winslow_dagster.jobs.run_config import config_schema, flat_config
 from winslow_dagster.jobs.stage_op import OUTPUTS, run_stage, then
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME, QUEUE, STAGE
-from winslow_dagster.jobs.worker_resources import Workplace
+from winslow_dagster.jobs.worker_resources import WorkerResources
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.storage.manifest import Manifest
 
@@ -63,7 +63,7 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
         config=flat_config(pipeline),
         executor_def=thread_executor,
         resource_defs={
-            "winslow": ResourceDefinition(lambda _context: Workplace.open()),
+            "winslow": ResourceDefinition(lambda _context: WorkerResources.open()),
             "io_manager": IOManagerDefinition(
                 lambda context: ManifestIOManager(context.resources.winslow),
                 required_resource_keys={"winslow"},

@@ -140,7 +140,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
             env=environment,
             cwd=Path.cwd(),
             log_path=self._log_file(run.run_id),
-            warm_socket=self._settings.sockets_dir / "workers.sock",
+            fork_server_socket=self._settings.sockets_dir / "workers.sock",
         )
 
 

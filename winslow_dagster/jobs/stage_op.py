@@ -12,13 +12,13 @@ from typing import Any
 from dagster import Failure, OpExecutionContext, Output, RetryRequested
 
 from winslow_dagster.errors import WinslowError
-from winslow_dagster.jobs.attempt_monitor import AttemptWatch
+from winslow_dagster.jobs.attempt_monitor import AttemptMonitor
 from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
-from winslow_dagster.jobs.worker_resources import Workplace
+from winslow_dagster.jobs.worker_resources import WorkerResources
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Retries, Stage
 from winslow_dagster.projects.domain.run_request import RunRequest
-from winslow_dagster.projects.planning.stage_decision import Begins, HandedOn, HeldBack, LeftOut, StageCall
+from winslow_dagster.projects.planning.stage_decision import Held, Reused, Skipped, StageCall, Started
 from winslow_dagster.stages.task.model import StageResult
 from winslow_dagster.storage.manifest import Manifest
 
@@ -38,34 +38,34 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
     # Not named `context`: Dagster would read that parameter's annotation, which is a text in this module.
     def body(op_context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
         context = op_context
-        workplace: Workplace = context.resources.winslow
+        resources: WorkerResources = context.resources.winslow
         try:
             request = RunRequest.checked(pipeline, context.op_config)
             call = StageCall(pipeline, digest, stage, request, context.run_id, context.retry_number + 1)
             upstream = {name: value for name, value in inputs.items() if isinstance(value, Manifest)}
-            entry = workplace.stepping.entry(call, upstream)
+            entry = resources.stage_decider.before_stage(call, upstream)
             result = None
             match entry:
-                case LeftOut():
-                    context.log.info(f"not run: {entry.why}")
+                case Skipped():
+                    context.log.info(f"not run: {entry.reason}")
                     return
-                case HeldBack():
+                case Held():
                     context.log.info(f"not begun: {entry.hold.message}")
                     return
-                case HandedOn():
-                    context.log.info(f"handed on: {entry.why}")
+                case Reused():
+                    context.log.info(f"handed on: {entry.reason}")
                     manifest = entry.manifest
-                case Begins():
-                    result, is_news = _attempt(context, workplace, call, entry)
-                    if result.outcome == "await_input":
-                        workplace.stepping.waits_for_person(call, result)
+                case Started():
+                    result, is_news = _attempt(context, resources, call, entry)
+                    if result.outcome == "awaiting_input":
+                        resources.stage_decider.waits_for_person(call, result)
                         context.log.warning(f"a person is needed: {result.message}")
                         return
                     if is_news or not materialized(context):
-                        yield materialization(workplace.settings, call, result)
+                        yield materialization(resources.settings, call, result)
                         yield from check_evaluations(pipeline.name, stage.name, request.project, result.checks)
                     manifest = _outputs(result)
-            going_on = workplace.stepping.after(call, result, successors)
+            going_on = resources.stage_decider.after_stage(call, result, successors)
         except WinslowError as error:
             # What a person can act on belongs in front; the stack trace of our own code says nothing to them.
             raise Failure(str(error), metadata=_shown(error), allow_retries=False) from error
@@ -77,18 +77,18 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
 
 
 def _attempt(
-    context: OpExecutionContext, workplace: Workplace, call: StageCall, entry: Begins
+    context: OpExecutionContext, resources: WorkerResources, call: StageCall, entry: Started
 ) -> tuple[StageResult, bool]:
     task, retries = entry.task, call.stage.retries
-    workplace.records.attempt_started(
+    resources.records.attempt_started(
         task, pipeline_digest=call.digest, fingerprint=entry.fingerprint, reused_from=entry.reused_from
     )
     if entry.taken_over is not None:
         context.log.info(entry.taken_over.message)
-        return entry.taken_over, workplace.records.attempt_ended(task.task_id, entry.taken_over)
-    result = AttemptWatch(context, workplace.engine, workplace.settings, task).until_ended()
-    is_news = workplace.records.attempt_ended(task.task_id, result)
-    if result.outcome in {"succeeded", "await_input"}:
+        return entry.taken_over, resources.records.attempt_ended(task.task_id, entry.taken_over)
+    result = AttemptMonitor(context, resources.engine, resources.settings, task).until_ended()
+    is_news = resources.records.attempt_ended(task.task_id, result)
+    if result.outcome in {"succeeded", "awaiting_input"}:
         return result, is_news
     if retried(retries, result) and context.retry_number < retries.count:
         wait_s = retries.wait_s * retries.backoff**context.retry_number

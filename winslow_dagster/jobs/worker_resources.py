@@ -8,19 +8,19 @@ from typing import Self
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.projects.planning.stage_decision import Stepping
+from winslow_dagster.projects.planning.stage_decision import StageDecider
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.runner import runtime_selection
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class WorkerResources:
     """The settings, the project tables, the engine, and who decides what a stage does."""
 
     settings: Settings
     records: ProjectRecords
     engine: Engine
-    stepping: Stepping
+    stage_decider: StageDecider
 
     @classmethod
     def open(cls) -> Self:
@@ -28,5 +28,5 @@ class Workplace:
         settings = Settings.read()
         records = ProjectRecords.open(settings.database_url)
         return cls(
-            settings, records, open_engine(settings), Stepping(records, settings, runtime_selection.image_digest)
+            settings, records, open_engine(settings), StageDecider(records, settings, runtime_selection.image_digest)
         )

@@ -93,7 +93,7 @@ def _words(name: str, value: Any) -> str:
     if isinstance(value, BaseModel):
         return "{" + ", ".join(f"{field}: {words}" for field, words in _fields(value, "")) + "}"
     if isinstance(value, str):
-        return value if name in {"after", "nodes", "image"} else json.dumps(value, ensure_ascii=False)
+        return value if name in {"after", "node_tags", "image"} else json.dumps(value, ensure_ascii=False)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _number(name, value)
     return json.dumps(value, ensure_ascii=False, default=str)

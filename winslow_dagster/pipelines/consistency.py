@@ -121,11 +121,11 @@ def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
     def effective(key: str) -> Any:
         return given.get(key, defaults.get(key, Stage.model_fields[key].default))
 
-    waiting, successes = effective("await_input_exit_code"), effective("success_exit_codes")
-    here = [key for key in ("await_input_exit_code", "success_exit_codes") if key in given]
+    waiting, successes = effective("awaiting_input_exit_code"), effective("success_exit_codes")
+    here = [key for key in ("awaiting_input_exit_code", "success_exit_codes") if key in given]
     if here and isinstance(successes, (list, tuple)) and type(waiting) is int and waiting in successes:
         what = f"exit code {waiting} means both success and that a person is needed"
-        tree.note(tree.mark((*path, here[0])), what, "`success_exit_codes` without `await_input_exit_code`")
+        tree.note(tree.mark((*path, here[0])), what, "`success_exit_codes` without `awaiting_input_exit_code`")
 
 
 def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:

@@ -18,8 +18,8 @@ from threading import Thread
 from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationContext, SkipReason
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.projects.commands.installation import Actions
-from winslow_dagster.projects.dagster_api.client import Dagit
+from winslow_dagster.projects.commands.installation import Installation
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.projects.ingest.scan_pass import WatchPass, pass_over
 from winslow_dagster.settings import Settings
@@ -37,7 +37,7 @@ class ServicesAround:
 
     def running(self) -> bool:
         """Whether the web server answers."""
-        return Dagit(self.address).alive()
+        return DagsterClient(self.address).alive()
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
@@ -59,7 +59,7 @@ def take_in(_context: SensorEvaluationContext) -> SkipReason:
 
 def _pass(settings: Settings, outcome: Future[SkipReason]) -> None:
     try:
-        with Actions(settings, ServicesAround(settings.address), ACTOR) as actions:
+        with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
             outcome.set_result(SkipReason(said(settings, pass_over(actions, partial(datetime.now, UTC)))))
     except Exception as error:  # noqa: BLE001  # whatever it is, the tick fails with it
         outcome.set_exception(error)

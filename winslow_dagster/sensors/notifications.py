@@ -17,7 +17,7 @@ from dagster import (
     SkipReason,
 )
 
-from winslow_dagster.projects.dagster_api.run_completion import note_ends
+from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
 from winslow_dagster.projects.notifications.config import load_channels
@@ -57,7 +57,7 @@ def told(settings: Settings, records: ProjectRecords, instance: DagsterInstance)
     """Note the ends of runs, then note and send what is new. Raises NotifyFileInvalid."""
     open_runs = records.open_runs()
     seen = seen_runs(instance, (run.run_id for run in open_runs))
-    ended = note_ends(records, open_runs, seen.get, partial(why_failed, instance))
+    ended = record_run_ends(records, open_runs, seen.get, partial(why_failed, instance))
     said = [f"{len(ended)} runs ended"] if ended else []
     channels = load_channels(settings.notify_file)
     notices = Notices(records.database)

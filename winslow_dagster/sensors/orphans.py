@@ -38,7 +38,7 @@ def end_orphans(settings: Settings, instance: DagsterInstance, engine: Engine, n
 
     An attempt is ended by its own runner, so that its log and its result are as those of any that was cancelled.
     """
-    from winslow_dagster.stages.orphans import end_stray_keepers, remove_stray_containers
+    from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
 
     did = []
     for directory in unfinished(settings.tasks_dir):
@@ -54,8 +54,8 @@ def end_orphans(settings: Settings, instance: DagsterInstance, engine: Engine, n
         return not path.exists() or (path / "result.json").exists()
 
     tasks_dir = settings.tasks_dir
-    did += [f"removed a container of {task_id}" for task_id in remove_stray_containers(tasks_dir, over)]
-    did += [f"ended a process of {task_id}" for task_id in end_stray_keepers(tasks_dir, over)]
+    did += [f"removed a container of {task_id}" for task_id in remove_orphaned_containers(tasks_dir, over)]
+    did += [f"ended a process of {task_id}" for task_id in kill_orphaned_processes(tasks_dir, over)]
     return tuple(did)
 
 

@@ -23,7 +23,7 @@ from dagster import (
 
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.projects.retention.cleanup import Housekeeping
+from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import histories
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.formatting import size_in_words
@@ -120,11 +120,11 @@ def keep_house(context: SensorEvaluationContext) -> SkipReason:
     pruned: tuple[str, ...] = ()
     with closing(ProjectRecords.open(settings.database_url)) as records:
         store = open_store(settings.store_url, settings.s3_endpoint)
-        housekeeping = Housekeeping(records, store, settings, open_engine(settings))
+        cleanup = Cleanup(records, store, settings, open_engine(settings))
         for name in sorted(project.name for project in records.projects() if project.name > got_to):
             if stop():
                 break
-            freed_bytes += housekeeping.carry_out(housekeeping.plan(name, now=now), stop)
+            freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
             got_to = name
         if not stop():
             ended_before = now - timedelta(days=settings.keep_runs_days)

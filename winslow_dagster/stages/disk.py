@@ -62,7 +62,7 @@ def refuse_full_disk(path: Path) -> Space:
     return space
 
 
-class Ballast:
+class ReservedSpace:
     """Bytes set aside while there is room, so that the end of the stage can be written down when there is none.
 
     Given back only once the stage has ended: it would eat them.

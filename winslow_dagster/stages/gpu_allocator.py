@@ -106,7 +106,7 @@ def suitable(gpu: Gpu, available: Sequence[NodeGpu], where: str) -> tuple[NodeGp
     )
 
 
-class GpuRoom:
+class GpuAllocator:
     """The node's GPUs, shared by all runners through files."""
 
     def __init__(self, gpus_dir: Path, lives: Lives) -> None:

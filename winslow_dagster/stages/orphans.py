@@ -21,10 +21,10 @@ from winslow_dagster.stages.launchers.docker.containers import DockerDaemon, rem
 
 Over = Callable[[str], bool]
 """Whether the attempt of that task id has ended, or is not known here."""
-KEEPER_ARGUMENTS = 5
+SUPERVISOR_ARGUMENTS = 5
 
 
-def remove_stray_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
+def remove_orphaned_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
     """Remove the containers of attempts in `tasks_dir` that are over, and give their task ids.
 
     Those of other installations have another label. Nothing is done where no Docker daemon answers. Raises EngineError.
@@ -43,10 +43,10 @@ def remove_stray_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def end_stray_keepers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
+def kill_orphaned_processes(tasks_dir: Path, over: Over) -> tuple[str, ...]:
     """Kill what keepers of attempts in `tasks_dir` that are over still keep, and they end too. Gives the task ids."""
     ended = []
-    for pid, task_id in _keepers(tasks_dir):
+    for pid, task_id in _supervisors(tasks_dir):
         if over(task_id):
             for below in process_supervisor.descendants(pid):
                 with contextlib.suppress(ProcessLookupError):
@@ -55,10 +55,10 @@ def end_stray_keepers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
     return tuple(ended)
 
 
-def _keepers(tasks_dir: Path) -> Iterator[tuple[int, str]]:
+def _supervisors(tasks_dir: Path) -> Iterator[tuple[int, str]]:
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if len(words) != KEEPER_ARGUMENTS or Path(words[3]).name != Path(process_supervisor.__file__).name:
+        if len(words) != SUPERVISOR_ARGUMENTS or Path(words[3]).name != Path(process_supervisor.__file__).name:
             continue
         directory = Path(words[4])
         if directory.is_relative_to(tasks_dir) and directory != tasks_dir:

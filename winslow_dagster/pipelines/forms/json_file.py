@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines.forms.validation import faults_between_fields, placed
-from winslow_dagster.pipelines.model.form import AWAIT_INPUT_FILE, Form
+from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, Form
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.form_fields import FormDocument
 from winslow_dagster.pipelines.schema.validation_messages import Finding, findings
@@ -21,7 +21,7 @@ EXPECTED = '{"message": "…", "form": [{"kind": "text", "name": "…"}, …]}'
 
 
 def parse_form(
-    written: str | bytes | Mapping[str, Any], *, where: str = AWAIT_INPUT_FILE, after: Sequence[str] = ()
+    written: str | bytes | Mapping[str, Any], *, where: str = AWAITING_INPUT_FILE, after: Sequence[str] = ()
 ) -> Form:
     """The form in a JSON text, or in what was read from one. Null is the same as nothing.
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from winslow_dagster.pipelines.model.frozen import Frozen, Name
 
-AWAIT_INPUT_FILE = "await_input.json"
+AWAITING_INPUT_FILE = "await_input.json"
 """What a stage that needs a person writes into its output directory."""
 ANSWER = "answer"
 """The resource as which a stage finds what a person answered."""

@@ -20,11 +20,11 @@ def check_name(kind: str, subject: str) -> str:
 
 
 class CheckBase(Frozen):
-    """What every check has. `stops`: whether the project stops behind the stage where it is not passed."""
+    """What every check has. `blocking`: whether the project stops after the stage if the check fails."""
 
     name: Name
     severity: Severity = "error"
-    stops: bool
+    blocking: bool
 
 
 class FileCheck(CheckBase):

@@ -35,7 +35,7 @@ class LogRules(Frozen):
     progress: tuple[ProgressRule, ...] = ()
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    error_line_fails: bool = False
+    fail_on_error_line: bool = False
 
 
 class PromisedOutput(Frozen):
@@ -61,7 +61,7 @@ class Highlight(Frozen):
     title: str = ""
 
 
-class Keep(Frozen):
+class RetentionRule(Frozen):
     """What housekeeping may delete, and when: what is neither of the latest `attempts` nor younger than `days`.
 
     Without either, the rule keeps for good. Of the rules that cover a file, the first decides.
@@ -117,21 +117,21 @@ class Stage(Frozen):
     after: tuple[Name, ...] = ()
     cpus: float = 1.0
     memory_bytes: int | None = None
-    shm_bytes: int | None = None
+    shm_size_bytes: int | None = None
     gpu: Gpu | None = None
-    nodes: tuple[str, ...] = Field(default=(), description="Tags of nodes the stage needs.")
+    node_tags: tuple[str, ...] = Field(default=(), description="Tags of nodes the stage needs.")
     network: bool = False
     timeout_s: float | None = None
-    grace_s: float = 10.0
+    stop_grace_period_s: float = 10.0
     retries: Retries = Retries()
     log: LogRules = LogRules()
     success_exit_codes: tuple[int, ...] = (0,)
-    await_input_exit_code: int = 75
+    awaiting_input_exit_code: int = 75
     needs_input: NeedsInput | None = None
     outputs: tuple[PromisedOutput, ...] = ()
     checks: tuple[Check, ...] = ()
     highlights: tuple[Highlight, ...] = ()
-    keep: tuple[Keep, ...] = ()
+    retention: tuple[RetentionRule, ...] = ()
 
 
 class Pipeline(Frozen):

@@ -22,18 +22,18 @@ class CheckBaseDocument(Document):
         default=None, description="Names the check in the stage; without it, made of its kind and its file."
     )
     severity: Severity | None = Field(default=None, description="What it means where it is not passed.")
-    stops: bool | None = Field(
+    blocking: bool | None = Field(
         default=None,
-        description="Whether the project stops behind the stage where it is not passed; without it, only for errors.",
+        description="Whether the project stops after the stage if this check fails; by default, unless it only warns.",
     )
 
     def resolved(self) -> dict[str, Any]:
-        """With the name and with what `severity` means for `stops`."""
+        """With the name and with what `severity` means for `blocking`."""
         values = super().resolved()
         subject = values.get("glob", values.get("key", ""))
         return {
             "name": check_name(values["kind"], subject),
-            "stops": values.get("severity") != "warn",
+            "blocking": values.get("severity") != "warn",
         } | values
 
 

@@ -10,6 +10,7 @@ from winslow_dagster.pipelines.model import form
 from winslow_dagster.pipelines.model.form import (
     LONGEST_TEXT,
     MOST_CORNERS,
+    MOST_FIELDS,
     MOST_OPTIONS,
     MOST_POINTS,
     MOST_SHAPES,
@@ -265,6 +266,6 @@ class FormDocument(Document):
     called = "a form"
 
     message: str | None = Field(default=None, description="What the person is asked to do.")
-    form: Annotated[list[FieldDocument], Field(max_length=form.MOST_FIELDS)] | None = Field(
+    form: Annotated[list[FieldDocument], Field(max_length=MOST_FIELDS)] | None = Field(
         default=None, description="The fields of the form that is shown."
     )

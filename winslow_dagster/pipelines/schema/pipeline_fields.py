@@ -120,11 +120,11 @@ class HighlightDocument(Document):
     title: str | None = Field(default=None, description="Stands above the preview.")
 
 
-class KeepDocument(Document):
+class RetentionDocument(Document):
     """What is kept, and for how long. What no rule covers is kept; of several rules, the first that covers decides."""
 
-    becomes = pipeline.Keep
-    called = "a keep rule"
+    becomes = pipeline.RetentionRule
+    called = "a retention rule"
 
     what: Literal["outputs", "failed", "logs"] | None = Field(
         default=None,
@@ -174,14 +174,14 @@ class StageSettings(Document):
     )
     cpus: float | None = Field(default=None, gt=0, le=4096, description="CPU cores it may use.")
     memory: Memory | None = Field(default=None, description="Memory it may use; it is ended when it needs more.")
-    shm: DeviceMemory | None = Field(default=None, description="Size of /dev/shm, which PyTorch's data loaders need.")
+    shm_size: DeviceMemory | None = Field(default=None, description="Size of /dev/shm; PyTorch data loaders need it.")
     gpu: Annotated[GpuDocument, BARE_COUNT] | None = Field(
         default=None, description="The GPUs it is given: how many, or which."
     )
-    nodes: list[NodeTag] | None = Field(default=None, description="Tags that its machine must have, all of them.")
+    node_tags: list[NodeTag] | None = Field(default=None, description="Tags that its machine must have, all of them.")
     network: bool | None = Field(default=None, description="Whether it can reach the network.")
     timeout: Timeout | None = Field(default=None, description="It is ended when it runs longer.")
-    grace: Wait | None = Field(default=None, description="Between asking it to end (TERM) and ending it (KILL).")
+    stop_grace_period: Wait | None = Field(default=None, description="Time between TERM and KILL when it is stopped.")
     retries: RetriesDocument | None = Field(default=None, description="Whether it is tried again.")
     progress: list[ProgressDocument] | None = Field(default=None, description="What says in its log how far it is.")
     warnings: list[Pattern] | None = Field(
@@ -190,11 +190,11 @@ class StageSettings(Document):
     errors: list[Pattern] | None = Field(
         default=None, description="Log lines that one of these is found in are errors."
     )
-    error_line_fails: bool | None = Field(default=None, description="Whether an error line makes it fail.")
+    fail_on_error_line: bool | None = Field(default=None, description="Whether an error line makes it fail.")
     success_exit_codes: Annotated[list[ExitCode], Field(min_length=1)] | None = Field(
         default=None, description="Exit codes that mean success."
     )
-    await_input_exit_code: Annotated[int, Field(ge=1, le=HIGHEST_EXIT_CODE)] | None = Field(
+    awaiting_input_exit_code: Annotated[int, Field(ge=1, le=HIGHEST_EXIT_CODE)] | None = Field(
         default=None, description="The exit code with which it says that it needs a person."
     )
     needs_input: NeedsInputDocument | None = Field(default=None, description="Whether a person is asked first.")
@@ -207,7 +207,7 @@ class StageSettings(Document):
     highlights: list[Annotated[HighlightDocument, BARE_GLOB]] | None = Field(
         default=None, description="Outputs that are shown."
     )
-    keep: list[KeepDocument] | None = Field(default=None, description="Which outputs may be deleted when.")
+    retention: list[RetentionDocument] | None = Field(default=None, description="Which outputs may be deleted when.")
 
 
 class DefaultsDocument(StageSettings):

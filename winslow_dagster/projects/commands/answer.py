@@ -23,7 +23,7 @@ from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 IMAGE_HEAD_BYTES = 256 * 1024
 """Cameras put kilobytes of notes before the line that says how large a JPEG is."""
@@ -32,7 +32,7 @@ IMAGE_HEAD_BYTES = 256 * 1024
 class Answering:
     """The questions of one project."""
 
-    def __init__(self, actions: Actions, project: str) -> None:
+    def __init__(self, actions: Installation, project: str) -> None:
         self._actions = actions
         self._project = project
         self._answers = Answers(actions.records.database)
@@ -43,7 +43,7 @@ class Answering:
         Raises NotFound, ProjectConflict where nothing is asked, AnswerRejected with every fault, StoreError.
         """
         records = self._actions.records
-        with records.alone_with(self._project):
+        with records.project_lock(self._project):
             found = records.project(self._project)
             lineage = lineage_of(records, self._project, self._actions.pinned(found))
             require_stage(lineage.pipeline, stage)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.projects.commands.answer import Answering
-from winslow_dagster.projects.commands.launch import Launching, Submission
+from winslow_dagster.projects.commands.launch import Launching, LaunchRequest
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
-from winslow_dagster.projects.database.holds import Interventions
+from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
@@ -23,16 +23,16 @@ from winslow_dagster.projects.domain.views import QuestionView
 from winslow_dagster.projects.inputs.resource_pool import sources
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 MOST_COMBINATIONS = 500
 Settings = Mapping[str, Mapping[str, Any]]
 
 
-class Steering:
+class ProjectControl:
     """One project of an installation. Everything that is done is noted with who did it."""
 
-    def __init__(self, actions: Actions, name: str) -> None:
+    def __init__(self, actions: Installation, name: str) -> None:
         self._actions = actions
         self.name = name
 
@@ -44,7 +44,7 @@ class Steering:
         actions = self._actions
         if after is not None:
             require_stage(self._pipeline(), after)
-        with actions.records.alone_with(self.name):
+        with actions.records.project_lock(self.name):
             run = self._open_run("paused")
             if run.sweep is not None:
                 # A resume would not know with which of its combinations to go on.
@@ -53,24 +53,24 @@ class Steering:
                     where=self._where,
                     remedy=f"Wait for it, or end it with `winslow cancel {self.name}`",
                 )
-            asked = Interventions(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
+            asked = Holds(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
         if asked.asked_by != actions.actor.who:
             raise ProjectConflict(
                 f"{asked.asked_by} asked it to pause already, at {asked.asked_at:%H:%M:%S} UTC", where=self._where
             )
         actions.audit.note(actions.actor, "pause", self.name, run_id=run.run_id, after=after)
 
-    def resume(self, *, why: str = "") -> Run:
+    def resume(self, *, reason: str = "") -> Run:
         """Go on where it stopped, with what the run that stopped was told. A pause that has not taken effect is lifted.
 
         Raises ProjectConflict where nothing is left to do, a question is open, or a run is in progress.
         """
         actions = self._actions
-        interventions = Interventions(actions.records.database)
+        holds = Holds(actions.records.database)
         status = actions.status(self.name)
         if status.state == "pausing" and status.run_id is not None:
-            interventions.withdraw_pause(self.name, status.run_id)
-            actions.audit.note(actions.actor, "resume", self.name, run_id=status.run_id, why=why)
+            holds.withdraw_pause(self.name, status.run_id)
+            actions.audit.note(actions.actor, "resume", self.name, run_id=status.run_id, reason=reason)
             return Run(actions, self.name, status.run_id)
         if status.questions:
             asked = status.questions[0]
@@ -79,7 +79,7 @@ class Steering:
                 where=self._where,
                 remedy=f"Give it with `winslow answer {self.name} {asked.stage}`",
             )
-        submission = Submission(project=self.name, actor=actions.actor, carries_on=True, why=why)
+        submission = LaunchRequest(project=self.name, actor=actions.actor, carries_on=True, reason=reason)
         return actions.launch("resume", submission)
 
     def questions(self) -> tuple[QuestionView, ...]:
@@ -108,16 +108,16 @@ class Steering:
         if checked.redo is not None:
             redone = str(checked.redo["stage"])
             # With what the run that asked was told: the stages after it are still to have that.
-            submission = Submission(
+            submission = LaunchRequest(
                 project=self.name,
                 actor=actions.actor,
                 start_from=(redone,),
                 settings={redone: checked.redo["settings"]},
                 carries_on=True,
-                why=f"rejected in {stage}",
+                reason=f"rejected in {stage}",
             )
             return actions.launch("redo", submission)
-        return None if self.questions() else self.resume(why=f"{stage} was answered")
+        return None if self.questions() else self.resume(reason=f"{stage} was answered")
 
     def redo(  # noqa: PLR0913  # what a person may say of a redo, by name
         self,
@@ -130,7 +130,7 @@ class Steering:
         only: bool = False,
         stop_after: str | None = None,
         reuse: bool = False,
-        why: str = "",
+        reason: str = "",
     ) -> Run:
         """Run the stage again, and what follows it: with other variables, arguments, image, limits or inputs.
 
@@ -144,7 +144,7 @@ class Steering:
             own["env"] = {**own.get("env", {}), **env}
         return self._actions.launch(
             "redo",
-            Submission(
+            LaunchRequest(
                 project=self.name,
                 actor=self._actions.actor,
                 inputs=sources(self._actions.pool, inputs or {}),
@@ -153,12 +153,12 @@ class Steering:
                 settings=changed,
                 use={name: self.attempt(name, which).task_id for name, which in (use or {}).items()},
                 reuse=reuse,
-                why=why,
+                reason=reason,
             ),
         )
 
     def sweep(
-        self, stage: str, values: Mapping[str, Sequence[str]], *, stop_after: str | None = None, why: str = ""
+        self, stage: str, values: Mapping[str, Sequence[str]], *, stop_after: str | None = None, reason: str = ""
     ) -> tuple[Run, ...]:
         """Run the stage once for every combination of the variables' values, side by side; then pick one to go on with.
 
@@ -167,18 +167,20 @@ class Steering:
         require_stage(self._pipeline(), stage)
         combinations = combined(values)
         actions = self._actions
-        submission = Submission(
-            project=self.name, actor=actions.actor, start_from=(stage,), stop_after=stop_after or stage, why=why
+        submission = LaunchRequest(
+            project=self.name, actor=actions.actor, start_from=(stage,), stop_after=stop_after or stage, reason=reason
         )
         run_ids = Launching(actions, submission).sweep([{stage: {"env": env}} for env in combinations])
         said = {name: list(choices) for name, choices in values.items()}
-        actions.audit.note(actions.actor, "sweep", self.name, stage=stage, values=said, runs=len(run_ids), why=why)
+        actions.audit.note(
+            actions.actor, "sweep", self.name, stage=stage, values=said, runs=len(run_ids), reason=reason
+        )
         return tuple(Run(actions, self.name, run_id) for run_id in run_ids)
 
     def pick(self, stage: str, attempt: str | int) -> Attempt:
         """From now on the stage has the outputs of this attempt; what follows is out of date until it runs again."""
         actions = self._actions
-        with actions.records.alone_with(self.name):
+        with actions.records.project_lock(self.name):
             chosen = self.attempt(stage, attempt)
             if not chosen.usable:
                 gone = (
@@ -192,20 +194,18 @@ class Steering:
                     remedy=f"Wait for it, or end it with `winslow cancel {self.name}`",
                 )
             now, who = datetime.now(UTC), actions.actor.who
-            Interventions(actions.records.database).pick(
-                Pick(self.name, chosen.pipeline, stage, chosen.task_id, now, who)
-            )
+            Holds(actions.records.database).pick(Pick(self.name, chosen.pipeline, stage, chosen.task_id, now, who))
         actions.audit.note(actions.actor, "pick", self.name, stage=stage, attempt=chosen.task_id)
         return chosen
 
-    def replace(self, stage: str, path: str, file: str | Path, *, why: str = "") -> Attempt:
+    def replace(self, stage: str, path: str, file: str | Path, *, reason: str = "") -> Attempt:
         """Put a changed file in the place of one that the stage made: a new attempt of it, made by hand.
 
         What follows the stage is out of date until it has run with the file; `resume` does that.
         Raises NotFound, InputRejected, ProjectConflict while a run is in progress.
         """
         actions = self._actions
-        with actions.records.alone_with(self.name):
+        with actions.records.project_lock(self.name):
             if (run := self._latest_open()) is not None:
                 raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where)
             lineage = lineage_of(actions.records, self.name, self._pipeline())
@@ -217,9 +217,9 @@ class Steering:
                 actions.records,
                 actions.store,
                 current,
-                Replacement(path, Path(file).expanduser(), actions.actor.who, why),
+                Replacement(path, Path(file).expanduser(), actions.actor.who, reason),
             )
-        actions.audit.note(actions.actor, "replace", self.name, stage=stage, path=path, file=str(file), why=why)
+        actions.audit.note(actions.actor, "replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
         return made
 
     def cancel(self) -> Run:

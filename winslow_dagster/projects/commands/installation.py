@@ -14,19 +14,19 @@ from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
-from winslow_dagster.projects.commands.launch import Launching, PipelineVersion, Submission, UploadBegins, told
+from winslow_dagster.projects.commands.launch import Launching, LaunchRequest, PipelineVersion, UploadBegins, told
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.run import Run
-from winslow_dagster.projects.dagster_api.client import Dagit
-from winslow_dagster.projects.database.annotations import Notebook
+from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import Actor, Audit
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
 from winslow_dagster.projects.inputs.resource_pool import Pool, sources
-from winslow_dagster.projects.retention.cleanup import Housekeeping
+from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.status.project_list import list_projects
-from winslow_dagster.projects.status.project_status import Overview, changes_since
+from winslow_dagster.projects.status.project_status import StatusReader, changes_since
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
@@ -46,7 +46,7 @@ class Services(Protocol):
         """The services, started where none run, and ended again then."""
 
 
-class Actions:
+class Installation:
     """An installation. A context manager: services that were started for it end with it."""
 
     def __init__(self, settings: Settings, services: Services, actor: Actor | None = None) -> None:
@@ -77,9 +77,9 @@ class Actions:
         return records
 
     @property
-    def overview(self) -> Overview:
+    def overview(self) -> StatusReader:
         """How projects stand."""
-        return Overview(self.records, self.engine, self._dagit_if_there)
+        return StatusReader(self.records, self.engine, self._dagit_if_there)
 
     @property
     def audit(self) -> Audit:
@@ -87,9 +87,9 @@ class Actions:
         return Audit(self.records.database)
 
     @property
-    def housekeeping(self) -> Housekeeping:
+    def cleanup(self) -> Cleanup:
         """How much room everything takes, and what may go."""
-        return Housekeeping(self.records, self.store, self.settings, self.engine)
+        return Cleanup(self.records, self.store, self.settings, self.engine)
 
     @property
     def pool(self) -> Pool:
@@ -97,9 +97,9 @@ class Actions:
         return Pool(self.records.database, self.store, self.settings.home / "incoming")
 
     @property
-    def notebook(self) -> Notebook:
+    def annotations(self) -> Annotations:
         """What people write on projects."""
-        return Notebook(self.records.database)
+        return Annotations(self.records.database)
 
     @cached_property
     def store(self) -> Store:
@@ -116,12 +116,12 @@ class Actions:
         """Whether the services answer now."""
         return self._services.running()
 
-    def dagit(self) -> Dagit:
+    def dagit(self) -> DagsterClient:
         """Dagster's web server; the services are started for a while where they do not run."""
         if not self._serving:
             self._held.enter_context(self._services.for_a_while())
             self._serving = True
-        return Dagit(self._services.address)
+        return DagsterClient(self._services.address)
 
     def pipelines(self) -> Catalogue:
         """All pipeline files, with what is wrong with those that cannot be used."""
@@ -157,7 +157,7 @@ class Actions:
         """
         Launching(
             self,
-            Submission(
+            LaunchRequest(
                 project=project,
                 actor=self.actor,
                 pipeline=pipeline,
@@ -168,7 +168,7 @@ class Actions:
         ).create(upload)
         handle = ProjectHandle(self, project)
         if notes:
-            self.notebook.set_notes(project, notes)
+            self.annotations.set_notes(project, notes)
         self.audit.note(self.actor, "create", project, pipeline=pipeline, inputs=_said(inputs), env=dict(env or {}))
         return handle
 
@@ -185,7 +185,7 @@ class Actions:
         use: Mapping[str, str] | None = None,
         reuse: bool = False,
         pipeline_version: PipelineVersion = "pinned",
-        why: str = "",
+        reason: str = "",
         tags: Iterable[str] = (),
         upload: UploadBegins | None = None,
     ) -> Run:
@@ -204,7 +204,7 @@ class Actions:
         """
         return self.launch(
             "run",
-            Submission(
+            LaunchRequest(
                 project=project,
                 actor=self.actor,
                 pipeline=pipeline,
@@ -216,7 +216,7 @@ class Actions:
                 use=dict(use or {}),
                 reuse=reuse,
                 pipeline_version=pipeline_version,
-                why=why,
+                reason=reason,
                 tags=tuple(tags),
             ),
             upload,
@@ -245,15 +245,15 @@ class Actions:
             self._pinned[key] = load_version(self.settings.versions_dir, *key)
         return self._pinned[key]
 
-    def launch(self, action: str, submission: Submission, upload: UploadBegins | None = None) -> Run:
+    def launch(self, action: str, submission: LaunchRequest, upload: UploadBegins | None = None) -> Run:
         """Launch what was asked, and note who did. See `run`."""
         run = Run(self, submission.project, Launching(self, submission).launch(upload))
         self.audit.note(self.actor, action, submission.project, run_id=run.run_id, **told(submission))
         return run
 
-    def _dagit_if_there(self) -> Dagit | None:
+    def _dagit_if_there(self) -> DagsterClient | None:
         """The web server, where it runs; nothing is started for a look."""
-        return Dagit(self._services.address) if self._serving or self._services.running() else None
+        return DagsterClient(self._services.address) if self._serving or self._services.running() else None
 
     def _forget_records(self) -> None:
         self.records.close()

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, keep_version, load_version
-from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, Dagit, Job, RunStatus
-from winslow_dagster.projects.database.annotations import Notebook
+from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, DagsterClient, Job, RunStatus
+from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.projects.database.lineage_queries import lineage_of
@@ -25,7 +25,7 @@ from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 UploadBegins = Callable[[str, int], BytesMoved]
 """Told an input's name and size when its copy begins; what it gives is told the bytes moved."""
@@ -38,7 +38,7 @@ SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class LaunchRequest:
     """What was asked. `pipeline` None: the one the project has.
 
     Without `start_from`, a project that exists goes on with what is missing or out of date. `carries_on`: with what its
@@ -57,7 +57,7 @@ class Submission:
     reuse: bool = False
     pipeline_version: PipelineVersion = "pinned"
     carries_on: bool = False
-    why: str = ""
+    reason: str = ""
     tags: tuple[str, ...] = ()
 
 
@@ -75,15 +75,15 @@ class Plan:
 class Launching:
     """One submission on its way."""
 
-    def __init__(self, actions: Actions, submission: Submission) -> None:
+    def __init__(self, actions: Installation, submission: LaunchRequest) -> None:
         self._actions = actions
         self._asked = submission
         self._records = actions.records
 
     def launch(self, upload: UploadBegins | None = None) -> str:
-        """Check it, store what it brings, queue its run, and give the run's id. See `Actions.run`."""
+        """Check it, store what it brings, queue its run, and give the run's id. See `Installation.run`."""
         checked_name(self._asked.project)
-        with self._records.alone_with(self._asked.project):
+        with self._records.project_lock(self._asked.project):
             plan = self._plan()
             dagit = self._actions.dagit()
             if plan.existing is not None:
@@ -95,7 +95,7 @@ class Launching:
     def create(self, upload: UploadBegins | None = None) -> None:
         """Make the project, and run nothing. Raises ProjectConflict where it exists."""
         checked_name(self._asked.project)
-        with self._records.alone_with(self._asked.project):
+        with self._records.project_lock(self._asked.project):
             existing = self._existing()
             pipeline, digest = self._version(existing)
             self._check_inputs(pipeline, pipeline.inputs)
@@ -104,7 +104,7 @@ class Launching:
 
     def sweep(self, combinations: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
         """Queue one run a combination of settings, side by side; gives their ids."""
-        with self._records.alone_with(self._asked.project):
+        with self._records.project_lock(self._asked.project):
             plan = self._plan()
             if plan.existing is None:
                 raise NotFound(f"there is no project {self._asked.project!r}")
@@ -130,17 +130,17 @@ class Launching:
                 created_by=self._asked.actor.who,
             )
             if self._asked.tags:
-                Notebook(self._records.database).set_tags(self._asked.project, self._asked.tags)
+                Annotations(self._records.database).set_tags(self._asked.project, self._asked.tags)
         elif (plan.existing.pipeline, plan.existing.pipeline_digest) != (plan.pipeline.name, plan.digest):
             self._records.pin_pipeline(plan.existing.name, plan.pipeline.name, plan.digest)
         for name, given in plan.uploads.items():
             self._take_input(name, given, upload)
 
-    def _queue(self, dagit: Dagit, job: Job, plan: Plan, request: RunRequest, sweep: str | None = None) -> str:
+    def _queue(self, dagit: DagsterClient, job: Job, plan: Plan, request: RunRequest, sweep: str | None = None) -> str:
         launched_at = datetime.now(UTC)
         tags = {PROJECT_TAG: self._asked.project, REQUESTER_TAG: self._asked.actor.who}
         run_id = dagit.launch(job, request.run_config(), tags | ({} if sweep is None else {SWEEP_TAG: sweep}))
-        self._records.note_run(
+        self._records.record_run(
             RunRecord(
                 run_id=run_id,
                 project=self._asked.project,
@@ -149,7 +149,7 @@ class Launching:
                 launched_at=launched_at,
                 requested_by=self._asked.actor.who,
                 via=self._asked.actor.via,
-                why=self._asked.why,
+                reason=self._asked.reason,
                 sweep=sweep,
                 **request.noted(),
             )
@@ -292,7 +292,7 @@ class Launching:
         digest = keep_version(self._actions.pipeline(name).path, versions_dir)
         return load_version(versions_dir, name, digest), digest
 
-    def _require_idle(self, dagit: Dagit) -> None:
+    def _require_idle(self, dagit: DagsterClient) -> None:
         """Raise ProjectConflict while a run of the project is in progress: the second of two people is told."""
         project = self._asked.project
         active = {run.run_id: run for run in dagit.runs(project=project, statuses=ACTIVE)}
@@ -311,7 +311,7 @@ class Launching:
             remedy=f"Wait for it, or end it with `winslow cancel {project}`",
         )
 
-    def _job(self, dagit: Dagit, name: str, digest: str) -> Job:
+    def _job(self, dagit: DagsterClient, name: str, digest: str) -> Job:
         """The job of exactly this version. The code server reads the files again where it does not have it yet."""
         names = (name, f"{name}__{digest[:SHORT]}")
         try:
@@ -364,7 +364,7 @@ def _name_of(given: Source) -> str:
     return given.file_name if isinstance(given, PooledFile) else given.name
 
 
-def told(submission: Submission) -> dict[str, Any]:
+def told(submission: LaunchRequest) -> dict[str, Any]:
     """What was asked, as the audit keeps it."""
     return {
         "pipeline": submission.pipeline,
@@ -378,7 +378,7 @@ def told(submission: Submission) -> dict[str, Any]:
         "settings": {stage: dict(changed) for stage, changed in submission.settings.items()},
         "use": dict(submission.use),
         "reuse": submission.reuse or None,
-        "why": submission.why,
+        "reason": submission.reason,
     }
 
 
@@ -387,7 +387,7 @@ def _will_ask(pipeline: Pipeline, stage: str) -> bool:
     return pipeline.stage(stage).needs_input is not None
 
 
-def _of_version(dagit: Dagit, names: tuple[str, ...], digest: str) -> Job | None:
+def _of_version(dagit: DagsterClient, names: tuple[str, ...], digest: str) -> Job | None:
     there = set(dagit.job_names())
     jobs = (dagit.job(name) for name in names if name in there)
     return next((job for job in jobs if job.digest == digest), None)

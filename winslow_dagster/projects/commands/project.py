@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.projects.commands.control import Steering
+from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
-from winslow_dagster.projects.comparison.service import Comparing
+from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Todo
 from winslow_dagster.projects.database.answers import Answer, Answers
 from winslow_dagster.projects.database.audit import AuditEntry
@@ -23,7 +23,7 @@ from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
 
-class ProjectHandle(Steering):
+class ProjectHandle(ProjectControl):
     """One project of an installation: what is to be seen of it, and what can be done with it."""
 
     def __repr__(self) -> str:
@@ -89,11 +89,11 @@ class ProjectHandle(Steering):
     def compare(self, stage: str, left: str | int, right: str | int) -> Comparison:
         """What differs between two attempts of a stage, by number or task id: what they were told, and what came."""
         attempts = (self.attempt(stage, left), self.attempt(stage, right))
-        return Comparing(self._actions.records, self._actions.store).two(*(each.task_id for each in attempts))
+        return ComparisonService(self._actions.records, self._actions.store).two(*(each.task_id for each in attempts))
 
     def compare_all(self, stage: str) -> CrossTable:
         """All finished attempts of a stage side by side, such as those of a sweep."""
-        comparing = Comparing(self._actions.records, self._actions.store)
+        comparing = ComparisonService(self._actions.records, self._actions.store)
         return comparing.many(comparing.finished(self.name, stage))
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
@@ -109,29 +109,29 @@ class ProjectHandle(Steering):
 
     def note(self, notes: str) -> None:
         """Replace its notes."""
-        self._actions.notebook.set_notes(self.name, notes)
+        self._actions.annotations.set_notes(self.name, notes)
         self._actions.audit.note(self._actions.actor, "note", self.name)
 
     def tag(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace its tags. Raises InputRejected."""
-        kept = self._actions.notebook.set_tags(self.name, tags)
+        kept = self._actions.annotations.set_tags(self.name, tags)
         self._actions.audit.note(self._actions.actor, "tag", self.name, tags=list(kept))
         return kept
 
     def add_todo(self, text: str) -> Todo:
         """Put something on its list of what is to be done. Raises InputRejected for an empty text."""
-        todo = self._actions.notebook.add_todo(self.name, text, self._actions.actor.who)
+        todo = self._actions.annotations.add_todo(self.name, text, self._actions.actor.who)
         self._actions.audit.note(self._actions.actor, "todo", self.name, number=todo.number, text=todo.text)
         return todo
 
     def finish_todo(self, number: int, *, done: bool = True) -> None:
         """Tick one off, or open it again. Raises NotFound."""
-        self._actions.notebook.finish_todo(self.name, number, self._actions.actor.who, done=done)
+        self._actions.annotations.finish_todo(self.name, number, self._actions.actor.who, done=done)
         self._actions.audit.note(self._actions.actor, "todo", self.name, number=number, done=done)
 
     def todos(self) -> tuple[Todo, ...]:
         """Its list of what is to be done."""
-        return self._actions.notebook.todos(self.name)
+        return self._actions.annotations.todos(self.name)
 
 
 def history_line(attempt: Attempt, number: int, run: RunRecord | None) -> HistoryLine:
@@ -152,7 +152,7 @@ def history_line(attempt: Attempt, number: int, run: RunRecord | None) -> Histor
         run_id=attempt.run_id,
         requested_by=run.requested_by if run else "",
         via=run.via if run else "by hand",
-        why=run.why if run else "",
+        reason=run.reason if run else "",
         settings=run.settings.get("stages", {}).get(attempt.stage, {}) if run else {},
         reused_from=attempt.reused_from,
         outputs_removed_at=attempt.outputs_removed_at,

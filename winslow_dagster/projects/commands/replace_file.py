@@ -24,7 +24,7 @@ class Replacement:
     path: str
     file: Path
     by: str
-    why: str = ""
+    reason: str = ""
 
 
 def replace_file(records: ProjectRecords, store: Store, current: Attempt, asked: Replacement) -> Attempt:
@@ -50,11 +50,11 @@ def replace_file(records: ProjectRecords, store: Store, current: Attempt, asked:
     task_id = f"{run_id}.{current.stage}.1"
     stored = store.put_file(asked.file, f"projects/{current.project}/{current.stage}/{task_id}/by_hand")
     began = datetime.now(UTC)
-    why = f": {asked.why}" if asked.why else ""
+    reason = f": {asked.reason}" if asked.reason else ""
     result = StageResult(
         task_id=task_id,
         outcome="succeeded",
-        message=f"{asked.by} put {asked.file.name} in the place of {asked.path}{why}",
+        message=f"{asked.by} put {asked.file.name} in the place of {asked.path}{reason}",
         started_at=began,
         ended_at=datetime.now(UTC),
         node=platform.node(),

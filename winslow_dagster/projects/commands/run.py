@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from winslow_dagster.errors import ServiceUnavailable, StageFailed
-from winslow_dagster.projects.dagster_api.client import Dagit, DagsterRun
+from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.domain.views import ProjectStatus
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 LOOK_S = 0.5
 """Between two looks at a run that is waited for."""
@@ -25,7 +25,7 @@ Progress = Callable[[ProjectStatus], None]
 class Run:
     """One run of a project."""
 
-    def __init__(self, actions: Actions, project: str, run_id: str) -> None:
+    def __init__(self, actions: Installation, project: str, run_id: str) -> None:
         self._actions = actions
         self.project = project
         self.run_id = run_id
@@ -81,7 +81,7 @@ class Run:
         self._actions.dagit().terminate(self.run_id)
 
 
-def run_failure(dagit: Dagit, run_id: str) -> str:
+def run_failure(dagit: DagsterClient, run_id: str) -> str:
     """What Dagster says about why the run failed."""
     said, cursor = "the run failed", None
     while True:
@@ -92,7 +92,7 @@ def run_failure(dagit: Dagit, run_id: str) -> str:
         cursor = page.cursor
 
 
-def queue_reason(dagit: Dagit, waiting: DagsterRun) -> str:
+def queue_reason(dagit: DagsterClient, waiting: DagsterRun) -> str:
     """Why a queued run is not taken from the queue."""
     if "QUEUED_RUN_COORDINATOR" in dagit.silent_daemons():
         return "the daemon that takes runs from the queue does not run: start it with `winslow up`"

@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 1000
 """In one table."""
 
 
-class Comparing:
+class ComparisonService:
     """Attempts against attempts, of one project or of several. Nothing is changed by any of it."""
 
     def __init__(self, records: ProjectRecords, store: Store) -> None:

@@ -95,7 +95,7 @@ class EventPage(Frozen):
     has_more: bool
 
 
-class Dagit:
+class DagsterClient:
     """Every method raises ServiceUnavailable when the web server does not answer, or answers with a failure."""
 
     def __init__(self, address: str) -> None:

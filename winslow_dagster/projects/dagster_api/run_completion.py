@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from winslow_dagster.projects.database.holds import Hold, Interventions
+from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import Attempt, RunOutcome, RunRecord
 
@@ -31,7 +31,7 @@ def end_of(
 def _unsuccessful(attempts: Iterable[Attempt]) -> str:
     """The stage that went wrong first, and how; the last attempt of a stage speaks for it."""
     latest = {attempt.stage: attempt for attempt in attempts}
-    wrong = [each for each in latest.values() if each.outcome not in {None, "succeeded", "await_input"}]
+    wrong = [each for each in latest.values() if each.outcome not in {None, "succeeded", "awaiting_input"}]
     # A stage that was ended because another failed says less than the one that failed.
     wrong.sort(key=lambda each: (each.outcome == "cancelled", each.ended_at or each.started_at))
     return f"{wrong[0].stage}: {wrong[0].message}" if wrong else ""
@@ -58,7 +58,7 @@ class SeenRun(Protocol):
         """When; None while it has not."""
 
 
-def note_ends(
+def record_run_ends(
     records: ProjectRecords,
     open_runs: Iterable[RunRecord],
     seen: Callable[[str], SeenRun | None],
@@ -73,10 +73,10 @@ def note_ends(
         attempts = [each for each in records.attempts(run.project) if each.run_id == run.run_id]
         if any(each.outcome is None for each in attempts) and found is not None and found.status == "SUCCESS":
             continue  # its last word is on its way into the tables
-        holds = Interventions(records.database).holds([run.run_id])
+        holds = Holds(records.database).holds([run.run_id])
         said = why_failed(run.run_id) if found is not None and found.status == "FAILURE" else ""
         outcome, reason = end_of(found.status if found else None, attempts, holds, said)
         ended_at = (found.ended_at if found else None) or datetime.now(UTC)
-        if records.run_ended(run.run_id, outcome, reason, ended_at):
+        if records.record_run_end(run.run_id, outcome, reason, ended_at):
             news.append(run)
     return tuple(news)

@@ -29,7 +29,7 @@ class Todo(BaseModel):
     done_by: str | None = None
 
 
-class Notebook:
+class Annotations:
     """Every method is one transaction. All raise NotFound for a project that does not exist."""
 
     def __init__(self, database: Database) -> None:

@@ -23,8 +23,8 @@ BUSY_WAIT_S = 60
 ADVISORY_LOCK = 0x57494E534C4F57
 WRITING = "winslow_writing"
 """The execution option by which a transaction that will write is known from its first statement on."""
-SCHEMA_HEAD = 2
-"""The newest step of `migrations.py`, said here so that a database that is up to date costs no import of Alembic."""
+SCHEMA_HEAD = 1
+"""The newest schema version (`migrations.py`), repeated here to save the import of Alembic where nothing is to do."""
 
 
 class Database:
@@ -76,7 +76,7 @@ class Database:
     def _bring_forward(self) -> None:
         if self._version() == SCHEMA_HEAD:
             return
-        from winslow_dagster.projects.database.migrations import apply_steps
+        from winslow_dagster.projects.database.migrations import upgrade
 
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
@@ -87,10 +87,10 @@ class Database:
                 raise ServiceUnavailable(
                     f"the project tables are of version {done}, and this Winslow knows versions up to {SCHEMA_HEAD}",
                     where=self._shown,
-                    remedy="Install the newer Winslow that wrote them",
+                    remedy="Install the Winslow version that wrote them, or use another WINSLOW_HOME",
                 )
             if done < SCHEMA_HEAD:
-                apply_steps(connection, done)
+                upgrade(connection, done)
 
     def _version(self) -> int:
         with self.reading() as connection:

@@ -42,7 +42,7 @@ class Pause:
     withdrawn_at: datetime | None = None
 
 
-class Interventions:
+class Holds:
     """Every method is one transaction and may be called again after a crash. All raise ServiceUnavailable."""
 
     def __init__(self, database: Database) -> None:

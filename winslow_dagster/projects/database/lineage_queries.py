@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.holds import Interventions
+from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.storage.manifest import Manifest
@@ -16,7 +16,7 @@ def lineage_of(records: ProjectRecords, project: str, pipeline: Pipeline) -> Lin
     return Lineage(
         pipeline,
         tuple(attempt for attempt in records.attempts(project) if attempt.pipeline == pipeline.name),
-        tuple(pick for pick in Interventions(records.database).picks(project) if pick.pipeline == pipeline.name),
+        tuple(pick for pick in Holds(records.database).picks(project) if pick.pipeline == pipeline.name),
         records.sweep_runs(project),
         {each.stage: each.manifest.address for each in answers if each.pipeline == pipeline.name and each.accepted},
     )

@@ -42,14 +42,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class NewInput:
     """An input version, and the pipeline its project has now."""
 
     added: InputVersion
     pipeline: str
 
 
-def arrivals(database: Database, after: Mark | None, until: datetime, most: int) -> tuple[Arrival, ...]:
+def new_inputs(database: Database, after: Mark | None, until: datetime, most: int) -> tuple[NewInput, ...]:
     """The next input versions behind the mark, `most` at most, that were added before `until`."""
     table = schema.inputs
     order = (table.c.added_at, table.c.project, table.c.name, table.c.version)
@@ -65,7 +65,7 @@ def arrivals(database: Database, after: Mark | None, until: datetime, most: int)
     with database.reading() as connection:
         rows = connection.execute(query.order_by(*order).limit(most)).mappings().all()
     return tuple(
-        Arrival(
+        NewInput(
             InputVersion(
                 **{column.name: row[column.name] for column in table.columns if column.name != "manifest"},
                 manifest=Manifest.model_validate(row["manifest"]),

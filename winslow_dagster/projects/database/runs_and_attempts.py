@@ -22,7 +22,7 @@ from winslow_dagster.storage.manifest import Manifest
 
 _ATTEMPT_COLUMNS = [schema.attempts.c[name] for name in Attempt.__dataclass_fields__]
 UNKNOWN_REQUESTER = "dagit"
-_END_OF_RUN = ("ended_at", "outcome", "reason")
+_END_OF_RUN = ("ended_at", "outcome", "outcome_reason")
 
 
 class ProjectRecords:
@@ -48,7 +48,7 @@ class ProjectRecords:
         """Give the database connections back."""
         self._database.close()
 
-    def alone_with(self, project: str) -> AbstractContextManager[None]:
+    def project_lock(self, project: str) -> AbstractContextManager[None]:
         """Nobody else decides about this project inside the block: the second waits, and sees what the first did."""
         return self._database.alone(f"project-{checked_name(project)}")
 
@@ -119,7 +119,7 @@ class ProjectRecords:
             hold_project(connection, project)
             return _inputs_in_use(connection, project)
 
-    def note_run(self, run: RunRecord) -> None:
+    def record_run(self, run: RunRecord) -> None:
         """Keep what was asked of a run. Said again, the last word stands."""
         row = asdict(run)
         with self._database.writing() as connection:
@@ -150,7 +150,7 @@ class ProjectRecords:
         with self._database.reading() as connection:
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
-    def note_unannounced_run(self, run: RunRecord) -> None:
+    def record_unannounced_run(self, run: RunRecord) -> None:
         """Keep a run that somebody started in Dagit; one that was announced stays as it is."""
         with self._database.writing() as connection:
             hold_project(connection, run.project)
@@ -166,14 +166,14 @@ class ProjectRecords:
         with self._database.reading() as connection:
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
-    def run_ended(self, run_id: str, outcome: RunOutcome, reason: str, ended_at: datetime) -> bool:
+    def record_run_end(self, run_id: str, outcome: RunOutcome, reason: str, ended_at: datetime) -> bool:
         """Keep how a run ended; whether that was news. The first word stands."""
         table = schema.runs
         with self._database.writing() as connection:
             done = connection.execute(
                 table.update()
                 .where(table.c.run_id == run_id, table.c.ended_at.is_(None))
-                .values(outcome=outcome, reason=reason, ended_at=ended_at)
+                .values(outcome=outcome, outcome_reason=reason, ended_at=ended_at)
             )
         return done.rowcount > 0
 
@@ -313,22 +313,22 @@ class ProjectRecords:
             rows = connection.execute(query).all()
         return {row.task_id: Manifest.model_validate(row.manifest) for row in rows if row.manifest is not None}
 
-    def note_handed_on(self, run_id: str, stage: str, manifest: Manifest) -> None:
+    def record_run_output(self, run_id: str, stage: str, manifest: Manifest) -> None:
         """Keep which outputs a run gave its later stages for `stage`, whether it made them or found them stored.
 
         Said again, it changes nothing. Raises ProjectConflict when the run handed on others before.
         """
         row = {"run_id": run_id, "stage": stage, "manifest": manifest.model_dump(mode="json")}
         with self._database.writing() as connection:
-            connection.execute(insert(connection, schema.handed_on).values(row).on_conflict_do_nothing())
-            kept = connection.execute(_handed_on(run_id, stage)).scalar_one()
+            connection.execute(insert(connection, schema.run_outputs).values(row).on_conflict_do_nothing())
+            kept = connection.execute(_run_outputs(run_id, stage)).scalar_one()
         if Manifest.model_validate(kept) != manifest:
             raise ProjectConflict("the run handed on other outputs of this stage before", where=f"{run_id}.{stage}")
 
-    def handed_on(self, run_id: str, stage: str) -> Manifest | None:
+    def run_outputs(self, run_id: str, stage: str) -> Manifest | None:
         """The outputs that a run gave its later stages for `stage`."""
         with self._database.reading() as connection:
-            kept = connection.execute(_handed_on(run_id, stage)).scalar_one_or_none()
+            kept = connection.execute(_run_outputs(run_id, stage)).scalar_one_or_none()
         return None if kept is None else Manifest.model_validate(kept)
 
 
@@ -378,8 +378,8 @@ def _point_to_latest_run(connection: Connection, project: str) -> None:
     connection.execute(update.values(latest_run=latest))
 
 
-def _handed_on(run_id: str, stage: str) -> Select[Any]:
-    table = schema.handed_on
+def _run_outputs(run_id: str, stage: str) -> Select[Any]:
+    table = schema.run_outputs
     return select(table.c.manifest).where(table.c.run_id == run_id, table.c.stage == stage)
 
 

@@ -116,13 +116,13 @@ runs = Table(
     Column("requested_by", Text, nullable=False),
     # By which door it was asked for: cli, python, sensor, dagit, …; and why, in the words of who asked.
     Column("via", String(32), nullable=False),
-    Column("why", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     # The runs of one sweep have this in common.
     Column("sweep", String(64)),
     # How it ended, written once: Dagster may forget a run, a project's history does not.
     Column("ended_at", Utc),
     Column("outcome", String(32)),
-    Column("reason", Text, nullable=False),
+    Column("outcome_reason", Text, nullable=False),
     Index("ix_winslow_runs_project_launched_at", "project", "launched_at"),
     Index("ix_winslow_runs_sweep", "sweep"),
     Index(
@@ -179,7 +179,7 @@ attempts = Table(
     ),
 )
 
-handed_on = Table(
+run_outputs = Table(
     "winslow_handed_on",
     metadata,
     Column("run_id", String(64), primary_key=True),
@@ -281,7 +281,7 @@ pins = Table(
     _project(),
     Column("pinned_at", Utc, nullable=False),
     Column("pinned_by", Text, nullable=False),
-    Column("why", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 retention = Table(

@@ -78,11 +78,11 @@ class RunRecord:
     stop_after: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     via: str = ""
-    why: str = ""
+    reason: str = ""
     sweep: str | None = None
     ended_at: datetime | None = None
     outcome: RunOutcome | None = None
-    reason: str = ""
+    outcome_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

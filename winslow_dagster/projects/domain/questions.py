@@ -55,7 +55,7 @@ class Asking:
 
     def _of_attempt(self, stage: Stage, answer: Answer | None) -> Question | None:
         last = next((each for each in reversed(self.lineage.in_turn) if each.stage == stage.name), None)
-        if last is None or last.outcome != "await_input":
+        if last is None or last.outcome != "awaiting_input":
             return None
         if answer is not None and last.inputs.get(ANSWER) != answer.manifest.address:
             return None

@@ -153,7 +153,7 @@ class HistoryLine(Answer):
     run_id: str
     requested_by: str
     via: str
-    why: str
+    reason: str
     settings: dict[str, Any] = {}
     reused_from: str | None = None
     outputs_removed_at: datetime | None = None

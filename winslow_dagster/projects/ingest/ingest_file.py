@@ -34,7 +34,7 @@ from winslow_dagster.projects.ingest.sources import Listed, Place, Watched, gone
 from winslow_dagster.projects.ingest.table import Landing, Landings
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 IN_DOUBT = timedelta(seconds=ANSWER_TIMEOUT_S)
 """A launch that was begun longer ago than this has led to a run by now, or will lead to none."""
@@ -46,7 +46,7 @@ PASSING = (ServiceUnavailable, StoreUnreachable, DiskFull)
 class TakingIn:
     """Takes in the files of one watch, as the `actor` of its `actions`. The `clock` is read at every step."""
 
-    actions: Actions
+    actions: Installation
     landings: Landings
     watched: Watched
     clock: Callable[[], datetime]
@@ -163,16 +163,16 @@ class TakingIn:
             except ProjectConflict:
                 if self.actions.records.project(project).created_by == self.actions.actor.who:
                     # Killed before; what follows the making of a project may be missing.
-                    self.actions.notebook.set_tags(project, self.watch.tags)
+                    self.actions.annotations.set_tags(project, self.watch.tags)
                     return landing
                 landing = self.landings.reserve(landing, self._names(landing, file), self.clock())
             else:
                 return landing
 
     def _launched(self, landing: Landing) -> str:
-        why = f"{self.place.address(landing.path)} landed"
+        reason = f"{self.place.address(landing.path)} landed"
         try:
-            return self.actions.run(self.watch.pipeline, _project_of(landing), why=why).run_id
+            return self.actions.run(self.watch.pipeline, _project_of(landing), reason=reason).run_id
         except ProjectConflict:
             run_id = self._run_of(landing)
             if run_id is None:
@@ -189,7 +189,7 @@ class TakingIn:
         if not found:
             return None
         first = found[-1]
-        self.actions.records.note_run(
+        self.actions.records.record_run(
             RunRecord(
                 run_id=first.run_id,
                 project=project,
@@ -198,7 +198,7 @@ class TakingIn:
                 launched_at=first.created_at,
                 requested_by=self.actions.actor.who,
                 via=self.actions.actor.via,
-                why=f"{self.place.address(landing.path)} landed",
+                reason=f"{self.place.address(landing.path)} landed",
             )
         )
         return first.run_id

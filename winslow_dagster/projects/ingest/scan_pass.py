@@ -18,7 +18,7 @@ from winslow_dagster.projects.ingest.sources import Watched, open_place
 from winslow_dagster.projects.ingest.table import IN_PROGRESS, Landing, Landings
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Actions
+    from winslow_dagster.projects.commands.installation import Installation
 
 MOST_TAKEN = 50
 """How many files one pass takes in."""
@@ -50,7 +50,7 @@ class WatchPass:
         return f"{self.watch}: {said}" + (f"; {self.problem}" if self.problem else "")
 
 
-def pass_over(actions: Actions, clock: Callable[[], datetime]) -> tuple[WatchPass, ...] | None:
+def pass_over(actions: Installation, clock: Callable[[], datetime]) -> tuple[WatchPass, ...] | None:
     """One pass over all watches. None where another pass is at it.
 
     What is wrong with one watch is said in its part of the answer. Raises WatchFileInvalid, ServiceUnavailable where
@@ -71,14 +71,16 @@ def pass_over(actions: Actions, clock: Callable[[], datetime]) -> tuple[WatchPas
 
 
 @contextlib.contextmanager
-def _alone(actions: Actions) -> Iterator[bool]:
+def _alone(actions: Installation) -> Iterator[bool]:
     """Whether no other pass of this installation is going on; the kernel frees the lock of one that is killed."""
     actions.settings.home.mkdir(parents=True, exist_ok=True)
     with (actions.settings.home / "landings.lock").open("a") as lock:
         yield take(lock.fileno())
 
 
-def _pass_over_one(actions: Actions, watch: Watch, clock: Callable[[], datetime], most: int, end_s: float) -> WatchPass:
+def _pass_over_one(
+    actions: Installation, watch: Watch, clock: Callable[[], datetime], most: int, end_s: float
+) -> WatchPass:
     landings = Landings(actions.records.database)
     new = settled = set_aside = taken = 0
     problem = ""
@@ -110,7 +112,7 @@ def _to_take(landings: Landings, watch: Watch, most: int) -> Iterator[Landing]:
     yield from landings.all(watch=watch.name, states=("waiting",), most=max(0, free))
 
 
-def _note_ended(actions: Actions, landings: Landings, watch: Watch, now: datetime) -> None:
+def _note_ended(actions: Installation, landings: Landings, watch: Watch, now: datetime) -> None:
     """Projects whose first run has ended count no more."""
     running = landings.all(watch=watch.name, states=("running",))
     if not running:

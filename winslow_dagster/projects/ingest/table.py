@@ -139,7 +139,7 @@ def _one(connection: Connection, landing_id: int) -> Landing:
     query = select(schema.landings).where(schema.landings.c.id == landing_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"nothing landed as number {landing_id}", remedy="`winslow landings list` lists them")
+        raise NotFound(f"nothing landed as number {landing_id}", remedy="`winslow ingest list` lists them")
     return Landing(**row)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.holds import Hold, Interventions
+from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER, ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick, upstream_of
@@ -30,29 +30,29 @@ ImageDigest = Callable[[StageTask], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Skipped:
     """The run does not reach the stage."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOn:
+class Reused:
     """The stage does not run: what it made earlier is handed on."""
 
     manifest: Manifest
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
+class Held:
     """The stage does not begin, and the run ends before it."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
-class Begins:
+class Started:
     """The stage runs. `taken_over` is the result where an equal attempt's outputs are taken instead."""
 
     task: StageTask
@@ -61,7 +61,7 @@ class Begins:
     reused_from: str | None = None
 
 
-Entry = LeftOut | HandedOn | HeldBack | Begins
+Entry = Skipped | Reused | Held | Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,54 +81,52 @@ class StageCall:
         return RunScope(self.pipeline, self.request)
 
 
-class Stepping:
+class StageDecider:
     """Decides by the project tables. Raises what they raise."""
 
     def __init__(self, records: ProjectRecords, settings: Settings, image_digest: ImageDigest) -> None:
         self._records = records
         self._settings = settings
-        self._interventions = Interventions(records.database)
+        self._holds = Holds(records.database)
         self._image_digest = image_digest
 
-    def entry(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
+    def before_stage(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
         """What the stage does now, with the outputs of those it needs."""
         scope, name = call.scope, call.stage.name
         self._note_run(call)
         if name not in scope.wanted:
-            return LeftOut(f"the run stops after {call.request.stop_after}")
-        if name not in scope.redone and (found := self._handed_on(call, scope)) is not None:
+            return Skipped(f"the run stops after {call.request.stop_after}")
+        if name not in scope.redone and (found := self._run_outputs(call, scope)) is not None:
             return found
         begun = self._begun(call)
         if begun is not None:
             return begun
         if (hold := self._hold(call, call.stage)) is not None:
-            return HeldBack(hold)
+            return Held(hold)
         return self._begins(call, dict(upstream))
 
-    def after(self, call: StageCall, result: StageResult | None, successors: tuple[str, ...]) -> tuple[str, ...]:
+    def after_stage(self, call: StageCall, result: StageResult | None, successors: tuple[str, ...]) -> tuple[str, ...]:
         """Which of the successors may begin. `result` is None where the stage handed on what was there."""
         wanted = [name for name in successors if name in call.scope.wanted]
-        stopping = [] if result is None else [check for check in result.checks if not check.passed and check.stops]
+        stopping = [] if result is None else [check for check in result.checks if not check.passed and check.blocking]
         if stopping:
             for name in wanted:
                 message = f"a check of {call.stage.name} failed: {stopping[0].message}"
-                self._interventions.hold(
-                    Hold(call.run_id, name, call.request.project, "check", message, datetime.now(UTC))
-                )
+                self._holds.hold(Hold(call.run_id, name, call.request.project, "check", message, datetime.now(UTC)))
             return ()
         return tuple(name for name in wanted if self._may_begin(call, name))
 
     def waits_for_person(self, call: StageCall, result: StageResult) -> None:
         """The stage found that it needs a person: the run ends before what follows it."""
         form = list(result.form) if result.form else None
-        self._interventions.hold(
+        self._holds.hold(
             Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
         )
 
     def _note_run(self, call: StageCall) -> None:
         """A run that was started in Dagit is first heard of here."""
         if self._records.run(call.run_id) is None:
-            self._records.note_unannounced_run(
+            self._records.record_unannounced_run(
                 RunRecord(
                     call.run_id,
                     call.request.project,
@@ -146,7 +144,7 @@ class Stepping:
         if name not in scope.redone and self._is_stored(call, name):
             return True
         stage = call.pipeline.stage(name)
-        if any(self._records.handed_on(call.run_id, up) is None for up in stage.after if up != call.stage.name):
+        if any(self._records.run_outputs(call.run_id, up) is None for up in stage.after if up != call.stage.name):
             # It waits for other stages as well: what it asks is seen when it would begin, if it comes to that.
             return self._paused(call, stage) is None
         return self._hold(call, stage) is None
@@ -156,24 +154,24 @@ class Stepping:
             return True
         return name in lineage_of(self._records, call.request.project, call.pipeline).current
 
-    def _handed_on(self, call: StageCall, scope: RunScope) -> HandedOn | None:
+    def _run_outputs(self, call: StageCall, scope: RunScope) -> Reused | None:
         """The outputs that stand for the stage in this run; None where it has to run after all."""
         name, project = call.stage.name, call.request.project
-        if (before := self._records.handed_on(call.run_id, name)) is not None:
-            return HandedOn(before, "handed on before in this run")
+        if (before := self._records.run_outputs(call.run_id, name)) is not None:
+            return Reused(before, "handed on before in this run")
         chosen = call.request.use.get(name)
         if chosen is not None:
             found = self.chosen_outputs(project, name, chosen)
             picked_at, by = datetime.now(UTC), f"run {call.run_id}"
-            self._interventions.pick(Pick(project, call.pipeline.name, name, chosen, picked_at, by))
-            return HandedOn(found, f"chosen: {chosen}")
+            self._holds.pick(Pick(project, call.pipeline.name, name, chosen, picked_at, by))
+            return Reused(found, f"chosen: {chosen}")
         lineage = lineage_of(self._records, project, call.pipeline)
         attempt = lineage.current.get(name)
         if attempt is not None and attempt.run_id == call.run_id:
             return None  # this very op made it, and then died: it goes on with the same attempt
         manifest = outputs_in_use(self._records, lineage).get(name)
         if manifest is not None:
-            return HandedOn(manifest, f"of an earlier attempt: {manifest.address}")
+            return Reused(manifest, f"of an earlier attempt: {manifest.address}")
         if name in scope.must_be_stored:
             raise ProjectConflict(
                 f"start_from {', '.join(call.request.start_from)} goes on from the outputs of {name}, "
@@ -204,12 +202,12 @@ class Stepping:
         if question is None:
             return None
         hold = Hold(call.run_id, stage.name, project, "input", question.message, datetime.now(UTC), list(question.form))
-        self._interventions.hold(hold)
+        self._holds.hold(hold)
         return hold
 
     def _paused(self, call: StageCall, stage: Stage) -> Hold | None:
         upstream = upstream_of(call.pipeline, stage.name)
-        return self._interventions.held_by_pause(call.request.project, call.run_id, stage.name, upstream)
+        return self._holds.held_by_pause(call.request.project, call.run_id, stage.name, upstream)
 
     def _asking(self, call: StageCall, stage: Stage) -> Asking:
         project = self._records.project(call.request.project)
@@ -225,7 +223,7 @@ class Stepping:
             {stage.name: part.env_layers(None)},
         )
 
-    def _begins(self, call: StageCall, upstream: dict[str, Manifest]) -> Begins:
+    def _begins(self, call: StageCall, upstream: dict[str, Manifest]) -> Started:
         project = self._records.project(call.request.project)
         part = StageInRun(call.pipeline, call.digest, call.stage, project, call.request, call.run_id, call.attempt)
         answer = self._asking(call, call.stage).latest_answer(call.stage.name)
@@ -235,9 +233,9 @@ class Stepping:
         task = task.model_copy(update={"continues": before})
         equal = reusable(self._records.database, key, self._image_digest(task)) if call.request.reuse else None
         taken_over = None if equal is None else self._taken_over(task, equal)
-        return Begins(task, key, taken_over, equal.task_id if equal and taken_over else None)
+        return Started(task, key, taken_over, equal.task_id if equal and taken_over else None)
 
-    def _begun(self, call: StageCall) -> Begins | None:
+    def _begun(self, call: StageCall) -> Started | None:
         """The attempt this op began before it died: what was decided stands, and a pause comes too late for it."""
         name = task_id(call.run_id, call.stage.name, call.attempt)
         task = self._records.task(name)
@@ -246,9 +244,9 @@ class Stepping:
         attempts = {each.task_id: each for each in self._records.attempts(call.request.project)}
         source = attempts[name].reused_from
         if source is None:
-            return Begins(task)
+            return Started(task)
         equal = attempts.get(source) or self._records.attempt(source)
-        return Begins(task, None, self._records.result(name) or self._taken_over(task, equal), source)
+        return Started(task, None, self._records.result(name) or self._taken_over(task, equal), source)
 
     def _taken_over(self, task: StageTask, equal: Attempt) -> StageResult | None:
         manifest = self._records.manifests([equal.task_id]).get(equal.task_id)

@@ -19,7 +19,7 @@ from winslow_dagster.errors import NotFound, WinslowError
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.retention.inventory import bytes_below, histories, referring_projects
-from winslow_dagster.projects.retention.pins import Keeping, Pin
+from winslow_dagster.projects.retention.pins import Pin, Pins
 from winslow_dagster.projects.retention.rules import Removal, what_goes
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
@@ -62,7 +62,7 @@ class DiskUse:
     cache_bytes: int
 
 
-class Housekeeping:
+class Cleanup:
     """All methods raise ServiceUnavailable; those that delete also StoreError and EngineError."""
 
     def __init__(self, records: ProjectRecords, store: Store, settings: Settings, engine: Engine) -> None:
@@ -71,7 +71,7 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._engine = engine
-        self._keeping = Keeping(records.database)
+        self._keeping = Pins(records.database)
 
     def plan(self, project: str | None = None, *, now: datetime | None = None) -> Plan:
         """What would go, of all projects or of one, and why. Changes nothing. Raises NotFound."""
@@ -114,9 +114,9 @@ class Housekeeping:
             cache_bytes=bytes_below(self._settings.cache_dir / "blobs"),
         )
 
-    def pin(self, project: str, stage: str, attempt: int, *, by: str, why: str = "") -> Pin:
+    def pin(self, project: str, stage: str, attempt: int, *, by: str, reason: str = "") -> Pin:
         """Nothing of the stage's attempt of that number (from 1, over all runs) goes from now on. Raises NotFound."""
-        return self._keeping.pin(self._task_id(project, stage, attempt), by, why)
+        return self._keeping.pin(self._task_id(project, stage, attempt), by, reason)
 
     def unpin(self, project: str, stage: str, attempt: int) -> None:
         """The rules hold for it again. Raises NotFound where there is no such attempt, or it was not pinned."""
@@ -138,7 +138,7 @@ class Housekeeping:
 
     def _decide(self, project: str, planned: Collection[Removal], at: datetime) -> None:
         """Write down what goes of a project, while nobody else decides about it: only what may still go now."""
-        with self._records.alone_with(project):
+        with self._records.project_lock(project):
             removals = [removal for removal in self.plan(project, now=at).removals if removal in planned]
             for removal in removals:
                 self._note(removal)

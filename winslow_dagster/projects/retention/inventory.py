@@ -15,8 +15,8 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt
-from winslow_dagster.projects.retention.pins import Keeping
-from winslow_dagster.projects.retention.rules import History, Made, lies_at
+from winslow_dagster.projects.retention.pins import Pins
+from winslow_dagster.projects.retention.rules import History, Made, stored_at
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
 
@@ -36,7 +36,7 @@ class Gone:
         left = tuple(
             entry
             for entry in manifest.files
-            for place in (lies_at(manifest, entry),)
+            for place in (stored_at(manifest, entry),)
             if place[0] not in self.trees and place not in self.files
         )
         return manifest.model_copy(update={"files": left}) if left else None
@@ -44,8 +44,8 @@ class Gone:
 
 def histories(records: ProjectRecords, settings: Settings, projects: Collection[str] | None) -> tuple[History, ...]:
     """One for each project and pipeline; of all projects or of these."""
-    rules = Keeping(records.database).rules()
-    pinned = {pin.task_id for pin in Keeping(records.database).pins()}
+    rules = Pins(records.database).rules()
+    pinned = {pin.task_id for pin in Pins(records.database).pins()}
     with records.database.reading() as connection:
         made = _made(connection, settings.tasks_dir, projects)
         swept = select(schema.runs.c.run_id).where(schema.runs.c.sweep.is_not(None))

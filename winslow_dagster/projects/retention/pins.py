@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from winslow_dagster.errors import InputRejected, NotFound
-from winslow_dagster.pipelines.model.pipeline import Keep
+from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, insert
 
-RULES = TypeAdapter(tuple[Keep, ...])
+RULES = TypeAdapter(tuple[RetentionRule, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class Pin:
     project: str
     pinned_at: datetime
     pinned_by: str
-    why: str
+    reason: str
 
 
-def read_rule(text: str) -> Keep:
+def read_rule(text: str) -> RetentionRule:
     """A rule as it is written in a pipeline file. Raises InputRejected."""
     expected = "a rule such as '{glob: \"*.mp4\", attempts: 2}', with what, glob, attempts and days"
     try:
         written = yaml.safe_load(text)
-        rule = Keep.model_validate(written)
+        rule = RetentionRule.model_validate(written)
     except (yaml.YAMLError, ValidationError) as error:
         raise InputRejected(f"{text!r} is no rule", expected=expected) from error
     if (rule.attempts is not None and rule.attempts < 1) or (rule.days is not None and not 0 <= rule.days < math.inf):
@@ -43,13 +43,13 @@ def read_rule(text: str) -> Keep:
     return rule
 
 
-class Keeping:
+class Pins:
     """Every method is one transaction and may be called again after a crash. All raise ServiceUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pin(self, task_id: str, by: str, why: str = "") -> Pin:
+    def pin(self, task_id: str, by: str, reason: str = "") -> Pin:
         """From now on nothing of the attempt goes; the first who pinned it is the one who did. Raises NotFound."""
         attempts, pins = schema.attempts, schema.pins
         with self._database.writing() as connection:
@@ -59,7 +59,7 @@ class Keeping:
             if project is None:
                 raise NotFound("there is no such attempt", where=task_id)
             hold_project(connection, project)
-            pin = Pin(task_id, project, datetime.now(UTC), by, why)
+            pin = Pin(task_id, project, datetime.now(UTC), by, reason)
             connection.execute(insert(connection, pins).values(asdict(pin)).on_conflict_do_nothing())
             row = connection.execute(select(pins).where(pins.c.task_id == task_id)).mappings().one()
         return Pin(**row)
@@ -79,7 +79,7 @@ class Keeping:
         with self._database.reading() as connection:
             return tuple(Pin(**row) for row in connection.execute(query).mappings())
 
-    def set_rules(self, project: str, rules: Iterable[Keep], by: str) -> None:
+    def set_rules(self, project: str, rules: Iterable[RetentionRule], by: str) -> None:
         """The project's own rules, which come before those of its pipeline; none lets the pipeline's stand alone."""
         row = {
             "project": project,
@@ -94,7 +94,7 @@ class Keeping:
                 insert(connection, table).values(row).on_conflict_do_update(index_elements=["project"], set_=row)
             )
 
-    def rules(self) -> dict[str, tuple[Keep, ...]]:
+    def rules(self) -> dict[str, tuple[RetentionRule, ...]]:
         """Project -> its own rules, where it has some."""
         table = schema.retention
         with self._database.reading() as connection:

@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from functools import cache, cached_property
 from typing import Literal
 
-from winslow_dagster.pipelines.model.pipeline import Keep, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, RetentionRule, Stage
 from winslow_dagster.projects.domain.lineage import Pick, current_attempts
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -52,7 +52,7 @@ class Made:
         if self.outputs is None:
             return found
         for entry in self.outputs.files:
-            address, _path = lies_at(self.outputs, entry)
+            address, _path = stored_at(self.outputs, entry)
             direct = entry.lies is None and self.attempt.reused_from is None
             if direct or self.attempt.task_id in address.split("/"):
                 found.setdefault(address, []).append(entry)
@@ -90,7 +90,7 @@ class History:
     picks: tuple[Pick, ...] = ()
     sweep_runs: Collection[str] = ()
     pinned: Collection[str] = ()
-    own_rules: tuple[Keep, ...] = ()
+    own_rules: tuple[RetentionRule, ...] = ()
     busy: bool = False
 
     @cached_property
@@ -131,7 +131,7 @@ class History:
         stage = self.stage(made)
         if stage is None or any(highlights(one.glob, entry.path) for one in stage.highlights):
             return ""
-        rules = (rule for rule in (*self.own_rules, *stage.keep) if rule.what == "outputs")
+        rules = (rule for rule in (*self.own_rules, *stage.retention) if rule.what == "outputs")
         return self._why(made, next((rule for rule in rules if covers(rule.glob, entry.path)), None), now)
 
     def why_log_goes(self, made: Made, now: datetime) -> str:
@@ -140,7 +140,9 @@ class History:
         if self.untouchable(made) or stage is None:
             return ""
         what = "logs" if made.succeeded else "failed"
-        return self._why(made, next((rule for rule in (*self.own_rules, *stage.keep) if rule.what == what), None), now)
+        return self._why(
+            made, next((rule for rule in (*self.own_rules, *stage.retention) if rule.what == what), None), now
+        )
 
     def why_leftovers_go(self, made: Made, now: datetime) -> str:
         """The same for what lies on the node."""
@@ -151,7 +153,7 @@ class History:
             return ""
         return "its outputs and its log are in the store"
 
-    def _why(self, made: Made, rule: Keep | None, now: datetime) -> str:
+    def _why(self, made: Made, rule: RetentionRule | None, now: datetime) -> str:
         if rule is None or made.attempt.ended_at is None or (rule.attempts is None and rule.days is None):
             return ""
         reasons = []
@@ -187,7 +189,7 @@ def _outputs(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]
     holders: dict[tuple[str, str], set[str]] = {}
     for history, made, outputs in _with_outputs(histories):
         for entry in outputs.files:
-            place = lies_at(outputs, entry)
+            place = stored_at(outputs, entry)
             if reason := history.why_output_goes(made, entry, now):
                 free.setdefault(place, reason)
                 holders.setdefault(place, set()).add(made.attempt.task_id)
@@ -195,7 +197,7 @@ def _outputs(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]
                 kept.add(place)
     for history, made, outputs in _with_outputs(histories):
         for address, entries in made.trees.items():
-            places = {lies_at(outputs, entry): entry.size_bytes for entry in entries}
+            places = {stored_at(outputs, entry): entry.size_bytes for entry in entries}
             going = [place for place in places if place in free and place not in kept]
             if going:
                 yield Removal(
@@ -228,7 +230,7 @@ def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, Mad
                 yield history, made, made.outputs
 
 
-def lies_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
+def stored_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
     """Where the store has the file: address and path. A plain pair, for there are millions of them."""
     return (outputs.address, entry.path) if entry.lies is None else (entry.lies.address, entry.lies.path)
 

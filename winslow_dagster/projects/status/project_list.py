@@ -9,23 +9,23 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select
 
 from winslow_dagster.projects.commands.run import run_failure
-from winslow_dagster.projects.dagster_api.client import Dagit
-from winslow_dagster.projects.dagster_api.run_completion import note_ends
+from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.domain.views import ProjectSummary
-from winslow_dagster.projects.status.state import RunSight, after_run, project_state, wish
+from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state, wish
 
 
-def list_projects(records: ProjectRecords, dagit: Callable[[], Dagit | None]) -> tuple[ProjectSummary, ...]:
+def list_projects(records: ProjectRecords, dagit: Callable[[], DagsterClient | None]) -> tuple[ProjectSummary, ...]:
     """Every project by name, with its state and the reason of it. Dagster is asked only of runs that are open."""
     open_runs = records.open_runs()
     statuses: dict[str, str] = {}
     server = dagit() if open_runs else None
     if server is not None:
         seen = server.runs_by_id(run.run_id for run in open_runs)
-        note_ends(records, open_runs, seen.get, lambda run_id: run_failure(server, run_id))
+        record_run_ends(records, open_runs, seen.get, lambda run_id: run_failure(server, run_id))
         statuses = {run_id: run.status for run_id, run in seen.items()}
     return summaries(records, statuses)
 
@@ -43,7 +43,7 @@ def summaries(records: ProjectRecords, statuses: Mapping[str, str]) -> tuple[Pro
         if outcome is not None and sweep is None:
             state, why = after_run(outcome, reason, answered=latest not in details.asking)
         else:
-            state, why = project_state(details.sight(row, statuses), details.running.get(latest, ()))
+            state, why = project_state(details.snapshot(row, statuses), details.running.get(latest, ()))
         found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
     return tuple(found)
 
@@ -60,7 +60,7 @@ _PROJECTS = (
         ).label("changed_at"),
         schema.runs.c.run_id,
         schema.runs.c.outcome,
-        schema.runs.c.reason,
+        schema.runs.c.outcome_reason,
         schema.runs.c.sweep,
         schema.runs.c.start_from,
     )
@@ -82,12 +82,12 @@ class _Details:
         self._waiting(connection)
         self._swept(connection)
 
-    def sight(self, row: Any, statuses: Mapping[str, str]) -> RunSight:
+    def snapshot(self, row: Any, statuses: Mapping[str, str]) -> RunSnapshot:
         """What the state of one project is read from."""
         if row.run_id is None:
-            return RunSight(())
+            return RunSnapshot(())
         if row.sweep is not None:
-            return RunSight(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
+            return RunSnapshot(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
         run = RunRecord(
             row.latest_run,
             row.name,
@@ -98,7 +98,7 @@ class _Details:
             start_from=row.start_from,
         )
         pause = self._pauses.get(row.latest_run, "")
-        return RunSight((run,), statuses, pause=pause)
+        return RunSnapshot((run,), statuses, pause=pause)
 
     def _open(self, connection: Connection) -> None:
         runs, pauses, attempts = schema.runs, schema.pauses, schema.attempts

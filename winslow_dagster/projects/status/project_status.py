@@ -10,27 +10,34 @@ from winslow_dagster.engines.engine import Engine, explanation
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.commands.run import queue_reason, run_failure
-from winslow_dagster.projects.dagster_api.client import Dagit, DagsterRun
-from winslow_dagster.projects.dagster_api.run_completion import note_ends
-from winslow_dagster.projects.database.annotations import Notebook
+from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
+from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
+from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.holds import HoldCause, Interventions
+from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Project, RunRecord
 from winslow_dagster.projects.domain.questions import Asking, Question
 from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
-from winslow_dagster.projects.status.state import RunSight, Sight, next_actions, project_state, stage_views, wish
+from winslow_dagster.projects.status.state import (
+    RunSnapshot,
+    StageSnapshot,
+    next_actions,
+    project_state,
+    stage_views,
+    wish,
+)
 
-AskDagit = Callable[[], Dagit | None]
+AskDagster = Callable[[], DagsterClient | None]
 """Dagster's web server, or None where it does not run. Asked only where something may be in progress."""
 
 
-class Overview:
+class StatusReader:
     """Reads one installation. Raises NotFound for a project that does not exist."""
 
-    def __init__(self, records: ProjectRecords, engine: Engine, dagit: AskDagit) -> None:
+    def __init__(self, records: ProjectRecords, engine: Engine, dagit: AskDagster) -> None:
         self._records = records
         self._engine = engine
         self._dagit = dagit
@@ -38,19 +45,19 @@ class Overview:
     def status(self, found: Project, pipeline: Pipeline, pipeline_changes: tuple[str, ...]) -> ProjectStatus:
         """The project as it is now."""
         lineage = lineage_of(self._records, found.name, pipeline)
-        sight = self.runs(found, lineage)
-        attempts = Sight(
+        snapshot = self.runs(found, lineage)
+        attempts = StageSnapshot(
             lineage=lineage,
             result_of=self._records.result,
             life_of=self._engine.status,
             why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
         )
-        views = stage_views(attempts, active=bool(sight.open))
+        views = stage_views(attempts, active=bool(snapshot.open))
         running = [view.stage for view in views if view.state == "running"]
         left = [view.stage for view in views if view.state != "succeeded" or view.outdated]
-        state, reason = project_state(sight, running, left)
-        questions = () if sight.open else self.questions(found, lineage)
-        sweep = sight.runs[0].sweep if sight.runs else None
+        state, reason = project_state(snapshot, running, left)
+        questions = () if snapshot.open else self.questions(found, lineage)
+        sweep = snapshot.runs[0].sweep if snapshot.runs else None
         return ProjectStatus(
             project=found.name,
             pipeline=found.pipeline,
@@ -90,10 +97,10 @@ class Overview:
             sweep=sweep,
             tags=found.tags,
             notes=found.notes,
-            todos=Notebook(self._records.database).todos(found.name),
+            todos=Annotations(self._records.database).todos(found.name),
         )
 
-    def runs(self, found: Project, lineage: Lineage) -> RunSight:
+    def runs(self, found: Project, lineage: Lineage) -> RunSnapshot:
         """The project's latest run, or all of its latest sweep, with what Dagster says of those that are open."""
         runs = self._latest(found.name)
         statuses: dict[str, DagsterRun] = {}
@@ -101,16 +108,16 @@ class Overview:
         if dagit is not None:
             still_open = [run for run in runs if run.ended_at is None]
             statuses = dagit.runs_by_id(run.run_id for run in still_open)
-            if note_ends(self._records, still_open, statuses.get, lambda run_id: run_failure(dagit, run_id)):
+            if record_run_ends(self._records, still_open, statuses.get, lambda run_id: run_failure(dagit, run_id)):
                 runs = self._latest(found.name)
         queued = [run for run in statuses.values() if run.status in {"QUEUED", "NOT_STARTED"}]
         pause = None
         if len(runs) == 1 and runs[0].ended_at is None:
-            pause = Interventions(self._records.database).pause_of(runs[0].run_id)
-        return RunSight(
+            pause = Holds(self._records.database).pause_of(runs[0].run_id)
+        return RunSnapshot(
             runs=runs,
             statuses={run_id: run.status for run_id, run in statuses.items()},
-            why={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
+            queue_reasons={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
             pause=wish(pause.asked_by, pause.after_stage) if pause else "",
             answered=bool(runs) and runs[0].outcome == "awaiting_input" and self._answered(found, runs[0]),
             picked=_picked_of(lineage, runs),
@@ -137,7 +144,7 @@ class Overview:
 
     def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
         """The stages that the run held back for this, such as to ask a person, and since when."""
-        holds = Interventions(self._records.database).holds([run_id]) if run_id is not None else ()
+        holds = Holds(self._records.database).holds([run_id]) if run_id is not None else ()
         return {hold.stage: hold.held_at for hold in holds if hold.cause == cause}
 
     def _answered(self, found: Project, run: RunRecord) -> bool:

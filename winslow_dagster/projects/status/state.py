@@ -21,7 +21,7 @@ _STATES: dict[Outcome, StageState] = {
     "out_of_memory": "failed",
     "lost": "failed",
     "cancelled": "cancelled",
-    "await_input": "awaiting_input",
+    "awaiting_input": "awaiting_input",
 }
 _NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
     "idle": ("run",),
@@ -37,7 +37,7 @@ NO_SERVICES = "the services do not run; `winslow up` starts them"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class StageSnapshot:
     """What the stages' states are read from, with ways to ask for an attempt's result and its life."""
 
     lineage: Lineage
@@ -46,9 +46,9 @@ class Sight:
     why_waiting: Callable[[str], str]
 
 
-def stage_views(sight: Sight, *, active: bool) -> tuple[StageView, ...]:
+def stage_views(snapshot: StageSnapshot, *, active: bool) -> tuple[StageView, ...]:
     """Every stage of the pipeline, in its order. `active`: a run is in progress that may still begin stages."""
-    lineage = sight.lineage
+    lineage = snapshot.lineage
     latest = {attempt.stage: attempt for attempt in lineage.attempts}
     counts = Counter(attempt.stage for attempt in lineage.attempts)
     views = []
@@ -57,7 +57,7 @@ def stage_views(sight: Sight, *, active: bool) -> tuple[StageView, ...]:
             reason = _why_not_begun(stage, lineage.current, active=active)
             views.append(StageView(stage=stage.name, state="waiting" if active else "pending", reason=reason))
             continue
-        view = _with_attempt(sight, latest[stage.name], lineage.outdated.get(stage.name, ""))
+        view = _with_attempt(snapshot, latest[stage.name], lineage.outdated.get(stage.name, ""))
         in_use = lineage.current.get(stage.name)
         said = {"attempts": counts[stage.name], "in_use": in_use.task_id if in_use else None}
         views.append(view.model_copy(update=said))
@@ -65,16 +65,16 @@ def stage_views(sight: Sight, *, active: bool) -> tuple[StageView, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSight:
+class RunSnapshot:
     """The runs that say how a project stands: the latest, or all of its sweep. None: it was never run.
 
-    `statuses` has Dagster's word on those that are open; where it is missing, nobody can say. `why` has the reason of
-    a queued run. `pause` says who asked the open run to pause.
+    `statuses` has Dagster's status of open runs; a run without one cannot be judged. `queue_reasons` says why a queued
+    run waits. `pause` says who asked the open run to pause.
     """
 
     runs: tuple[RunRecord, ...]
     statuses: Mapping[str, str] = field(default_factory=dict)
-    why: Mapping[str, str] = field(default_factory=dict)
+    queue_reasons: Mapping[str, str] = field(default_factory=dict)
     pause: str = ""
     answered: bool = False
     picked: bool = False
@@ -85,38 +85,40 @@ class RunSight:
         return tuple(run for run in self.runs if run.ended_at is None)
 
 
-def project_state(sight: RunSight, running: Iterable[str] = (), left: Iterable[str] = ()) -> tuple[ProjectState, str]:
+def project_state(
+    snapshot: RunSnapshot, running: Iterable[str] = (), left: Iterable[str] = ()
+) -> tuple[ProjectState, str]:
     """The project's state and its reason. `running` are the stages that run now, `left` those that have yet to run."""
-    if not sight.runs:
+    if not snapshot.runs:
         return "idle", "it has not been run yet"
-    if sight.runs[0].sweep is not None:
-        return _sweep(sight)
-    run = sight.runs[0]
+    if snapshot.runs[0].sweep is not None:
+        return _sweep(snapshot)
+    run = snapshot.runs[0]
     if run.ended_at is None:
-        return _active(run, sight, tuple(running))
-    return _over(run, sight, tuple(left))
+        return _active(run, snapshot, tuple(running))
+    return _over(run, snapshot, tuple(left))
 
 
-def _active(run: RunRecord, sight: RunSight, running: tuple[str, ...]) -> tuple[ProjectState, str]:
-    status = sight.statuses.get(run.run_id)
+def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> tuple[ProjectState, str]:
+    status = snapshot.statuses.get(run.run_id)
     if status is None:
         return ("running" if running else "interrupted"), NO_SERVICES
     if status == "CANCELING":
         return "cancelling", "its stages are being ended"
-    if sight.pause:
+    if snapshot.pause:
         ending = f"{' and '.join(running)} still run{'s' if len(running) == 1 else ''}" if running else "nothing runs"
-        return "pausing", f"{sight.pause}; {ending}"
+        return "pausing", f"{snapshot.pause}; {ending}"
     if status == "STARTED":
         return "running", ""
     if status == "STARTING":
         return "queued", "its worker is starting"
-    return "queued", sight.why.get(run.run_id, "waits in the queue")
+    return "queued", snapshot.queue_reasons.get(run.run_id, "waits in the queue")
 
 
-def _over(run: RunRecord, sight: RunSight, left: tuple[str, ...]) -> tuple[ProjectState, str]:
+def _over(run: RunRecord, snapshot: RunSnapshot, left: tuple[str, ...]) -> tuple[ProjectState, str]:
     if run.outcome == "succeeded":
         return "succeeded", f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
-    return after_run(run.outcome, run.reason, answered=sight.answered)
+    return after_run(run.outcome, run.outcome_reason, answered=snapshot.answered)
 
 
 def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
@@ -128,22 +130,24 @@ def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tup
     return outcome, reason
 
 
-def _sweep(sight: RunSight) -> tuple[ProjectState, str]:
+def _sweep(snapshot: RunSnapshot) -> tuple[ProjectState, str]:
     """A sweep runs as long as one of its runs does; then somebody picks one."""
-    all_runs, left = len(sight.runs), len(sight.open)
-    good = sum(run.outcome == "succeeded" for run in sight.runs)
+    all_runs, left = len(snapshot.runs), len(snapshot.open)
+    good = sum(run.outcome == "succeeded" for run in snapshot.runs)
     told = f"{all_runs - left} of {all_runs} combinations have ended"
     if left:
-        statuses = {sight.statuses.get(run.run_id) for run in sight.open}
+        statuses = {snapshot.statuses.get(run.run_id) for run in snapshot.open}
         if statuses == {None}:
             return "interrupted", NO_SERVICES
         return ("running" if "STARTED" in statuses else "queued"), told
-    stage = sight.runs[0].start_from or "the stage"
-    if sight.picked:
+    stage = snapshot.runs[0].start_from or "the stage"
+    if snapshot.picked:
         return "paused", f"one attempt of {stage} was picked, and it can go on"
     if not good:
-        last = max(sight.runs, key=lambda run: run.launched_at)
-        return ("cancelled" if last.outcome == "cancelled" else "failed"), f"no combination succeeded; {last.reason}"
+        last = max(snapshot.runs, key=lambda run: run.launched_at)
+        return (
+            "cancelled" if last.outcome == "cancelled" else "failed"
+        ), f"no combination succeeded; {last.outcome_reason}"
     return "awaiting_input", f"pick one of {good} attempts of {stage}" + (
         f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
     )
@@ -178,7 +182,7 @@ def _why_not_begun(stage: Stage, succeeded: Mapping[str, Attempt], *, active: bo
     return f"waits for {' and '.join(missing)}" if missing else "is about to start"
 
 
-def _with_attempt(sight: Sight, attempt: Attempt, outdated: str) -> StageView:
+def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> StageView:
     common = {
         "stage": attempt.stage,
         "attempt": attempt.attempt,
@@ -186,8 +190,8 @@ def _with_attempt(sight: Sight, attempt: Attempt, outdated: str) -> StageView:
         "run_id": attempt.run_id,
         "started_at": attempt.started_at,
     }
-    result = sight.result_of(attempt.task_id)
-    life = TaskState(known=True, result=result) if result is not None else sight.life_of(attempt.task_id)
+    result = snapshot.result_of(attempt.task_id)
+    life = TaskState(known=True, result=result) if result is not None else snapshot.life_of(attempt.task_id)
     if life.result is not None:
         return _ended(common, life.result, outdated)
     status = life.status
@@ -196,7 +200,7 @@ def _with_attempt(sight: Sight, attempt: Attempt, outdated: str) -> StageView:
         {
             **common,
             "state": "running" if running else "waiting",
-            "reason": "" if running else sight.why_waiting(attempt.task_id),
+            "reason": "" if running else snapshot.why_waiting(attempt.task_id),
             "outdated": outdated,
         }
     )

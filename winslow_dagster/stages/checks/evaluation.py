@@ -27,7 +27,7 @@ def _result(check: Check, found: Found) -> CheckResult:
         name=check.name,
         passed=not found.fault,
         severity=check.severity,
-        stops=check.stops,
+        blocking=check.blocking,
         message=printable(found.fault or found.message)[:LONGEST_MESSAGE],
         file=printable(found.file),
         observed={

@@ -98,7 +98,7 @@ class Launcher(ABC):
         """A look about once a second. Gives what hinders it now, in words for a person; empty when nothing does."""
 
     @abstractmethod
-    def hand_back(self) -> str:
+    def chown_outputs(self) -> str:
         """After the end: make the outputs this user's. Gives why that failed; empty when it did not."""
 
     @abstractmethod

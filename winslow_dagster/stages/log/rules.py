@@ -65,7 +65,7 @@ class MatcherState(BaseModel):
     errors: Findings = Field(default_factory=Findings)
     results: dict[str, str] = {}
     results_refused: int = 0
-    await_input_message: str | None = None
+    awaiting_input_message: str | None = None
     paces: dict[str, Pace] = {}
     strikes: dict[str, int] = {}
 
@@ -107,7 +107,7 @@ class RuleMatcher:
             errors=state.errors.kept(),
             results=dict(state.results),
             progress=tuple(pace.seen(subject, now_ns) for subject, pace in state.paces.items()),
-            await_input_message=state.await_input_message,
+            awaiting_input_message=state.awaiting_input_message,
             notes=self._notes(),
         )
 
@@ -140,7 +140,7 @@ class RuleMatcher:
 
     def _hear(self, text: str) -> None:
         if asked := AWAIT_INPUT.fullmatch(text):
-            self.state.await_input_message = asked[1][:TEXT_LIMIT]
+            self.state.awaiting_input_message = asked[1][:TEXT_LIMIT]
         elif told := RESULT.fullmatch(text):
             key, value = told[1][:TEXT_LIMIT], told[2].rstrip()[:RESULT_VALUE_LIMIT]
             if key in self.state.results or len(self.state.results) < RESULTS_LIMIT:

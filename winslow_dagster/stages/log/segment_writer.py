@@ -91,7 +91,7 @@ class SegmentWriter:
         self._compress(self._live_first, self._live_bytes)
         self._live_bytes = 0
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Wait until everything that is closed is compressed: then no file changes its name."""
         self._collect(waiting=0)
 
@@ -99,7 +99,7 @@ class SegmentWriter:
         """Close everything, and compress what is worth it: a short log stays plain text."""
         if self._live_bytes >= WORTH_COMPRESSING_BYTES:
             self.rotate()
-        self.settle()
+        self.finalize()
         self.abandon()
 
     def abandon(self) -> None:

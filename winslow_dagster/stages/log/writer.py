@@ -128,7 +128,7 @@ class LogWriter:
     def resume_point(self) -> ResumePoint:
         """Where sources go on, from the next write. A line that is not complete then comes again from its beginning."""
         with self._lock:
-            self._segments.settle()  # no file changes its name while the lines are counted
+            self._segments.finalize()  # no file changes its name while the lines are counted
             self._forgets.update(self._pending_ns)
             from_ns = _whole_second(self._last_ns - SLACK_NS)
             return ResumePoint(

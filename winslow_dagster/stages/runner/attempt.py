@@ -17,9 +17,9 @@ from typing import Any
 from winslow_dagster.errors import InputRejected, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.stages.checks.evaluation import evaluate
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
-from winslow_dagster.stages.disk import NO_ROOM, Ballast, Space, refuse_full_disk
+from winslow_dagster.stages.disk import NO_ROOM, ReservedSpace, Space, refuse_full_disk
 from winslow_dagster.stages.formatting import counted, size_in_words
-from winslow_dagster.stages.gpu_allocator import GpuRoom, Lease, read_node_gpus, suitable
+from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable
 from winslow_dagster.stages.launchers.base import Exit, Launcher
 from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.runner import runtime_selection
@@ -27,7 +27,7 @@ from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import Findings, Verdict, cancelled, verdict
 from winslow_dagster.stages.runner.preparation import Progress, committed, launch_of
 from winslow_dagster.stages.runner.records import Beginning, Records
-from winslow_dagster.stages.runner.status_writer import Board
+from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import (
@@ -61,8 +61,8 @@ class Attempt:
         self._directory = directory
         directory.work.mkdir(exist_ok=True)
         self._records = Records(directory.work)
-        self._board = Board(directory)
-        self._ballast = Ballast(directory.work / "ballast")
+        self._status_writer = StatusWriter(directory)
+        self._reserved_space = ReservedSpace(directory.work / "ballast")
         self._launcher: Launcher | None = None
         self._lease = Lease((), [])
         self._rooms = directory.path.parent.parent / "gpus"
@@ -71,7 +71,7 @@ class Attempt:
         """Bring the attempt to its result, from wherever it is."""
         beginning = self._records.beginning()
         if beginning is not None:
-            self._board.mode, self._board.began_at = beginning.mode, beginning.began_at
+            self._status_writer.mode, self._status_writer.began_at = beginning.mode, beginning.began_at
         outcome = self._directory.outcome()
         if outcome is None:
             outcome = self._stored(self._records.ending() or self._ended())
@@ -80,7 +80,7 @@ class Attempt:
         remove_work(self._directory.work)
         if outcome.outcome == "succeeded":
             shutil.rmtree(self._directory.checkpoint, ignore_errors=True)
-        self._directory.settle()
+        self._directory.finalize()
         return outcome
 
     def clear(self) -> None:
@@ -99,20 +99,20 @@ class Attempt:
         try:
             # Left by an error, the writer lets the log go without ending it.
             with LogWriter(self._directory.log, self._task.log_rules) as writer:
-                self._board.summary = writer.summary
+                self._status_writer.summary = writer.summary
                 try:
                     how, (outcome, message) = self._lived(writer)
                 except CancelAsked as asked:
                     outcome, message = "cancelled", cancelled(str(asked))
                 except WinslowError as error:
                     outcome, message = "failed", str(error)
-                self._ballast.drop()
+                self._reserved_space.drop()
         except PipelineInvalid as error:
             outcome, message = "failed", str(error)
         except OSError as error:
             if how is None or error.errno not in NO_ROOM:
                 outcome, message = "failed", self._in_words(error)
-        log = self._board.summary()
+        log = self._status_writer.summary()
         checks = self._checked(outcome, log)
         outcome, message, form = self._asked(outcome, message, log)
         ending = StageResult(
@@ -120,10 +120,10 @@ class Attempt:
             outcome=outcome,
             message=message,
             exit_code=how.exit_code if how else None,
-            started_at=self._board.began_at,
+            started_at=self._status_writer.began_at,
             ended_at=how.ended_at if how else datetime.now(UTC),
             node=platform.node(),
-            mode=self._board.mode,
+            mode=self._status_writer.mode,
             image_digest=self._launcher.image_digest if self._launcher else None,
             peak_memory_bytes=how.peak_memory_bytes if how else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
@@ -144,7 +144,7 @@ class Attempt:
 
     def _asked(self, outcome: Outcome, message: str, log: LogSummary) -> Asked:
         """The outcome with what a stage asks that needs a person; a question nobody can read is a failure."""
-        if outcome != "await_input":
+        if outcome != "awaiting_input":
             return outcome, message, None
         try:
             form = written_form(self._directory.output, tuple(self._task.inputs))
@@ -152,7 +152,7 @@ class Attempt:
             return "failed", f"the stage needs a person, and what it asks cannot be used: {error}", None
         if form is None:
             return outcome, message, None
-        return outcome, log.await_input_message or form.message or message, tuple(form.as_json()["form"])
+        return outcome, log.awaiting_input_message or form.message or message, tuple(form.as_json()["form"])
 
     def _lived(self, writer: LogWriter) -> tuple[Exit, Verdict]:
         """Start the program or take it over, and see it to its end."""
@@ -164,19 +164,19 @@ class Attempt:
             if beginning
             else runtime_selection.choose(self._task)
         )
-        self._board.mode = choice.mode
+        self._status_writer.mode = choice.mode
         launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._asking("waiting"))
         self._launcher = launcher
         if beginning is not None and launcher.started():
-            self._lease = GpuRoom(self._rooms, runtime_selection.lives).retake(
+            self._lease = GpuAllocator(self._rooms, runtime_selection.lives).retake(
                 self._task, self._directory, beginning.gpus
             )
             launcher.attach()
         else:
             self._begin(launcher, choice, writer)
-        supervision = Supervision(self._task, self._directory, launcher, writer, self._board)
+        supervision = Supervision(self._task, self._directory, launcher, writer, self._status_writer)
         how = supervision.until_ended()
-        if problem := launcher.hand_back():
+        if problem := launcher.chown_outputs():
             note(writer, problem)
         broken = broken_promises(self._directory.output, self._task.outputs) if not how.failure else ()
         found = Findings(
@@ -192,10 +192,10 @@ class Attempt:
             note(writer, f"runs as a process, not in a container: {choice.reason}")
         gpus = self._given_gpus(writer)
         launch = launch_of(self._task, self._directory, launcher.places, gpus, self._asking("fetching"))
-        self._ballast.load()
-        self._board.began_at = datetime.now(UTC)
+        self._reserved_space.load()
+        self._status_writer.began_at = datetime.now(UTC)
         self._records.write_beginning(
-            Beginning(mode=choice.mode, mode_reason=choice.reason, gpus=gpus, began_at=self._board.began_at)
+            Beginning(mode=choice.mode, mode_reason=choice.reason, gpus=gpus, began_at=self._status_writer.began_at)
         )
         launcher.start(launch)
         for limit in launcher.unenforced:
@@ -210,17 +210,17 @@ class Attempt:
         if not candidates:
             note(writer, "this machine has no GPU for the stage, which can do without: it runs on the CPU")
             return ()
-        room = GpuRoom(self._rooms, runtime_selection.lives)
+        room = GpuAllocator(self._rooms, runtime_selection.lives)
         self._lease = room.lease(self._task, self._directory, candidates, gpu.count, self._asking("waiting"))
         return self._lease.gpus
 
     def _stored(self, ending: StageResult) -> StageResult:
         """The ending with the outputs, if it succeeded or asks a person, and the log in the store."""
-        self._board.summary = lambda: ending.log
-        self._board.say("storing")
+        self._status_writer.summary = lambda: ending.log
+        self._status_writer.say("storing")
         changed: dict[str, object] = {}
         try:
-            if ending.outcome in {"succeeded", "await_input"}:
+            if ending.outcome in {"succeeded", "awaiting_input"}:
                 outputs = self._commit(self._directory.output, self._task.output_address, "the outputs")
                 size = size_in_words(outputs.size_bytes)
                 changed = {"outputs": outputs}
@@ -251,13 +251,13 @@ class Attempt:
         def announce(reason: str) -> None:
             if (asked := self._directory.cancel_reason()) is not None:
                 raise CancelAsked(asked)
-            self._board.say(phase, reason)
+            self._status_writer.say(phase, reason)
 
         return announce
 
     def _show(self, phase: Phase) -> Callable[[str], None]:
         """Shows what goes on, and nothing else."""
-        return lambda reason: self._board.say(phase, reason)
+        return lambda reason: self._status_writer.say(phase, reason)
 
     def _last_line(self, how: Exit) -> LogFinding | None:
         """The last line the stage printed, where its end needs explaining; None where it printed nothing."""
@@ -269,7 +269,7 @@ class Attempt:
 
     def _in_words(self, error: OSError) -> str:
         if error.errno in NO_ROOM:
-            self._ballast.drop()
+            self._reserved_space.drop()
             return f"the disk is full: {Space.at(self._directory.path)}"
         return f"this node failed the stage: {error}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES, parse_form
 from winslow_dagster.pipelines.model.form import (
-    AWAIT_INPUT_FILE,
+    AWAITING_INPUT_FILE,
     OWN_OUTPUT,
     Form,
     LinesField,
@@ -23,11 +23,11 @@ def written_form(output: Path, after: Sequence[str]) -> Form | None:
 
     Raises InputRejected for one that nobody could answer: malformed, or with an image that is not there.
     """
-    path = output / AWAIT_INPUT_FILE
+    path = output / AWAITING_INPUT_FILE
     if not path.exists() and not path.is_symlink():
         return None
     if path.is_symlink() or not path.is_file():
-        raise InputRejected("it is not a file", where=AWAIT_INPUT_FILE, expected="a JSON text")
+        raise InputRejected("it is not a file", where=AWAITING_INPUT_FILE, expected="a JSON text")
     with path.open("rb") as file:
         form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
     for field in form.form:
@@ -35,5 +35,5 @@ def written_form(output: Path, after: Sequence[str]) -> Form | None:
             names = matching(output, field.image_glob)
             if not any((output / name).is_file() for name in names):
                 what = f"the field {field.name} shows {field.image}, which the stage did not write"
-                raise InputRejected(what, where=AWAIT_INPUT_FILE)
+                raise InputRejected(what, where=AWAITING_INPUT_FILE)
     return form

@@ -73,8 +73,11 @@ def program_verdict(task: StageTask, found: Findings) -> Verdict:
     code, log = found.how.exit_code, found.log
     if code in task.success_exit_codes:
         return ended_well(task, log, found.broken, found.full_disk)
-    if code == task.await_input_exit_code:
-        return "await_input", log.await_input_message or "the stage waits for a person's input, and does not say which"
+    if code == task.awaiting_input_exit_code:
+        return (
+            "awaiting_input",
+            log.awaiting_input_message or "the stage needs input, but did not say what",
+        )
     if found.full_disk or NO_SPACE in last_error(log):
         return "failed", f"the disk is full ({found.full_disk or 'the stage says so'}): exit {code}{last_error(log)}"
     said = last_error(log) or (quoted("; its last words, log line", found.last_line) if found.last_line else "")
@@ -83,7 +86,7 @@ def program_verdict(task: StageTask, found: Findings) -> Verdict:
 
 def ended_well(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
     """The verdict on a program that says it succeeded."""
-    if task.log_rules.error_line_fails and log.error_count:
+    if task.log_rules.fail_on_error_line and log.error_count:
         return "failed", f"an error line fails this stage, though it ended with success{last_error(log)}"
     if broken:
         return "failed", "; ".join([*broken, *([f"the disk is full ({disk})"] if disk else [])])

@@ -89,9 +89,9 @@ def lives(directory: TaskDirectory) -> bool:
     if beginning is None:
         return False
     if beginning.mode == "process":
-        from winslow_dagster.stages.launchers.process.processes import keeper_lives
+        from winslow_dagster.stages.launchers.process.processes import supervisor_alive
 
-        return keeper_lives(directory)
+        return supervisor_alive(directory)
     from winslow_dagster.stages.launchers.docker.containers import container_lives
 
     return container_lives(directory.task_id)

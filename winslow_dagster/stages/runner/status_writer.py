@@ -16,7 +16,7 @@ from winslow_dagster.stages.task.model import LogSummary, Phase, StageStatus
 EVERY_S = 1.0
 
 
-class Board:
+class StatusWriter:
     """Writes the status at each change of phase or reason, and once a second."""
 
     def __init__(self, directory: TaskDirectory) -> None:

@@ -11,7 +11,7 @@ from winslow_dagster.stages.launchers.base import Exit, Launcher
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.runner.outcome import Stopping, cancelled, timed_out
 from winslow_dagster.stages.runner.records import Records
-from winslow_dagster.stages.runner.status_writer import Board
+from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
 
@@ -31,13 +31,13 @@ class Supervision:
         directory: TaskDirectory,
         launcher: Launcher,
         writer: LogWriter,
-        board: Board,
+        status_writer: StatusWriter,
     ) -> None:
         self._task = task
         self._directory = directory
         self._launcher = launcher
         self._writer = writer
-        self._board = board
+        self._status_writer = status_writer
         self._records = Records(directory.work)
         self._looked_at = 0.0
         self._killed_at = 0.0
@@ -54,7 +54,7 @@ class Supervision:
         stop = threading.Event()
         reader = threading.Thread(target=self._follow, args=(stop,), name="log", daemon=True)
         reader.start()
-        self._board.say("running")
+        self._status_writer.say("running")
         while (how := self._launcher.wait(TICK_S)) is None:
             self._tick()
         self._finish_log(reader, stop)
@@ -78,7 +78,7 @@ class Supervision:
             if time.monotonic() - grown_at > LOG_STUCK_S:
                 stop.set()
             if reader.is_alive():
-                self._board.say("running", "the stage has ended; its log is being read to the end")
+                self._status_writer.say("running", "the stage has ended; its log is being read to the end")
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -95,7 +95,7 @@ class Supervision:
             self._killed_at = now
             self._launcher.send("KILL")
         ending = f"{self.stopping.message}; waiting for its end" if self.stopping else ""
-        self._board.say("running", ending or self._reason or self._low_disk)
+        self._status_writer.say("running", ending or self._reason or self._low_disk)
 
     def _write_stopping(self, stopping: Stopping) -> None:
         try:
@@ -107,7 +107,7 @@ class Supervision:
     def _grace_is_over(self) -> bool:
         if self.stopping is None:
             return False
-        return (datetime.now(UTC) - self.stopping.at).total_seconds() > self._task.grace_s
+        return (datetime.now(UTC) - self.stopping.at).total_seconds() > self._task.stop_grace_period_s
 
     def _reason_to_stop(self) -> Stopping | None:
         now = datetime.now(UTC)
@@ -115,7 +115,7 @@ class Supervision:
         if asked is not None:
             return Stopping(cause="cancelled", message=cancelled(asked), at=now)
         timeout_s = self._task.timeout_s
-        if timeout_s is not None and (now - self._board.began_at).total_seconds() > timeout_s:
+        if timeout_s is not None and (now - self._status_writer.began_at).total_seconds() > timeout_s:
             return Stopping(cause="timed_out", message=timed_out(timeout_s, self._writer.summary()), at=now)
         if self._log_failure is not None:
             return Stopping(cause="failed", message=self._log_failure_in_words(self._log_failure), at=now)

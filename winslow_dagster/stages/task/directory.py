@@ -132,7 +132,7 @@ class TaskDirectory:
         """The final result, or None while there is work left."""
         return read_value(self.path / "result.json", StageResult)
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Make the outcome the result, once everything of the attempt is really gone."""
         (self.path / "outcome.json").replace(self.path / "result.json")
 

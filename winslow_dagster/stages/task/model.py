@@ -11,7 +11,7 @@ from winslow_dagster.pipelines.model.output_checks import Check, Severity
 from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules, PromisedOutput
 from winslow_dagster.storage.manifest import Manifest
 
-Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "await_input"]
+Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "awaiting_input"]
 Phase = Literal["submitted", "waiting", "fetching", "running", "storing", "ended"]
 
 
@@ -64,13 +64,13 @@ class StageTask(Frozen):
     mode: Literal["auto", "docker", "process"] = "auto"
     cpus: float = 1.0
     memory_bytes: int | None = None
-    shm_bytes: int | None = None
+    shm_size_bytes: int | None = None
     gpu: Gpu | None = None
     network: bool = False
     timeout_s: float | None = None
-    grace_s: float = Field(default=10.0, description="Between TERM and KILL.")
+    stop_grace_period_s: float = Field(default=10.0, description="Between TERM and KILL.")
     success_exit_codes: tuple[int, ...] = (0,)
-    await_input_exit_code: int = 75
+    awaiting_input_exit_code: int = 75
     outputs: tuple[PromisedOutput, ...] = ()
     checks: tuple[Check, ...] = ()
     log_rules: LogRules
@@ -105,7 +105,7 @@ class LogSummary(Frozen):
     errors: tuple[LogFinding, ...] = ()
     results: dict[str, str] = Field(default_factory=dict)
     progress: tuple[SubjectProgress, ...] = ()
-    await_input_message: str | None = None
+    awaiting_input_message: str | None = None
     notes: tuple[str, ...] = Field(default=(), description="What could not be read, and why: patterns given up.")
 
 
@@ -129,7 +129,7 @@ class CheckResult(Frozen):
     name: str
     passed: bool
     severity: Severity
-    stops: bool = Field(description="Whether the project stops behind the stage if it is not passed.")
+    blocking: bool = Field(description="Whether the project stops behind the stage if it is not passed.")
     message: str = Field(description="One sentence: what was found, and where.")
     file: str = Field(default="", description="The file it is about, below the output directory.")
     observed: dict[str, str | float] = Field(default_factory=dict, description="What was seen, such as `rows`.")

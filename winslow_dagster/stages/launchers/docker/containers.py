@@ -241,7 +241,7 @@ class ContainerLauncher(Launcher):
         return "the stage is paused until its log has been read" if self._paused else ""
 
     @override
-    def hand_back(self) -> str:
+    def chown_outputs(self) -> str:
         if self._record is None or not self._record.foreign_user or os.getuid() == 0:
             return ""
         owner = f"{os.getuid()}:{os.getgid()}"

@@ -66,7 +66,7 @@ def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
             "Memory": task.memory_bytes or 0,
             # The same number for memory and memory plus swap: no swap.
             "MemorySwap": task.memory_bytes or 0,
-            "ShmSize": task.shm_bytes or 0,
+            "ShmSize": task.shm_size_bytes or 0,
             "PidsLimit": PIDS_LIMIT,
             "LogConfig": LOG_CONFIG,
             **gpu_config(launch.gpus),

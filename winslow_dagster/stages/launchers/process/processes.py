@@ -102,7 +102,7 @@ class ProcessLauncher(Launcher):
             checkpoint=str(directory.checkpoint),
         )
         self._spec = read_value(self._home / "spec.json", Spec)
-        self._keeper = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        self._supervisor = read_value(self._home / "process_supervisor.json", KeeperRecord)
         self._child: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
         self._handle: int | None = None
@@ -121,7 +121,7 @@ class ProcessLauncher(Launcher):
 
     @override
     def started(self) -> bool:
-        return self._keeper is not None
+        return self._supervisor is not None
 
     @override
     def start(self, launch: Launch) -> None:
@@ -150,19 +150,19 @@ class ProcessLauncher(Launcher):
         with self._child.stdout or contextlib.nullcontext() as claimed:
             if claimed is not None:
                 claimed.read()
-        self._keeper = read_value(self._home / "process_supervisor.json", KeeperRecord)
-        if self._keeper is None:
+        self._supervisor = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        if self._supervisor is None:
             said = (self._home / "process_supervisor.err").read_text(encoding="utf-8", errors="replace").strip()
             raise StageFailed(f"the program's keeper could not be started: {said}", where=f"stage {self._task.stage}")
         self.attach()
 
     @override
     def attach(self) -> None:
-        if self._keeper is None:
+        if self._supervisor is None:
             raise EngineError("no program was started", where=self._task.task_id)
         with contextlib.suppress(ProcessLookupError):
-            handle = os.pidfd_open(self._keeper.pid)
-            if self._keeper_lives():
+            handle = os.pidfd_open(self._supervisor.pid)
+            if self._supervisor_alive():
                 self._handle = handle
                 return
             os.close(handle)
@@ -198,7 +198,7 @@ class ProcessLauncher(Launcher):
         return ""
 
     @override
-    def hand_back(self) -> str:
+    def chown_outputs(self) -> str:
         return ""
 
     @override
@@ -270,28 +270,28 @@ class ProcessLauncher(Launcher):
             peak_memory_bytes=(cgroups.peak_memory_bytes(group) if group else None) or record.peak_memory_bytes,
         )
 
-    def _keeper_lives(self) -> bool:
-        return self._keeper is not None and self._keeper.lives
+    def _supervisor_alive(self) -> bool:
+        return self._supervisor is not None and self._supervisor.lives
 
     def _processes(self) -> list[int]:
         """Everything below the process_supervisor."""
         return (
-            process_supervisor.descendants(self._keeper.pid)
-            if self._keeper is not None and self._keeper_lives()
+            process_supervisor.descendants(self._supervisor.pid)
+            if self._supervisor is not None and self._supervisor_alive()
             else []
         )
 
     def _remaining(self) -> Iterator[int]:
         """Whatever is left of the stage, wherever it went: below the keeper, in its groups, or by its environment."""
-        if self._keeper is not None and self._keeper_lives():
-            yield self._keeper.pid
+        if self._supervisor is not None and self._supervisor_alive():
+            yield self._supervisor.pid
         yield from self._processes()
         if self._spec is not None:
             yield from self._spec.limits.pids()
         yield from strays(self._task.task_id)
 
 
-def keeper_lives(directory: TaskDirectory) -> bool:
+def supervisor_alive(directory: TaskDirectory) -> bool:
     """Whether the attempt's program may still run."""
     record = read_value(directory.work / "process" / "process_supervisor.json", KeeperRecord)
     return record is not None and record.lives
