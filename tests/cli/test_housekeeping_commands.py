@@ -24,7 +24,7 @@ from winslow_dagster.storage.factory import open_store
 PIPELINE = """
 name: traffic
 stages:
-  - {name: detect, command: ["true"], highlights: [preview.png], keep: [{attempts: 1}]}
+  - {name: detect, command: ["true"], highlights: [preview.png], retention: [{attempts: 1}]}
 """
 Ask = Callable[..., Any]
 

@@ -37,7 +37,7 @@ class Real(LocalDriver):
                 "command": shell[:1],
                 "args": shell if image else shell[1:],
                 "store_url": settings.store_url,
-                "grace_s": 0.0,
+                "stop_grace_period_s": 0.0,
             }
         )
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from winslow_dagster.engines.spawn import spawn_detached
 here = Path.cwd()
 started = spawn_detached(
-    "sleeper", [], env=dict(os.environ), cwd=here, log_path=here / "log", warm_socket=here / "warm.sock"
+    "sleeper", [], env=dict(os.environ), cwd=here, log_path=here / "log", fork_server_socket=here / "warm.sock"
 )
 print(started.pid, started.create_time, flush=True)
 os.kill(os.getpid(), 9)

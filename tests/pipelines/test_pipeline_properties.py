@@ -287,7 +287,9 @@ STAGES = st.builds(
     checks=st.lists(CHECKS, max_size=3, unique_by=lambda check: check.name).map(tuple),
     outputs=st.lists(OUTPUTS, max_size=2).map(tuple),
     highlights=st.lists(st.builds(Highlight, glob=GLOBS, title=TEXTS), max_size=2).map(tuple),
-    keep=st.lists(st.builds(RetentionRule, glob=GLOBS, attempts=st.none() | st.integers(1, 9)), max_size=2).map(tuple),
+    retention=st.lists(st.builds(RetentionRule, glob=GLOBS, attempts=st.none() | st.integers(1, 9)), max_size=2).map(
+        tuple
+    ),
 )
 
 

@@ -55,7 +55,7 @@ def test_every_field_is_described_in_the_models_the_schema_and_the_reference() -
         for name, field in document.model_fields.items():
             assert field.description, f"{document.__name__}.{name}"
             # An answer to a form is no part of a pipeline file.
-            assert f"| `{name}` |" in reference or document.__module__.endswith("answer_documents")
+            assert f"| `{name}` |" in reference or document.__module__.endswith("answer_fields")
     for definition in [json_schema(), *json_schema()["definitions"].values()]:
         assert definition["additionalProperties"] is False
         assert all(described["description"] for described in definition["properties"].values())

@@ -59,7 +59,16 @@ def insert_project(database: Database) -> None:
         connection.execute(
             metadata.tables["winslow_projects"]
             .insert()
-            .values(name="a", pipeline="p", pipeline_digest="d", env={}, created_at=datetime.now(UTC), created_by="me")
+            .values(
+                name="a",
+                pipeline="p",
+                pipeline_digest="d",
+                env={},
+                created_at=datetime.now(UTC),
+                created_by="me",
+                tags=[],
+                notes="",
+            )
         )
 
 

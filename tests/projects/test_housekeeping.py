@@ -294,7 +294,7 @@ def test_what_fails_is_left_for_the_next_pass_and_the_others_go(house: House) ->
 CARRY_OUT = """
 import os, signal, sys
 from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.projects.retention.cleanup import Housekeeping
+from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
@@ -310,7 +310,7 @@ def count(event, arguments):
 
 settings = Settings.read()
 records = ProjectRecords.open(settings.database_url)
-housekeeping = Housekeeping(records, open_store(settings.store_url), settings, open_engine(settings))
+housekeeping = Cleanup(records, open_store(settings.store_url), settings, open_engine(settings))
 plan = housekeeping.plan()
 sys.addaudithook(count)
 housekeeping.carry_out(plan)

@@ -272,7 +272,7 @@ def test_how_a_run_ended_is_kept_once_and_announcing_it_later_changes_nothing(ul
     ulm.record_run(run)
     kept = ulm.run("run1")
     assert kept is not None
-    assert (kept.outcome, kept.reason) == ("paused", "anna asked")
+    assert (kept.outcome, kept.outcome_reason) == ("paused", "anna asked")
     assert ulm.open_runs() == ()
 
 

@@ -60,7 +60,7 @@ def failure(number: int, leftover_bytes: int | None = 7) -> Made:
 
 def pipeline(*keep: RetentionRule, highlight: str | None = None) -> Pipeline:
     shown = () if highlight is None else (Highlight(glob=highlight),)
-    return Pipeline(name="traffic", stages=(Stage(name="detect", keep=keep, highlights=shown),))
+    return Pipeline(name="traffic", stages=(Stage(name="detect", retention=keep, highlights=shown),))
 
 
 def gone(*histories: History) -> dict[str, tuple[str, ...] | None]:
@@ -196,7 +196,7 @@ def worlds(draw: st.DrawFn) -> tuple[History, ...]:
         stages=tuple(
             Stage(
                 name=name,
-                keep=draw(RULES),
+                retention=draw(RULES),
                 highlights=tuple(
                     Highlight(glob=glob) for glob in draw(st.lists(st.sampled_from(GLOBS[1:]), max_size=1))
                 ),

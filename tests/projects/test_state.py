@@ -71,7 +71,7 @@ def run(outcome: Any = None, reason: str = "", run_id: str = "run1", sweep: str 
         sweep=sweep,
         ended_at=ended_at,
         outcome=outcome,
-        reason=reason,
+        outcome_reason=reason,
     )
 
 

@@ -112,7 +112,9 @@ class Node:
     def kept(self, task: StageTask) -> bool:
         """Whether its keeper lives: it ends some moments after what it kept."""
         told = os.fsencode(self.directory(task).path)
-        return any(told in words and b"keeper.py" in words for words in map(command_line, Path("/proc").iterdir()))
+        return any(
+            told in words and b"process_supervisor.py" in words for words in map(command_line, Path("/proc").iterdir())
+        )
 
     def clear(self) -> None:
         for task in self.tasks:

@@ -66,7 +66,7 @@ class Place:
             "log_address": f"projects/ulm-07/detect/{task_id}/log",
             "store_url": (self.home / "store").as_uri(),
             "log_rules": LogRules(errors=("ERROR",)),
-            "grace_s": 1.0,
+            "stop_grace_period_s": 1.0,
             **program,
             **fields,
         }

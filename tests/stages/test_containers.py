@@ -16,9 +16,9 @@ from attempts import Place, containers, inspected, until
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.pipelines.model.pipeline import Gpu
-from winslow_dagster.stages import containers as stage_containers
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
 from winslow_dagster.stages.launchers.base import Launch
+from winslow_dagster.stages.launchers.docker import containers as stage_containers
 from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 from winslow_dagster.stages.launchers.docker.facts import explained
 from winslow_dagster.stages.launchers.docker.spec import container_config, gpu_config

@@ -116,7 +116,7 @@ def test_a_gpu_is_free_again_when_runner_and_stage_are_both_dead(node: Callable[
     place = node(gpu(0))
     first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
     place.kill_runner_once(first, "the first runs", lambda: place.printed(first))
-    keeper = read_value(place.directory(first).work / "process" / "keeper.json", KeeperRecord)
+    keeper = read_value(place.directory(first).work / "process" / "process_supervisor.json", KeeperRecord)
     assert keeper is not None
     os.kill(keeper.pid, signal.SIGKILL)
     assert place.serve(second).outcome == "succeeded"

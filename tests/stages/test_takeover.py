@@ -116,7 +116,7 @@ def test_a_process_whose_keeper_was_killed_is_lost_and_leaves_nothing_running(pr
     from winslow_dagster.stages.launchers.process.processes import KeeperRecord
     from winslow_dagster.stages.task.directory import read_value
 
-    keeper = read_value(process_place.directory(task).work / "process" / "keeper.json", KeeperRecord)
+    keeper = read_value(process_place.directory(task).work / "process" / "process_supervisor.json", KeeperRecord)
     assert keeper is not None
     os.kill(keeper.pid, signal.SIGKILL)
     result = process_place.serve(task)

@@ -129,7 +129,9 @@ def main(directory: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    if not claim(f"{directory}/keeper.json", {"pid": os.getpid(), "create_time_s": create_time_s(os.getpid())}):
+    if not claim(
+        f"{directory}/process_supervisor.json", {"pid": os.getpid(), "create_time_s": create_time_s(os.getpid())}
+    ):
         return
     reserve(f"{directory}/exit.json")
     pid = os.fork()
