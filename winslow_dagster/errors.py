@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from winslow_dagster.actions import Action
+
 
 class WinslowError(Exception):
     """A failure with a cause a person can act on.
 
-    `what` went wrong, `where` it was found, what was `expected`, and the `remedy`: what to do about it.
-    `exit_code` is what the command line ends with.
+    `what` went wrong, `where`, what was `expected`, and the `remedy`: a sentence, or an action that each door words in
+    its own way. `exit_code` is the exit code of the command line.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str | Action = "") -> None:
         self.what = what
         self.where = where
         self.expected = expected
@@ -22,22 +24,39 @@ class WinslowError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
+        return self.text(str(self.remedy))
+
+    def text(self, remedy: str) -> str:
+        """The whole error in a sentence or two, with the remedy in the words of a door."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         if self.expected:
             text += f"; expected {self.expected}"
-        if self.remedy:
-            text += f". {self.remedy}"
+        if remedy:
+            text += f". {remedy}"
         return text
+
+    @property
+    def action(self) -> Action | None:
+        """The action that helps, where the remedy is one."""
+        return self.remedy if isinstance(self.remedy, Action) else None
 
     def problem(self) -> dict[str, Any]:
         """The one shape in which errors leave the program as JSON."""
+        action = self.action
         return {
             "error": type(self).__name__,
             "what": self.what,
             "where": self.where,
             "expected": self.expected,
-            "remedy": self.remedy,
+            "remedy": str(self.remedy),
+            "action": None if action is None else {"name": action.name, "arguments": action.arguments},
         }
+
+
+class UsageError(WinslowError):
+    """A command line cannot be understood."""
+
+    exit_code = 2
 
 
 class SettingsInvalid(WinslowError):
@@ -51,7 +70,9 @@ class PipelineInvalid(WinslowError):
 
     exit_code = 3
 
-    def __init__(self, what: str, *, problems: tuple[Any, ...] = (), where: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, problems: tuple[Any, ...] = (), where: str = "", remedy: str | Action = ""
+    ) -> None:
         self.problems = problems
         super().__init__(what, where=where, remedy=remedy)
 

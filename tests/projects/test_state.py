@@ -102,7 +102,7 @@ def test_a_project_that_never_ran_is_idle() -> None:
 
 
 def test_a_queued_run_says_why_it_waits() -> None:
-    behind = "waits in the queue, behind ulm-03"
+    behind = "waiting in the queue behind ulm-03"
     assert told(run(), statuses=status("QUEUED"), queue_reasons={"run1": behind}) == ("queued", behind)
     assert views(())[:2] == [("waiting", "is about to start"), ("waiting", "waits for one")]
 
@@ -144,7 +144,7 @@ def test_a_run_that_ended_well_is_a_success_and_names_the_rest() -> None:
 
 def test_without_services_the_stages_tell() -> None:
     assert told(run(), running=("one",))[0] == "running"
-    assert told(run()) == ("interrupted", "the services do not run; `winslow up` starts them")
+    assert told(run()) == ("interrupted", "the services are not running")
     assert told(run("succeeded"))[0] == "succeeded"
 
 

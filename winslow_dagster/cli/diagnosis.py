@@ -96,7 +96,7 @@ def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Findin
         needed = settings.stage_mode == "docker"
         rest = "" if needed else "; stages with a `command` run as processes"
         where = f" ({error.where})" if error.where else ""
-        yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", error.remedy)
+        yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", str(error.remedy))
         return
     yield Finding("docker", "ok", f"API {daemon.api_version}")
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
@@ -148,7 +148,7 @@ def store(settings: Settings) -> Finding:
             opened.put_file(source, address)
             opened.delete_tree(address)
     except WinslowError as error:
-        return Finding("store", "missing", f"{settings.store_url}: {error.what}", error.remedy)
+        return Finding("store", "missing", f"{settings.store_url}: {error.what}", str(error.remedy))
     return Finding("store", "ok", f"{settings.store_url} can be written")
 
 
@@ -159,7 +159,7 @@ def database(settings: Settings) -> Finding:
         count = len(records.projects())
         records.close()
     except WinslowError as error:
-        return Finding("database", "missing", f"{error.where}: {error.what}", error.remedy)
+        return Finding("database", "missing", f"{error.where}: {error.what}", str(error.remedy))
     return Finding("database", "ok", f"{count} project{'' if count == 1 else 's'}")
 
 

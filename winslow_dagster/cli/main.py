@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from winslow_dagster.cli.output import JSON_FLAG, show_error
-from winslow_dagster.errors import WinslowError
+from winslow_dagster.errors import UsageError, WinslowError
 
 COMMANDS = {
     "up": "Keep the services running until Ctrl-C.",
@@ -54,7 +54,7 @@ MODULES = (
 )
 """Where the commands are that share a module; each other one is `command` in the module of its name."""
 
-USAGE_EXIT_CODE = 2
+USAGE_EXIT_CODE = UsageError.exit_code
 INTERRUPTED_EXIT_CODE = 130
 BROKEN_PIPE_EXIT_CODE = 141
 
@@ -114,12 +114,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(winslow.main(arguments, prog_name="winslow", standalone_mode=False) or 0)
     except WinslowError as error:
-        show_error(error.problem(), str(error), as_json=as_json)
+        from winslow_dagster.cli.action_commands import command_for, wording
+
+        action = error.action
+        problem = error.problem() | {"command": command_for(action) if action else None}
+        show_error(problem, error.text(wording(action)) if action else str(error), as_json=as_json)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        problem = {"error": "UsageError", "what": error.format_message(), "where": "", "expected": "", "remedy": ""}
         if as_json:
-            show_error(problem, "", as_json=True)
+            show_error(UsageError(error.format_message()).problem() | {"command": None}, "", as_json=True)
         else:
             error.show()
         sys.exit(USAGE_EXIT_CODE)

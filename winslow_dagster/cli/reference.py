@@ -21,7 +21,7 @@ HEAD = """\
 
 Results go to stdout, everything else to stderr. With `--json` a command prints one JSON document (`winslow logs` one
 object a line), and an error is one JSON object on stderr:
-`{"error": "NotFound", "what": "…", "where": "…", "expected": "…", "remedy": "…"}`. Fields are added over time, and
+`{"error": "NotFound", "what": "…", "where": "…", "expected": "…", "remedy": "…", "action": {…}, "command": "…"}`. Fields are added over time, and
 never taken away. Bars and colours appear only on a terminal. This page is written by `make docs`.
 
 """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from winslow_dagster.actions import Action
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import ImageNotBuilt, NotFound
 from winslow_dagster.images.java_archive import JavaArchive
@@ -74,7 +75,7 @@ class JavaImage:
             raise ImageNotBuilt(
                 "its manifest has no Main-Class",
                 where=str(self.archive.path),
-                remedy="Name the class that is run: --main-class org.example.Tracker",
+                remedy=Action("choose_main_class"),
             )
         names = [self.archive.path.name]
         for path in self.added:
@@ -137,8 +138,7 @@ class JavaImage:
         except ImageNotBuilt as error:
             raise ImageNotBuilt(
                 f"the base image {image} is not on this machine and cannot be pulled: {error.what}",
-                remedy="Name one with java that is here: --base-image IMAGE. Or carry it over: docker save where "
-                "there is a network, docker load here",
+                remedy=Action("choose_base_image"),
             ) from error
 
     def _pack(self, context: IO[bytes], dockerfile: bytes) -> None:
@@ -182,11 +182,9 @@ def _failed(tag: str, what: str, lines: list[str]) -> ImageNotBuilt:
     told = [text for line in lines if (text := BUILDERS_OWN.sub("", line).rstrip())]
     last = "".join(f"\n    {line}" for line in told[-LAST_LINES:])
     said = "\n".join(told)
-    remedy = ""
+    remedy: str | Action = ""
     if "UnsupportedClassVersionError" in said:
-        remedy = (
-            "The jar is for a newer Java: name a base image that has it, such as --base-image eclipse-temurin:21-jre"
-        )
+        remedy = Action("choose_base_image")
     elif "ClassNotFoundException" in said or "NoClassDefFoundError" in said:
-        remedy = "Add the directory of the jars that it needs with --add, or name another --main-class"
+        remedy = Action("add_libraries")
     return ImageNotBuilt(f"{what}; the last lines of the build:{last}\n", where=tag, remedy=remedy)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from winslow_dagster.actions import Action
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.settings import Settings
@@ -46,7 +47,7 @@ def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
         raise ServiceUnavailable(
             f"Dagster's instance cannot be opened: {opened.stderr.strip()[-2000:]}",
             where=str(settings.dagster_home),
-            remedy="`winslow doctor` tells what is missing",
+            remedy=Action("diagnose"),
         )
     ready.write_text(wanted)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.projects.commands.answer import Answering
@@ -51,7 +52,7 @@ class ProjectControl:
                 raise ProjectConflict(
                     "a sweep cannot be paused",
                     where=self._where,
-                    remedy=f"Wait for it, or end it with `winslow cancel {self.name}`",
+                    remedy=self._cancel,
                 )
             asked = Holds(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
         if asked.asked_by != actions.actor.who:
@@ -77,7 +78,7 @@ class ProjectControl:
             raise ProjectConflict(
                 f"{asked.stage} waits for an answer: {asked.message}",
                 where=self._where,
-                remedy=f"Give it with `winslow answer {self.name} {asked.stage}`",
+                remedy=Action("answer_question", {"project": self.name, "stage": asked.stage}),
             )
         submission = LaunchRequest(project=self.name, actor=actions.actor, carries_on=True, reason=reason)
         return actions.launch("resume", submission)
@@ -191,7 +192,7 @@ class ProjectControl:
                 raise ProjectConflict(
                     f"a run is in progress ({run.run_id})",
                     where=self._where,
-                    remedy=f"Wait for it, or end it with `winslow cancel {self.name}`",
+                    remedy=self._cancel,
                 )
             now, who = datetime.now(UTC), actions.actor.who
             Holds(actions.records.database).pick(Pick(self.name, chosen.pipeline, stage, chosen.task_id, now, who))
@@ -231,7 +232,9 @@ class ProjectControl:
         active = [run for run in seen.values() if not run.ended]
         if not active:
             raise ProjectConflict(
-                "nothing runs that could be cancelled", where=self._where, remedy=f"`winslow status {self.name}`"
+                "nothing runs that could be cancelled",
+                where=self._where,
+                remedy=Action("show_project", {"project": self.name}),
             )
         for run in active:
             if run.status != "CANCELING":
@@ -263,6 +266,10 @@ class ProjectControl:
         return found
 
     @property
+    def _cancel(self) -> Action:
+        return Action("cancel_project", {"project": self.name})
+
+    @property
     def _where(self) -> str:
         return f"project {self.name}"
 
@@ -278,7 +285,9 @@ class ProjectControl:
         run = self._latest_open()
         if run is None:
             raise ProjectConflict(
-                f"nothing runs that could be {done}", where=self._where, remedy=f"`winslow status {self.name}`"
+                f"nothing runs that could be {done}",
+                where=self._where,
+                remedy=Action("show_project", {"project": self.name}),
             )
         return run
 

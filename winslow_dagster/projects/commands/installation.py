@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from winslow_dagster.actions import Action
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound
@@ -136,7 +137,7 @@ class Installation:
                 f"there is no pipeline {name!r}",
                 where=str(self.settings.pipelines_dir),
                 expected=f"one of {', '.join(files)}" if files else "",
-                remedy=f"Did you mean {meant}?" if meant else "`winslow pipelines list` lists them",
+                remedy=f"Did you mean {meant}?" if meant else Action("list_pipelines"),
             )
         return load(files[name])
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, keep_version, load_version
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, DagsterClient, Job, RunStatus
@@ -211,7 +212,7 @@ class Launching:
                 f"the project has another file as {', '.join(replaced)}",
                 where=where,
                 expected="the same content as before",
-                remedy=f"To replace it, start again (--start-from {roots[0]}), or make another project",
+                remedy=_start_again(existing, pipeline),
             )
         if replaced:
             # With its inputs all of it is new, also beside the branch of the stage that was named.
@@ -228,7 +229,7 @@ class Launching:
             raise ProjectConflict(
                 f"every stage{f' up to {stop}' if stop else ''} has run, and nothing is out of date",
                 where=where,
-                remedy=f"To run again, say from where: --start-from {roots[0]}",
+                remedy=_start_again(existing, pipeline),
             )
         # Those that follow others of them run again with those.
         starts = [name for name in to_run if not upstream_of(pipeline, name) & set(to_run)]
@@ -288,7 +289,7 @@ class Launching:
             return self._actions.pinned(existing), existing.pipeline_digest
         name = self._asked.pipeline or (existing.pipeline if existing else None)
         if name is None:
-            raise NotFound(f"there is no project {self._asked.project!r}", remedy="`winslow status` lists the projects")
+            raise NotFound(f"there is no project {self._asked.project!r}", remedy=Action("list_projects"))
         digest = keep_version(self._actions.pipeline(name).path, versions_dir)
         return load_version(versions_dir, name, digest), digest
 
@@ -308,7 +309,7 @@ class Launching:
         raise ProjectConflict(
             f"a run is in progress ({run.run_id}, {run.status.lower()}{by})",
             where=f"project {project}",
-            remedy=f"Wait for it, or end it with `winslow cancel {project}`",
+            remedy=Action("cancel_project", {"project": project}),
         )
 
     def _job(self, dagit: DagsterClient, name: str, digest: str) -> Job:
@@ -351,6 +352,11 @@ class Launching:
             origin = str(given.absolute())
         added_by = self._asked.actor.who
         self._records.add_input(self._asked.project, name, manifest, original_path=origin, added_by=added_by)
+
+
+def _start_again(project: Project, pipeline: Pipeline) -> Action:
+    first = next(stage.name for stage in pipeline.stages if not stage.after)
+    return Action("start_from_stage", {"pipeline": pipeline.name, "project": project.name, "stage": first})
 
 
 def _same(manifest: Manifest | None, given: Source) -> bool:

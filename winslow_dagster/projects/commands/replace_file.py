@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import nearest
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
@@ -41,7 +42,7 @@ def replace_file(records: ProjectRecords, store: Store, current: Attempt, asked:
         raise NotFound(
             f"{current.stage} made no file {asked.path!r}",
             where=f"project {current.project}",
-            remedy=f"Did you mean {meant}?" if meant else "`winslow files` lists them",
+            remedy=f"Did you mean {meant}?" if meant else Action("list_files", {"project": current.project}),
         )
     task = records.task(current.task_id)
     if task is None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import ServiceUnavailable, StageFailed
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.domain.views import ProjectStatus
@@ -53,7 +54,7 @@ class Run:
             raise StageFailed(
                 status.reason,
                 where=f"project {self.project}",
-                remedy="Resuming it goes on from there; redo goes back further",
+                remedy=Action("resume_project", {"project": self.project}),
             )
 
     def ended(self, progress: Progress | None = None) -> ProjectStatus:
@@ -95,7 +96,7 @@ def run_failure(dagit: DagsterClient, run_id: str) -> str:
 def queue_reason(dagit: DagsterClient, waiting: DagsterRun) -> str:
     """Why a queued run is not taken from the queue."""
     if "QUEUED_RUN_COORDINATOR" in dagit.silent_daemons():
-        return "the daemon that takes runs from the queue does not run: start it with `winslow up`"
+        return "the run-queue daemon is not running"
     others = dagit.runs(statuses=("STARTING", "STARTED", "CANCELING"))
     busy = sorted({run.project or run.job for run in others if run.run_id != waiting.run_id})
-    return f"waits in the queue, behind {', '.join(busy)}" if busy else "is about to be taken from the queue"
+    return f"waiting in the queue behind {', '.join(busy)}" if busy else "next in the queue"

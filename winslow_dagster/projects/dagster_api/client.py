@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.dagster_api import graphql
 
@@ -151,7 +152,7 @@ class DagsterClient:
             raise InputRejected(
                 "; ".join(_config_fault(fault) for fault in answer["errors"]),
                 where=f"run config of {job.name}",
-                remedy=f"`winslow pipelines show {job.name}` lists the stages and their settings",
+                remedy=Action("show_pipeline", {"pipeline": job.name}),
             )
         run_id: str = _expect(answer, "LaunchRunSuccess")["run"]["runId"]
         return run_id
@@ -241,7 +242,7 @@ class DagsterClient:
             raise ServiceUnavailable(
                 f"the web server does not answer: {error}",
                 where=self._address,
-                remedy="Start it with `winslow up`",
+                remedy=Action("start_services"),
             ) from error
         if answer.get("errors"):
             messages = "; ".join(fault["message"] for fault in answer["errors"])
@@ -262,7 +263,7 @@ def _selector(job: Job) -> dict[str, str]:
 
 
 def _no_run(run_id: str) -> NotFound:
-    return NotFound(f"Dagster knows no run {run_id}", remedy="`winslow status` lists the projects and their runs")
+    return NotFound(f"Dagster knows no run {run_id}", remedy=Action("list_projects"))
 
 
 def _not_loaded(location: str, failure: dict[str, Any]) -> PipelineInvalid:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
 from winslow_dagster.projects.database.schema import projects, schema_version
 
@@ -127,7 +128,7 @@ def hold_project(connection: Connection, project: str) -> str:
 
 def unknown_project(project: str) -> NotFound:
     """The error for a project that does not exist."""
-    return NotFound(f"there is no project {project!r}", remedy="`winslow status` lists the projects")
+    return NotFound(f"there is no project {project!r}", remedy=Action("list_projects"))
 
 
 def insert(connection: Connection, table: Table) -> Any:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
@@ -139,7 +140,10 @@ def _one(connection: Connection, landing_id: int) -> Landing:
     query = select(schema.landings).where(schema.landings.c.id == landing_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"nothing landed as number {landing_id}", remedy="`winslow ingest list` lists them")
+        raise NotFound(
+            f"nothing landed as number {landing_id}",
+            remedy=Action("list_ingest_files"),
+        )
     return Landing(**row)
 
 

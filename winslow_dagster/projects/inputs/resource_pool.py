@@ -13,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import nearest
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
@@ -94,7 +95,7 @@ class Pool:
             meant = nearest(name, files)
             raise NotFound(
                 f"there is no {name!r} in the pool",
-                remedy=f"Did you mean {meant}?" if meant else "`winslow pool list` lists it",
+                remedy=f"Did you mean {meant}?" if meant else Action("list_pool_files"),
             )
         return files[name]
 
@@ -142,4 +143,4 @@ def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:
 
 
 def _taken(name: str) -> ProjectConflict:
-    return ProjectConflict(f"the pool has a file {name!r} already", remedy="Give another name with --name")
+    return ProjectConflict(f"the pool has a file {name!r} already", remedy=Action("choose_pool_name"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
@@ -49,7 +50,7 @@ def check_names(pipeline: Pipeline, given: Collection[str], there: Collection[st
         raise InputRejected(
             f"the pipeline {pipeline.name} needs the input{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
             expected=" ".join((f"a {asked.kind}", *asked.suffixes)),
-            remedy=f"Give it with --input {missing[0]}=PATH",
+            remedy=Action("provide_input", {"input": missing[0]}),
         )
 
 

@@ -181,5 +181,5 @@ def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedP
     except NotFound:
         return ("its pipeline file is gone",)
     except PipelineInvalid:
-        return (f"its pipeline file cannot be used now: `winslow pipelines check` says why ({pipeline.name})",)
+        return (f"the pipeline file {pipeline.name} has errors",)
     return () if found.digest == digest else tuple(map(str, changes(pipeline, found.pipeline)))

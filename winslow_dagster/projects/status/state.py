@@ -33,7 +33,7 @@ _NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
     "cancelled": ("resume", "redo"),
     "succeeded": ("redo", "sweep"),
 }
-NO_SERVICES = "the services do not run; `winslow up` starts them"
+NO_SERVICES = "the services are not running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> 
         return "running", ""
     if status == "STARTING":
         return "queued", "its worker is starting"
-    return "queued", snapshot.queue_reasons.get(run.run_id, "waits in the queue")
+    return "queued", snapshot.queue_reasons.get(run.run_id, "waiting in the queue")
 
 
 def _over(run: RunRecord, snapshot: RunSnapshot, left: tuple[str, ...]) -> tuple[ProjectState, str]:

@@ -48,8 +48,8 @@ def choose(task: StageTask) -> Choice:
         daemon = DockerDaemon.connect()
     except ServiceUnavailable as error:
         if task.mode == "docker" or not task.command:
-            remedy = "" if task.mode == "docker" else " or give the stage a `command`, to run as a process"
-            raise StageFailed(error.what, where=f"{where}, {error.where}", remedy=error.remedy + remedy) from error
+            remedy = error.remedy if task.mode == "docker" else f"{error.remedy} or give the stage a `command`"
+            raise StageFailed(error.what, where=f"{where}, {error.where}", remedy=remedy) from error
         return Choice("process", f"{error.what} ({error.where})")
     return Choice("docker", "the settings ask for containers" if task.mode == "docker" else "Docker answers", daemon)
 

@@ -1,0 +1,59 @@
+"""Advice on the command line: each action becomes a command that runs as printed, or names an option."""
+
+from __future__ import annotations
+
+import shlex
+from string import Formatter
+from typing import get_args
+
+import click
+import pytest
+
+from winslow_dagster.actions import TEXTS, Action, ActionName
+from winslow_dagster.cli.action_commands import COMMANDS, OPTIONS, command_for, wording
+from winslow_dagster.cli.main import winslow
+
+NAMES: tuple[ActionName, ...] = get_args(ActionName)
+
+
+def filled(name: ActionName) -> Action:
+    template = COMMANDS.get(name) or OPTIONS[name]
+    fields = [field for _, field, _, _ in Formatter().parse(template) if field]
+    return Action(name, dict.fromkeys(fields, "a b"))
+
+
+def test_every_action_has_a_text_and_either_a_command_or_an_option() -> None:
+    assert set(TEXTS) == set(NAMES)
+    assert set(COMMANDS) | set(OPTIONS) == set(NAMES)
+    assert not set(COMMANDS) & set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_parses_with_names_that_need_quotes(name: ActionName) -> None:
+    command = command_for(filled(name))
+    assert command is not None
+    program, *words = shlex.split(command)
+    assert program == "winslow"
+    found: click.Command = winslow
+    context = click.Context(winslow, info_name="winslow")
+    while isinstance(found, click.Group):
+        inner = found.get_command(context, words.pop(0))
+        assert inner is not None
+        found = inner
+    parsed = found.make_context(found.name, list(words), parent=context)
+    assert all(
+        value == "a b" or value == ("a b",)
+        for value in parsed.params.values()
+        if isinstance(value, str | tuple) and value and value != "pinned"
+    )
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_named_with_what_it_is_for(name: ActionName) -> None:
+    assert "--" in wording(filled(name))
+
+
+def test_a_command_stands_behind_its_text() -> None:
+    assert wording(Action("cancel_project", {"project": "ulm-07"})) == (
+        "Wait for the run to end, or cancel it: `winslow cancel ulm-07`"
+    )

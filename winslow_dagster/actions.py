@@ -1,0 +1,73 @@
+"""What a person can do about a situation, as data: errors and views carry it, and each door words it in its own way.
+
+The command line prints a command (`cli/action_commands.py`), a page shows a button, a program reads name and arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ActionName = Literal[
+    "add_libraries",
+    "answer_question",
+    "cancel_project",
+    "check_pipelines",
+    "choose_base_image",
+    "choose_main_class",
+    "choose_pool_name",
+    "compare_attempts",
+    "diagnose",
+    "list_files",
+    "list_ingest_files",
+    "list_pipelines",
+    "list_pool_files",
+    "list_projects",
+    "pause_project",
+    "provide_input",
+    "redo_stage",
+    "resume_project",
+    "run_project",
+    "show_pipeline",
+    "show_project",
+    "start_from_stage",
+    "start_services",
+]
+
+TEXTS: dict[ActionName, str] = {
+    "add_libraries": "Add the libraries that the program needs, or choose another main class",
+    "answer_question": "Answer the question",
+    "cancel_project": "Wait for the run to end, or cancel it",
+    "check_pipelines": "Check the pipeline files",
+    "choose_base_image": "Choose a base image that has the Java version the program needs",
+    "choose_main_class": "Choose the main class",
+    "choose_pool_name": "Choose another name",
+    "compare_attempts": "Compare the attempts",
+    "diagnose": "Check the installation",
+    "list_files": "List the files",
+    "list_ingest_files": "List the files found in watched folders",
+    "list_pipelines": "List the pipelines",
+    "list_pool_files": "List the files in the pool",
+    "list_projects": "List the projects",
+    "pause_project": "Pause the project once its running stages finish",
+    "provide_input": "Provide the input",
+    "redo_stage": "Run the stage again",
+    "resume_project": "Resume the project",
+    "run_project": "Run the project",
+    "show_pipeline": "Show the stages and their settings",
+    "show_project": "Show the project's status",
+    "start_from_stage": "Start again from the first stage",
+    "start_services": "Start the services",
+}
+"""What each action does, in the words of every door that has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action with what it is applied to, such as `{"project": "ulm-07"}`."""
+
+    name: ActionName
+    arguments: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return TEXTS[self.name]
