@@ -84,7 +84,7 @@ def free_port() -> int:
 
 def problem(ran: Ran) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(ran.stderr)
-    assert set(said) == {"error", "what", "where", "expected", "remedy"}
+    assert set(said) == {"error", "what", "where", "expected", "remedy", "action", "command"}
     return said
 
 
@@ -125,7 +125,7 @@ def test_the_exit_code_and_the_error_reach_the_shell(place: Path) -> None:
     command = [*PROGRAM, "status", "nowhere"]
     as_text = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert as_text.returncode == 4
-    assert as_text.stderr == "error: there is no project 'nowhere'. `winslow status` lists the projects\n"
+    assert as_text.stderr == "error: there is no project 'nowhere'. List the projects: `winslow status`\n"
     as_json = subprocess.run([*command, "--json"], cwd=place, capture_output=True, text=True, check=False)
     assert (as_json.returncode, json.loads(as_json.stderr)["error"]) == (4, "NotFound")
 

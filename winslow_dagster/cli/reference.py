@@ -19,10 +19,12 @@ from winslow_dagster.cli.main import (
 HEAD = """\
 # The command line
 
-Results go to stdout, everything else to stderr. With `--json` a command prints one JSON document (`winslow logs` one
-object a line), and an error is one JSON object on stderr:
-`{"error": "NotFound", "what": "…", "where": "…", "expected": "…", "remedy": "…", "action": {…}, "command": "…"}`. Fields are added over time, and
-never taken away. Bars and colours appear only on a terminal. This page is written by `make docs`.
+Use the `winslow` command to run pipelines and to work on projects from a shell. This page lists every command; `make docs`
+generates it.
+
+Results go to stdout, messages and errors to stderr. With `--json`, a command prints one JSON document (`winslow logs`: one
+object per line), and an error is one JSON object on stderr with `error`, `what`, `where`, `expected`, `remedy`, `action`
+and `command`. Fields may be added, but are never removed. Progress bars and colors appear only on a terminal.
 
 """
 OTHER_CODES = {
