@@ -19,12 +19,12 @@ from winslow_dagster.cli.main import (
 HEAD = """\
 # The command line
 
-Use the `winslow` command to run pipelines and to work on projects from a shell. This page lists every command; `make docs`
-generates it.
+Use the `winslow` command to run pipelines and to work on projects from a shell. This page lists every command;
+`make docs` generates it.
 
-Results go to stdout, messages and errors to stderr. With `--json`, a command prints one JSON document (`winslow logs`: one
-object per line), and an error is one JSON object on stderr with `error`, `what`, `where`, `expected`, `remedy`, `action`
-and `command`. Fields may be added, but are never removed. Progress bars and colors appear only on a terminal.
+Results go to stdout, messages and errors to stderr. With `--json`, a command prints one JSON document (`winslow logs`:
+one object per line), and an error is one JSON object on stderr with `error`, `what`, `where`, `expected`, `remedy`,
+`action` and `command`. Fields may be added, but are never removed. Progress bars and colors appear only on a terminal.
 
 """
 OTHER_CODES = {
