@@ -187,7 +187,7 @@ def test_pipelines_are_listed_also_beside_a_bad_one(winslow: Winslow, place: Pat
     (place / "pipeline_configs" / "bad.yaml").write_text("name: bad\nstages: []\n")
     ran = winslow("pipelines", "list")
     assert "counting" in ran.stdout
-    assert "1 cannot be used" in ran.stderr
+    assert "pipeline files with errors: 1" in ran.stderr
     listed = json.loads(winslow("pipelines", "list", "--json").stdout)
     (pipeline,) = listed["pipelines"]
     assert set(pipeline) == {"name", "description", "path", "digest", "stages", "inputs"}
@@ -290,5 +290,5 @@ def test_up_says_first_what_is_wrong_with_pipeline_files(place: Path) -> None:
         assert up.stderr.readline() == "starting the services ...\n"
         said = up.stderr.readline()
         up.terminate()
-    assert said.startswith("cannot be used: ")
+    assert said.startswith("error in a pipeline file: ")
     assert "broken.yaml:1:1: a pipeline has no `stages`" in said

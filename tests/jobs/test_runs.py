@@ -258,7 +258,7 @@ def test_dagit_s_re_execution_from_failure_goes_on_from_what_the_failed_run_made
         run.wait()
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
     again = re_executed(there, dagster, run.run_id)
-    stages = {attempt.stage: attempt.run_id for attempt in winslow.records.attempts("again")}
+    stages = {attempt.stage: attempt.run_id for attempt in winslow.context.records.attempts("again")}
     assert stages["before"] == run.run_id
     assert stages["gate"] == again
 
@@ -272,7 +272,7 @@ def test_dagit_s_re_execution_of_selected_steps_takes_inputs_from_their_true_pro
     second = re_executed(there, dagster, run.run_id, ["gate"])
     third = re_executed(there, dagster, second, ["gate", "behind"])
     assert status(dagster, third) is DagsterRunStatus.SUCCESS
-    attempts = winslow.records.attempts("chain")
+    attempts = winslow.context.records.attempts("chain")
     assert [attempt.run_id for attempt in attempts if attempt.stage == "before"] == [run.run_id]
     assert [attempt.run_id for attempt in attempts if attempt.stage == "gate"] == [run.run_id, second, third]
 

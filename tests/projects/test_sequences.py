@@ -183,12 +183,12 @@ class Sequences(RuleBasedStateMachine):
     def answer(self, *, who: int, kind: str, go_on: bool) -> None:
         questions = self.handle(who).questions()
         if not questions:
-            self.act("answer", lambda: self.handle(who).answer("left", {"side": "north"}, go_on=go_on))
+            self.act("answer", lambda: self.handle(who).answer("left", {"side": "north"}, resume=go_on))
             return
         question = questions[-1]
         values = {"nonsense": 1} if kind == "wrong" else reply(question.form, accept=kind == "right")
         before = self.done
-        self.act("answer", lambda: self.handle(who).answer(question.stage, values, go_on=go_on))
+        self.act("answer", lambda: self.handle(who).answer(question.stage, values, resume=go_on))
         if kind == "wrong":
             assert self.done == before, "a wrong answer is refused"
         elif self.handle(who).status().run_id is not None:
@@ -307,7 +307,7 @@ class Sequences(RuleBasedStateMachine):
                 return
             if status.questions:
                 question = status.questions[0]
-                handle.answer(question.stage, reply(question.form, accept=True), go_on=False)
+                handle.answer(question.stage, reply(question.form, accept=True), resume=False)
             else:
                 handle.resume()
         raise AssertionError(f"it does not come to its end: {handle.status()}")

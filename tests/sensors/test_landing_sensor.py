@@ -72,9 +72,9 @@ def assert_each_once(there: Installation, names: set[str]) -> None:
     """Every film has one project with one run, in our tables and in Dagster's, and there are no others."""
     found = landed(there)
     with Winslow(there.settings) as winslow:
-        projects = {project.name for project in winslow.records.projects()}
-        inputs = [given for name in projects for given in winslow.records.inputs(name)]
-        runs = {name: [run.run_id for run in winslow.records.runs(name)] for name in projects}
+        projects = {project.name for project in winslow.context.records.projects()}
+        inputs = [given for name in projects for given in winslow.context.records.inputs(name)]
+        runs = {name: [run.run_id for run in winslow.context.records.runs(name)] for name in projects}
         dagster = {
             name: [run.run_id for run in DagsterClient(there.settings.address).runs(project=name)] for name in projects
         }
@@ -113,9 +113,9 @@ def test_a_film_that_grows_starts_once_it_is_steady_and_bad_files_are_set_aside(
 
 def assert_each_once_but_for_bad_ones(there: Installation, found: dict[str, Landing]) -> None:
     with Winslow(there.settings) as winslow:
-        assert [project.name for project in winslow.records.projects()] == ["place-ulm"]
-        project = winslow.records.project("place-ulm")
-        (run,) = winslow.records.runs("place-ulm")
+        assert [project.name for project in winslow.context.records.projects()] == ["place-ulm"]
+        project = winslow.context.records.project("place-ulm")
+        (run,) = winslow.context.records.runs("place-ulm")
         until(lambda: winslow.project("place-ulm").status().state == "succeeded", "the film ran")
     assert (project.env, project.tags, project.created_by) == ({"SITE": "ulm"}, ("drone",), "landing sensor")
     assert (run.run_id, run.via, run.requested_by) == (found["ulm.mp4"].run_id, "sensor", "landing sensor")
@@ -177,7 +177,7 @@ def test_of_five_thousand_films_only_as_many_are_begun_as_may_be_at_once(there: 
     there.up()
     until(lambda: states(there) == {"running": 3, "waiting": 4997}, "all are known, three are begun")
     with Winslow(there.settings) as winslow:
-        assert len(winslow.records.projects()) == 3
+        assert len(winslow.context.records.projects()) == 3
     assert len(DagsterClient(there.settings.address).runs()) == 3
     gate.touch()
     until(lambda: states(there)["taken"] >= 6, "as runs end, others begin")
@@ -199,7 +199,7 @@ def test_a_film_that_lands_in_a_bucket_runs_from_where_it_landed(
     there.up()
     until(lambda: states(there) == {"taken": 1, "set_aside": 1}, "the film ran")
     with Winslow(there.settings) as winslow:
-        (given,) = winslow.records.inputs("Ulm-Sud")
+        (given,) = winslow.context.records.inputs("Ulm-Sud")
         assert winslow.project("Ulm-Sud").status().state == "succeeded"
     assert given.original_path == f"{s3_bucket_url}/in/Ulm Süd.mp4"
     assert given.manifest.files[0].path == "Ulm Süd.mp4"

@@ -57,7 +57,7 @@ def test_many_projects_are_in_progress_at_once(there: Installation, tmp_path: Pa
             if fate != "leave":
                 act = {"wait": "wait", "fail": "fail", "pause": "go"}[fate]
                 stop = "act" if fate == "pause" else None
-                winslow.project(project).answer("ask", {"way": "left"}, go_on=False)
+                winslow.project(project).answer("ask", {"way": "left"}, resume=False)
                 winslow.run("many", project, settings={"act": {"env": {"ACT": act}}}, stop_after=stop)
         expected = Counter({"awaiting_input": PROJECTS - 30, "running": 10, "failed": 10, "succeeded": 10})
         until(lambda: Counter(states().values()) == expected, f"{expected}", 400)

@@ -1,19 +1,20 @@
-"""`winslow create | note | tag | todo | history | audit`: what is written on projects, and down of them."""
+"""`winslow create | note | tag | todo | history | audit`."""
 
 from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs
 
 
 @click.command("create")
 @click.argument("pipeline")
-@click.option("--project", required=True, help="The project's name.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file the pipeline asks for.")
-@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the project.")
-@click.option("--tag", "tags", multiple=True, help="A tag.")
+@click.option("--project", required=True, help="Project name.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of the project.")
+@click.option("--tag", "tags", multiple=True, help="Tag of the project.")
 @click.option("--notes", default="", help="Notes on the project.")
 @json_option
 def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
@@ -26,15 +27,13 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     *,
     as_json: bool,
 ) -> None:
-    """Make a project of PIPELINE, and run nothing yet: `winslow run` does, and brings what is still missing.
+    """Create a project of PIPELINE without running it. `winslow run` runs it, and takes inputs that are still missing.
 
     With --json, the project's status, as by `winslow status PROJECT --json`.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.projects.database.audit import Actor
 
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         with transfer_bars("storing") as bars:
             made = winslow.create(
                 pipeline,
@@ -49,7 +48,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     if as_json:
         print_json(status.model_dump(mode="json"))
     else:
-        say(f"{project} is there; `winslow run {pipeline} --project {project}` runs it")
+        say(f"created {project}; `winslow run {pipeline} --project {project}` runs it")
 
 
 @click.command("note")
@@ -57,18 +56,15 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
 @click.argument("text", required=False)
 @json_option
 def note(project: str, text: str | None, *, as_json: bool) -> None:
-    """Replace the notes on PROJECT with TEXT; without TEXT, print them.
+    """Replace the notes on PROJECT with TEXT. Without TEXT, print them.
 
     With --json, {"notes"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         handle = winslow.project(project)
         if text is not None:
             handle.note(text)
-        kept = winslow.records.project(project).notes
+        kept = handle.notes()
     if as_json:
         print_json({"notes": kept})
     elif text is None:
@@ -80,16 +76,13 @@ def note(project: str, text: str | None, *, as_json: bool) -> None:
 @click.argument("tags", nargs=-1)
 @json_option
 def tag(project: str, tags: tuple[str, ...], *, as_json: bool) -> None:
-    """Give PROJECT these tags instead of those it has; `winslow tag PROJECT ""` takes all away.
+    """Replace the tags of PROJECT. Without TAGS, print them; `winslow tag PROJECT ""` removes all.
 
     With --json, {"tags"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         handle = winslow.project(project)
-        kept = handle.tag(tags) if tags else winslow.records.project(project).tags
+        kept = handle.tag(tags) if tags else handle.tags()
     if as_json:
         print_json({"tags": list(kept)})
     else:
@@ -99,18 +92,15 @@ def tag(project: str, tags: tuple[str, ...], *, as_json: bool) -> None:
 @click.command("todo")
 @click.argument("project")
 @click.argument("text", required=False)
-@click.option("--done", type=int, metavar="NUMBER", help="Tick this one off.")
-@click.option("--open", "opened", type=int, metavar="NUMBER", help="Open this one again.")
+@click.option("--done", type=int, metavar="NUMBER", help="Tick this entry off.")
+@click.option("--open", "opened", type=int, metavar="NUMBER", help="Open this entry again.")
 @json_option
 def todo(project: str, text: str | None, done: int | None, opened: int | None, *, as_json: bool) -> None:
-    """Put TEXT on the list of what is to be done for PROJECT; without TEXT, print the list.
+    """Add TEXT to the to-do list of PROJECT. Without TEXT, print the list.
 
     With --json, {"todos": [{number, text, created_at, created_by, done_at, done_by}, …]}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         handle = winslow.project(project)
         if text is not None:
             handle.add_todo(text)
@@ -127,23 +117,21 @@ def todo(project: str, text: str | None, done: int | None, opened: int | None, *
 
 @click.command("history")
 @click.argument("project")
-@click.option("--stage", help="The attempts of this stage only.")
+@click.option("--stage", help="Only attempts of this stage.")
 @json_option
 def history(project: str, stage: str | None, *, as_json: bool) -> None:
-    """Every attempt of every stage of PROJECT: what came of it, where, in which run, who asked for it and why.
+    """Show all attempts of all stages of PROJECT: outcome, node, run, who requested it and why.
 
     With --json, {"attempts": [{task_id, stage, number, pipeline, pipeline_version, started_at, duration_s, outcome,
     message, node, image_digest, run_id, requested_by, via, reason, settings, reused_from, outputs_removed_at}, …]}.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         lines = winslow.project(project).history(stage)
     if as_json:
         print_json({"attempts": [line.model_dump(mode="json") for line in lines]})
         return
     print_table(
-        ("stage", "attempt", "when", "time", "outcome", "who", "why", "what"),
+        ("stage", "attempt", "started", "time", "outcome", "who", "reason", "message"),
         [
             (
                 line.stage,
@@ -162,23 +150,21 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
 
 @click.command("audit")
 @click.argument("project", required=False)
-@click.option("--who", help="Only what this person did.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
+@click.option("--who", help="Only actions of this person.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of entries.")
 @json_option
 def audit(project: str | None, who: str | None, limit: int, *, as_json: bool) -> None:
-    """Who did what, when, to which project, from where; the latest first.
+    """Show who did what, when, to which project, from where; the latest first.
 
     With --json, {"entries": [{at, who, via, host, project, action, details}, …]}.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
-        entries = winslow.audit.entries(project, who=who, limit=limit)
+    with open_installation() as winslow:
+        entries = winslow.audit(project, who=who, limit=limit)
     if as_json:
         print_json({"entries": [entry.model_dump(mode="json") for entry in entries]})
         return
     print_table(
-        ("when (UTC)", "who", "via", "host", "project", "did", "with"),
+        ("when (UTC)", "who", "via", "host", "project", "action", "details"),
         [
             (
                 f"{entry.at:%Y-%m-%d %H:%M:%S}",

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 
 
 @click.command("cancel")
 @click.argument("project")
-@click.option("--detach", is_flag=True, help="Do not wait until everything has ended.")
+@click.option("--detach", is_flag=True, help="Do not wait for the run to end.")
 @json_option
 def command(project: str, *, detach: bool, as_json: bool) -> None:
-    """End the run of PROJECT and its stages; what has finished stays.
+    """Cancel the run of PROJECT with its running stages. Finished stages keep their outputs.
 
     With --json, the project's status, as by `winslow status PROJECT --json`.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import run_display
 
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         if not as_json:
             say_if_services_start(winslow)
         run = winslow.project(project).cancel()
@@ -31,4 +31,4 @@ def command(project: str, *, detach: bool, as_json: bool) -> None:
     if as_json:
         print_json(status.model_dump(mode="json"))
     elif detach:
-        say(f"{project} is being cancelled; `winslow status {project}` says how it stands")
+        say(f"cancelling {project}; `winslow status {project}` shows its status")

@@ -2,82 +2,77 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
+    from winslow_dagster.projects.commands.attempt_address import AttemptAddress
     from winslow_dagster.projects.comparison.compare import Comparison, CrossTable, FilePair, Pair, TablePair
     from winslow_dagster.projects.comparison.csv_summary import ColumnFacts
-    from winslow_dagster.projects.comparison.service import ComparisonService
 
-ADDRESS = re.compile(r"(?P<project>[^:]+):(?P<stage>[^:]+):(?P<number>[1-9]\d*)")
-MOST_FILES_SHOWN = 50
+MAX_FILES_SHOWN = 50
 
 
 @click.command("compare")
 @click.argument("what", nargs=-1, required=True, metavar="PROJECT STAGE [A B …] | PROJECT:STAGE:A PROJECT:STAGE:B …")
 @json_option
 def command(what: tuple[str, ...], *, as_json: bool) -> None:
-    """Say what differs between two attempts: parameters, results, durations, files, tables.
+    """Show what differs between attempts: parameters, results, durations, files, tables.
 
-    A and B count a stage's attempts from 1 over all runs. Without them, or with more than two, the attempts are the
-    rows of one table of what differs between them, their results and durations.
+    Name an attempt by its number, counted from 1 over all runs of its stage, or by its task id. Two attempts are shown
+    side by side. More than two, or, without any, all finished attempts of the stage, become the rows of one table.
 
     With --json of two: left, right, parameters, results, progress, measures, files, tables, pictures, notes; of
     more: parameters, results, rows, notes.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.comparison.service import ComparisonService
+    from winslow_dagster.projects.comparison.compare import Comparison
 
-    with Winslow() as winslow:
-        comparing = ComparisonService(winslow.records, winslow.store)
-        task_ids, side_by_side = _chosen(comparing, what)
-        if side_by_side:
-            comparison = comparing.two(*task_ids)
-            print_json(comparison.model_dump(mode="json")) if as_json else show(comparison)
-        else:
-            table = comparing.many(task_ids)
-            print_json(table.model_dump(mode="json")) if as_json else show_many(table)
-
-
-def _chosen(comparing: ComparisonService, what: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    """The attempts' task ids, and whether they are two that stand side by side."""
-    if any(":" in word for word in what):
-        found = [ADDRESS.fullmatch(word) for word in what]
-        attempts = [(match["project"], match["stage"], int(match["number"])) for match in found if match]
-        if len(attempts) != len(what) or len(what) == 1:
-            raise click.UsageError("attempts of several projects are named PROJECT:STAGE:NUMBER, two or more")
+    with open_installation() as winslow:
+        attempts = _addresses(what)
+        found = winslow.project(what[0]).compare_all(what[1]) if attempts is None else winslow.compare(attempts)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    elif isinstance(found, Comparison):
+        show(found)
     else:
-        project, stage, *numbers = (*what, "") if len(what) == 1 else what
-        if not stage or len(numbers) == 1 or not all(number.isdecimal() for number in numbers):
-            raise click.UsageError("name a project, its stage, and no attempt or at least two, by their numbers")
-        if not numbers:
-            return comparing.finished(project, stage), False
-        attempts = [(project, stage, int(number)) for number in numbers]
-    return tuple(comparing.attempt(*each) for each in attempts), len(attempts) == 2  # noqa: PLR2004  # left and right
+        show_many(found)
+
+
+def _addresses(what: tuple[str, ...]) -> list[AttemptAddress] | None:
+    """The attempts that are named; None for all finished attempts of one stage."""
+    from winslow_dagster.projects.commands.attempt_address import AttemptAddress
+
+    if any(":" in word for word in what):
+        if len(what) == 1:
+            raise click.UsageError("name at least two attempts as PROJECT:STAGE:ATTEMPT")
+        return [AttemptAddress.parse(word) for word in what]
+    if len(what) < 2 or len(what) == 3:  # noqa: PLR2004  # project and stage; with one attempt there is nothing to compare
+        raise click.UsageError("name a project and a stage, and no attempt or at least two")
+    project, stage, *numbers = what
+    return [AttemptAddress(project, stage, number) for number in numbers] or None
 
 
 def show(comparison: Comparison) -> None:
-    """Two attempts, for a person."""
-    there = console()
+    """Two attempts side by side."""
+    output = console()
     left, right = comparison.left, comparison.right
     fields = ("started_at", "outcome", "node", "mode", "image_digest", "pipeline_digest")
     print_table(
         ("", left.name, right.name),
-        [(name.replace("_", " "), _said(getattr(left, name)), _said(getattr(right, name))) for name in fields],
+        [(name.replace("_", " "), _text(getattr(left, name)), _text(getattr(right, name))) for name in fields],
     )
     if not comparison.differs:
-        there.print("\nnothing differs")
-    _section("parameters", [(row.path, _said(row.left), _said(row.right)) for row in comparison.parameters])
+        output.print("\nNothing differs.")
+    _section("parameters", [(row.path, _text(row.left), _text(row.right)) for row in comparison.parameters])
     for row in comparison.parameters:
         marks = {"both": "", "left": "-", "right": "+"}
         if row.words:
-            there.print(
+            output.print(
                 f"{row.path}: " + "  ".join(f"{marks[part.side]}[{part.text}]" for part in row.words), markup=False
             )
     for title, pairs in (("results", comparison.results), ("progress", comparison.progress), ("", comparison.measures)):
@@ -86,17 +81,17 @@ def show(comparison: Comparison) -> None:
     _section(
         "files", [*_files("added", files.added), *_files("removed", files.removed), *_files("changed", files.changed)]
     )
-    there.print(f"{files.unchanged_count} files are the same", markup=False)
+    output.print(f"{files.unchanged_count} files are the same", markup=False)
     for table in comparison.tables:
         _show_table(table)
     for pair in comparison.pictures:
-        there.print(f"picture {pair.path} differs", markup=False)
+        output.print(f"picture {pair.path} differs", markup=False)
     for note in comparison.notes:
-        there.print(f"note: {note}", markup=False)
+        output.print(f"note: {note}", markup=False)
 
 
 def _show_table(table: TablePair) -> None:
-    rows = [("rows", _said(table.left.rows), _said(table.right.rows))]
+    rows = [("rows", _text(table.left.rows), _text(table.right.rows))]
     rows += [(f"column {name}", "", "added") for name in table.columns_added]
     rows += [(f"column {name}", "removed", "") for name in table.columns_removed]
     rows += [(column.name, _column(column.left), _column(column.right)) for column in table.columns]
@@ -109,7 +104,7 @@ def _show_table(table: TablePair) -> None:
 
 
 def show_many(table: CrossTable) -> None:
-    """Many attempts, for a person."""
+    """Many attempts as the rows of a table."""
     from winslow_dagster.stages.formatting import duration_in_words
 
     print_table(
@@ -117,10 +112,10 @@ def show_many(table: CrossTable) -> None:
         [
             (
                 row.attempt.name,
-                *(_said(row.parameters.get(path)) for path in table.parameters),
+                *(_text(row.parameters.get(path)) for path in table.parameters),
                 *(row.results.get(name, "") for name in table.results),
                 "" if row.attempt.duration_s is None else duration_in_words(row.attempt.duration_s),
-                _said(row.attempt.outcome),
+                _text(row.attempt.outcome),
             )
             for row in table.rows
         ],
@@ -136,7 +131,7 @@ def _section(title: str, rows: Iterable[tuple[str, ...]], more: tuple[str, ...] 
         print_table((title, "left", "right", *more), rows)
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -144,7 +139,7 @@ def _said(value: object) -> str:
 
 def _figures(pair: Pair) -> tuple[str, ...]:
     name = f"{pair.name} ({pair.unit})" if pair.unit else pair.name
-    return name, _said(pair.left), _said(pair.right), _said(pair.difference), _said(pair.ratio)
+    return name, _text(pair.left), _text(pair.right), _text(pair.difference), _text(pair.ratio)
 
 
 def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
@@ -152,9 +147,9 @@ def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
 
     rows = [
         (f"{kind} {pair.path}", *(size_in_words(side.size_bytes) if side else "" for side in (pair.left, pair.right)))
-        for pair in pairs[:MOST_FILES_SHOWN]
+        for pair in pairs[:MAX_FILES_SHOWN]
     ]
-    return [*rows, (f"{kind}: {len(pairs) - MOST_FILES_SHOWN} more", "", "")] if len(pairs) > MOST_FILES_SHOWN else rows
+    return [*rows, (f"{kind}: {len(pairs) - MAX_FILES_SHOWN} more", "", "")] if len(pairs) > MAX_FILES_SHOWN else rows
 
 
 def _column(facts: ColumnFacts | None) -> str:

@@ -1,4 +1,4 @@
-"""`winslow pause | resume | redo | sweep | pick | replace | answer`: what a person does with a project."""
+"""`winslow pause | resume | redo | sweep | pick | replace | answer`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from winslow_dagster.cli.follow_run import follow
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs, stage_settings
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import QuestionView
 
-reason_option = click.option("--reason", default="", help="A note for the project's history.")
-detach_option = click.option("--detach", is_flag=True, help="Do not wait for the end; needs `winslow up`.")
+reason_option = click.option("--reason", default="", help="Reason, for the project's history.")
+detach_option = click.option("--detach", is_flag=True, help="Do not wait for the run; needs `winslow up`.")
 
 
 @click.command("pause")
 @click.argument("project")
-@click.option("--after", metavar="STAGE", help="Hold back only what follows this stage.")
+@click.option("--after", metavar="STAGE", help="Pause once this stage finishes.")
 @json_option
 def pause(project: str, after: str | None, *, as_json: bool) -> None:
-    """Begin no further stage of PROJECT; those that run end first. `winslow resume` goes on.
+    """Pause PROJECT once its running stages finish. `winslow resume` continues it.
 
     With --json, the project's status, as by `winslow status PROJECT --json`.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         winslow.project(project).pause(after)
         status = winslow.status(project)
     if as_json:
@@ -46,7 +44,7 @@ def pause(project: str, after: str | None, *, as_json: bool) -> None:
 @detach_option
 @json_option
 def resume(project: str, reason: str, *, detach: bool, as_json: bool) -> None:
-    """Go on with PROJECT where it stopped, with what the run that stopped was told.
+    """Continue PROJECT where it stopped, with the settings of the run that stopped.
 
     With --json, as `winslow run --json`.
     """
@@ -56,13 +54,19 @@ def resume(project: str, reason: str, *, detach: bool, as_json: bool) -> None:
 @click.command("redo")
 @click.argument("project")
 @click.argument("stage")
-@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the stage, for this run.")
-@click.option("--set", "changes", multiple=True, metavar="STAGE.FIELD=VALUE", help="As for `winslow run`.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="Another file the project brings.")
-@click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Go on from this attempt's outputs.")
-@click.option("--only", is_flag=True, help="This stage, and none that follows it.")
-@click.option("--stop-after", metavar="STAGE", help="Later stages do not run.")
-@click.option("--reuse", is_flag=True, help="Take the outputs of an equal attempt, of any project, where there is one.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="Set a variable of the stage for this run.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="STAGE.FIELD=VALUE",
+    help="Override a setting of any stage.",
+)
+@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="Replace an input of the project.")
+@click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Use the outputs of this attempt.")
+@click.option("--only", is_flag=True, help="Run only this stage.")
+@click.option("--stop-after", metavar="STAGE", help="Do not run later stages.")
+@click.option("--reuse", is_flag=True, help="Reuse the outputs of an identical attempt of any project.")
 @reason_option
 @detach_option
 @json_option
@@ -81,7 +85,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Run STAGE of PROJECT again, and what follows it, with other parameters or on other attempts' outputs.
+    """Run STAGE of PROJECT and the stages that follow it again, with other settings or other attempts' outputs.
 
     With --json, as `winslow run --json`.
     """
@@ -111,9 +115,9 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     multiple=True,
     required=True,
     metavar="NAME=VALUE,VALUE,...",
-    help="A variable and its values.",
+    help="A variable and the values to try.",
 )
-@click.option("--stop-after", metavar="STAGE", help="Run so far for each combination; by default, the stage alone.")
+@click.option("--stop-after", metavar="STAGE", help="Last stage to run; by default, only STAGE runs.")
 @reason_option
 @detach_option
 @json_option
@@ -127,9 +131,9 @@ def sweep(  # noqa: PLR0913  # click hands over each option, by name
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Run STAGE of PROJECT once for every combination of values, side by side.
+    """Run STAGE of PROJECT once for each combination of values, side by side.
 
-    Then `winslow compare PROJECT STAGE` shows what came of each, and `winslow pick PROJECT STAGE ATTEMPT` chooses one.
+    Afterwards, `winslow compare PROJECT STAGE` shows the results, and `winslow pick PROJECT STAGE ATTEMPT` chooses one.
     With --json, as `winslow run --json`.
     """
     values = {name: text.split(",") for name, text in pairs(env, "--env").items()}
@@ -147,20 +151,17 @@ def sweep(  # noqa: PLR0913  # click hands over each option, by name
 @click.argument("attempt")
 @json_option
 def pick(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
-    """From now on STAGE of PROJECT has the outputs of ATTEMPT, by its number or task id. `winslow resume` goes on.
+    """Use the outputs of ATTEMPT (number or task id) as those of STAGE. `winslow resume` runs the stages that follow.
 
     With --json, {"project", "stage", "task_id"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         chosen = winslow.project(project).pick(stage, attempt)
         left = winslow.status(project).reason
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": chosen.task_id})
     else:
-        say(f"{stage} has the outputs of {chosen.task_id} now; {left}")
+        say(f"{stage} now has the outputs of {chosen.task_id}; {left}")
 
 
 @click.command("replace")
@@ -173,27 +174,24 @@ def pick(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
 def replace(  # noqa: PLR0913  # click hands over each option, by name
     project: str, stage: str, path: str, file: Path, reason: str, *, as_json: bool
 ) -> None:
-    """Put FILE in the place of PATH among the files that STAGE of PROJECT made. `winslow resume` goes on with it.
+    """Replace PATH, an output file of STAGE, with FILE. `winslow resume` runs the stages that follow.
 
     With --json, {"project", "stage", "task_id"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         made = winslow.project(project).replace(stage, path, file, reason=reason)
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": made.task_id})
     else:
-        say(f"{made.message}; `winslow resume {project}` goes on with it")
+        say(f"{made.message}; `winslow resume {project}` runs the stages that follow")
 
 
 @click.command("answer")
 @click.argument("project")
 @click.argument("stage", required=False)
-@click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="A field; JSON is read as JSON.")
-@click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="A file field of the form.")
-@click.option("--no-resume", "go_on", is_flag=True, flag_value=False, default=True, help="Answer, and run nothing yet.")
+@click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="Value of a field; JSON is parsed.")
+@click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="File for a file field.")
+@click.option("--no-resume", "resume", is_flag=True, flag_value=False, default=True, help="Do not start a run.")
 @detach_option
 @json_option
 def answer(  # noqa: PLR0913  # click hands over each option, by name
@@ -202,11 +200,11 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
     values: tuple[str, ...],
     files: tuple[str, ...],
     *,
-    go_on: bool,
+    resume: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Answer what STAGE of PROJECT asks, and go on. Without STAGE, show what is asked.
+    """Answer the question of STAGE, and resume PROJECT. Without STAGE, show the open questions.
 
     With --json: without STAGE {"questions": [{stage, message, form}, …]}; else as `winslow run --json`.
     """
@@ -214,29 +212,28 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
         given = {name: _value(text) for name, text in pairs(values, "--value").items()}
         follow(
             project,
-            lambda winslow: winslow.project(project).answer(stage, given, pairs(files, "--file"), go_on=go_on),
+            lambda winslow: winslow.project(project).answer(stage, given, pairs(files, "--file"), resume=resume),
             detach=detach,
             as_json=as_json,
         )
         return
-    from winslow_dagster import Winslow
 
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         questions = winslow.project(project).questions()
     if as_json:
         print_json({"questions": [question.model_dump(mode="json") for question in questions]})
     elif not questions:
-        say(f"{project} asks nothing")
+        say(f"{project} has no open questions")
     else:
         for question in questions:
             _show(project, question)
 
 
 def _show(project: str, question: QuestionView) -> None:
-    console().print(f"{question.stage} asks: {question.message}", markup=False)
+    console().print(f"{question.stage}: {question.message}", markup=False)
     if question.form:
         print_table(
-            ("field", "kind", "what", "default"),
+            ("field", "kind", "description", "default"),
             [
                 (
                     each["name"] + ("" if each.get("required", True) else " (optional)"),
@@ -249,7 +246,7 @@ def _show(project: str, question: QuestionView) -> None:
         )
     if question.asked_by_attempt and any(str(each.get("image", "")).startswith("./") for each in question.form):
         pictures = f"winslow files {project} --stage {question.stage} --attempt {question.asked_by_attempt}"
-        console().print(f"the pictures: {pictures}", markup=False, soft_wrap=True)
+        console().print(f"to see the pictures: {pictures}", markup=False, soft_wrap=True)
     fields = " ".join(
         f"{'--file' if each['kind'] == 'file' else '--value'} {each['name']}=..." for each in question.form
     )
@@ -257,7 +254,7 @@ def _show(project: str, question: QuestionView) -> None:
 
 
 def _value(text: str) -> Any:
-    """JSON where the text is some, and the text itself otherwise: `3`, `true`, `[{"x": 1, …}]`, `north`."""
+    """Parsed JSON, or the text itself: `3`, `true`, `[{"x": 1, …}]`, `north`."""
     try:
         return json.loads(text)
     except ValueError:

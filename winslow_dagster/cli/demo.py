@@ -30,19 +30,19 @@ SIMULATED = {"video": "video.mp4", "reference_points": "reference_points.json"}
 @click.option(
     "--video",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Your own film, instead of a rendered one. Without points the demo ends where you are asked for them.",
+    help="Your own film, instead of a rendered one. Without points, the demo stops where you mark them.",
 )
 @click.option(
     "--points",
     "--reference-points",
     "points",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The reference points of your film.",
+    help="Reference points of your film.",
 )
-@click.option("--project", help="The project's name.  [default: demo, demo-2, …]")
+@click.option("--project", help="Project name.  [default: demo, demo-2, …]")
 @json_option
 def command(video: Path | None, points: Path | None, project: str | None, *, as_json: bool) -> None:
-    """Do the main job on a short film, from pipeline file to trajectories, say where the results lie, and end.
+    """Analyze a short film from start to finish, and print where the results are.
 
     With --json, {"project", "run_id", "state", "files": […]}, the files as by `winslow files --json`.
     """
@@ -52,9 +52,9 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
 
     if points is not None and video is None:
         raise InputRejected(
-            "there are reference points, and no film that they belong to",
-            expected="--video too, or neither",
-            remedy="Without either, a film is rendered",
+            "reference points were given without a film",
+            expected="--video as well, or neither",
+            remedy="Without both, the demo renders a film",
         )
     settings = with_pipeline(Settings.read())
     if video is None:
@@ -63,7 +63,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
     else:
         inputs = {"video": video} | ({} if points is None else {"reference_points": points})
     with Winslow(settings) as winslow:
-        name = project or free_name({each.name for each in winslow.records.projects()})
+        name = project or free_name({each.project for each in winslow.projects()})
         if not as_json:
             say(f"pipeline {PIPELINE}, project {name}")
             say_if_services_start(winslow)
@@ -73,18 +73,19 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         run.raise_if_failed(status)
         asked = winslow.project(name).questions()
         files = winslow.project(name).files()
-        pipeline = winslow.pinned(winslow.records.project(name))
+        pipeline = winslow.project(name).pipeline()
     if as_json:
         whole = [file.model_dump(mode="json") for file in files]
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
         show_results(pipeline, name, files, settings.address)
         for question in asked:
-            say(f"\n{question.stage} waits for you: {question.message}\n  winslow answer {name}    shows how to answer")
+            say(f"\n{question.stage} is waiting for you: {question.message}")
+            say(f"  `winslow answer {name}` shows how to answer")
 
 
 def with_pipeline(settings: Settings) -> Settings:
-    """The settings, with the shipped pipelines where their directory has none of the demo's."""
+    """The settings, with the shipped pipelines if the configured directory lacks that of the demo."""
     from winslow_dagster.defaults import default_file
     from winslow_dagster.pipelines import pipeline_names
 
@@ -94,9 +95,9 @@ def with_pipeline(settings: Settings) -> Settings:
 
 
 def render(directory: Path) -> Path:
-    """A directory with a rendered film and its reference points, made unless it is there.
+    """A directory with a rendered film and its reference points, created if necessary.
 
-    Raises NotFound where the program for it is missing, StageFailed where it fails.
+    Raises NotFound if the program is missing, StageFailed if it fails.
     """
     if all((directory / file).exists() for file in SIMULATED.values()):
         return directory
@@ -104,8 +105,8 @@ def render(directory: Path) -> Path:
     program = str(beside) if beside.exists() else shutil.which(PROGRAM)
     if program is None:
         raise NotFound(
-            f"the program {PROGRAM} is not installed, so no film can be rendered",
-            remedy="`make setup` installs it; or give a film with --video and --points",
+            f"the program {PROGRAM}, which renders the film, is not installed",
+            remedy="Run `make setup`, or pass a film with --video and --points",
         )
     say("rendering a short film of a crossroads ...")
     unfinished = directory.with_name(f"{directory.name}.unfinished")
@@ -117,7 +118,7 @@ def render(directory: Path) -> Path:
         check=False,
     )
     if rendered.returncode != 0:
-        raise StageFailed(f"no film could be rendered: {rendered.stderr.strip()[-2000:]}", where=f"{PROGRAM} simulate")
+        raise StageFailed(f"rendering the film failed: {rendered.stderr.strip()[-2000:]}", where=f"{PROGRAM} simulate")
     unfinished.replace(directory)
     return directory
 
@@ -132,7 +133,7 @@ def free_name(taken: set[str]) -> str:
 
 
 def show_results(pipeline: Pipeline, project: str, files: tuple[ProjectFile, ...], address: str) -> None:
-    """Where the trajectories lie, and what the pipeline says is worth a look."""
+    """Print the path of the trajectories, and of the files that the pipeline highlights."""
     trajectories = [file for file in files if Path(file.path).name == RESULT]
     globs = {stage.name: [highlight.glob for highlight in stage.highlights] for stage in pipeline.stages}
     others = [

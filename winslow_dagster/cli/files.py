@@ -6,26 +6,26 @@ from pathlib import Path
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table
 
 
 @click.command("files")
 @click.argument("project")
-@click.option("--stage", help="Only those of one stage.")
-@click.option("--attempt", help="With --stage: those of this attempt, by number or task id, however it ended.")
+@click.option("--stage", help="Only files of this stage.")
+@click.option("--attempt", help="With --stage: files of this attempt, by number or task id.")
 @click.option("--get", "target", type=click.Path(file_okay=False, path_type=Path), help="Copy them to this directory.")
 @json_option
 def command(project: str, stage: str | None, attempt: str | None, target: Path | None, *, as_json: bool) -> None:
-    """List the files PROJECT made, or copy them to DIRECTORY/STAGE/….
+    """List the output files of PROJECT, or copy them to DIRECTORY/STAGE/….
 
     With --json, {"files": [{"stage", "path", "size_bytes", "blake3", "address", "stored_path", "local_path"}, …]};
     with --get, local_path is the copy.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars
     from winslow_dagster.stages.formatting import size_in_words
 
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         handle = winslow.project(project)
         files = handle.files(stage, attempt)
         if target is not None:
@@ -42,9 +42,9 @@ def command(project: str, stage: str | None, attempt: str | None, target: Path |
         print_json({"files": [file.model_dump(mode="json") for file in files]})
         return
     print_table(
-        ("stage", "file", "size", "where"),
+        ("stage", "file", "size", "path"),
         [
-            (file.stage, file.path, size_in_words(file.size_bytes), str(file.local_path or "--get copies it"))
+            (file.stage, file.path, size_in_words(file.size_bytes), str(file.local_path or "(copy it with --get)"))
             for file in files
         ],
     )

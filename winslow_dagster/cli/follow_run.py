@@ -1,34 +1,33 @@
-"""From a command that starts a run to its end, or to its number: the same for all that start one."""
+"""Follows a run from its start to its end: the same for every command that starts one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from winslow_dagster.actions import Action
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import print_json, say, say_if_services_start
 from winslow_dagster.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
-    from winslow_dagster import Winslow
+    from winslow_dagster.projects.commands.installation import Installation
     from winslow_dagster.projects.commands.run import Run
     from winslow_dagster.projects.domain.views import ProjectStatus
 
 DETACHED_EXIT_CODE = 130
 
 
-def follow(project: str, start: Callable[[Winslow], Run | None], *, detach: bool, as_json: bool) -> None:
-    """Start a run and show it until it ends. `start` may find that there is none to be started.
+def follow(project: str, start: Callable[[Installation], Run | None], *, detach: bool, as_json: bool) -> None:
+    """Start a run, and show it until it ends. `start` returns None if there is none to start.
 
-    A run that pauses, or waits for a person, ends the command as a success. Raises StageFailed where it fails.
+    If the run pauses or waits for a person, the command succeeds. Raises StageFailed if the run fails.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
-        if detach and not winslow.services_run:
+    with open_installation() as winslow:
+        if detach and not winslow.services_running:
             raise ServiceUnavailable(
-                "no services run that would look after a detached run",
-                remedy="Start them with `winslow up` in another terminal, or leave out --detach",
+                "the services are not running, so nothing would look after a detached run",
+                remedy=Action("start_services"),
             )
         if not as_json:
             say_if_services_start(winslow)
@@ -37,7 +36,7 @@ def follow(project: str, start: Callable[[Winslow], Run | None], *, detach: bool
             if as_json:
                 print_json({"project": project, "run_id": run.run_id})
             else:
-                say(f"run {run.run_id} is queued; `winslow status {project}` says how it stands")
+                say(f"queued run {run.run_id}; `winslow status {project}` shows its status")
             return
         status = winslow.status(project) if run is None else shown(run, quiet=as_json)
         if as_json:
@@ -45,11 +44,11 @@ def follow(project: str, start: Callable[[Winslow], Run | None], *, detach: bool
         if run is not None:
             run.raise_if_failed(status)
         if not as_json:
-            say(_afterwards(status))
+            print_next_steps(status)
 
 
 def shown(run: Run, *, quiet: bool) -> ProjectStatus:
-    """Show the run until its end, whatever that is. Ctrl-C leaves the run alone, and ends the program."""
+    """Show the run until it ends. Ctrl-C ends the program, and the run continues."""
     from winslow_dagster.cli.progress import run_display
 
     try:
@@ -57,21 +56,19 @@ def shown(run: Run, *, quiet: bool) -> ProjectStatus:
             return run.ended(shows)
     except KeyboardInterrupt:
         say(
-            f"detached: the run goes on. `winslow status {run.project}` says how it stands, "
-            f"`winslow cancel {run.project}` ends it; `winslow up` looks after it."
+            f"detached: the run continues. `winslow status {run.project}` shows its status, "
+            f"`winslow cancel {run.project}` ends it. Keep the services running with `winslow up`."
         )
         raise SystemExit(DETACHED_EXIT_CODE) from None
 
 
-def _afterwards(status: ProjectStatus) -> str:
-    """What a person does next."""
-    project = status.project
-    match status.state:
-        case "awaiting_input" if status.sweep:
-            return f"{status.reason}: `winslow compare {project} STAGE` shows them, `winslow pick` takes one"
-        case "awaiting_input":
-            return f"{project} waits for you: {status.reason}; `winslow answer {project}` shows what is asked"
-        case "paused":
-            return f"{project} is paused: {status.reason}; `winslow resume {project}` goes on"
-        case _:
-            return f"`winslow files {project}` lists what it made"
+def print_next_steps(status: ProjectStatus) -> None:
+    """What a person can do next, as commands."""
+    from winslow_dagster.cli.action_commands import command_for
+    from winslow_dagster.projects.domain.next_steps import next_steps
+
+    if status.reason:
+        say(f"{status.project} is {status.state}: {status.reason}")
+    commands = [command for action in next_steps(status) if (command := command_for(action))]
+    if commands:
+        say("next: " + ", ".join(commands))

@@ -1,18 +1,15 @@
-"""`winslow images`: the images that the stages run in."""
+"""`winslow images`."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
-
-if TYPE_CHECKING:
-    from winslow_dagster.pipelines import Catalogue
 
 STARTER = "deploy/images/java/java_tracker.yaml"
 STARTER_NAME = "java_tracker"
@@ -21,57 +18,53 @@ STARTER_IMAGE = "winslow/java-tracker:1.0"
 
 @click.group("images")
 def command() -> None:
-    """The images that the stages run in; `winslow images java` makes one of your own program."""
+    """List the images that stages run in, and build one for a Java program."""
 
 
 @command.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the images that the pipelines name, and whether they are on this machine.
+    """List the images that pipelines name, and whether they are on this machine.
 
-    With --json, {"images": [{"image", "pipelines", "state", "size_bytes"}, …]}; `state` is here, missing, or varies:
-    variables of a project or a run decide.
+    With --json, {"images": [{"image", "pipelines", "state", "size_bytes"}, …]}; `state` is present, missing, or
+    varies (its name contains variables of a project or a run).
     """
-    from winslow_dagster.pipelines import Catalogue, format_size, references
-    from winslow_dagster.settings import Settings
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+    from winslow_dagster.pipelines import format_size
 
-    named = _named(Catalogue.read(Settings.read().pipelines_dir))
-    daemon = DockerDaemon.connect()
-    sizes = {image: None if references(image) else daemon.image_size_bytes(image) for image in named}
-    states = {
-        image: "varies" if references(image) else "missing" if size_bytes is None else "here"
-        for image, size_bytes in sizes.items()
-    }
+    with open_installation() as winslow:
+        images = winslow.images()
     if as_json:
-        images = [
-            {"image": image, "pipelines": pipelines, "state": states[image], "size_bytes": sizes[image]}
-            for image, pipelines in named.items()
-        ]
-        print_json({"images": images})
+        print_json({"images": [asdict(image) for image in images]})
         return
     rows = [
-        (image, states[image], "" if (size := sizes[image]) is None else format_size(size), ", ".join(pipelines))
-        for image, pipelines in named.items()
+        (
+            image.image,
+            image.state,
+            "" if image.size_bytes is None else format_size(image.size_bytes),
+            ", ".join(image.pipelines),
+        )
+        for image in images
     ]
     print_table(("image", "state", "size", "pipelines"), rows)
 
 
 @command.command("java")
-@click.option("--jar", required=True, type=click.Path(path_type=Path), help="The program.")
-@click.option("--tag", required=True, help="What the image is called, such as my/tracker:1.0.")
-@click.option("--main-class", default="", help="The class that is run; by default, the one the jar names.")
-@click.option("--base-image", default="", help="The image to build on, which has java 9 or newer.")
+@click.option("--jar", required=True, type=click.Path(path_type=Path), help="The program as a jar file.")
+@click.option("--tag", required=True, help="Name of the image, such as my/tracker:1.0.")
+@click.option("--main-class", default="", help="Main class; by default, the one in the jar's manifest.")
+@click.option("--base-image", default="", help="Base image with Java 9 or newer.")
 @click.option(
     "--add",
     "added",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A directory or file that lies beside the jar, under its own name: libraries, models. May be repeated.",
+    help="A directory or file to put beside the jar, such as libraries or models. May be repeated.",
 )
-@click.option("--java-options", default="", help='What the JVM is told, such as "-Xss4m -Dmodel=small".')
+@click.option("--java-options", default="", help='Options of the JVM, such as "-Xss4m -Dmodel=small".')
 @click.option(
-    "--pipeline-out", type=click.Path(path_type=Path), help="Write a commented pipeline to begin with to this file."
+    "--pipeline-out",
+    type=click.Path(path_type=Path),
+    help="Write a commented pipeline to start from to this file.",
 )
 @json_option
 def java(  # noqa: PLR0913, PLR0917  # one parameter an option
@@ -85,7 +78,7 @@ def java(  # noqa: PLR0913, PLR0917  # one parameter an option
     *,
     as_json: bool,
 ) -> None:
-    """Make a stage image of a Java program, which stays as it is.
+    """Build a stage image for an unmodified Java program.
 
     With --json, {"image", "digest", "size_bytes", "base_image", "main_class", "missing", "pipeline"}; `missing` are the
     jars that the manifest's Class-Path names and that were not added.
@@ -104,35 +97,26 @@ def java(  # noqa: PLR0913, PLR0917  # one parameter an option
     if pipeline_out:
         pipeline_out.write_bytes(starter)
     for entry in built.missing:
-        say(f"warning: the jar looks for {entry} beside it, and that was not added")
+        say(f"warning: the jar's manifest refers to {entry}, which was not added")
     if as_json:
         print_json(asdict(built) | {"pipeline": str(pipeline_out) if pipeline_out else None})
         return
     say(f"{tag} is ready")
     if pipeline_out:
-        say(f"{pipeline_out} says how it is called: change it until it fits, and then `winslow pipelines check`")
+        say(f"edit {pipeline_out} to fit your program, then run `winslow pipelines check`")
     else:
-        say("with --pipeline-out my_tracker.yaml a pipeline to begin with is written")
+        say("add --pipeline-out my_tracker.yaml to also write a pipeline to start from")
 
 
 def _starter(path: Path, tag: str) -> bytes:
-    """The pipeline that names this image, and is called as its file. Raises PipelineInvalid, ProjectConflict."""
+    """A pipeline that uses this image, named after its file. Raises PipelineInvalid, ProjectConflict."""
     from winslow_dagster.defaults import default_file
     from winslow_dagster.errors import ProjectConflict
     from winslow_dagster.pipelines import parse_pipeline
 
     if path.exists():
-        raise ProjectConflict("the file is there already, and is left as it is", where=str(path))
+        raise ProjectConflict("the file exists already; it was not changed", where=str(path))
     text = default_file(STARTER).read_text(encoding="utf-8")
     content = text.replace(STARTER_NAME, path.stem).replace(STARTER_IMAGE, tag).replace("THIS_FILE", path.name)
     parse_pipeline(content.encode(), str(path), path.stem)
     return content.encode()
-
-
-def _named(catalogue: Catalogue) -> dict[str, list[str]]:
-    """The pipelines that name each image."""
-    named: dict[str, list[str]] = {}
-    for name, loaded in catalogue.pipelines.items():
-        for image in dict.fromkeys(stage.image for stage in loaded.pipeline.stages if stage.image):
-            named.setdefault(image, []).append(name)
-    return named

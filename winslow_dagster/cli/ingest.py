@@ -69,7 +69,7 @@ def retry(landing: int, *, as_json: bool) -> None:
 
     with Winslow() as winslow:
         again = Landings(winslow.records.database).retry(landing, datetime.now(UTC))
-        winslow.audit.note(winslow.actor, "retry_landing", again.project, landing=again.id, path=again.path)
+        winslow.context.audit("retry_landing", again.project, landing=again.id, path=again.path)
     if as_json:
         print_json(_as_json(again))
     else:

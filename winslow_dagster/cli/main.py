@@ -13,46 +13,46 @@ from winslow_dagster.cli.output import JSON_FLAG, show_error
 from winslow_dagster.errors import UsageError, WinslowError
 
 COMMANDS = {
-    "up": "Keep the services running until Ctrl-C.",
-    "run": "Run a pipeline for a project, and follow it to its end.",
-    "create": "Make a project, and run nothing yet.",
-    "status": "Say how all projects stand, or one.",
+    "up": "Run the services until Ctrl-C.",
+    "run": "Run a pipeline for a project, and follow the run to its end.",
+    "create": "Create a project without running it.",
+    "status": "Show the status of all projects or of one.",
     "logs": "Print the log of a stage.",
-    "files": "List the files a project made, or copy them.",
-    "compare": "Say what differs between two attempts of a stage, or between many.",
-    "pause": "Begin no further stage of a project.",
-    "resume": "Go on with a project where it stopped.",
-    "answer": "Answer what a project asks, and go on.",
-    "redo": "Run a stage again, and what follows it, with other parameters.",
-    "sweep": "Run a stage once for every combination of values.",
-    "pick": "Choose the attempt whose outputs a stage has.",
-    "replace": "Put a changed file in the place of one that a stage made.",
-    "cancel": "End the run of a project.",
-    "history": "Say what was ever run for a project, and what came of it.",
+    "files": "List or copy the output files of a project.",
+    "compare": "Show what differs between attempts.",
+    "pause": "Pause a project once its running stages finish.",
+    "resume": "Continue a project where it stopped.",
+    "answer": "Show or answer the open questions of a project.",
+    "redo": "Run a stage and those that follow it again, with other settings.",
+    "sweep": "Run a stage once for each combination of values.",
+    "pick": "Choose the attempt whose outputs a stage uses.",
+    "replace": "Replace an output file of a stage.",
+    "cancel": "Cancel the run of a project.",
+    "history": "Show a project's run history.",
     "note": "Print or replace the notes on a project.",
     "tag": "Print or replace the tags of a project.",
-    "todo": "Print or change the list of what is to be done for a project.",
-    "audit": "Say who did what, when, and from where.",
+    "todo": "Print or change the to-do list of a project.",
+    "audit": "Show who did what, when, and from where.",
     "usage": "Show how much space projects and their stages take.",
     "prune": "List what the retention rules would delete; `--yes` deletes it.",
-    "pin": "Keep all of an attempt, whatever the rules say.",
-    "unpin": "Let the rules hold again for an attempt.",
+    "pin": "Keep an attempt, whatever the retention rules say.",
+    "unpin": "Unpin an attempt.",
     "retention": "Show or replace the retention rules of a project.",
     "ingest": "List files found in watched folders, and retry rejected ones.",
-    "pool": "Add, list and remove files that any project may take.",
-    "notify": "Try the channels that tell people, and see what was sent.",
+    "pool": "Add, list and remove files that any project may use.",
+    "notify": "Test notification channels, and list sent messages.",
     "pipelines": "List, check and show pipeline files.",
-    "images": "Make a stage image of a Java program; list the images there are.",
-    "doctor": "Say what is there, what is missing, and how to get it.",
-    "demo": "Do the main job on a short film, from pipeline file to trajectories.",
+    "images": "List stage images; build one for a Java program.",
+    "doctor": "Check the installation.",
+    "demo": "Analyze a short film from start to finish.",
 }
-"""The commands in the order of the help."""
+"""The commands, in the order in which help lists them."""
 MODULES = (
     dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "control")
     | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "annotations")
     | dict.fromkeys(("usage", "prune", "pin", "unpin", "retention"), "retention")
 )
-"""Where the commands are that share a module; each other one is `command` in the module of its name."""
+"""The commands that share a module. Any other is `command` in the module of its name."""
 
 USAGE_EXIT_CODE = UsageError.exit_code
 INTERRUPTED_EXIT_CODE = 130
@@ -60,7 +60,7 @@ BROKEN_PIPE_EXIT_CODE = 141
 
 
 class LazyCommands(click.Group):
-    """Commands that are imported when they are used; their one line of help stands here."""
+    """Commands that are imported when they are used; their one-line help is in COMMANDS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of COMMANDS."""
@@ -101,9 +101,9 @@ def show_version(context: click.Context, _option: click.Parameter, wanted: bool)
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
 )
 def winslow() -> None:
-    """Run pipelines of video-analysis stages, and lose nothing when anything is killed.
+    """Run video-analysis pipelines. Results survive any crash.
 
-    Every command takes --json. Exit codes and the settings (WINSLOW_* variables) are in the documentation.
+    Every command takes --json. The documentation lists exit codes and settings (WINSLOW_* variables).
     """
 
 
@@ -129,6 +129,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED_EXIT_CODE)
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Python would complain once more while it ends.
+        # The reader of our output, such as `head`, has exited. Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE_EXIT_CODE)

@@ -64,10 +64,10 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def say_if_services_start(actions: Installation) -> None:
-    """What takes the next seconds, where no services run yet."""
-    if not actions.services_run:
-        say("starting the services, for as long as this takes ...")
+def say_if_services_start(installation: Installation) -> None:
+    """Say what the next seconds are spent on, if the services are not running yet."""
+    if not installation.services_running:
+        say("starting the services for this command ...")
 
 
 def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.errors import PipelineInvalid
 
@@ -23,7 +24,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_all(*, as_json: bool) -> None:
-    """List the pipelines there are.
+    """List the pipelines.
 
     With --json, {"pipelines": [{"name", "description", "path", "digest", "stages", "inputs"}, …], "problems": […]}.
     """
@@ -54,16 +55,15 @@ def list_all(*, as_json: bool) -> None:
         console().print(f"no pipelines in {catalogue.directory}")
     if catalogue.problems:
         files = {problem.file for problem in catalogue.problems}
-        say(f"{len(files)} cannot be used: `winslow pipelines check` says why")
+        say(f"pipeline files with errors: {len(files)}; `winslow pipelines check` lists the errors")
 
 
 @command.command("check")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @json_option
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check FILES, or all of the pipeline directory, and print everything that is wrong with them.
+    """Check FILES, or all pipeline files, and print every problem as file:line:column. Exits with 3 if there are any.
 
-    One line a problem, file:line:column first. Ends with 3 where there is one.
     With --json, {"ok", "problems": [{"file", "line", "column", "what", "expected", "suggestion"}, …]}.
     """
     from winslow_dagster.settings import Settings
@@ -74,7 +74,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(str(problem))
-        say(f"{count} pipeline{'' if count == 1 else 's'} can be used; problems: {len(problems)}")
+        say(f"valid pipelines: {count}; problems: {len(problems)}")
     if problems:
         raise SystemExit(PipelineInvalid.exit_code)
 
@@ -83,13 +83,11 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, *, as_json: bool) -> None:
-    """Show a pipeline as it is understood: every default filled in.
+    """Show a pipeline with every default filled in.
 
     With --json, {"path", "digest", "pipeline": {…}}.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         loaded = winslow.pipeline(name)
     if as_json:
         whole = loaded.pipeline.model_dump(mode="json")
@@ -107,7 +105,7 @@ def show(name: str, *, as_json: bool) -> None:
         there.print(f"env {variable}={value}", markup=False)
     there.print()
     print_table(
-        ("stage", "after", "runs", "needs", "env"),
+        ("stage", "after", "program", "needs", "env"),
         [
             (stage.name, ", ".join(stage.after), _program(stage), _needs(stage), _env(stage))
             for stage in pipeline.stages
@@ -116,10 +114,10 @@ def show(name: str, *, as_json: bool) -> None:
 
 
 @command.command("schema")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the schema to this file.")
 @json_option
 def schema(output: Path | None, *, as_json: bool) -> None:
-    """Print the JSON Schema of pipeline files, by which editors complete and check them.
+    """Print the JSON Schema of pipeline files, which editors use to complete and check them.
 
     It is JSON with and without --json.
     """
@@ -133,7 +131,7 @@ def schema(output: Path | None, *, as_json: bool) -> None:
 
 
 def _problems(files: tuple[Path, ...], directory: Path) -> tuple[list[Problem], int]:
-    """What is wrong, and how many pipelines can be used."""
+    """The problems, and the number of valid pipelines."""
     from winslow_dagster.pipelines import Catalogue, load
 
     if not files:

@@ -1,4 +1,4 @@
-"""What a person sees while something takes long: bars on a terminal, a line for each change elsewhere."""
+"""Progress of transfers and runs: bars on a terminal, one line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 Moved = Callable[[int], None]
 Started = Callable[[str, int], Moved]
-"""Told a name and a size in bytes; gives what is told the bytes moved."""
+"""Called with name and size when a transfer starts; returns a callback for bytes transferred."""
 Shows = Callable[["ProjectStatus"], None]
 RESTING = frozenset({"pending", "succeeded"})
 
 
 @contextlib.contextmanager
 def transfer_bars(verb: str) -> Iterator[Started | None]:
-    """A bar for each file that is moved. None where nobody watches."""
+    """A bar for each file that is transferred. None if the output is not a terminal."""
     there = console(stderr=True)
     if not there.is_terminal:
         yield None
@@ -43,7 +43,7 @@ def transfer_bars(verb: str) -> Iterator[Started | None]:
 
 @contextlib.contextmanager
 def run_display(*, quiet: bool = False) -> Iterator[Shows | None]:
-    """Shows how a run stands, each time it is told. None where it shall be quiet."""
+    """Shows the status of a run each time it is called. None if quiet."""
     there = console(stderr=True)
     if quiet:
         yield None
@@ -55,7 +55,7 @@ def run_display(*, quiet: bool = False) -> Iterator[Shows | None]:
 
 
 class RunLines:
-    """A line whenever the run or one of its stages changes its state."""
+    """One line for each change of the run's or a stage's state."""
 
     def __init__(self) -> None:
         self._run = ""
@@ -77,7 +77,7 @@ class RunLines:
 
 
 class RunBars:
-    """A bar for each stage that runs, and for each subject it tells its progress of."""
+    """A bar for each running stage and each subject of its progress."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars

@@ -74,7 +74,7 @@ def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
         freed_bytes = None
         if really:
             freed_bytes = keeping_house.carry_out(plan)
-            winslow.audit.note(winslow.actor, "prune", project, freed_bytes=freed_bytes)
+            winslow.context.audit("prune", project, freed_bytes=freed_bytes)
     if as_json:
         removals = [asdict(removal) for removal in plan.removals]
         print_json({"removals": removals, "size_bytes": plan.size_bytes, "freed_bytes": freed_bytes})
@@ -102,7 +102,7 @@ def pin(project: str, stage: str, attempt: int, reason: str, *, as_json: bool) -
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         pinned = cleanup(winslow).pin(project, stage, attempt, by=winslow.actor.who, reason=reason)
-        winslow.audit.note(winslow.actor, "pin", project, stage=stage, attempt=attempt, reason=reason)
+        winslow.context.audit("pin", project, stage=stage, attempt=attempt, reason=reason)
     if as_json:
         print_json(
             {
@@ -132,7 +132,7 @@ def unpin(project: str, stage: str, attempt: int, *, as_json: bool) -> None:
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         cleanup(winslow).unpin(project, stage, attempt)
-        winslow.audit.note(winslow.actor, "unpin", project, stage=stage, attempt=attempt)
+        winslow.context.audit("unpin", project, stage=stage, attempt=attempt)
     if as_json:
         print_json({"project": project, "stage": stage, "attempt": attempt})
     else:
@@ -163,9 +163,7 @@ def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: boo
         if clear or rules:
             given = tuple(read_rule(rule) for rule in rules)
             keeping.set_rules(project, given, winslow.actor.who)
-            winslow.audit.note(
-                winslow.actor, "retention", project, rules=[rule.model_dump(mode="json") for rule in given]
-            )
+            winslow.context.audit("retention", project, rules=[rule.model_dump(mode="json") for rule in given])
         stands = keeping.rules().get(project, ())
     if as_json:
         print_json({"rules": [rule.model_dump(mode="json") for rule in stands]})

@@ -11,41 +11,41 @@ from winslow_dagster.cli.output import json_option
 from winslow_dagster.cli.run_options import pairs, stage_settings
 
 if TYPE_CHECKING:
-    from winslow_dagster import Winslow
+    from winslow_dagster.projects.commands.installation import Installation
     from winslow_dagster.projects.commands.run import Run
 
 
 @click.command("run")
 @click.argument("pipeline")
-@click.option("--project", required=True, help="The project's name; it is made where there is none.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file the pipeline asks for.")
-@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the project, or of this run of it.")
+@click.option("--project", required=True, help="Project name; the project is created if it does not exist.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of a new project, or of this run.")
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="STAGE.FIELD=VALUE",
-    help="Change a stage for this run: detect.env.THRESHOLD=0.4, detect.memory=8GiB, detect.args='-v --fast'.",
+    help="Override a setting for this run: detect.env.THRESHOLD=0.4, detect.memory=8GiB, detect.args='-v --fast'.",
 )
 @click.option(
     "--start-from",
     multiple=True,
     metavar="STAGE",
-    help="Earlier stages hand on what they have stored.",
+    help="First stage to run; earlier stages keep their outputs.",
 )
-@click.option("--stop-after", metavar="STAGE", help="Later stages do not run.")
-@click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Hand on this attempt's outputs, not the latest.")
-@click.option("--reuse", is_flag=True, help="Take the outputs of an equal attempt, of any project, where there is one.")
-@click.option("--tag", "tags", multiple=True, help="A tag of a project that is made.")
-@click.option("--reason", default="", help="A note for the project's history.")
+@click.option("--stop-after", metavar="STAGE", help="Last stage to run.")
+@click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Use the outputs of this attempt.")
+@click.option("--reuse", is_flag=True, help="Reuse the outputs of an identical attempt of any project.")
+@click.option("--tag", "tags", multiple=True, help="Tag of a new project.")
+@click.option("--reason", default="", help="Reason, for the project's history.")
 @click.option(
     "--pipeline-version",
     type=click.Choice(["pinned", "current"]),
     default="pinned",
     show_default=True,
-    help="The version the project was made with, or the file as it is now.",
+    help="The version the project was created with, or the current file.",
 )
-@click.option("--detach", is_flag=True, help="Do not wait for the end; needs `winslow up`.")
+@click.option("--detach", is_flag=True, help="Do not wait for the run; needs `winslow up`.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     pipeline: str,
@@ -64,11 +64,11 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE for a project, and follow it to its end.
+    """Run PIPELINE for a project, and follow the run to its end.
 
-    A project that exists goes on with what is missing or out of date, unless --start-from says otherwise (repeat it for
-    several branches). Ctrl-C leaves the run alone; `winslow cancel` ends it. Where no services run, they are started,
-    and end with the command. A run that pauses, or waits for a person, is no failure.
+    An existing project runs the stages whose outputs are missing or out of date, unless --start-from is given (repeat
+    it for several branches). Ctrl-C stops following; `winslow cancel` ends the run. If the services are not running,
+    they are started for this command. A run that pauses or waits for a person is not a failure.
 
     With --json, the project's status is printed at the end, as by `winslow status PROJECT --json`; with --detach,
     {"project", "run_id"}.
@@ -78,7 +78,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     given = pairs(inputs, "--input")
     settings = stage_settings(changes)
 
-    def start(winslow: Winslow) -> Run:
+    def start(winslow: Installation) -> Run:
         with transfer_bars("storing") as bars:
             return winslow.run(
                 pipeline,
@@ -88,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 start_from=start_from,
                 stop_after=stop_after,
                 settings=settings,
-                use={stage: winslow.project(project).attempt(stage, which).task_id for stage, which in chosen.items()},
+                use=pairs(use, "--use"),
                 reuse=reuse,
                 pipeline_version=pipeline_version,
                 reason=reason,
@@ -96,5 +96,4 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 upload=bars,
             )
 
-    chosen = pairs(use, "--use")
     follow(project, start, detach=detach, as_json=as_json)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -16,17 +17,15 @@ if TYPE_CHECKING:
 @click.argument("project", required=False)
 @json_option
 def command(project: str | None, *, as_json: bool) -> None:
-    """Say how all projects stand, or how PROJECT does, stage by stage; and why, where something does not run.
+    """Show the status of all projects, or of PROJECT stage by stage, and why something is not running.
 
     With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
     project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
-    created_by, env, inputs, stages, actions, questions, sweep, tags, notes, todos. State is idle, queued, running,
-    pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is pending,
-    waiting, running, succeeded, failed, cancelled or awaiting_input.
+    created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos. State is idle, queued,
+    running, pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is
+    pending, waiting, running, succeeded, failed, cancelled or awaiting_input.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         if project is not None:
             status = winslow.project(project).status()
             if as_json:
@@ -38,10 +37,10 @@ def command(project: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"projects": [_plain(summary) for summary in summaries]})
     elif not summaries:
-        console().print("no projects yet; `winslow run PIPELINE --project NAME` makes one")
+        console().print("no projects yet; `winslow run` creates one")
     else:
         print_table(
-            ("project", "pipeline", "state", "tags", "why"),
+            ("project", "pipeline", "state", "tags", "reason"),
             [
                 (summary.project, summary.pipeline, summary.state, ", ".join(summary.tags), summary.reason)
                 for summary in summaries
@@ -54,34 +53,38 @@ def _plain(summary: ProjectSummary) -> dict[str, Any]:
 
 
 def show(status: ProjectStatus) -> None:
-    """One project, for a person."""
-    there = console()
-    why = f": {status.reason}" if status.reason else ""
-    there.print(f"{status.project} ({status.pipeline} {status.pipeline_digest[:8]}) {status.state}{why}", markup=False)
-    if status.run_id:
-        there.print(f"run {status.run_id}")
-    for given in status.inputs:
-        there.print(f"input {given.name}: {given.original_path}", markup=False)
-    if status.tags:
-        there.print(f"tags: {', '.join(status.tags)}", markup=False)
-    for todo in status.todos:
-        there.print(f"[{'x' if todo.done_at else ' '}] {todo.number} {todo.text}", markup=False)
-    for question in status.questions:
-        there.print(f"asks before {question.stage}: {question.message}", markup=False)
-    if status.pipeline_changes:
-        there.print("the pipeline file has changed since (--pipeline-version current takes it up):")
-        for change in status.pipeline_changes:
-            there.print(f"  {change}", markup=False)
-    there.print()
-    print_table(
-        ("stage", "state", "time", "progress", "why"),
-        [(view.stage, view.state, _time(view), _progress(view), _why(view)) for view in status.stages],
+    """One project as text."""
+    from winslow_dagster.cli.action_commands import command_for
+    from winslow_dagster.projects.domain.next_steps import next_steps
+
+    output = console()
+    reason = f": {status.reason}" if status.reason else ""
+    output.print(
+        f"{status.project} ({status.pipeline} {status.pipeline_digest[:8]}) {status.state}{reason}", markup=False
     )
-    if status.actions:
-        there.print()
-        there.print(
-            f"next: {', '.join(f'winslow {action} {status.project}' for action in status.actions)}", markup=False
-        )
+    if status.run_id:
+        output.print(f"run {status.run_id}")
+    for given in status.inputs:
+        output.print(f"input {given.name}: {given.original_path}", markup=False)
+    if status.tags:
+        output.print(f"tags: {', '.join(status.tags)}", markup=False)
+    for todo in status.todos:
+        output.print(f"[{'x' if todo.done_at else ' '}] {todo.number} {todo.text}", markup=False)
+    for question in status.questions:
+        output.print(f"question of {question.stage}: {question.message}", markup=False)
+    if status.pipeline_changes:
+        output.print("The pipeline file has changed since; to use it, run with --pipeline-version current:")
+        for change in status.pipeline_changes:
+            output.print(f"  {change}", markup=False)
+    output.print()
+    print_table(
+        ("stage", "state", "time", "progress", "reason"),
+        [(view.stage, view.state, _time(view), _progress(view), _reason(view)) for view in status.stages],
+    )
+    commands = [command for action in next_steps(status) if (command := command_for(action))]
+    if commands:
+        output.print()
+        output.print(f"next: {', '.join(commands)}", markup=False)
 
 
 def _time(view: StageView) -> str:
@@ -106,7 +109,7 @@ def _progress(view: StageView) -> str:
     return "; ".join(parts)
 
 
-def _why(view: StageView) -> str:
+def _reason(view: StageView) -> str:
     notes = [view.reason, f"out of date: {view.outdated}" if view.outdated else ""]
     for count, name in ((view.warning_count, "warning"), (view.error_count, "error")):
         if count:

@@ -10,12 +10,11 @@ from winslow_dagster.cli.output import json_option, print_json, say
 @click.command("up")
 @json_option
 def command(*, as_json: bool) -> None:
-    """Keep the services running until Ctrl-C.
+    """Run the services until Ctrl-C: the web interface, the queue and the sensors.
 
-    The web interface, the queue and the sensors. Stages are no part of them: they run on when these end. What is wrong
-    with pipeline files is said first.
+    Running stages continue when the services stop. Errors in pipeline files are printed first.
 
-    With --json, one object is printed once the services answer: {"address": "http://…"}.
+    With --json, one object once the services answer: {"address": "http://…"}.
     """
     from winslow_dagster.pipelines import Catalogue
     from winslow_dagster.services import Services
@@ -25,11 +24,11 @@ def command(*, as_json: bool) -> None:
         if as_json:
             print_json({"address": address})
         else:
-            say(f"ready: {address} (Ctrl-C ends the services; stages run on)")
+            say(f"ready: {address} (Ctrl-C stops the services; running stages continue)")
 
     settings = Settings.read()
     if not as_json:
         say("starting the services ...")
         for problem in Catalogue.read(settings.pipelines_dir).problems:
-            say(f"cannot be used: {problem}")
+            say(f"error in a pipeline file: {problem}")
     Services(settings).serve(ready)

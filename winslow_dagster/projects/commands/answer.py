@@ -1,4 +1,4 @@
-"""Taking a person's answer: checked against what is asked now, stored as the stage will read it, and noted."""
+"""Takes a person's answer: checked against the open question, stored in the form the stage reads, and recorded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import imagesize  # type: ignore[import-untyped]  # it has no types
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
+from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.database.answers import Answer, Answers
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.domain.lineage import Lineage
@@ -22,77 +24,101 @@ from winslow_dagster.projects.domain.questions import OF, Question
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
-
 IMAGE_HEAD_BYTES = 256 * 1024
-"""Cameras put kilobytes of notes before the line that says how large a JPEG is."""
+"""Cameras write kilobytes of metadata in front of the size of a JPEG."""
 
 
 class Answering:
-    """The questions of one project."""
+    """The open questions of one project."""
 
-    def __init__(self, actions: Installation, project: str) -> None:
-        self._actions = actions
+    def __init__(self, context: Context, project: str) -> None:
+        self._context = context
         self._project = project
-        self._answers = Answers(actions.records.database)
+        self._answers = Answers(context.records.database)
 
     def give(self, stage: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[Answer, CheckedAnswer]:
-        """Take the answer. The second of two who answer at once is told of the first.
+        """Take the answer. If two people answer at once, the second gets a ProjectConflict that names the first.
 
-        Raises NotFound, ProjectConflict where nothing is asked, AnswerRejected with every fault, StoreError.
+        Raises NotFound, ProjectConflict if nothing is asked, AnswerRejected with every fault, StoreError.
         """
-        records = self._actions.records
-        with records.project_lock(self._project):
-            found = records.project(self._project)
-            lineage = lineage_of(records, self._project, self._actions.pinned(found))
-            require_stage(lineage.pipeline, stage)
-            question = self._question(lineage, stage)
-            form = Form.model_validate({"message": question.message, "form": list(question.form)})
-            checked = check_answer(form, values, files, image_sizes=self._image_sizes(form, question, lineage))
-            said = dict(checked.values)
-            for field in form.form:
-                if isinstance(field, ConfirmField) and field.name in said:
-                    looked_at = lineage.current.get(field.stage)
-                    said[field.name] = {**said[field.name], OF: looked_at.output_address if looked_at else None}
-            kept = self._answers.add(
-                Answer(
-                    project=self._project,
-                    pipeline=lineage.pipeline.name,
-                    stage=stage,
-                    manifest=self._stored(stage, checked),
-                    given_by=self._actions.actor.who,
-                    form=list(question.form),
-                    values=said,
-                    variables=checked.variables,
-                    accepted=checked.accepted,
+        lineage = self._lineage()
+        question = self._question(lineage, stage)
+        form = Form.model_validate({"message": question.message, "form": list(question.form)})
+        checked = check_answer(form, values, files, image_sizes=self._image_sizes(form, question, lineage))
+        manifest = self._stored(stage, checked)
+        try:
+            # Files may take minutes to be stored, so the lock is taken afterwards, and the question looked at again.
+            with self._context.project_lock(self._project, "answering a question"):
+                lineage = self._lineage()
+                self._require_same(question, self._question(lineage, stage))
+                answer = self._answers.add(
+                    Answer(
+                        project=self._project,
+                        pipeline=lineage.pipeline.name,
+                        stage=stage,
+                        manifest=manifest,
+                        given_by=self._context.actor.who,
+                        form=list(question.form),
+                        values=_with_confirmed_outputs(form, checked.values, lineage),
+                        variables=checked.variables,
+                        accepted=checked.accepted,
+                    )
                 )
+        except BaseException:
+            self._context.store.delete_tree(manifest.address)
+            raise
+        return answer, checked
+
+    def image(self, stage: str, field: str) -> tuple[Manifest, FileEntry]:
+        """The picture that the field of the stage's open question is drawn on. Raises NotFound, ProjectConflict."""
+        lineage = self._lineage()
+        question = self._question(lineage, stage)
+        form = Form.model_validate({"message": question.message, "form": list(question.form)})
+        images = {each.name: each for each in form.form if isinstance(each, ImageFieldBase)}
+        if field not in images:
+            raise NotFound(
+                f"the question of {stage} has no field {field!r} with a picture",
+                where=f"project {self._project}",
+                expected=f"one of {', '.join(images)}" if images else "",
             )
-        return kept, checked
+        return self._image(images[field], question, lineage)
+
+    def _require_same(self, answered: Question, current: Question) -> None:
+        if answered != current:
+            raise ProjectConflict(
+                f"{current.stage} asks a different question by now",
+                where=f"project {self._project}",
+                remedy=Action("answer_question", {"project": self._project, "stage": current.stage}),
+            )
+
+    def _lineage(self) -> Lineage:
+        records = self._context.records
+        return lineage_of(records, self._project, self._context.pipeline_of(self._project))
 
     def _question(self, lineage: Lineage, stage: str) -> Question:
-        found = self._actions.records.project(self._project)
-        questions = self._actions.overview.questions(found, lineage)
+        require_stage(lineage.pipeline, stage)
+        project = self._context.records.project(self._project)
+        questions = self._context.status_reader.questions(project, lineage)
         question = next((each for each in questions if each.stage == stage), None)
         if question is not None:
             return question
-        given = [each for each in self._answers.of_project(self._project) if each.stage == stage]
-        if given:
-            last = given[-1]
+        earlier = [each for each in self._answers.of_project(self._project) if each.stage == stage]
+        if earlier:
+            last = earlier[-1]
             raise ProjectConflict(
-                f"{stage} asks nothing now: {last.given_by} answered it at {last.given_at:%H:%M:%S} UTC",
+                f"{stage} has no open question: {last.given_by} answered it at {last.given_at:%H:%M:%S} UTC",
                 where=f"project {self._project}",
             )
         others = ", ".join(each.stage for each in questions)
         raise ProjectConflict(
-            f"{stage} asks nothing now",
+            f"{stage} has no open question",
             where=f"project {self._project}",
             expected=f"an answer to {others}" if others else "",
         )
 
     def _stored(self, stage: str, checked: CheckedAnswer) -> Manifest:
-        """The answer's files in the store. A fresh tree is made of them, since what is committed may be moved."""
-        tree = self._actions.settings.home / "incoming" / uuid4().hex
+        """The answer's files in the store. A new tree is made of them, since what is committed may be moved."""
+        tree = self._context.settings.home / "incoming" / uuid4().hex
         try:
             for name, content in checked.documents.items():
                 path = tree / name
@@ -102,26 +128,25 @@ class Answering:
                 path = tree / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, path)
-            address = f"projects/{self._project}/answers/{stage}/{tree.name}"
-            return self._actions.store.commit_tree(tree, address)
+            return self._context.store.commit_tree(tree, f"projects/{self._project}/answers/{stage}/{tree.name}")
         finally:
             shutil.rmtree(tree, ignore_errors=True)
 
     def _image_sizes(self, form: Form, question: Question, lineage: Lineage) -> dict[str, tuple[int, int]]:
-        """Width and height of the images that are marked on, so that nothing is marked beside them."""
-        images = [field for field in form.form if isinstance(field, ImageFieldBase)]
+        """Width and height of the pictures, so that nothing is marked outside of them."""
         sizes = {}
-        for field in images:
-            manifest, entry = self.image(field.image_stage, field.image_glob, question, lineage)
-            head = self._actions.store.read_range(manifest, entry, 0, min(entry.size_bytes, IMAGE_HEAD_BYTES))
+        for field in (each for each in form.form if isinstance(each, ImageFieldBase)):
+            manifest, entry = self._image(field, question, lineage)
+            head = self._context.store.read_range(manifest, entry, 0, min(entry.size_bytes, IMAGE_HEAD_BYTES))
             width, height = imagesize.get(io.BytesIO(head))
             if width > 0 and height > 0:
                 sizes[field.name] = (width, height)
         return sizes
 
-    def image(self, stage: str, glob: str, question: Question, lineage: Lineage) -> tuple[Manifest, FileEntry]:
-        """The image of a field: of an earlier stage, or (`stage` empty) of the attempt that asks. Raises NotFound."""
-        records = self._actions.records
+    def _image(self, field: ImageFieldBase, question: Question, lineage: Lineage) -> tuple[Manifest, FileEntry]:
+        """Of an earlier stage, or, if the field names none, of the attempt that asks."""
+        records = self._context.records
+        stage, glob = field.image_stage, field.image_glob
         if stage:
             manifest = outputs_in_use(records, lineage).get(stage)
         elif question.asked_by_attempt is not None:
@@ -131,8 +156,18 @@ class Answering:
         entries = [] if manifest is None else [entry for entry in manifest.files if fnmatchcase(entry.path, glob)]
         if manifest is None or not entries:
             raise NotFound(
-                f"the image {glob} that is to be marked is not there",
+                f"the picture {glob} to mark is missing",
                 where=f"project {self._project}, question of {question.stage}",
                 remedy=f"Redo {stage or question.stage}, which makes it",
             )
         return manifest, min(entries, key=lambda entry: entry.path)
+
+
+def _with_confirmed_outputs(form: Form, values: Mapping[str, Any], lineage: Lineage) -> dict[str, Any]:
+    """The values, with the address of the outputs that each confirmation is about."""
+    found = dict(values)
+    for field in form.form:
+        if isinstance(field, ConfirmField) and field.name in found:
+            current = lineage.current.get(field.stage)
+            found[field.name] = {**found[field.name], OF: current.output_address if current else None}
+    return found

@@ -1,91 +1,82 @@
-"""What a person does with one project that is there: pause, go on, redo, sweep, pick, replace a file, cancel."""
+"""What a person does with a project: pause, resume, answer, redo, sweep, pick, replace a file, cancel."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.projects.commands.answer import Answering
-from winslow_dagster.projects.commands.launch import Launching, LaunchRequest
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.launch import Launch, launch
+from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
-from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.views import QuestionView
-from winslow_dagster.projects.inputs.resource_pool import sources
+from winslow_dagster.projects.inputs.resource_pool import Pool, sources
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
-
-MOST_COMBINATIONS = 500
-Settings = Mapping[str, Mapping[str, Any]]
+MAX_COMBINATIONS = 500
+Overrides = Mapping[str, Mapping[str, Any]]
 
 
 class ProjectControl:
-    """One project of an installation. Everything that is done is noted with who did it."""
+    """One project of an installation. Every action is recorded with who took it."""
 
-    def __init__(self, actions: Installation, name: str) -> None:
-        self._actions = actions
+    def __init__(self, context: Context, name: str) -> None:
+        self._context = context
         self.name = name
 
     def pause(self, after: str | None = None) -> None:
-        """Begin no further stage, or none that follows `after`; those that run end first.
+        """Start no further stage, or none that follows `after`; running stages finish first.
 
-        Raises NotFound for a stage there is not, ProjectConflict where nothing runs, or a sweep.
+        Raises NotFound for an unknown stage, ProjectConflict if nothing is running, or if a sweep is.
         """
-        actions = self._actions
+        context = self._context
         if after is not None:
-            require_stage(self._pipeline(), after)
-        with actions.records.project_lock(self.name):
-            run = self._open_run("paused")
+            require_stage(self.pipeline(), after)
+        with context.project_lock(self.name, "pausing it"):
+            run = self._open_run("pause")
             if run.sweep is not None:
-                # A resume would not know with which of its combinations to go on.
-                raise ProjectConflict(
-                    "a sweep cannot be paused",
-                    where=self._where,
-                    remedy=self._cancel,
-                )
-            asked = Holds(actions.records.database).pause(self.name, run.run_id, actions.actor.who, after)
-        if asked.asked_by != actions.actor.who:
+                # A resume would not know with which combination to continue.
+                raise ProjectConflict("a sweep cannot be paused", where=self._where, remedy=self._cancel_action)
+            pause = Holds(context.records.database).pause(self.name, run.run_id, context.actor.who, after)
+        if pause.asked_by != context.actor.who:
             raise ProjectConflict(
-                f"{asked.asked_by} asked it to pause already, at {asked.asked_at:%H:%M:%S} UTC", where=self._where
+                f"{pause.asked_by} paused it already, at {pause.asked_at:%H:%M:%S} UTC", where=self._where
             )
-        actions.audit.note(actions.actor, "pause", self.name, run_id=run.run_id, after=after)
+        context.audit("pause", self.name, run_id=run.run_id, after=after)
 
     def resume(self, *, reason: str = "") -> Run:
-        """Go on where it stopped, with what the run that stopped was told. A pause that has not taken effect is lifted.
+        """Continue where it stopped, with what the stopped run was requested to do. A pending pause is withdrawn.
 
-        Raises ProjectConflict where nothing is left to do, a question is open, or a run is in progress.
+        Raises ProjectConflict if nothing is left to do, a question is open, or a run is in progress.
         """
-        actions = self._actions
-        holds = Holds(actions.records.database)
-        status = actions.status(self.name)
+        context = self._context
+        status = context.status(self.name)
         if status.state == "pausing" and status.run_id is not None:
-            holds.withdraw_pause(self.name, status.run_id)
-            actions.audit.note(actions.actor, "resume", self.name, run_id=status.run_id, reason=reason)
-            return Run(actions, self.name, status.run_id)
+            Holds(context.records.database).withdraw_pause(self.name, status.run_id)
+            context.audit("resume", self.name, run_id=status.run_id, reason=reason)
+            return Run(context, self.name, status.run_id)
         if status.questions:
-            asked = status.questions[0]
+            question = status.questions[0]
             raise ProjectConflict(
-                f"{asked.stage} waits for an answer: {asked.message}",
+                f"{question.stage} is waiting for an answer: {question.message}",
                 where=self._where,
-                remedy=Action("answer_question", {"project": self.name, "stage": asked.stage}),
+                remedy=Action("answer_question", {"project": self.name, "stage": question.stage}),
             )
-        submission = LaunchRequest(project=self.name, actor=actions.actor, carries_on=True, reason=reason)
-        return actions.launch("resume", submission)
+        return launch(context, "resume", LaunchRequest(project=self.name, continues=True, reason=reason))
 
     def questions(self) -> tuple[QuestionView, ...]:
-        """What a person is asked before the project can go on."""
-        return self._actions.status(self.name).questions
+        """The questions that a person has to answer before the project can continue."""
+        return self._context.status(self.name).questions
 
     def answer(
         self,
@@ -93,39 +84,38 @@ class ProjectControl:
         values: Mapping[str, Any] | None = None,
         files: Mapping[str, str | Path] | None = None,
         *,
-        go_on: bool = True,
+        resume: bool = True,
     ) -> Run | None:
-        """Answer what the stage asks, and go on where nothing else is asked; gives the run that goes on.
+        """Answer the stage's question, and resume if no other question is open; returns the run, if one was started.
 
-        A result that is rejected is made again, with the settings that came with the answer.
-        Raises ProjectConflict where nothing is asked, or somebody was quicker; AnswerRejected with every fault.
+        A result that the answer rejects is made again, with the settings that came with the answer.
+        Raises ProjectConflict if nothing is asked, or somebody else was faster; AnswerRejected with every fault.
         """
-        actions = self._actions
+        context = self._context
         paths = {name: Path(path).expanduser() for name, path in (files or {}).items()}
-        kept, checked = Answering(actions, self.name).give(stage, values or {}, paths)
-        actions.audit.note(actions.actor, "answer", self.name, stage=stage, version=kept.version, values=kept.values)
-        if not go_on or self._latest_open() is not None:
+        answer, checked = Answering(context, self.name).give(stage, values or {}, paths)
+        context.audit("answer", self.name, stage=stage, version=answer.version, values=answer.values)
+        if not resume or self._latest_open() is not None:
             return None
         if checked.redo is not None:
-            redone = str(checked.redo["stage"])
-            # With what the run that asked was told: the stages after it are still to have that.
-            submission = LaunchRequest(
+            rejected = str(checked.redo["stage"])
+            request = LaunchRequest(
                 project=self.name,
-                actor=actions.actor,
-                start_from=(redone,),
-                settings={redone: checked.redo["settings"]},
-                carries_on=True,
+                start_from=(rejected,),
+                overrides={rejected: checked.redo["settings"]},
+                # The stages after it still have to get what the run that asked was requested to do.
+                continues=True,
                 reason=f"rejected in {stage}",
             )
-            return actions.launch("redo", submission)
+            return launch(context, "redo", request)
         return None if self.questions() else self.resume(reason=f"{stage} was answered")
 
-    def redo(  # noqa: PLR0913  # what a person may say of a redo, by name
+    def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
         self,
         stage: str,
         *,
         env: Mapping[str, str] | None = None,
-        settings: Settings | None = None,
+        settings: Overrides | None = None,
         inputs: Mapping[str, str | Path] | None = None,
         use: Mapping[str, str | int] | None = None,
         only: bool = False,
@@ -133,121 +123,94 @@ class ProjectControl:
         reuse: bool = False,
         reason: str = "",
     ) -> Run:
-        """Run the stage again, and what follows it: with other variables, arguments, image, limits or inputs.
+        """Run the stage and the stages that follow it again, with other variables, arguments, image, limits or inputs.
 
-        `env` changes the stage's variables, `settings` those of any stage. `use` names attempts, by number or task id,
-        whose outputs other stages hand on. `only` this stage: what follows is out of date then. `stop_after`: so far.
+        `env` overrides the stage's variables, `settings` anything of any stage. `use` names attempts, by number or
+        task id, whose outputs other stages take. `only` runs this stage alone: those that follow are then out of date.
         """
-        require_stage(self._pipeline(), stage)
-        changed = {name: dict(said) for name, said in (settings or {}).items()}
+        require_stage(self.pipeline(), stage)
+        overrides = {name: dict(override) for name, override in (settings or {}).items()}
         if env:
-            own = changed.setdefault(stage, {})
+            own = overrides.setdefault(stage, {})
             own["env"] = {**own.get("env", {}), **env}
-        return self._actions.launch(
-            "redo",
-            LaunchRequest(
-                project=self.name,
-                actor=self._actions.actor,
-                inputs=sources(self._actions.pool, inputs or {}),
-                start_from=(stage,),
-                stop_after=stage if only else stop_after,
-                settings=changed,
-                use={name: self.attempt(name, which).task_id for name, which in (use or {}).items()},
-                reuse=reuse,
-                reason=reason,
-            ),
+        request = LaunchRequest(
+            project=self.name,
+            inputs=sources(self._pool, inputs or {}),
+            start_from=(stage,),
+            stop_after=stage if only else stop_after,
+            overrides=overrides,
+            use={name: self.attempt(name, which).task_id for name, which in (use or {}).items()},
+            reuse=reuse,
+            reason=reason,
         )
+        return launch(self._context, "redo", request)
 
     def sweep(
         self, stage: str, values: Mapping[str, Sequence[str]], *, stop_after: str | None = None, reason: str = ""
     ) -> tuple[Run, ...]:
-        """Run the stage once for every combination of the variables' values, side by side; then pick one to go on with.
+        """Run the stage once for every combination of the variables' values, side by side; `pick` chooses one.
 
         Raises InputRejected for more than 500 combinations, and what `redo` raises.
         """
-        require_stage(self._pipeline(), stage)
+        require_stage(self.pipeline(), stage)
         combinations = combined(values)
-        actions = self._actions
-        submission = LaunchRequest(
-            project=self.name, actor=actions.actor, start_from=(stage,), stop_after=stop_after or stage, reason=reason
-        )
-        run_ids = Launching(actions, submission).sweep([{stage: {"env": env}} for env in combinations])
-        said = {name: list(choices) for name, choices in values.items()}
-        actions.audit.note(
-            actions.actor, "sweep", self.name, stage=stage, values=said, runs=len(run_ids), reason=reason
-        )
-        return tuple(Run(actions, self.name, run_id) for run_id in run_ids)
+        context = self._context
+        request = LaunchRequest(project=self.name, start_from=(stage,), stop_after=stop_after or stage, reason=reason)
+        run_ids = Launch(context, request).sweep([{stage: {"env": env}} for env in combinations])
+        swept = {name: list(choices) for name, choices in values.items()}
+        context.audit("sweep", self.name, stage=stage, values=swept, runs=len(run_ids), reason=reason)
+        return tuple(Run(context, self.name, run_id) for run_id in run_ids)
 
     def pick(self, stage: str, attempt: str | int) -> Attempt:
-        """From now on the stage has the outputs of this attempt; what follows is out of date until it runs again."""
-        actions = self._actions
-        with actions.records.project_lock(self.name):
+        """Make the outputs of this attempt the stage's outputs; stages that follow are out of date until they run."""
+        context = self._context
+        with context.project_lock(self.name, "picking an attempt"):
             chosen = self.attempt(stage, attempt)
             if not chosen.usable:
-                gone = (
-                    "its outputs were removed" if chosen.outputs_removed_at else f"it is {chosen.outcome or 'running'}"
-                )
-                raise ProjectConflict(f"attempt {attempt} of {stage} cannot be picked: {gone}", where=self._where)
+                problem = "outputs removed" if chosen.outputs_removed_at else f"it is {chosen.outcome or 'running'}"
+                raise ProjectConflict(f"attempt {attempt} of {stage} cannot be picked: {problem}", where=self._where)
             if (run := self._latest_open()) is not None and run.sweep is None:
                 raise ProjectConflict(
-                    f"a run is in progress ({run.run_id})",
-                    where=self._where,
-                    remedy=self._cancel,
+                    f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action
                 )
-            now, who = datetime.now(UTC), actions.actor.who
-            Holds(actions.records.database).pick(Pick(self.name, chosen.pipeline, stage, chosen.task_id, now, who))
-        actions.audit.note(actions.actor, "pick", self.name, stage=stage, attempt=chosen.task_id)
+            pick = Pick(self.name, chosen.pipeline, stage, chosen.task_id, context.clock(), context.actor.who)
+            Holds(context.records.database).pick(pick)
+        context.audit("pick", self.name, stage=stage, attempt=chosen.task_id)
         return chosen
 
     def replace(self, stage: str, path: str, file: str | Path, *, reason: str = "") -> Attempt:
-        """Put a changed file in the place of one that the stage made: a new attempt of it, made by hand.
+        """Replace an output file of the stage by an edited one: a new attempt, made by hand.
 
-        What follows the stage is out of date until it has run with the file; `resume` does that.
+        Stages that follow are out of date until they have run with the file; `resume` runs them.
         Raises NotFound, InputRejected, ProjectConflict while a run is in progress.
         """
-        actions = self._actions
-        with actions.records.project_lock(self.name):
-            if (run := self._latest_open()) is not None:
-                raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where)
-            lineage = lineage_of(actions.records, self.name, self._pipeline())
-            require_stage(lineage.pipeline, stage)
-            current = lineage.current.get(stage)
-            if current is None:
-                raise ProjectConflict(f"{stage} has no outputs in which a file could be replaced", where=self._where)
-            made = replace_file(
-                actions.records,
-                actions.store,
-                current,
-                Replacement(path, Path(file).expanduser(), actions.actor.who, reason),
-            )
-        actions.audit.note(actions.actor, "replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
-        return made
+        if (run := self._latest_open()) is not None:
+            raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
+        attempt = replace_file(self._context, self.name, Replacement(stage, path, Path(file).expanduser(), reason))
+        self._context.audit("replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
+        return attempt
 
     def cancel(self) -> Run:
-        """Ask that its run end, or all runs of its sweep, and their stages with them. Raises ProjectConflict."""
-        actions = self._actions
-        runs = actions.records.open_runs(self.name)
-        dagit = actions.dagit()
-        seen = dagit.runs_by_id(run.run_id for run in runs)
-        active = [run for run in seen.values() if not run.ended]
+        """Request the end of its run, or of all runs of its sweep, with their stages. Raises ProjectConflict."""
+        context = self._context
+        runs = context.records.open_runs(self.name)
+        dagster = context.dagster()
+        known = dagster.runs_by_id(run.run_id for run in runs)
+        active = [run for run in known.values() if not run.ended]
         if not active:
-            raise ProjectConflict(
-                "nothing runs that could be cancelled",
-                where=self._where,
-                remedy=Action("show_project", {"project": self.name}),
-            )
+            raise self._nothing_running("cancel")
         for run in active:
             if run.status != "CANCELING":
-                dagit.terminate(run.run_id)
-        actions.audit.note(actions.actor, "cancel", self.name, runs=[run.run_id for run in active])
-        return Run(actions, self.name, active[0].run_id)
+                dagster.terminate(run.run_id)
+        context.audit("cancel", self.name, runs=[run.run_id for run in active])
+        return Run(context, self.name, active[0].run_id)
 
     def attempt(self, stage: str, which: str | int) -> Attempt:
         """An attempt of the stage, by its number (counted from 1 over all runs) or its task id. Raises NotFound."""
-        attempts = [each for each in self._actions.records.attempts(self.name) if each.stage == stage]
+        all_attempts = self._context.records.attempts(self.name)
+        attempts = [each for each in all_attempts if each.stage == stage]
         if not attempts:
-            names = {each.stage for each in self._actions.records.attempts(self.name)}
-            meant = nearest(stage, names)
+            meant = nearest(stage, {each.stage for each in all_attempts})
             raise NotFound(
                 f"there is no attempt of {stage!r}",
                 where=self._where,
@@ -266,44 +229,49 @@ class ProjectControl:
         return found
 
     @property
-    def _cancel(self) -> Action:
-        return Action("cancel_project", {"project": self.name})
-
-    @property
     def _where(self) -> str:
         return f"project {self.name}"
 
-    def _pipeline(self) -> Pipeline:
-        return self._actions.pinned(self._actions.records.project(self.name))
+    @property
+    def _cancel_action(self) -> Action:
+        return Action("cancel_project", {"project": self.name})
+
+    @property
+    def _pool(self) -> Pool:
+        return Pool(self._context.records.database, self._context.store, self._context.settings.home / "incoming")
+
+    def _nothing_running(self, verb: str) -> ProjectConflict:
+        remedy = Action("show_project", {"project": self.name})
+        return ProjectConflict(f"there is no run to {verb}", where=self._where, remedy=remedy)
+
+    def pipeline(self) -> Pipeline:
+        """The version of the pipeline that the project uses."""
+        return self._context.pipeline_of(self.name)
 
     def _latest_open(self) -> RunRecord | None:
-        """A run that is in progress. Looking at the status notes the ends of those that are over."""
-        self._actions.status(self.name)
-        return next(iter(self._actions.records.open_runs(self.name)), None)
+        """A run that is in progress."""
+        self._context.status(self.name)
+        return next(iter(self._context.records.open_runs(self.name)), None)
 
-    def _open_run(self, done: str) -> RunRecord:
+    def _open_run(self, verb: str) -> RunRecord:
         run = self._latest_open()
         if run is None:
-            raise ProjectConflict(
-                f"nothing runs that could be {done}",
-                where=self._where,
-                remedy=Action("show_project", {"project": self.name}),
-            )
+            raise self._nothing_running(verb)
         return run
 
 
 def combined(values: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
     """Every combination of the variables' values, the last variable changing first. Raises InputRejected."""
-    choices = {name: list(dict.fromkeys(map(str, given))) for name, given in values.items()}
-    empty = sorted(name for name, given in choices.items() if not given)
+    choices = {name: list(dict.fromkeys(map(str, listed))) for name, listed in values.items()}
+    empty = sorted(name for name, listed in choices.items() if not listed)
     if not choices or empty:
         raise InputRejected(
-            f"no value was given for {', '.join(empty)}" if empty else "no variable was given to sweep over",
+            f"{', '.join(empty)} has no value" if empty else "there is no variable to sweep over",
             expected="at least one variable with at least one value",
         )
     total = 1
-    for given in choices.values():
-        total *= len(given)
-    if total > MOST_COMBINATIONS:
-        raise InputRejected(f"that makes {total} combinations", expected=f"at most {MOST_COMBINATIONS}")
+    for listed in choices.values():
+        total *= len(listed)
+    if total > MAX_COMBINATIONS:
+        raise InputRejected(f"these are {total} combinations", expected=f"at most {MAX_COMBINATIONS}")
     return [dict(zip(choices, combination, strict=True)) for combination in itertools.product(*choices.values())]

@@ -1,17 +1,19 @@
-"""What a project made, to read and to take along: output files, and logs."""
+"""The output files of a project: listed, read in ranges, copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from io import BufferedReader
 from pathlib import Path
 
-from winslow_dagster.errors import NotFound, ProjectConflict
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectFile
-from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
 
 
@@ -40,37 +42,38 @@ def files_of(store: Store, outputs: Mapping[str, Manifest], stages: Iterable[str
     return tuple(found)
 
 
-def fetch(store: Store, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
-    """Copy the file to `<directory>/<stage>/<path>` and give that; a copy that is there already stays.
+def open_file(store: Store, file: ProjectFile) -> BufferedReader:
+    """The file for reading from any position: only the ranges that are read are fetched. Raises StoreError."""
+    manifest, entry = _stored(file)
+    return BufferedReader(
+        RangeReader(lambda begin, end: store.read_range(manifest, entry, begin, end - begin), file.size_bytes)
+    )
 
-    Raises ProjectConflict where another file stands there.
+
+def fetch(store: Store, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
+    """Copy the file to `<directory>/<stage>/<path>` and return that; an identical copy that exists stays.
+
+    Raises ProjectConflict if a different file exists.
     """
     target = directory / file.stage / file.path
     if target.exists():
         if target.stat().st_size != file.size_bytes or checksum(target, moved) != file.blake3:
-            raise ProjectConflict("another file stands there", where=str(target), remedy="Choose another directory")
+            raise ProjectConflict("a different file exists", where=str(target), remedy="Choose another directory")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    entry = FileEntry(path=file.stored_path, size_bytes=file.size_bytes, blake3=file.blake3)
-    store.fetch_file(Manifest(address=file.address, files=(entry,)), entry, target, moved)
+    manifest, entry = _stored(file)
+    store.fetch_file(manifest, entry, target, moved)
     return target
 
 
-def log_of(
-    settings: Settings, store: Store, records: ProjectRecords, of: tuple[str, str], attempt: int | None
-) -> LogReader:
-    """The log of a project's stage: of its latest attempt, or of its attempt of that number. Raises NotFound."""
-    project, stage = of
-    attempts = [each for each in records.attempts(project) if each.stage == stage]
-    number = len(attempts) if attempt is None else attempt
-    if not 1 <= number <= len(attempts):
-        raise NotFound(
-            "the stage has no log yet" if not attempts else f"there is no attempt {number}",
-            where=f"{project}/{stage}",
-            expected=f"an attempt from 1 to {len(attempts)}" if attempts else "a stage that has begun",
-        )
-    task_id = attempts[number - 1].task_id
-    result = records.result(task_id)
+def log_of(context: Context, attempt: Attempt) -> LogReader:
+    """The log of an attempt: live while it runs, from the store once it has ended."""
+    result = context.records.result(attempt.task_id)
     if result is not None and result.log_manifest is not None:
-        return LogReader.stored(store, result.log_manifest)
-    return LogReader(settings.tasks_dir / task_id / "log")
+        return LogReader.stored(context.store, result.log_manifest)
+    return LogReader(context.settings.tasks_dir / attempt.task_id / "log")
+
+
+def _stored(file: ProjectFile) -> tuple[Manifest, FileEntry]:
+    entry = FileEntry(path=file.stored_path, size_bytes=file.size_bytes, blake3=file.blake3)
+    return Manifest(address=file.address, files=(entry,)), entry

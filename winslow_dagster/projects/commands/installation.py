@@ -1,63 +1,54 @@
-"""What a person can do with pipelines and projects. The command line and the Python API are both made of these."""
+"""The front door: every action on an installation and every view of it, for shell, Python, sensors and pages."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from winslow_dagster.actions import Action
-from winslow_dagster.engines.engine import Engine
-from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.errors import NotFound
-from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
-from winslow_dagster.pipelines.catalogue import pipeline_names
-from winslow_dagster.projects.commands.launch import Launching, LaunchRequest, PipelineVersion, UploadBegins, told
+from winslow_dagster.engines.engine import Engine, Node
+from winslow_dagster.pipelines import Catalogue, LoadedPipeline
+from winslow_dagster.projects.commands.attempt_address import AttemptAddress
+from winslow_dagster.projects.commands.context import Context, Resources, Services
+from winslow_dagster.projects.commands.diagnosis import Finding, findings
+from winslow_dagster.projects.commands.images import ImageView, images
+from winslow_dagster.projects.commands.launch import Launch, UploadStarted, launch
+from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
+from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
+from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.audit import Actor, Audit
+from winslow_dagster.projects.database.audit import MOST_SHOWN, Actor, Audit, AuditEntry
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
 from winslow_dagster.projects.inputs.resource_pool import Pool, sources
-from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.status.project_list import list_projects
-from winslow_dagster.projects.status.project_status import StatusReader, changes_since
 from winslow_dagster.settings import Settings
-from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
 
 
-class Services(Protocol):
-    """The processes behind an installation, as actions need them."""
-
-    @property
-    def address(self) -> str:
-        """Where the web server listens."""
-
-    def running(self) -> bool:
-        """Whether it answers."""
-
-    def for_a_while(self) -> AbstractContextManager[str]:
-        """The services, started where none run, and ended again then."""
-
-
 class Installation:
-    """An installation. A context manager: services that were started for it end with it."""
+    """One installation, safe to use from many threads. A context manager: it stops the services that it started.
 
-    def __init__(self, settings: Settings, services: Services, actor: Actor | None = None) -> None:
-        self.settings = settings
-        self.actor = actor or Actor()
-        self._services = services
-        self._held = contextlib.ExitStack()
-        self._serving = False
-        # A version never changes once it is kept, and a page asks for it several times.
-        self._pinned: dict[tuple[str, str], Pipeline] = {}
+    `acting_as` returns the same installation for another actor. Tests and servers may pass records, store or engine.
+    """
+
+    def __init__(  # noqa: PLR0913  # the last three by name, for those who have them already
+        self,
+        settings: Settings,
+        services: Services,
+        actor: Actor | None = None,
+        *,
+        records: ProjectRecords | None = None,
+        store: Store | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        resources = Resources(settings, services, records=records, store=store, engine=engine)
+        self.context = Context(settings, resources, actor or Actor())
 
     def __enter__(self) -> Self:
         return self
@@ -66,82 +57,86 @@ class Installation:
         self.close()
 
     def close(self) -> None:
-        """End the services that were started for this, and give the connections back."""
-        self._serving = False
-        self._held.close()
+        """Stop the services that were started for this, and close the database connections."""
+        self.context.resources.close()
 
-    @cached_property
+    def acting_as(self, actor: Actor) -> Installation:
+        """The same installation for another actor: `installation.acting_as(anna).project("ulm").pause()`."""
+        other = Installation.__new__(Installation)
+        other.context = self.context.acting_as(actor)
+        return other
+
+    # passed through for ingest, until it takes a context
+
+    @property
     def records(self) -> ProjectRecords:
         """The project tables."""
-        records = ProjectRecords.open(self.settings.database_url)
-        self._held.callback(self._forget_records)
-        return records
+        return self.context.records
 
     @property
-    def overview(self) -> StatusReader:
-        """How projects stand."""
-        return StatusReader(self.records, self.engine, self._dagit_if_there)
+    def store(self) -> Store:
+        """Where inputs and outputs are stored."""
+        return self.context.store
 
     @property
-    def audit(self) -> Audit:
-        """Who did what."""
-        return Audit(self.records.database)
+    def engine(self) -> Engine:
+        """Where stages run."""
+        return self.context.engine
 
     @property
-    def cleanup(self) -> Cleanup:
-        """How much room everything takes, and what may go."""
-        return Cleanup(self.records, self.store, self.settings, self.engine)
-
-    @property
-    def pool(self) -> Pool:
-        """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
-        return Pool(self.records.database, self.store, self.settings.home / "incoming")
+    def actor(self) -> Actor:
+        """Who acts."""
+        return self.context.actor
 
     @property
     def annotations(self) -> Annotations:
-        """What people write on projects."""
-        return Annotations(self.records.database)
-
-    @cached_property
-    def store(self) -> Store:
-        """Where inputs and outputs live."""
-        return open_store(self.settings.store_url, self.settings.s3_endpoint)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """Where stages run."""
-        return open_engine(self.settings)
-
-    @property
-    def services_run(self) -> bool:
-        """Whether the services answer now."""
-        return self._services.running()
+        """Tags, notes and to-dos."""
+        return Annotations(self.context.records.database)
 
     def dagit(self) -> DagsterClient:
-        """Dagster's web server; the services are started for a while where they do not run."""
-        if not self._serving:
-            self._held.enter_context(self._services.for_a_while())
-            self._serving = True
-        return DagsterClient(self._services.address)
+        """Dagster's web server."""
+        return self.context.dagster()
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        return self.context.settings
+
+    @property
+    def services_running(self) -> bool:
+        """Whether the services answer now."""
+        return self.context.resources.services.running()
+
+    # pipelines
 
     def pipelines(self) -> Catalogue:
-        """All pipeline files, with what is wrong with those that cannot be used."""
-        return Catalogue.read(self.settings.pipelines_dir)
+        """All pipeline files, with the errors of those that cannot be used."""
+        return self.context.pipelines()
 
     def pipeline(self, name: str) -> LoadedPipeline:
-        """One pipeline. Raises NotFound, and PipelineInvalid with everything that is wrong with its file."""
-        files = pipeline_names(self.settings.pipelines_dir)
-        if name not in files:
-            meant = nearest(name, files)
-            raise NotFound(
-                f"there is no pipeline {name!r}",
-                where=str(self.settings.pipelines_dir),
-                expected=f"one of {', '.join(files)}" if files else "",
-                remedy=f"Did you mean {meant}?" if meant else Action("list_pipelines"),
-            )
-        return load(files[name])
+        """One pipeline. Raises NotFound, and PipelineInvalid with all errors of its file."""
+        return self.context.pipeline(name)
 
-    def create(  # noqa: PLR0913  # what a person may say of a project; all but the first three by name
+    def images(self) -> tuple[ImageView, ...]:
+        """The images that the pipelines name, and whether they are on the node."""
+        return images(self.context)
+
+    # projects
+
+    def projects(self) -> tuple[ProjectSummary, ...]:
+        """All projects by name, with their states."""
+        return list_projects(self.context.records, self.context.resources.dagster_if_running)
+
+    def project(self, name: str) -> ProjectHandle:
+        """One project. Raises NotFound."""
+        self.context.records.project(name)
+        return ProjectHandle(self.context, name)
+
+    def status(self, project: str) -> ProjectStatus:
+        """The status of a project, without what only Dagster knows if its services are not running. Raises NotFound."""
+        return self.context.status(project)
+
+    def create(  # noqa: PLR0913  # what a person may say about a project; all but the first three by name
         self,
         pipeline: str,
         project: str,
@@ -150,30 +145,27 @@ class Installation:
         env: Mapping[str, str] | None = None,
         tags: Iterable[str] = (),
         notes: str = "",
-        upload: UploadBegins | None = None,
+        upload: UploadStarted | None = None,
     ) -> ProjectHandle:
-        """Make a project, and run nothing yet. What it must bring may come later, with `run`.
+        """Create a project without running it. Inputs that the pipeline requires may follow with `run`.
 
-        Raises NotFound, PipelineInvalid, InputRejected, ProjectConflict where there is one of that name, StoreError.
+        Raises NotFound, PipelineInvalid, InputRejected, ProjectConflict if the name is taken, StoreError.
         """
-        Launching(
-            self,
-            LaunchRequest(
-                project=project,
-                actor=self.actor,
-                pipeline=pipeline,
-                inputs=sources(self.pool, inputs or {}),
-                env=dict(env or {}),
-                tags=tuple(tags),
-            ),
-        ).create(upload)
-        handle = ProjectHandle(self, project)
+        request = LaunchRequest(
+            project=project,
+            pipeline=pipeline,
+            inputs=sources(self._pool, inputs or {}),
+            project_env=dict(env or {}),
+            tags=tuple(tags),
+        )
+        Launch(self.context, request).create(upload)
         if notes:
-            self.annotations.set_notes(project, notes)
-        self.audit.note(self.actor, "create", project, pipeline=pipeline, inputs=_said(inputs), env=dict(env or {}))
-        return handle
+            Annotations(self.context.records.database).set_notes(project, notes)
+        details = request.audit_details()
+        self.context.audit("create", project, **{name: details[name] for name in ("pipeline", "inputs", "env")})
+        return ProjectHandle(self.context, project)
 
-    def run(  # noqa: PLR0913  # what a person may say of a run; all but the first three by name
+    def run(  # noqa: PLR0913  # what a person may say about a run; all but the first three by name
         self,
         pipeline: str,
         project: str,
@@ -183,83 +175,77 @@ class Installation:
         start_from: str | Sequence[str] | None = None,
         stop_after: str | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        use: Mapping[str, str] | None = None,
+        use: Mapping[str, str | int] | None = None,
         reuse: bool = False,
         pipeline_version: PipelineVersion = "pinned",
         reason: str = "",
         tags: Iterable[str] = (),
-        upload: UploadBegins | None = None,
+        upload: UploadStarted | None = None,
     ) -> Run:
-        """Run the pipeline for the project, and give the run, which goes on by itself.
+        """Run the pipeline for the project, and return the run, which continues in the background.
 
-        A project that does not exist is made: `inputs` are copied into the store, or are `pool:NAME`; `env` becomes the
-        project's own. One that exists goes on with the version of the pipeline it has, from its first stages that are
-        missing or out of date, or from `start_from`; `env` is then this run's. Another pipeline becomes its own.
-        `settings` changes stages for this run: `{"detect_vehicles": {"env": {"THRESHOLD": "0.4"}, "memory": "8GiB"}}`.
-        `use` names the attempts (task ids) whose outputs stages hand on, instead of the latest. With `reuse`, a stage
-        takes the outputs of an equal attempt of any project, where there is one. `upload` is told of each file that is
-        copied: its name and size; it gives back what is called with the bytes moved.
+        A project that does not exist is created: `inputs` are copied into the store, or are `pool:NAME`, and `env` are
+        the project's variables. An existing project keeps its pipeline version and runs the stages whose outputs are
+        missing or out of date, or those from `start_from` on; `env` are then this run's variables. Another pipeline
+        becomes the project's.
+
+        `settings` overrides settings of stages for this run: `{"detect": {"env": {"THRESHOLD": "0.4"}, "memory":
+        "8GiB"}}`. `use` names attempts, by number or task id, whose outputs stages take instead of the latest. With
+        `reuse`, a stage takes the outputs of an equal attempt of any project, if there is one. `upload` is called with
+        name and size when an upload starts, and returns a callback for bytes transferred.
 
         Raises NotFound, PipelineInvalid, InputRejected, VariableMissing, ProjectConflict, StoreError,
-        ServiceUnavailable; before anything is copied wherever that can be known before.
+        ServiceUnavailable; before anything is copied wherever that is possible.
         """
-        return self.launch(
-            "run",
-            LaunchRequest(
-                project=project,
-                actor=self.actor,
-                pipeline=pipeline,
-                inputs=sources(self.pool, inputs or {}),
-                env=dict(env or {}),
-                start_from=(start_from,) if isinstance(start_from, str) else tuple(start_from or ()),
-                stop_after=stop_after,
-                settings={stage: dict(changed) for stage, changed in (settings or {}).items()},
-                use=dict(use or {}),
-                reuse=reuse,
-                pipeline_version=pipeline_version,
-                reason=reason,
-                tags=tuple(tags),
-            ),
-            upload,
+        handle = ProjectHandle(self.context, project)
+        request = LaunchRequest(
+            project=project,
+            pipeline=pipeline,
+            inputs=sources(self._pool, inputs or {}),
+            project_env=dict(env or {}),
+            run_env=dict(env or {}),
+            start_from=(start_from,) if isinstance(start_from, str) else tuple(start_from or ()),
+            stop_after=stop_after,
+            overrides={stage: dict(override) for stage, override in (settings or {}).items()},
+            use={stage: handle.attempt(stage, which).task_id for stage, which in (use or {}).items()},
+            reuse=reuse,
+            pipeline_version=pipeline_version,
+            reason=reason,
+            tags=tuple(tags),
         )
+        return launch(self.context, "run", request, upload)
 
-    def projects(self) -> tuple[ProjectSummary, ...]:
-        """All projects by name, with their states."""
-        return list_projects(self.records, self._dagit_if_there)
+    def compare(self, attempts: Sequence[AttemptAddress]) -> Comparison | CrossTable:
+        """Two attempts side by side, or a table of more. They may be of different projects. Raises NotFound."""
+        comparison = ComparisonService(self.context.records, self.context.store)
+        task_ids = [self.project(each.project).attempt(each.stage, each.attempt).task_id for each in attempts]
+        return comparison.two(*task_ids) if len(task_ids) == 2 else comparison.many(task_ids)  # noqa: PLR2004  # left, right
 
-    def project(self, name: str) -> ProjectHandle:
-        """One project. Raises NotFound."""
-        self.records.project(name)
-        return ProjectHandle(self, name)
+    # the installation
 
-    def status(self, project: str) -> ProjectStatus:
-        """The project as it is now; what Dagster knows is left out where its services do not run. Raises NotFound."""
-        found = self.records.project(project)
-        pipeline = self.pinned(found)
-        changed = changes_since(pipeline, found.pipeline_digest, lambda: self.pipeline(found.pipeline))
-        return self.overview.status(found, pipeline, changed)
+    @property
+    def pool(self) -> PoolCommands:
+        """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
+        return PoolCommands(self.context)
 
-    def pinned(self, project: Project) -> Pipeline:
-        """The version of the pipeline that the project was made with."""
-        key = (project.pipeline, project.pipeline_digest)
-        if key not in self._pinned:
-            self._pinned[key] = load_version(self.settings.versions_dir, *key)
-        return self._pinned[key]
+    def audit(
+        self, project: str | None = None, *, who: str | None = None, limit: int = MOST_SHOWN
+    ) -> tuple[AuditEntry, ...]:
+        """Who did what, the latest first: on all projects or one, of everybody or one person."""
+        return Audit(self.context.records.database).entries(project, who=who, limit=limit)
 
-    def launch(self, action: str, submission: LaunchRequest, upload: UploadBegins | None = None) -> Run:
-        """Launch what was asked, and note who did. See `run`."""
-        run = Run(self, submission.project, Launching(self, submission).launch(upload))
-        self.audit.note(self.actor, action, submission.project, run_id=run.run_id, **told(submission))
-        return run
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines that run stages."""
+        return self.context.engine.nodes()
 
-    def _dagit_if_there(self) -> DagsterClient | None:
-        """The web server, where it runs; nothing is started for a look."""
-        return DagsterClient(self._services.address) if self._serving or self._services.running() else None
+    def queue(self) -> tuple[QueuedRun, ...]:
+        """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""
+        return queue(self.context)
 
-    def _forget_records(self) -> None:
-        self.records.close()
-        del self.records
+    def diagnose(self) -> Iterator[Finding]:
+        """Check everything that an installation needs, and say what is missing and how to get it."""
+        return findings(self.context)
 
-
-def _said(inputs: Mapping[str, str | Path] | None) -> dict[str, str]:
-    return {name: str(path) for name, path in (inputs or {}).items()}
+    @property
+    def _pool(self) -> Pool:
+        return self.pool.files

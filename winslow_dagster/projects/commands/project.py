@@ -1,103 +1,134 @@
-"""A project in a person's hand: what can be seen of it."""
+"""One project of an installation: what can be seen of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
-from winslow_dagster.errors import InputRejected
+from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.control import ProjectControl
-from winslow_dagster.projects.commands.files import fetch, files_of, log_of
+from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
+from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
-from winslow_dagster.projects.database.annotations import Todo
+from winslow_dagster.projects.database.annotations import Annotations, Todo
 from winslow_dagster.projects.database.answers import Answer, Answers
-from winslow_dagster.projects.database.audit import AuditEntry
+from winslow_dagster.projects.database.audit import Audit, AuditEntry
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.views import HistoryLine, ProjectFile, ProjectStatus
-from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.log import LogLine, LogReader
+from winslow_dagster.stages.log.patterns import LinePattern
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
 
 class ProjectHandle(ProjectControl):
-    """One project of an installation: what is to be seen of it, and what can be done with it."""
+    """One project: what can be seen of it, and every action on it."""
 
     def __repr__(self) -> str:
         return f"ProjectHandle({self.name!r})"
 
     def status(self) -> ProjectStatus:
-        """The project as it is now."""
-        return self._actions.status(self.name)
+        """Its status."""
+        return self._context.status(self.name)
 
     def attempts(self) -> tuple[Attempt, ...]:
-        """Everything that ran for it, in order."""
-        return self._actions.records.attempts(self.name)
+        """All attempts of all stages, in the order in which they started."""
+        return self._context.records.attempts(self.name)
 
     def files(self, stage: str | None = None, attempt: str | int | None = None) -> tuple[ProjectFile, ...]:
-        """The output files that its stages have now, of all or of one; or those of one attempt, however it ended.
+        """The current output files of all stages or of one; or those of one attempt, however it ended.
 
-        Raises NotFound for an unknown one, InputRejected for an attempt of no stage.
+        Raises NotFound for an unknown stage or attempt, InputRejected for an attempt without a stage.
         """
-        pipeline = self._pipeline()
+        store = self._context.store
         if attempt is not None:
             if stage is None:
-                raise InputRejected("an attempt is one of a stage", expected="the stage, too")
+                raise InputRejected("an attempt belongs to a stage", expected="the stage, too")
             task_id = self.attempt(stage, attempt).task_id
-            made = self._actions.records.manifests([task_id]).get(task_id)
-            return files_of(self._actions.store, {} if made is None else {stage: made}, [stage])
+            outputs = self._context.records.manifests([task_id]).get(task_id)
+            return files_of(store, {} if outputs is None else {stage: outputs}, [stage])
+        pipeline = self.pipeline()
         stages = [each.name for each in pipeline.stages] if stage is None else [require_stage(pipeline, stage).name]
-        return files_of(self._actions.store, self.outputs(), stages)
+        return files_of(store, self.outputs(), stages)
 
     def outputs(self) -> dict[str, Manifest]:
-        """Stage -> the outputs it has now."""
-        records = self._actions.records
-        return outputs_in_use(records, lineage_of(records, self.name, self._pipeline()))
-
-    def logs(self, stage: str, attempt: int | None = None) -> LogReader:
-        """The log of the stage's latest attempt, or of one of its attempts counted from 1 over all runs.
-
-        Live where it runs, from the store where it has ended. Raises NotFound.
-        """
-        require_stage(self._pipeline(), stage)
-        actions = self._actions
-        return log_of(actions.settings, actions.store, actions.records, (self.name, stage), attempt)
+        """Stage -> its current outputs."""
+        records = self._context.records
+        return outputs_in_use(records, lineage_of(records, self.name, self.pipeline()))
 
     def fetch(self, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
-        """Copy one of its files to `<directory>/<stage>/<path>`, and give that. Raises StoreError, ProjectConflict."""
-        return fetch(self._actions.store, file, directory, moved)
+        """Copy a file to `<directory>/<stage>/<path>`, and return that. Raises StoreError, ProjectConflict."""
+        return fetch(self._context.store, file, directory, moved)
 
-    def error_patterns(self, stage: str) -> tuple[str, ...]:
-        """The regular expressions by which the stage's error lines are known. Raises NotFound."""
-        return require_stage(self._pipeline(), stage).log.errors
+    def open_file(self, file: ProjectFile) -> BufferedReader:
+        """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
+        return open_file(self._context.store, file)
+
+    def open_question_image(self, stage: str, field: str) -> tuple[str, BufferedReader]:
+        """Name and content of the picture that a field of the stage's open question is drawn on."""
+        manifest, entry = Answering(self._context, self.name).image(stage, field)
+        store = self._context.store
+        (file,) = files_of(store, {stage: manifest.model_copy(update={"files": (entry,)})}, [stage])
+        return entry.path, open_file(store, file)
+
+    def logs(self, stage: str, attempt: str | int | None = None) -> LogReader:
+        """The log of the stage's latest attempt, or of one of its attempts, by number or task id.
+
+        Live while it runs, from the store once it has ended. Raises NotFound.
+        """
+        require_stage(self.pipeline(), stage)
+        if attempt is not None:
+            return log_of(self._context, self.attempt(stage, attempt))
+        attempts = [each for each in self.attempts() if each.stage == stage]
+        if not attempts:
+            raise NotFound(
+                "the stage has no log yet", where=f"{self.name}/{stage}", expected="a stage that has started"
+            )
+        return log_of(self._context, attempts[-1])
+
+    def error_lines(self, stage: str, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+        """The lines that the stage's error patterns match; if it declares none, those of stderr. Raises NotFound."""
+        patterns = [LinePattern(pattern) for pattern in require_stage(self.pipeline(), stage).log.errors]
+        for line in lines:
+            if any(pattern.search(line.text) for pattern in patterns) or (not patterns and line.stream == "stderr"):
+                yield line
 
     def runs(self) -> tuple[RunRecord, ...]:
-        """What was asked of every run, by whom and why, and how it ended; the latest first."""
-        return self._actions.records.runs(self.name)
+        """All runs, the latest first: what was requested, by whom and why, and how each ended."""
+        return self._context.records.runs(self.name)
+
+    def run(self, run_id: str) -> Run:
+        """One run, such as one of a sweep. Raises NotFound."""
+        record = self._context.records.run(run_id)
+        if record is None or record.project != self.name:
+            raise NotFound(f"there is no run {run_id}", where=self._where)
+        return Run(self._context, self.name, run_id)
 
     def answers(self) -> tuple[Answer, ...]:
-        """What people answered, in order."""
-        return Answers(self._actions.records.database).of_project(self.name)
+        """All answers that people gave, in order."""
+        return Answers(self._context.records.database).of_project(self.name)
 
     def audit(self) -> tuple[AuditEntry, ...]:
         """Who did what with it, the latest first."""
-        return self._actions.audit.entries(self.name)
+        return Audit(self._context.records.database).entries(self.name)
 
     def compare(self, stage: str, left: str | int, right: str | int) -> Comparison:
-        """What differs between two attempts of a stage, by number or task id: what they were told, and what came."""
+        """What differs between two attempts of a stage, by number or task id: their parameters and their results."""
         attempts = (self.attempt(stage, left), self.attempt(stage, right))
-        return ComparisonService(self._actions.records, self._actions.store).two(*(each.task_id for each in attempts))
+        return self._comparison.two(*(each.task_id for each in attempts))
 
     def compare_all(self, stage: str) -> CrossTable:
         """All finished attempts of a stage side by side, such as those of a sweep."""
-        comparing = ComparisonService(self._actions.records, self._actions.store)
-        return comparing.many(comparing.finished(self.name, stage))
+        return self._comparison.many(self._comparison.finished(self.name, stage))
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
-        """Every attempt of every stage, or of one, of all its pipelines, in the order in which they started."""
+        """All attempts of all stages or of one, of all its pipelines, in the order in which they started."""
         runs = {run.run_id: run for run in self.runs()}
         numbers: Counter[str] = Counter()
         lines = []
@@ -107,35 +138,51 @@ class ProjectHandle(ProjectControl):
                 lines.append(history_line(attempt, numbers[attempt.stage], runs.get(attempt.run_id)))
         return tuple(lines)
 
+    def notes(self) -> str:
+        """The notes on it."""
+        return self._context.records.project(self.name).notes
+
     def note(self, notes: str) -> None:
-        """Replace its notes."""
-        self._actions.annotations.set_notes(self.name, notes)
-        self._actions.audit.note(self._actions.actor, "note", self.name)
+        """Replace the notes on it."""
+        self._annotations.set_notes(self.name, notes)
+        self._context.audit("note", self.name)
+
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, in order."""
+        return self._context.records.project(self.name).tags
 
     def tag(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace its tags. Raises InputRejected."""
-        kept = self._actions.annotations.set_tags(self.name, tags)
-        self._actions.audit.note(self._actions.actor, "tag", self.name, tags=list(kept))
+        kept = self._annotations.set_tags(self.name, tags)
+        self._context.audit("tag", self.name, tags=list(kept))
         return kept
 
     def add_todo(self, text: str) -> Todo:
-        """Put something on its list of what is to be done. Raises InputRejected for an empty text."""
-        todo = self._actions.annotations.add_todo(self.name, text, self._actions.actor.who)
-        self._actions.audit.note(self._actions.actor, "todo", self.name, number=todo.number, text=todo.text)
+        """Add an entry to its to-do list. Raises InputRejected for an empty text."""
+        todo = self._annotations.add_todo(self.name, text, self._context.actor.who)
+        self._context.audit("todo", self.name, number=todo.number, text=todo.text)
         return todo
 
     def finish_todo(self, number: int, *, done: bool = True) -> None:
-        """Tick one off, or open it again. Raises NotFound."""
-        self._actions.annotations.finish_todo(self.name, number, self._actions.actor.who, done=done)
-        self._actions.audit.note(self._actions.actor, "todo", self.name, number=number, done=done)
+        """Tick an entry off, or open it again. Raises NotFound."""
+        self._annotations.finish_todo(self.name, number, self._context.actor.who, done=done)
+        self._context.audit("todo", self.name, number=number, done=done)
 
     def todos(self) -> tuple[Todo, ...]:
-        """Its list of what is to be done."""
-        return self._actions.annotations.todos(self.name)
+        """Its to-do list."""
+        return self._annotations.todos(self.name)
+
+    @property
+    def _annotations(self) -> Annotations:
+        return Annotations(self._context.records.database)
+
+    @property
+    def _comparison(self) -> ComparisonService:
+        return ComparisonService(self._context.records, self._context.store)
 
 
 def history_line(attempt: Attempt, number: int, run: RunRecord | None) -> HistoryLine:
-    """One attempt with what its run was told; a change by hand has no run, and says itself who made it."""
+    """One attempt with what its run was requested to do. An edited attempt has no run: its message names the person."""
     duration = None if attempt.ended_at is None else (attempt.ended_at - attempt.started_at).total_seconds()
     return HistoryLine(
         task_id=attempt.task_id,

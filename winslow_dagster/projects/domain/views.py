@@ -101,7 +101,8 @@ class ProjectSummary(NamedTuple):
 class ProjectStatus(Answer):
     """A project now. `reason` says why it is not running, and what can be done; empty while it runs.
 
-    `actions` are what a person can do next, the most likely first.
+    `actions` are what a person can do next, the most likely first (`next_steps.py` adds what they need). `sweep_stage`
+    is the stage of the sweep that is in progress or has ended, and `sweep` its id.
     """
 
     project: str
@@ -119,6 +120,7 @@ class ProjectStatus(Answer):
     actions: tuple[NextAction, ...] = ()
     questions: tuple[QuestionView, ...] = ()
     sweep: str | None = None
+    sweep_stage: str | None = None
     tags: tuple[str, ...] = ()
     notes: str = ""
     todos: tuple[Todo, ...] = ()

@@ -1,10 +1,12 @@
-"""How what a person brings comes into the store: a copy, since the original stays the person's."""
+"""Copies of input files into the store; the original stays where it is."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from winslow_dagster.errors import InputRejected
@@ -49,3 +51,19 @@ def put(store: Store, path: Path, address: str, scratch: Path, moved: BytesMoved
         raise InputRejected(f"it cannot be copied: {error}", where=str(path)) from error
     finally:
         shutil.rmtree(copy, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def received(stream: BinaryIO, name: str, scratch: Path) -> Iterator[Path]:
+    """A file of this name with the content of the stream, for the length of the block. Raises InputRejected."""
+    if Path(name).name != name or name in {"", ".", ".."}:
+        raise InputRejected(f"{name!r} is not a file name", expected="a name without a directory")
+    directory = scratch / uuid4().hex
+    directory.mkdir(parents=True)
+    try:
+        path = directory / name
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        yield path
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

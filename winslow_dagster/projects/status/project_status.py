@@ -9,8 +9,8 @@ from datetime import datetime
 from winslow_dagster.engines.engine import Engine, explanation
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
-from winslow_dagster.projects.commands.run import queue_reason, run_failure
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
+from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failure
 from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
@@ -95,6 +95,7 @@ class StatusReader:
                 for each in questions
             ),
             sweep=sweep,
+            sweep_stage=snapshot.runs[0].start_from if sweep else None,
             tags=found.tags,
             notes=found.notes,
             todos=Annotations(self._records.database).todos(found.name),

@@ -1,4 +1,4 @@
-"""What `winslow doctor` looks at: each look is one function that gives findings and changes nothing."""
+"""The diagnosis of an installation: each check is one function that yields findings and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 from uuid import uuid4
 
+from winslow_dagster.actions import Action
 from winslow_dagster.engines.hardware import detect_gpus, usable_cpus, usable_memory_bytes
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.pipelines import Catalogue, Pipeline
+from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.disk import Space
 from winslow_dagster.stages.formatting import size_in_words
@@ -28,23 +29,24 @@ from winslow_dagster.storage.factory import open_store
 State = Literal["ok", "warn", "missing"]
 PYTHONS = ((3, 11), (3, 13))
 PROGRAMS = {
-    "tracker": "on the PATH of stages that run as processes: `make setup`, or pip install the tracker_application",
-    "ffmpeg": "apt-get install ffmpeg",
+    "tracker": "Run `make setup` in the source tree, or install tracker_application with pip",
+    "ffmpeg": "Run `apt-get install ffmpeg`",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `missing` keeps Winslow from working, `warn` from doing all it can."""
+    """One thing that was checked. `missing` keeps Winslow from working, `warn` from doing everything it can."""
 
     name: str
     state: State
     detail: str
-    remedy: str = ""
+    remedy: str | Action = ""
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Everything, in an order that reads well."""
+def findings(context: Context) -> Iterator[Finding]:
+    """All findings, the basics first."""
+    settings = context.settings
     catalogue = Catalogue.read(settings.pipelines_dir)
     pipelines = [loaded.pipeline for loaded in catalogue.pipelines.values()]
     yield python()
@@ -56,7 +58,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield store(settings)
     yield database(settings)
     yield disk(settings)
-    yield from services(settings)
+    yield from services(context)
 
 
 def python() -> Finding:
@@ -77,9 +79,9 @@ def pipeline_files(catalogue: Catalogue) -> Finding:
     detail = f"{len(catalogue.pipelines)} in {catalogue.directory}"
     if catalogue.problems:
         files = len({problem.file for problem in catalogue.problems})
-        return Finding("pipelines", "warn", f"{detail}; {files} cannot be used", "`winslow pipelines check` says why")
+        return Finding("pipelines", "warn", f"{detail}; {files} cannot be used", Action("check_pipelines"))
     if not catalogue.pipelines:
-        return Finding("pipelines", "warn", detail, "Write one, or point WINSLOW_PIPELINES_DIR to them")
+        return Finding("pipelines", "warn", detail, "Write one, or set WINSLOW_PIPELINES_DIR")
     return Finding("pipelines", "ok", detail)
 
 
@@ -96,7 +98,7 @@ def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Findin
         needed = settings.stage_mode == "docker"
         rest = "" if needed else "; stages with a `command` run as processes"
         where = f" ({error.where})" if error.where else ""
-        yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", str(error.remedy))
+        yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", error.remedy)
         return
     yield Finding("docker", "ok", f"API {daemon.api_version}")
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
@@ -106,8 +108,8 @@ def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Findin
             yield Finding(
                 f"image {image}",
                 "ok" if there else "warn",
-                "there" if there else "not on this machine; it is pulled when a stage needs it",
-                "" if there else f"docker pull {image}, or `make images` for those of this project",
+                "present" if there else "not on this machine; it is pulled when a stage needs it",
+                "" if there else f"Run `docker pull {image}`, or `make images` for those of this project",
             )
 
 
@@ -134,7 +136,7 @@ def programs(settings: Settings) -> Iterator[Finding]:
         if found:
             yield Finding(program, "ok", found)
         elif settings.stage_mode != "docker":
-            yield Finding(program, "warn", "not found; stages that call it need a container", remedy)
+            yield Finding(program, "warn", "not found; stages that need it must run in containers", remedy)
 
 
 def store(settings: Settings) -> Finding:
@@ -143,13 +145,13 @@ def store(settings: Settings) -> Finding:
         opened = open_store(settings.store_url, settings.s3_endpoint)
         with TemporaryDirectory() as directory:
             source = Path(directory) / "probe"
-            source.write_text("written by winslow doctor\n")
-            address = f"doctor/{uuid4().hex}"
+            source.write_text("written by the diagnosis\n")
+            address = f"diagnosis/{uuid4().hex}"
             opened.put_file(source, address)
             opened.delete_tree(address)
     except WinslowError as error:
-        return Finding("store", "missing", f"{settings.store_url}: {error.what}", str(error.remedy))
-    return Finding("store", "ok", f"{settings.store_url} can be written")
+        return Finding("store", "missing", f"{settings.store_url}: {error.what}", error.remedy)
+    return Finding("store", "ok", f"{settings.store_url} is writable")
 
 
 def database(settings: Settings) -> Finding:
@@ -159,7 +161,7 @@ def database(settings: Settings) -> Finding:
         count = len(records.projects())
         records.close()
     except WinslowError as error:
-        return Finding("database", "missing", f"{error.where}: {error.what}", str(error.remedy))
+        return Finding("database", "missing", f"{error.where}: {error.what}", error.remedy)
     return Finding("database", "ok", f"{count} project{'' if count == 1 else 's'}")
 
 
@@ -168,21 +170,21 @@ def disk(settings: Settings) -> Finding:
     there = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     space = Space.at(there)
     if space.full:
-        return Finding("disk", "missing", str(space), "Free some; no stage is started on a full disk")
-    return Finding("disk", "warn" if space.low else "ok", str(space), "Free some soon" if space.low else "")
+        return Finding("disk", "missing", str(space), "Free some space; no stage starts on a full disk")
+    return Finding("disk", "warn" if space.low else "ok", str(space), "Free some space soon" if space.low else "")
 
 
-def services(settings: Settings) -> Iterator[Finding]:
-    """Whether the services run, or could."""
-    handle = Services(settings)
+def services(context: Context) -> Iterator[Finding]:
+    """Whether the services are running, or could be."""
+    settings, handle = context.settings, context.resources.services
     if handle.running():
         silent = DagsterClient(handle.address).silent_daemons()
         if silent:
             yield Finding(
                 "services",
                 "warn",
-                f"{handle.address} answers; not heard of yet: {', '.join(silent)}",
-                "If that stays so, end `winslow up` and start it again",
+                f"{handle.address} answers; no heartbeat yet from {', '.join(silent)}",
+                "If this persists, restart the services",
             )
         else:
             yield Finding("services", "ok", handle.address)
@@ -194,7 +196,9 @@ def services(settings: Settings) -> Iterator[Finding]:
         f"{settings.port} is {'free' if free else 'taken by another program'}",
         "" if free else "Choose another with WINSLOW_PORT",
     )
-    yield Finding("services", "warn", "not running", "`winslow up`; `winslow run` starts them for as long as it takes")
+    yield Finding(
+        "services", "warn", "not running; a run starts them for as long as it takes", Action("start_services")
+    )
 
 
 def _port_is_free(port: int) -> bool:

@@ -1,0 +1,210 @@
+"""What commands work with: the installation's resources, opened when they are first needed, and who acts."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from winslow_dagster.actions import Action
+from winslow_dagster.engines.engine import Engine
+from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.errors import NotFound
+from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
+from winslow_dagster.pipelines.catalogue import pipeline_names
+from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.database.audit import Actor, Audit
+from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.domain.model import Project
+from winslow_dagster.projects.domain.views import ProjectStatus
+from winslow_dagster.projects.status.project_status import StatusReader, changes_since
+from winslow_dagster.settings import Settings
+from winslow_dagster.storage.factory import open_store
+from winslow_dagster.storage.store import Store
+
+Resource = TypeVar("Resource")
+
+
+class Services(Protocol):
+    """The processes of an installation: web server, daemon, code server."""
+
+    @property
+    def address(self) -> str:
+        """Address of the web server."""
+
+    def running(self) -> bool:
+        """Whether the web server answers."""
+
+    def for_a_while(self) -> AbstractContextManager[str]:
+        """The address of running services; starts some and stops them afterwards if none are running."""
+
+
+class Resources:
+    """Database, store, engine and Dagster of one installation. Each is opened once, by whichever thread asks first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        services: Services,
+        *,
+        records: ProjectRecords | None = None,
+        store: Store | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        self._settings = settings
+        self.services = services
+        self._opened: dict[str, Any] = {
+            name: resource
+            for name, resource in (("records", records), ("store", store), ("engine", engine))
+            if resource is not None
+        }
+        self._lock = threading.RLock()
+        self._to_close = contextlib.ExitStack()
+        self._started_services = False
+        # A kept version never changes, and a page asks for it several times.
+        self._versions: dict[tuple[str, str], Pipeline] = {}
+
+    @property
+    def records(self) -> ProjectRecords:
+        """The project tables."""
+
+        def open_records() -> ProjectRecords:
+            records = ProjectRecords.open(self._settings.database_url)
+            self._to_close.callback(self._opened.pop, "records")
+            self._to_close.callback(records.close)
+            return records
+
+        return self._once("records", open_records)
+
+    @property
+    def store(self) -> Store:
+        """Where inputs and outputs are stored."""
+        return self._once("store", lambda: open_store(self._settings.store_url, self._settings.s3_endpoint))
+
+    @property
+    def engine(self) -> Engine:
+        """Where stages run."""
+        return self._once("engine", lambda: open_engine(self._settings))
+
+    def dagster(self) -> DagsterClient:
+        """Dagster's web server. If no services are running, starts some, which stop with `close`."""
+        with self._lock:
+            if not self._started_services:
+                self._to_close.enter_context(self.services.for_a_while())
+                self._started_services = True
+        return DagsterClient(self.services.address)
+
+    def dagster_if_running(self) -> DagsterClient | None:
+        """Dagster's web server, or None if it is not running: a look starts nothing."""
+        running = self._started_services or self.services.running()
+        return DagsterClient(self.services.address) if running else None
+
+    def pipeline_version(self, name: str, digest: str) -> Pipeline:
+        """A kept version of a pipeline. Raises NotFound, StoreError."""
+        key = (name, digest)
+        if key not in self._versions:
+            self._versions[key] = load_version(self._settings.versions_dir, name, digest)
+        return self._versions[key]
+
+    def close(self) -> None:
+        """Stop the services that were started, and close the database connections."""
+        with self._lock:
+            self._started_services = False
+            self._to_close.close()
+
+    def _once(self, name: str, open_resource: Callable[[], Resource]) -> Resource:
+        found: Resource | None = self._opened.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = open_resource()
+            opened: Resource = self._opened[name]
+            return opened
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who acts on which installation, and what time it is. Commands take this and nothing else of an installation."""
+
+    settings: Settings
+    resources: Resources
+    actor: Actor = field(default_factory=Actor)
+    clock: Callable[[], datetime] = _now
+
+    def acting_as(self, actor: Actor) -> Context:
+        """The same for somebody else."""
+        return replace(self, actor=actor)
+
+    @property
+    def records(self) -> ProjectRecords:
+        """The project tables."""
+        return self.resources.records
+
+    @property
+    def store(self) -> Store:
+        """Where inputs and outputs are stored."""
+        return self.resources.store
+
+    @property
+    def engine(self) -> Engine:
+        """Where stages run."""
+        return self.resources.engine
+
+    def dagster(self) -> DagsterClient:
+        """Dagster's web server, started if necessary."""
+        return self.resources.dagster()
+
+    @property
+    def status_reader(self) -> StatusReader:
+        """Reads the status of projects."""
+        return StatusReader(self.records, self.engine, self.resources.dagster_if_running)
+
+    def status(self, project: str) -> ProjectStatus:
+        """The status of a project. What only Dagster knows is left out if its services are not running."""
+        found = self.records.project(project)
+        pipeline = self.pinned(found)
+        changed = changes_since(pipeline, found.pipeline_digest, lambda: self.pipeline(found.pipeline))
+        return self.status_reader.status(found, pipeline, changed)
+
+    def pipelines(self) -> Catalogue:
+        """All pipeline files, with the errors of those that cannot be used."""
+        return Catalogue.read(self.settings.pipelines_dir)
+
+    def pipeline(self, name: str) -> LoadedPipeline:
+        """The pipeline file as it is now. Raises NotFound, and PipelineInvalid with all its errors."""
+        files = pipeline_names(self.settings.pipelines_dir)
+        if name not in files:
+            meant = nearest(name, files)
+            raise NotFound(
+                f"there is no pipeline {name!r}",
+                where=str(self.settings.pipelines_dir),
+                expected=f"one of {', '.join(files)}" if files else "",
+                remedy=f"Did you mean {meant}?" if meant else Action("list_pipelines"),
+            )
+        return load(files[name])
+
+    def pinned(self, project: Project) -> Pipeline:
+        """The version of the pipeline that the project uses."""
+        return self.resources.pipeline_version(project.pipeline, project.pipeline_digest)
+
+    def pipeline_of(self, project: str) -> Pipeline:
+        """The version of the pipeline that the project of this name uses. Raises NotFound."""
+        return self.pinned(self.records.project(project))
+
+    def project_lock(self, project: str, purpose: str) -> AbstractContextManager[None]:
+        """Nobody else decides about the project inside the block. Hold it briefly: never while bytes are copied."""
+        del purpose
+        return self.records.project_lock(project)
+
+    def audit(self, action: str, project: str | None = None, **details: Any) -> None:
+        """Record that the actor did this."""
+        Audit(self.records.database).note(self.actor, action, project, **details)

@@ -1,0 +1,50 @@
+"""The shared pool: files that are stored once, and that any project takes by name. Every change is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.launch import UploadStarted
+from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.projects.inputs.uploads import received, size_of
+
+
+class PoolCommands:
+    """The pool of one installation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._scratch = context.settings.home / "incoming"
+
+    @property
+    def files(self) -> Pool:
+        """The files as values."""
+        return Pool(self._context.records.database, self._context.store, self._scratch)
+
+    def list(self) -> tuple[PooledFile, ...]:
+        """All files by name."""
+        return self.files.files()
+
+    def add(self, path: str | Path, name: str | None = None, upload: UploadStarted | None = None) -> PooledFile:
+        """Copy a file or a directory into the pool, under its own name or another.
+
+        Raises InputRejected, StoreError, ProjectConflict if the name is taken.
+        """
+        path = Path(path).expanduser()
+        moved = upload(path.name, size_of(path)) if upload and path.exists() else None
+        added = self.files.add(path, name or path.name, self._context.actor.who, moved)
+        self._context.audit("pool_add", name=added.name, path=str(path))
+        return added
+
+    def add_stream(self, name: str, stream: BinaryIO) -> PooledFile:
+        """Copy what the stream holds into the pool, as a file of this name. Raises what `add` raises."""
+        with received(stream, name, self._scratch) as path:
+            return self.add(path, name)
+
+    def remove(self, name: str) -> int:
+        """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
+        freed_bytes = self.files.remove(name)
+        self._context.audit("pool_remove", name=name, freed_bytes=freed_bytes)
+        return freed_bytes
