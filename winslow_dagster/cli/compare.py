@@ -110,7 +110,7 @@ def _show_table(table: TablePair) -> None:
 
 def show_many(table: CrossTable) -> None:
     """Many attempts, for a person."""
-    from winslow_dagster.stages.formatting import duration_in_words
+    from winslow_dagster.stages.formatting import format_duration
 
     print_table(
         ("attempt", *table.parameters, *table.results, "time", "outcome"),
@@ -119,7 +119,7 @@ def show_many(table: CrossTable) -> None:
                 row.attempt.name,
                 *(_said(row.parameters.get(path)) for path in table.parameters),
                 *(row.results.get(name, "") for name in table.results),
-                "" if row.attempt.duration_s is None else duration_in_words(row.attempt.duration_s),
+                "" if row.attempt.duration_s is None else format_duration(row.attempt.duration_s),
                 _said(row.attempt.outcome),
             )
             for row in table.rows
@@ -148,10 +148,10 @@ def _figures(pair: Pair) -> tuple[str, ...]:
 
 
 def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
-    from winslow_dagster.stages.formatting import size_in_words
+    from winslow_dagster.stages.formatting import format_size
 
     rows = [
-        (f"{kind} {pair.path}", *(size_in_words(side.size_bytes) if side else "" for side in (pair.left, pair.right)))
+        (f"{kind} {pair.path}", *(format_size(side.size_bytes) if side else "" for side in (pair.left, pair.right)))
         for pair in pairs[:MOST_FILES_SHOWN]
     ]
     return [*rows, (f"{kind}: {len(pairs) - MOST_FILES_SHOWN} more", "", "")] if len(pairs) > MOST_FILES_SHOWN else rows
