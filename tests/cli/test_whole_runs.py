@@ -214,11 +214,11 @@ def test_a_stage_that_fails_ends_the_command_with_eight_and_a_run_says_all_of_it
     )
     assert ran.returncode == 8
     assert "count" in ran.stderr
-    assert "exit 3" in ran.stderr
+    assert "exit code 3" in ran.stderr
     status = there.said("status", "fails")
     assert status["state"] == "failed"
-    assert "exit 3" in status["reason"]
-    assert "exit 3" in there.winslow("status", "fails").stdout
+    assert "exit code 3" in status["reason"]
+    assert "exit code 3" in there.winslow("status", "fails").stdout
     carried_on = there.winslow("resume", "fails")
     assert carried_on.returncode == 8, "resuming goes on with what the run was told"
     mended = there.said("run", "speeding", "--project", "fails")

@@ -176,7 +176,7 @@ def test_a_stage_is_tried_again_only_after_the_ends_its_retries_name(
 ) -> None:
     diary = tmp_path / "diary"
     run = winslow.run("trying", project="tries", env={"DIARY": str(diary)})
-    with pytest.raises(StageFailed, match=r"exit 42, log line \d+: ERROR: no such lane"):
+    with pytest.raises(StageFailed, match=r"exit code 42, log line \d+: ERROR: no such lane"):
         run.wait()
     assert diary.read_text() == "x\n" * 3
     assert len(records(dagster, run, DagsterEventType.STEP_UP_FOR_RETRY, "often_lost")) == 2
@@ -185,20 +185,20 @@ def test_a_stage_is_tried_again_only_after_the_ends_its_retries_name(
     (failure,) = records(dagster, run, DagsterEventType.STEP_FAILURE, "never_again")
     said = failure.event_log_entry.get_dagster_event().step_failure_data.error
     assert said is not None
-    assert "exit 42" in said.message
+    assert "exit code 42" in said.message
     assert "no such lane" in said.message
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
 
 
 def test_a_retry_and_a_resume_go_on_from_the_checkpoint_and_a_redo_begins_anew(winslow: Winslow) -> None:
     run = winslow.run("checkpoints", project="kept")
-    with pytest.raises(StageFailed, match="exit 41"):
+    with pytest.raises(StageFailed, match="exit code 41"):
         run.wait()
     winslow.project("kept").resume().wait()
     assert done(winslow) == "x\n" * 3
     # Its attempt before was done, and left nothing.
     again = winslow.project("kept").redo("slow")
-    with pytest.raises(StageFailed, match="exit 41"):
+    with pytest.raises(StageFailed, match="exit code 41"):
         again.wait()
     # What was kept under other settings is of no use.
     winslow.project("kept").redo("slow", env={"ENOUGH": "1"}).wait()
@@ -254,7 +254,7 @@ def test_dagit_s_re_execution_from_failure_goes_on_from_what_the_failed_run_made
 ) -> None:
     (tmp_path / "gate").touch()
     run = winslow.run("gated", project="again", env={"GATE": str(tmp_path / "gate"), "EXIT": "${CODE:-3}"})
-    with pytest.raises(StageFailed, match="exit 3"):
+    with pytest.raises(StageFailed, match="exit code 3"):
         run.wait()
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
     again = re_executed(there, dagster, run.run_id)

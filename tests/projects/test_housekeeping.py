@@ -25,7 +25,8 @@ from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.factory import open_store
-from winslow_dagster.storage.store import Store
+from winslow_dagster.storage.layout import MANIFEST_SUFFIX, MANIFESTS
+from winslow_dagster.storage.local import LocalStore
 
 PIPELINE = """
 name: traffic
@@ -44,7 +45,7 @@ class House:
 
     settings: Settings
     records: ProjectRecords
-    store: Store
+    store: LocalStore
     digest: str
     now: datetime
 
@@ -104,7 +105,10 @@ class House:
         return task
 
     def trees(self) -> list[str]:
-        return list(self.store.addresses(""))
+        markers = self.store.root / MANIFESTS
+        return sorted(
+            path.relative_to(markers).as_posix().removesuffix(MANIFEST_SUFFIX) for path in markers.rglob("*.json")
+        )
 
     def agrees(self) -> bool:
         """Whether the store has exactly what the tables say: no more, no less."""

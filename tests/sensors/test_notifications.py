@@ -88,7 +88,7 @@ def test_people_are_told_once_how_projects_ended_though_the_receiver_was_away(th
         titles = sorted(message["title"] for message in receiver.messages)
         assert titles == ["asking needs you", "bad failed", "good has finished", "worse failed"]
         bad = next(message["message"] for message in receiver.messages if message["title"] == "bad failed")
-        assert "first: failed: exit 3" in bad
+        assert "first: failed: exit code 3" in bad
         assert f"{there.settings.address}/runs/" in bad
         said = command(there, "notify", "status", "--json")
         assert {notice["state"] for notice in json.loads(said.stdout)["notices"]} == {"sent"}

@@ -110,7 +110,7 @@ class Node:
         return containers + [entry.name for entry in Path("/proc").iterdir() if mark(task) in environment(entry)]
 
     def kept(self, task: StageTask) -> bool:
-        """Whether its keeper lives: it ends some moments after what it kept."""
+        """Whether its process supervisor is running: it ends shortly after its program."""
         told = os.fsencode(self.directory(task).path)
         return any(
             told in words and b"process_supervisor.py" in words for words in map(command_line, Path("/proc").iterdir())

@@ -31,7 +31,7 @@ def test_what_the_log_says_comes_before_what_the_form_says(place: Place) -> None
 def test_a_stage_that_asks_without_a_form_keeps_its_outputs_too(place: Place) -> None:
     result = place.run('echo x > "$WINSLOW_OUTPUT_DIR/frame.jpg"; exit 75')
     assert (result.outcome, result.form) == ("awaiting_input", None)
-    assert result.message == "the stage needs input, but did not say what"
+    assert result.message == "the stage needs input, but did not say what for"
     assert place.text(result.outputs, "frame.jpg") == "x\n"
 
 
@@ -39,7 +39,7 @@ def test_a_form_that_cannot_be_read_fails_the_stage_and_says_why(place: Place) -
     result = place.run("""echo '{"form": [{"kind": "pints"}]}' > "$WINSLOW_OUTPUT_DIR/await_input.json"; exit 75""")
     assert (result.outcome, result.form, result.outputs) == ("failed", None, None)
     assert result.message.startswith(
-        "the stage needs a person, and what it asks cannot be used: await_input.json: form[1].kind: "
+        "the stage awaits input, but its form is invalid: await_input.json: form[1].kind: "
         '`kind` is "pints"; expected one of text,'
     )
     assert result.message.endswith("did you mean points?")
@@ -52,13 +52,15 @@ def test_a_form_counts_only_where_the_stage_asks(place: Place) -> None:
 
 def test_an_image_that_the_stage_did_not_write_cannot_be_marked(tmp_path: Path) -> None:
     (tmp_path / "await_input.json").write_text(json.dumps(FORM))
-    with pytest.raises(InputRejected, match=r"the field kerb shows \./frame\.jpg, which the stage did not write"):
+    with pytest.raises(
+        InputRejected, match=r"the field kerb shows \./frame\.jpg, but the stage did not write that file"
+    ):
         written_form(tmp_path, ())
 
 
 def test_a_form_that_is_a_link_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "await_input.json").symlink_to("/etc/hostname")
-    with pytest.raises(InputRejected, match="not a file"):
+    with pytest.raises(InputRejected, match="not a regular file"):
         written_form(tmp_path, ())
 
 

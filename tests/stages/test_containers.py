@@ -88,7 +88,7 @@ def test_a_container_is_found_by_its_labels_and_held_to_its_limits(docker_place:
         until("it runs", lambda: docker_place.phase(task) == "running")
         (container,) = containers(f"label=winslow.home={docker_place.home / 'tasks'}")
         found = inspected(container)
-        docker_place.directory(task).ask_cancel("seen")
+        docker_place.directory(task).request_cancel("seen")
         until("it has ended", docker_place.directory(task).result)
     assert found["Name"] == f"/winslow-{task.task_id}"
     labels = {name: value for name, value in found["Config"]["Labels"].items() if name.startswith("winslow.")}
@@ -161,7 +161,7 @@ def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
     task = docker_place.task("", mode="auto", command=("sh",), args=("-c", "echo ran"))
     result = docker_place.serve(task)
     assert (result.outcome, result.mode) == ("succeeded", "process")
-    assert "there is no Docker daemon" in docker_place.words(task)
+    assert "no Docker daemon was found" in docker_place.words(task)
 
 
 def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:
@@ -175,7 +175,7 @@ def test_a_stage_without_a_command_fails_where_docker_is_not(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     result = docker_place.run("true", mode="auto")
     assert result.outcome == "failed"
-    for part in ("there is no Docker daemon", "Install Docker", "`command`"):
+    for part in ("no Docker daemon was found", "Install Docker", "`command`"):
         assert part in result.message
 
 
@@ -183,8 +183,8 @@ def test_why_docker_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead.sock"))
     for host, reason in (
-        (f"unix://{tmp_path}/none.sock", "there is no Docker daemon"),
-        (f"unix://{tmp_path}/dead.sock", "does not run"),
+        (f"unix://{tmp_path}/none.sock", "no Docker daemon was found"),
+        (f"unix://{tmp_path}/dead.sock", "is not running"),
         ("ssh://elsewhere", "cannot run stages"),
     ):
         monkeypatch.setenv("DOCKER_HOST", host)
@@ -246,4 +246,4 @@ def test_a_gpu_that_docker_does_not_know_fails_the_start_with_its_reason(docker_
     )
     result = docker_place.run("true", gpu=Gpu())
     assert (result.outcome, result.exit_code) == ("failed", None)
-    assert "it could not start" in result.message
+    assert "the stage could not start" in result.message

@@ -91,7 +91,7 @@ def test_a_stage_goes_on_through_a_restart_of_a_daemon_that_lets_it(daemon: Daem
     with docker_place.running(task) as runner:
         until("it prints", lambda: docker_place.printed(task) > 3)
         daemon.kill()
-        until("the status says so", lambda: "the Docker daemon does not answer" in docker_place.reason(task))
+        until("the status says so", lambda: "the Docker daemon has not responded" in docker_place.reason(task))
         daemon.start("--live-restore")
         assert runner.wait() == 0
     result = docker_place.directory(task).result()

@@ -12,7 +12,7 @@ from attempts import Place, until
 
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
-from winslow_dagster.stages.launchers.process.processes import KeeperRecord
+from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
 from winslow_dagster.stages.task.directory import read_value
 from winslow_dagster.stages.task.model import NodeGpu, StageTask
 
@@ -39,7 +39,7 @@ def node(process_place: Place) -> Callable[..., Place]:
 
 
 def waits(place: Place, task: StageTask) -> bool:
-    return place.reason(task).startswith("waits for")
+    return place.reason(task).startswith("waiting for")
 
 
 def test_a_stage_gets_as_many_as_it_asks_for_and_sees_no_other(node: Callable[..., Place]) -> None:
@@ -65,8 +65,8 @@ def test_a_stage_waits_and_says_for_whom_and_goes_on_when_a_gpu_is_free(node: Ca
         with place.running(second) as waiter:
             until("the second waits", lambda: waits(place, second))
             assert place.phase(second) == "waiting"
-            assert place.reason(second).startswith("waits for a GPU: 1 of 1 taken by ulm-07/detect (")
-            place.directory(first).ask_cancel("enough")
+            assert place.reason(second).startswith("waiting for a GPU: 1 of 1 in use by ulm-07/detect (")
+            place.directory(first).request_cancel("enough")
             assert (holder.wait(), waiter.wait()) == (0, 0)
     assert place.lines(second) == ["1 <GPU-0>"]
 
@@ -82,16 +82,16 @@ def test_who_asked_first_is_served_first_and_a_small_wish_does_not_overtake_a_bi
         with place.running(both) as second:
             until("b waits", lambda: waits(place, both))
             with place.running(one):
-                until("c waits behind b, though a GPU is free", lambda: "after ulm-07/b" in place.reason(one))
-                place.directory(holder).ask_cancel("")
+                until("c waits behind b, though a GPU is free", lambda: "queued behind ulm-07/b" in place.reason(one))
+                place.directory(holder).request_cancel("")
                 assert first.wait() == 0
                 until("b runs", lambda: place.printed(both))
                 assert place.lines(both) == ["2 <GPU-0,GPU-1>"]
                 assert place.printed(one) == 0
-                place.directory(both).ask_cancel("")
+                place.directory(both).request_cancel("")
                 assert second.wait() == 0
                 until("c runs", lambda: place.printed(one))
-                place.directory(one).ask_cancel("")
+                place.directory(one).request_cancel("")
                 until("c has ended", place.directory(one).result)
 
 
@@ -104,7 +104,7 @@ def test_a_stage_keeps_its_gpu_while_its_runner_is_dead(node: Callable[..., Plac
         with place.running(first) as successor:
             until("the successor holds it", place.directory(first).runner_alive)
             assert waiter.poll() is None
-            place.directory(first).ask_cancel("")
+            place.directory(first).request_cancel("")
             assert successor.wait() == 0
         assert waiter.wait() == 0
     result = place.directory(first).result()
@@ -116,9 +116,9 @@ def test_a_gpu_is_free_again_when_runner_and_stage_are_both_dead(node: Callable[
     place = node(gpu(0))
     first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())
     place.kill_runner_once(first, "the first runs", lambda: place.printed(first))
-    keeper = read_value(place.directory(first).work / "process" / "process_supervisor.json", KeeperRecord)
-    assert keeper is not None
-    os.kill(keeper.pid, signal.SIGKILL)
+    supervisor = read_value(place.directory(first).work / "process" / "process_supervisor.json", SupervisorRecord)
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
     assert place.serve(second).outcome == "succeeded"
     assert place.serve(first).outcome == "lost"
 
@@ -133,9 +133,9 @@ def test_a_waiter_whose_runner_was_killed_has_its_place_again(node: Callable[...
             until("c waits", lambda: waits(place, late))
             assert "after" not in place.reason(late)
             with place.running(early):
-                until("c is behind b again", lambda: "after ulm-07/b" in place.reason(late))
+                until("c is behind b again", lambda: "queued behind ulm-07/b" in place.reason(late))
                 for task in (late, early, holder):
-                    place.directory(task).ask_cancel("")
+                    place.directory(task).request_cancel("")
                     until("it has ended", place.directory(task).result)
 
 
@@ -146,9 +146,9 @@ def test_a_waiter_can_be_cancelled(node: Callable[..., Place]) -> None:
         until("it runs", lambda: place.printed(holder))
         with place.running(waiter) as runner:
             until("it waits", lambda: waits(place, waiter))
-            place.directory(waiter).ask_cancel("no time")
+            place.directory(waiter).request_cancel("no time")
             assert runner.wait() == 0
-        place.directory(holder).ask_cancel("")
+        place.directory(holder).request_cancel("")
         until("both have ended", place.directory(holder).result)
     result = place.directory(waiter).result()
     assert result is not None
@@ -160,7 +160,7 @@ def test_more_than_the_machine_has_fails_at_once(node: Callable[..., Place]) -> 
     place = node(gpu(0), gpu(1, "amd"))
     result = place.run(SHOWS, gpu=Gpu(count=2, vendor="nvidia"))
     assert result.outcome == "failed"
-    assert "it needs 2 nvidia GPUs, and this machine has 1" in result.message
+    assert "the stage needs 2 nvidia GPUs, but this machine has 1" in result.message
     assert "Card 1 (amd, 24 GiB)" in result.message
 
 

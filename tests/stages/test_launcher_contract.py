@@ -45,7 +45,7 @@ def test_a_failure_says_the_exit_code_and_the_last_error_line_with_its_number(pl
     result = place.serve(task)
     assert (result.outcome, result.exit_code, result.outputs) == ("failed", 3, None)
     line = place.number(task, "ERROR no wheel found")
-    assert result.message == f"failed: exit 3, log line {line}: ERROR no wheel found"
+    assert result.message == f"failed: exit code 3, log line {line}: ERROR no wheel found"
     assert place.left_over(task) == []
 
 
@@ -163,7 +163,7 @@ def test_cancelling_ends_it_with_all_that_it_started_and_says_why(place: Place) 
     task = place.task(SPAWNS_ESCAPEES)
     with place.running(task) as runner:
         until("it runs", lambda: place.printed(task))
-        place.directory(task).ask_cancel("wrong video")
+        place.directory(task).request_cancel("wrong video")
         assert runner.wait() == 0
     result = place.directory(task).result()
     assert result is not None
@@ -179,7 +179,7 @@ def test_what_a_stage_leaves_running_ends_with_it(place: Place) -> None:
 
 def test_an_attempt_cancelled_before_any_runner_served_it_never_starts(place: Place) -> None:
     task = place.task('echo ran > "$WINSLOW_OUTPUT_DIR/ran"')
-    place.directory(task).ask_cancel("changed my mind")
+    place.directory(task).request_cancel("changed my mind")
     result = place.serve(task)
     assert (result.outcome, result.mode) == ("cancelled", None)
     assert not place.directory(task).output.exists()
@@ -198,7 +198,7 @@ def test_memory_above_the_limit_is_told_from_other_ends(place: Place) -> None:
 def test_an_end_by_a_signal_from_outside_is_told_as_such(place: Place) -> None:
     result = place.run("kill -9 $$$$")
     assert (result.outcome, result.exit_code) == ("lost", 137)
-    assert "KILL signal from outside" in result.message
+    assert "SIGKILL from outside" in result.message
 
 
 def test_a_promised_output_that_is_not_there_is_named_with_what_is(place: Place) -> None:
@@ -237,7 +237,7 @@ def test_the_status_tells_phase_mode_and_log_while_it_runs(place: Place) -> None
         status = place.directory(task).status()
         assert status is not None
         assert (status.phase, status.mode, status.log.error_count) == ("running", place.mode, 1)
-        place.directory(task).ask_cancel("")
+        place.directory(task).request_cancel("")
         until("it has ended", place.directory(task).result)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from winslow_dagster.pipelines.model.pipeline import LogRules
-from winslow_dagster.stages.launchers.base import Exit
-from winslow_dagster.stages.runner.outcome import Findings, Stopping, timed_out, verdict
+from winslow_dagster.stages.launchers.base import ExitStatus
+from winslow_dagster.stages.runner.outcome import EndFacts, Stopping, timed_out, verdict
 from winslow_dagster.stages.task.model import LogFinding, LogSummary, StageTask, SubjectProgress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,68 +31,70 @@ def task(**fields: Any) -> StageTask:
     )
 
 
-def of(how: Exit, log: LogSummary = ERROR, asked: StageTask | None = None, **found: Any) -> tuple[str, str]:
-    return verdict(asked or task(), Findings(how, log, **found))
+def of(
+    exit_status: ExitStatus, log: LogSummary = ERROR, asked: StageTask | None = None, **found: Any
+) -> tuple[str, str]:
+    return verdict(asked or task(), EndFacts(exit_status, log, **found))
 
 
 def test_what_the_runner_did_itself_comes_before_what_the_program_says() -> None:
     stopping = Stopping(cause="cancelled", message="cancelled: enough", at=NOW)
-    assert of(Exit(NOW, 0), stopping=stopping) == ("cancelled", "cancelled: enough")
+    assert of(ExitStatus(NOW, 0), stopping=stopping) == ("cancelled", "cancelled: enough")
 
 
 def test_out_of_memory_names_the_limit_the_exit_code_and_the_last_error() -> None:
-    outcome, message = of(Exit(NOW, 137, "KILL", out_of_memory=True), asked=task(memory_bytes=8 << 30))
+    outcome, message = of(ExitStatus(NOW, 137, "KILL", out_of_memory=True), asked=task(memory_bytes=8 << 30))
     assert outcome == "out_of_memory"
     assert message == (
-        "out of memory at 8 GiB: exit 137, log line 18204: ERROR CUDA died; give the stage more `memory`"
+        "out of memory at 8 GiB: exit code 137, log line 18204: ERROR CUDA died; give the stage more `memory`"
     )
 
 
 def test_a_program_that_survived_a_child_killed_for_memory_succeeded() -> None:
-    assert of(Exit(NOW, 0, out_of_memory=True), LogSummary()) == ("succeeded", "succeeded")
+    assert of(ExitStatus(NOW, 0, out_of_memory=True), LogSummary()) == ("succeeded", "succeeded")
 
 
 def test_without_an_error_line_the_last_words_are_quoted() -> None:
     last = LogFinding(line=7, text="Killed by a thing")
-    assert of(Exit(NOW, 2), LogSummary(), last_line=last)[1] == (
-        "failed: exit 2; its last words, log line 7: Killed by a thing"
+    assert of(ExitStatus(NOW, 2), LogSummary(), last_line=last)[1] == (
+        "failed: exit code 2; last log line (7): Killed by a thing"
     )
-    assert of(Exit(NOW, 2), LogSummary())[1] == "failed: exit 2; it printed nothing"
+    assert of(ExitStatus(NOW, 2), LogSummary())[1] == "failed: exit code 2; it printed nothing"
 
 
 def test_a_very_long_line_is_quoted_in_part() -> None:
     log = LogSummary(errors=(LogFinding(line=1, text="x" * 5000),), error_count=1)
-    assert len(of(Exit(NOW, 2), log)[1]) < 300
+    assert len(of(ExitStatus(NOW, 2), log)[1]) < 300
 
 
 def test_a_full_disk_explains_a_failure_and_casts_doubt_on_a_success() -> None:
     full = "the disk that holds /data has 0 B of 2 TiB free"
-    assert of(Exit(NOW, 1), LogSummary(), full_disk=full) == ("failed", f"the disk is full ({full}): exit 1")
-    outcome, message = of(Exit(NOW, 0), LogSummary(), full_disk=full)
+    assert of(ExitStatus(NOW, 1), LogSummary(), full_disk=full) == ("failed", f"the disk is full ({full}): exit code 1")
+    outcome, message = of(ExitStatus(NOW, 0), LogSummary(), full_disk=full)
     assert outcome == "succeeded"
     assert full in message
 
 
 def test_a_full_disk_is_known_by_the_stages_own_words_too() -> None:
     log = LogSummary(errors=(LogFinding(line=3, text="OSError: No space left on device"),), error_count=1)
-    assert of(Exit(NOW, 1), log)[1].startswith("the disk is full (the stage says so)")
+    assert of(ExitStatus(NOW, 1), log)[1].startswith("the disk is full (reported by the stage)")
 
 
 def test_a_stage_that_waits_for_a_person_says_what_for() -> None:
-    assert of(Exit(NOW, 75), LogSummary(awaiting_input_message="click four points")) == (
+    assert of(ExitStatus(NOW, 75), LogSummary(awaiting_input_message="click four points")) == (
         "awaiting_input",
         "click four points",
     )
-    assert of(Exit(NOW, 75), LogSummary())[0] == "awaiting_input"
+    assert of(ExitStatus(NOW, 75), LogSummary())[0] == "awaiting_input"
 
 
 @pytest.mark.parametrize(
     ("progress", "said"),
     [
-        ((), "timed out after 3 h 12 m; raise `timeout` if it needs longer"),
+        ((), "timed out after 3 h 12 m; raise `timeout` if the stage needs longer"),
         (
             (SubjectProgress(subject="frames", current=120, total=600),),
-            "timed out after 3 h 12 m at frames 120 of 600; raise `timeout` if it needs longer",
+            "timed out after 3 h 12 m at frames 120 of 600; raise `timeout` if the stage needs longer",
         ),
     ],
 )

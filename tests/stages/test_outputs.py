@@ -6,7 +6,7 @@ import pytest
 
 from winslow_dagster.pipelines.model.pipeline import PromisedOutput
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
-from winslow_dagster.stages.formatting import counted, duration_in_words, size_in_words
+from winslow_dagster.stages.formatting import count_of, format_duration, format_size
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_directory_keeps_no_promise(output: Path) -> None:
     [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (8 << 30, "8 GiB"), (5000 << 40, "5000 TiB")],
 )
 def test_sizes_are_said_in_binary_units(size_bytes: int, words: str) -> None:
-    assert size_in_words(size_bytes) == words
+    assert format_size(size_bytes) == words
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_sizes_are_said_in_binary_units(size_bytes: int, words: str) -> None:
     [(0.26, "0.3 s"), (5, "5 s"), (41.2, "41 s"), (61, "1 m 1 s"), (11_520, "3 h 12 m"), (190_800, "2 d 5 h")],
 )
 def test_durations_are_said_in_the_two_largest_units(duration_s: float, words: str) -> None:
-    assert duration_in_words(duration_s) == words
+    assert format_duration(duration_s) == words
 
 
 def test_one_is_no_plural() -> None:
-    assert (counted(1, "file"), counted(2, "file")) == ("1 file", "2 files")
+    assert (count_of(1, "file"), count_of(2, "file")) == ("1 file", "2 files")

@@ -21,14 +21,14 @@ echo done >> "$WINSLOW_OUTPUT_DIR/starts"
 Moment = Callable[[Place, StageTask], object]
 MOMENTS: dict[str, Moment] = {
     "before the inputs are there": lambda place, task: (place.directory(task).path / "runner.pid").exists(),
-    "before the start": lambda place, task: (place.directory(task).work / "beginning.json").exists(),
+    "before the start": lambda place, task: (place.directory(task).work / "start.json").exists(),
     "while it starts": lambda place, task: (
         (place.directory(task).work / "container.json").exists()
         or (place.directory(task).work / "process" / "spec.json").exists()
     ),
     "when it runs": lambda place, task: place.phase(task) == "running",
     "while it prints": lambda place, task: place.printed(task) > 100,
-    "when it has ended": lambda place, task: (place.directory(task).work / "ending.json").exists(),
+    "when it has ended": lambda place, task: (place.directory(task).work / "end.json").exists(),
     "while it is stored": lambda place, task: place.phase(task) == "storing",
     "before it is cleared": lambda place, task: (place.directory(task).path / "outcome.json").exists(),
 }
@@ -66,7 +66,7 @@ def test_a_stage_that_ended_while_no_runner_lived_is_not_run_again(place: Place)
 def test_a_cancel_while_no_runner_lives_is_obeyed_by_the_next(place: Place) -> None:
     task = place.task("echo ready; while true; do sleep 1; done")
     place.kill_runner_once(task, "it runs", lambda: place.printed(task))
-    place.directory(task).ask_cancel("late")
+    place.directory(task).request_cancel("late")
     result = place.serve(task)
     assert (result.outcome, result.message) == ("cancelled", "cancelled: late")
     assert place.left_over(task) == []
@@ -110,15 +110,16 @@ def test_a_container_killed_from_outside_is_lost_and_keeps_its_log(docker_place:
     assert docker_place.lines(task) == ["ready"]
 
 
-def test_a_process_whose_keeper_was_killed_is_lost_and_leaves_nothing_running(process_place: Place) -> None:
+def test_a_process_whose_supervisor_was_killed_is_lost_and_leaves_nothing_running(process_place: Place) -> None:
     task = process_place.task("(sh -c 'while true; do sleep 1; done' &); echo ready; while true; do sleep 1; done")
     process_place.kill_runner_once(task, "it runs", lambda: process_place.printed(task))
-    from winslow_dagster.stages.launchers.process.processes import KeeperRecord
+    from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
     from winslow_dagster.stages.task.directory import read_value
 
-    keeper = read_value(process_place.directory(task).work / "process" / "process_supervisor.json", KeeperRecord)
-    assert keeper is not None
-    os.kill(keeper.pid, signal.SIGKILL)
+    record = process_place.directory(task).work / "process" / "process_supervisor.json"
+    supervisor = read_value(record, SupervisorRecord)
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
     result = process_place.serve(task)
     assert result.outcome == "lost"
     assert process_place.left_over(task) == []

@@ -30,8 +30,8 @@ def test_the_first_to_submit_an_id_wins(process_place: Place) -> None:
 
 def test_the_first_reason_to_cancel_stands(directory: TaskDirectory) -> None:
     assert directory.cancel_reason() is None
-    directory.ask_cancel("wrong video")
-    directory.ask_cancel("never mind")
+    directory.request_cancel("wrong video")
+    directory.request_cancel("never mind")
     assert directory.cancel_reason() == "wrong video"
 
 

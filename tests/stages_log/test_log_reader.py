@@ -9,7 +9,7 @@ import pytest
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines.model.pipeline import LogRules
-from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror, copy_streams
+from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror
 from winslow_dagster.stages.log.cursor import Cursor
 from winslow_dagster.stages.log.reader import StoredFiles
 from winslow_dagster.stages.log.segments import Directory
@@ -168,7 +168,8 @@ def test_a_mirror_stops_at_its_limit_and_says_where_the_log_goes_on(log: Path, t
         writer.write("stdout", b"".join(b"out %02d\n" % number for number in range(50)), NOW)
         writer.write("stderr", b"err\n", NOW)
     note = "log goes on: `winslow logs ulm-07 detect`"
-    copy_streams(LogReader(log), out, err, limit_bytes=45, note=note)
+    with StreamMirror(LogReader(log), out, err, limit_bytes=45, note=note) as mirror:
+        mirror.pump()
     assert out.read_text() == "".join(f"out {number:02d}\n" for number in range(6)) + note + "\n"
     assert err.read_text() == "err\n"
 
@@ -178,5 +179,6 @@ def test_a_mirror_started_again_begins_from_the_first_line(log: Path, tmp_path: 
     with LogWriter(log, rules) as writer:
         writer.write("stdout", b"one\ntwo\n", NOW)
     for _ in range(2):
-        copy_streams(LogReader(log), out, err, limit_bytes=1_000, note="more")
+        with StreamMirror(LogReader(log), out, err, limit_bytes=1_000, note="more") as mirror:
+            mirror.pump()
     assert out.read_text() == "one\ntwo\n"

@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blake3 import blake3
+from committed_trees import addresses
 
 from winslow_dagster.storage.cache import NodeCache
+from winslow_dagster.storage.disk import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 
@@ -83,7 +85,7 @@ def commit(place: Path) -> object:
     return {
         "manifest": manifest.model_dump(),
         "stored": contents(path),
-        "found": list(store.addresses("")),
+        "found": addresses(store),
         "source": (place / "source").exists(),
         "left over": left_over(store.root),
     }
@@ -110,7 +112,7 @@ def delete(place: Path) -> object:
     store = LocalStore(place / "store")
     store.delete_tree("a/b")
     return {
-        "found": list(store.addresses("")),
+        "found": addresses(store),
         "files": sorted(contents(store.root)),
         "left over": left_over(store.root),
     }
@@ -125,7 +127,7 @@ def set_up_cache(place: Path) -> None:
     old = store.commit_tree(place / "old", "old")
     cache = NodeCache(place / "cache", limit_bytes=100_000)
     cache.view(store, old, place / "task" / "old")
-    cache.release(place / "task" / "old")
+    remove_directory(place / "task" / "old")
 
 
 def view(place: Path) -> object:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from committed_trees import addresses
 
 from winslow_dagster.errors import DiskFull, StoreError
 from winslow_dagster.storage.disk import remove_directory
@@ -180,7 +181,7 @@ def test_many_commit_and_delete_at_once(local: LocalStore, plant: Plant) -> None
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(live, range(8)))
-    assert list(local.addresses("shared")) == [f"shared/{number}" for number in range(8)]
+    assert addresses(local) == [f"shared/{number}" for number in range(8)]
 
 
 @contextmanager

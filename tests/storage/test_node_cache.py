@@ -16,6 +16,7 @@ from kill_every_step import FarStore, contents
 
 from winslow_dagster.errors import DiskFull, StoreError
 from winslow_dagster.storage.cache import NodeCache
+from winslow_dagster.storage.disk import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
@@ -112,13 +113,12 @@ def test_a_view_made_again_is_the_same_and_one_that_was_spoilt_is_made_anew(
     assert read(cache.view(far, manifest, tasks / "input")) == TREE
 
 
-def test_a_released_view_is_gone_its_files_are_not_and_the_store_is_never_touched(
+def test_the_files_of_a_removed_view_stay_in_the_cache(
     cache: NodeCache, far: FarStore, tasks: Path, plant: Plant
 ) -> None:
     manifest = far.commit_tree(plant(TREE), "a")
     cache.view(far, manifest, tasks / "input")
-    cache.release(tasks / "input")
-    cache.release(tasks / "input")
+    remove_directory(tasks / "input")
     assert not (tasks / "input").exists()
     assert cached_bytes(cache) == 100_003
 
@@ -130,10 +130,10 @@ def test_what_was_used_longest_ago_goes_first_and_what_is_in_use_stays(
     cache.limit_bytes = 3000
     for name in ("a", "b", "c"):
         cache.view(far, trees[name], tasks / name)
-    cache.release(tasks / "b")
-    cache.release(tasks / "c")
+    remove_directory(tasks / "b")
+    remove_directory(tasks / "c")
     cache.view(far, trees["b"], tasks / "b again")
-    cache.release(tasks / "b again")
+    remove_directory(tasks / "b again")
     cache.view(far, trees["d"], tasks / "d")
     for name in ("a", "b", "d"):
         assert cache.view(far, trees[name], tasks / f"{name} is here")
@@ -151,29 +151,18 @@ def test_running_stages_may_need_more_than_the_limit_and_it_shrinks_afterwards(
     cache.limit_bytes = 100
     manifest = far.commit_tree(plant(TREE), "a")
     assert read(cache.view(far, manifest, tasks / "input")) == TREE
-    assert cache.shrink(0) == 0
-    cache.release(tasks / "input")
-    assert cache.shrink(cache.limit_bytes) == 100_000
-    assert cached_bytes(cache) == 3
-    assert cache.shrink(0) == 3
-
-
-def test_outputs_that_were_just_committed_need_not_be_fetched_by_the_next_stage(
-    far: FarStore, tasks: Path, plant: Plant, cache: NodeCache
-) -> None:
-    output = plant(TREE)
-    manifest = far.put_file(output / "deep" / "b.bin", "a")
-    assert cache.keep(manifest, output / "deep") == 100_000
-    assert cache.keep(manifest, output / "deep") == 0
-    far.delete_tree("a")
-    assert read(cache.view(far, manifest, tasks / "input")) == {"b.bin": TREE["deep/b.bin"]}
+    cache.view(far, far.commit_tree(plant({"b": b"bbb"}), "b"), tasks / "b")
+    assert cached_bytes(cache) == 100_006
+    remove_directory(tasks / "input")
+    cache.view(far, far.commit_tree(plant({"c": b"ccc"}), "c"), tasks / "c")
+    assert cached_bytes(cache) <= cache.limit_bytes
 
 
 def test_sweeping_leaves_what_somebody_is_fetching_now(
     far: FarStore, tasks: Path, plant: Plant, cache: NodeCache
 ) -> None:
     manifest = far.commit_tree(plant({"video.mp4": os.urandom(30 << 20)}), "a")
-    view = cache.view(far, manifest, tasks / "input", lambda _count: cache.shrink(PLENTY_BYTES) and None)
+    view = cache.view(far, manifest, tasks / "input", lambda _count: cache._blobs.sweep())
     assert (view / "video.mp4").stat().st_size == 30 << 20
 
 
@@ -203,6 +192,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from kill_every_step import FarStore
 from winslow_dagster.storage.cache import NodeCache
+from winslow_dagster.storage.disk import remove_directory
 place, signal_number = Path(sys.argv[2]), int(sys.argv[3])
 store = FarStore(place / "far")
 def moved(count):
@@ -247,17 +237,11 @@ def test_a_view_on_another_disk_than_the_cache_is_told(far: FarStore, plant: Pla
     if not memory.is_dir() or memory.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
         pytest.skip("there is no second file system")
     manifest = far.commit_tree(plant(TREE), "a")
-    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
-        with pytest.raises(StoreError, match=r"on different file systems\. Let WINSLOW_HOME"):
-            cache.view(far, manifest, Path(elsewhere, "input"))
-        assert cache.keep(manifest, plant_copy(Path(elsewhere, "output"))) == 0
-
-
-def plant_copy(directory: Path) -> Path:
-    for path, content in TREE.items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_bytes(content)
-    return directory
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as elsewhere,
+        pytest.raises(StoreError, match=r"on different file systems\. Let WINSLOW_HOME"),
+    ):
+        cache.view(far, manifest, Path(elsewhere, "input"))
 
 
 @needs_root
@@ -277,7 +261,7 @@ def test_a_full_disk_drops_what_is_unused_and_then_is_told(far: FarStore, plant:
         )
         with pytest.raises(DiskFull, match=expected):
             cache.view(far, second, disk / "tasks" / "2")
-        cache.release(disk / "tasks" / "1")
+        remove_directory(disk / "tasks" / "1")
         assert contents(cache.view(far, second, disk / "tasks" / "2")) == {"2": second.files[0].blake3}
         assert cached_bytes(cache) == 7_000_000
     finally:
@@ -304,7 +288,7 @@ def test_a_disk_that_fills_up_during_a_fetch_is_emptied_of_what_is_unused(
     try:
         cache = NodeCache(disk / "cache", PLENTY_BYTES)
         cache.view(far, first, disk / "tasks" / "1")
-        cache.release(disk / "tasks" / "1")
+        remove_directory(disk / "tasks" / "1")
         view = cache.view(far, second, disk / "tasks" / "2", somebody_else_writes)
         assert contents(view) == {"2": second.files[0].blake3}
         assert sum(told) == 30_000_000

@@ -112,7 +112,7 @@ def test_exit_code_75_waits_for_a_person(winslow: Winslow) -> None:
 def test_any_other_exit_code_fails_with_the_programs_words(winslow: Winslow) -> None:
     status = winslow.run("fails", "fails").ended()
     assert status.stage("act").state == "failed"
-    assert status.stage("act").reason == "failed: exit 3, log line 1: ERROR frame 7 cannot be read"
+    assert status.stage("act").reason == "failed: exit code 3, log line 1: ERROR frame 7 cannot be read"
 
 
 def test_cancel_ends_the_jvm_which_still_puts_things_in_order(winslow: Winslow) -> None:
@@ -133,14 +133,14 @@ def test_cancel_ends_the_jvm_which_still_puts_things_in_order(winslow: Winslow) 
 def test_a_full_heap_is_told_as_java_tells_it(winslow: Winslow) -> None:
     status = winslow.run("fills_its_heap", "heap").ended()
     assert status.stage("act").reason == (
-        "failed: exit 3, log line 1: Terminating due to java.lang.OutOfMemoryError: Java heap space"
+        "failed: exit code 3, log line 1: Terminating due to java.lang.OutOfMemoryError: Java heap space"
     )
 
 
 def test_a_container_that_is_out_of_memory_is_told_with_its_limit(winslow: Winslow) -> None:
     status = winslow.run("fills_its_container", "container").ended()
     assert status.stage("act").state == "failed"
-    assert status.stage("act").reason == "out of memory at 256 MiB: exit 137; give the stage more `memory`"
+    assert status.stage("act").reason == "out of memory at 256 MiB: exit code 137; give the stage more `memory`"
 
 
 def test_the_images_of_the_pipelines_are_listed(there: Installation, in_shell: Callable[..., Any]) -> None:
@@ -180,7 +180,7 @@ def test_without_docker_it_says_so(
     jar = str(contract_jar(there.folder / "without"))
     for words in (("images", "list"), ("images", "java", "--jar", jar, "--tag", TAG)):
         code, problem = in_shell(*words)
-        assert (code, problem["what"]) == (9, "there is no Docker daemon")
+        assert (code, problem["what"]) == (9, "no Docker daemon was found")
 
 
 def log(winslow: Winslow, project: str) -> list[str]:

@@ -105,7 +105,7 @@ def _show_table(table: TablePair) -> None:
 
 def show_many(table: CrossTable) -> None:
     """Many attempts as the rows of a table."""
-    from winslow_dagster.stages.formatting import duration_in_words
+    from winslow_dagster.stages.formatting import format_duration
 
     print_table(
         ("attempt", *table.parameters, *table.results, "time", "outcome"),
@@ -114,7 +114,7 @@ def show_many(table: CrossTable) -> None:
                 row.attempt.name,
                 *(_text(row.parameters.get(path)) for path in table.parameters),
                 *(row.results.get(name, "") for name in table.results),
-                "" if row.attempt.duration_s is None else duration_in_words(row.attempt.duration_s),
+                "" if row.attempt.duration_s is None else format_duration(row.attempt.duration_s),
                 _text(row.attempt.outcome),
             )
             for row in table.rows
@@ -143,10 +143,10 @@ def _figures(pair: Pair) -> tuple[str, ...]:
 
 
 def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
-    from winslow_dagster.stages.formatting import size_in_words
+    from winslow_dagster.stages.formatting import format_size
 
     rows = [
-        (f"{kind} {pair.path}", *(size_in_words(side.size_bytes) if side else "" for side in (pair.left, pair.right)))
+        (f"{kind} {pair.path}", *(format_size(side.size_bytes) if side else "" for side in (pair.left, pair.right)))
         for pair in pairs[:MAX_FILES_SHOWN]
     ]
     return [*rows, (f"{kind}: {len(pairs) - MAX_FILES_SHOWN} more", "", "")] if len(pairs) > MAX_FILES_SHOWN else rows

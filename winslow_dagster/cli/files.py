@@ -23,7 +23,7 @@ def command(project: str, stage: str | None, attempt: str | None, target: Path |
     with --get, local_path is the copy.
     """
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.stages.formatting import size_in_words
+    from winslow_dagster.stages.formatting import format_size
 
     with open_installation() as winslow:
         handle = winslow.project(project)
@@ -44,7 +44,7 @@ def command(project: str, stage: str | None, attempt: str | None, target: Path |
     print_table(
         ("stage", "file", "size", "path"),
         [
-            (file.stage, file.path, size_in_words(file.size_bytes), str(file.local_path or "(copy it with --get)"))
+            (file.stage, file.path, format_size(file.size_bytes), str(file.local_path or "(copy it with --get)"))
             for file in files
         ],
     )

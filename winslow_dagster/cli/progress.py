@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from winslow_dagster.cli.output import console, say
-from winslow_dagster.stages.formatting import duration_in_words
+from winslow_dagster.stages.formatting import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,7 +116,7 @@ class RunBars:
             self._bar(
                 f"{view.stage} {subject.subject}",
                 f"  {subject.subject}",
-                "" if subject.remaining_s is None else f"{duration_in_words(subject.remaining_s)} left",
+                "" if subject.remaining_s is None else f"{format_duration(subject.remaining_s)} left",
                 subject.current,
                 subject.total,
                 subject.unit,
@@ -134,7 +134,7 @@ class RunBars:
 def stage_line(view: StageView) -> str:
     """Such as `succeeded in 41 s`, `failed: exit code 3`, `waiting: waits for a GPU`."""
     if view.state == "succeeded":
-        line = f"succeeded in {duration_in_words(view.duration_s or 0)}"
+        line = f"succeeded in {format_duration(view.duration_s or 0)}"
         if view.warning_count:
             line += f", {view.warning_count} warning{'' if view.warning_count == 1 else 's'}"
         return line

@@ -25,7 +25,7 @@ def usage(project: str | None, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from winslow_dagster import Winslow
-    from winslow_dagster.stages.formatting import size_in_words
+    from winslow_dagster.stages.formatting import format_size
 
     with Winslow() as winslow:
         use = cleanup(winslow).disk_use(project)
@@ -37,15 +37,15 @@ def usage(project: str | None, *, as_json: bool) -> None:
             each.project,
             each.stage,
             str(each.attempts),
-            size_in_words(each.outputs_bytes),
-            size_in_words(each.logs_bytes),
-            size_in_words(each.leftovers_bytes),
+            format_size(each.outputs_bytes),
+            format_size(each.logs_bytes),
+            format_size(each.leftovers_bytes),
         )
         for each in use.stages
     ]
-    rows += [(name, "(inputs)", "", size_in_words(size), "", "") for name, size in sorted(use.inputs_bytes.items())]
+    rows += [(name, "(inputs)", "", format_size(size), "", "") for name, size in sorted(use.inputs_bytes.items())]
     print_table(("project", "stage", "attempts", "outputs", "logs", "on this node"), sorted(rows))
-    say(f"this node's cache of inputs: {size_in_words(use.cache_bytes)}")
+    say(f"this node's cache of inputs: {format_size(use.cache_bytes)}")
 
 
 @click.command("prune")
@@ -64,7 +64,7 @@ def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
 
     from winslow_dagster import Winslow
     from winslow_dagster.projects.database.audit import Actor
-    from winslow_dagster.stages.formatting import size_in_words
+    from winslow_dagster.stages.formatting import format_size
 
     if really and dry_run:
         raise click.UsageError("--yes and --dry-run are opposites")
@@ -81,9 +81,9 @@ def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
         return
     show(plan)
     if freed_bytes is not None:
-        say(f"freed {size_in_words(freed_bytes)}")
+        say(f"freed {format_size(freed_bytes)}")
     elif plan.removals:
-        say(f"{size_in_words(plan.size_bytes)} would be freed; --yes deletes it")
+        say(f"{format_size(plan.size_bytes)} would be freed; --yes deletes it")
 
 
 @click.command("pin")
@@ -193,7 +193,7 @@ def cleanup(winslow: Winslow) -> Cleanup:
 
 def show(plan: Plan) -> None:
     """What would go, for a person."""
-    from winslow_dagster.stages.formatting import counted, size_in_words
+    from winslow_dagster.stages.formatting import count_of, format_size
 
     if not plan.removals:
         console().print("nothing has to go")
@@ -206,8 +206,8 @@ def show(plan: Plan) -> None:
                 removal.stage,
                 f"{removal.kind} of {removal.task_id}"
                 if removal.paths is None
-                else f"{counted(len(removal.paths), 'file')} of {removal.task_id}",
-                size_in_words(removal.size_bytes),
+                else f"{count_of(len(removal.paths), 'file')} of {removal.task_id}",
+                format_size(removal.size_bytes),
                 removal.reason,
             )
             for removal in plan.removals

@@ -88,13 +88,13 @@ def show(status: ProjectStatus) -> None:
 
 
 def _time(view: StageView) -> str:
-    from winslow_dagster.stages.formatting import duration_in_words
+    from winslow_dagster.stages.formatting import format_duration
 
-    return "" if view.duration_s is None else duration_in_words(view.duration_s)
+    return "" if view.duration_s is None else format_duration(view.duration_s)
 
 
 def _progress(view: StageView) -> str:
-    from winslow_dagster.stages.formatting import duration_in_words
+    from winslow_dagster.stages.formatting import format_duration
 
     if view.state == "succeeded":
         return ", ".join(f"{name}={value}" for name, value in view.results.items())
@@ -104,7 +104,7 @@ def _progress(view: StageView) -> str:
         if subject.total:
             text += f"/{subject.total:g}"
         if subject.remaining_s is not None:
-            text += f", {duration_in_words(subject.remaining_s)} left"
+            text += f", {format_duration(subject.remaining_s)} left"
         parts.append(text)
     return "; ".join(parts)
 

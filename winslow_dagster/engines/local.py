@@ -30,7 +30,7 @@ from winslow_dagster.errors import EngineError, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
-from winslow_dagster.stages.runner.records import Records
+from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
 
@@ -104,7 +104,7 @@ class LocalEngine(Engine):
         if not (directory.path / "task.json").exists():
             raise EngineError("the task was never submitted, so it cannot be cancelled", where=task_id)
         if directory.result() is None:
-            directory.ask_cancel(reason)
+            directory.request_cancel(reason)
             self._make_sure_it_is_served(directory)
 
     @override
@@ -223,12 +223,12 @@ class LocalEngine(Engine):
 def remove_remains(directory: TaskDirectory) -> None:
     """Leave nothing of the attempt running. Raises EngineError where that cannot be made sure of."""
     from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-    from winslow_dagster.stages.runner.attempt import Attempt
+    from winslow_dagster.stages.runner.attempt import AttemptRunner
 
-    task, beginning = directory.task(), Records(directory.work).beginning()
-    if task is None or beginning is None:
+    task, start = directory.task(), AttemptRecords(directory.work).start()
+    if task is None or start is None:
         return
-    if beginning.mode == "docker":
+    if start.mode == "docker":
         try:
             DockerDaemon.connect()
         except ServiceUnavailable as error:
@@ -237,7 +237,7 @@ def remove_remains(directory: TaskDirectory) -> None:
                 where=directory.task_id,
                 remedy=error.remedy,
             ) from error
-    Attempt(task, directory).clear()
+    AttemptRunner(task, directory).clear()
 
 
 def _attempt(task: StageTask) -> tuple[str, str, str, str, int]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from winslow_dagster.engines.hardware import node_name
 from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.task.directory import TaskDirectory, read_value, write_atomically
-from winslow_dagster.stages.task.model import Frozen, LogSummary, StageResult, StageStatus
+from winslow_dagster.stages.task.model import LogSummary, StageResult, StageStatus
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FILE = "runner_start.json"

@@ -26,7 +26,7 @@ from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import histories
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.formatting import format_size
 from winslow_dagster.storage.factory import open_store
 
 LOOK_EVERY_S = 600
@@ -130,7 +130,7 @@ def keep_house(context: SensorEvaluationContext) -> SkipReason:
             ended_before = now - timedelta(days=settings.keep_runs_days)
             pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
     context.update_cursor(f"{today} {got_to}" if stop() else today)
-    return SkipReason(f"freed {size_in_words(freed_bytes)}, and forgot the events of {len(pruned)} runs")
+    return SkipReason(f"freed {format_size(freed_bytes)}, and forgot the events of {len(pruned)} runs")
 
 
 housekeeping_sensor = SensorDefinition(

@@ -1,4 +1,4 @@
-"""Sizes, durations and counts as a person reads them."""
+"""Formats sizes, durations and counts for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOUR_S = 3600
 DAY_S = 86400
 
 
-def size_in_words(size_bytes: float) -> str:
+def format_size(size_bytes: float) -> str:
     """Such as `12 B`, `1.5 MiB`, `8 GiB`."""
     if size_bytes < KIB:
         return f"{size_bytes:.0f} B"
@@ -21,7 +21,7 @@ def size_in_words(size_bytes: float) -> str:
     return f"{value:.1f}".removesuffix(".0") + f" {unit}"
 
 
-def duration_in_words(duration_s: float) -> str:
+def format_duration(duration_s: float) -> str:
     """Such as `0.3 s`, `41 s`, `3 h 12 m`, `2 d 5 h`."""
     if duration_s < 10:  # noqa: PLR2004  # below this a tenth matters
         return f"{duration_s:.1f}".removesuffix(".0") + " s"
@@ -35,6 +35,6 @@ def duration_in_words(duration_s: float) -> str:
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
 
 
-def counted(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """Such as `1 file`, `3 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,8 +1,8 @@
-"""Who has which GPU of this node: one lock file a GPU, and a queue in which nobody overtakes.
+"""Allocates this node's GPUs to attempts: one lock file per GPU, and a queue in order of arrival.
 
-A lock is held by the runner for its whole life. A stage may outlive its runner and keep its GPUs: the lock file then
-names the attempt, and counts as held while that attempt has no result and its container or process lives. Files lie in
-`<home>/gpus/`: `<uuid>.lock` (its holder), `queue/<task id>` (a waiter), `node.json` (what the node has).
+A runner holds the lock for its whole life. A stage may outlive its runner and keep its GPUs: the lock file names the
+attempt, and counts as held while that attempt has no result and its container or process is running. The files are in
+`<home>/gpus/`: `<uuid>.lock` (the holder), `queue/<task id>` (a waiting attempt), `node.json` (the node's GPUs).
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from winslow_dagster.errors import StageFailed
 from winslow_dagster.locks import lock_now
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import Gpu
-from winslow_dagster.stages.formatting import duration_in_words, size_in_words
+from winslow_dagster.stages.formatting import format_duration, format_size
 from winslow_dagster.stages.task.directory import TaskDirectory, write_atomically
-from winslow_dagster.stages.task.model import Frozen, NodeGpu, StageTask
+from winslow_dagster.stages.task.model import NodeGpu, StageTask
 
 LOOK_AGAIN_S = 0.25
 NODE_GPUS = TypeAdapter(tuple[NodeGpu, ...])
-Lives = Callable[[TaskDirectory], bool]
-"""Whether an attempt's container or process lives, when its runner does not."""
+IsAlive = Callable[[TaskDirectory], bool]
+"""Whether an attempt's container or process is running although its runner is not."""
 
 
 class Holder(Frozen):
-    """The attempt that has a GPU."""
+    """The attempt that holds a GPU."""
 
     directory: Path
     project: str
@@ -41,7 +42,7 @@ class Holder(Frozen):
 
     def __str__(self) -> str:
         held_s = (datetime.now(UTC) - self.since).total_seconds()
-        return f"{self.project}/{self.stage} ({duration_in_words(held_s)})"
+        return f"{self.project}/{self.stage} ({format_duration(held_s)})"
 
 
 class Ticket(Frozen):
@@ -56,13 +57,13 @@ class Ticket(Frozen):
 
 @dataclass(slots=True)
 class Lease:
-    """GPUs that are this attempt's until `release`, or until the process and the stage have both ended."""
+    """GPUs allotted to this attempt until `release`, or until both this process and the stage have ended."""
 
     gpus: tuple[NodeGpu, ...]
     locks: list[int]
 
     def release(self) -> None:
-        """Give them to the next. Only once nothing of the stage uses them any more."""
+        """Free the GPUs. Call only when the stage no longer uses them."""
         while self.locks:
             lock = self.locks.pop()
             os.ftruncate(lock, 0)
@@ -70,23 +71,23 @@ class Lease:
 
 
 def write_node_gpus(gpus_dir: Path, gpus: Sequence[NodeGpu]) -> None:
-    """Say what the node has, for the runners on it."""
+    """Write the node's GPUs for the runners on it."""
     gpus_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(gpus_dir / "node.json", NODE_GPUS.dump_json(tuple(gpus)).decode())
 
 
 def read_node_gpus(gpus_dir: Path) -> tuple[NodeGpu, ...]:
-    """What the node has, as it was last said; nothing where nobody did."""
+    """The node's GPUs as last written; none if never written."""
     try:
         return NODE_GPUS.validate_json((gpus_dir / "node.json").read_bytes())
     except FileNotFoundError:
         return ()
 
 
-def suitable(gpu: Gpu, available: Sequence[NodeGpu], where: str) -> tuple[NodeGpu, ...]:
-    """Which of the node's GPUs will do; none where the stage can do without and there are too few.
+def suitable_gpus(gpu: Gpu, available: Sequence[NodeGpu], where: str) -> tuple[NodeGpu, ...]:
+    """The node's GPUs that meet the request; none if there are too few and the GPU is optional.
 
-    Raises StageFailed where the node will never have enough.
+    Raises StageFailed if the node has too few and the GPU is required.
     """
     least_bytes = gpu.memory_bytes or 0
     found = tuple(
@@ -97,21 +98,21 @@ def suitable(gpu: Gpu, available: Sequence[NodeGpu], where: str) -> tuple[NodeGp
     if gpu.optional:
         return ()
     kind = " ".join(filter(None, (gpu.vendor, "GPU" if gpu.count == 1 else "GPUs")))
-    memory = f" with {size_in_words(least_bytes)} each" if least_bytes else ""
-    there = ", ".join(f"{one.name} ({one.vendor}, {size_in_words(one.memory_bytes)})" for one in available) or "none"
+    memory = f" with {format_size(least_bytes)} each" if least_bytes else ""
+    existing = ", ".join(f"{one.name} ({one.vendor}, {format_size(one.memory_bytes)})" for one in available) or "none"
     raise StageFailed(
-        f"it needs {gpu.count} {kind}{memory}, and this machine has {len(found)}; its GPUs: {there}",
+        f"the stage needs {gpu.count} {kind}{memory}, but this machine has {len(found)}; its GPUs: {existing}",
         where=where,
-        remedy="Run it on another node, ask for less, or make the GPU `optional`",
+        remedy="Run it on another node, request less, or make the GPU `optional`",
     )
 
 
 class GpuAllocator:
-    """The node's GPUs, shared by all runners through files."""
+    """The node's GPUs, shared by all runners through lock files."""
 
-    def __init__(self, gpus_dir: Path, lives: Lives) -> None:
+    def __init__(self, gpus_dir: Path, is_alive: IsAlive) -> None:
         self._dir = gpus_dir
-        self._lives = lives
+        self._is_alive = is_alive
         (gpus_dir / "queue").mkdir(parents=True, exist_ok=True)
 
     def lease(
@@ -122,27 +123,27 @@ class GpuAllocator:
         count: int,
         announce: Callable[[str], None],
     ) -> Lease:
-        """Wait in the queue for `count` of `candidates`. `announce` is told why it waits, and may raise to end that."""
-        with self._queued(task, directory, candidates) as ticket:
+        """Wait in the queue for `count` of `candidates`. `announce` gets the reason, and may raise to stop waiting."""
+        with self._queue_place(task, directory, candidates) as ticket:
             while True:
-                with self._deciding():
-                    ahead = self._ahead(ticket)
-                    lease, holders = self._take(task, directory, candidates, 0 if ahead else count)
+                with self._mutex():
+                    ahead = self._tickets_ahead(ticket)
+                    lease, holders = self._try_lease(task, directory, candidates, 0 if ahead else count)
                 if lease is not None:
                     return lease
                 announce(waiting_reason(count, len(candidates), holders, ahead))
-                time.sleep(LOOK_AGAIN_S)  # A lock that another process drops cannot be waited for among several.
+                time.sleep(LOOK_AGAIN_S)  # The kernel offers no way to wait for any one of several file locks.
 
     def retake(self, task: StageTask, directory: TaskDirectory, gpus: Sequence[NodeGpu]) -> Lease:
-        """What an earlier runner of the attempt had. A GPU is left out only where the stage has lost it already."""
-        with self._deciding():
-            lease, _ = self._take(task, directory, gpus, len(gpus))
+        """Lease the GPUs that an earlier runner of the attempt held; none if another attempt holds one by now."""
+        with self._mutex():
+            lease, _ = self._try_lease(task, directory, gpus, len(gpus))
         return lease or Lease((), [])
 
-    def _take(
+    def _try_lease(
         self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu], count: int
     ) -> tuple[Lease | None, list[Holder]]:
-        """`count` GPUs if they are free, and who holds the others. With a count of 0 only looks."""
+        """A lease of `count` GPUs if they are free, and the holders of the others. With a count of 0 only looks."""
         lease = Lease((), [])
         holders: list[Holder] = []
         for gpu in candidates:
@@ -166,27 +167,29 @@ class GpuAllocator:
         return lease, holders
 
     def _holder(self, lock: int, directory: TaskDirectory) -> Holder | None:
-        """Who has the GPU; None where nobody does but the attempt itself, and the lock is taken then."""
+        """The other attempt that holds the GPU. If there is none, takes the lock and returns None."""
         free = lock_now(lock, fcntl.LOCK_EX)
         text = os.pread(lock, 65536, 0)
         try:
             holder = Holder.model_validate_json(text)
-        except ValidationError:  # Empty, or half written by a runner that died before it had the GPU.
+        except ValidationError:  # Empty, or half written by a runner that died before it held the GPU.
             return None if free else Holder(directory=Path(), project="?", stage="?", since=datetime.now(UTC))
         if not free:
             return holder
         if holder.directory == directory.path:
             return None
         other = TaskDirectory(holder.directory)
-        return holder if other.path.exists() and other.result() is None and self._lives(other) else None
+        return holder if other.path.exists() and other.result() is None and self._is_alive(other) else None
 
     @contextlib.contextmanager
-    def _queued(self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu]) -> Iterator[Ticket]:
-        """A place in the queue, the same as before where an earlier runner of the attempt had one."""
+    def _queue_place(
+        self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu]
+    ) -> Iterator[Ticket]:
+        """Hold a place in the queue: that of an earlier runner of the attempt, or a new one at the end."""
         path = self._dir / "queue" / task.task_id
         place = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            with self._deciding():
+            with self._mutex():
                 fcntl.flock(place, fcntl.LOCK_EX)
                 try:
                     ticket = Ticket.model_validate_json(os.pread(place, 65536, 0))
@@ -202,23 +205,23 @@ class GpuAllocator:
                     os.pwrite(place, ticket.model_dump_json().encode(), 0)
             yield ticket
         finally:
-            # A runner that is killed leaves it, and its successor has the same place again.
+            # A killed runner leaves the file behind, so that its successor gets the same place.
             path.unlink()
             os.close(place)
 
-    def _ahead(self, ticket: Ticket) -> list[Ticket]:
-        """Those who came before and want some of the same, and whose runners live."""
+    def _tickets_ahead(self, ticket: Ticket) -> list[Ticket]:
+        """Earlier tickets for some of the same GPUs whose runners are still waiting."""
         found = []
         for path in (self._dir / "queue").iterdir():
             with contextlib.suppress(FileNotFoundError, ValidationError):
                 other = Ticket.model_validate_json(path.read_bytes())
                 earlier = other.since_ns < ticket.since_ns and not set(other.wanted).isdisjoint(ticket.wanted)
-                if earlier and self._waits(path, other):
+                if earlier and self._is_waiting(path, other):
                     found.append(other)
         return sorted(found, key=lambda other: other.since_ns)
 
-    def _waits(self, path: Path, ticket: Ticket) -> bool:
-        """Whether a runner waits with the ticket. That of an attempt that ended without one is removed."""
+    def _is_waiting(self, path: Path, ticket: Ticket) -> bool:
+        """Whether a runner is waiting with the ticket. Removes tickets of attempts that have ended."""
         place = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             if not lock_now(place, fcntl.LOCK_EX):
@@ -230,9 +233,9 @@ class GpuAllocator:
             os.close(place)
 
     @contextlib.contextmanager
-    def _deciding(self) -> Iterator[None]:
-        """One runner at a time looks and takes."""
-        mutex = os.open(self._dir / "deciding.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def _mutex(self) -> Iterator[None]:
+        """One runner at a time examines and takes locks."""
+        mutex = os.open(self._dir / "allocator.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(mutex, fcntl.LOCK_EX)
             yield
@@ -241,12 +244,12 @@ class GpuAllocator:
 
 
 def waiting_reason(count: int, among: int, holders: Sequence[Holder], ahead: Sequence[Ticket]) -> str:
-    """Why it waits, in words a person can act on."""
-    what = "a GPU" if count == 1 else f"{count} GPUs"
+    """The message for a waiting attempt: who holds the GPUs and who is ahead in the queue."""
+    wanted = "a GPU" if count == 1 else f"{count} GPUs"
     parts = []
     if holders:
-        by = dict.fromkeys(str(holder) for holder in holders)
-        parts.append(f"{len(holders)} of {among} taken by {', '.join(by)}")
+        names = dict.fromkeys(str(holder) for holder in holders)
+        parts.append(f"{len(holders)} of {among} in use by {', '.join(names)}")
     if ahead:
-        parts.append("after " + ", ".join(f"{ticket.project}/{ticket.stage}" for ticket in ahead))
-    return f"waits for {what}: {'; '.join(parts) or 'another runner is looking'}"
+        parts.append("queued behind " + ", ".join(f"{ticket.project}/{ticket.stage}" for ticket in ahead))
+    return f"waiting for {wanted}: {'; '.join(parts) or 'another runner is allocating GPUs'}"

@@ -1,8 +1,8 @@
-"""What of this node's attempts still runs though nobody waits for it: containers and keepers of attempts that are over.
+"""Finds and ends orphans on this node: containers and process supervisors of attempts that have ended.
 
-There should be none: an attempt has its result only once its container and its processes are gone. What is found here
-came to life behind its runner's back, or lost its task directory. GPUs need no such care: a lease is a file lock, which
-the kernel frees with its owner, and what a lock file says counts only while that attempt has no result (`gpus.py`).
+There should be none: an attempt gets its result only after its container and processes are gone. Orphans appeared
+without their runner's knowledge, or lost their task directory. GPUs need no cleanup: the kernel frees the file lock of
+a lease with its owner, and a lock file's content counts only while that attempt has no result (`gpu_allocator.py`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from winslow_dagster.stages import process_supervisor
 from winslow_dagster.stages.launchers.docker.containers import DockerDaemon, remove_for_good
 
 Over = Callable[[str], bool]
-"""Whether the attempt of that task id has ended, or is not known here."""
+"""Whether the attempt with that task id has ended or is unknown here."""
 SUPERVISOR_ARGUMENTS = 5
 
 
 def remove_orphaned_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
-    """Remove the containers of attempts in `tasks_dir` that are over, and give their task ids.
+    """Remove the containers of ended attempts in `tasks_dir`. Returns their task ids.
 
-    Those of other installations have another label. Nothing is done where no Docker daemon answers. Raises EngineError.
+    Containers of other installations have another label. Does nothing if no Docker daemon is available.
+    Raises EngineError.
     """
     try:
         daemon = DockerDaemon.connect()
@@ -44,7 +45,7 @@ def remove_orphaned_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
 
 
 def kill_orphaned_processes(tasks_dir: Path, over: Over) -> tuple[str, ...]:
-    """Kill what keepers of attempts in `tasks_dir` that are over still keep, and they end too. Gives the task ids."""
+    """Kill the processes of ended attempts in `tasks_dir`; their supervisors then exit. Returns the task ids."""
     ended = []
     for pid, task_id in _supervisors(tasks_dir):
         if over(task_id):
@@ -57,9 +58,9 @@ def kill_orphaned_processes(tasks_dir: Path, over: Over) -> tuple[str, ...]:
 
 def _supervisors(tasks_dir: Path) -> Iterator[tuple[int, str]]:
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if len(words) != SUPERVISOR_ARGUMENTS or Path(words[3]).name != Path(process_supervisor.__file__).name:
+        command = process.info["cmdline"] or []
+        if len(command) != SUPERVISOR_ARGUMENTS or Path(command[3]).name != Path(process_supervisor.__file__).name:
             continue
-        directory = Path(words[4])
+        directory = Path(command[4])
         if directory.is_relative_to(tasks_dir) and directory != tasks_dir:
             yield process.pid, directory.relative_to(tasks_dir).parts[0]

@@ -1,8 +1,8 @@
-"""Keeps one program for a stage runner that may die: starts it once, and writes down how it ended.
+"""Supervises one program on behalf of a stage runner that may die: starts it once and records how it ended.
 
-Run as a script by `python -I -S`, with the standard library alone, so that it begins in milliseconds and holds little
-memory for days. It is the program's parent and adopts every descendant that its own parent left, so that all of them
-can be found and none outlives the program. It ignores what ends the program: only its runner ends it.
+Run as a script by `python -I -S` with the standard library only, so that it starts in milliseconds and needs little
+memory for days. It is the program's parent and the subreaper of all its descendants, so that all of them can be found
+and none outlives the program. It ignores the signals that end the program: only the runner ends it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESERVED_BYTES = 4096
 
 
 def create_time_s(pid: int) -> float | None:
-    """When the process began, in seconds since the machine's start; None where it is gone or a zombie."""
+    """When the process started, in seconds since boot; None if it has ended or is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123  # importing pathlib would double the start
             fields = stat.read().rpartition(b")")[2].split()
@@ -32,7 +32,7 @@ def create_time_s(pid: int) -> float | None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every living process below `pid`, parents first."""
+    """All running descendants of `pid`, parents first."""
     found: list[int] = []
     pending = [pid]
     while pending:
@@ -47,7 +47,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def claim(path: str, content: dict[str, Any]) -> bool:
-    """Write `path` unless it is there; true for the one process that wrote it."""
+    """Create `path` unless it exists. Returns True in the one process that created it."""
     draft = f"{path}.{os.getpid()}"
     with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # as above
         json.dump(content, file)
@@ -61,13 +61,13 @@ def claim(path: str, content: dict[str, Any]) -> bool:
 
 
 def reserve(path: str) -> None:
-    """Set room aside for what `write` will write there: the program may fill the disk."""
+    """Allocate disk space for what `write` will write to `path`: the program may fill the disk."""
     with open(f"{path}.draft", "wb") as file:  # noqa: PTH123  # as above
         os.posix_fallocate(file.fileno(), 0, RESERVED_BYTES)
 
 
 def write(path: str, content: dict[str, Any]) -> None:
-    """Write a small file, whole or not at all, and see it to the disk."""
+    """Write a small file atomically and sync it to disk."""
     draft = os.open(f"{path}.draft", os.O_RDWR | os.O_CREAT, 0o644)
     text = json.dumps(content).encode()
     os.pwrite(draft, text, 0)
@@ -78,8 +78,8 @@ def write(path: str, content: dict[str, Any]) -> None:
 
 
 def enter(spec: dict[str, Any]) -> None:
-    """In the fresh child: become the program. Does not return."""
-    said = ""
+    """In the forked child: become the program. Does not return."""
+    failure = ""
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -96,23 +96,23 @@ def enter(spec: dict[str, Any]) -> None:
             signal.signal(number, signal.SIG_DFL)
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  # no shell is wanted
     except OSError as error:
-        said = str(error)
-    write(spec["failure"], {"failure": said})
+        failure = str(error)
+    write(spec["failure"], {"failure": failure})
     os._exit(NO_PROGRAM)
 
 
-def keep(pid: int) -> tuple[int, int]:
-    """Wait for the program, then end and reap all that it left. Gives its wait status and its peak memory in bytes."""
+def supervise(pid: int) -> tuple[int, int]:
+    """Wait for the program, then kill and reap its descendants. Returns its wait status and peak memory in bytes."""
     status = 0
     peak_kib = 0
     while True:
         try:
-            ended, how, used = os.wait3(0)
+            ended, wait_status, usage = os.wait3(0)
         except ChildProcessError:
             return status, peak_kib * 1024
-        peak_kib = max(peak_kib, used.ru_maxrss)
+        peak_kib = max(peak_kib, usage.ru_maxrss)
         if ended == pid:
-            status = how
+            status = wait_status
             pid = 0
         if pid == 0:
             for left in descendants(os.getpid()):
@@ -123,7 +123,7 @@ def keep(pid: int) -> tuple[int, int]:
 
 
 def main(directory: str) -> None:
-    """Serve the attempt whose `spec.json` lies in `directory`, unless another keeper does or did."""
+    """Run the program of `spec.json` in `directory`, unless another supervisor has claimed it."""
     with open(f"{directory}/spec.json", encoding="utf-8") as file:  # noqa: PTH123  # as above
         spec = json.load(file)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -137,9 +137,9 @@ def main(directory: str) -> None:
     pid = os.fork()
     if pid == 0:
         enter(spec)
-    # The runner waits for the end of this stream: from here on its successor finds the claim.
+    # The runner waits for the end of this stream: from now on its successor finds the claim.
     os.close(1)
-    status, peak_bytes = keep(pid)
+    status, peak_bytes = supervise(pid)
     write(f"{directory}/exit.json", {"status": status, "peak_memory_bytes": peak_bytes})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Iterator
@@ -56,25 +55,6 @@ class Blobs:
         os.link(fetched, name)
         make_directories(self.path(entry).parent)
         fetched.rename(self.path(entry))
-
-    def take(self, source: Path, entry: FileEntry) -> int:
-        """Take a file from elsewhere on this file system by a second name. Gives the bytes that are new here."""
-        whole = self.path(entry)
-        make_directories(whole.parent)
-        status = source.stat()
-        if status.st_size != entry.size_bytes or os.geteuid() not in {0, status.st_uid}:
-            return 0
-        try:
-            os.link(source, whole)
-        except FileExistsError:
-            return 0
-        except OSError as error:
-            if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
-                raise
-            return 0
-        whole.chmod(READ_ONLY_FILE)
-        os.utime(whole, ns=(time.time_ns(), status.st_mtime_ns))
-        return entry.size_bytes
 
     def size_bytes(self) -> int:
         """What all of them take."""

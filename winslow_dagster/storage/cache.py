@@ -27,7 +27,6 @@ from winslow_dagster.storage.disk import (
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.parallel import each
 from winslow_dagster.storage.store import BytesMoved, Store
-from winslow_dagster.storage.tree import survey
 
 FILES_AT_ONCE = 8
 LARGE_BYTES = 16 << 20  # from here on a store moves the parts of one file in parallel by itself
@@ -64,29 +63,6 @@ class NodeCache:
         if moved:
             moved(manifest.size_bytes)
         return own or target
-
-    def release(self, target: Path) -> None:
-        """Delete a view; its files stay for later. One that is not there is fine, and a store is never touched."""
-        with disk_errors(str(target), disk=self.root):
-            remove_directory(target)
-
-    def keep(self, manifest: Manifest, source: Path) -> int:
-        """Take the files of a tree that was just committed, so that the next stage here needs not fetch them.
-
-        They become read-only and stay in `source` too. Gives the bytes that are kept: 0 where `source` is on another
-        file system.
-        """
-        with disk_errors(f"{source} to {self.root}", disk=self.root):
-            real = {file.path: file.real for file in survey(source)}
-            kept = sum(self._blobs.take(real[entry.path], entry) for entry in manifest.files if entry.path in real)
-            self.shrink(self.limit_bytes)
-            return kept
-
-    def shrink(self, limit_bytes: int) -> int:
-        """Drop what was used longest ago, and is not in use, until `limit_bytes` are left. Gives the bytes freed."""
-        with disk_errors(str(self.root), disk=self.root):
-            self._blobs.sweep()
-            return self._blobs.drop(self._blobs.size_bytes() - limit_bytes, spare=frozenset())
 
     def _shows(self, target: Path, manifest: Manifest) -> bool:
         """Whether `target` is the whole view already: exactly the manifest's files, and each the cache's own."""

@@ -58,16 +58,3 @@ def tree_key(address: str) -> PurePosixPath:
 def manifest_key(address: str) -> PurePosixPath:
     """Where the commit marker of a tree is, below the store's root."""
     return PurePosixPath(MANIFESTS, checked(address) + MANIFEST_SUFFIX)
-
-
-def address_of(key: str) -> str | None:
-    """The address whose commit marker has this key, or None where it is something else."""
-    if not key.startswith(MANIFESTS + "/") or not key.endswith(MANIFEST_SUFFIX):
-        return None
-    return key.removeprefix(MANIFESTS + "/").removesuffix(MANIFEST_SUFFIX)
-
-
-def is_under(address: str, prefix: str) -> bool:
-    """Whether the address is `prefix` or below it; everything is below the empty prefix."""
-    whole = prefix.strip("/")
-    return not whole or address == whole or address.startswith(whole + "/")

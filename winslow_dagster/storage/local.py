@@ -172,15 +172,6 @@ class LocalStore(Store):
         with disk_errors(str(self._staging.root), disk=self.root):
             return self._staging.sweep()
 
-    def addresses(self, prefix: str) -> Iterator[str]:
-        """See Store."""
-        found = (
-            layout.address_of(Path(parent, name).relative_to(self.root).as_posix())
-            for parent, _, names in os.walk(self.root / layout.MANIFESTS)
-            for name in names
-        )
-        yield from sorted(address for address in found if address and layout.is_under(address, prefix))
-
     def _tree(self, address: str) -> Path:
         return self.root / layout.tree_key(address)
 

@@ -6,7 +6,7 @@ One commit at a time to an address: S3 has nothing dependable to fence with, so 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -128,13 +128,6 @@ class S3Store(Store):
     def sweep(self, begun_before: datetime) -> int:
         """See Store. Objects without a marker stay: the next attempt to commit them needs not send them again."""
         return self._bucket.abort_unfinished(f"{self._prefix}{layout.TREES}/", begun_before)
-
-    def addresses(self, prefix: str) -> Iterator[str]:
-        """See Store."""
-        # Up to the last whole name: the key of `a/b` itself goes on with the marker's suffix, those below with a slash.
-        start = f"{self._prefix}{layout.MANIFESTS}/{prefix.strip('/')}"
-        found = (layout.address_of(key.removeprefix(self._prefix)) for key, _ in self._bucket.keys(start))
-        yield from sorted(address for address in found if address and layout.is_under(address, prefix))
 
     def _manifest_key(self, address: str) -> str:
         return f"{self._prefix}{layout.manifest_key(address)}"

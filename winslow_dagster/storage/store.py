@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -62,7 +62,3 @@ class Store(ABC):
     @abstractmethod
     def sweep(self, begun_before: datetime) -> int:
         """Delete what commits that never ended left behind, if they began before then; how many."""
-
-    @abstractmethod
-    def addresses(self, prefix: str) -> Iterator[str]:
-        """The addresses of the committed trees under `prefix`, in order."""

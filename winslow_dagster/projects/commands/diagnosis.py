@@ -23,7 +23,7 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.disk import Space
-from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.formatting import format_size
 from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
@@ -71,7 +71,7 @@ def python() -> Finding:
 
 def machine() -> Finding:
     """Processors and memory that stages may use."""
-    return Finding("machine", "ok", f"{usable_cpus()} processors, {size_in_words(usable_memory_bytes())} of memory")
+    return Finding("machine", "ok", f"{usable_cpus()} processors, {format_size(usable_memory_bytes())} of memory")
 
 
 def pipeline_files(catalogue: Catalogue) -> Finding:
@@ -117,7 +117,7 @@ def gpus(pipelines: list[Pipeline]) -> Finding:
     """The GPUs, and whether a pipeline cannot do without."""
     report = detect_gpus()
     if report.gpus:
-        names = ", ".join(f"{gpu.name} ({size_in_words(gpu.memory_bytes)})" for gpu in report.gpus)
+        names = ", ".join(f"{gpu.name} ({format_size(gpu.memory_bytes)})" for gpu in report.gpus)
         return Finding("gpus", "ok", names)
     needing = sorted(
         {pipeline.name for pipeline in pipelines for stage in pipeline.stages if stage.gpu and not stage.gpu.optional}

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.projects.dagster_api import graphql
 
 RunStatus = Literal[
@@ -36,12 +35,6 @@ ANSWER_TIMEOUT_S = 60.0
 PAGE = 100
 """As many runs as one question of `graphql.RUNS` gives."""
 NOBODY = frozenset({"ReloadNotSupported", "RepositoryLocationNotFound"})
-
-
-class Frozen(BaseModel):
-    """A value."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Job(Frozen):

@@ -11,7 +11,7 @@ from winslow_dagster.stages.checks.findings import Found, out_of_bounds
 from winslow_dagster.stages.checks.json_check import checked_json
 from winslow_dagster.stages.checks.promised_outputs import matching, near_misses
 from winslow_dagster.stages.checks.table_check import checked_table, number_of
-from winslow_dagster.stages.formatting import counted, size_in_words
+from winslow_dagster.stages.formatting import count_of, format_size
 from winslow_dagster.stages.task.model import CheckResult
 
 LONGEST_MESSAGE = 500
@@ -55,10 +55,10 @@ def _in_files(check: FileCheck | CsvCheck | JsonCheck, output: Path) -> Found:
     found = [_in_file(check, output, name) for name in names]
     bad = [one for one in found if one.fault]
     if len(bad) > 1:
-        return Found(f"{bad[0].fault}; and {counted(len(bad) - 1, 'more file')}", "", bad[0].file, bad[0].observed)
+        return Found(f"{bad[0].fault}; and {count_of(len(bad) - 1, 'more file')}", "", bad[0].file, bad[0].observed)
     if bad or len(found) == 1:
         return (bad or found)[0]
-    return Found("", f"{counted(len(found), 'file')} match {check.glob}", "", {"files": len(found)})
+    return Found("", f"{count_of(len(found), 'file')} match {check.glob}", "", {"files": len(found)})
 
 
 def _in_file(check: FileCheck | CsvCheck | JsonCheck, output: Path, name: str) -> Found:
@@ -77,12 +77,12 @@ def _in_file(check: FileCheck | CsvCheck | JsonCheck, output: Path, name: str) -
 
 def _size(check: FileCheck, path: Path, name: str) -> Found:
     size = path.stat().st_size
-    message = f"{name} has {size_in_words(size)}"
+    message = f"{name} has {format_size(size)}"
     fault = ""
     if check.min_size_bytes is not None and size < check.min_size_bytes:
-        fault = f"{message}, below {size_in_words(check.min_size_bytes)}"
+        fault = f"{message}, below {format_size(check.min_size_bytes)}"
     elif check.max_size_bytes is not None and size > check.max_size_bytes:
-        fault = f"{message}, above {size_in_words(check.max_size_bytes)}"
+        fault = f"{message}, above {format_size(check.max_size_bytes)}"
     return Found(fault, message, name, {"size_bytes": size})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from winslow_dagster.pipelines.model.output_checks import JsonCheck
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
-from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.formatting import format_size
 
 LARGEST_FILE_BYTES = 64 << 20
 """JSON is read as a whole."""
@@ -24,8 +24,8 @@ def checked_json(check: JsonCheck, path: Path, name: str) -> Found:
     """What is found of the file in `path`, which messages call `name`. Raises OSError."""
     size = path.stat().st_size
     if size > LARGEST_FILE_BYTES:
-        limit = size_in_words(LARGEST_FILE_BYTES)
-        return Found(f"{name} has {size_in_words(size)}; JSON files are checked up to {limit}", file=name)
+        limit = format_size(LARGEST_FILE_BYTES)
+        return Found(f"{name} has {format_size(size)}; JSON files are checked up to {limit}", file=name)
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 
 from winslow_dagster.pipelines.model.pipeline import PromisedOutput
-from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.formatting import format_size
 
 SHOWN = 5
 NEAR = 0.6
@@ -34,7 +34,7 @@ def broken_promise(names: Sequence[str], sizes: dict[str, int], promise: Promise
     matches = [name for name in names if name in sizes]
     small = [name for name in matches if sizes[name] < promise.min_size_bytes]
     if small:
-        least = size_in_words(promise.min_size_bytes)
+        least = format_size(promise.min_size_bytes)
         return f"the promised output {promise.glob} is too small: {listed(small, sizes)}; expected at least {least}"
     if matches:
         return ""
@@ -58,5 +58,5 @@ def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
 
 def listed(names: Sequence[str], sizes: dict[str, int]) -> str:
     """The first few names with their sizes, and how many more there are."""
-    shown = ", ".join(f"{name} ({size_in_words(sizes[name])})" for name in names[:SHOWN])
+    shown = ", ".join(f"{name} ({format_size(sizes[name])})" for name in names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

@@ -12,7 +12,7 @@ from typing import TextIO
 from winslow_dagster.pipelines.model.output_checks import CsvCheck, Range
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
-from winslow_dagster.stages.formatting import counted
+from winslow_dagster.stages.formatting import count_of
 
 LONGEST_LINE = 1 << 20
 """In characters; a longer one is no line of a table."""
@@ -82,15 +82,15 @@ def checked_table(check: CsvCheck, path: Path, name: str) -> Found:
     except csv.Error as error:
         return Found(f"{name} cannot be read after row {table.rows}: {error}", file=name, observed=table.observed())
     faults = [
-        column.fault + (f", and {counted(column.bad - 1, 'more row')}" if column.bad > 1 else "")
+        column.fault + (f", and {count_of(column.bad - 1, 'more row')}" if column.bad > 1 else "")
         for column in table.columns
         if column.fault
     ]
     rows = out_of_bounds(table.rows, check.min_rows, check.max_rows)
     if rows:
-        faults.insert(0, f"it has {counted(table.rows, 'row')}, {rows}")
+        faults.insert(0, f"it has {count_of(table.rows, 'row')}, {rows}")
     fault = f"{name}: {'; '.join(faults)}" if faults else ""
-    return Found(fault, f"{name} has {counted(table.rows, 'row')}", name, table.observed())
+    return Found(fault, f"{name} has {count_of(table.rows, 'row')}", name, table.observed())
 
 
 def read(table: Table, check: CsvCheck, file: TextIO) -> None:
@@ -109,7 +109,7 @@ def read(table: Table, check: CsvCheck, file: TextIO) -> None:
         rows += 1
         table.rows = rows
         if len(row) != width:
-            raise Unreadable(f"line {reader.line_num} has {counted(len(row), 'cell')}, the header {width}")
+            raise Unreadable(f"line {reader.line_num} has {count_of(len(row), 'cell')}, the header {width}")
         for column in columns:
             column.see(row[column.index], reader.line_num)
 

@@ -1,1 +1,1 @@
-"""What starts a stage and ends it: as a container or as a process."""
+"""Stage launchers: a stage runs as a Docker container or as a process."""

@@ -1,4 +1,4 @@
-"""What starts a stage and ends it: one interface, one file per kind (`containers.py`, `processes.py`)."""
+"""The interface of stage launchers, implemented in `docker/containers.py` and `process/processes.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Signal = Literal["TERM", "KILL"]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The directories of the stage contract, as the stage names them."""
+    """The directories of the stage contract, as paths the stage sees."""
 
     input: str
     resources: str
@@ -28,8 +28,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is started. `inputs` and `resources` are local directories, by the name under which the stage sees them;
-    `nothing` is an empty one.
+    """Everything needed to start a stage.
+
+    `inputs` and `resources` map the names under which the stage sees them to local directories. `nothing` is an empty
+    directory.
     """
 
     task: StageTask
@@ -45,72 +47,72 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    """How the stage's program ended, as far as this node can tell."""
+class ExitStatus:
+    """How the stage's program ended, as far as this node knows."""
 
     ended_at: datetime
     exit_code: int | None = None
     signal: Signal | None = None
-    """The signal that ended it, whoever sent it."""
+    """The signal that ended it, from any sender."""
     out_of_memory: bool = False
     lost: str = ""
-    """Why nobody can say how it ended. Empty when that is known."""
+    """Why the exit status is unknown; empty if it is known."""
     failure: str = ""
-    """Why it never began. Empty when it did."""
+    """Why the program could not start; empty if it started."""
     peak_memory_bytes: int | None = None
 
 
-class Launcher(ABC):
-    """One attempt's container or process group. Every method may be called again after a crash at any moment."""
+class StageLauncher(ABC):
+    """Controls one attempt's container or processes. Every method may be called again after a crash at any moment."""
 
     mode: Mode
     places: Places
 
     @abstractmethod
     def start(self, launch: Launch) -> None:
-        """Start it. Raises StageFailed where it cannot be."""
+        """Start the program. Raises StageFailed."""
 
     @abstractmethod
     def started(self) -> bool:
-        """Whether this or an earlier runner may have started it: `attach` is to be called then, and not `start`."""
+        """Whether this or an earlier runner may have started the program: then call `attach` instead of `start`."""
 
     @abstractmethod
     def attach(self) -> None:
-        """Go on with what an earlier runner started."""
+        """Take over the program that an earlier runner started."""
 
     @abstractmethod
     def follow(self, writer: LogWriter, stop: threading.Event) -> None:
-        """Write the log until it is complete, or as far as it goes once `stop` is set. Called in a thread.
+        """Copy the program's output to the log until it is complete or `stop` is set. Called in a thread.
 
-        Raises OSError where the log cannot be written.
+        Raises OSError if the log cannot be written.
         """
 
     @abstractmethod
-    def wait(self, timeout_s: float) -> Exit | None:
-        """How it ended, or None where it still runs after `timeout_s`. Sees the end at once."""
+    def wait(self, timeout_s: float) -> ExitStatus | None:
+        """Wait for the program's end. Returns None if it is still running after `timeout_s`."""
 
     @abstractmethod
     def send(self, signal: Signal) -> None:
-        """Send a signal to all of it; nothing happens where it has ended."""
+        """Send a signal to all of the attempt's processes. Does nothing if they have ended."""
 
     @abstractmethod
     def look(self) -> str:
-        """A look about once a second. Gives what hinders it now, in words for a person; empty when nothing does."""
+        """Monitor the program; call about once a second. Returns why it is held up, or an empty text."""
 
     @abstractmethod
     def chown_outputs(self) -> str:
-        """After the end: make the outputs this user's. Gives why that failed; empty when it did not."""
+        """Make this user the owner of the outputs, after the end. Returns why that failed, or an empty text."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Leave nothing of it running and nothing of it on this node but its directory. Raises EngineError."""
+        """Remove everything of the attempt from this node except its directory. Raises EngineError."""
 
     @property
     @abstractmethod
     def image_digest(self) -> str | None:
-        """Which image ran; None for a process."""
+        """The digest of the image; None for a process."""
 
     @property
     @abstractmethod
     def unenforced(self) -> tuple[str, ...]:
-        """The limits this node cannot enforce for it, in words."""
+        """One sentence for each limit that this node cannot enforce."""

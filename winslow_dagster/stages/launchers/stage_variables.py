@@ -1,4 +1,4 @@
-"""What every stage finds in its environment, whatever starts it."""
+"""The environment variables that Winslow sets for every stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from winslow_dagster.storage.manifest import Manifest
 
 
 def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> dict[str, str]:
-    """The variables that no layer of a pipeline overrides."""
+    """The variables that a pipeline cannot override."""
     memory_bytes = task.memory_bytes or psutil.virtual_memory().total
     resources = {
         f"WINSLOW_RESOURCE_{name.upper()}": resource_path(places, name, manifest)
@@ -38,18 +38,18 @@ def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> d
 
 
 def granted_cpus(task: StageTask) -> float:
-    """What the stage asks for, or all there are where it asks for more."""
+    """The requested CPUs, limited to those of this machine."""
     return min(task.cpus, float(psutil.cpu_count() or 1))
 
 
 def resource_path(places: Places, name: str, manifest: Manifest) -> str:
-    """The resource's file; its directory where it is not exactly one file."""
+    """The path of the resource's file, or of its directory if it does not have exactly one file."""
     directory = PurePosixPath(places.resources, name)
     return str(directory / manifest.files[0].path if len(manifest.files) == 1 else directory)
 
 
 def visible_devices(gpus: Sequence[NodeGpu]) -> dict[str, str]:
-    """What makes the frameworks see the allotted GPUs and no other. CUDA is always told, so that none means none."""
+    """The variables that make frameworks see exactly the allotted GPUs. The CUDA one is always set, even if empty."""
     variables = {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in gpus if gpu.vendor == "nvidia")}
     if amd := [str(gpu.index) for gpu in gpus if gpu.vendor == "amd"]:
         variables["ROCR_VISIBLE_DEVICES"] = ",".join(amd)

@@ -5,7 +5,7 @@ One writer, any number of readers, and only files between them. Why it is so, an
 
 from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer
 from winslow_dagster.stages.log.lines import LogLine, Stream
-from winslow_dagster.stages.log.mirror import StreamMirror, copy_streams
+from winslow_dagster.stages.log.mirror import StreamMirror
 from winslow_dagster.stages.log.reader import LogReader
 from winslow_dagster.stages.log.resume import Entry, ResumePoint, StoredLines
 from winslow_dagster.stages.log.rules import RuleMatcher
@@ -22,5 +22,4 @@ __all__ = [
     "StoredLines",
     "Stream",
     "StreamMirror",
-    "copy_streams",
 ]

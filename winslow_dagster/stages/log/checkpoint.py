@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.log.lines import Stream
 from winslow_dagster.stages.log.rules import MatcherState
 from winslow_dagster.stages.log.segments import CHECKPOINT, UNFINISHED
@@ -14,30 +15,26 @@ from winslow_dagster.stages.log.segments import CHECKPOINT, UNFINISHED
 VERSION: Final = 1
 
 
-class StreamPoint(BaseModel):
+class StreamPoint(Frozen):
     """Where a stream's source goes on: `skip_lines` line feeds after its byte `offset_bytes`."""
-
-    model_config = ConfigDict(frozen=True)
 
     offset_bytes: int = 0
     skip_lines: int = 0
 
 
-class Checkpoint(BaseModel):
+class Checkpoint(Frozen):
     """The state after line `lines`. `closed`: the stage has ended, nothing will be added.
 
     `open_ns` has the stamps of lines that were begun and not completed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = VERSION
     closed: bool = False
     lines: int = 0
     size_bytes: int = 0
     last_ns: int = 0
-    sources: dict[Stream, StreamPoint] = {}
-    open_ns: dict[Stream, int] = {}
+    sources: dict[Stream, StreamPoint] = Field(default_factory=dict)
+    open_ns: dict[Stream, int] = Field(default_factory=dict)
     matcher: MatcherState = MatcherState()
 
     @classmethod

@@ -80,9 +80,3 @@ class _Copy:
         self._room_bytes -= len(text)
         self.file.write(text)
         return len(text)
-
-
-def copy_streams(reader: LogReader, stdout_path: Path, stderr_path: Path, *, limit_bytes: int, note: str) -> None:
-    """Copy a log as it is now into two plain files; see StreamMirror."""
-    with StreamMirror(reader, stdout_path, stderr_path, limit_bytes=limit_bytes, note=note) as mirror:
-        mirror.pump()

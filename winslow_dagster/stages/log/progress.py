@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.log.lines import NS_PER_S
 from winslow_dagster.stages.task.model import SubjectProgress
 
@@ -22,10 +21,8 @@ GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 PERCENT: Final = 100.0
 
 
-class Reading(BaseModel):
+class Reading(Frozen):
     """What one log line says about a subject."""
-
-    model_config = ConfigDict(frozen=True)
 
     current: float
     total: float | None = None
@@ -41,14 +38,12 @@ class Reading(BaseModel):
         return cls(current=current, total=number(groups.get("total")), unit=groups.get("unit") or "")
 
 
-class Pace(BaseModel):
+class Pace(Frozen):
     """One subject over time. A value, so that it can be kept through a restart; `after` gives the next one.
 
     `weight_s` and `weight_done` are the time and the progress so far, faded so that the recent past counts most; their
     quotient is the rate. `step` is the progress between two readings, faded alike.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     first_ns: int
     last_ns: int

@@ -1,8 +1,8 @@
-"""The life of one attempt, from its task to its result, whichever runner lives which part of it.
+"""Runs one attempt from its task to its result, and takes over attempts whose runner was killed.
 
-Written down on the way, so that the next runner goes on where this one was killed: the beginning (before anything is
-started), the ending (once the program has ended and its outputs were checked), the outcome (once outputs and log are
-stored), the result (once nothing is left of the attempt but its directory).
+Each step is recorded, so that the next runner continues where this one was killed: the start (before anything is
+started), the end (the program has ended and its outputs are checked), the outcome (outputs and log are stored), the
+result (nothing but the directory is left of the attempt).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 from winslow_dagster.errors import InputRejected, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.stages.checks.evaluation import evaluate
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
-from winslow_dagster.stages.disk import NO_ROOM, ReservedSpace, Space, refuse_full_disk
-from winslow_dagster.stages.formatting import counted, size_in_words
-from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable
-from winslow_dagster.stages.launchers.base import Exit, Launcher
+from winslow_dagster.stages.disk import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
+from winslow_dagster.stages.formatting import count_of, format_size
+from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable_gpus
+from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
-from winslow_dagster.stages.runner.outcome import Findings, Verdict, cancelled, verdict
-from winslow_dagster.stages.runner.preparation import Progress, committed, launch_of
-from winslow_dagster.stages.runner.records import Beginning, Records
+from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
+from winslow_dagster.stages.runner.preparation import TransferProgress, committed, launch_of
+from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -44,37 +44,37 @@ from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.manifest import Manifest
 
 LAST_LINES = 10
-"""So many are looked through for one that the stage printed and that is not empty."""
+"""How many lines to search, from the end, for a non-empty one printed by the stage."""
 
-Asked = tuple[Outcome, str, tuple[dict[str, Any], ...] | None]
-
-
-class CancelAsked(Exception):
-    """The attempt shall end before its program began."""
+OutcomeWithForm = tuple[Outcome, str, tuple[dict[str, Any], ...] | None]
 
 
-class Attempt:
-    """One attempt, served by a runner that holds its directory."""
+class CancelRequested(Exception):
+    """The attempt was cancelled before its program started."""
+
+
+class AttemptRunner:
+    """Runs one attempt, in a process that holds the lock of its directory."""
 
     def __init__(self, task: StageTask, directory: TaskDirectory) -> None:
         self._task = task
         self._directory = directory
         directory.work.mkdir(exist_ok=True)
-        self._records = Records(directory.work)
+        self._records = AttemptRecords(directory.work)
         self._status_writer = StatusWriter(directory)
-        self._reserved_space = ReservedSpace(directory.work / "ballast")
-        self._launcher: Launcher | None = None
+        self._reserved_space = ReservedSpace(directory.work / "reserved_space")
+        self._launcher: StageLauncher | None = None
         self._lease = Lease((), [])
         self._rooms = directory.path.parent.parent / "gpus"
 
     def serve(self) -> StageResult:
-        """Bring the attempt to its result, from wherever it is."""
-        beginning = self._records.beginning()
-        if beginning is not None:
-            self._status_writer.mode, self._status_writer.began_at = beginning.mode, beginning.began_at
+        """Bring the attempt to its result, from any recorded step."""
+        start = self._records.start()
+        if start is not None:
+            self._status_writer.mode, self._status_writer.started_at = start.mode, start.started_at
         outcome = self._directory.outcome()
         if outcome is None:
-            outcome = self._stored(self._records.ending() or self._ended())
+            outcome = self._store(self._records.end() or self._run())
             self._directory.write_outcome(outcome)
         self.clear()
         remove_work(self._directory.work)
@@ -84,203 +84,210 @@ class Attempt:
         return outcome
 
     def clear(self) -> None:
-        """Leave nothing of the attempt but its directory: no container, no process, no GPU."""
-        beginning = self._records.beginning()
-        if self._launcher is None and beginning is not None:
-            choice = runtime_selection.Choice(beginning.mode, beginning.mode_reason)
-            self._launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._show("storing"))
+        """Remove everything of the attempt except its directory: container, processes, GPU lease."""
+        start = self._records.start()
+        if self._launcher is None and start is not None:
+            choice = runtime_selection.Choice(start.mode, start.mode_reason)
+            self._launcher = runtime_selection.launcher_of(
+                choice, self._task, self._directory, self._announce("storing")
+            )
         if self._launcher is not None:
             self._launcher.remove()
         self._lease.release()
 
-    def _ended(self) -> StageResult:
-        """How the program ended, with its log complete and its outputs checked."""
-        how: Exit | None = None
+    def _run(self) -> StageResult:
+        """Run the program to its end, complete its log and check its outputs."""
+        exit_status: ExitStatus | None = None
         try:
-            # Left by an error, the writer lets the log go without ending it.
+            # If the block raises, the writer releases the log without ending it.
             with LogWriter(self._directory.log, self._task.log_rules) as writer:
                 self._status_writer.summary = writer.summary
                 try:
-                    how, (outcome, message) = self._lived(writer)
-                except CancelAsked as asked:
-                    outcome, message = "cancelled", cancelled(str(asked))
+                    exit_status, (outcome, message) = self._run_program(writer)
+                except CancelRequested as request:
+                    outcome, message = "cancelled", cancelled(str(request))
                 except WinslowError as error:
                     outcome, message = "failed", str(error)
-                self._reserved_space.drop()
+                self._reserved_space.release()
         except PipelineInvalid as error:
             outcome, message = "failed", str(error)
         except OSError as error:
-            if how is None or error.errno not in NO_ROOM:
-                outcome, message = "failed", self._in_words(error)
+            if exit_status is None or error.errno not in DISK_FULL_ERRNOS:
+                outcome, message = "failed", self._describe(error)
         log = self._status_writer.summary()
-        checks = self._checked(outcome, log)
-        outcome, message, form = self._asked(outcome, message, log)
-        ending = StageResult(
+        checks = self._run_checks(outcome, log)
+        outcome, message, form = self._with_form(outcome, message, log)
+        end = StageResult(
             task_id=self._task.task_id,
             outcome=outcome,
             message=message,
-            exit_code=how.exit_code if how else None,
-            started_at=self._status_writer.began_at,
-            ended_at=how.ended_at if how else datetime.now(UTC),
+            exit_code=exit_status.exit_code if exit_status else None,
+            started_at=self._status_writer.started_at,
+            ended_at=exit_status.ended_at if exit_status else datetime.now(UTC),
             node=platform.node(),
             mode=self._status_writer.mode,
             image_digest=self._launcher.image_digest if self._launcher else None,
-            peak_memory_bytes=how.peak_memory_bytes if how else None,
+            peak_memory_bytes=exit_status.peak_memory_bytes if exit_status else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
             gpus=tuple(gpu.uuid for gpu in self._lease.gpus),
             checks=checks,
             form=form,
             log=log,
         )
-        self._records.write_ending(ending)
-        return ending
+        self._records.write_end(end)
+        return end
 
-    def _checked(self, outcome: Outcome, log: LogSummary) -> tuple[CheckResult, ...]:
-        """What came of the pipeline's checks of what a stage wrote that succeeded."""
+    def _run_checks(self, outcome: Outcome, log: LogSummary) -> tuple[CheckResult, ...]:
+        """The results of the pipeline's checks; none unless the stage succeeded."""
         if outcome != "succeeded" or not self._task.checks:
             return ()
-        self._show("running")("the stage has ended; its outputs are being checked")
+        self._announce("running")("the stage has ended; checking its outputs")
         return evaluate(self._task.checks, self._directory.output, log.results)
 
-    def _asked(self, outcome: Outcome, message: str, log: LogSummary) -> Asked:
-        """The outcome with what a stage asks that needs a person; a question nobody can read is a failure."""
+    def _with_form(self, outcome: Outcome, message: str, log: LogSummary) -> OutcomeWithForm:
+        """The outcome with the form of a stage that awaits input. A form that cannot be read fails the stage."""
         if outcome != "awaiting_input":
             return outcome, message, None
         try:
             form = written_form(self._directory.output, tuple(self._task.inputs))
         except (InputRejected, OSError) as error:
-            return "failed", f"the stage needs a person, and what it asks cannot be used: {error}", None
+            return "failed", f"the stage awaits input, but its form is invalid: {error}", None
         if form is None:
             return outcome, message, None
         return outcome, log.awaiting_input_message or form.message or message, tuple(form.as_json()["form"])
 
-    def _lived(self, writer: LogWriter) -> tuple[Exit, Verdict]:
-        """Start the program or take it over, and see it to its end."""
-        beginning = self._records.beginning()
-        if beginning is None:
-            self._asking("waiting")("")
+    def _run_program(self, writer: LogWriter) -> tuple[ExitStatus, Verdict]:
+        """Start the program or take it over, and supervise it to its end."""
+        start = self._records.start()
+        if start is None:
+            self._cancellable("waiting")("")
         choice = (
-            runtime_selection.Choice(beginning.mode, beginning.mode_reason)
-            if beginning
-            else runtime_selection.choose(self._task)
+            runtime_selection.Choice(start.mode, start.mode_reason) if start else runtime_selection.choose(self._task)
         )
         self._status_writer.mode = choice.mode
-        launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._asking("waiting"))
+        launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._cancellable("waiting"))
         self._launcher = launcher
-        if beginning is not None and launcher.started():
-            self._lease = GpuAllocator(self._rooms, runtime_selection.lives).retake(
-                self._task, self._directory, beginning.gpus
+        if start is not None and launcher.started():
+            self._lease = GpuAllocator(self._rooms, runtime_selection.is_alive).retake(
+                self._task, self._directory, start.gpus
             )
             launcher.attach()
         else:
-            self._begin(launcher, choice, writer)
+            self._launch(launcher, choice, writer)
         supervision = Supervision(self._task, self._directory, launcher, writer, self._status_writer)
-        how = supervision.until_ended()
+        exit_status = supervision.until_ended()
         if problem := launcher.chown_outputs():
             note(writer, problem)
-        broken = broken_promises(self._directory.output, self._task.outputs) if not how.failure else ()
-        found = Findings(
-            how, writer.summary(), supervision.stopping, broken, supervision.full_disk, self._last_line(how)
+        broken = broken_promises(self._directory.output, self._task.outputs) if not exit_status.failure else ()
+        found = EndFacts(
+            exit_status,
+            writer.summary(),
+            supervision.stopping,
+            broken,
+            supervision.full_disk,
+            self._last_line(exit_status),
         )
-        return how, verdict(self._task, found)
+        return exit_status, verdict(self._task, found)
 
-    def _begin(self, launcher: Launcher, choice: runtime_selection.Choice, writer: LogWriter) -> None:
+    def _launch(self, launcher: StageLauncher, choice: runtime_selection.Choice, writer: LogWriter) -> None:
         space = refuse_full_disk(self._directory.path)
         if space.low:
-            note(writer, f"{space}; the stage may run out of it")
+            note(writer, f"{space}; the stage may run out of space")
         if choice.mode == "process":
-            note(writer, f"runs as a process, not in a container: {choice.reason}")
-        gpus = self._given_gpus(writer)
-        launch = launch_of(self._task, self._directory, launcher.places, gpus, self._asking("fetching"))
-        self._reserved_space.load()
-        self._status_writer.began_at = datetime.now(UTC)
-        self._records.write_beginning(
-            Beginning(mode=choice.mode, mode_reason=choice.reason, gpus=gpus, began_at=self._status_writer.began_at)
+            note(writer, f"running as a process, not in a container: {choice.reason}")
+        gpus = self._lease_gpus(writer)
+        launch = launch_of(self._task, self._directory, launcher.places, gpus, self._cancellable("fetching"))
+        self._reserved_space.reserve()
+        self._status_writer.started_at = datetime.now(UTC)
+        self._records.write_start(
+            AttemptStart(
+                mode=choice.mode, mode_reason=choice.reason, gpus=gpus, started_at=self._status_writer.started_at
+            )
         )
         launcher.start(launch)
         for limit in launcher.unenforced:
             note(writer, f"not enforced: {limit}")
 
-    def _given_gpus(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
-        """The GPUs the stage asked for, once they are its own."""
+    def _lease_gpus(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
+        """Wait for the GPUs that the stage requests; none if it requests none or can do without."""
         gpu = self._task.gpu
         if gpu is None:
             return ()
-        candidates = suitable(gpu, read_node_gpus(self._rooms), f"stage {self._task.stage}")
+        candidates = suitable_gpus(gpu, read_node_gpus(self._rooms), f"stage {self._task.stage}")
         if not candidates:
-            note(writer, "this machine has no GPU for the stage, which can do without: it runs on the CPU")
+            note(writer, "this machine has no suitable GPU; the GPU is optional, so the stage runs on the CPU")
             return ()
-        room = GpuAllocator(self._rooms, runtime_selection.lives)
-        self._lease = room.lease(self._task, self._directory, candidates, gpu.count, self._asking("waiting"))
+        allocator = GpuAllocator(self._rooms, runtime_selection.is_alive)
+        self._lease = allocator.lease(self._task, self._directory, candidates, gpu.count, self._cancellable("waiting"))
         return self._lease.gpus
 
-    def _stored(self, ending: StageResult) -> StageResult:
-        """The ending with the outputs, if it succeeded or asks a person, and the log in the store."""
-        self._status_writer.summary = lambda: ending.log
-        self._status_writer.say("storing")
+    def _store(self, end: StageResult) -> StageResult:
+        """Commit the log, and the outputs of a stage that succeeded or awaits input, to the store."""
+        self._status_writer.summary = lambda: end.log
+        self._status_writer.show("storing")
         changed: dict[str, object] = {}
         try:
-            if ending.outcome in {"succeeded", "awaiting_input"}:
+            if end.outcome in {"succeeded", "awaiting_input"}:
                 outputs = self._commit(self._directory.output, self._task.output_address, "the outputs")
-                size = size_in_words(outputs.size_bytes)
+                size = format_size(outputs.size_bytes)
                 changed = {"outputs": outputs}
-                if ending.outcome == "succeeded":
-                    changed["message"] = f"{ending.message}: {counted(len(outputs.files), 'file')}, {size}"
-        except CancelAsked as asked:
-            changed = {"outcome": "cancelled", "message": f"{cancelled(str(asked))}; its outputs were not stored"}
+                if end.outcome == "succeeded":
+                    changed["message"] = f"{end.message}: {count_of(len(outputs.files), 'file')}, {size}"
+        except CancelRequested as request:
+            changed = {"outcome": "cancelled", "message": f"{cancelled(str(request))}; the outputs were not stored"}
         except (StoreError, OSError) as error:
-            kept = f"its outputs could not be stored, and lie in {self._directory.output}: {error}"
-            ended = "succeeded" if ending.outcome == "succeeded" else "needs a person"
-            changed = {"outcome": "failed", "message": f"the stage {ended}; {kept}"}
+            problem = f"its outputs could not be stored and remain in {self._directory.output}: {error}"
+            ended = "succeeded" if end.outcome == "succeeded" else "awaits input"
+            changed = {"outcome": "failed", "message": f"the stage {ended}, but {problem}"}
         try:
             log_copy = second_names(self._directory.log, self._directory.work / "log")
             changed["log_manifest"] = self._commit(log_copy, self._task.log_address, "the log")
-        except (CancelAsked, StoreError, OSError) as error:
-            said = changed.get("message", ending.message)
-            changed["message"] = f"{said}; its log is on this node only: {error}"
-        return ending.model_copy(update=changed)
+        except (CancelRequested, StoreError, OSError) as error:
+            message = changed.get("message", end.message)
+            changed["message"] = f"{message}; the log could not be stored and remains on this node: {error}"
+        return end.model_copy(update=changed)
 
     def _commit(self, source: Path, address: str, name: str) -> Manifest:
         store = open_store(self._task.store_url, self._task.s3_endpoint)
-        progress = Progress(f"stores {name}", size_of(source), self._show("storing"))
-        return committed(store, source, address, progress, self._asking("storing"))
+        progress = TransferProgress(f"storing {name}", size_of(source), self._announce("storing"))
+        return committed(store, source, address, progress, self._cancellable("storing"))
 
-    def _asking(self, phase: Phase) -> Callable[[str], None]:
-        """Shows what goes on, and raises CancelAsked once the attempt shall end."""
+    def _cancellable(self, phase: Phase) -> Callable[[str], None]:
+        """Writes the status; raises CancelRequested once the attempt is cancelled."""
 
         def announce(reason: str) -> None:
-            if (asked := self._directory.cancel_reason()) is not None:
-                raise CancelAsked(asked)
-            self._status_writer.say(phase, reason)
+            if (cancel_reason := self._directory.cancel_reason()) is not None:
+                raise CancelRequested(cancel_reason)
+            self._status_writer.show(phase, reason)
 
         return announce
 
-    def _show(self, phase: Phase) -> Callable[[str], None]:
-        """Shows what goes on, and nothing else."""
-        return lambda reason: self._status_writer.say(phase, reason)
+    def _announce(self, phase: Phase) -> Callable[[str], None]:
+        """Writes the status."""
+        return lambda reason: self._status_writer.show(phase, reason)
 
-    def _last_line(self, how: Exit) -> LogFinding | None:
-        """The last line the stage printed, where its end needs explaining; None where it printed nothing."""
-        if how.exit_code in self._task.success_exit_codes:
+    def _last_line(self, exit_status: ExitStatus) -> LogFinding | None:
+        """The last line that an unsuccessful stage printed; None if it succeeded or printed nothing."""
+        if exit_status.exit_code in self._task.success_exit_codes:
             return None
         tail = LogReader(self._directory.log).tail(LAST_LINES)
         lines = [line for line in tail if line.stream != "winslow" and line.text.strip()]
         return LogFinding(line=lines[-1].number, text=lines[-1].text) if lines else None
 
-    def _in_words(self, error: OSError) -> str:
-        if error.errno in NO_ROOM:
-            self._reserved_space.drop()
+    def _describe(self, error: OSError) -> str:
+        if error.errno in DISK_FULL_ERRNOS:
+            self._reserved_space.release()
             return f"the disk is full: {Space.at(self._directory.path)}"
-        return f"this node failed the stage: {error}"
+        return f"failed by an error on this node: {error}"
 
 
 def note(writer: LogWriter, text: str) -> None:
-    """Put a word of the runner's own into the log."""
+    """Write a line of the runner itself into the log."""
     writer.write("winslow", f"{text}\n".encode())
 
 
 def second_names(log: Path, target: Path) -> Path:
-    """The log's files under second names, so that storing them leaves the first ones where readers look."""
+    """Hard links to the log's files: a store that takes them by rename leaves the originals to readers."""
     if target.exists():
         shutil.rmtree(target)
     target.mkdir()
@@ -290,7 +297,7 @@ def second_names(log: Path, target: Path) -> Path:
 
 
 def size_of(directory: Path) -> int:
-    """The bytes in the directory's files; 0 where it is gone."""
+    """The total size of the directory's files; 0 if it does not exist."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 

@@ -1,4 +1,4 @@
-"""The form that a stage writes when it needs a person."""
+"""The form that a stage writes when it awaits input."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from winslow_dagster.stages.checks.promised_outputs import matching
 
 
 def written_form(output: Path, after: Sequence[str]) -> Form | None:
-    """The form in the output directory, or None where the stage wrote none. `after` are the stages it works on.
+    """The form in the output directory, or None if the stage wrote none. `after` are the upstream stages.
 
-    Raises InputRejected for one that nobody could answer: malformed, or with an image that is not there.
+    Raises InputRejected if nobody could answer it: it is malformed, or an image is missing.
     """
     path = output / AWAITING_INPUT_FILE
     if not path.exists() and not path.is_symlink():
         return None
     if path.is_symlink() or not path.is_file():
-        raise InputRejected("it is not a file", where=AWAITING_INPUT_FILE, expected="a JSON text")
+        raise InputRejected("not a regular file", where=AWAITING_INPUT_FILE, expected="a JSON file")
     with path.open("rb") as file:
         form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
     for field in form.form:
         if isinstance(field, (PointsField, PolygonField, LinesField)) and field.image.startswith(OWN_OUTPUT):
             names = matching(output, field.image_glob)
             if not any((output / name).is_file() for name in names):
-                what = f"the field {field.name} shows {field.image}, which the stage did not write"
+                what = f"the field {field.name} shows {field.image}, but the stage did not write that file"
                 raise InputRejected(what, where=AWAITING_INPUT_FILE)
     return form

@@ -1,4 +1,4 @@
-"""From the way a program ended to what that means, in one sentence for a person."""
+"""Derives the outcome of an attempt, and one sentence about it, from how its program ended."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from winslow_dagster.stages.formatting import duration_in_words, size_in_words
-from winslow_dagster.stages.launchers.base import Exit
-from winslow_dagster.stages.task.model import Frozen, LogFinding, LogSummary, Outcome, StageTask
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.stages.formatting import format_duration, format_size
+from winslow_dagster.stages.launchers.base import ExitStatus
+from winslow_dagster.stages.task.model import LogFinding, LogSummary, Outcome, StageTask
 
 LONGEST_QUOTE = 200
 NO_SPACE = "No space left on device"
@@ -18,7 +19,7 @@ Verdict = tuple[Outcome, str]
 
 
 class Stopping(Frozen):
-    """Why and when the runner began to end the stage. Written down before the first signal."""
+    """Why and when the runner began to stop the stage. Recorded before the first signal."""
 
     cause: StopCause
     message: str
@@ -26,17 +27,19 @@ class Stopping(Frozen):
 
 
 def cancelled(reason: str) -> str:
-    """The sentence for an attempt that was asked to end."""
+    """The message for a cancelled attempt."""
     return f"cancelled: {reason}" if reason else "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What is known at the end. `broken` are sentences on promised outputs; `full_disk` is one, or empty.
+class EndFacts:
+    """What is known when the program has ended.
+
+    `broken` has one sentence for each promised output that is missing. `full_disk` describes a full disk, or is empty.
     `last_line` is the last line of the stage's log.
     """
 
-    how: Exit
+    exit_status: ExitStatus
     log: LogSummary
     stopping: Stopping | None = None
     broken: Sequence[str] = ()
@@ -44,78 +47,82 @@ class Findings:
     last_line: LogFinding | None = None
 
 
-def verdict(task: StageTask, found: Findings) -> Verdict:
-    """What it came to. The runner's own doing comes first, then what the system did, then what the program says."""
-    if found.stopping is not None:
-        return found.stopping.cause, found.stopping.message
-    return system_verdict(task, found) or program_verdict(task, found)
+def verdict(task: StageTask, facts: EndFacts) -> Verdict:
+    """The outcome and its message. Precedence: stopped by the runner, stopped by the system, ended by itself."""
+    if facts.stopping is not None:
+        return facts.stopping.cause, facts.stopping.message
+    return system_verdict(task, facts) or program_verdict(task, facts)
 
 
-def system_verdict(task: StageTask, found: Findings) -> Verdict | None:
-    """The verdict where something beyond the program ended it."""
-    how = found.how
-    if how.failure:
-        return "failed", f"it could not start: {how.failure}"
-    if how.out_of_memory and how.exit_code not in task.success_exit_codes:
-        return "out_of_memory", out_of_memory(task, how, found.log)
-    if how.lost:
-        return "lost", f"lost: {how.lost}; redo the stage"
-    if how.signal is not None and how.exit_code not in task.success_exit_codes and not found.full_disk:
+def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
+    """The verdict on a program that something outside it ended; None if it ended by itself."""
+    exit_status = facts.exit_status
+    code = exit_status.exit_code
+    if exit_status.failure:
+        return "failed", f"the stage could not start: {exit_status.failure}"
+    if exit_status.out_of_memory and code not in task.success_exit_codes:
+        return "out_of_memory", out_of_memory(task, code, facts.log)
+    if exit_status.lost:
+        return "lost", f"lost: {exit_status.lost}; redo the stage"
+    if exit_status.signal is not None and code not in task.success_exit_codes and not facts.full_disk:
         return "lost", (
-            f"lost: a {how.signal} signal from outside ended it (exit {how.exit_code}){last_error(found.log)}; "
-            "a person or the system sent it, perhaps because this machine ran out of memory"
+            f"lost: terminated by SIG{exit_status.signal} from outside Winslow (exit code {code})"
+            f"{last_error(facts.log)}; a user or the system sent the signal, perhaps because the machine ran out of "
+            "memory"
         )
     return None
 
 
-def program_verdict(task: StageTask, found: Findings) -> Verdict:
+def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program that ended by itself."""
-    code, log = found.how.exit_code, found.log
+    code, log = facts.exit_status.exit_code, facts.log
     if code in task.success_exit_codes:
-        return ended_well(task, log, found.broken, found.full_disk)
+        return success_verdict(task, log, facts.broken, facts.full_disk)
     if code == task.awaiting_input_exit_code:
-        return (
-            "awaiting_input",
-            log.awaiting_input_message or "the stage needs input, but did not say what",
-        )
-    if found.full_disk or NO_SPACE in last_error(log):
-        return "failed", f"the disk is full ({found.full_disk or 'the stage says so'}): exit {code}{last_error(log)}"
-    said = last_error(log) or (quoted("; its last words, log line", found.last_line) if found.last_line else "")
-    return "failed", f"failed: exit {code}{said or '; it printed nothing'}"
+        return "awaiting_input", log.awaiting_input_message or "the stage needs input, but did not say what for"
+    if facts.full_disk or NO_SPACE in last_error(log):
+        disk = facts.full_disk or "reported by the stage"
+        return "failed", f"the disk is full ({disk}): exit code {code}{last_error(log)}"
+    return "failed", f"failed: exit code {code}{last_error(log) or last_line(facts.last_line)}"
 
 
-def ended_well(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
-    """The verdict on a program that says it succeeded."""
+def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
+    """The verdict on a program whose exit code means success."""
     if task.log_rules.fail_on_error_line and log.error_count:
-        return "failed", f"an error line fails this stage, though it ended with success{last_error(log)}"
+        return "failed", f"failed: the log has an error line, although the exit code means success{last_error(log)}"
     if broken:
         return "failed", "; ".join([*broken, *([f"the disk is full ({disk})"] if disk else [])])
-    return "succeeded", f"succeeded, though the disk is full ({disk}): check its outputs" if disk else "succeeded"
+    return "succeeded", f"succeeded, but the disk is full ({disk}): check the outputs" if disk else "succeeded"
 
 
-def out_of_memory(task: StageTask, how: Exit, log: LogSummary) -> str:
-    """The sentence for a program that wanted more memory than it had."""
-    limit = f" at {size_in_words(task.memory_bytes)}" if task.memory_bytes else ", with no limit but the machine's"
-    remedy = "give the stage more `memory`" if task.memory_bytes else "run it on a machine with more"
-    return f"out of memory{limit}: exit {how.exit_code}{last_error(log)}; {remedy}"
+def out_of_memory(task: StageTask, exit_code: int | None, log: LogSummary) -> str:
+    """The message for a program that exceeded its memory."""
+    limit = f" at {format_size(task.memory_bytes)}" if task.memory_bytes else ", limited only by the machine"
+    remedy = "give the stage more `memory`" if task.memory_bytes else "run it on a machine with more memory"
+    return f"out of memory{limit}: exit code {exit_code}{last_error(log)}; {remedy}"
 
 
 def timed_out(timeout_s: float, log: LogSummary) -> str:
-    """The sentence for a program that took too long."""
+    """The message for a program that exceeded its timeout."""
     progress = ", ".join(
         f"{one.subject} {one.current:g}" + (f" of {one.total:g}" if one.total is not None else "")
         for one in log.progress
     )
     reached = f" at {progress}" if progress else ""
-    return f"timed out after {duration_in_words(timeout_s)}{reached}; raise `timeout` if it needs longer"
+    return f"timed out after {format_duration(timeout_s)}{reached}; raise `timeout` if the stage needs longer"
 
 
 def last_error(log: LogSummary) -> str:
-    """The last error line with its number, to be put behind the exit code; empty where there is none."""
-    return quoted(", log line", log.errors[-1]) if log.errors else ""
+    """The last error line with its number, to append to the exit code; empty if there is none."""
+    return f", log line {log.errors[-1].line}: {shortened(log.errors[-1].text)}" if log.errors else ""
 
 
-def quoted(lead: str, line: LogFinding) -> str:
-    """A line of the log with its number, cut where it is very long."""
-    text = line.text.strip()
-    return f"{lead} {line.line}: {text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + '…'}"
+def last_line(line: LogFinding | None) -> str:
+    """The last line of the log with its number, to append to the exit code."""
+    return f"; last log line ({line.line}): {shortened(line.text)}" if line else "; it printed nothing"
+
+
+def shortened(text: str) -> str:
+    """A log line, cut if very long."""
+    text = text.strip()
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "…"

@@ -1,4 +1,4 @@
-"""What a stage needs before it starts: its inputs on this node, its environment and its arguments."""
+"""Prepares the start of a stage: its inputs on this node, its environment and its arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 from winslow_dagster.errors import StoreUnreachable
 from winslow_dagster.pipelines.substitution import resolve_environment, substitute
 from winslow_dagster.stages.disk import Space
-from winslow_dagster.stages.formatting import size_in_words
+from winslow_dagster.stages.formatting import format_size
 from winslow_dagster.stages.launchers.base import Launch, Places
 from winslow_dagster.stages.launchers.stage_variables import own_variables
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -23,10 +23,10 @@ from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 
 Announce = Callable[[str], None]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 CACHE_SHARE = 0.5
-"""Of the disk: so much may inputs of earlier stages occupy that nobody uses any more."""
+"""The share of the disk that cached inputs no longer in use may occupy."""
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 
@@ -34,9 +34,9 @@ LONGEST_WAIT_S = 60.0
 def launch_of(
     task: StageTask, directory: TaskDirectory, places: Places, gpus: Sequence[NodeGpu], announce: Announce
 ) -> Launch:
-    """Everything the launcher needs; the inputs are on this node afterwards.
+    """Everything the launcher needs. Fetches the inputs to this node.
 
-    Raises VariableMissing, TemplateMalformed, StoreError, OSError, and whatever `announce` does.
+    Raises VariableMissing, TemplateMalformed, StoreError, OSError, and what `announce` raises.
     """
     variables = own_variables(task, places, gpus)
     env = resolve_environment(task.env_layers, variables)
@@ -64,12 +64,12 @@ def launch_of(
 
 
 def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
-    """Make the checkpoint directory: what the attempt before left in its own, where that lies on this node."""
+    """Create the checkpoint directory, from the previous attempt's checkpoint if that is on this node."""
     if directory.checkpoint.exists():
         return
     if task.continues is not None:
         before = TaskDirectory.of(directory.path.parent, task.continues)
-        # An attempt without a result may still be served: it keeps what it has.
+        # An attempt without a result may still be running and keeps its checkpoint.
         if before.result() is not None:
             with contextlib.suppress(FileNotFoundError):
                 before.checkpoint.rename(directory.checkpoint)
@@ -77,7 +77,7 @@ def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
 
 
 class Views:
-    """Read-only directories of what the store has."""
+    """Read-only directories with files of the store."""
 
     def __init__(self, task: StageTask, directory: TaskDirectory, announce: Announce) -> None:
         self._store = open_store(task.store_url, task.s3_endpoint)
@@ -87,37 +87,37 @@ class Views:
         self._cache = NodeCache(home / "cache", int(Space.at(directory.path).total_bytes * CACHE_SHARE))
 
     def of(self, manifest: Manifest, name: str) -> Path:
-        """The directory with the manifest's files. `name` is told to whoever waits for them."""
-        progress = Progress(f"fetches {name}", manifest.size_bytes, self._announce)
+        """The directory with the manifest's files. `name` appears in the status while they are fetched."""
+        progress = TransferProgress(f"fetching {name}", manifest.size_bytes, self._announce)
         target = self._place / name.replace(" ", "-")
-        return patiently(lambda: self._cache.view(self._store, manifest, target, progress.moved), self._announce)
+        return retried(lambda: self._cache.view(self._store, manifest, target, progress.moved), self._announce)
 
 
-class Progress:
-    """Says how far a transfer is, about once a second. `moved` may be called from any thread."""
+class TransferProgress:
+    """Announces the progress of a transfer, about once a second. `moved` may be called from any thread."""
 
     def __init__(self, what: str, total_bytes: int, announce: Announce) -> None:
         self._what = what
-        self._total = size_in_words(total_bytes)
+        self._total = format_size(total_bytes)
         self._announce = announce
         self._lock = threading.Lock()
         self._moved_bytes = 0
-        self._said_at = time.monotonic()
+        self._announced_at = time.monotonic()
 
     def moved(self, more_bytes: int) -> None:
-        """Take note. Raises what the announcement raises: that ends the transfer."""
+        """Count bytes. Raises what `announce` raises, which ends the transfer."""
         with self._lock:
             self._moved_bytes += more_bytes
             now = time.monotonic()
-            if now - self._said_at < 1:
+            if now - self._announced_at < 1:
                 return
-            self._said_at = now
-            said = f"{self._what}: {size_in_words(self._moved_bytes)} of {self._total}"
-        self._announce(said)
+            self._announced_at = now
+            text = f"{self._what}: {format_size(self._moved_bytes)} of {self._total}"
+        self._announce(text)
 
 
-def patiently(call: Callable[[], Answer], announce: Announce) -> Answer:
-    """Do it again while the store does not answer. `announce` may raise to give up."""
+def retried(call: Callable[[], Result], announce: Announce) -> Result:
+    """Retry while the store is unreachable. `announce` may raise to give up."""
     wait_s = FIRST_WAIT_S
     while True:
         try:
@@ -125,11 +125,11 @@ def patiently(call: Callable[[], Answer], announce: Announce) -> Answer:
         except StoreUnreachable as error:
             until = time.monotonic() + wait_s
             while time.monotonic() < until:
-                announce(f"waits for the store: {error}")
+                announce(f"waiting for the store: {error}")
                 threading.Event().wait(min(FIRST_WAIT_S, wait_s))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
 
-def committed(store: Store, source: Path, address: str, progress: Progress, announce: Announce) -> Manifest:
-    """The directory `source` in the store, however long the store is away."""
-    return patiently(lambda: store.commit_tree(source, address, progress.moved), announce)
+def committed(store: Store, source: Path, address: str, progress: TransferProgress, announce: Announce) -> Manifest:
+    """Commit the directory `source` to the store, waiting while the store is unreachable."""
+    return retried(lambda: store.commit_tree(source, address, progress.moved), announce)

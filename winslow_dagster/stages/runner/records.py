@@ -1,4 +1,4 @@
-"""What a runner writes down for its successor, in the attempt's `work` directory: how far the attempt is."""
+"""Records how far an attempt is, for a runner that takes over. Stored in the attempt's `work` directory."""
 
 from __future__ import annotations
 
@@ -6,50 +6,51 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.launchers.base import Mode
 from winslow_dagster.stages.runner.outcome import Stopping
 from winslow_dagster.stages.task.directory import read_value, write_atomically, write_quickly
-from winslow_dagster.stages.task.model import Frozen, NodeGpu, StageResult
+from winslow_dagster.stages.task.model import NodeGpu, StageResult
 
 
-class Beginning(Frozen):
-    """Written before anything is started."""
+class AttemptStart(Frozen):
+    """Recorded before anything is started."""
 
     mode: Mode
     mode_reason: str
     gpus: tuple[NodeGpu, ...]
-    began_at: datetime
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """The three steps of an attempt's life that must not be forgotten. `work` is there already.
+class AttemptRecords:
+    """The recorded steps of an attempt. The directory `work` must exist.
 
-    A power cut ends the program too; of what came before it only the ending is needed afterwards.
+    Only the end is synced to disk: a power failure ends the program too, and the earlier steps are then not needed.
     """
 
     work: Path
 
-    def beginning(self) -> Beginning | None:
-        """How it was begun, or None where nothing was."""
-        return read_value(self.work / "beginning.json", Beginning)
+    def start(self) -> AttemptStart | None:
+        """How the attempt was started, or None if it was not."""
+        return read_value(self.work / "start.json", AttemptStart)
 
-    def write_beginning(self, beginning: Beginning) -> None:
-        """Before the start."""
-        write_quickly(self.work / "beginning.json", beginning.model_dump_json())
+    def write_start(self, start: AttemptStart) -> None:
+        """Call before starting the program."""
+        write_quickly(self.work / "start.json", start.model_dump_json())
 
     def stopping(self) -> Stopping | None:
-        """Why it is being ended, or None where nobody ends it."""
+        """Why the attempt is being stopped, or None if it is not."""
         return read_value(self.work / "stopping.json", Stopping)
 
     def write_stopping(self, stopping: Stopping) -> None:
-        """Before the first signal."""
+        """Call before sending the first signal."""
         write_quickly(self.work / "stopping.json", stopping.model_dump_json())
 
-    def ending(self) -> StageResult | None:
-        """How it ended, before its outputs and its log were stored, or None while it runs."""
-        return read_value(self.work / "ending.json", StageResult)
+    def end(self) -> StageResult | None:
+        """How the program ended, without stored outputs and log; None if it has not ended."""
+        return read_value(self.work / "end.json", StageResult)
 
-    def write_ending(self, ending: StageResult) -> None:
-        """After the outputs were checked, before they are moved."""
-        write_atomically(self.work / "ending.json", ending.model_dump_json())
+    def write_end(self, end: StageResult) -> None:
+        """Call after checking the outputs and before moving them."""
+        write_atomically(self.work / "end.json", end.model_dump_json())

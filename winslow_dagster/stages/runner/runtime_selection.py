@@ -1,4 +1,4 @@
-"""Container or process: which of the two an attempt runs in, and why."""
+"""Selects the runtime of an attempt, container or process, with the reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from winslow_dagster.errors import ServiceUnavailable, StageFailed
-from winslow_dagster.stages.launchers.base import Launcher, Mode
-from winslow_dagster.stages.runner.records import Records
+from winslow_dagster.stages.launchers.base import Mode, StageLauncher
+from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
 
@@ -22,7 +22,7 @@ RETRY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A mode and the reason for it; the daemon, where it has just answered."""
+    """A mode and the reason for it, and the Docker daemon if it was contacted."""
 
     mode: Mode
     reason: str
@@ -30,34 +30,39 @@ class Choice:
 
 
 def choose(task: StageTask) -> Choice:
-    """The mode of a fresh attempt. Raises StageFailed where neither will do."""
+    """The mode of a new attempt. Raises StageFailed if neither is possible."""
     where = f"stage {task.stage}"
     if task.mode == "process":
-        return Choice("process", "the settings ask for processes")
+        return Choice("process", "the settings require processes")
     if task.image is None:
         if task.mode == "docker" or not task.command:
             raise StageFailed(
-                "there is nothing to run",
+                "the stage has nothing to run",
                 where=where,
-                expected="an `image`, or a `command` where processes are allowed",
+                expected="an `image`, or a `command` if processes are allowed",
             )
-        return Choice("process", "the stage names no image")
+        return Choice("process", "the stage has no image")
     from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
     try:
         daemon = DockerDaemon.connect()
     except ServiceUnavailable as error:
         if task.mode == "docker" or not task.command:
-            remedy = error.remedy if task.mode == "docker" else f"{error.remedy} or give the stage a `command`"
+            remedy = (
+                error.remedy
+                if task.mode == "docker"
+                else f"{error.remedy} or give the stage a `command` to run as a process"
+            )
             raise StageFailed(error.what, where=f"{where}, {error.where}", remedy=remedy) from error
         return Choice("process", f"{error.what} ({error.where})")
-    return Choice("docker", "the settings ask for containers" if task.mode == "docker" else "Docker answers", daemon)
+    reason = "the settings require containers" if task.mode == "docker" else "Docker is available"
+    return Choice("docker", reason, daemon)
 
 
 def image_digest(task: StageTask) -> str | None:
-    """The digest of the image that a fresh attempt would run in now; None where it would run as a process.
+    """The digest of the image that a new attempt would run; None if it would run as a process.
 
-    Raises StageFailed where the image is not there.
+    Raises StageFailed if neither is possible.
     """
     choice = choose(task)
     if choice.daemon is None or task.image is None:
@@ -65,33 +70,33 @@ def image_digest(task: StageTask) -> str | None:
     return choice.daemon.image_digest(task.image)
 
 
-def launcher_of(choice: Choice, task: StageTask, directory: TaskDirectory, announce: Announce) -> Launcher:
-    """What starts, or has started, the attempt. Waits for a Docker daemon that is away."""
+def launcher_of(choice: Choice, task: StageTask, directory: TaskDirectory, announce: Announce) -> StageLauncher:
+    """The launcher of the attempt. Waits for a Docker daemon that is not running."""
     if choice.mode == "process":
         from winslow_dagster.stages.launchers.process.processes import ProcessLauncher
 
         return ProcessLauncher(task, directory)
-    from winslow_dagster.stages.launchers.docker.containers import ContainerLauncher, DockerDaemon
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon, DockerLauncher
 
     daemon = choice.daemon
     while daemon is None:
         try:
             daemon = DockerDaemon.connect()
         except ServiceUnavailable as error:
-            announce(f"waits for Docker: {error}")
+            announce(f"waiting for Docker: {error}")
             Event().wait(RETRY_S)
-    return ContainerLauncher(daemon, task, directory, announce)
+    return DockerLauncher(daemon, task, directory, announce)
 
 
-def lives(directory: TaskDirectory) -> bool:
-    """Whether an attempt's container or process lives; assumed where nobody can tell."""
-    beginning = Records(directory.work).beginning()
-    if beginning is None:
+def is_alive(directory: TaskDirectory) -> bool:
+    """Whether an attempt's container or process is running; True if that cannot be determined."""
+    start = AttemptRecords(directory.work).start()
+    if start is None:
         return False
-    if beginning.mode == "process":
-        from winslow_dagster.stages.launchers.process.processes import supervisor_alive
+    if start.mode == "process":
+        from winslow_dagster.stages.launchers.process.processes import supervisor_is_alive
 
-        return supervisor_alive(directory)
-    from winslow_dagster.stages.launchers.docker.containers import container_lives
+        return supervisor_is_alive(directory)
+    from winslow_dagster.stages.launchers.docker.containers import container_is_alive
 
-    return container_lives(directory.task_id)
+    return container_is_alive(directory.task_id)

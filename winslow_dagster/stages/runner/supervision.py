@@ -1,4 +1,4 @@
-"""A running stage: its log is followed, and it is ended when it shall end."""
+"""Supervises a running stage: follows its log, and stops it on cancel, timeout or error."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from winslow_dagster.stages.disk import NO_ROOM, Space
-from winslow_dagster.stages.launchers.base import Exit, Launcher
+from winslow_dagster.stages.disk import DISK_FULL_ERRNOS, Space
+from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.runner.outcome import Stopping, cancelled, timed_out
-from winslow_dagster.stages.runner.records import Records
+from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
@@ -19,17 +19,17 @@ TICK_S = 0.25
 LOOK_EVERY_S = 1.0
 KILL_EVERY_S = 2.0
 LOG_STUCK_S = 30.0
-"""After the end: this long without a new line, and the log is taken as it is."""
+"""After the end of the stage, reading of its log stops once no line arrives for this long."""
 
 
 class Supervision:
-    """Watches one stage from its start, or from a take-over, to its end."""
+    """Supervises one stage from its start, or from a takeover, to its end."""
 
     def __init__(
         self,
         task: StageTask,
         directory: TaskDirectory,
-        launcher: Launcher,
+        launcher: StageLauncher,
         writer: LogWriter,
         status_writer: StatusWriter,
     ) -> None:
@@ -38,7 +38,7 @@ class Supervision:
         self._launcher = launcher
         self._writer = writer
         self._status_writer = status_writer
-        self._records = Records(directory.work)
+        self._records = AttemptRecords(directory.work)
         self._looked_at = 0.0
         self._killed_at = 0.0
         self._reason = ""
@@ -47,19 +47,19 @@ class Supervision:
         self.stopping = self._records.stopping()
         self.full_disk = ""
 
-    def until_ended(self) -> Exit:
-        """How the stage ended, with its log complete."""
+    def until_ended(self) -> ExitStatus:
+        """Wait for the end of the stage and complete its log."""
         if self.stopping is not None:
-            self._launcher.send("TERM")  # Its runner may have died between the record and the signal.
+            self._launcher.send("TERM")  # The previous runner may have died before it sent the signal.
         stop = threading.Event()
         reader = threading.Thread(target=self._follow, args=(stop,), name="log", daemon=True)
         reader.start()
-        self._status_writer.say("running")
-        while (how := self._launcher.wait(TICK_S)) is None:
+        self._status_writer.show("running")
+        while (exit_status := self._launcher.wait(TICK_S)) is None:
             self._tick()
         self._finish_log(reader, stop)
-        self._look_at_disk()
-        return how
+        self._check_disk()
+        return exit_status
 
     def _follow(self, stop: threading.Event) -> None:
         try:
@@ -68,7 +68,7 @@ class Supervision:
             self._log_failure = error
 
     def _finish_log(self, reader: threading.Thread, stop: threading.Event) -> None:
-        """Wait until everything that was printed is in the log."""
+        """Wait until everything printed is in the log."""
         lines, grown_at = 0, time.monotonic()
         while reader.is_alive():
             reader.join(TICK_S)
@@ -78,56 +78,56 @@ class Supervision:
             if time.monotonic() - grown_at > LOG_STUCK_S:
                 stop.set()
             if reader.is_alive():
-                self._status_writer.say("running", "the stage has ended; its log is being read to the end")
+                self._status_writer.show("running", "the stage has ended; reading the rest of its log")
 
     def _tick(self) -> None:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
-            self._look_at_disk()
+            self._check_disk()
             self._reason = self._launcher.look()
         if self.stopping is None:
             self.stopping = self._reason_to_stop()
             if self.stopping is not None:
                 self._write_stopping(self.stopping)
                 self._launcher.send("TERM")
-        elif self._grace_is_over() and now - self._killed_at >= KILL_EVERY_S:
+        elif self._grace_period_over() and now - self._killed_at >= KILL_EVERY_S:
             self._killed_at = now
             self._launcher.send("KILL")
-        ending = f"{self.stopping.message}; waiting for its end" if self.stopping else ""
-        self._status_writer.say("running", ending or self._reason or self._low_disk)
+        stopping = f"{self.stopping.message}; waiting for it to stop" if self.stopping else ""
+        self._status_writer.show("running", stopping or self._reason or self._low_disk)
 
     def _write_stopping(self, stopping: Stopping) -> None:
         try:
             self._records.write_stopping(stopping)
         except OSError as error:
-            if error.errno not in NO_ROOM:  # A runner that has to take over finds the same reason by itself.
+            if error.errno not in DISK_FULL_ERRNOS:  # A runner that takes over will find the same reason.
                 raise
 
-    def _grace_is_over(self) -> bool:
+    def _grace_period_over(self) -> bool:
         if self.stopping is None:
             return False
         return (datetime.now(UTC) - self.stopping.at).total_seconds() > self._task.stop_grace_period_s
 
     def _reason_to_stop(self) -> Stopping | None:
         now = datetime.now(UTC)
-        asked = self._directory.cancel_reason()
-        if asked is not None:
-            return Stopping(cause="cancelled", message=cancelled(asked), at=now)
+        cancel_reason = self._directory.cancel_reason()
+        if cancel_reason is not None:
+            return Stopping(cause="cancelled", message=cancelled(cancel_reason), at=now)
         timeout_s = self._task.timeout_s
-        if timeout_s is not None and (now - self._status_writer.began_at).total_seconds() > timeout_s:
+        if timeout_s is not None and (now - self._status_writer.started_at).total_seconds() > timeout_s:
             return Stopping(cause="timed_out", message=timed_out(timeout_s, self._writer.summary()), at=now)
         if self._log_failure is not None:
-            return Stopping(cause="failed", message=self._log_failure_in_words(self._log_failure), at=now)
+            return Stopping(cause="failed", message=self._describe_log_failure(self._log_failure), at=now)
         return None
 
-    def _log_failure_in_words(self, error: OSError) -> str:
-        if error.errno not in NO_ROOM:
-            return f"ended, for its log cannot be written: {error}"
-        self._look_at_disk()
-        return f"the disk is full ({self.full_disk or self._low_disk or error}): not even the log can be written"
+    def _describe_log_failure(self, error: OSError) -> str:
+        if error.errno not in DISK_FULL_ERRNOS:
+            return f"stopped because its log cannot be written: {error}"
+        self._check_disk()
+        return f"the disk is full ({self.full_disk or self._low_disk or error}): the log cannot be written"
 
-    def _look_at_disk(self) -> None:
+    def _check_disk(self) -> None:
         space = Space.at(self._directory.output if self._directory.output.exists() else self._directory.path)
         self._low_disk = str(space) if space.low else ""
         if space.full:

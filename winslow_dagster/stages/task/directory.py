@@ -1,4 +1,4 @@
-"""The directory of one stage attempt on its node: where every file of it lies, and who may write when."""
+"""The directory of one stage attempt on its node: paths, and atomic reads and writes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Value = TypeVar("Value", bound=BaseModel)
 
 
 class AlreadyServed(EngineError):
-    """Another live runner holds the task."""
+    """Another runner holds the task's lock."""
 
 
 def draft_of(path: Path) -> Path:
-    """A name beside `path` that no other writer uses at the same time."""
+    """A temporary name in the same directory, unique to this thread."""
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`; a reader sees the old or the new content, after a power cut too."""
+    """Replace the content of `path` atomically and durably."""
     draft = draft_of(path)
     with draft.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -41,14 +41,14 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_quickly(path: Path, text: str) -> None:
-    """The same for what may be lost in a power cut: the file is empty then, and counts as not there."""
+    """Replace the content of `path` atomically, but not durably: after a power failure the file may be empty."""
     draft = draft_of(path)
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
 
 def read_value(path: Path, kind: type[Value]) -> Value | None:
-    """The value in `path`, or None where there is none. Raises EngineError when it holds something else."""
+    """The value in `path`, or None if it is missing or empty. Raises EngineError if it is malformed."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def read_value(path: Path, kind: type[Value]) -> Value | None:
 
 @dataclass(frozen=True, slots=True)
 class TaskDirectory:
-    """Paths and atomic reads and writes of one attempt. Safe to use from any process at any time."""
+    """The files of one attempt. Safe to use from any process at any time."""
 
     path: Path
 
@@ -84,7 +84,7 @@ class TaskDirectory:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the stage keeps what it would need to go on, were it ended before it is done."""
+        """Where the stage keeps what it needs to continue if it is stopped early."""
         return self.path / "checkpoint"
 
     @property
@@ -94,11 +94,11 @@ class TaskDirectory:
 
     @property
     def work(self) -> Path:
-        """Scratch of the runner and of process mode: views of the inputs, records of the process."""
+        """Scratch of the runner: views of the inputs, records, files of process mode."""
         return self.path / "work"
 
     def write_task(self, task: StageTask) -> StageTask:
-        """Store the task unless one is there already; gives the one that is. The first to submit an id wins."""
+        """Store the task unless one is stored already. Returns the stored task: the first to submit an id wins."""
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / "task.json"
         draft = draft_of(target)
@@ -109,11 +109,11 @@ class TaskDirectory:
         return self.task() or task
 
     def task(self) -> StageTask | None:
-        """What is asked, or None where nothing was submitted."""
+        """The submitted task, or None."""
         return read_value(self.path / "task.json", StageTask)
 
     def status(self) -> StageStatus | None:
-        """What the last runner said last."""
+        """The last status written, or None."""
         return read_value(self.path / "status.json", StageStatus)
 
     def write_status(self, status: StageStatus) -> None:
@@ -125,26 +125,26 @@ class TaskDirectory:
         return read_value(self.path / "outcome.json", StageResult)
 
     def write_outcome(self, result: StageResult) -> None:
-        """Say how it ended; container and process may still be there."""
+        """Record how the attempt ended; its container and processes may still exist."""
         write_atomically(self.path / "outcome.json", result.model_dump_json())
 
     def result(self) -> StageResult | None:
-        """The final result, or None while there is work left."""
+        """The final result, or None until clean-up is complete."""
         return read_value(self.path / "result.json", StageResult)
 
     def finalize(self) -> None:
-        """Make the outcome the result, once everything of the attempt is really gone."""
+        """Make the outcome the result. Call once container, processes and scratch of the attempt are removed."""
         (self.path / "outcome.json").replace(self.path / "result.json")
 
     def cancel_reason(self) -> str | None:
-        """Why the task shall end, or None where nobody asked."""
+        """The reason of a cancel request, or None."""
         try:
             return (self.path / "cancel").read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
-    def ask_cancel(self, reason: str) -> None:
-        """Ask that the task end. The first reason stands."""
+    def request_cancel(self, reason: str) -> None:
+        """Request the end of the task. The first reason is kept."""
         target = self.path / "cancel"
         draft = draft_of(target)
         draft.write_text(reason, encoding="utf-8")
@@ -153,12 +153,12 @@ class TaskDirectory:
         draft.unlink()
 
     def runner_alive(self) -> bool:
-        """Whether a runner serves the task now, as the kernel knows it."""
+        """Whether a runner holds the task's lock."""
         return held(self.path / "runner.lock")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Serve the task: hold its lock until the block ends or the process dies. Raises AlreadyServed."""
+        """Hold the task's lock until the block ends or the process dies. Raises AlreadyServed."""
         lock = os.open(self.path / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             if not take(lock):

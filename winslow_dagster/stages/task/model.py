@@ -1,24 +1,19 @@
-"""One stage attempt as a value: what is asked of a runner (`StageTask`), and what came of it (`StageResult`)."""
+"""One stage attempt as values: the order to a runner (`StageTask`), its status, and its result (`StageResult`)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.output_checks import Check, Severity
 from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules, PromisedOutput
 from winslow_dagster.storage.manifest import Manifest
 
 Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "awaiting_input"]
 Phase = Literal["submitted", "waiting", "fetching", "running", "storing", "ended"]
-
-
-class Frozen(BaseModel):
-    """A value: equal by content, never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class NodeGpu(Frozen):
@@ -32,11 +27,11 @@ class NodeGpu(Frozen):
 
 
 class StageTask(Frozen):
-    """Everything a runner needs to run one attempt of one stage; nothing else is consulted.
+    """Everything a runner needs to run one attempt of one stage.
 
-    `env_layers` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories the stage sees.
-    `task_id` is `<run id>.<stage>.<attempt>`; it is safe as a file name and as a container name, and whoever submits
-    the same id twice gets the same attempt.
+    `env_layers` and `args` are templates: the runner substitutes `${VAR}` once it knows the directories of the stage.
+    `task_id` is `<run id>.<stage>.<attempt>`, safe as a file name and as a container name. Submitting the same id
+    twice yields the same attempt.
     """
 
     task_id: str
@@ -49,13 +44,13 @@ class StageTask(Frozen):
     command: tuple[str, ...] = Field(default=(), description="Program of process mode, before `args`.")
     args: tuple[str, ...] = ()
     env_layers: tuple[dict[str, str], ...] = Field(
-        default=(), description="Pipeline, stage, project, run: later ones win, and may refer to what they cover."
+        default=(), description="Pipeline, stage, project, run: later ones win and may refer to earlier values."
     )
     inputs: dict[str, Manifest] = Field(default_factory=dict, description="Upstream stage -> its outputs.")
     resources: dict[str, Manifest] = Field(default_factory=dict, description="Project input -> its file(s).")
     continues: str | None = Field(
         default=None,
-        description="Task id of an attempt at the same that ended too early: its checkpoint is taken over.",
+        description="Task id of an earlier attempt that ended too early; its checkpoint is taken over.",
     )
     output_address: str = Field(description="Where in the store the outputs go.")
     log_address: str = Field(description="Where in the store the finished log goes.")
@@ -77,7 +72,7 @@ class StageTask(Frozen):
 
 
 class SubjectProgress(Frozen):
-    """How far one subject (frames, vehicles, …) has come. `remaining_s` is None until it can be told."""
+    """Progress of one subject (frames, vehicles, …). `remaining_s` is None while it cannot be estimated."""
 
     subject: str
     current: float
@@ -95,7 +90,7 @@ class LogFinding(Frozen):
 
 
 class LogSummary(Frozen):
-    """What the log rules found. Counts are complete; the findings are the first and the last few."""
+    """What the log rules found. The counts are complete; of the findings, the first and last few are kept."""
 
     lines: int = 0
     size_bytes: int = 0
@@ -106,15 +101,15 @@ class LogSummary(Frozen):
     results: dict[str, str] = Field(default_factory=dict)
     progress: tuple[SubjectProgress, ...] = ()
     awaiting_input_message: str | None = None
-    notes: tuple[str, ...] = Field(default=(), description="What could not be read, and why: patterns given up.")
+    notes: tuple[str, ...] = Field(default=(), description="What was not read, and why: patterns that were disabled.")
 
 
 class StageStatus(Frozen):
-    """What a running attempt looks like from outside, rewritten whole by its runner about once a second."""
+    """The state of a running attempt. Its runner rewrites it about once a second."""
 
     task_id: str
     phase: Phase
-    reason: str = Field(default="", description="Why it is not running, in words a person can act on.")
+    reason: str = Field(default="", description="Why the stage is not running, for a person to act on.")
     node: str = ""
     mode: Literal["docker", "process"] | None = None
     runner_pid: int | None = None
@@ -124,23 +119,23 @@ class StageStatus(Frozen):
 
 
 class CheckResult(Frozen):
-    """What came of one check of a stage's outputs. A check that is not passed does not make the attempt fail."""
+    """The result of one check of a stage's outputs. A failed check does not fail the attempt."""
 
     name: str
     passed: bool
     severity: Severity
-    blocking: bool = Field(description="Whether the project stops behind the stage if it is not passed.")
+    blocking: bool = Field(description="Whether the project stops after the stage if the check fails.")
     message: str = Field(description="One sentence: what was found, and where.")
-    file: str = Field(default="", description="The file it is about, below the output directory.")
-    observed: dict[str, str | float] = Field(default_factory=dict, description="What was seen, such as `rows`.")
+    file: str = Field(default="", description="The file concerned, relative to the output directory.")
+    observed: dict[str, str | float] = Field(default_factory=dict, description="Observed values, such as `rows`.")
 
 
 class StageResult(Frozen):
-    """How an attempt ended. Written once."""
+    """How an attempt ended."""
 
     task_id: str
     outcome: Outcome
-    message: str = Field(description="One sentence for a person: what happened, where, what to do.")
+    message: str = Field(description="One sentence: what happened, where, what to do.")
     exit_code: int | None = None
     started_at: datetime
     ended_at: datetime
@@ -148,17 +143,17 @@ class StageResult(Frozen):
     mode: Literal["docker", "process"] | None = None
     image_digest: str | None = None
     peak_memory_bytes: int | None = None
-    unenforced: tuple[str, ...] = Field(default=(), description="Limits this node could not enforce.")
+    unenforced: tuple[str, ...] = Field(default=(), description="Limits that this node could not enforce.")
     gpus: tuple[str, ...] = ()
-    outputs: Manifest | None = Field(default=None, description="Of an attempt that succeeded, or that asks a person.")
+    outputs: Manifest | None = Field(default=None, description="Set if the attempt succeeded or awaits input.")
     log: LogSummary = LogSummary()
     log_manifest: Manifest | None = None
     checks: tuple[CheckResult, ...] = ()
     form: tuple[dict[str, Any], ...] | None = Field(
-        default=None, description="The fields of the form it wrote, where it found that it needs a person."
+        default=None, description="The fields of the form that the stage wrote, if it awaits input."
     )
 
     @property
     def duration_s(self) -> float:
-        """Wall time from the program's start (where it never began: the runner's) to its end."""
+        """Wall time from the program's start (or the runner's, if it never started) to its end."""
         return (self.ended_at - self.started_at).total_seconds()

@@ -1,7 +1,7 @@
-"""Stages as Docker containers: the only file that knows the Docker SDK.
+"""Runs stages as Docker containers. The only module that uses the Docker SDK.
 
-Whatever dies, the container's name makes sure that there is one container an attempt, and its state tells whoever comes
-next how far it is. The daemon itself may go away and come back at any moment.
+The container's name ensures that an attempt has only one container, and its state shows a later runner how far the
+attempt is. The daemon may stop and restart at any moment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import urllib3
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceUnavailable, StageFailed
-from winslow_dagster.stages.launchers.base import Exit, Launch, Launcher, Signal
+from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
 from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
@@ -41,7 +41,7 @@ from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.task.directory import TaskDirectory, read_value, write_quickly
 from winslow_dagster.stages.task.model import StageTask
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 REQUEST_TIMEOUT_S = 600
 """Starting a container on a busy machine may take minutes."""
@@ -49,17 +49,17 @@ RETRY_S = 0.5
 CONNECTION_LOST = (
     requests.ConnectionError,
     requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,  # An answer that breaks off.
+    requests.exceptions.ChunkedEncodingError,  # A truncated response.
     requests.exceptions.InvalidJSONError,
     urllib3.exceptions.HTTPError,
 )
-"""What the SDK raises when the daemon goes away. Its own APIError is an answer, and none of these."""
+"""What the SDK raises when the connection is lost. Its APIError is a response of the daemon and not among these."""
 PAUSE_BEHIND_S = 10.0
-GO_ON_BEHIND_S = 1.0
+UNPAUSE_BEHIND_S = 1.0
 
 
 class DockerDaemon:
-    """A daemon that answered. `client` gives one client a thread: the SDK's are not for sharing."""
+    """A Docker daemon. Each thread needs its own `client`: those of the SDK are not thread-safe."""
 
     def __init__(self, docker_host: str, address: DaemonAddress, api_version: str) -> None:
         self._docker_host = docker_host
@@ -68,7 +68,7 @@ class DockerDaemon:
 
     @classmethod
     def connect(cls) -> DockerDaemon:
-        """Find the daemon of DOCKER_HOST or the usual one. Raises ServiceUnavailable with the reason."""
+        """Connect to the daemon of DOCKER_HOST, or the default one. Raises ServiceUnavailable."""
         docker_host = str(docker.utils.parse_host(os.environ.get("DOCKER_HOST") or None))
         address = DaemonAddress.parse(docker_host)
         try:
@@ -76,52 +76,52 @@ class DockerDaemon:
             with docker.APIClient(docker_host, version="auto") as api:
                 return cls(docker_host, address, str(api.api_version))
         except FileNotFoundError:
-            reason, remedy = "there is no Docker daemon", "Install Docker and start it"
+            reason, remedy = "no Docker daemon was found", "Install Docker and start it"
         except ConnectionRefusedError:
-            reason, remedy = "the Docker daemon does not run", "Start it: systemctl start docker"
+            reason, remedy = "the Docker daemon is not running", "Start it: systemctl start docker"
         except PermissionError:
-            reason, remedy = "no permission to use Docker", "Add the user to the group docker and log in again"
+            reason, remedy = "permission to use Docker denied", "Add the user to the group docker and log in again"
         except (OSError, docker.errors.DockerException) as error:
-            reason, remedy = f"the Docker daemon does not answer: {error}", "Look at its log: journalctl -u docker"
+            reason, remedy = f"the Docker daemon does not respond: {error}", "Check its log: journalctl -u docker"
         raise ServiceUnavailable(reason, where=docker_host.removeprefix("http+"), remedy=remedy)
 
     def client(self) -> docker.APIClient:
-        """A client that needs no round trip to be made."""
+        """A new client. Needs no round trip to the daemon."""
         return docker.APIClient(self._docker_host, version=self.api_version, timeout=REQUEST_TIMEOUT_S)
 
     def image_digest(self, image: str) -> str:
-        """The digest of an image on this machine; empty where it is not here yet."""
+        """The digest of an image on this machine; empty if it is missing."""
         try:
             return digest_of(self.client().inspect_image(image))  # type: ignore[no-untyped-call]  # the stubs' omission
         except docker.errors.ImageNotFound:
             return ""
 
     def image_size_bytes(self, image: str) -> int | None:
-        """The size of an image on this machine; None where it is not here."""
+        """The size of an image on this machine; None if it is missing."""
         try:
             return int(self.client().inspect_image(image)["Size"])  # type: ignore[no-untyped-call]  # as above
         except docker.errors.ImageNotFound:
             return None
 
     def pull(self, image: str, announce: Callable[[str], None]) -> None:
-        """Get an image from its registry. Raises ImageNotBuilt with what the daemon or the registry says."""
-        announce(f"pulls the image {image}")
+        """Pull an image from its registry. Raises ImageNotBuilt with the message of the daemon or the registry."""
+        announce(f"pulling the image {image}")
         try:
             for line in self.client().pull(image, stream=True, decode=True):
                 if "error" in line:
                     raise ImageNotBuilt(str(line["error"]))
-                announce(f"pulls the image {image}: {line.get('status', '')} {line.get('progress', '')}".strip())
+                announce(f"pulling the image {image}: {line.get('status', '')} {line.get('progress', '')}".strip())
         except docker.errors.APIError as error:
             raise ImageNotBuilt(str(error.explanation)) from error
 
     def build(self, context: IO[bytes], tag: str, arguments: dict[str, str]) -> Iterator[str]:
-        """Build an image of a context, a tar with a Dockerfile; gives the builder's lines. Its steps have no network.
+        """Build an image from a context, a tar with a Dockerfile, without network. Yields the builder's output lines.
 
-        Raises ImageNotBuilt with the builder's reason.
+        Raises ImageNotBuilt with the builder's message, ServiceUnavailable.
         """
         try:
             with self.client() as api:
-                said = api.build(
+                output = api.build(
                     fileobj=context,
                     custom_context=True,
                     tag=tag,
@@ -131,25 +131,25 @@ class DockerDaemon:
                     forcerm=True,
                     decode=True,
                 )
-                for answer in said:
-                    if "error" in answer:
-                        raise ImageNotBuilt(str(answer["error"]).strip())
-                    if text := str(answer.get("stream", "")).rstrip():
+                for entry in output:
+                    if "error" in entry:
+                        raise ImageNotBuilt(str(entry["error"]).strip())
+                    if text := str(entry.get("stream", "")).rstrip():
                         yield from text.splitlines()
         except docker.errors.APIError as error:
             raise ImageNotBuilt(str(error.explanation)) from error
         except CONNECTION_LOST as error:
-            raise ServiceUnavailable("the Docker daemon went away during the build", remedy="Build again") from error
+            raise ServiceUnavailable("the Docker daemon stopped during the build", remedy="Build again") from error
 
 
 def digest_of(image: dict[str, Any]) -> str:
-    """The name by which exactly this image can be had again: its registry's digest, or its own id."""
+    """The name that identifies exactly this image: its digest in the registry, or its id."""
     digests: list[str] = image.get("RepoDigests") or [image["Id"]]
     return digests[0]
 
 
-class ContainerLauncher(Launcher):
-    """One attempt's container. `announce` is told what goes on before the start, and may raise to stop it."""
+class DockerLauncher(StageLauncher):
+    """Controls one attempt's container. `announce` gets the progress before the start, and may raise to stop it."""
 
     mode = "docker"
     places = PLACES
@@ -171,7 +171,7 @@ class ContainerLauncher(Launcher):
         self._follower = ContainerFollower()
         self._ended = threading.Event()
         self._closing = threading.Event()
-        self._exit: Exit | None = None
+        self._exit: ExitStatus | None = None
         self._outage = ""
         self._had_outage = False
         self._paused = False
@@ -193,19 +193,19 @@ class ContainerLauncher(Launcher):
 
     @override
     def start(self, launch: Launch) -> None:
-        self._record, is_new = self._patiently(lambda: self._create(launch))
+        self._record, is_new = self._retried(lambda: self._create(launch))
         write_quickly(self._record_path, self._record.model_dump_json())
         if is_new:
-            self._begin()
+            self._start_created()
         else:
             self.attach()
 
     @override
     def attach(self) -> None:
-        with suppress(docker.errors.NotFound):  # The watch finds that out as well, and says so.
-            status = self._patiently(lambda: self._state(self._api))["Status"]
+        with suppress(docker.errors.NotFound):  # The watch will detect and report that.
+            status = self._retried(lambda: self._state(self._api))["Status"]
             if status == "created":
-                self._begin()
+                self._start_created()
                 return
             if status == "paused":
                 self._paused = True
@@ -217,15 +217,15 @@ class ContainerLauncher(Launcher):
         self._follower.follow(log, writer, self._ended, stop)
 
     @override
-    def wait(self, timeout_s: float) -> Exit | None:
+    def wait(self, timeout_s: float) -> ExitStatus | None:
         self._ended.wait(timeout_s)
         return self._exit
 
     @override
     def send(self, signal: Signal) -> None:
-        self._go_on()
+        self._unpause()
         with suppress(docker.errors.APIError):  # It has ended: 404 or 409.
-            self._patiently(lambda: self._api.kill(self._container, f"SIG{signal}"))
+            self._retried(lambda: self._api.kill(self._container, f"SIG{signal}"))
 
     @override
     def look(self) -> str:
@@ -237,8 +237,8 @@ class ContainerLauncher(Launcher):
             self._memory.look()
             self._keep_log_within_reach()
         except (docker.errors.APIError, *CONNECTION_LOST):
-            return self._outage  # Either it ends or the daemon does: the watch says which.
-        return "the stage is paused until its log has been read" if self._paused else ""
+            return self._outage  # Either the container or the daemon has stopped: the watch will find out which.
+        return "the stage is paused until its log is read" if self._paused else ""
 
     @override
     def chown_outputs(self) -> str:
@@ -256,7 +256,7 @@ class ContainerLauncher(Launcher):
             self._api.remove_container(container, force=True)
         except docker.errors.APIError as error:
             return f"the outputs belong to the image's user: {error.explanation}"
-        return f"the outputs belong to the image's user: chown ended with {code}" if code else ""
+        return f"the outputs belong to the image's user: chown failed with exit code {code}" if code else ""
 
     @override
     def remove(self) -> None:
@@ -265,7 +265,7 @@ class ContainerLauncher(Launcher):
         if self._record is not None and self._record.foreign_user:
             names.append(ownership_name(self._task.task_id))
         for name in names:
-            self._patiently(partial(remove_for_good, self._api, name))
+            self._retried(partial(remove_for_good, self._api, name))
         self._api.close()
 
     @property
@@ -275,53 +275,55 @@ class ContainerLauncher(Launcher):
         return self._record.container_id
 
     def _create(self, launch: Launch) -> tuple[ContainerRecord, bool]:
-        """The container's record, and whether it was made just now."""
+        """The container's record, and whether the container is new."""
         image = self._image()
         user, foreign_user = user_of(image)
         if foreign_user:
-            # Another user writes here; the directories above keep others out or do not, as the machine's owner likes.
+            # Another user writes here. Whether others can reach it is decided by the permissions further up.
             self._directory.output.chmod(0o777)
             open_to_all(self._directory.checkpoint)
         name = container_name(self._task.task_id)
         config = container_config(launch, self._directory.path.parent, user)
         try:
-            made = self._made(name, config)
+            container = self._new_or_existing(name, config)
         except docker.errors.APIError as error:
             raise StageFailed(
                 explained(str(error.explanation), self._task), where=f"stage {self._task.stage}"
             ) from error
         record = ContainerRecord(
-            container_id=made["Id"],
+            container_id=container["Id"],
             image_digest=digest_of(image),
-            unenforced=tuple(made.get("Warnings") or ()),
+            unenforced=tuple(container.get("Warnings") or ()),
             foreign_user=foreign_user,
         )
-        return record, "Warnings" in made
+        return record, "Warnings" in container
 
-    def _made(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
-        """What the daemon says of the new container, or of one of this attempt that may have run already."""
+    def _new_or_existing(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        """The daemon's response for a new container, or the state of this attempt's container that may have run."""
         while True:
             try:
-                made = self._create_from(config, name)
+                created = self._create_from(config, name)
             except docker.errors.APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:
                     raise
                 found: dict[str, Any] = self._api.inspect_container(name)
                 if found["Config"]["Labels"].get("winslow.task") != self._task.task_id:
-                    raise StageFailed(f"a container called {name} is there", remedy=f"docker rm {name}") from error
+                    raise StageFailed(
+                        f"another container is named {name}", remedy=f"Remove it: docker rm {name}"
+                    ) from error
                 if found["State"]["Status"] != "created":
                     return found
-                # A runner died before it wrote this one down, so it was never started; it may have other GPUs.
+                # A runner died before it recorded this container, so it was never started; it may have other GPUs.
                 remove_for_good(self._api, name)
             else:
-                return made
+                return created
 
     def _create_from(self, config: dict[str, Any], name: str) -> dict[str, Any]:
-        made: dict[str, Any] = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]  # ditto
-        return made
+        created: dict[str, Any] = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]  # ditto
+        return created
 
     def _image(self) -> dict[str, Any]:
-        """The image as the daemon knows it; pulled where it is missing. Raises StageFailed."""
+        """The image's metadata; pulls the image if it is missing. Raises StageFailed."""
         image = self._task.image or ""
         with suppress(docker.errors.ImageNotFound):
             found: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # as below
@@ -332,21 +334,22 @@ class ContainerLauncher(Launcher):
             raise StageFailed(
                 f"the image {image} is not on this machine and cannot be pulled: {error.what}",
                 where=f"stage {self._task.stage}",
-                remedy=f"Build it with docker build -t {image} or get it with docker pull {image}, then redo the stage",
+                remedy=f"Build it with docker build -t {image} or pull it with docker pull {image}, then redo the "
+                "stage",
             ) from error
         pulled: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs' omission
         return pulled
 
-    def _begin(self) -> None:
+    def _start_created(self) -> None:
         """Start a container that was never started."""
         try:
             self._api.start(self._container)
         except CONNECTION_LOST:
             self._note_outage()
-            self.attach()  # It may have run meanwhile, and must not run again.
+            self.attach()  # It may have started, and must not start again.
             return
         except docker.errors.APIError as error:
-            self._finish(Exit(ended_at=datetime.now(UTC), failure=explained(str(error.explanation), self._task)))
+            self._finish(ExitStatus(ended_at=datetime.now(UTC), failure=explained(str(error.explanation), self._task)))
             return
         self._start_watch()
 
@@ -354,7 +357,7 @@ class ContainerLauncher(Launcher):
         threading.Thread(target=self._watch, name="container-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        """Wait for the end, through whatever happens to the daemon."""
+        """Wait for the container's end, through restarts of the daemon."""
         with self._daemon.client() as api:
             while self._exit is None and not self._closing.is_set():
                 try:
@@ -368,56 +371,58 @@ class ContainerLauncher(Launcher):
                             exit_of(state, had_outage=self._had_outage, peak_memory_bytes=self._memory.peak_bytes)
                         )
                 except docker.errors.NotFound:
-                    gone = "its container was removed from outside"
-                    self._finish(Exit(ended_at=datetime.now(UTC), lost=gone))
+                    reason = "its container was removed from outside Winslow"
+                    self._finish(ExitStatus(ended_at=datetime.now(UTC), lost=reason))
                 except (docker.errors.APIError, *CONNECTION_LOST):
                     self._note_outage()
                     self._closing.wait(RETRY_S)
 
-    def _finish(self, how: Exit) -> None:
-        self._exit = how
+    def _finish(self, exit_status: ExitStatus) -> None:
+        self._exit = exit_status
         self._ended.set()
 
     def _state(self, api: docker.APIClient) -> dict[str, Any]:
         state: dict[str, Any] = api.inspect_container(self._container)["State"]
         return state
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        """Ask the daemon, again after each outage. Only for what may be asked twice."""
+    def _retried(self, call: Callable[[], Result]) -> Result:
+        """Call the daemon, again after each outage. Only for idempotent requests."""
         while True:
             try:
-                answer = call()
+                result = call()
             except CONNECTION_LOST:
                 self._note_outage()
                 self._announce(self._outage)
                 self._closing.wait(RETRY_S)
             else:
                 self._outage = ""
-                return answer
+                return result
 
     def _note_outage(self) -> None:
         self._had_outage = True
         if not self._outage:
             since = datetime.now(UTC)
-            self._outage = f"the Docker daemon does not answer since {since:%H:%M:%S} UTC; the stage goes on with it"
+            self._outage = (
+                f"the Docker daemon has not responded since {since:%H:%M:%S} UTC; the stage continues when it is back"
+            )
 
     def _keep_log_within_reach(self) -> None:
-        """Slow down a stage that writes faster than can be read, before Docker drops lines."""
-        if self._paused and self._follower.behind_s < GO_ON_BEHIND_S:
-            self._go_on()
+        """Pause a stage that writes faster than its log is read, before Docker drops lines."""
+        if self._paused and self._follower.behind_s < UNPAUSE_BEHIND_S:
+            self._unpause()
         elif not self._paused and self._follower.caught_up and self._follower.behind_s > PAUSE_BEHIND_S:
             self._api.pause(self._container)
             self._paused = True
 
-    def _go_on(self) -> None:
+    def _unpause(self) -> None:
         if self._paused:
             with suppress(docker.errors.APIError):
-                self._patiently(lambda: self._api.unpause(self._container))
+                self._retried(lambda: self._api.unpause(self._container))
             self._paused = False
 
 
-def container_lives(task_id: str) -> bool:
-    """Whether the attempt's container may still run; assumed where the daemon does not answer."""
+def container_is_alive(task_id: str) -> bool:
+    """Whether the attempt's container may be running; True if the daemon does not respond."""
     try:
         with DockerDaemon.connect().client() as api:
             status = str(api.inspect_container(container_name(task_id))["State"]["Status"])
@@ -429,7 +434,7 @@ def container_lives(task_id: str) -> bool:
 
 
 def open_to_all(directory: Path) -> None:
-    """Let any user write below it: what an earlier attempt left was made this user's when that ended."""
+    """Let any user write to the directory: files of an earlier attempt belong to this user."""
     for parent, _, names in os.walk(directory):
         for path in (Path(parent), *(Path(parent, name) for name in names)):
             if not path.is_symlink():
@@ -437,7 +442,7 @@ def open_to_all(directory: Path) -> None:
 
 
 def remove_for_good(api: docker.APIClient, container: str) -> None:
-    """Remove it whatever it does; returns when it is gone."""
+    """Remove a container in any state, and wait until it is gone. Raises EngineError."""
     while True:
         try:
             api.remove_container(container, v=True, force=True)
@@ -446,6 +451,6 @@ def remove_for_good(api: docker.APIClient, container: str) -> None:
         except docker.errors.APIError as error:
             if error.status_code != HTTPStatus.CONFLICT:
                 raise EngineError(f"the container cannot be removed: {error.explanation}", where=container) from error
-            time.sleep(RETRY_S / 10)  # Somebody else removes it just now; Docker offers no way to wait for that.
+            time.sleep(RETRY_S / 10)  # Another client is removing it; Docker offers no way to wait for that.
         else:
             return

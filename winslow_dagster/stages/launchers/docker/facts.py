@@ -1,4 +1,4 @@
-"""What Docker says of images, containers and failures, as values and words of our own. Asks no daemon."""
+"""Translates Docker's data on images, containers and failures into values and messages. Contacts no daemon."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import os
 from datetime import datetime
 from typing import Any
 
-from winslow_dagster.stages.launchers.base import Exit, Signal
-from winslow_dagster.stages.task.model import Frozen, StageTask
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.stages.launchers.base import ExitStatus, Signal
+from winslow_dagster.stages.task.model import StageTask
 
 SIGNALS: dict[int, Signal] = {128 + 9: "KILL", 128 + 15: "TERM"}
-"""Exit codes by which Docker tells that a signal ended the program."""
-DAEMON_LOST_IT = 255
-"""What Docker says of a container that ended while the daemon was away."""
+"""Exit codes that Docker uses for a program ended by a signal."""
+UNKNOWN_EXIT_CODE = 255
+"""Docker's exit code for a container that ended while the daemon was down."""
 ROOT = ("", "0", "root", "0:0", "root:root")
 
 
 class ContainerRecord(Frozen):
-    """What is written down before a container is started."""
+    """Recorded before a container is started."""
 
     container_id: str
     image_digest: str
@@ -25,13 +26,13 @@ class ContainerRecord(Frozen):
     foreign_user: bool = False
 
 
-def exit_of(state: dict[str, Any], *, had_outage: bool, peak_memory_bytes: int | None) -> Exit:
-    """How a container ended, from the state that Docker shows. `had_outage`: the daemon was away meanwhile."""
+def exit_of(state: dict[str, Any], *, had_outage: bool, peak_memory_bytes: int | None) -> ExitStatus:
+    """The exit status of a container, from its state. `had_outage`: the daemon was down for a time."""
     code = int(state["ExitCode"])
     lost = ""
-    if had_outage and code in {DAEMON_LOST_IT, *SIGNALS}:
-        lost = "the Docker daemon was restarted and ended its container"
-    return Exit(
+    if had_outage and code in {UNKNOWN_EXIT_CODE, *SIGNALS}:
+        lost = "the Docker daemon was restarted and stopped its container"
+    return ExitStatus(
         ended_at=datetime.fromisoformat(state["FinishedAt"]),
         exit_code=code,
         signal=SIGNALS.get(code),
@@ -41,18 +42,18 @@ def exit_of(state: dict[str, Any], *, had_outage: bool, peak_memory_bytes: int |
     )
 
 
-def explained(said: str, task: StageTask) -> str:
-    """What the daemon says, in words that say what to do."""
-    if "could not select device driver" in said:
+def explained(message: str, task: StageTask) -> str:
+    """The daemon's error message with its likely cause."""
+    if "could not select device driver" in message:
         return "Docker cannot give GPUs to containers; install the NVIDIA Container Toolkit on this machine"
-    if "executable file not found" in said or "no such file or directory" in said:
-        program = task.args[0] if task.args else "it shall start"
-        return f"the image {task.image} has no program {program!r}: {said}"
-    return f"Docker refuses the container: {said}"
+    if "executable file not found" in message or "no such file or directory" in message:
+        program = f"program {task.args[0]!r}" if task.args else "program to start"
+        return f"the image {task.image} has no {program}: {message}"
+    return f"Docker rejected the container: {message}"
 
 
 def user_of(image: dict[str, Any]) -> tuple[str, bool]:
-    """The user to ask for (empty: the image's own), and whether it is another than this process's."""
+    """The user to request (empty: the image's own), and whether it differs from this process's user."""
     own = str((image.get("Config") or {}).get("User") or "")
     if own in ROOT:
         return f"{os.getuid()}:{os.getgid()}", False

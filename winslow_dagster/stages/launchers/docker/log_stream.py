@@ -1,7 +1,7 @@
-"""The log of a container as the daemon sends it: bytes from one connection.
+"""Reads the log of a container from the daemon, over one connection.
 
-Straight over the daemon's socket and as HTTP/1.0, for speed: the SDK reads a stream of 100,000 lines a second chunk by
-chunk and takes 3 µs a line for that alone, five times as much as this.
+Uses HTTP/1.0 directly on the daemon's socket for speed: the SDK handles a stream of 100,000 lines per second chunk by
+chunk and needs 3 µs per line for that alone, five times as much.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ CHUNK_BYTES = 1024 * 1024
 LONGEST_HEAD_BYTES = 65536
 CONNECT_TIMEOUT_S = 5.0
 LOOK_S = 0.5
-"""How often a silent connection is left to see whether it shall end."""
+"""How often to check whether to stop while a connection is silent."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonAddress:
-    """Where the daemon listens: a unix socket's path, or a host and port on this machine."""
+    """The daemon's address: the path of a Unix socket, or a host and port."""
 
     target: str | tuple[str, int]
 
     @classmethod
     def parse(cls, docker_host: str) -> DaemonAddress:
-        """Read what the SDK makes of DOCKER_HOST. Raises ServiceUnavailable for what cannot run stages."""
+        """Parse the SDK's form of DOCKER_HOST. Raises ServiceUnavailable if that daemon cannot run stages."""
         parts = urlsplit(docker_host)
         if parts.scheme in {"unix", "http+unix"}:
             return cls(parts.path)
@@ -41,7 +41,7 @@ class DaemonAddress:
         raise ServiceUnavailable(
             f"the Docker daemon at {docker_host} cannot run stages",
             where="DOCKER_HOST",
-            expected="a unix socket or a plain TCP port of a daemon that sees this machine's directories",
+            expected="a Unix socket or a plain TCP port of a daemon that sees this machine's directories",
         )
 
     def connect(self) -> socket.socket:
@@ -67,37 +67,37 @@ class ContainerLog:
     container: str
 
     def follow(self, since_ns: int, stop: threading.Event) -> Iterator[bytes]:
-        """Everything from `since_ns` after 1970 on (that moment included) until the container has ended or `stop`.
+        """The log since `since_ns` (nanoseconds after 1970, inclusive) until the container has ended or `stop` is set.
 
-        An empty chunk says that there is nothing to read just now. The end of the connection and the end of the log
-        look alike: see `last`. Raises OSError.
+        An empty chunk means that there is nothing to read at present. The end of the connection and the end of the log
+        cannot be distinguished: use `last`. Raises OSError.
         """
         yield from self._read({"follow": "1", "since": f"{since_ns // NS_PER_S}.{since_ns % NS_PER_S:09d}"}, stop)
 
     def last(self) -> Iterator[bytes]:
-        """The last line alone; nothing where the log is empty. Raises OSError."""
+        """The last line; nothing if the log is empty. Raises OSError."""
         return self._read({"tail": "1"}, threading.Event())
 
     def _read(self, query: dict[str, str], stop: threading.Event) -> Iterator[bytes]:
         target = f"/v{self.api_version}/containers/{self.container}/logs"
-        asked = urlencode({"stdout": "1", "stderr": "1", "timestamps": "1", **query})
+        parameters = urlencode({"stdout": "1", "stderr": "1", "timestamps": "1", **query})
         with contextlib.closing(self.address.connect()) as connection:
-            connection.sendall(f"GET {target}?{asked} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            connection.sendall(f"GET {target}?{parameters} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
             yield from body_of(connection, stop)
 
 
 def body_of(connection: socket.socket, stop: threading.Event) -> Iterator[bytes]:
-    """What follows the head of a response. Raises OSError where the head says anything but 200."""
+    """The body of a response. Raises OSError if the status is not 200."""
     head = bytearray()
     while b"\r\n\r\n" not in head:
         part = connection.recv(LONGEST_HEAD_BYTES)
         if not part or len(head) > LONGEST_HEAD_BYTES:
-            raise ConnectionError("the Docker daemon broke off its answer")
+            raise ConnectionError("the Docker daemon sent an incomplete response")
         head += part
-    said, _, rest = bytes(head).partition(b"\r\n\r\n")
-    status = int(said.split(b" ", 2)[1])
+    headers, _, rest = bytes(head).partition(b"\r\n\r\n")
+    status = int(headers.split(b" ", 2)[1])
     if status != HTTPStatus.OK:
-        raise ConnectionError(f"the Docker daemon answers {status} {rest.decode(errors='replace').strip()}")
+        raise ConnectionError(f"the Docker daemon responded {status} {rest.decode(errors='replace').strip()}")
     if rest:
         yield rest
     connection.settimeout(LOOK_S)

@@ -1,4 +1,4 @@
-"""A stage as the Docker Engine API wants it: which limits, mounts and devices a container gets. Asks no daemon."""
+"""Builds the container configuration of a stage: limits, mounts, devices. Contacts no daemon."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ PLACES = Places(
     checkpoint="/winslow/checkpoint",
 )
 PIDS_LIMIT = 16384
-"""Stops a fork bomb; far above what video and GPU programs start."""
+"""Stops a fork bomb; far above the needs of video and GPU programs."""
 NANO = 1_000_000_000
 LOG_CONFIG = {
-    # Of the drivers whose log can be read again after a crash, `local` is the fastest: 750,000 lines a second against
-    # 420,000 of json-file, in 75 % of the space. A reader that falls behind by more than one file loses lines, hence
-    # two large files, and a stage that is paused before its reader is that far behind.
+    # Of the drivers whose log can be read again after a crash, `local` is the fastest: 750,000 lines per second against
+    # 420,000 for json-file, in 75 % of the space. A reader that falls behind by more than one file loses lines: hence
+    # two large files, and the stage is paused before its reader is that far behind.
     "Type": "local",
     "Config": {"max-size": "1g", "max-file": "2", "compress": "false"},
 }
 
 
 def container_name(task_id: str) -> str:
-    """The name that makes a second container of the same attempt impossible."""
+    """The name of an attempt's container. Being unique, it makes a second container impossible."""
     return f"winslow-{task_id}"
 
 
 def container_labels(task: StageTask, home: Path) -> dict[str, str]:
-    """By which containers are found. `home` is the directory of all task directories of this installation."""
+    """The labels by which containers are found. `home` is this installation's directory of task directories."""
     return {
         "winslow.task": task.task_id,
         "winslow.project": task.project,
@@ -46,14 +46,14 @@ def container_labels(task: StageTask, home: Path) -> dict[str, str]:
 
 
 def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
-    """The body of `POST /containers/create`. `user` is empty to keep the image's."""
+    """The body of `POST /containers/create`. An empty `user` keeps the image's user."""
     task = launch.task
-    # A user whom the image does not know has / as its home there, where nothing can be cached.
-    home_of_strangers = {"HOME": "/tmp"} if user and not user.startswith("0:") else {}  # noqa: S108  # the container's
+    # A user unknown to the image would get / as its home directory, which is not writable.
+    home_of_unknown_user = {"HOME": "/tmp"} if user and not user.startswith("0:") else {}  # noqa: S108  # the container's
     return {
         "Image": task.image,
         "Cmd": list(launch.args) or None,
-        "Env": [f"{name}={value}" for name, value in (home_of_strangers | launch.env).items()],
+        "Env": [f"{name}={value}" for name, value in (home_of_unknown_user | launch.env).items()],
         "User": user,
         "Labels": container_labels(task, home),
         "HostConfig": {
@@ -64,7 +64,7 @@ def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
             "Init": True,
             "NanoCpus": int(granted_cpus(task) * NANO),
             "Memory": task.memory_bytes or 0,
-            # The same number for memory and memory plus swap: no swap.
+            # Memory plus swap equals memory: no swap.
             "MemorySwap": task.memory_bytes or 0,
             "ShmSize": task.shm_size_bytes or 0,
             "PidsLimit": PIDS_LIMIT,
@@ -75,12 +75,12 @@ def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
 
 
 def ownership_name(task_id: str) -> str:
-    """The name of the short-lived container that hands the outputs over to the runner's user."""
+    """The name of the short-lived container that changes the owner of the outputs."""
     return f"{container_name(task_id)}.chown"
 
 
 def ownership_config(task: StageTask, directory: TaskDirectory, owner: str) -> dict[str, Any]:
-    """A container that makes `owner` (`uid:gid`) own what was written; of the stage's image: that is there for sure."""
+    """A container that makes `owner` (`uid:gid`) the owner of the outputs. Uses the stage's image, which is present."""
     return {
         "Image": task.image,
         "Entrypoint": ["chown", "-R", owner, PLACES.output, PLACES.checkpoint],
@@ -101,32 +101,32 @@ def ownership_config(task: StageTask, directory: TaskDirectory, owner: str) -> d
 
 
 def mounts(launch: Launch) -> list[dict[str, Any]]:
-    """The inputs and resources read-only, output and checkpoint writable. All four directories are always there."""
-    shown = [
-        *presented(PLACES.input, launch.inputs, launch.nothing),
-        *presented(PLACES.resources, launch.resources, launch.nothing),
+    """Inputs and resources read-only, output and checkpoint writable. All four directories always exist."""
+    read_only = [
+        *targets(PLACES.input, launch.inputs, launch.nothing),
+        *targets(PLACES.resources, launch.resources, launch.nothing),
     ]
     return [
-        *(bind(source, target, read_only=True) for target, source in shown),
+        *(bind(source, target, read_only=True) for target, source in read_only),
         bind(launch.output, PLACES.output, read_only=False),
         bind(launch.checkpoint, PLACES.checkpoint, read_only=False),
     ]
 
 
-def presented(place: str, directories: dict[str, Path], nothing: Path) -> list[tuple[str, Path]]:
-    """Where each directory is seen; an empty one where there is none."""
+def targets(parent: str, directories: dict[str, Path], nothing: Path) -> list[tuple[str, Path]]:
+    """The path in the container of each directory; if there are none, `parent` itself is an empty directory."""
     if not directories:
-        return [(place, nothing)]
-    return [(f"{place}/{name}", path) for name, path in directories.items()]
+        return [(parent, nothing)]
+    return [(f"{parent}/{name}", path) for name, path in directories.items()]
 
 
 def bind(source: Path, target: str, *, read_only: bool) -> dict[str, Any]:
-    """One mount. Docker refuses a source that is not there instead of making it."""
+    """One mount. Docker rejects a missing source instead of creating it."""
     return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
 
 
 def gpu_config(gpus: Sequence[NodeGpu]) -> dict[str, Any]:
-    """Exactly these GPUs: NVIDIA's by their uuids through its runtime, the others' as device files."""
+    """The configuration for exactly these GPUs: NVIDIA's by UUID, others as device files."""
     config: dict[str, Any] = {}
     if nvidia := [gpu.uuid for gpu in gpus if gpu.vendor == "nvidia"]:
         config["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": nvidia, "Capabilities": [["gpu"]]}]
@@ -141,6 +141,6 @@ def gpu_config(gpus: Sequence[NodeGpu]) -> dict[str, Any]:
 
 
 def device_groups(devices: Sequence[Path]) -> set[str]:
-    """The groups that may open the device files, so that a container without root may as well."""
+    """The groups that may open the device files, for containers that do not run as root."""
     files = [file for device in devices for file in ([device] if not device.is_dir() else device.iterdir())]
     return {str(file.stat().st_gid) for file in files if file.exists()}

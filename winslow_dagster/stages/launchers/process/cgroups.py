@@ -1,4 +1,4 @@
-"""Control groups, version 1 and 2: what the kernel counts for a group of processes, and the limits it keeps for it."""
+"""Control groups, version 1 and 2: resource limits and usage of a group of processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_QUOTA_US = 1000
 
 
 def group_of(pid: int | str, controller: str) -> Path | None:
-    """The directory of the process's group that counts `controller`, or None where the system has none."""
+    """The directory of the process's group for `controller`, or None if the system has none."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
@@ -29,7 +29,7 @@ def group_of(pid: int | str, controller: str) -> Path | None:
 
 
 def peak_memory_bytes(group: Path) -> int | None:
-    """The most memory the group has used so far, or None where the kernel does not tell."""
+    """The group's peak memory so far, or None if the kernel does not report it."""
     for name in ("memory.max_usage_in_bytes", "memory.peak"):
         with contextlib.suppress(OSError, ValueError):
             return int((group / name).read_text(encoding="ascii"))
@@ -37,7 +37,7 @@ def peak_memory_bytes(group: Path) -> int | None:
 
 
 def oom_kills(group: Path) -> int:
-    """How many processes of the group the kernel killed for want of memory."""
+    """The number of the group's processes that the kernel's OOM killer ended."""
     for name in ("memory.oom_control", "memory.events"):
         with contextlib.suppress(OSError):
             counts = dict(line.split() for line in (group / name).read_text(encoding="ascii").splitlines())
@@ -47,23 +47,23 @@ def oom_kills(group: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The groups made for one process-mode attempt. `entrances` are the files a process joins them by."""
+    """The groups created for one attempt that runs as a process."""
 
     memory: Path | None
     cpu: Path | None
 
     @property
     def groups(self) -> tuple[Path, ...]:
-        """Each directory once; version 2 has one for both."""
+        """The distinct directories; version 2 has one for both limits."""
         return tuple(dict.fromkeys(group for group in (self.memory, self.cpu) if group is not None))
 
     @property
     def entrances(self) -> tuple[Path, ...]:
-        """Files to which a process writes 0 to join."""
+        """The files to which a process writes 0 to join the groups."""
         return tuple(group / "cgroup.procs" for group in self.groups)
 
     def pids(self) -> Iterator[int]:
-        """Every process in the groups."""
+        """All processes in the groups."""
         for entrance in self.entrances:
             with contextlib.suppress(OSError):
                 yield from (int(line) for line in entrance.read_text(encoding="ascii").split())
@@ -76,7 +76,7 @@ class Limits:
 
 
 def limited(name: str, memory_bytes: int | None, cpus: float | None) -> Limits:
-    """Groups called `name` with these limits, as far as this system lets this user make them."""
+    """Create groups named `name` with these limits, as far as this user is permitted."""
     return Limits(
         memory=limit_memory(name, memory_bytes) if memory_bytes else None,
         cpu=limit_cpu(name, cpus) if cpus else None,
@@ -84,26 +84,27 @@ def limited(name: str, memory_bytes: int | None, cpus: float | None) -> Limits:
 
 
 def limit_memory(name: str, memory_bytes: int) -> Path | None:
-    """A group that holds its members to `memory_bytes` without swap, or None."""
+    """Create a group limited to `memory_bytes` without swap; None if not permitted."""
     version_1 = {
         "memory.limit_in_bytes": memory_bytes,
-        # Absent where the kernel does not account swap; there is no swap to use then, or no way to forbid it.
+        # Absent if the kernel does not account swap; then there is no swap, or no way to forbid it.
         "memory.memsw.limit_in_bytes": memory_bytes,
     }
-    return made(name, "memory", version_1, {"memory.max": memory_bytes, "memory.swap.max": 0})
+    return create_group(name, "memory", version_1, {"memory.max": memory_bytes, "memory.swap.max": 0})
 
 
 def limit_cpu(name: str, cpus: float) -> Path | None:
-    """A group that holds its members to `cpus` processors' time, or None."""
+    """Create a group limited to the time of `cpus` processors; None if not permitted."""
     quota_us = max(int(cpus * PERIOD_US), LEAST_QUOTA_US)
     version_1 = {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota_us}
-    return made(name, "cpu", version_1, {"cpu.max": f"{quota_us} {PERIOD_US}"})
+    return create_group(name, "cpu", version_1, {"cpu.max": f"{quota_us} {PERIOD_US}"})
 
 
-def made(name: str, controller: str, version_1: dict[str, int], version_2: dict[str, int | str]) -> Path | None:
-    """A group below or beside this process's own with these values set; None where that cannot be done.
+def create_group(name: str, controller: str, version_1: dict[str, int], version_2: dict[str, int | str]) -> Path | None:
+    """Create a group with these values; None if not permitted.
 
-    Below in version 1. In version 2 a group with processes cannot pass controllers on, so beside, or below the root.
+    In version 1 it is a child of this process's group. In version 2 a group with processes cannot delegate controllers,
+    so it is a sibling, or a child of the root.
     """
     own = group_of("self", controller)
     if own is None:
@@ -126,14 +127,14 @@ def made(name: str, controller: str, version_1: dict[str, int], version_2: dict[
 
 
 def enable(parent: Path, controller: str) -> None:
-    """Let groups below `parent` have the controller. Raises OSError where this user may not."""
+    """Enable the controller for children of `parent`. Raises OSError if not permitted."""
     switch = parent / "cgroup.subtree_control"
     if controller not in switch.read_text(encoding="ascii").split():
         switch.write_text(f"+{controller}", encoding="ascii")
 
 
 class PeakMemory:
-    """Looks now and then at what a container's group has used, for the group is gone when the container is."""
+    """Samples the memory usage of a container's group, because the group disappears with the container."""
 
     def __init__(self) -> None:
         self._group: Path | None = None
@@ -141,14 +142,14 @@ class PeakMemory:
 
     @property
     def unknown(self) -> bool:
-        """Whether nobody said yet where to look."""
+        """Whether `watch` has not been called yet."""
         return self._group is None
 
     def watch(self, pid: int) -> None:
-        """Look at the group of this process from now on."""
+        """Sample the group of this process from now on."""
         self._group = group_of(pid, "memory") or Path(os.devnull)
 
     def look(self) -> None:
-        """Take note of what was used so far."""
+        """Record the peak so far."""
         if self._group is not None:
             self.peak_bytes = peak_memory_bytes(self._group) or self.peak_bytes

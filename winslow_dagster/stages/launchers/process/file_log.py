@@ -1,4 +1,4 @@
-"""The log of a process: two files that grow, read as they do, and given back to the disk behind the reader."""
+"""Copies a process's output files into the stage's log, and frees the disk space of what was copied."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from winslow_dagster.stages.log.checkpoint import Checkpoint
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 CHUNK_BYTES = 1024 * 1024
 LOOK_AGAIN_S = 0.1
-GIVE_BACK_BYTES = 16 * 1024 * 1024
+FREE_EVERY_BYTES = 16 * 1024 * 1024
 FALLOC_FL_KEEP_SIZE = 1
 FALLOC_FL_PUNCH_HOLE = 2
 
 
 def follow_files(home: Path, log: Path, writer: LogWriter, ended: threading.Event, stop: threading.Event) -> None:
-    """Write what stands and comes in `home/stdout` and `home/stderr`, to their ends once `ended` is set.
+    """Copy `home/stdout` and `home/stderr` as they grow, up to their ends once `ended` is set.
 
-    `log` is the writer's directory. Raises OSError where the log cannot be written.
+    `log` is the writer's directory. Raises OSError if the log cannot be written.
     """
     tails = [Tail(home / stream, stream, log, writer) for stream in STREAMS]
     try:
@@ -39,7 +39,7 @@ def follow_files(home: Path, log: Path, writer: LogWriter, ended: threading.Even
 
 
 class Tail:
-    """One stream's file, read from where the log has it."""
+    """One stream's file, read from the position that the log has reached."""
 
     def __init__(self, path: Path, stream: Stream, log: Path, writer: LogWriter) -> None:
         self._stream = stream
@@ -48,25 +48,25 @@ class Tail:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         point = writer.resume_point().sources.get(stream)
         self._offset = self._after_lines(point.offset_bytes, point.skip_lines) if point else 0
-        self._given_back = self._looked_at = 0
+        self._freed = self._checked_at = 0
         writer.source_at(stream, self._offset)
 
     def read_on(self) -> bool:
-        """Write the next chunk; whether there was one."""
+        """Copy the next chunk. Returns False if there was none."""
         chunk = os.pread(self._file, CHUNK_BYTES, self._offset)
         if not chunk:
             return False
         self._writer.write(self._stream, chunk)
         self._offset += len(chunk)
-        self._give_back()
+        self._free_space()
         return True
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
     def _after_lines(self, offset: int, lines: int) -> int:
-        """The offset behind so many lines that begin at `offset`."""
+        """The offset after `lines` lines that begin at `offset`."""
         while lines:
             chunk = os.pread(self._file, CHUNK_BYTES, offset)
             if not chunk:
@@ -82,17 +82,17 @@ class Tail:
             return offset + end
         return offset
 
-    def _give_back(self) -> None:
-        """Punch a hole where no runner will read again: a chatty stage must not fill the disk twice."""
-        if self._offset - self._looked_at < GIVE_BACK_BYTES:
+    def _free_space(self) -> None:
+        """Punch a hole where no runner will read again: a verbose stage must not fill the disk twice."""
+        if self._offset - self._checked_at < FREE_EVERY_BYTES:
             return
-        self._looked_at = self._offset
+        self._checked_at = self._offset
         checkpoint = Checkpoint.read(self._log)
         point = checkpoint.sources.get(self._stream) if checkpoint else None
-        if point is None or point.offset_bytes <= self._given_back:
+        if point is None or point.offset_bytes <= self._freed:
             return
-        length = ctypes.c_int64(point.offset_bytes - self._given_back)
+        length = ctypes.c_int64(point.offset_bytes - self._freed)
         hole = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-        # A file system that cannot do it keeps the bytes, and loses nothing else.
-        ctypes.CDLL(None).fallocate(self._file, hole, ctypes.c_int64(self._given_back), length)
-        self._given_back = point.offset_bytes
+        # On a file system without holes the call fails, and the space stays in use.
+        ctypes.CDLL(None).fallocate(self._file, hole, ctypes.c_int64(self._freed), length)
+        self._freed = point.offset_bytes

@@ -1,7 +1,7 @@
-"""Stages as plain processes, where there is no Docker: the same task, with the limits this system allows.
+"""Runs stages as plain processes without Docker: the same task, with the limits that this system permits.
 
-The program belongs to a process supervisor (`process_supervisor.py`), not to the runner: the runner may die, and
-another finds the supervisor by its pid and the time it began.
+The program is a child of a process supervisor (`process_supervisor.py`), not of the runner: if the runner dies, the
+next one finds the supervisor by its pid and start time.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ import psutil
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, StageFailed
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages import process_supervisor
-from winslow_dagster.stages.formatting import size_in_words
-from winslow_dagster.stages.launchers.base import Exit, Launch, Launcher, Places, Signal
+from winslow_dagster.stages.formatting import format_size
+from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Places, Signal, StageLauncher
 from winslow_dagster.stages.launchers.process import cgroups
 from winslow_dagster.stages.launchers.process.file_log import follow_files
 from winslow_dagster.stages.launchers.stage_variables import granted_cpus
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.task.directory import TaskDirectory, read_value, write_quickly
-from winslow_dagster.stages.task.model import Frozen, StageTask
+from winslow_dagster.stages.task.model import StageTask
 
 SIGNALS: dict[Signal, signal.Signals] = {"TERM": signal.SIGTERM, "KILL": signal.SIGKILL}
 SHELL_SIGNAL_BASE = 128
 INHERITED = ("HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER", "VIRTUAL_ENV")
-"""What a program needs of this machine. The rest, with its passwords, stays with the runner."""
+"""The variables that a stage inherits. Others may contain secrets."""
 GONE_WITHIN_S = 30.0
 LOOK_AGAIN_S = 0.02
 
 
 class Spec(Frozen):
-    """What the keeper is told, and what a later runner must know."""
+    """The order to the process supervisor, kept for later runners."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -57,37 +58,37 @@ class Spec(Frozen):
 
     @property
     def limits(self) -> cgroups.Limits:
-        """The control groups made for it."""
+        """The control groups of the attempt."""
         return cgroups.Limits(self.memory_group, self.cpu_group)
 
 
-class KeeperRecord(Frozen):
-    """Which process the keeper is."""
+class SupervisorRecord(Frozen):
+    """Identifies the process supervisor."""
 
     pid: int
     create_time_s: float
 
     @property
-    def lives(self) -> bool:
-        """Whether it still runs, and not another process under its pid."""
+    def is_alive(self) -> bool:
+        """Whether the supervisor is running, as opposed to another process with its pid."""
         return process_supervisor.create_time_s(self.pid) == self.create_time_s
 
 
 class ExitRecord(Frozen):
-    """What the keeper wrote at the end. `status` is as wait(2) gives it."""
+    """Written by the process supervisor at the end. `status` is a wait status (wait(2))."""
 
     status: int
     peak_memory_bytes: int
 
 
 class FailureRecord(Frozen):
-    """Why the program never began."""
+    """Why the program could not start."""
 
     failure: str
 
 
-class ProcessLauncher(Launcher):
-    """One attempt's keeper and all below it."""
+class ProcessLauncher(StageLauncher):
+    """Controls one attempt's process supervisor and its descendants."""
 
     mode = "process"
 
@@ -102,11 +103,11 @@ class ProcessLauncher(Launcher):
             checkpoint=str(directory.checkpoint),
         )
         self._spec = read_value(self._home / "spec.json", Spec)
-        self._supervisor = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        self._supervisor = read_value(self._home / "process_supervisor.json", SupervisorRecord)
         self._child: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
         self._handle: int | None = None
-        self._exit: Exit | None = None
+        self._exit: ExitStatus | None = None
         self._over_memory = False
 
     @property
@@ -127,33 +128,33 @@ class ProcessLauncher(Launcher):
     def start(self, launch: Launch) -> None:
         if not self._task.command:
             raise StageFailed(
-                "the stage has no program for process mode",
+                "the stage has no command to run as a process",
                 where=f"stage {self._task.stage}",
-                remedy="Give it a `command`, or run it where Docker is",
+                remedy="Give it a `command`, or run it on a machine with Docker",
             )
         present(launch.inputs, Path(self.places.input))
         present(launch.resources, Path(self.places.resources))
         for directory in (self._home, self._directory.work / "cwd", self._directory.work / "tmp"):
             directory.mkdir(exist_ok=True)
-        self._spec = self._described(launch)
+        self._spec = self._spec_of(launch)
         write_quickly(self._home / "spec.json", self._spec.model_dump_json())
-        with (self._home / "process_supervisor.err").open("ab") as complaints:
-            # Not this process's: no terminal, no signals of its group, and it does not end with it.
+        with (self._home / "process_supervisor.err").open("ab") as stderr:
+            # In a session of its own: no terminal, no signals of this process group, and it outlives this process.
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", process_supervisor.__file__, str(self._home)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=complaints,
+                stderr=stderr,
                 start_new_session=True,
                 cwd="/",
             )
         with self._child.stdout or contextlib.nullcontext() as claimed:
             if claimed is not None:
                 claimed.read()
-        self._supervisor = read_value(self._home / "process_supervisor.json", KeeperRecord)
+        self._supervisor = read_value(self._home / "process_supervisor.json", SupervisorRecord)
         if self._supervisor is None:
-            said = (self._home / "process_supervisor.err").read_text(encoding="utf-8", errors="replace").strip()
-            raise StageFailed(f"the program's keeper could not be started: {said}", where=f"stage {self._task.stage}")
+            text = (self._home / "process_supervisor.err").read_text(encoding="utf-8", errors="replace").strip()
+            raise StageFailed(f"the process supervisor could not start: {text}", where=f"stage {self._task.stage}")
         self.attach()
 
     @override
@@ -162,7 +163,7 @@ class ProcessLauncher(Launcher):
             raise EngineError("no program was started", where=self._task.task_id)
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(self._supervisor.pid)
-            if self._supervisor_alive():
+            if self._supervisor_is_alive():
                 self._handle = handle
                 return
             os.close(handle)
@@ -173,7 +174,7 @@ class ProcessLauncher(Launcher):
         follow_files(self._home, self._directory.log, writer, self._ended, stop)
 
     @override
-    def wait(self, timeout_s: float) -> Exit | None:
+    def wait(self, timeout_s: float) -> ExitStatus | None:
         if self._exit is None and self._handle is not None:
             ready, _, _ = select.select([self._handle], [], [], timeout_s)
             if ready:
@@ -191,7 +192,7 @@ class ProcessLauncher(Launcher):
         limit_bytes = self._task.memory_bytes
         if limit_bytes and self._spec is not None and self._spec.memory_group is None:
             pids = self._processes()
-            # Resident sizes count shared pages once for each process: the exact sum is dear, and rarely needed.
+            # Resident sizes count shared pages once per process; the exact sum is expensive and rarely needed.
             self._over_memory = used(pids, "rss") > limit_bytes and used(pids, "pss") > limit_bytes
             if self._over_memory:
                 self.send("KILL")
@@ -210,11 +211,11 @@ class ProcessLauncher(Launcher):
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
                 raise EngineError(
-                    f"processes {remaining} of the stage do not end",
+                    f"processes {remaining} of the stage cannot be killed",
                     where=self._task.task_id,
-                    remedy="They wait for a device or a disk; look at `ps -o pid,stat,wchan,args`",
+                    remedy="They are probably waiting for a device or a disk; inspect them with ps -o pid,stat,wchan",
                 )
-            time.sleep(LOOK_AGAIN_S)  # A process killed by another's child cannot be waited for.
+            time.sleep(LOOK_AGAIN_S)  # Only its parent can wait for a process.
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -223,16 +224,16 @@ class ProcessLauncher(Launcher):
         if self._spec is not None:
             self._spec.limits.remove()
 
-    def _described(self, launch: Launch) -> Spec:
+    def _spec_of(self, launch: Launch) -> Spec:
         task = self._task
         cpus = granted_cpus(task)
         limits = cgroups.limited(task.task_id, task.memory_bytes, cpus)
-        unenforced = [f"isolation: a process has this machine's files and network, as {getpass.getuser()} has them"]
+        unenforced = [f"isolation: a process can access the files and the network that {getpass.getuser()} can access"]
         if task.memory_bytes and limits.memory is None:
-            limit = size_in_words(task.memory_bytes)
-            unenforced.append(f"memory: {limit} is not held by the kernel but looked after once a second")
+            limit = format_size(task.memory_bytes)
+            unenforced.append(f"memory: {limit} is not enforced by the kernel, but checked once a second")
         if limits.cpu is None and cpus < (psutil.cpu_count() or 1):
-            unenforced.append(f"cpus: nothing keeps the stage from using more than {cpus:g}")
+            unenforced.append(f"cpus: the stage can use more than {cpus:g}")
         work = self._directory.work
         return Spec(
             argv=(*launch.command, *launch.args),
@@ -248,21 +249,21 @@ class ProcessLauncher(Launcher):
         )
 
     def _finish(self) -> None:
-        self._exit = self._how_it_ended()
+        self._exit = self._exit_status()
         self._ended.set()
 
-    def _how_it_ended(self) -> Exit:
+    def _exit_status(self) -> ExitStatus:
         ended_at = datetime.now(UTC)
         if failure := read_value(self._home / "failure.json", FailureRecord):
-            return Exit(
+            return ExitStatus(
                 ended_at=ended_at, failure=f"the program {self._task.command[0]!r} cannot be started: {failure.failure}"
             )
         record = read_value(self._home / "exit.json", ExitRecord)
         if record is None:
-            return Exit(ended_at=ended_at, lost="its keeper was killed from outside, or the machine was restarted")
+            return ExitStatus(ended_at=ended_at, lost="its process supervisor was killed, or the machine was restarted")
         code = os.waitstatus_to_exitcode(record.status)
         group = self._spec.memory_group if self._spec else None
-        return Exit(
+        return ExitStatus(
             ended_at=datetime.fromtimestamp((self._home / "exit.json").stat().st_mtime, UTC),
             exit_code=code if code >= 0 else SHELL_SIGNAL_BASE - code,
             signal=next((name for name, number in SIGNALS.items() if -code == number), None),
@@ -270,35 +271,35 @@ class ProcessLauncher(Launcher):
             peak_memory_bytes=(cgroups.peak_memory_bytes(group) if group else None) or record.peak_memory_bytes,
         )
 
-    def _supervisor_alive(self) -> bool:
-        return self._supervisor is not None and self._supervisor.lives
+    def _supervisor_is_alive(self) -> bool:
+        return self._supervisor is not None and self._supervisor.is_alive
 
     def _processes(self) -> list[int]:
-        """Everything below the process_supervisor."""
+        """All descendants of the process supervisor."""
         return (
             process_supervisor.descendants(self._supervisor.pid)
-            if self._supervisor is not None and self._supervisor_alive()
+            if self._supervisor is not None and self._supervisor_is_alive()
             else []
         )
 
     def _remaining(self) -> Iterator[int]:
-        """Whatever is left of the stage, wherever it went: below the keeper, in its groups, or by its environment."""
-        if self._supervisor is not None and self._supervisor_alive():
+        """All processes of the stage: the supervisor's descendants, those in its groups, those with its environment."""
+        if self._supervisor is not None and self._supervisor_is_alive():
             yield self._supervisor.pid
         yield from self._processes()
         if self._spec is not None:
             yield from self._spec.limits.pids()
-        yield from strays(self._task.task_id)
+        yield from orphaned_processes(self._task.task_id)
 
 
-def supervisor_alive(directory: TaskDirectory) -> bool:
-    """Whether the attempt's program may still run."""
-    record = read_value(directory.work / "process" / "process_supervisor.json", KeeperRecord)
-    return record is not None and record.lives
+def supervisor_is_alive(directory: TaskDirectory) -> bool:
+    """Whether the attempt's process supervisor is running."""
+    record = read_value(directory.work / "process" / "process_supervisor.json", SupervisorRecord)
+    return record is not None and record.is_alive
 
 
 def present(directories: dict[str, Path], place: Path) -> None:
-    """Show each directory under its name in `place`."""
+    """Link each directory under its name in `place`."""
     place.mkdir(exist_ok=True)
     for name, path in directories.items():
         with contextlib.suppress(FileExistsError):
@@ -306,14 +307,14 @@ def present(directories: dict[str, Path], place: Path) -> None:
 
 
 def inherited() -> dict[str, str]:
-    """What of this process's environment the stage gets, and the programs that are installed beside this one first."""
+    """The variables that the stage inherits; PATH begins with the directory of this Python."""
     kept = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
-    beside = str(Path(sys.executable).parent)
-    return {**kept, "PATH": os.pathsep.join((beside, os.environ.get("PATH", os.defpath)))}
+    python_directory = str(Path(sys.executable).parent)
+    return {**kept, "PATH": os.pathsep.join((python_directory, os.environ.get("PATH", os.defpath)))}
 
 
-def strays(task_id: str) -> Iterator[int]:
-    """Processes of this user that were started in the attempt's environment, wherever they hang now."""
+def orphaned_processes(task_id: str) -> Iterator[int]:
+    """Processes of this user with the attempt's environment, whoever their parent is now."""
     mark = f"WINSLOW_TASK_ID={task_id}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -323,7 +324,7 @@ def strays(task_id: str) -> Iterator[int]:
 
 
 def used(pids: list[int], kind: str) -> int:
-    """The memory these processes use, in bytes: `rss`, or the dearer but exact `pss`."""
+    """The memory of these processes in bytes: `rss`, or the exact but more expensive `pss`."""
     total = 0
     for pid in pids:
         with contextlib.suppress(psutil.Error):

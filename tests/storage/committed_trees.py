@@ -1,0 +1,19 @@
+"""What a store has committed, read from its commit markers."""
+
+from __future__ import annotations
+
+from winslow_dagster.storage.layout import MANIFEST_SUFFIX, MANIFESTS
+from winslow_dagster.storage.local import LocalStore
+from winslow_dagster.storage.store import Store
+
+
+def addresses(store: Store) -> list[str]:
+    """The addresses of all committed trees, in order."""
+    if isinstance(store, LocalStore):
+        keys = [path.relative_to(store.root).as_posix() for path in (store.root / MANIFESTS).rglob("*.json")]
+    else:
+        from winslow_dagster.storage.s3 import S3Store
+
+        assert isinstance(store, S3Store)
+        keys = [key.removeprefix(store._prefix) for key, _ in store._bucket.keys(store._prefix + MANIFESTS)]
+    return sorted(key.removeprefix(f"{MANIFESTS}/").removesuffix(MANIFEST_SUFFIX) for key in keys)
