@@ -6,11 +6,11 @@ import base64
 import csv
 import io
 import json
-from fnmatch import fnmatch
 from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
+from winslow_dagster.globs import matches
 from winslow_dagster.projects.planning.stage_decision import StageCall
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageResult
@@ -98,7 +98,7 @@ def previews(store: Store, outputs: Manifest, globs: list[str]) -> dict[str, Any
     for file in outputs.files:
         if len(shown) == MOST_PREVIEWS:
             break
-        if not any(fnmatch(file.path, glob) for glob in globs):
+        if not any(matches(file.path, glob) for glob in globs):
             continue
         preview = _preview(store, outputs, file)
         if preview is not None:

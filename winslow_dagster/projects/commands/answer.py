@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,6 +12,7 @@ from uuid import uuid4
 import imagesize  # type: ignore[import-untyped]  # it has no types
 
 from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
 from winslow_dagster.projects.database.answers import Answer, Answers
@@ -128,7 +128,7 @@ class Answering:
             manifest = records.manifests([question.asked_by_attempt]).get(question.asked_by_attempt)
         else:
             manifest = None
-        entries = [] if manifest is None else [entry for entry in manifest.files if fnmatchcase(entry.path, glob)]
+        entries = [] if manifest is None else [entry for entry in manifest.files if matches(entry.path, glob)]
         if manifest is None or not entries:
             raise NotFound(
                 f"the image {glob} that is to be marked is not there",

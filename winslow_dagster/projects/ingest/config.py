@@ -15,7 +15,7 @@ from winslow_dagster.pipelines.loader import read_content
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.field_types import Name, Pattern, TemplateText, VariableName, Wait, Written
+from winslow_dagster.pipelines.schema.field_types import Glob, Name, Pattern, TemplateText, VariableName, Wait, Written
 from winslow_dagster.pipelines.schema.validation_messages import findings
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, refusal, text_of
 from winslow_dagster.pipelines.yaml.reader import Tree, read_tree
@@ -82,14 +82,6 @@ def read_place(value: Any) -> str:
     return text
 
 
-def read_glob(value: Any) -> str:
-    """A pattern of paths below the place."""
-    text = text_of(value, "a pattern of file names")
-    if not text or text.startswith("/") or ".." in text.split("/"):
-        raise refusal(f"{shown(text)} is not below the place", "a name or path below it, in which * and ** may stand")
-    return text
-
-
 def read_directory(value: Any) -> str:
     """An absolute directory."""
     text = text_of(value, "an absolute directory")
@@ -120,7 +112,7 @@ class WatchDocument(Document):
     )
     pipeline: Name = Field(description="The pipeline that is run.")
     input: Name | None = Field(default=None, description="Which input of the pipeline a file becomes.")
-    glob: Annotated[list[Annotated[str, Written(read_glob)]], Field(min_length=1), Written(one_or_list)] | None = Field(
+    glob: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only files that match one of these are looked at; `**` is any number of directories."
     )
     match: Pattern | None = Field(

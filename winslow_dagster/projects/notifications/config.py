@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from winslow_dagster.errors import NotifyFileInvalid, PipelineInvalid
+from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import substitute
 from winslow_dagster.pipelines.loader import read_content
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.field_types import Name, Timeout, Written
+from winslow_dagster.pipelines.schema.field_types import Glob, Name, Timeout, Written
 from winslow_dagster.pipelines.schema.validation_messages import findings
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, read_template, refusal, text_of
 from winslow_dagster.pipelines.yaml.reader import read_tree
@@ -40,7 +40,7 @@ class Channel(Frozen):
 
     def wants(self, project: str, tags: tuple[str, ...]) -> bool:
         """Whether it is told of this project at all."""
-        named = any(fnmatchcase(project, pattern) for pattern in self.projects)
+        named = any(matches(project, pattern) for pattern in self.projects)
         return named and (not self.tags or bool(set(self.tags) & set(tags)))
 
     def address(self) -> str:
@@ -84,7 +84,7 @@ class ChannelDocument(Document):
     events: Annotated[list[Event], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Of `finished`, `failed`, `needs_you`, `waits_longer`; by default the first three."
     )
-    projects: Annotated[list[str], Field(min_length=1), Written(one_or_list)] | None = Field(
+    projects: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only projects whose names match one of these patterns."
     )
     tags: Annotated[list[str], Written(one_or_list)] | None = Field(
