@@ -70,7 +70,11 @@ NAMES = st.text("ab.", min_size=1, max_size=3).filter(lambda name: name not in {
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 TOKENS = st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]"])
 SEGMENTS = st.just("**") | st.lists(TOKENS, min_size=1, max_size=3).map("".join)
-PATTERNS = st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join).filter(lambda pattern: not problem_of(pattern))
+PATTERNS = (
+    st.lists(SEGMENTS, min_size=1, max_size=4)
+    .map("/".join)
+    .filter(lambda pattern: not problem_of(pattern) and not pattern.startswith("./"))
+)
 
 
 class Token(NamedTuple):

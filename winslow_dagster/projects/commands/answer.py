@@ -20,6 +20,7 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of, output
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.questions import OF, Question
 from winslow_dagster.projects.domain.run_request import require_stage
+from winslow_dagster.projects.inputs.validation import check_answer_files
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Answering:
             question = self._question(lineage, stage)
             form = Form.model_validate({"message": question.message, "form": list(question.form)})
             checked = check_answer(form, values, files, image_sizes=self._image_sizes(form, question, lineage))
+            check_answer_files(form, files)
             said = dict(checked.values)
             for field in form.form:
                 if isinstance(field, ConfirmField) and field.name in said:

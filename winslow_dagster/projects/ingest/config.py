@@ -101,8 +101,8 @@ def read_name_template(value: Any) -> str:
 class WatchDocument(Document):
     """One watched place."""
 
-    becomes = Watch
-    called = "a watch"
+    model = Watch
+    noun = "a watch"
 
     name: Name = Field(description="Names it in listings.")
     place: Annotated[str, Written(read_place)] = Field(
@@ -134,8 +134,8 @@ class WatchDocument(Document):
 class WatchFileDocument(Document):
     """The file."""
 
-    becomes = Frozen
-    called = "the file of watches"
+    model = Frozen
+    noun = "the file of watches"
 
     watches: list[WatchDocument] = Field(description="The places.")
 

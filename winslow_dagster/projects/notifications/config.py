@@ -72,8 +72,8 @@ def read_link(value: Any) -> str:
 class ChannelDocument(Document):
     """One channel."""
 
-    becomes = Channel
-    called = "a channel"
+    model = Channel
+    noun = "a channel"
 
     name: Name = Field(description="Names it in `winslow notify status`.")
     url: Annotated[str, Written(read_url)] = Field(
@@ -100,8 +100,8 @@ class ChannelDocument(Document):
 class NotifyDocument(Document):
     """The file."""
 
-    becomes = Frozen
-    called = "the file of channels"
+    model = Frozen
+    noun = "the file of channels"
 
     channels: list[ChannelDocument] = Field(description="Who is told.")
     link: Annotated[str, Written(read_link)] | None = Field(default=None, description="What links begin with.")
