@@ -31,7 +31,7 @@ stages:
             echo "frame 3/4"; echo "WINSLOW_RESULT: vehicles=12"']
     env: {{PIXEL: {base64.b64encode(PIXEL).decode()}}}
     progress: [{{subject: frames, pattern: 'frame (?P<current>\\d+)/(?P<total>\\d+)'}}]
-    highlights: [frame.png, table.csv]
+    highlights: [{{glob: frame.png, title: First frame}}, table.csv]
 """
 TRYING = """
 name: trying
@@ -166,7 +166,7 @@ def test_a_finished_stage_is_an_asset_in_its_project_s_partition_with_what_one_w
     assert values["result/vehicles"] == 12
     assert values["progress/frames"] == "3/4"
     assert values["size_bytes"] == len(PIXEL) + len("id,speed\n1,48\n")
-    assert base64.b64encode(PIXEL).decode() in values["preview/frame.png"]
+    assert base64.b64encode(PIXEL).decode() in values["preview/First frame (frame.png)"]
     assert values["preview/table.csv"] == "| id | speed |\n|---|---|\n| 1 | 48 |"
     assert Path(values["outputs"]).joinpath("frame.png").read_bytes() == PIXEL
 

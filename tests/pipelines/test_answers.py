@@ -49,7 +49,7 @@ def test_a_form_that_a_stage_wrote_has_its_defaults() -> None:
     form = parse_form('{"message": "How fast?", "form": [{"kind": "number", "name": "speed", "min": 0, "unit": null}]}')
     assert form.message == "How fast?"
     (field,) = form.form
-    assert (field.kind, field.name, field.title, field.required) == ("number", "speed", "speed", True)
+    assert (field.kind, field.name, field.label, field.required) == ("number", "speed", "", True)
     assert form.variables == ("SPEED",)
 
 

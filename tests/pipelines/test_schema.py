@@ -62,11 +62,11 @@ def test_every_field_is_described_in_the_models_the_schema_and_the_reference() -
 
 
 def test_a_field_of_a_document_becomes_a_field_of_the_model() -> None:
-    decided_by_the_loader = {"command", "defaults", "image", "progress", "warnings", "errors", "fail_on_error_line"}
+    decided_by_the_loader = {"command", "defaults", "image"}
     for document in documents():
         for name in document.model_fields.keys() - decided_by_the_loader:
-            if hasattr(document, "becomes"):
-                assert document.target(name) in document.becomes.model_fields, f"{document.__name__}.{name}"
+            if hasattr(document, "model"):
+                assert document.target(name) in document.model_of(name).model_fields, f"{document.__name__}.{name}"
 
 
 def test_the_defaults_that_are_told_are_those_that_hold() -> None:

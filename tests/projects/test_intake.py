@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines import parse_form
 from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput, Stage
-from winslow_dagster.projects.inputs.validation import check_input, check_inputs
+from winslow_dagster.projects.inputs.validation import check_answer_files, check_input, check_inputs
 
 VIDEO = ProjectInput(kind="video", suffixes=(".mp4", ".MOV"))
 PIPELINE = Pipeline(
@@ -143,3 +144,11 @@ def test_whatever_the_bytes_the_answer_is_taken_or_refused(
     for kind in ("video", "image", "json", "table"):
         with contextlib.suppress(InputRejected):
             check_input("given", path, ProjectInput.model_validate({"kind": kind}))
+
+
+def test_a_file_of_an_answer_is_checked_like_an_input(tmp_path: Path) -> None:
+    form = parse_form({"form": [{"kind": "file", "name": "film", "input_kind": "video"}]})
+    check_answer_files(form, {"film": file(tmp_path, FILM)})
+    check_answer_files(form, {})
+    with pytest.raises(InputRejected, match=r"input film, .*: it does not begin as a video does; expected a video"):
+        check_answer_files(form, {"film": file(tmp_path, b"no film", "notes.mp4")})

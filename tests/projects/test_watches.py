@@ -57,8 +57,8 @@ def test_every_fault_is_named_with_its_place_and_what_was_meant() -> None:
             'or "1d 2h", or a number of seconds; did you mean 5s?'
         ),
         (
-            'watch.yaml:6:12: an item of `glob`: "../*.mp4" is not below the place; expected a name or path below it, '
-            "in which * and ** may stand"
+            'watch.yaml:6:12: an item of `glob`: "../*.mp4" leads out of the directory; expected a relative path '
+            "such as result.csv, *.png or **/*.jpg"
         ),
         "watch.yaml:7:14: `at_once` is 0; expected at least 1",
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +13,7 @@ import click
 from winslow_dagster.cli.follow_run import shown
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
+from winslow_dagster.globs import matches
 
 if TYPE_CHECKING:
     from winslow_dagster.pipelines import Pipeline
@@ -139,7 +140,7 @@ def show_results(pipeline: Pipeline, project: str, files: tuple[ProjectFile, ...
     others = [
         file
         for file in files
-        if file not in trajectories and any(PurePosixPath(file.path).match(glob) for glob in globs[file.stage])
+        if file not in trajectories and any(matches(file.path, glob) for glob in globs[file.stage])
     ]
     say("\nresults:")
     for file in (*trajectories, *others):

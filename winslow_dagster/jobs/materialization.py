@@ -6,11 +6,13 @@ import base64
 import csv
 import io
 import json
-from fnmatch import fnmatch
+from collections.abc import Sequence
 from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
+from winslow_dagster.globs import matches
+from winslow_dagster.pipelines.model.pipeline import Highlight
 from winslow_dagster.projects.planning.stage_decision import StageCall
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageResult
@@ -39,7 +41,7 @@ def materialization(settings: Settings, call: StageCall, result: StageResult) ->
     if result.outputs is not None:
         store = open_store(settings.store_url, settings.s3_endpoint)
         metadata |= output_metadata(store, result.outputs)
-        metadata |= previews(store, result.outputs, [highlight.glob for highlight in call.stage.highlights])
+        metadata |= previews(store, result.outputs, call.stage.highlights)
     return AssetMaterialization(
         asset_key=AssetKey([call.pipeline.name, call.stage.name]),
         partition=call.request.project,
@@ -92,17 +94,19 @@ def output_metadata(store: Store, outputs: Manifest) -> dict[str, Any]:
     }
 
 
-def previews(store: Store, outputs: Manifest, globs: list[str]) -> dict[str, Any]:
+def previews(store: Store, outputs: Manifest, highlights: Sequence[Highlight]) -> dict[str, Any]:
     """The highlighted outputs that are small pictures or tables, as they are."""
     shown: dict[str, Any] = {}
     for file in outputs.files:
         if len(shown) == MOST_PREVIEWS:
             break
-        if not any(fnmatch(file.path, glob) for glob in globs):
+        highlight = next((each for each in highlights if matches(file.path, each.glob)), None)
+        if highlight is None:
             continue
         preview = _preview(store, outputs, file)
         if preview is not None:
-            shown[f"preview/{file.path}"] = preview
+            label = f"{highlight.title} ({file.path})" if highlight.title else file.path
+            shown[f"preview/{label}"] = preview
     return shown
 
 

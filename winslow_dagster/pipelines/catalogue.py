@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline, read_content
+from winslow_dagster.pipelines.config_file import read_content
+from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.pipelines.problems import Problem
 from winslow_dagster.pipelines.schema.value_parsers import NAME

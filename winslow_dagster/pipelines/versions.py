@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from winslow_dagster.errors import NotFound, StoreError
-from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline, read_content
+from winslow_dagster.pipelines.config_file import read_content
+from winslow_dagster.pipelines.loader import SUFFIX, parse_pipeline
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.pipelines.schema.value_parsers import NAME
 

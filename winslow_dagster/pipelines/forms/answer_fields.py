@@ -19,7 +19,7 @@ Place = Annotated[list[float], Field(min_length=2, max_length=2)]
 class CornerDocument(Document):
     """A place on an image, in pixels from its upper left corner, and in the world."""
 
-    called = "a point"
+    noun = "a point"
 
     x: Pixel = Field(description="To the right.")
     y: Pixel = Field(description="Down.")
@@ -35,7 +35,7 @@ class PointDocument(CornerDocument):
 class ShapeDocument(Document):
     """A polygon or a line with its label."""
 
-    called = "a shape"
+    noun = "a shape"
 
     label: str | None = Field(default=None, description="What it is.")
     points: Annotated[list[CornerDocument], Field(max_length=MOST_CORNERS)] = Field(description="Its corners.")
@@ -44,7 +44,7 @@ class ShapeDocument(Document):
 class PointsAnswer(Document):
     """The answer to a points field, under the name `value`."""
 
-    called = "an answer"
+    noun = "an answer"
 
     value: Annotated[list[PointDocument], Field(max_length=MOST_POINTS)] = Field(description="The points.")
 
@@ -52,7 +52,7 @@ class PointsAnswer(Document):
 class ShapesAnswer(Document):
     """The answer to a polygon or a lines field, under the name `value`."""
 
-    called = "an answer"
+    noun = "an answer"
 
     value: Annotated[list[ShapeDocument], Field(max_length=MOST_SHAPES)] = Field(description="The shapes.")
 
@@ -60,7 +60,7 @@ class ShapesAnswer(Document):
 class ConfirmDocument(Document):
     """A result is accepted, or the stage shall be done again with these settings."""
 
-    called = "a confirmation"
+    noun = "a confirmation"
 
     accepted: bool = Field(description="Whether the result is good.")
     why: str | None = Field(default=None, description="What is to be better.")
@@ -73,7 +73,7 @@ class ConfirmDocument(Document):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        changed = self.given().keys() - {"accepted", "why"}
+        changed = self.model_fields_set - {"accepted", "why"}
         if self.accepted and changed:
             raise refusal(f"is accepted and changes {', '.join(sorted(changed))}", "settings only where it is rejected")
         return self
@@ -82,6 +82,6 @@ class ConfirmDocument(Document):
 class ConfirmAnswer(Document):
     """The answer to a confirm field, under the name `value`."""
 
-    called = "an answer"
+    noun = "an answer"
 
     value: ConfirmDocument = Field(description="What the person decided.")

@@ -34,11 +34,6 @@ class FieldBase(Frozen):
     help: str = ""
     required: bool = True
 
-    @property
-    def title(self) -> str:
-        """What stands above the field."""
-        return self.label or self.name.replace("_", " ")
-
 
 class ValueField(FieldBase):
     """A field whose answer a stage finds in an environment variable: `variable`, or else the name in upper case."""

@@ -1,4 +1,4 @@
-"""What all mappings have in common that people write."""
+"""What all mappings that people write have in common."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ UNITS = ("", "_s", "_bytes")
 
 
 class Document(BaseModel):
-    """A mapping in a pipeline file. `becomes` is what it turns into; `called` names it in messages."""
+    """A mapping in a YAML file. It is resolved to a `model`; messages name it by its `noun`, such as `a stage`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-    becomes: ClassVar[type[Frozen]]
-    called: ClassVar[str]
+    model: ClassVar[type[Frozen]]
+    noun: ClassVar[str]
+
+    @classmethod
+    def model_of(cls, name: str) -> type[Frozen]:
+        """The model that has the value of a field."""
+        del name
+        return cls.model
 
     @classmethod
     def target(cls, name: str) -> str:
-        """The field of the resolved model that a field becomes; itself where the loader decides (loader.py)."""
-        return next((name + unit for unit in UNITS if name + unit in cls.becomes.model_fields), name)
-
-    def given(self) -> dict[str, Any]:
-        """The fields that are written in the file, by their names there."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        """The name of a field in the model; the same name if the loader resolves the field (loader.py)."""
+        fields = cls.model_of(name).model_fields
+        return next((name + unit for unit in UNITS if name + unit in fields), name)
 
     def resolved(self) -> dict[str, Any]:
-        """The fields that are written in the file, by their names in the resolved model."""
-        return {self.target(name): _resolved(value) for name, value in self.given().items()}
+        """The fields that the file sets, by their names in the model."""
+        fields = [name for name in type(self).model_fields if name in self.model_fields_set]
+        return {self.target(name): _resolved(getattr(self, name)) for name in fields}
 
 
 def _resolved(value: Any) -> Any:

@@ -40,8 +40,8 @@ class CheckBaseDocument(Document):
 class FileCheckDocument(CheckBaseDocument):
     """Files that must be there, or must not, and how large each must be."""
 
-    becomes = output_checks.FileCheck
-    called = "a file check"
+    model = output_checks.FileCheck
+    noun = "a file check"
 
     kind: Literal["file"] = Field(description="Is there such a file, and how large is it?")
     glob: Glob = Field(description="The files it is about, below the output directory.")
@@ -57,8 +57,8 @@ class FileCheckDocument(CheckBaseDocument):
 class RangeDocument(Document):
     """Between which numbers the cells of a column lie."""
 
-    becomes = output_checks.Range
-    called = "a range"
+    model = output_checks.Range
+    noun = "a range"
 
     min: float | None = Field(default=None, description="The least a cell may be.")
     max: float | None = Field(default=None, description="The most a cell may be.")
@@ -72,8 +72,8 @@ class RangeDocument(Document):
 class CsvCheckDocument(CheckBaseDocument):
     """A table with a header line. It is read row by row, however large it is."""
 
-    becomes = output_checks.CsvCheck
-    called = "a csv check"
+    model = output_checks.CsvCheck
+    noun = "a csv check"
 
     kind: Literal["csv"] = Field(description="Is the table as it should be?")
     glob: Glob = Field(description="The tables it is about, below the output directory; there must be one.")
@@ -99,8 +99,8 @@ class CsvCheckDocument(CheckBaseDocument):
 class JsonCheckDocument(CheckBaseDocument):
     """One value of a JSON file."""
 
-    becomes = output_checks.JsonCheck
-    called = "a json check"
+    model = output_checks.JsonCheck
+    noun = "a json check"
 
     kind: Literal["json"] = Field(description="Is the value as it should be?")
     glob: Glob = Field(description="The files it is about, below the output directory; there must be one.")
@@ -119,8 +119,8 @@ class JsonCheckDocument(CheckBaseDocument):
 class ResultCheckDocument(CheckBaseDocument):
     """A number that the stage says in its log: `WINSLOW_RESULT: key=value`."""
 
-    becomes = output_checks.ResultCheck
-    called = "a result check"
+    model = output_checks.ResultCheck
+    noun = "a result check"
 
     kind: Literal["result"] = Field(description="Is the result as it should be?")
     key: Annotated[str, Field(min_length=1)] = Field(description="The name of the result.")

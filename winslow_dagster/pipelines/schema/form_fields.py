@@ -57,8 +57,8 @@ class ValueFieldDocument(FieldBaseDocument):
 class TextFieldDocument(ValueFieldDocument):
     """A text."""
 
-    becomes = form.TextField
-    called = "a text field"
+    model = form.TextField
+    noun = "a text field"
 
     kind: Literal["text"] = Field(description="A text.")
     default: str | None = Field(default=None, description="The answer of who gives none.")
@@ -77,8 +77,8 @@ class TextFieldDocument(ValueFieldDocument):
 class NumberFieldDocument(ValueFieldDocument):
     """A number."""
 
-    becomes = form.NumberField
-    called = "a number field"
+    model = form.NumberField
+    noun = "a number field"
 
     kind: Literal["number"] = Field(description="A number.")
     default: float | None = Field(default=None, description="The answer of who gives none.")
@@ -102,8 +102,8 @@ class NumberFieldDocument(ValueFieldDocument):
 class OptionDocument(Document):
     """One of the values to choose from."""
 
-    becomes = form.Option
-    called = "an option"
+    model = form.Option
+    noun = "an option"
 
     value: OptionText = Field(description="What the stage is told.")
     label: str | None = Field(default=None, description="What the person sees; without it, the value.")
@@ -112,8 +112,8 @@ class OptionDocument(Document):
 class ChoiceFieldDocument(ValueFieldDocument):
     """One of several values."""
 
-    becomes = form.ChoiceField
-    called = "a choice field"
+    model = form.ChoiceField
+    noun = "a choice field"
 
     kind: Literal["choice"] = Field(description="One of several values.")
     options: Annotated[list[Annotated[OptionDocument, BARE_VALUE]], Field(min_length=1, max_length=MOST_OPTIONS)] = (
@@ -139,8 +139,8 @@ class ChoiceFieldDocument(ValueFieldDocument):
 class BooleanFieldDocument(ValueFieldDocument):
     """Yes or no."""
 
-    becomes = form.BooleanField
-    called = "a boolean field"
+    model = form.BooleanField
+    noun = "a boolean field"
 
     kind: Literal["boolean"] = Field(description="Yes or no.")
     default: bool | None = Field(default=None, description="The answer of who gives none.")
@@ -149,8 +149,8 @@ class BooleanFieldDocument(ValueFieldDocument):
 class FileFieldDocument(ValueFieldDocument):
     """A file that a person uploads."""
 
-    becomes = form.FileField
-    called = "a file field"
+    model = form.FileField
+    noun = "a file field"
 
     kind: Literal["file"] = Field(description="A file that is uploaded.")
     suffixes: list[Suffix] | None = Field(
@@ -182,8 +182,8 @@ class ImageFieldDocument(ValueFieldDocument):
 class PointsFieldDocument(ImageFieldDocument):
     """Points on an image."""
 
-    becomes = form.PointsField
-    called = "a points field"
+    model = form.PointsField
+    noun = "a points field"
 
     kind: Literal["points"] = Field(description="Points on an image.")
     max_count: Annotated[int, Field(ge=1, le=MOST_POINTS)] | None = Field(
@@ -212,8 +212,8 @@ class ShapesFieldDocument(ImageFieldDocument):
 class PolygonFieldDocument(ShapesFieldDocument):
     """Areas on an image."""
 
-    becomes = form.PolygonField
-    called = "a polygon field"
+    model = form.PolygonField
+    noun = "a polygon field"
 
     kind: Literal["polygon"] = Field(description="Areas on an image.")
     min_points: Annotated[int, Field(ge=3, le=MOST_CORNERS)] | None = Field(
@@ -224,8 +224,8 @@ class PolygonFieldDocument(ShapesFieldDocument):
 class LinesFieldDocument(ShapesFieldDocument):
     """Lines on an image."""
 
-    becomes = form.LinesField
-    called = "a lines field"
+    model = form.LinesField
+    noun = "a lines field"
 
     kind: Literal["lines"] = Field(description="Lines on an image.")
     min_points: Annotated[int, Field(ge=2, le=MOST_CORNERS)] | None = Field(
@@ -236,8 +236,8 @@ class LinesFieldDocument(ShapesFieldDocument):
 class ConfirmFieldDocument(FieldBaseDocument):
     """A look at the result of a stage: a person accepts it, or has the stage done again with other settings."""
 
-    becomes = form.ConfirmField
-    called = "a confirm field"
+    model = form.ConfirmField
+    noun = "a confirm field"
 
     kind: Literal["confirm"] = Field(description="A look at a result.")
     stage: Annotated[str, Field(title="stage name")] | None = Field(
@@ -262,8 +262,8 @@ FieldDocument = Annotated[
 class FormDocument(Document):
     """The form that a running stage writes."""
 
-    becomes = form.Form
-    called = "a form"
+    model = form.Form
+    noun = "a form"
 
     message: str | None = Field(default=None, description="What the person is asked to do.")
     form: Annotated[list[FieldDocument], Field(max_length=MOST_FIELDS)] | None = Field(

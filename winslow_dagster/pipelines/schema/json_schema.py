@@ -10,9 +10,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.pipeline_fields import PipelineDocument, StageSettings
+from winslow_dagster.pipelines.schema.pipeline_fields import PipelineDocument
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 _PREFIX = "#/definitions/"
@@ -57,10 +56,7 @@ def schema_text() -> str:
 
 def default_of(document: type[Document], name: str) -> Any:
     """What holds where a field is not written, as it would be written; None where nothing does."""
-    becomes: type[Frozen] = document.becomes
-    if issubclass(document, StageSettings) and name in LogRules.model_fields:
-        becomes = LogRules
-    field = becomes.model_fields.get(document.target(name))
+    field = document.model_of(name).model_fields.get(document.target(name))
     default = None if field is None or field.is_required() else field.get_default(call_default_factory=True)
     if isinstance(default, Frozen) or default in (None, "", (), {}):
         return None

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from winslow_dagster.pipelines.model import pipeline
 from winslow_dagster.pipelines.model.form import MOST_FIELDS
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.check_fields import CheckDocument
 from winslow_dagster.pipelines.schema.field_types import (
@@ -46,8 +47,8 @@ ExitCode = Annotated[int, Field(ge=0, le=HIGHEST_EXIT_CODE)]
 class InputDocument(Document):
     """A file or directory that a project brings."""
 
-    becomes = pipeline.ProjectInput
-    called = "an input"
+    model = pipeline.ProjectInput
+    noun = "an input"
 
     kind: Literal["video", "image", "table", "json", "model", "file", "directory"] | None = Field(
         default=None, description="What it is: decides how it is checked, picked and previewed."
@@ -62,8 +63,8 @@ class InputDocument(Document):
 class GpuDocument(Document):
     """The GPUs a stage is given."""
 
-    becomes = pipeline.Gpu
-    called = "`gpu`"
+    model = pipeline.Gpu
+    noun = "`gpu`"
 
     count: int | None = Field(default=None, ge=0, description="How many; 0 is none, whatever `defaults` says.")
     vendor: Literal["nvidia", "amd", "intel"] | None = Field(default=None, description="Only GPUs of this vendor.")
@@ -74,8 +75,8 @@ class GpuDocument(Document):
 class ProgressDocument(Document):
     """How far the stage is, read from its log. Several subjects may be followed side by side."""
 
-    becomes = pipeline.ProgressRule
-    called = "a progress rule"
+    model = pipeline.ProgressRule
+    noun = "a progress rule"
 
     subject: str = Field(min_length=1, description="What is counted, such as `frames`.")
     pattern: ProgressPattern = Field(
@@ -87,8 +88,8 @@ class ProgressDocument(Document):
 class RetriesDocument(Document):
     """How often, and after which ends, a stage is tried again."""
 
-    becomes = pipeline.Retries
-    called = "`retries`"
+    model = pipeline.Retries
+    noun = "`retries`"
 
     count: int | None = Field(default=None, ge=0, description="How many further attempts there may be.")
     when: list[RetryWhen] | None = Field(
@@ -103,8 +104,8 @@ class RetriesDocument(Document):
 class OutputDocument(Document):
     """Files that must be there when the stage ends; without them it has failed."""
 
-    becomes = pipeline.PromisedOutput
-    called = "an output"
+    model = pipeline.PromisedOutput
+    noun = "an output"
 
     glob: Glob = Field(description="At least one file must match, below the output directory.")
     min_size: FileSize | None = Field(default=None, description="What each match must have at least.")
@@ -113,8 +114,8 @@ class OutputDocument(Document):
 class HighlightDocument(Document):
     """An output worth showing."""
 
-    becomes = pipeline.Highlight
-    called = "a highlight"
+    model = pipeline.Highlight
+    noun = "a highlight"
 
     glob: Glob = Field(description="The files to show, below the output directory.")
     title: str | None = Field(default=None, description="Stands above the preview.")
@@ -123,8 +124,8 @@ class HighlightDocument(Document):
 class RetentionDocument(Document):
     """What is kept, and for how long. What no rule covers is kept; of several rules, the first that covers decides."""
 
-    becomes = pipeline.RetentionRule
-    called = "a retention rule"
+    model = pipeline.RetentionRule
+    noun = "a retention rule"
 
     what: Literal["outputs", "failed", "logs"] | None = Field(
         default=None,
@@ -141,8 +142,8 @@ class RetentionDocument(Document):
 class NeedsInputDocument(Document):
     """A person is asked before the stage runs; the project waits without holding anything."""
 
-    becomes = pipeline.NeedsInput
-    called = "`needs_input`"
+    model = pipeline.NeedsInput
+    noun = "`needs_input`"
 
     when: Literal["always", "once", "unset", "asked"] | None = Field(
         default=None,
@@ -158,10 +159,10 @@ class NeedsInputDocument(Document):
     )
 
 
-class StageSettings(Document):
+class StageFields(Document):
     """What may be said of a stage, and in `defaults` of every stage."""
 
-    becomes = pipeline.Stage
+    model = pipeline.Stage
 
     description: str | None = Field(default=None, description="What the stage does; Markdown.")
     image: Image | None = Field(default=None, description="The container image it runs in.")
@@ -209,17 +210,22 @@ class StageSettings(Document):
     )
     retention: list[RetentionDocument] | None = Field(default=None, description="Which outputs may be deleted when.")
 
+    @classmethod
+    def model_of(cls, name: str) -> type[Frozen]:
+        """See Document. The rules for the log are one value of their own."""
+        return pipeline.LogRules if name in pipeline.LogRules.model_fields else cls.model
 
-class DefaultsDocument(StageSettings):
+
+class DefaultsDocument(StageFields):
     """What every stage has unless it says otherwise."""
 
-    called = "`defaults`"
+    noun = "`defaults`"
 
 
-class StageDocument(StageSettings):
+class StageDocument(StageFields):
     """One step of the pipeline."""
 
-    called = "a stage"
+    noun = "a stage"
 
     name: Name = Field(description="Names it in this file, in the UI and in addresses.")
     after: Annotated[list[Annotated[str, Field(title="stage name")]], ONE_NAME] | None = Field(
@@ -231,8 +237,8 @@ class StageDocument(StageSettings):
 class PipelineDocument(Document):
     """A pipeline file."""
 
-    becomes = pipeline.Pipeline
-    called = "a pipeline"
+    model = pipeline.Pipeline
+    noun = "a pipeline"
 
     name: Name = Field(description="The name of the file, without `.yaml`.")
     description: str | None = Field(default=None, description="What the pipeline is for; Markdown.")

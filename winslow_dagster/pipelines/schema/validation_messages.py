@@ -102,7 +102,7 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
     found = Finding(path, f"{label} is {shown(value)}", FORMS.get(kind, details["msg"]), _as_meant(kind, value), at_key)
     if kind == "missing":
         _, document = _located(location[:-1], root)
-        found = Finding(path[:-1], f"{document.called} has no `{path[-1]}`", f"`{path[-1]}: …`")
+        found = Finding(path[:-1], f"{document.noun} has no `{path[-1]}`", f"`{path[-1]}: …`")
     elif kind == "extra_forbidden":
         _, document = _located(location[:-1], root)
         found = _unknown(path, document)
@@ -132,8 +132,8 @@ def _unknown(path: Path, document: type[Document]) -> Finding:
     name, known = str(path[-1]), list(document.model_fields)
     synonym = SYNONYMS.get(name, "")
     suggestion = synonym if synonym in known else nearest(name, known)
-    expected = f"a field of {document.called}" if suggestion else f"one of {', '.join(known)}"
-    return Finding(path, f"{document.called} has no field {named(name)}", expected, suggestion, at_key=True)
+    expected = f"a field of {document.noun}" if suggestion else f"one of {', '.join(known)}"
+    return Finding(path, f"{document.noun} has no field {named(name)}", expected, suggestion, at_key=True)
 
 
 def _untold(path: Path, label: str, value: Any, choices: list[str]) -> Finding:

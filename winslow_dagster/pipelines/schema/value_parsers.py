@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 from pydantic_core import PydanticCustomError
 
 from winslow_dagster.errors import AmountMalformed, TemplateMalformed
+from winslow_dagster.globs import problem_of
 from winslow_dagster.pipelines.model.pipeline import RetryCause
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
@@ -143,16 +144,14 @@ def _compiled(text: str) -> re.Pattern[str]:
 
 
 def read_glob(value: Any) -> str:
-    """A path or pattern below the output directory."""
-    expected = "a path below the output directory, in which * and ** may stand"
+    """A glob pattern, as globs.py describes them."""
+    expected = "a relative path such as result.csv, *.png or **/*.jpg"
     text = text_of(value, expected)
-    if not text or text.startswith("/") or ".." in text.split("/"):
-        inside = text.removeprefix("/winslow/output").lstrip("/")
-        raise refusal(
-            f"{shown(text)} is not below the output directory",
-            expected,
-            shown(inside) if inside not in {"", text} else "",
-        )
+    if problem := problem_of(text):
+        relative = re.sub(r"/+", "/", text.removeprefix("/winslow/output")).strip("/")
+        relative = re.sub(r"(?<![^/])\*\*(?=[^/])", "**/*", relative)
+        close = relative if relative and not problem_of(relative) else ""
+        raise refusal(f"{shown(text)} {problem}", expected, shown(close) if close else "")
     return text
 
 
@@ -190,7 +189,7 @@ def read_image_reference(value: Any) -> str:
     expected = "an output of a stage such as decode/frame.jpg, or ./frame.jpg of the stage that asks"
     text = text_of(value, expected)
     stage, slash, glob = text.partition("/")
-    if not slash or not glob or glob.startswith("/") or ".." in glob.split("/") or not IMAGE_OWNER.fullmatch(stage):
+    if not slash or problem_of(glob) or not IMAGE_OWNER.fullmatch(stage):
         inside = not slash and "." in text
         raise refusal(f"{shown(text)} is not an output of a stage", expected, f"./{text}" if inside else "")
     return text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ import imagesize  # type: ignore[import-untyped]  # it has no types
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
 from winslow_dagster.projects.commands.context import Context
@@ -22,6 +22,7 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of, output
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.questions import OF, Question
 from winslow_dagster.projects.domain.run_request import require_stage
+from winslow_dagster.projects.inputs.validation import check_answer_files
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 IMAGE_HEAD_BYTES = 256 * 1024
@@ -45,6 +46,7 @@ class Answering:
         question = self._question(lineage, stage)
         form = Form.model_validate({"message": question.message, "form": list(question.form)})
         checked = check_answer(form, values, files, image_sizes=self._image_sizes(form, question, lineage))
+        check_answer_files(form, files)
         manifest = self._stored(stage, checked)
         try:
             # Files may take minutes to be stored, so the lock is taken afterwards, and the question looked at again.
@@ -153,7 +155,7 @@ class Answering:
             manifest = records.manifests([question.asked_by_attempt]).get(question.asked_by_attempt)
         else:
             manifest = None
-        entries = [] if manifest is None else [entry for entry in manifest.files if fnmatchcase(entry.path, glob)]
+        entries = [] if manifest is None else [entry for entry in manifest.files if matches(entry.path, glob)]
         if manifest is None or not entries:
             raise NotFound(
                 f"the picture {glob} to mark is missing",

@@ -7,23 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, WatchFileInvalid
+from winslow_dagster.errors import InputRejected, NotFound, WatchFileInvalid
 from winslow_dagster.pipelines import Pipeline, nearest
-from winslow_dagster.pipelines.loader import read_content
+from winslow_dagster.pipelines.config_file import load_config, parse_config
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.field_types import Name, Pattern, TemplateText, VariableName, Wait, Written
-from winslow_dagster.pipelines.schema.validation_messages import findings
+from winslow_dagster.pipelines.schema.field_types import Glob, Name, Pattern, TemplateText, VariableName, Wait, Written
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, refusal, text_of
-from winslow_dagster.pipelines.yaml.reader import Tree, read_tree
+from winslow_dagster.pipelines.yaml.reader import Tree
 from winslow_dagster.projects.ingest.naming import FIELDS, template_fields
 
 S3 = "s3://"
 MOST_AT_ONCE = 1000
-NOTHING_SAID = re.compile(rb"(\s*(#[^\n]*)?(\n|\Z))*")
 
 
 class Watch(Frozen):
@@ -82,14 +80,6 @@ def read_place(value: Any) -> str:
     return text
 
 
-def read_glob(value: Any) -> str:
-    """A pattern of paths below the place."""
-    text = text_of(value, "a pattern of file names")
-    if not text or text.startswith("/") or ".." in text.split("/"):
-        raise refusal(f"{shown(text)} is not below the place", "a name or path below it, in which * and ** may stand")
-    return text
-
-
 def read_directory(value: Any) -> str:
     """An absolute directory."""
     text = text_of(value, "an absolute directory")
@@ -111,8 +101,8 @@ def read_name_template(value: Any) -> str:
 class WatchDocument(Document):
     """One watched place."""
 
-    becomes = Watch
-    called = "a watch"
+    model = Watch
+    noun = "a watch"
 
     name: Name = Field(description="Names it in listings.")
     place: Annotated[str, Written(read_place)] = Field(
@@ -120,7 +110,7 @@ class WatchDocument(Document):
     )
     pipeline: Name = Field(description="The pipeline that is run.")
     input: Name | None = Field(default=None, description="Which input of the pipeline a file becomes.")
-    glob: Annotated[list[Annotated[str, Written(read_glob)]], Field(min_length=1), Written(one_or_list)] | None = Field(
+    glob: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only files that match one of these are looked at; `**` is any number of directories."
     )
     match: Pattern | None = Field(
@@ -144,8 +134,8 @@ class WatchDocument(Document):
 class WatchFileDocument(Document):
     """The file."""
 
-    becomes = Frozen
-    called = "the file of watches"
+    model = Frozen
+    noun = "the file of watches"
 
     watches: list[WatchDocument] = Field(description="The places.")
 
@@ -155,40 +145,23 @@ def load_watches(path: Path) -> tuple[Watch, ...]:
 
     Raises WatchFileInvalid with everything that is wrong with it.
     """
-    if not path.exists():
-        return ()
-    try:
-        return parse_watches(read_content(path), str(path))
-    except WatchFileInvalid:
-        raise
-    except PipelineInvalid as error:
-        raise WatchFileInvalid(error.what, problems=error.problems) from error
+    document = load_config(path, WatchFileDocument, WatchFileInvalid, _check_whole)
+    return _watches(document)
 
 
 def parse_watches(content: bytes, file: str) -> tuple[Watch, ...]:
-    """The watches in `content`. `file` stands in messages. Raises PipelineInvalid."""
-    if NOTHING_SAID.fullmatch(content):
-        return ()
-    tree = read_tree(content, file)
-    document: WatchFileDocument | None = None
-    try:
-        document = WatchFileDocument.model_validate(tree.data)
-    except ValidationError as error:
-        for found in findings(error, WatchFileDocument):
-            mark = tree.key_mark(found.path) if found.at_key else tree.mark(found.path)
-            tree.note(mark, found.what, found.expected, found.suggestion)
-    if document is not None:
-        _check_whole(tree, document)
-    if tree.problems or document is None:
-        problems = tuple(sorted(set(tree.problems)))
-        raise WatchFileInvalid("\n".join(map(str, problems)), problems=problems)
-    return tuple(Watch.model_validate(watch.resolved()) for watch in document.watches)
+    """The watches in `content`. `file` stands in messages. Raises WatchFileInvalid."""
+    return _watches(parse_config(content, file, WatchFileDocument, WatchFileInvalid, _check_whole))
 
 
-def _check_whole(tree: Tree, document: WatchFileDocument) -> None:
+def _watches(document: WatchFileDocument | None) -> tuple[Watch, ...]:
+    return tuple(Watch.model_validate(watch.resolved()) for watch in (document.watches if document else ()))
+
+
+def _check_whole(tree: Tree, document: WatchFileDocument | None) -> None:
     """What can be said only of a watch as a whole, and of all of them."""
     names: set[str] = set()
-    for index, watch in enumerate(document.watches):
+    for index, watch in enumerate(document.watches if document else ()):
         if watch.name in names:
             tree.note(
                 tree.mark(("watches", index, "name")), f"two watches are called {shown(watch.name)}", "another name"

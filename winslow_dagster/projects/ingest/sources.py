@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from winslow_dagster.errors import InputRejected, NotFound, ServiceUnavailable
+from winslow_dagster.globs import ANY_DIRECTORIES, matches_ignoring_case
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.ingest.config import S3, Watch
 from winslow_dagster.projects.inputs.validation import check_content, check_input, check_suffix
@@ -23,7 +23,6 @@ from winslow_dagster.settings import Settings
 if TYPE_CHECKING:
     from winslow_dagster.storage.s3_bucket import S3Bucket
 
-ANYTHING_BELOW = "**"
 REASON_SUFFIX = ".reason.txt"
 PATIENCE_S = 20.0
 """How long a silent S3 server is waited for: the next pass asks again."""
@@ -71,8 +70,8 @@ class Directory(Place):
 
     def __init__(self, root: Path, globs: tuple[str, ...], besides: Path | None) -> None:
         self._root = root
-        self._globs = tuple(tuple(glob.lower().split("/")) for glob in globs)
-        self._deep = any(len(glob) > 1 or ANYTHING_BELOW in glob for glob in self._globs)
+        self._globs = globs
+        self._deep = any("/" in glob.removeprefix("./") or glob == ANY_DIRECTORIES for glob in globs)
         self._besides = besides
 
     def files(self) -> Iterator[Listed]:
@@ -96,7 +95,7 @@ class Directory(Place):
                     if entry.is_dir(follow_symlinks=False):
                         if self._deep and directory / entry.name != self._besides:
                             yield from self._below(directory / entry.name, f"{path}/")
-                    elif wanted(path, self._globs) and entry.is_file():
+                    elif _is_watched(path, self._globs) and entry.is_file():
                         yield _listed(path, entry.stat())
 
     def file(self, path: str) -> Listed | None:
@@ -145,7 +144,7 @@ class Prefix(Place):
     def __init__(self, bucket: S3Bucket, prefix: str, globs: tuple[str, ...], scratch: Path) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._globs = tuple(tuple(glob.lower().split("/")) for glob in globs)
+        self._globs = globs
         self._scratch = scratch
 
     def files(self) -> Iterator[Listed]:
@@ -153,7 +152,7 @@ class Prefix(Place):
         for found in self._bucket.objects(self._prefix):
             path = found.key.removeprefix(self._prefix)
             parts = path.split("/")
-            if path.endswith("/") or any(part.startswith(".") for part in parts) or not wanted(path, self._globs):
+            if path.endswith("/") or any(part.startswith(".") for part in parts) or not _is_watched(path, self._globs):
                 continue
             yield Listed(path, found.size_bytes, found.etag, found.modified_at.astimezone(UTC))
 
@@ -219,19 +218,8 @@ def open_place(watch: Watch, settings: Settings) -> Place:
     return Prefix(S3Bucket(S3Place(bucket, endpoint), PATIENCE_S), prefix, watch.glob, scratch)
 
 
-def wanted(path: str, globs: tuple[tuple[str, ...], ...]) -> bool:
-    """Whether the path matches one of the globs, which are lower case, by their parts; capitals do not count."""
-    parts = tuple(path.lower().split("/"))
-    return any(_matches(parts, glob) for glob in globs)
-
-
-def _matches(parts: tuple[str, ...], glob: tuple[str, ...]) -> bool:
-    if not glob:
-        return not parts
-    if glob[0] == ANYTHING_BELOW:
-        rest = glob[1:] or ("*",)
-        return any(_matches(parts[skipped:], rest) for skipped in range(len(parts)))
-    return bool(parts) and fnmatchcase(parts[0], glob[0]) and _matches(parts[1:], glob[1:])
+def _is_watched(path: str, globs: tuple[str, ...]) -> bool:
+    return any(matches_ignoring_case(path, glob) for glob in globs)
 
 
 def _listed(path: str, status: os.stat_result) -> Listed:

@@ -7,13 +7,14 @@ bytes, and an MP4 is walked box by box, which finds the upload that broke off ha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import Pipeline, nearest
+from winslow_dagster.pipelines.model.form import FileField, Form
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 
 HEAD_BYTES = 400
@@ -70,6 +71,13 @@ def check_input(name: str, path: Path, asked: ProjectInput) -> None:
             check_content(file, path.stat().st_size, asked, where)
     except OSError as error:
         raise InputRejected(f"it cannot be read: {error.strerror}", where=where) from error
+
+
+def check_answer_files(form: Form, files: Mapping[str, Path]) -> None:
+    """Whether each uploaded file of an answer is of the kind that its field asks for. Raises InputRejected."""
+    for field in form.form:
+        if isinstance(field, FileField) and field.name in files:
+            check_input(field.name, files[field.name], ProjectInput(kind=field.input_kind, suffixes=field.suffixes))
 
 
 def check_suffix(name: str, asked: ProjectInput, where: str) -> None:

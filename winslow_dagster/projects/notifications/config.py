@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from winslow_dagster.errors import NotifyFileInvalid, PipelineInvalid
+from winslow_dagster.errors import NotifyFileInvalid
+from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import substitute
-from winslow_dagster.pipelines.loader import read_content
+from winslow_dagster.pipelines.config_file import load_config
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.field_types import Name, Timeout, Written
-from winslow_dagster.pipelines.schema.validation_messages import findings
+from winslow_dagster.pipelines.schema.field_types import Glob, Name, Timeout, Written
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, read_template, refusal, text_of
-from winslow_dagster.pipelines.yaml.reader import read_tree
+from winslow_dagster.pipelines.yaml.reader import Tree
 
 Event = Literal["finished", "failed", "needs_you", "waits_longer"]
-NOTHING_SAID = re.compile(rb"(\s*(#[^\n]*)?(\n|\Z))*")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
@@ -40,7 +38,7 @@ class Channel(Frozen):
 
     def wants(self, project: str, tags: tuple[str, ...]) -> bool:
         """Whether it is told of this project at all."""
-        named = any(fnmatchcase(project, pattern) for pattern in self.projects)
+        named = any(matches(project, pattern) for pattern in self.projects)
         return named and (not self.tags or bool(set(self.tags) & set(tags)))
 
     def address(self) -> str:
@@ -74,8 +72,8 @@ def read_link(value: Any) -> str:
 class ChannelDocument(Document):
     """One channel."""
 
-    becomes = Channel
-    called = "a channel"
+    model = Channel
+    noun = "a channel"
 
     name: Name = Field(description="Names it in `winslow notify status`.")
     url: Annotated[str, Written(read_url)] = Field(
@@ -84,7 +82,7 @@ class ChannelDocument(Document):
     events: Annotated[list[Event], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Of `finished`, `failed`, `needs_you`, `waits_longer`; by default the first three."
     )
-    projects: Annotated[list[str], Field(min_length=1), Written(one_or_list)] | None = Field(
+    projects: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only projects whose names match one of these patterns."
     )
     tags: Annotated[list[str], Written(one_or_list)] | None = Field(
@@ -102,8 +100,8 @@ class ChannelDocument(Document):
 class NotifyDocument(Document):
     """The file."""
 
-    becomes = Frozen
-    called = "the file of channels"
+    model = Frozen
+    noun = "the file of channels"
 
     channels: list[ChannelDocument] = Field(description="Who is told.")
     link: Annotated[str, Written(read_link)] | None = Field(default=None, description="What links begin with.")
@@ -114,36 +112,18 @@ def load_channels(path: Path) -> Channels:
 
     Raises NotifyFileInvalid with everything that is wrong with it.
     """
-    if not path.exists():
+    document = load_config(path, NotifyDocument, NotifyFileInvalid, _check_whole)
+    if document is None:
         return Channels()
-    try:
-        return parse_channels(read_content(path), str(path))
-    except NotifyFileInvalid:
-        raise
-    except PipelineInvalid as error:
-        raise NotifyFileInvalid(error.what, problems=error.problems) from error
+    channels = tuple(Channel.model_validate(channel.resolved()) for channel in document.channels)
+    return Channels(channels=channels, link=document.link or "")
 
 
-def parse_channels(content: bytes, file: str) -> Channels:
-    """The channels in `content`. `file` stands in messages. Raises PipelineInvalid."""
-    if NOTHING_SAID.fullmatch(content):
-        return Channels()
-    tree = read_tree(content, file)
-    document: NotifyDocument | None = None
-    try:
-        document = NotifyDocument.model_validate(tree.data)
-    except ValidationError as error:
-        for found in findings(error, NotifyDocument):
-            mark = tree.key_mark(found.path) if found.at_key else tree.mark(found.path)
-            tree.note(mark, found.what, found.expected, found.suggestion)
+def _check_whole(tree: Tree, document: NotifyDocument | None) -> None:
+    """No two channels have one name."""
     names: set[str] = set()
     for index, channel in enumerate(document.channels if document else ()):
         if channel.name in names:
             mark = tree.mark(("channels", index, "name"))
             tree.note(mark, f"two channels are called {shown(channel.name)}", "another name")
         names.add(channel.name)
-    if tree.problems or document is None:
-        problems = tuple(sorted(set(tree.problems)))
-        raise NotifyFileInvalid("\n".join(map(str, problems)), problems=problems)
-    channels = tuple(Channel.model_validate(channel.resolved()) for channel in document.channels)
-    return Channels(channels=channels, link=document.link or "")

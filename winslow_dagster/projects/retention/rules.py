@@ -7,14 +7,13 @@ has now, what is pinned, what is highlighted, and everything of a project in whi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatch
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Literal
 
+from winslow_dagster.globs import matches
 from winslow_dagster.pipelines.model.pipeline import Pipeline, RetentionRule, Stage
 from winslow_dagster.projects.domain.lineage import Pick, current_attempts
 from winslow_dagster.projects.domain.model import Attempt
@@ -129,10 +128,10 @@ class History:
         if self.untouchable(made):
             return ""
         stage = self.stage(made)
-        if stage is None or any(highlights(one.glob, entry.path) for one in stage.highlights):
+        if stage is None or any(matches(entry.path, one.glob) for one in stage.highlights):
             return ""
         rules = (rule for rule in (*self.own_rules, *stage.retention) if rule.what == "outputs")
-        return self._why(made, next((rule for rule in rules if covers(rule.glob, entry.path)), None), now)
+        return self._why(made, next((rule for rule in rules if matches(entry.path, rule.glob)), None), now)
 
     def why_log_goes(self, made: Made, now: datetime) -> str:
         """The same for its log, and for all that an attempt left that did not succeed."""
@@ -233,33 +232,3 @@ def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, Mad
 def stored_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
     """Where the store has the file: address and path. A plain pair, for there are millions of them."""
     return (outputs.address, entry.path) if entry.lies is None else (entry.lies.address, entry.lies.path)
-
-
-@cache
-def pattern_of(glob: str) -> re.Pattern[str]:
-    """The glob as it is read where a stage's outputs are looked for: `**` is any number of directories."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", glob)
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meaning.get(part) or _literal(part) for part in parts), re.DOTALL)
-
-
-def covers(glob: str, path: str) -> bool:
-    """Whether a rule with this glob is about the file."""
-    return pattern_of(glob).fullmatch(path) is not None
-
-
-def highlights(glob: str, path: str) -> bool:
-    """Whether the file is shown by this glob. Where previews are made, a star also goes over slashes."""
-    return covers(glob, path) or fnmatch(path, glob)
-
-
-def _literal(part: str) -> str:
-    if not (part.startswith("[") and part.endswith("]")):
-        return re.escape(part)
-    inside = part[1:-1].replace("\\", "\\\\")
-    choice = f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
-    try:
-        re.compile(choice)
-    except re.error:
-        return "(?!)"  # such as [z-a], which no name fits
-    return choice

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from winslow_dagster.globs import matching_files
 from winslow_dagster.pipelines.model.output_checks import Check, CsvCheck, FileCheck, JsonCheck, ResultCheck
 from winslow_dagster.pipelines.problems import nearest, printable, shown
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
 from winslow_dagster.stages.checks.json_check import checked_json
-from winslow_dagster.stages.checks.promised_outputs import matching, near_misses
+from winslow_dagster.stages.checks.promised_outputs import near_misses
 from winslow_dagster.stages.checks.table_check import checked_table, number_of
 from winslow_dagster.stages.formatting import count_of, format_size
 from winslow_dagster.stages.task.model import CheckResult
@@ -47,7 +48,7 @@ def _found(check: Check, output: Path, results: Mapping[str, str]) -> Found:
 
 def _in_files(check: FileCheck | CsvCheck | JsonCheck, output: Path) -> Found:
     """All files that match, together. Raises OSError."""
-    names = [name for name in matching(output, check.glob) if (output / name).is_file()]
+    names = matching_files(output, check.glob)
     if isinstance(check, FileCheck) and not check.exists:
         return Found(f"{names[0]} is there, and should not be" if names else "", f"{check.glob} is not there")
     if not names:
@@ -87,8 +88,7 @@ def _size(check: FileCheck, path: Path, name: str) -> Found:
 
 
 def _meant(glob: str, output: Path) -> str:
-    names = [path.relative_to(output).as_posix() for path in sorted(output.rglob("*")) if path.is_file()]
-    near = near_misses(glob, names)
+    near = near_misses(glob, matching_files(output, "**"))
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from fnmatch import fnmatch
-from glob import glob
 from pathlib import Path, PurePosixPath
 
+from winslow_dagster.globs import matches, matches_ignoring_case, matching_files
 from winslow_dagster.pipelines.model.pipeline import PromisedOutput
 from winslow_dagster.stages.formatting import format_size
 
@@ -17,26 +16,20 @@ NEAR = 0.6
 
 def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[str, ...]:
     """One sentence for each promise that `output` does not keep: what was promised, what is there instead."""
-    sizes = {
-        path.relative_to(output).as_posix(): path.stat().st_size for path in sorted(output.rglob("*")) if path.is_file()
-    }
-    sentences = (broken_promise(matching(output, promise.glob), sizes, promise) for promise in promised)
+    names = matching_files(output, ["**", *(promise.glob for promise in promised)])
+    sizes = {name: (output / name).stat().st_size for name in names}
+    sentences = (broken_promise(sizes, promise) for promise in promised)
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def matching(output: Path, pattern: str) -> list[str]:
-    """Names in `output` that match; `**` is any number of directories."""
-    return sorted(glob(pattern, root_dir=output, recursive=True, include_hidden=True))  # noqa: PTH207  # Path.glob finds no file by `**`
-
-
-def broken_promise(names: Sequence[str], sizes: dict[str, int], promise: PromisedOutput) -> str:
-    """The sentence for one promise; empty where it is kept. `names` match it; `sizes` has each file's bytes."""
-    matches = [name for name in names if name in sizes]
-    small = [name for name in matches if sizes[name] < promise.min_size_bytes]
+def broken_promise(sizes: dict[str, int], promise: PromisedOutput) -> str:
+    """The sentence for one promise; empty where it is kept. `sizes` has the bytes of every file."""
+    names = [name for name in sizes if matches(name, promise.glob)]
+    small = [name for name in names if sizes[name] < promise.min_size_bytes]
     if small:
         least = format_size(promise.min_size_bytes)
         return f"the promised output {promise.glob} is too small: {listed(small, sizes)}; expected at least {least}"
-    if matches:
+    if names:
         return ""
     sentence = f"the promised output {promise.glob} is not there"
     if not sizes:
@@ -49,8 +42,8 @@ def broken_promise(names: Sequence[str], sizes: dict[str, int], promise: Promise
 
 def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
     """Files that the pattern's author may have meant: other case, other directory, or a similar name."""
-    wanted = PurePosixPath(pattern).name.lower()
-    same = [name for name in names if fnmatch(PurePosixPath(name).name.lower(), wanted)]
+    wanted = PurePosixPath(pattern).name
+    same = [name for name in names if matches_ignoring_case(PurePosixPath(name).name, wanted)]
     lowered = {name.lower(): name for name in names}
     similar = difflib.get_close_matches(pattern.lower(), lowered, n=SHOWN, cutoff=NEAR)
     return list(dict.fromkeys([*same, *(lowered[name] for name in similar)]))

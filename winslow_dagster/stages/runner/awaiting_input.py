@@ -6,16 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.globs import matching_files
 from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES, parse_form
-from winslow_dagster.pipelines.model.form import (
-    AWAITING_INPUT_FILE,
-    OWN_OUTPUT,
-    Form,
-    LinesField,
-    PointsField,
-    PolygonField,
-)
-from winslow_dagster.stages.checks.promised_outputs import matching
+from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, OWN_OUTPUT, Form, ImageFieldBase
 
 
 def written_form(output: Path, after: Sequence[str]) -> Form | None:
@@ -30,10 +23,11 @@ def written_form(output: Path, after: Sequence[str]) -> Form | None:
         raise InputRejected("not a regular file", where=AWAITING_INPUT_FILE, expected="a JSON file")
     with path.open("rb") as file:
         form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
-    for field in form.form:
-        if isinstance(field, (PointsField, PolygonField, LinesField)) and field.image.startswith(OWN_OUTPUT):
-            names = matching(output, field.image_glob)
-            if not any((output / name).is_file() for name in names):
-                what = f"the field {field.name} shows {field.image}, but the stage did not write that file"
-                raise InputRejected(what, where=AWAITING_INPUT_FILE)
+    own_images = [
+        field for field in form.form if isinstance(field, ImageFieldBase) and field.image.startswith(OWN_OUTPUT)
+    ]
+    for field in own_images:
+        if not matching_files(output, field.image_glob):
+            what = f"the field {field.name} shows {field.image}, but the stage did not write that file"
+            raise InputRejected(what, where=AWAITING_INPUT_FILE)
     return form

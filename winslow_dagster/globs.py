@@ -1,0 +1,122 @@
+"""Glob patterns: one meaning wherever a file of this project holds one.
+
+A pattern is a relative POSIX path, compared segment by segment with the path of a file:
+
+| in a segment | matches |
+|---|---|
+| `*` | any number of characters |
+| `?` | one character |
+| `[abc]`, `[a-z]`, `[!abc]` | one character of the set, or one outside of it |
+| `**` as the whole segment | any number of directories, also none; at the end: every file below |
+
+A leading `./` is ignored. Case matters. Names that begin with a dot are names like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import translate
+from functools import lru_cache
+from pathlib import Path
+
+ANY_DIRECTORIES = "**"
+
+Segment = re.Pattern[str] | None
+"""What one name of a path must match; None stands for any number of directories."""
+
+
+def problem_of(pattern: str) -> str:
+    """What is wrong with a pattern, to be continued after the pattern itself; empty for a usable one."""
+    segments = pattern.removeprefix("./").split("/")
+    if pattern.startswith("/"):
+        return "is an absolute path"
+    if ".." in segments:
+        return "leads out of the directory"
+    if "" in segments or "." in segments:
+        return "has an empty path segment or a `.`" if pattern else "is empty"
+    if any(ANY_DIRECTORIES in segment and segment != ANY_DIRECTORIES for segment in segments):
+        return "has `**` beside other characters"
+    return ""
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether the pattern matches the whole of a relative POSIX path."""
+    return _fits(path.split("/"), _compiled(pattern, 0))
+
+
+def matches_ignoring_case(path: str, pattern: str) -> bool:
+    """The same without regard to case: cameras write `.MP4`."""
+    return _fits(path.split("/"), _compiled(pattern, re.IGNORECASE))
+
+
+def matching_files(directory: Path, patterns: str | Iterable[str]) -> list[str]:
+    """Relative paths of the files below `directory` that match a pattern, sorted.
+
+    Links to files count as files. A link to a directory is followed only if a pattern names it without wildcards, so
+    that links in a circle end. Directories that are missing or unreadable have no files.
+    """
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    named = tuple(pattern.removeprefix("./") for pattern in wanted)
+    compiled = [_compiled(pattern, 0) for pattern in wanted]
+    found = []
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        for entry in _entries(directory / prefix):
+            path = prefix + entry.name
+            parts = path.split("/")
+            below = f"{path}/"
+            is_named = any(name.startswith(below) for name in named)
+            if entry.is_dir(follow_symlinks=False) or (is_named and Path(entry).is_dir()):
+                if any(_may_match_below(parts, pattern) for pattern in compiled):
+                    waiting.append(below)
+            elif any(_fits(parts, pattern) for pattern in compiled) and Path(entry).is_file():
+                found.append(path)
+    return sorted(found)
+
+
+def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(directory) as entries:
+        yield from entries
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str, flags: int) -> tuple[Segment, ...]:
+    names = pattern.removeprefix("./").split("/")
+    if names[-1] == ANY_DIRECTORIES:
+        names.append("*")
+    return tuple(None if name == ANY_DIRECTORIES else re.compile(translate(name), flags) for name in names)
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[Segment]) -> bool:
+    """Each `**` takes as few directories as it can, and one more whenever the rest does not fit.
+
+    Only the latest `**` is ever tried again: what an earlier one could take, it can take too.
+    """
+    part = segment = 0
+    retry: tuple[int, int] | None = None
+    while part < len(parts):
+        expected = pattern[segment] if segment < len(pattern) else None
+        if segment < len(pattern) and expected is None:
+            segment += 1
+            retry = (part, segment)
+        elif expected is not None and expected.match(parts[part]):
+            part, segment = part + 1, segment + 1
+        elif retry is not None:
+            part, segment = retry = (retry[0] + 1, retry[1])
+        else:
+            return False
+    return segment == len(pattern)
+
+
+def _may_match_below(parts: Sequence[str], pattern: Sequence[Segment]) -> bool:
+    """Whether the pattern could match a file below this directory."""
+    for part, expected in zip(parts, pattern, strict=False):
+        if expected is None:
+            return True
+        if not expected.match(part):
+            return False
+    return len(parts) < len(pattern)
