@@ -97,12 +97,13 @@ def test_many_threads_read_and_write_at_once_and_lose_nothing(records: ProjectRe
 
 def test_who_gets_no_connection_in_time_is_told_so_and_gets_one_later(database_url: str) -> None:
     database = Database(database_url, pool_size=2, pool_timeout_s=0.2)
-    with database.reading(), database.reading():
-        with (
-            pytest.raises(ServiceUnavailable, match=r"all 2 connections .* have been in use for 0.2 s"),
-            database.reading(),
-        ):
-            pass
+    with (
+        database.reading(),
+        database.reading(),
+        pytest.raises(ServiceUnavailable, match=r"all 2 connections .* have been in use for 0.2 s"),
+        database.reading(),
+    ):
+        pass
     with database.reading(), database.reading():
         pass
     database.close()
