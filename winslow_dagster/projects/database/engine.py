@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,32 +12,48 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
+from winslow_dagster.projects.database.locks import AdvisoryLocks, FileLocks, LockHolder, NamedLocks
 from winslow_dagster.projects.database.schema import projects, schema_version
 
 BUSY_WAIT_S = 60
 """How long a SQLite writer waits for the one before it; transactions here last milliseconds."""
+CONNECT_TIMEOUT_S = 10
+POOL_SIZE = 10
+POOL_TIMEOUT_S = 30.0
+LOCK_TIMEOUT_S = 30.0
 ADVISORY_LOCK = 0x57494E534C4F57
 WRITING = "winslow_writing"
-"""The execution option by which a transaction that will write is known from its first statement on."""
+"""The execution option that marks a transaction as a writer from its first statement on."""
 SCHEMA_HEAD = 1
 """The newest schema version (`migrations.py`), repeated here to save the import of Alembic where nothing is to do."""
 
 
 class Database:
-    """Transactions on the project tables, in their newest form. Opening brings the tables forward."""
+    """Transactions on the project tables, upgraded to their newest form on opening. Safe to use from many threads.
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+    A transaction takes one of `pool_size` connections, and waits up to `pool_timeout_s` for one. Do not begin one
+    inside another: threads that hold one connection and wait for a second would wait for each other.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, pool_timeout_s: float = POOL_TIMEOUT_S) -> None:
+        self._engine = _engine(url, {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout_s})
+        self._busy = f"all {pool_size} connections to the project database have been in use for {pool_timeout_s:g} s"
         self._shown = self._engine.url.render_as_string(hide_password=True)
+        self._locks: NamedLocks = (
+            AdvisoryLocks(self._engine.url)
+            if self._engine.dialect.name == "postgresql"
+            else FileLocks(Path(f"{self._engine.url.database}.locks"))
+        )
         with self._explained():
-            self._bring_forward()
+            self._upgrade()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A snapshot. Raises ServiceUnavailable when the database does not answer."""
+        """A transaction that only reads. Raises ServiceUnavailable when the database does not answer."""
         with self._explained(), self._engine.connect() as connection:
             yield connection
 
@@ -50,31 +64,22 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Only one process at a time is in here with this name, on this database. Freed when its process dies.
+    def alone(
+        self, name: str, by: LockHolder | None = None, *, where: str = "", timeout_s: float = LOCK_TIMEOUT_S
+    ) -> Iterator[None]:
+        """Hold the lock of this name on this database inside the block.
 
-        Not a transaction: what is done inside may take minutes, and nobody else's writing waits for it.
+        Raises ProjectConflict, naming the holder, where the lock is not free within `timeout_s`.
         """
-        if self._engine.dialect.name == "postgresql":
-            key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-            with self.reading() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
-                try:
-                    yield
-                finally:
-                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-            return
-        locks = Path(f"{self._engine.url.database}.locks")
-        locks.mkdir(exist_ok=True)
-        with (locks / name).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._explained(), self._locks.hold(name, by or LockHolder(), timeout_s, where or f"lock {name}"):
             yield
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
+        self._locks.close()
         self._engine.dispose()
 
-    def _bring_forward(self) -> None:
+    def _upgrade(self) -> None:
         if self._version() == SCHEMA_HEAD:
             return
         from winslow_dagster.projects.database.migrations import upgrade
@@ -86,7 +91,7 @@ class Database:
             done = _version(connection)
             if done > SCHEMA_HEAD:
                 raise ServiceUnavailable(
-                    f"the project tables are of version {done}, and this Winslow knows versions up to {SCHEMA_HEAD}",
+                    f"the project tables have version {done}; this Winslow supports versions up to {SCHEMA_HEAD}",
                     where=self._shown,
                     remedy="Install the Winslow version that wrote them, or use another WINSLOW_HOME",
                 )
@@ -104,11 +109,13 @@ class Database:
         except IntegrityError:
             # The caller knows what it tried to write twice.
             raise
+        except PoolTimeout as error:
+            raise ServiceUnavailable(self._busy, where=self._shown) from error
         except DBAPIError as error:
             raise ServiceUnavailable(
                 f"the project database failed: {str(error.orig).strip()}",
                 where=self._shown,
-                remedy="Check that it runs and that WINSLOW_DATABASE_URL names it",
+                remedy="Check that it is running, and that WINSLOW_DATABASE_URL points to it",
             ) from error
 
 
@@ -145,12 +152,13 @@ def _version(connection: Connection) -> int:
     )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, pool: dict[str, Any]) -> Engine:
     try:
         parsed = make_url(url)
         kind = parsed.get_backend_name()
         if kind == "postgresql":
-            return create_engine(parsed, pool_pre_ping=True)
+            timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+            return create_engine(parsed, pool_pre_ping=True, connect_args=timeout, **pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise _unusable(str(error)) from error
     if kind != "sqlite" or not parsed.database:
@@ -159,8 +167,8 @@ def _engine(url: str) -> Engine:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ServiceUnavailable(f"cannot make the directory of the database: {error}", where=str(file)) from error
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_WAIT_S})
+        raise ServiceUnavailable(f"cannot create the directory of the database: {error}", where=str(file)) from error
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_WAIT_S}, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -175,13 +183,13 @@ def _unusable(why: str) -> SettingsInvalid:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own transactions begin too late for reads and never say IMMEDIATE; `_begin_sqlite` does both.
+    # The driver begins no transaction for reads, and none with IMMEDIATE; `_begin_sqlite` does.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes its turn at once: two that begin by reading would otherwise block each other and one would fail.
+    # A writer takes the write lock at once: of two that begin by reading, one could not go on to write.
     immediate = connection.get_execution_options().get(WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.engine import Database, hold_project, insert, unknown_project
+from winslow_dagster.projects.database.engine import LOCK_TIMEOUT_S, Database, hold_project, insert, unknown_project
+from winslow_dagster.projects.database.locks import LockHolder
 from winslow_dagster.projects.domain.lineage import ANSWER, ANSWER_RESOURCE
 from winslow_dagster.projects.domain.model import Attempt, InputVersion, Project, RunOutcome, RunRecord, checked_name
 from winslow_dagster.stages.task.model import StageResult, StageTask
@@ -48,9 +49,16 @@ class ProjectRecords:
         """Give the database connections back."""
         self._database.close()
 
-    def project_lock(self, project: str) -> AbstractContextManager[None]:
-        """Nobody else decides about this project inside the block: the second waits, and sees what the first did."""
-        return self._database.alone(f"project-{checked_name(project)}")
+    def project_lock(
+        self, project: str, *, holder: str = "", purpose: str = "", timeout_s: float = LOCK_TIMEOUT_S
+    ) -> AbstractContextManager[None]:
+        """Keep others from deciding about this project inside the block. `purpose` is shown to those who wait.
+
+        Raises ProjectConflict, naming the holder, where another holds the lock for longer than `timeout_s`.
+        """
+        name = checked_name(project)
+        by = LockHolder(holder, purpose)
+        return self._database.alone(f"project-{name}", by, where=f"project {name}", timeout_s=timeout_s)
 
     def create_project(
         self, name: str, *, pipeline: str, pipeline_digest: str, env: dict[str, str], created_by: str

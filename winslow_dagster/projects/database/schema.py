@@ -362,3 +362,13 @@ pool = Table(
     Column("added_at", Utc, nullable=False),
     Column("added_by", Text, nullable=False),
 )
+
+locks = Table(
+    "winslow_locks",
+    metadata,
+    # Who holds an advisory lock of PostgreSQL. The row of a process that died stays until the next one takes the lock.
+    Column("name", String(100), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("since", Utc, nullable=False),
+)
