@@ -1,4 +1,4 @@
-"""`python -m docs.generate` writes the pages of docs/ that come from the code. A test holds them to it."""
+"""`python -m docs.generate` writes the generated pages of docs/. A test checks that they are up to date."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ DOCS = Path(__file__).parent
 SETTINGS_HEAD = """\
 # Settings
 
-Read once from the environment when a program starts. Nothing has to be set. This page is written by `make docs`.
+Environment variables that configure an installation. All have defaults or are optional. They are read once, when a program
+starts. `make docs` generates this page.
 
-| variable | what it sets | default |
+| variable | meaning | default |
 |---|---|---|
 """
 DECISIONS_HEAD = """\
 # Decisions
 
-What was chosen where there was a real choice, and what was measured. One file each, `NNNN-what-was-chosen.md`, that
-begins with `# N. Title` and has these parts:
+Design decisions: what was chosen where there was a real alternative, and what was measured. Each has a file
+`NNNN-what-was-chosen.md` that begins with `# N. Title` and has these parts:
 
-- **Context.** The question, and what made it one.
+- **Context.** The question and its background.
 - **Choice.** What was chosen, and what was not.
-- **What was measured.** The figures, and how to get them again; or **Consequences.** where nothing can be measured.
+- **What was measured.** The figures, and how to reproduce them; or **Consequences.** if there is nothing to measure.
 
-Numbers are never used again. A decision that is overturned stays, and names the one that overturns it.
-`make docs` writes this page.
+Numbers are not reused. A superseded decision stays, with a link to the one that replaces it. `make docs` generates this page.
 
 | | |
 |---|---|
@@ -36,7 +36,7 @@ Numbers are never used again. A decision that is overturned stays, and names the
 
 
 def settings_page() -> str:
-    """One row for each WINSLOW_* variable."""
+    """One row per WINSLOW_* variable."""
     home = Path("/home/of/this/installation")
     settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": "/pipeline_configs"})
     defaults = {
@@ -52,7 +52,7 @@ def settings_page() -> str:
 
 
 def decisions_page() -> str:
-    """One row for each decision, with its title."""
+    """One row per decision."""
     rows = []
     for path in sorted((DOCS / "decisions").glob("[0-9]*.md")):
         title = path.read_text().splitlines()[0].partition(". ")[2]
