@@ -12,8 +12,8 @@ DOCS = Path(__file__).parent
 SETTINGS_HEAD = """\
 # Settings
 
-Environment variables that configure an installation. All have defaults or are optional. They are read once, when a program
-starts. `make docs` generates this page.
+Environment variables that configure an installation. All have defaults or are optional. They are read once, when a
+program starts. `make docs` generates this page.
 
 | variable | meaning | default |
 |---|---|---|
@@ -28,7 +28,8 @@ Design decisions: what was chosen where there was a real alternative, and what w
 - **Choice.** What was chosen, and what was not.
 - **What was measured.** The figures, and how to reproduce them; or **Consequences.** if there is nothing to measure.
 
-Numbers are not reused. A superseded decision stays, with a link to the one that replaces it. `make docs` generates this page.
+Numbers are not reused. A superseded decision stays, with a link to the one that replaces it. `make docs` generates this
+page.
 
 | | |
 |---|---|

@@ -201,9 +201,11 @@ class Context:
         return self.pinned(self.records.project(project))
 
     def project_lock(self, project: str, purpose: str) -> AbstractContextManager[None]:
-        """Nobody else decides about the project inside the block. Hold it briefly: never while bytes are copied."""
-        del purpose
-        return self.records.project_lock(project)
+        """Keep others from deciding about the project inside the block. Never hold it while bytes are copied.
+
+        Raises ProjectConflict, naming the holder and its purpose, if another holds the lock for too long.
+        """
+        return self.records.project_lock(project, holder=self.actor.who, purpose=purpose)
 
     def audit(self, action: str, project: str | None = None, **details: Any) -> None:
         """Record that the actor did this."""
