@@ -16,6 +16,7 @@ from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.inputs.uploads import InputStream
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 
@@ -144,6 +145,18 @@ def test_a_stream_becomes_a_file_of_the_pool(installation: Installation, tmp_pat
     project = installation.create("counting", "ulm", {"numbers": "pool:numbers.csv"})
     assert project.status().inputs[0].original_path == "pool:numbers.csv"
     assert [entry.action for entry in installation.audit()] == ["create", "pool_add"]
+    assert list((tmp_path / "home" / "incoming").iterdir()) == []
+
+
+def test_a_stream_becomes_an_input_once_it_has_been_checked(installation: Installation, tmp_path: Path) -> None:
+    stream = InputStream("numbers.csv", io.BytesIO(b"a\n1\n"))
+    project = installation.create("counting", "ulm", {"numbers": stream})
+    (given,) = project.status().inputs
+    assert (given.original_path, given.size_bytes) == ("numbers.csv", 4)
+    with pytest.raises(InputRejected, match="it is not a text"):
+        installation.create("counting", "neu-ulm", {"numbers": InputStream("n.csv", io.BytesIO(b"a\0b"))})
+    with pytest.raises(InputRejected, match=r"its name ends in \.mp4"):
+        installation.create("counting", "alt-ulm", {"numbers": InputStream("n.mp4", io.BytesIO(b""))})
     assert list((tmp_path / "home" / "incoming").iterdir()) == []
 
 

@@ -21,7 +21,7 @@ from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.views import QuestionView
-from winslow_dagster.projects.inputs.resource_pool import Pool, sources
+from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 
 MAX_COMBINATIONS = 500
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -116,7 +116,7 @@ class ProjectControl:
         *,
         env: Mapping[str, str] | None = None,
         settings: Overrides | None = None,
-        inputs: Mapping[str, str | Path] | None = None,
+        inputs: Mapping[str, GivenInput] | None = None,
         use: Mapping[str, str | int] | None = None,
         only: bool = False,
         stop_after: str | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 from winslow_dagster.engines.engine import Engine, Node
@@ -25,7 +24,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import MOST_SHOWN, Actor, Audit, AuditEntry
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
-from winslow_dagster.projects.inputs.resource_pool import Pool, sources
+from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 from winslow_dagster.projects.status.project_list import list_projects
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.store import Store
@@ -140,7 +139,7 @@ class Installation:
         self,
         pipeline: str,
         project: str,
-        inputs: Mapping[str, str | Path] | None = None,
+        inputs: Mapping[str, GivenInput] | None = None,
         *,
         env: Mapping[str, str] | None = None,
         tags: Iterable[str] = (),
@@ -169,7 +168,7 @@ class Installation:
         self,
         pipeline: str,
         project: str,
-        inputs: Mapping[str, str | Path] | None = None,
+        inputs: Mapping[str, GivenInput] | None = None,
         *,
         env: Mapping[str, str] | None = None,
         start_from: str | Sequence[str] | None = None,
@@ -184,10 +183,10 @@ class Installation:
     ) -> Run:
         """Run the pipeline for the project, and return the run, which continues in the background.
 
-        A project that does not exist is created: `inputs` are copied into the store, or are `pool:NAME`, and `env` are
-        the project's variables. An existing project keeps its pipeline version and runs the stages whose outputs are
-        missing or out of date, or those from `start_from` on; `env` are then this run's variables. Another pipeline
-        becomes the project's.
+        A project that does not exist is created: `inputs` are paths, which are copied into the store, `pool:NAME`, or
+        streams, and `env` are the project's variables. An existing project keeps its pipeline version and runs the
+        stages whose outputs are missing or out of date, or those from `start_from` on; `env` are then this run's
+        variables. Another pipeline becomes the project's.
 
         `settings` overrides settings of stages for this run: `{"detect": {"env": {"THRESHOLD": "0.4"}, "memory":
         "8GiB"}}`. `use` names attempts, by number or task id, whose outputs stages take instead of the latest. With

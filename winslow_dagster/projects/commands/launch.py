@@ -20,7 +20,8 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.inputs.resource_pool import PooledFile, Source
-from winslow_dagster.projects.inputs.uploads import put, size_of
+from winslow_dagster.projects.inputs.uploads import InputStream, put, received, size_of
+from winslow_dagster.projects.inputs.validation import check_input
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 
@@ -59,7 +60,7 @@ class Launch:
         job = self._job(dagster, plan)
         if plan.existing is None:
             self._create(plan)
-        stored = self._store_inputs(plan.new_inputs, upload)
+        stored = self._store_inputs(plan, upload)
         try:
             with self._context.project_lock(self._project, "starting a run"):
                 if plan.existing is not None or self._records.runs(self._project):
@@ -78,9 +79,10 @@ class Launch:
         """Create the project, and run nothing. Raises ProjectConflict if it exists."""
         pipeline, digest = self._planner.version(self._planner.existing_project())
         self._planner.check_inputs(pipeline, pipeline.inputs)
-        inputs = dict(self._request.inputs)
-        self._create(LaunchPlan(pipeline, digest, None, RunRequest(project=self._project), inputs))
-        stored = self._store_inputs(inputs, upload)
+        request = RunRequest(project=self._project)
+        plan = LaunchPlan(pipeline, digest, None, request, dict(self._request.inputs))
+        self._create(plan)
+        stored = self._store_inputs(plan, upload)
         try:
             self._add_inputs(stored)
         finally:
@@ -120,22 +122,27 @@ class Launch:
         if project is not None and (project.pipeline, project.pipeline_digest) != (plan.pipeline.name, plan.digest):
             self._records.pin_pipeline(project.name, plan.pipeline.name, plan.digest)
 
-    def _store_inputs(self, inputs: Mapping[str, Source], upload: UploadStarted | None) -> dict[str, Manifest]:
-        """A file of the pool is in the store already; any other is copied there."""
+    def _store_inputs(self, plan: LaunchPlan, upload: UploadStarted | None) -> dict[str, Manifest]:
+        """Bring the new inputs into the store. Files of the pool are there already."""
         stored: dict[str, Manifest] = {}
         try:
-            for name, source in inputs.items():
-                if isinstance(source, PooledFile):
-                    stored[name] = source.manifest
-                else:
-                    address = f"projects/{self._project}/inputs/{name}/{uuid4().hex}"
-                    moved = upload(name, size_of(source)) if upload else None
-                    scratch = self._context.settings.home / "incoming"
-                    stored[name] = put(self._context.store, source, address, scratch, moved)
+            for name, source in plan.new_inputs.items():
+                stored[name] = self._stored(plan, name, source, upload)
         except BaseException:
             self._discard(stored)
             raise
         return stored
+
+    def _stored(self, plan: LaunchPlan, name: str, source: Source, upload: UploadStarted | None) -> Manifest:
+        if isinstance(source, PooledFile):
+            return source.manifest
+        address = f"projects/{self._project}/inputs/{name}/{uuid4().hex}"
+        store, scratch = self._context.store, self._context.settings.home / "incoming"
+        if isinstance(source, InputStream):
+            with received(source.content, source.file_name, scratch) as path:
+                check_input(name, path, plan.pipeline.inputs[name])
+                return store.commit_tree(path.parent, address)
+        return put(store, source, address, scratch, upload(name, size_of(source)) if upload else None)
 
     def _add_inputs(self, stored: dict[str, Manifest]) -> None:
         """Take the stored inputs into use. What is left in `stored` afterwards is not needed."""
@@ -145,7 +152,7 @@ class Launch:
                 self._project,
                 name,
                 manifest,
-                original_path=source_name(source if isinstance(source, PooledFile) else source.absolute()),
+                original_path=source_name(source),
                 added_by=self._context.actor.who,
             )
             if added.manifest.address == manifest.address:

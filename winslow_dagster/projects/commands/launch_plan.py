@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from winslow_dagster.actions import Action
@@ -17,8 +18,8 @@ from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_
 from winslow_dagster.projects.domain.model import Project, RunRecord
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, RunScope, check_variables
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile, Source
-from winslow_dagster.projects.inputs.uploads import contents, same_content
-from winslow_dagster.projects.inputs.validation import check_input, check_names
+from winslow_dagster.projects.inputs.uploads import InputStream, contents, same_content
+from winslow_dagster.projects.inputs.validation import check_input, check_names, check_suffix
 from winslow_dagster.storage.manifest import Manifest
 
 UNFINISHED = frozenset({"paused", "awaiting_input", "failed"})
@@ -94,6 +95,9 @@ class LaunchPlanner:
             if isinstance(source, PooledFile):
                 pool = Pool(self._records.database, self._context.store, self._context.settings.home / "incoming")
                 pool.check(source, name, declared)
+            elif isinstance(source, InputStream):
+                # Its content is checked once it has been received.
+                check_suffix(source.file_name, declared, f"input {name}, {source.file_name}")
             else:
                 check_input(name, source, declared)
 
@@ -223,10 +227,12 @@ def _start_again(project: Project, pipeline: Pipeline) -> Action:
 
 def _same(manifest: Manifest | None, source: Source) -> bool:
     """Whether a project's input has this content already."""
+    if isinstance(source, InputStream):
+        return False
     if isinstance(source, PooledFile):
         return manifest is not None and contents(manifest.files) == contents(source.manifest.files)
     return same_content(manifest, source)
 
 
 def _file_name(source: Source) -> str:
-    return source.file_name if isinstance(source, PooledFile) else source.name
+    return source.name if isinstance(source, Path) else source.file_name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from winslow_dagster.projects.inputs.resource_pool import POOL, PooledFile, Source
+from winslow_dagster.projects.inputs.uploads import InputStream
 
 PipelineVersion = Literal["pinned", "current"]
 
@@ -51,5 +52,7 @@ class LaunchRequest:
 
 
 def source_name(source: Source) -> str:
-    """A path, or `pool:NAME`."""
-    return f"{POOL}{source.name}" if isinstance(source, PooledFile) else str(source)
+    """A path, `pool:NAME`, or the file name of a stream."""
+    if isinstance(source, InputStream):
+        return source.file_name
+    return f"{POOL}{source.name}" if isinstance(source, PooledFile) else str(source.absolute())

@@ -20,7 +20,7 @@ from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.domain.model import checked_name
-from winslow_dagster.projects.inputs.uploads import put
+from winslow_dagster.projects.inputs.uploads import InputStream, put
 from winslow_dagster.projects.inputs.validation import check_content, check_suffix
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.range_reader import RangeReader
@@ -46,7 +46,8 @@ class PooledFile:
         return self.manifest.files[0].path if len(self.manifest.files) == 1 else self.name
 
 
-Source = Path | PooledFile
+GivenInput = str | Path | InputStream
+Source = Path | PooledFile | InputStream
 """What a project's input is made of."""
 
 
@@ -128,14 +129,17 @@ class Pool:
         return sorted({row.project for row in rows if row.manifest["address"] == manifest.address})
 
 
-def sources(pool: Pool, inputs: Mapping[str, str | Path]) -> dict[str, Source]:
-    """What a person gave as inputs: paths, and names of files of the pool. Raises NotFound."""
-    return {
-        name: pool.file(given.removeprefix(POOL))
-        if isinstance(given, str) and given.startswith(POOL)
-        else Path(given).expanduser()
-        for name, given in inputs.items()
-    }
+def sources(pool: Pool, inputs: Mapping[str, GivenInput]) -> dict[str, Source]:
+    """What a person gives as inputs: paths, `pool:NAME`, and streams. Raises NotFound."""
+    return {name: _source(pool, given) for name, given in inputs.items()}
+
+
+def _source(pool: Pool, given: GivenInput) -> Source:
+    if isinstance(given, InputStream):
+        return given
+    if isinstance(given, str) and given.startswith(POOL):
+        return pool.file(given.removeprefix(POOL))
+    return Path(given).expanduser()
 
 
 def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:

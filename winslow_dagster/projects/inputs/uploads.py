@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -51,6 +52,14 @@ def put(store: Store, path: Path, address: str, scratch: Path, moved: BytesMoved
         raise InputRejected(f"it cannot be copied: {error}", where=str(path)) from error
     finally:
         shutil.rmtree(copy, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class InputStream:
+    """An input that is read from a stream, such as the body of a request, and becomes a file of this name."""
+
+    file_name: str
+    content: BinaryIO
 
 
 @contextlib.contextmanager
