@@ -1,18 +1,18 @@
-# The doors of this project. `make` alone lists them.
+# Entry points of the project. Run `make` to list the targets.
 #
-#   VIDEO=film.mp4 POINTS=points.json    make demo: your own footage; without points it ends where you are asked for them
-#   TESTS="tests/stages -k log"          make test: some of the tests
-#   WORKERS=1                            make test: how many files of tests run side by side (3, or 0 for TESTS)
-#   BENCH=orchestration                  make bench: one of the benchmarks
-#   KILLS=200                            make chaos: how many kills
-#   PYTHON=/opt/python3.12/bin/python3   the Python that .venv is made with
+#   VIDEO=film.mp4 POINTS=points.json    make demo: use your own footage; without points the demo stops when it needs them
+#   TESTS="tests/stages -k log"          make test: run only these tests
+#   WORKERS=1                            make test: number of test files run in parallel (default 3, or 0 with TESTS)
+#   BENCH=orchestration                  make bench: run one benchmark
+#   KILLS=200                            make chaos: number of kills
+#   PYTHON=/opt/python3.12/bin/python3   Python to create .venv with
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 TESTS ?=
-# Most tests wait for services and stages more than they compute. Those of one file share what they have started.
+# Most tests wait rather than compute. The tests of one file share the services they start.
 WORKERS ?= $(if $(TESTS),0,3)
 KILLS ?= 100
 PYTHON ?=
@@ -21,52 +21,52 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help setup demo up test check bench chaos docs images lint lock
 
-help: ## list what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: ## make .venv with everything that is locked (the others do it first, too)
+setup: ## create .venv with the locked packages (other targets do this if needed)
 	@PATH=$${PATH//"$(CURDIR)/.venv/bin:"/}; \
 	for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	    if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	        exec "$$python" deploy/venv.py; \
 	    fi; \
 	done; \
-	echo >&2 'Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian and Ubuntu: apt-get install python3-venv'; \
+	echo >&2 'Python 3.11, 3.12 or 3.13 is required, but none was found. On Debian and Ubuntu: apt-get install python3-venv'; \
 	exit 2
 
-demo: ## the main job, from a pipeline file to trajectories.csv, on a short video
+demo: ## run the traffic analysis on a short video, up to trajectories.csv and charts
 	@deploy/demo.sh $(if $(VIDEO),--video '$(VIDEO)') $(if $(POINTS),--reference-points '$(POINTS)')
 
-up: setup ## the web interface, until Ctrl-C
+up: setup ## start the web interface; Ctrl-C stops it
 	@winslow up
 
-test: setup ## the tests; WINSLOW_TEST_REQUIRE=docker,java,postgres,s3 makes missing services a failure
+test: setup ## run the tests; with WINSLOW_TEST_REQUIRE=docker,java,postgres,s3 missing services are failures
 	@python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
-lint: setup ## lint, format, types, import rules
+lint: setup ## check lint, format, types and import rules
 	ruff check .
 	ruff format --check .
 	mypy
 	cd tracker_application && mypy
 	lint-imports
 
-check: lint test ## all of it: lint, and the tests
+check: lint test ## run lint and test
 
-bench: setup ## measure; one line of JSON a figure
+bench: setup ## run the benchmarks; prints one line of JSON per figure
 	@python -m bench $(BENCH)
 
-chaos: setup ## kill everything many times; many projects; random sequences of actions
+chaos: setup ## test with random kills, many projects and random sequences of actions
 	WINSLOW_CHAOS_KILLS=$(KILLS) WINSLOW_MANY_PROJECTS=200 WINSLOW_SEQUENCES=1000 \
 	    python -m pytest tests/chaos tests/stories/test_many_projects.py tests/projects/test_sequences.py --timeout=0
 
-docs: setup ## write what is generated again: pages of docs/, the schema of pipelines
+docs: setup ## regenerate the generated pages of docs/ and the JSON Schema of pipelines
 	@python -m docs.generate
 	@python -m winslow_dagster.pipelines.schema.reference_page docs/pipelines.md pipeline_configs/pipeline.schema.json
 
 images: ## build the stage image of the TrackerApplication (needs Docker)
 	@deploy/images/build.sh
 
-lock: setup ## resolve the dependencies anew
+lock: setup ## update the pinned dependencies
 	export UV_CUSTOM_COMPILE_COMMAND='make lock'; \
 	compile="uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --quiet"; \
 	$$compile pyproject.toml -o requirements.lock; \

@@ -1,1 +1,1 @@
-"""What the program must reach, measured: `python -m bench [name ...]`."""
+"""Benchmarks with goals: `python -m bench [name ...]`."""

@@ -1,4 +1,4 @@
-"""`python -m bench [name ...]`: every figure is one JSON line on stdout; everything else goes to stderr."""
+"""`python -m bench [name ...]`: prints every figure as one JSON line on stdout; everything else goes to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXIT_USAGE = 2
 
 
 def benchmarks() -> tuple[str, ...]:
-    """The names there are: a module or package of this directory that has `figures()` is one."""
+    """The available names: modules or packages of this directory with `figures()`."""
     here = Path(__file__).parent
     files = {file.stem: file for file in here.glob("*.py") if file.stem not in FRAME}
     files |= {file.parent.name: file for file in here.glob("*/__init__.py")}
@@ -26,7 +26,7 @@ def benchmarks() -> tuple[str, ...]:
 
 @contextmanager
 def figures_alone_on_stdout() -> Iterator[TextIO]:
-    """What a benchmark and the programs it starts print goes to stderr; the stream given is the real stdout."""
+    """Redirect the output of benchmarks and the programs they start to stderr; yields the real stdout."""
     sys.stdout.flush()
     stdout_fd = os.dup(1)
     os.dup2(2, 1)
@@ -40,10 +40,10 @@ def figures_alone_on_stdout() -> Iterator[TextIO]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Run the named benchmarks, or all. A missed goal is a figure too; only an unknown name is an error (2)."""
+    """Run the named benchmarks, or all. A missed goal is not an error; an unknown name is (2)."""
     known = benchmarks()
     if unknown := [name for name in names if name not in known]:
-        print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(known) or 'none'}", file=sys.stderr)
+        print(f"no benchmark named {', '.join(unknown)}; available: {', '.join(known) or 'none'}", file=sys.stderr)
         return EXIT_USAGE
     with figures_alone_on_stdout() as stdout:
         for name in names or known:

@@ -1,4 +1,4 @@
-"""What the asset graph adds where 500 pipelines are loaded, and what its sensors take with 10,000 projects."""
+"""Cost of the asset graph with 500 pipelines, and of its sensors with 10,000 projects."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def figures() -> Iterator[Figure]:
 
 
 def load_of_500_pipelines() -> Iterator[Figure]:
-    """What the code server does at its start: the assets' part of it, by the jobs' in the same process."""
+    """Load time of the code server: the assets' part relative to the jobs' in the same process."""
     names = [f"p{number:03}" for number in range(PIPELINES)]
     inputs = "inputs: {video: {kind: video}}\n"
     with winslow_home({name: inputs + chain(name, "none:0", STAGES, "true") for name in names}):
@@ -70,7 +70,7 @@ def load_of_500_pipelines() -> Iterator[Figure]:
 
 
 def sensors_of_10_000_projects() -> Iterator[Figure]:
-    """The table of all results, and the look for new projects and files where there are none."""
+    """The table of all results, and the scan for new projects and files when there are none."""
     with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder:
         database = Database(f"sqlite:///{folder}/winslow.db")
         fill(database)
@@ -89,7 +89,7 @@ def sensors_of_10_000_projects() -> Iterator[Figure]:
 
 
 def fill(database: Database) -> None:
-    """Projects with a file and nine attempts each, of which every one has two results."""
+    """Projects with a file and nine attempts each; every attempt has two results."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for first in range(0, PROJECTS, 500):
         names = [f"project-{number:05}" for number in range(first, first + 500)]

@@ -1,4 +1,4 @@
-"""One stage attempt by itself: what it adds to a bare container, and where the time goes."""
+"""A single stage attempt: its overhead compared with a bare container, and where the time goes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from winslow_dagster.stages.task.model import StageTask
 
 ROUNDS = 15
 GOAL = 1.8
-"""Of nine stages against nine bare `docker run`, Dagster included; an attempt alone has to stay well below."""
+"""Goal for nine stages relative to nine bare `docker run`, including Dagster; a single attempt must stay well below."""
 
 
 def figures() -> Iterator[Figure]:
@@ -49,7 +49,7 @@ def bare_s(image: str, *options: str) -> float:
 
 
 def attempt_s(home: Path, image: str | None) -> float:
-    """From a forked runner's start to its end, as a warm server starts it."""
+    """From start to end of a runner forked from the fork server."""
     task_id = f"{uuid.uuid4().hex}.true.1"
     task = StageTask(
         task_id=task_id,

@@ -1,4 +1,4 @@
-"""How long a person waits for the command line to say anything at all."""
+"""Response time of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDS = 15
 
 
 def figures() -> Iterator[Figure]:
-    """The median of `winslow --help`, the interpreter's own start included."""
+    """The median of `winslow --help`, including the start of the interpreter."""
     command = [sys.executable, "-c", "from winslow_dagster.cli import main; main()", "--help"]
     taken_s = []
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""A PostgreSQL database of its own for a benchmark, where the tests' server is there."""
+"""A PostgreSQL database for a benchmark, if the tests' server is available."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sqlalchemy import create_engine, make_url, text
 
 @contextmanager
 def postgres_database() -> Iterator[str | None]:
-    """The address of an empty database that is dropped at the end; None where WINSLOW_TEST_POSTGRES_URL names none."""
+    """URL of an empty database that is dropped at the end; None if WINSLOW_TEST_POSTGRES_URL is not set."""
     server = os.environ.get("WINSLOW_TEST_POSTGRES_URL")
     if server is None:
-        print("left out: PostgreSQL, which WINSLOW_TEST_POSTGRES_URL would name", file=sys.stderr)
+        print("PostgreSQL skipped: WINSLOW_TEST_POSTGRES_URL is not set", file=sys.stderr)
         yield None
         return
     name = f"bench_{uuid4().hex}"

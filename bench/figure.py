@@ -1,4 +1,4 @@
-"""One measured figure and the goal it is held against."""
+"""A measured figure and its goal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`goal` is what the figure should reach, in words such as `<= 1.8`; empty where it is only informative.
+    """`goal` is text such as `<= 1.8`, or empty for informative figures.
 
-    `holds` is whether it was reached; None where there is no goal, or where nothing could be measured.
+    `holds` says whether it was met; None without a goal or a measurement.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A Winslow of its own for one benchmark: its directory, its port, its services, and an image that does nothing."""
+"""A Winslow installation for a benchmark: directory, port, services, and an image that does nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROGRAMS = ("true", "sleep", "sh")
 
 
 def bench_image() -> str:
-    """A static busybox as an image; made once."""
+    """An image with a static busybox; built once."""
     if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
         return IMAGE
     busybox = shutil.which("busybox")
@@ -45,7 +45,7 @@ def bench_image() -> str:
 
 
 def free_port() -> int:
-    """A port of this machine that nothing listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def winslow_home(pipelines: dict[str, str]) -> Iterator[Settings]:
-    """The settings of a fresh home with these pipeline files; gone afterwards."""
+    """Settings of a fresh home with these pipeline files; deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder:
         directory = Path(folder) / "pipelines"
         directory.mkdir()
@@ -72,7 +72,7 @@ def winslow_home(pipelines: dict[str, str]) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def services(settings: Settings) -> Iterator[Services]:
-    """Running services of these settings."""
+    """Running services for these settings."""
     handle = Services(settings)
     with handle.for_a_while():
         yield handle

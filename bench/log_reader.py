@@ -1,4 +1,4 @@
-"""The live log: 100,000 lines a second must neither stall a stage nor fall behind it."""
+"""The live log: 100,000 lines a second must neither slow down a stage nor fall behind it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def figures() -> Iterator[Figure]:
 
 
 def stage_output() -> bytes:
-    """What a Java stage prints at the level of detail nobody should leave on."""
+    """Output of a Java stage with far too detailed logging."""
 
     def line(number: int) -> str:
         if number % 100 == 0:
@@ -70,7 +70,7 @@ def stage_output() -> bytes:
 
 
 def docker_frames(text: bytes) -> bytes:
-    """The same as the daemon sends it, ten microseconds a line."""
+    """The same as sent by the daemon, ten microseconds per line."""
     now_ns = time.time_ns()
     frames = []
     for number, line in enumerate(text.splitlines(keepends=True)):
@@ -100,7 +100,7 @@ def cat(source: Path, target: Path) -> None:
 
 
 def best(work: Callable[[int], None]) -> float:
-    """The shortest of a few rounds in seconds: what the work takes, less what the machine did besides."""
+    """The shortest of a few rounds in seconds, which excludes most other load of the machine."""
     times = []
     for number in range(ROUNDS):
         began_s = time.perf_counter()
@@ -116,7 +116,7 @@ def directory() -> Iterator[Path]:
 
 
 def followed_stage() -> Iterator[Figure]:
-    """A container that prints for some seconds, with and without somebody who follows it."""
+    """A container that prints for some seconds, with and without a follower."""
     image = bench_image()
     alone_s: list[float] = []
     followed_s: list[float] = []
@@ -136,7 +136,7 @@ def followed_stage() -> Iterator[Figure]:
 
 @contextmanager
 def container(image: str) -> Iterator[str]:
-    """A started container that prints LINES numbered lines in bursts, and is gone afterwards."""
+    """A started container that prints LINES numbered lines in bursts; removed afterwards."""
     options = [f"--log-opt={key}={value}" for key, value in LOG_CONFIG["Config"].items()]
     pause = f'if (i % {STAGE_BURST} == 0) {{ fflush(); system("busybox usleep {STAGE_PAUSE_US}") }}'
     text = "2026-01-01 12:00:00,123 DEBUG de.uni.tracker.Detector - tile scored 0.7 in 12 ms "
@@ -150,7 +150,7 @@ def container(image: str) -> Iterator[str]:
 
 
 def followed(name: str, log: Path) -> int:
-    """Follow a container to its end. Gives the number of its lines that are in the log once, in their order."""
+    """Follow a container to its end. Returns how many of its lines are in the log exactly once and in order."""
     address = DaemonAddress.parse(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     source = ContainerLog(address, docker("version", "--format", "{{.Server.APIVersion}}"), name)
     ended = threading.Event()
@@ -169,7 +169,7 @@ def followed(name: str, log: Path) -> int:
 
 
 def wall_s(name: str) -> float:
-    """How long the container ran, as the daemon saw it."""
+    """How long the container ran, according to the daemon."""
     docker("wait", name)
     state = json.loads(docker("inspect", name))[0]["State"]
     began, ended = (datetime.fromisoformat(state[key][:26]) for key in ("StartedAt", "FinishedAt"))

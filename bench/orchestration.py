@@ -1,6 +1,6 @@
-"""What Winslow adds to the work itself: between stages, before the first, with many pipelines, and in memory.
+"""Winslow's overhead: between stages, before the first one, with many pipelines, and in memory.
 
-The peer is stock Dagster: its multiprocess executor and dagster-docker's `execute_docker_container`, in the same run.
+Compared with stock Dagster: its multiprocess executor and dagster-docker's `execute_docker_container`, in the same run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def figures() -> Iterator[Figure]:
 
 
 def chain(name: str, image: str, count: int, program: str, *, side_by_side: bool = False) -> str:
-    """A pipeline file of `count` stages that each run `program`."""
+    """A pipeline file with `count` stages that each run `program`."""
     after = "    after: []\n" if side_by_side else ""
     stages = "".join(
         f"  - name: s{number}\n    args: {json.dumps(program.split())}\n{after if number else ''}"
@@ -63,9 +63,9 @@ def docker_run(image: str) -> None:
 
 
 def stages_and_launch(image: str) -> Iterator[Figure]:
-    """Nine stages against nine bare `docker run` and against stock Dagster, in turns; and the time to the first one.
+    """Nine stages compared with nine bare `docker run` and with stock Dagster, in turns; and the time to the first one.
 
-    The stages' time is the run's, from its start to its end as Dagster notes them; stock Dagster's likewise.
+    The stages' time is that of the run, from start to end as recorded by Dagster; likewise for stock Dagster.
     """
     bare, ours, stock, launches = [], [], [], []
     with winslow_home({"nine": chain("nine", image, STAGES, "true")}) as settings, services(settings) as running:
@@ -90,7 +90,7 @@ def stages_and_launch(image: str) -> Iterator[Figure]:
 
 
 def first_container_start(since: float, project: str) -> float:
-    """When the project's first container started, by Docker's own clock, in seconds since the epoch."""
+    """When the project's first container started, by Docker's clock, in seconds since the epoch."""
     events = subprocess.run(
         [
             *(
@@ -113,7 +113,7 @@ def first_container_start(since: float, project: str) -> float:
 
 
 def stock_run_s(image: str) -> float:
-    """The same nine containers by stock Dagster, in a process of its own; it prints the run's duration."""
+    """The same nine containers with stock Dagster, in a separate process that prints the run's duration."""
     done = subprocess.run([sys.executable, str(STOCK_JOB), image], capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
 
@@ -136,7 +136,7 @@ def pipelines_cost() -> Figure:
 
 
 def worker_load_s(settings: Settings) -> float:
-    """How long a process takes to import the definitions and get the job of a run of `p000`."""
+    """Time for a process to import the definitions and get the job of a run of `p000`."""
     digest = keep_version(settings.pipelines_dir / "p000.yaml", settings.versions_dir)
     environment = {
         **os.environ,
@@ -148,7 +148,7 @@ def worker_load_s(settings: Settings) -> float:
 
 
 def worker_memory(image: str) -> Figure:
-    """The resident memory of a run worker while it watches twenty stages."""
+    """Resident memory of a run worker that watches twenty stages."""
     text = chain("watched", image, WATCHED, "sleep 20", side_by_side=True)
     with winslow_home({"watched": text}) as settings, services(settings):
         run = Winslow(settings).run("watched", project="watched")
@@ -156,16 +156,16 @@ def worker_memory(image: str) -> Figure:
         pid = worker_pid(settings.home / "runs" / f"{run.run_id}.lock")
         resident_mb = psutil.Process(pid).memory_info().rss / 1e6
         run.cancel()
-        with contextlib.suppress(StageFailed):  # what a cancelled run ends with
+        with contextlib.suppress(StageFailed):  # the state of a cancelled run
             run.wait()
     return Figure("run_worker_memory_watching_20_stages", round(resident_mb, 1), "MB", "<= 150", resident_mb <= 150)
 
 
 def wait_for_containers(project: str, count: int) -> None:
-    """Return once so many containers of the project run."""
+    """Wait until this many containers of the project are running."""
     command = ["docker", "ps", "-q", "--filter", f"label=winslow.project={project}"]
     deadline = time.monotonic() + 120
     while len(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()) < count:
         if time.monotonic() > deadline:
-            sys.exit(f"not {count} containers within 120 s")
+            sys.exit(f"fewer than {count} containers after 120 s")
         time.sleep(0.2)

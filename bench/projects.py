@@ -1,4 +1,4 @@
-"""How quickly projects are listed and one is looked at, however many there are and however long their history is."""
+"""Speed of listing projects and showing one, with many projects and long histories."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GOAL_PAGE_S = 0.05
 
 
 class NoServices:
-    """Nothing runs while this is measured: what is in the tables is all there is."""
+    """No services run during the measurement: the tables hold everything."""
 
     address = "http://127.0.0.1:9"
 
@@ -42,7 +42,7 @@ class NoServices:
         return False
 
     def for_a_while(self) -> None:
-        raise AssertionError("nothing is to be started")
+        raise AssertionError("nothing should be started")
 
 
 def figures() -> Iterator[Figure]:
@@ -73,7 +73,7 @@ def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
 
 
 class Looking(Installation):
-    """An installation that is only looked at."""
+    """A read-only installation."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, NoServices())  # type: ignore[arg-type]  # it starts none
@@ -90,7 +90,7 @@ def median_s(call: Callable[[], object]) -> float:
 
 
 def fill(records: ProjectRecords, digest: str) -> None:
-    """Ten thousand projects of nine attempts each, in all states a run can end in; the first has five hundred."""
+    """Ten thousand projects of nine attempts each, with all outcomes of runs; the first has five hundred attempts."""
     with records.database.writing() as connection:
         for at in range(0, PROJECTS, 500):
             some = range(at, at + 500)

@@ -1,4 +1,4 @@
-"""The peer: nine containers in a row by stock Dagster (multiprocess, dagster-docker). Prints the run's seconds."""
+"""For comparison: nine containers in a row with stock Dagster (multiprocess, dagster-docker). Prints the seconds."""
 
 import sys
 import tempfile

@@ -1,7 +1,7 @@
-"""What handing outputs on costs: on one machine against `cp`, and over S3 against the clients we did not take.
+"""Cost of handing outputs on: on one machine compared with `cp`, and over S3 compared with the clients not chosen.
 
-Every ratio is a median over rounds in which both sides took turns on the same data. S3 is measured where
-WINSLOW_TEST_S3_ENDPOINT names a server (credentials: WINSLOW_TEST_S3_ACCESS_KEY, WINSLOW_TEST_S3_SECRET_KEY).
+Every ratio is a median over rounds in which both sides took turns on the same data. S3 is measured if
+WINSLOW_TEST_S3_ENDPOINT is set (credentials: WINSLOW_TEST_S3_ACCESS_KEY, WINSLOW_TEST_S3_SECRET_KEY).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def figures() -> Iterator[Figure]:
 
 
 def handover(place: Path) -> Iterator[Figure]:
-    """From the end of a stage that left one file of 4 GiB to the directory that the next stage mounts.
+    """From the end of a stage with one output file of 4 GiB to the directory that the next stage mounts.
 
-    The file is in the page cache and on the disk, for both sides alike; the copy goes to the same file system and,
-    as `cp` does, is not waited for to reach the disk.
+    For both sides, the file is in the page cache and on disk. The copy goes to the same file system and, like `cp`,
+    does not wait for the disk.
     """
     if shutil.disk_usage(place).free < 3 * HANDOVER_BYTES:
-        print(f"{place}: less than {3 * HANDOVER_BYTES} bytes free, hand-over left out", file=sys.stderr)
+        print(f"{place}: less than {3 * HANDOVER_BYTES} bytes free, hand-over skipped", file=sys.stderr)
         yield Figure("handover_4gib_vs_cp", None, "ratio", "<= 0.05", None)
         return
     source = place / "output"
@@ -87,9 +87,9 @@ def handover(place: Path) -> Iterator[Figure]:
 
 
 def unwritten(place: Path, store: LocalStore) -> Figure:
-    """The worst case: nothing of the output is on the disk yet, and the commit has to wait until it is.
+    """The worst case: nothing of the output is on disk yet, and the commit has to wait for it.
 
-    Against a copy that is waited for as well.
+    Compared with a copy that also waits.
     """
     ratios = []
     for round_number in range(ROUNDS):
@@ -116,12 +116,14 @@ def unwritten(place: Path, store: LocalStore) -> Figure:
 
 
 def transfers(place: Path) -> Iterator[Figure]:
-    """One file of 2 GiB up, and down to the disk. Our upload makes the checksum on the way; the check of what came
-    down is left out, as the other clients make none.
+    """One file of 2 GiB up, and down to the disk.
+
+    Our upload computes the checksum on the way. Checking the download is not included, as the other clients do not
+    check.
     """
     endpoint = os.environ.get("WINSLOW_TEST_S3_ENDPOINT")
     if not endpoint:
-        print("WINSLOW_TEST_S3_ENDPOINT is not set, S3 left out", file=sys.stderr)
+        print("S3 skipped: WINSLOW_TEST_S3_ENDPOINT is not set", file=sys.stderr)
         return
     os.environ["AWS_ACCESS_KEY_ID"] = os.environ.get("WINSLOW_TEST_S3_ACCESS_KEY", "dev")
     os.environ["AWS_SECRET_ACCESS_KEY"] = os.environ.get("WINSLOW_TEST_S3_SECRET_KEY", "devsecret")
@@ -186,13 +188,13 @@ def boto3(bucket: str, endpoint: str) -> Way:
     from boto3.s3.transfer import TransferConfig
 
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    how = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=CONCURRENCY, io_chunksize=1 << 20)
+    transfer_config = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=CONCURRENCY, io_chunksize=1 << 20)
 
     def down(target: Path) -> None:
-        client.download_file(bucket, "boto3", str(target), Config=how)
+        client.download_file(bucket, "boto3", str(target), Config=transfer_config)
         sync(target)
 
-    return lambda source: client.upload_file(str(source), bucket, "boto3", Config=how), down
+    return lambda source: client.upload_file(str(source), bucket, "boto3", Config=transfer_config), down
 
 
 def clear(files, bucket: str) -> None:  # noqa: ANN001 (s3fs has no types)
@@ -208,7 +210,7 @@ def write(path: Path, size_bytes: int) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    # Without sharing blocks: the figure is about what a copy costs where the file system can do nothing better.
+    # Without sharing blocks: measures a copy on file systems that cannot share them.
     subprocess.run(["cp", "--reflink=never", source / "detections.bin", target], check=True)
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `make demo`: what the main job needs, then the main job. Arguments go to `winslow demo`.
+# `make demo`: sets up what the demo needs, then runs `winslow demo` with the given arguments.
 #
-# Where Docker answers, the stages run in containers, and their image is built while .venv is made. Where it cannot be
-# built the demo says so and runs the same programs as processes.
+# If Docker is available, the stages run in containers, whose image is built while .venv is created. If the build fails,
+# the demo says so and runs the stages as processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,12 +15,12 @@ if [[ ${WINSLOW_STAGE_MODE:-auto} == process ]]; then
     say "WINSLOW_STAGE_MODE=process: the stages run as processes"
 elif docker version >/dev/null 2>&1; then
     mkdir -p "$(dirname "$LOG")"
-    say "Docker answers: building the stage image beside the rest (its log: $LOG)"
+    say "Docker is available: building the stage image in the background (log: $LOG)"
     deploy/images/build.sh >"$LOG" 2>&1 </dev/null &
     build_pid=$!
     trap 'kill "$build_pid" 2>/dev/null || true' EXIT
 else
-    say "no Docker daemon answers: the stages run as processes"
+    say "Docker is not available: the stages run as processes"
 fi
 
 make --no-print-directory setup
@@ -34,7 +34,7 @@ if [[ -n $build_pid ]]; then
     else
         tail -n 5 "$LOG" >&2
         [[ ${WINSLOW_STAGE_MODE:-auto} == auto ]] || exit 1
-        say "the stage image could not be built (above; all of it: $LOG): the stages run as processes instead"
+        say "the stage image could not be built (full log: $LOG): the stages run as processes instead"
         export WINSLOW_STAGE_MODE=process
     fi
 fi

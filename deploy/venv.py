@@ -1,7 +1,7 @@
-"""Makes .venv: the locked packages, this project and tracker_application. Needs only Python's standard library.
+"""Creates .venv with the locked packages, this project and tracker_application, using only the standard library.
 
-What was installed is keyed by the content of the lock files and of what describes the packages, so that a second run
-returns at once. uv (itself locked) does the installing, in seconds; pip, slower, does it where uv cannot.
+A digest of the lock files and package descriptions is stored, so that a second run returns at once. uv (itself locked)
+installs in seconds; pip is the slower fallback.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed"
 PACKAGES = (ROOT, ROOT / "tracker_application")
 LOCKS = (ROOT / "requirements-dev.lock", ROOT / "tracker_application" / "requirements.lock")
-# Their build back end is locked and installed before them.
+# Their build backend is locked and installed first.
 PACKAGE_OPTIONS = ("--no-deps", "--no-build-isolation", *(word for path in PACKAGES for word in ("-e", str(path))))
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXIT_USAGE = 2
 
 
 def say(text: str) -> None:
-    """One line for the person who waits."""
-    print(f"set-up: {text}", file=sys.stderr, flush=True)  # noqa: T201  a script's words
+    """Print a progress line."""
+    print(f"setup: {text}", file=sys.stderr, flush=True)  # noqa: T201  output of a script
 
 
 def key() -> str:
-    """Changes when anything does that decides what is installed, or where."""
+    """A digest of everything that determines what is installed, and where."""
     digest = hashlib.sha256(f"{ROOT} {sys.version}".encode())
     for path in (Path(__file__), *LOCKS, *(package / "pyproject.toml" for package in PACKAGES)):
         digest.update(path.read_bytes())
@@ -40,16 +40,16 @@ def key() -> str:
 
 
 def is_usable() -> bool:
-    """Whether .venv is of this Python, has pip, and stands where it was made: its programs name their place."""
+    """Whether .venv has this Python version and pip, and has not been moved: its programs contain its path."""
     pip_program = VENV / "bin" / "pip"
     packages = VENV / "lib" / f"python{VERSION}" / "site-packages"
     return packages.is_dir() and pip_program.is_file() and f"{VENV}/bin/" in pip_program.read_text()
 
 
 def make_venv() -> None:
-    """A fresh .venv with pip. Ends the program with what to install where Python lacks the parts."""
+    """Create a fresh .venv with pip. Exits with instructions if Python lacks the required modules."""
     if find_spec("ensurepip") is None or find_spec("venv") is None:
-        say(f"{sys.executable} cannot make virtual environments: its modules venv and ensurepip are missing.")
+        say(f"{sys.executable} cannot make virtual environments: the modules venv and ensurepip are missing.")
         say(f"On Debian and Ubuntu: apt-get install python{VERSION}-venv")
         raise SystemExit(EXIT_USAGE)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
@@ -70,29 +70,29 @@ def uv_lock() -> str:
 
 
 def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str]:
-    """`environ`, with what pip is told about indexes and certificates said in uv's words too.
+    """`environ` with pip's settings for indexes and certificates translated for uv.
 
-    `pip_config` is what `pip config list` prints: lines such as `global.index-url='…'`; environment variables stand
-    there as `:env:.index-url`. What is already set for uv is left as it is.
+    `pip_config` is the output of `pip config list`: lines such as `global.index-url='…'`, or `:env:.index-url` for
+    environment variables. Variables that are already set for uv do not change.
     """
-    told: dict[str, str] = {}
+    pip_settings: dict[str, str] = {}
     for scope in ("global.", "install.", ":env:."):
         for line in pip_config.splitlines():
             name, _, value = line.partition("=")
             if name.startswith(scope):
-                told[name.removeprefix(scope)] = value.strip("'\"")
-    said = {
-        "UV_DEFAULT_INDEX": told.get("index-url"),
-        "UV_INDEX": told.get("extra-index-url"),
-        "SSL_CERT_FILE": told.get("cert"),
-        # As pip does: the pinned version may be on any index. The hashes say that it is the right one.
+                pip_settings[name.removeprefix(scope)] = value.strip("'\"")
+    uv_settings = {
+        "UV_DEFAULT_INDEX": pip_settings.get("index-url"),
+        "UV_INDEX": pip_settings.get("extra-index-url"),
+        "SSL_CERT_FILE": pip_settings.get("cert"),
+        # Like pip: the pinned version may be on any index. The hashes ensure that it is the right one.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
     }
-    return {name: value for name, value in said.items() if value} | dict(environ)
+    return {name: value for name, value in uv_settings.items() if value} | dict(environ)
 
 
 def install_with_uv() -> None:
-    """Seconds: parallel downloads, a shared cache. Raises CalledProcessError."""
+    """Takes seconds (parallel downloads, shared cache). Raises CalledProcessError."""
     lock = VENV / "uv.lock"
     lock.write_text(uv_lock())
     pip("install", "--no-deps", "--require-hashes", "-r", str(lock))
@@ -105,13 +105,13 @@ def install_with_uv() -> None:
 
 
 def install_with_pip() -> None:
-    """About a minute. Raises CalledProcessError."""
+    """Takes about a minute. Raises CalledProcessError."""
     pip("install", "--no-deps", "--require-hashes", *(word for path in LOCKS for word in ("-r", str(path))))
     pip("install", *PACKAGE_OPTIONS)
 
 
 def main() -> None:
-    """Make the environment, unless it stands as the lock files describe it."""
+    """Create the environment, unless it is up to date."""
     wanted = key()
     if STAMP.is_file() and STAMP.read_text() == wanted and PYTHON.exists():
         return
@@ -121,11 +121,11 @@ def main() -> None:
     try:
         install_with_uv()
     except subprocess.CalledProcessError as failure:
-        say(f"uv could not do it ({failure}); pip, which is slower, tries now")
+        say(f"uv failed ({failure}); trying pip, which is slower")
         try:
             install_with_pip()
         except subprocess.CalledProcessError as second_failure:
-            say(f"pip could not do it either: {second_failure}")
+            say(f"pip failed, too: {second_failure}")
             raise SystemExit(1) from None
     STAMP.write_text(wanted)
 

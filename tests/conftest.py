@@ -1,4 +1,4 @@
-"""What every test shares: services are used where they are there, and demanded where WINSLOW_TEST_REQUIRE says so."""
+"""Shared fixtures. Tests use services that are available; those named in WINSLOW_TEST_REQUIRE must be."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ SERVICES: dict[str, Callable[[], bool]] = {
     "s3": s3_answers,
 }
 WHY_MISSING = {
-    "docker": "no Docker daemon answers",
-    "java": "there is no javac; on Debian: apt-get install default-jdk-headless",
-    "postgres": "no server answers at WINSLOW_TEST_POSTGRES_URL",
-    "s3": "no server answers at WINSLOW_TEST_S3_ENDPOINT",
+    "docker": "the Docker daemon is not available",
+    "java": "javac is not installed; on Debian: apt-get install default-jdk-headless",
+    "postgres": "the server at WINSLOW_TEST_POSTGRES_URL is not available",
+    "s3": "the server at WINSLOW_TEST_S3_ENDPOINT is not available",
 }
 
 
@@ -95,27 +95,27 @@ def required_services() -> frozenset[str]:
 def pytest_configure() -> None:
     if unknown := required_services() - set(SERVICES):
         names = ", ".join(sorted(unknown))
-        raise pytest.UsageError(f"WINSLOW_TEST_REQUIRE names {names}; there are {', '.join(SERVICES)}")
+        raise pytest.UsageError(f"WINSLOW_TEST_REQUIRE contains {names}; expected some of: {', '.join(SERVICES)}")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for service, there in SERVICES.items():
-        if item.get_closest_marker(service) is None or there():
+    for service, is_available in SERVICES.items():
+        if item.get_closest_marker(service) is None or is_available():
             continue
         if service in required_services():
-            pytest.fail(f"WINSLOW_TEST_REQUIRE names {service}, and {WHY_MISSING[service]}", pytrace=False)
+            pytest.fail(f"WINSLOW_TEST_REQUIRE contains {service}, but {WHY_MISSING[service]}", pytrace=False)
         pytest.skip(f"{service}: {WHY_MISSING[service]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
-    left_out = {
+    not_run = {
         service: sum(reason.startswith(f"Skipped: {service}: ") for reason in reasons) for service in sorted(SERVICES)
     }
-    if any(left_out.values()):
-        missing = ", ".join(f"{count} that need {service}" for service, count in left_out.items() if count)
-        terminalreporter.write_line(f"left out: {missing}")
+    if any(not_run.values()):
+        missing = ", ".join(f"{count} needing {service}" for service, count in not_run.items() if count)
+        terminalreporter.write_line(f"skipped: {missing}")
 
 
 # --- Docker -----------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_image() -> str:
     content = hashlib.sha256(busybox + " ".join(TEST_IMAGE_PROGRAMS).encode()).hexdigest()[:12]
     image = f"{TEST_IMAGE}:{content}"
     with (Path(tempfile.gettempdir()) / f"{TEST_IMAGE}-{content}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes that run side by side make it once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes build it only once
         if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode != 0:
             subprocess.run(
                 ["docker", "import", "--change", "ENV PATH=/bin", "-", image],
@@ -143,11 +143,11 @@ def static_busybox() -> bytes:
     for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")):
         if path.is_file() and is_static(content := path.read_bytes()):
             return content
-    pytest.fail("no static busybox to make the test image from; on Debian: apt-get install busybox-static")
+    pytest.fail("no static busybox for the test image; on Debian: apt-get install busybox-static")
 
 
 def is_static(program: bytes) -> bool:
-    """Whether this 64-bit ELF file names no dynamic loader among its segments."""
+    """Whether this 64-bit ELF file has no segment for a dynamic loader."""
     (table,) = struct.unpack_from("<Q", program, 0x20)
     entry_size, entries = struct.unpack_from("<HH", program, 0x36)
     kinds = (struct.unpack_from("<I", program, table + index * entry_size)[0] for index in range(entries))
@@ -176,7 +176,7 @@ def busybox_tree(busybox: bytes) -> bytes:
 
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
-    """The address of a fresh, empty PostgreSQL database. Mark the test `postgres`."""
+    """URL of a fresh, empty PostgreSQL database. Mark the test `postgres`."""
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.pool import NullPool
 
@@ -192,7 +192,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database of each kind there is: a test that takes this runs once for each."""
+    """A fresh, empty database of each kind: a test with this fixture runs once per kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("postgres_url")
@@ -204,9 +204,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of the S3 server; its credentials are in the environment. Mark the test `s3`."""
+    """URL of the S3 server; its credentials are in the environment. Mark the test `s3`."""
     for name, value in (
-        ("AWS_ACCESS_KEY_ID", "dev"),  # what deploy/services/radosgw.sh makes
+        ("AWS_ACCESS_KEY_ID", "dev"),  # as created by deploy/services/radosgw.sh
         ("AWS_SECRET_ACCESS_KEY", "devsecret"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):

@@ -1,4 +1,4 @@
-"""Small files that are films to whoever looks at them: a few boxes of an MP4."""
+"""Small files that look like videos: a few MP4 boxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 
 def film(frames: bytes = b"frames") -> bytes:
-    """A whole one. Other frames are another film."""
+    """A complete one. Other frames make another film."""
     return _box(b"ftyp", b"isom") + _box(b"mdat", frames) + _box(b"moov", b"index")
 
 

@@ -1,4 +1,4 @@
-"""A whole Winslow in a directory of its own, and what can be killed of it. For tests of the whole."""
+"""A complete Winslow installation in its own directory, whose processes can be killed. For system tests."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def free_port() -> int:
 def until(condition: Callable[[], bool], what: str, within_s: float = 120) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        assert time.monotonic() < deadline, f"timed out after {within_s:g} s: {what}"
         time.sleep(0.05)
 
 
 @dataclass
 class Installation:
-    """Services, a store and pipelines under `folder`. `image` None: stages run as processes."""
+    """Services, a store and pipelines in `folder`. With `image` None, stages run as processes."""
 
     folder: Path
     image: str | None
@@ -64,13 +64,13 @@ class Installation:
         self.use()
 
     def use(self, **variables: str) -> None:
-        """Set WINSLOW_* variables of the services that are started after this."""
+        """Set WINSLOW_* variables for services started after this."""
         self.environment |= variables
         self.settings = Settings.read(self.environment)
         self.services = Services(self.settings)
 
     def up(self) -> None:
-        """Start the services and wait until they answer."""
+        """Start the services and wait until they are ready."""
         self.settings.home.mkdir(exist_ok=True)
         with (self.folder / "supervisor.log").open("ab") as log:
             self.supervisor = subprocess.Popen(
@@ -91,7 +91,7 @@ class Installation:
             self.supervisor.terminate()
             self.supervisor.wait(30)
 
-    # What can be killed. Each gives the processes that are there at this moment.
+    # Processes that can be killed. Each method returns the current ones.
 
     def run_worker(self) -> list[int]:
         locks = (self.settings.home / "runs").glob("*.lock")
@@ -105,7 +105,7 @@ class Installation:
         return [state["services"][name]] if name in state["services"] else []
 
     def stage_runner(self) -> list[int]:
-        """The live runner of each attempt that has not ended."""
+        """The running stage runners of unfinished attempts."""
         pids = []
         for path in self.settings.tasks_dir.glob("*/runner.pid"):
             directory = TaskDirectory(path.parent)
@@ -114,7 +114,7 @@ class Installation:
         return pids
 
     def stage(self) -> list[int]:
-        """The processes of the stages that run now, in a container or not; not the container's own init."""
+        """The processes of running stages, in containers or not; without the init process of containers."""
         tasks = self.task_ids()
         return [
             process.pid
@@ -134,7 +134,7 @@ class Installation:
         return victims
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this installation: services, workers and runners by their home, stages by their task."""
+        """All processes of this installation: services, workers and runners by their home, stages by their task."""
         home, tasks = str(self.settings.home), self.task_ids()
         own = []
         for process in psutil.process_iter():
@@ -160,7 +160,7 @@ def environ(process: psutil.Process) -> dict[str, str]:
 
 
 def kill(pids: list[int]) -> int:
-    """SIGKILL each; how many were there to be killed."""
+    """Send SIGKILL to each; returns how many were running."""
     killed = 0
     for pid in pids:
         try:

@@ -1,7 +1,7 @@
-"""The TrackerApplication on rendered 4K films: accuracy against what is true, cost against FFmpeg's decoding.
+"""The TrackerApplication on rendered 4K films: accuracy compared with the ground truth, cost with FFmpeg's decoding.
 
-Rendered scenes flatter: no haze, no wind in the camera's mount, no dirt, vehicles of a few forms. Films are rendered
-once and kept where WINSLOW_BENCH_FILMS says. Figures of `tune` films are those that parameters were chosen with.
+Rendered scenes are easier: no haze, no wind at the camera mount, no dirt, few vehicle shapes. Films are rendered once
+and kept in WINSLOW_BENCH_FILMS. Parameters were chosen with the `tune` films.
 """
 
 from __future__ import annotations
@@ -22,46 +22,46 @@ from bench.tracker.registration import camera_errors, registration_errors_px
 
 DETECTORS = ("motion", "network", "fused")
 SHARED = ("track_reference_points", "detect_vehicles")
-# A film of usual length is not at hand: the last one so often after itself. To start programs counts less then.
+# Number of repetitions of the last film, as no film of usual length is available. Starting programs then counts less.
 TIMES = 4
 PERCENT = 100.0
 MIB = 1024.0**2
 
 
 def figures() -> Iterator[Figure]:
-    """Of each film: registration, camera, each detector, trajectories, cost; one worker against several; length."""
+    """For each film: registration, camera, each detector, trajectories, cost; one worker or several; length."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="winslow-bench-") as folder:
         for film in FILMS:
             film.rendered()
-            made = Path(folder) / film.name
+            outputs = Path(folder) / film.name
             decoded = decoding(film)
-            costs = run_chain(film, made)
-            yield from accuracy(film, made)
-            yield from detectors(film, made, costs)
-            yield from trajectories(film, made)
+            costs = run_chain(film, outputs)
+            yield from accuracy(film, outputs)
+            yield from detectors(film, outputs, costs)
+            yield from trajectories(film, outputs)
             yield from expense(film, decoded, costs)
-        yield from same_with_one_worker(FILMS[-1], made)
+        yield from same_with_one_worker(FILMS[-1], outputs)
         long = FILMS[-1].in_a_row(TIMES)
         yield from expense(long, decoding(long), run_chain(long, Path(folder) / long.name))
 
 
-def accuracy(film: Film, made: Path) -> Iterator[Figure]:
-    """Registration on points that no stage has seen, and the camera's place."""
-    errors = registration_errors_px(film, made)
+def accuracy(film: Film, outputs: Path) -> Iterator[Figure]:
+    """Registration at points that no stage has used, and the camera position."""
+    errors = registration_errors_px(film, outputs)
     yield at_most(f"{film.name}_registration_mean", float(errors.mean()), "px", 0.05)
     yield at_most(f"{film.name}_registration_max", float(errors.max()), "px", 0.3)
-    camera = camera_errors(film, made)
+    camera = camera_errors(film, outputs)
     yield at_most(f"{film.name}_camera_position_median", PERCENT * float(np.median(camera)), "% of height", 0.5)
     yield Figure(f"{film.name}_camera_position_max", round(PERCENT * float(camera.max()), 3), "% of height", "", None)
 
 
-def detectors(film: Film, made: Path, costs: dict[str, Cost]) -> Iterator[Figure]:
-    """Each detector alone; the chain has used `fused`."""
+def detectors(film: Film, outputs: Path, costs: dict[str, Cost]) -> Iterator[Figure]:
+    """Each detector alone; the chain used `fused`."""
     for detector in DETECTORS:
-        output, cost = made / "detect_vehicles", costs["detect_vehicles"]
+        output, cost = outputs / "detect_vehicles", costs["detect_vehicles"]
         if detector != "fused":
-            output = made / f"detected_by_{detector}"
-            cost = run_stage(film, made, "detect_vehicles", output=output, options=("--detector", detector))
+            output = outputs / f"detected_by_{detector}"
+            cost = run_stage(film, outputs, "detect_vehicles", output=output, options=("--detector", detector))
         found = found_vehicles(film, output / "detections.parquet")
         goal = 0.97 if detector == "fused" else None
         yield at_least(f"{film.name}_{detector}_f1", found.f1, "", goal)
@@ -72,16 +72,16 @@ def detectors(film: Film, made: Path, costs: dict[str, Cost]) -> Iterator[Figure
         yield Figure(f"{film.name}_{detector}_cpu", round(cost.cpu_s, 1), "s", "", None)
 
 
-def trajectories(film: Film, made: Path) -> Iterator[Figure]:
-    """What `tracker evaluate` says of the exported trajectories."""
-    table = made / "export_trajectories" / "trajectories.csv"
+def trajectories(film: Film, outputs: Path) -> Iterator[Figure]:
+    """Figures of `tracker evaluate` for the exported trajectories."""
+    table = outputs / "export_trajectories" / "trajectories.csv"
     for line in evaluate(table, film.directory() / "truth.csv").lines():
-        said = json.loads(line)
-        yield Figure(f"{film.name}_{said['name']}", said["value"], said["unit"], said["goal"], said["holds"])
+        figure = json.loads(line)
+        yield Figure(f"{film.name}_{figure['name']}", figure["value"], figure["unit"], figure["goal"], figure["holds"])
 
 
 def expense(film: Film, decoded: Cost, costs: dict[str, Cost]) -> Iterator[Figure]:
-    """Time against that of decoding alone, and memory."""
+    """Time relative to decoding alone, and memory."""
     whole_s = sum(cost.wall_s for cost in costs.values())
     yield at_least(f"{film.name}_chain_speed_vs_decoding", decoded.wall_s / whole_s, "ratio", 0.6)
     for stage in TO_TRAJECTORIES:
@@ -91,21 +91,21 @@ def expense(film: Film, decoded: Cost, costs: dict[str, Cost]) -> Iterator[Figur
     yield at_most(f"{film.name}_memory", most / MIB, "MiB", 3072)
 
 
-def same_with_one_worker(film: Film, made: Path) -> Iterator[Figure]:
-    """Whether one worker writes the same bytes as the chain's number of workers did; 1 where it does."""
+def same_with_one_worker(film: Film, outputs: Path) -> Iterator[Figure]:
+    """Whether one worker writes the same bytes as the chain's number of workers: 1 if it does."""
     for stage in SHARED:
-        output = made / "one_worker" / stage
-        run_stage(film, made, stage, output=output, options=("--workers", "1"))
+        output = outputs / "one_worker" / stage
+        run_stage(film, outputs, stage, output=output, options=("--workers", "1"))
         names = sorted(path.name for path in output.iterdir())
-        same = all((output / name).read_bytes() == (made / stage / name).read_bytes() for name in names)
+        same = all((output / name).read_bytes() == (outputs / stage / name).read_bytes() for name in names)
         yield Figure(f"{film.name}_{stage}_same_with_one_worker", float(same), "", ">= 1", same)
 
 
 def at_most(name: str, value: float, unit: str, goal: float | None) -> Figure:
-    """A figure that is better the lower it is."""
+    """A figure that should be low."""
     return Figure(name, round(value, 4), unit, f"<= {goal:g}" if goal else "", value <= goal if goal else None)
 
 
 def at_least(name: str, value: float, unit: str, goal: float | None) -> Figure:
-    """A figure that is better the higher it is."""
+    """A figure that should be high."""
     return Figure(name, round(value, 4), unit, f">= {goal:g}" if goal else "", value >= goal if goal else None)

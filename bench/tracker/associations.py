@@ -1,8 +1,9 @@
-"""Our association against the trackers of the library `trackers`, on the same simulated detections.
+"""Our association compared with the trackers of the library `trackers`, on the same simulated detections.
 
-Run `python -m bench.tracker.associations`. The library is tried where it is installed (`trackers`, `supervision`);
-nothing of the TrackerApplication needs it. All get the same boxes, and what they join goes through the same smoothing
-and clean-up; `joined` ones go through the same closing of gaps before. Seeds 100 to 199 tune, 200 to 299 test.
+Run `python -m bench.tracker.associations`. The library is included if it is installed (`trackers`, `supervision`); the
+TrackerApplication does not need it. All get the same boxes, and their tracks go through the same smoothing and
+clean-up; `joined` ones go through the same closing of gaps first. Seeds 100 to 199 are for tuning, 200 to 299 for
+testing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RATES_HZ = (10, 5)
 SEEDS = {"tune": tuple(range(101, 106)), "test": tuple(range(201, 206))}
 SECONDS = 60
 LIBRARY = ("SORTTracker", "ByteTrackTracker", "OCSORTTracker", "CBIoUTracker")
-# The library thinks in pixels: as many a metre as in a 4K film from 75 m.
+# The library works in pixels: per metre, as many as in a 4K film from 75 m.
 PIXELS_PER_M = 33.0
 NAMES = (
     "hota", "mota", "idf1", "identity_switches", "position_error_median_m", "position_error_rmse_m",
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def methods() -> Iterator[tuple[str, Associate]]:
-    """All that are there, by name."""
+    """The available methods by name."""
     parameters = Parameters()
     yield "ours, joined", lambda boxes, _: follow(boxes, parameters)
     yield "ours", lambda boxes, _: associate(boxes, Rules())
@@ -64,7 +65,7 @@ def _scene(detector: str, seed: int, rate_hz: float) -> tuple[Table, Table]:
 
 
 def completed(found: Table, detector: str) -> Table:
-    """With the columns that the simulation leaves out."""
+    """Adds the columns that the simulation omits."""
     count = len(found["frame"])
     errors = DETECTORS[detector]
     noise_m = float(np.sqrt(errors.noise_m**2 + errors.drift_m**2 + errors.bias_m**2))
@@ -78,7 +79,7 @@ def completed(found: Table, detector: str) -> Table:
 
 
 def measured(boxes: Table, truth: Table, method: Associate, rate_hz: float) -> Figures:
-    """Track, smooth, and compare with the truth."""
+    """Track, smooth, and compare with the ground truth."""
     frames, first = np.unique(truth["frame"], return_index=True)
     camera = {"frame": frames, "time_s": truth["time_s"][first]}
     rows = smoothed(boxes, method(boxes, rate_hz), camera, Parameters())
@@ -88,7 +89,7 @@ def measured(boxes: Table, truth: Table, method: Associate, rate_hz: float) -> F
 
 
 def _by_library(name: str, boxes: Table, rate_hz: float) -> list[Track]:
-    import supervision  # only where it is installed
+    import supervision  # only if it is installed
     import trackers
 
     method = getattr(trackers, name)(frame_rate=rate_hz)
@@ -96,13 +97,13 @@ def _by_library(name: str, boxes: Table, rate_hz: float) -> list[Track]:
     tracks: dict[int, Track] = {}
     _, starts = np.unique(boxes["frame"], return_index=True)
     for rows in np.split(np.arange(len(boxes["frame"])), starts[1:]):
-        given = supervision.Detections(
+        detections = supervision.Detections(
             xyxy=outlines[rows],
             confidence=boxes["score"][rows].astype(np.float32),
             class_id=np.zeros(len(rows), int),
             data={"row": rows},
         )
-        followed = method.update(given)
+        followed = method.update(detections)
         for row, number in zip(followed.data.get("row", ()), followed.tracker_id, strict=True):
             if number is not None and number >= 0:
                 tracks.setdefault(int(number), Track()).see(int(row), shared=False)
@@ -116,7 +117,7 @@ def _by_library_joined(name: str, boxes: Table, rate_hz: float) -> list[Track]:
 
 
 def _upright(boxes: Table) -> Floats:
-    """Boxes along the axes of the picture around the oriented ones, n x 4, pixels."""
+    """Axis-aligned boxes in the image around the oriented ones, n x 4, pixels."""
     columns = (boxes["x_m"], boxes["y_m"], np.radians(boxes["heading_deg"]), boxes["length_m"], boxes["width_m"])
     ends = np.array([corners(*box) for box in zip(*columns, strict=True)]) * PIXELS_PER_M + 2000
     upright: Floats = np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1).astype(np.float32)

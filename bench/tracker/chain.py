@@ -1,4 +1,4 @@
-"""The stages one after the other, each a process of its own, with what each costs."""
+"""The stages in order, each as a separate process, and their cost."""
 
 from __future__ import annotations
 
@@ -27,40 +27,42 @@ TO_TRAJECTORIES = (
     "export_trajectories",
 )
 LOOK_EVERY_S = 0.2
-# The angle the simulated camera sees, as a person would know it of theirs.
+# The horizontal field of view of the simulated camera, which a user would know.
 CAMERA = {"HORIZONTAL_FOV_DEG": f"{FIELD_OF_VIEW_DEG:g}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one command: wall and processor time, and the most memory that it and all below it had at a look."""
+    """Cost of a command: wall and processor time, and the largest sampled memory of its process tree."""
 
     wall_s: float
     cpu_s: float
     memory_bytes: int
 
 
-def run_stage(film: Film, made: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()) -> Cost:
-    """Run one stage on what those before it made. Raises CalledProcessError."""
-    directory = output or made / stage
+def run_stage(
+    film: Film, outputs: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()
+) -> Cost:
+    """Run one stage on the outputs of the earlier ones. Raises CalledProcessError."""
+    directory = output or outputs / stage
     directory.mkdir(parents=True, exist_ok=True)
-    files = ["--input", str(made), "--output", str(directory)]
-    given = ["--video", str(film.video), "--reference-points", str(film.points)]
-    return cost([sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *given, *options])
+    files = ["--input", str(outputs), "--output", str(directory)]
+    inputs = ["--video", str(film.video), "--reference-points", str(film.points)]
+    return cost([sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *inputs, *options])
 
 
-def run_chain(film: Film, made: Path) -> dict[str, Cost]:
-    """All stages up to trajectories."""
-    return {stage: run_stage(film, made, stage) for stage in TO_TRAJECTORIES}
+def run_chain(film: Film, outputs: Path) -> dict[str, Cost]:
+    """All stages up to the trajectories."""
+    return {stage: run_stage(film, outputs, stage) for stage in TO_TRAJECTORIES}
 
 
 def decoding(film: Film) -> Cost:
-    """What FFmpeg takes to decode the film and throw the pictures away."""
+    """Cost of decoding the film with FFmpeg and discarding the frames."""
     return cost(["ffmpeg", "-v", "error", "-i", str(film.video), "-f", "null", "-"])
 
 
 def cost(words: Sequence[str]) -> Cost:
-    """Run a command and say what it took. Raises CalledProcessError."""
+    """Run a command and return its cost. Raises CalledProcessError."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.perf_counter()
     most = 0
@@ -80,7 +82,7 @@ def cost(words: Sequence[str]) -> Cost:
 
 
 def _memory_bytes(pid: int) -> int:
-    """Of the process and all below it; what they share is counted once."""
+    """Of the process tree; shared memory counts once."""
     total = 0
     try:
         top = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""How many vehicles each detector finds, and how many it makes up."""
+"""How many vehicles each detector finds, and how many false alarms it has."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tracker.tables import groups, read_table, select
 from bench.tracker.films import Film
 
 SAME_VEHICLE_M = 1.5
-# The road is where vehicles drive or stand at some time of the film, and so far around it.
+# The road is the area within this distance of any vehicle at any time of the film.
 ROAD_M = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Counts over all frames that were searched. A vehicle counts where it is wholly in view.
+    """Counts over all searched frames. Only vehicles fully in view count.
 
-    `false` are boxes on the road without a vehicle; `beside` those elsewhere, which a road polygon would leave out.
+    `false` are boxes on the road without a vehicle; `beside` are those elsewhere, which a road polygon would exclude.
     """
 
     right: int
@@ -31,22 +31,22 @@ class Found:
 
     @property
     def precision(self) -> float:
-        """Share of what was found that is there."""
+        """Share of the detections that are vehicles."""
         return self.right / max(1, self.right + self.false)
 
     @property
     def recall(self) -> float:
-        """Share of what is there that was found."""
+        """Share of the vehicles that are detected."""
         return self.right / max(1, self.right + self.missed)
 
     @property
     def f1(self) -> float:
-        """Both in one."""
+        """Harmonic mean of both."""
         return 2 * self.right / max(1, 2 * self.right + self.false + self.missed)
 
 
 def found_vehicles(film: Film, detections: Path) -> Found:
-    """Match boxes and vehicles one to one by their middles on the ground."""
+    """Match boxes and vehicles one to one by their centres on the ground."""
     boxes = groups(read_table(detections, ("frame", "x_m", "y_m")), "frame")
     everything = read_table(film.directory() / "truth.csv", ("frame", "x_m", "y_m", "visible"))
     road = cKDTree(np.column_stack([everything["x_m"], everything["y_m"]]))
@@ -63,7 +63,7 @@ def found_vehicles(film: Film, detections: Path) -> Found:
         whole = known["visible"] == 1
         right += int(whole[rows].sum())
         missed += int(whole.sum() - whole[rows].sum())
-        # What lies on a vehicle that the border cuts is neither right nor false.
+        # Boxes on a vehicle that the border cuts are neither right nor false.
         alone = np.setdiff1d(np.arange(len(found["x_m"])), columns)
         off_m, _ = road.query(np.column_stack([found["x_m"], found["y_m"]])[alone])
         false += int((off_m <= ROAD_M).sum())
@@ -77,7 +77,7 @@ def found_vehicles(film: Film, detections: Path) -> Found:
 
 
 def _searched(frame: int, found: set[int]) -> bool:
-    """Whether a frame without any box was searched: frames are, at equal steps."""
+    """Whether a frame without boxes was searched: searched frames are at equal steps."""
     steps = np.diff(sorted(found))
     step = int(np.gcd.reduce(steps)) if len(steps) else 1
     return bool(frame % step == min(found) % step)

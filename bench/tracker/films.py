@@ -1,4 +1,4 @@
-"""The films that the tracker is measured on: rendered, so that what is true is known."""
+"""The rendered films for measuring the tracker, with ground truth."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILMS_DIR = "WINSLOW_BENCH_FILMS"
-"""Rendering takes longer than measuring: films are kept in the directory that this variable names, and used again."""
+"""Rendering takes longer than measuring: films are kept in the directory in this variable and reused."""
 RATE_FPS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One film. Parameters were chosen with `tune` films only; `test` films say how good they are."""
+    """A film. Parameters were chosen with `tune` films only; `test` films measure the result."""
 
     name: str
     seed: int
@@ -24,7 +24,7 @@ class Film:
     options: tuple[str, ...]
 
     def directory(self) -> Path:
-        """Where it lies."""
+        """Its directory."""
         return Path(os.environ.get(FILMS_DIR, "/var/tmp/winslow-bench-films")) / self.name
 
     @property
@@ -34,14 +34,14 @@ class Film:
 
     @property
     def points(self) -> Path:
-        """What a person would click, to the half pixel."""
+        """Reference points as a person would click them, to half a pixel."""
         return self.directory() / "reference_points.json"
 
     def rendered(self) -> Film:
-        """Itself, once it is there."""
+        """Render the film unless it exists; returns itself."""
         directory = self.directory()
         if not (directory / "truth.csv").exists():
-            print(f"bench: renders {self.name}", file=sys.stderr)
+            print(f"bench: rendering {self.name}", file=sys.stderr)
             directory.parent.mkdir(parents=True, exist_ok=True)
             unfinished = directory.with_name(f"{directory.name}.unfinished")
             words = ["--output", str(unfinished), "--seconds", str(self.seconds), "--fps", str(RATE_FPS)]
@@ -54,7 +54,7 @@ class Film:
         return self
 
     def in_a_row(self, times: int) -> Film:
-        """The same film so often after itself, not encoded again: for speed and memory, not for what is true."""
+        """The film repeated without re-encoding: for speed and memory, not for accuracy."""
         long = Film(f"{self.name}_{times}_times", self.seed, times * self.seconds, self.options)
         if not long.video.exists():
             long.directory().mkdir(parents=True, exist_ok=True)

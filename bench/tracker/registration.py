@@ -1,4 +1,4 @@
-"""How well frames lie on the reference frame, and where the camera is, against what is true."""
+"""Accuracy of the frames' registration and of the camera position, compared with the ground truth."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ COLUMNS, ROWS = 9, 7
 ENTRIES = tuple(f"h{row}{column}" for row in "123" for column in "123")
 
 
-def registration_errors_px(film: Film, made: Path) -> Floats:
-    """One error a frame and point of a grid that no stage has seen; pixels of the reference frame."""
-    frame = json.loads((made / "define_reference_points" / "reference_points.json").read_text())["frame"]
-    table, found = read_homographies(made / "track_reference_points" / "homographies.csv")
+def registration_errors_px(film: Film, outputs: Path) -> Floats:
+    """One error per frame and point of a grid that no stage has used; pixels of the reference frame."""
+    frame = json.loads((outputs / "define_reference_points" / "reference_points.json").read_text())["frame"]
+    table, found = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     truth = read_table(film.directory() / "camera_truth.csv", ENTRIES)
     to_pixels = np.column_stack([truth[name] for name in ENTRIES]).reshape(-1, 3, 3)
     reference = int(np.abs(table["time_s"] - frame["time_s"]).argmin())
@@ -35,9 +35,9 @@ def registration_errors_px(film: Film, made: Path) -> Floats:
     return np.array(errors)
 
 
-def camera_errors(film: Film, made: Path) -> Floats:
-    """Distance between where the camera was and where it is said to be, as a share of its height, one a frame."""
-    found: Table = read_table(made / "estimate_camera" / "camera.csv")
+def camera_errors(film: Film, outputs: Path) -> Floats:
+    """Distance between the true and the estimated camera position, as a share of its height, one per frame."""
+    found: Table = read_table(outputs / "estimate_camera" / "camera.csv")
     true: Table = read_table(film.directory() / "camera_truth.csv")
     axes = ("x_m", "y_m", "z_m")
     apart = np.sqrt(sum((found[axis] - true[axis]) ** 2 for axis in axes))

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Builds the stage image of the TrackerApplication: `make images`. Needs a Docker daemon.
 #
-#   BASE_IMAGE=my/python:3.11   build on that. Otherwise on the public Python image, where a registry can be reached, and
-#                               else on one that is made here of Debian's packages (needs root and debootstrap).
+#   BASE_IMAGE=my/python:3.11   base image. Default: the public Python image; if no registry can be reached, one that is
+#                               built here from Debian packages (needs root and debootstrap).
 #   ONNXRUNTIME=onnxruntime-gpu[cuda,cudnn]   detect vehicles on NVIDIA GPUs; onnxruntime-openvino: on Intel's
-#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_CERT, SSL_CERT_FILE   are handed to the build if they are set; they leave no
-#                               trace in the image.
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_CERT, SSL_CERT_FILE   passed to the build if set; they leave no trace in the
+#                               image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly SOURCE=tracker_application
 readonly CACHE=.cache/images
 readonly PULL_TIMEOUT_S=60
-# Changes when what the base consists of does.
+# Increase the last number when the content of the base image changes.
 readonly BASE_RELEASE=bookworm
 readonly BASE_TAG=winslow/python-base:$BASE_RELEASE-1
 readonly BASE_TARBALL=$CACHE/python-base-$BASE_RELEASE-1.tar.gz
@@ -30,17 +30,17 @@ version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$SOURCE/pyproject.toml"; }
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# A small Debian with Python, as a tarball. Documentation, translations and package lists are left out.
+# Builds a small Debian with Python, without documentation, translations and package lists.
 make_base_tarball() {
-    command -v debootstrap >/dev/null || fail "no registry can be reached, and there is no debootstrap to make a base" \
-        "image with. Either set BASE_IMAGE to an image that is here, or: apt-get install debootstrap"
-    [[ $(id -u) == 0 ]] || fail "no registry can be reached, and to make a base image with debootstrap takes root." \
-        "Set BASE_IMAGE to an image that is here, or run this as root"
-    say "making a base image of Debian $BASE_RELEASE (one to two minutes, once; kept in $CACHE)"
+    command -v debootstrap >/dev/null || fail "no registry can be reached, and debootstrap, which could build a base" \
+        "image, is not installed. Set BASE_IMAGE to a local image, or run: apt-get install debootstrap"
+    [[ $(id -u) == 0 ]] || fail "no registry can be reached, and building a base image with debootstrap needs root." \
+        "Set BASE_IMAGE to a local image, or run this as root"
+    say "building a base image of Debian $BASE_RELEASE (one to two minutes, once; cached in $CACHE)"
     mkdir -p "$CACHE"
     local root
     root=$(mktemp -d)
-    # shellcheck disable=SC2064  # expanded now: it is this directory that is removed
+    # shellcheck disable=SC2064  # expanded now, so that exactly this directory is removed
     trap "rm -rf '$root'" EXIT
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$BASE_RELEASE" "$root" \
         >"$CACHE/debootstrap.log" 2>&1 || fail "debootstrap failed: $(tail -n 1 "$CACHE/debootstrap.log")"
@@ -65,7 +65,7 @@ base_image() {
         echo "$public"
         return
     fi
-    say "$public cannot be pulled here"
+    say "$public cannot be pulled"
     if ! has_image "$BASE_TAG"; then
         [[ -f $BASE_TARBALL ]] || make_base_tarball
         docker import --change 'CMD ["python3"]' "$BASE_TARBALL" "$BASE_TAG" >/dev/null
@@ -74,7 +74,7 @@ base_image() {
 }
 
 main() {
-    docker version >/dev/null 2>&1 || fail "no Docker daemon answers; without one, the stages run as processes"
+    docker version >/dev/null 2>&1 || fail "Docker is not available; without it, the stages run as processes"
     local base tag context certificates
     base=$(base_image)
     tag=winslow/tracker-application:$(version)
@@ -86,12 +86,12 @@ main() {
         fi
     done
     context=$(mktemp -d)
-    # shellcheck disable=SC2064  # expanded now: it is this directory that is removed
+    # shellcheck disable=SC2064  # expanded now, so that exactly this directory is removed
     trap "rm -rf '$context'" EXIT
     cp -r "$SOURCE"/{Dockerfile,.dockerignore,pyproject.toml,README.md,requirements.lock,src} "$context"
     certificates=${PIP_CERT:-${SSL_CERT_FILE:-}}
     if [[ -n $certificates ]]; then
-        [[ -r $certificates ]] || fail "the certificates in $certificates, which PIP_CERT or SSL_CERT_FILE names, cannot be read"
+        [[ -r $certificates ]] || fail "cannot read $certificates (set by PIP_CERT or SSL_CERT_FILE)"
         cp -L "$certificates" "$context/ca-bundle.crt"
         options+=(--build-arg PIP_CERT=/source/ca-bundle.crt)
     fi

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A PostgreSQL server for tests, on loopback, with its own data directory.
+# A PostgreSQL test server on loopback, with its own data directory.
 #
-#   deploy/services/postgres.sh up      start it (nothing to do where it runs already) and print its address
-#   deploy/services/postgres.sh down    end what `up` started, and delete its data
+#   deploy/services/postgres.sh up      start it, unless it is running, and print its address
+#   deploy/services/postgres.sh down    stop it and delete its data
 #
-# Needs Debian's package postgresql. Started by root, it runs as the user postgres, as PostgreSQL refuses to be root.
+# Needs Debian's package postgresql. If started by root, it runs as the user postgres, because PostgreSQL refuses root.
 #
-#   WINSLOW_POSTGRES_DIR     where it keeps everything  (default: /var/tmp/winslow-postgres)
-#   WINSLOW_POSTGRES_PORT    its port                   (default: one that is free)
+#   WINSLOW_POSTGRES_DIR     its directory  (default: /var/tmp/winslow-postgres)
+#   WINSLOW_POSTGRES_PORT    its port       (default: a free one)
 set -euo pipefail
 
 readonly DIR=${WINSLOW_POSTGRES_DIR:-/var/tmp/winslow-postgres}
@@ -19,7 +19,7 @@ fail() {
     exit 1
 }
 
-# Debian keeps the server's programs off PATH, one directory a version; the newest serves.
+# Debian keeps the server's programs outside PATH, in one directory per version; use the newest.
 programs_dir() {
     local dir
     dir=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
@@ -28,7 +28,7 @@ programs_dir() {
     elif command -v pg_ctl >/dev/null; then
         dirname "$(command -v pg_ctl)"
     else
-        fail "PostgreSQL is missing; on Debian: apt-get install --no-install-recommends postgresql"
+        fail "PostgreSQL is not installed; on Debian: apt-get install --no-install-recommends postgresql"
     fi
 }
 
@@ -59,11 +59,11 @@ up() {
     as_server_user "$BIN/initdb" --pgdata="$DIR/data" --username="$USER_NAME" --auth=trust --encoding=UTF8 \
         --locale=C --no-sync >"$DIR/initdb.out" 2>&1 || { cat "$DIR/initdb.out" >&2 && fail "initdb failed"; }
     local port=${WINSLOW_POSTGRES_PORT:-$(free_port)}
-    # Data that is thrown away need not survive a power cut: no fsync.
+    # No fsync: test data need not survive a power failure.
     as_server_user "$BIN/pg_ctl" -D "$DIR/data" -l "$DIR/log" -w -s start -o "\
         -c listen_addresses=$HOST -c port=$port -c unix_socket_directories='' -c max_connections=300 \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off" </dev/null >/dev/null ||
-        fail "it did not start"
+        fail "the server did not start"
     address
 }
 

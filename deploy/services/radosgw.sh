@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A real S3 server for tests, on loopback: one Ceph monitor, one OSD, one RADOS gateway.
+# An S3 test server on loopback: one Ceph monitor, one OSD, one RADOS gateway.
 #
-#   deploy/services/radosgw.sh up      start it (nothing to do where it runs already) and print its address
-#   deploy/services/radosgw.sh down    end what `up` started, and delete its data
+#   deploy/services/radosgw.sh up      start it, unless it is running, and print its address
+#   deploy/services/radosgw.sh down    stop it and delete its data
 #
-# Needs Debian's packages radosgw, ceph-mon, ceph-osd; needs no root. Access key `dev`, secret key `devsecret`.
+# Needs Debian's packages radosgw, ceph-mon and ceph-osd, but not root. Access key `dev`, secret key `devsecret`.
 #
-#   WINSLOW_RADOSGW_DIR    where it keeps everything        (default: /var/tmp/winslow-radosgw)
-#   WINSLOW_RADOSGW_PORT   the gateway's port               (default: 7480; the monitor takes the two ports above it)
-#   WINSLOW_RADOSGW_BYTES  the most the disk file may grow  (default: 32 GiB; the file is sparse)
+#   WINSLOW_RADOSGW_DIR    its directory                    (default: /var/tmp/winslow-radosgw)
+#   WINSLOW_RADOSGW_PORT   the gateway's port               (default: 7480; the monitor uses the next two ports)
+#   WINSLOW_RADOSGW_BYTES  maximum size of the disk file    (default: 32 GiB; the file is sparse)
 set -euo pipefail
 
 readonly DIR=${WINSLOW_RADOSGW_DIR:-/var/tmp/winslow-radosgw}
@@ -32,13 +32,13 @@ need_programs() {
     local program
     for program in radosgw radosgw-admin ceph ceph-mon ceph-osd ceph-authtool monmaptool; do
         command -v "$program" >/dev/null ||
-            fail "$program is missing; on Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd"
+            fail "$program is not installed; on Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd"
     done
 }
 
 answers() { (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; }
 
-# A recorded pid is ours only while that process still names our directory: pids are reused.
+# Pids are reused: a recorded pid is ours only if the process has our directory in its command line.
 is_ours() { [[ -n $1 && -r /proc/$1/cmdline ]] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$DIR/"; }
 
 our_pids() {
@@ -50,11 +50,11 @@ our_pids() {
     done
 }
 
-wait_until() { # seconds, what is waited for, command...
+wait_until() { # seconds, description, command...
     local deadline=$((SECONDS + $1)) what=$2
     shift 2
     until "$@"; do
-        ((SECONDS < deadline)) || fail "$what did not happen within the time allowed"
+        ((SECONDS < deadline)) || fail "timed out waiting for $what"
         sleep 0.1
     done
 }
@@ -86,7 +86,7 @@ bluestore_block_size = $DISK_BYTES
 osd_memory_target = 1073741824
 mon_allow_pool_size_one = true
 mon_warn_on_pool_no_redundancy = false
-# A test machine's disk may be nearly full without the server refusing to start.
+# Start even if the test machine's disk is nearly full.
 mon_data_avail_crit = 1
 mon_data_avail_warn = 2
 [mon]
@@ -96,18 +96,18 @@ osd_data = $DIR/osd
 [client.rgw]
 rgw_frontends = beast endpoint=$HOST:$PORT tcp_nodelay=1
 rgw_dns_name = localhost
-# What tests delete or overwrite is freed within seconds, not hours.
+# Free deleted and overwritten objects within seconds, not hours.
 rgw_gc_obj_min_wait = 5
 rgw_gc_processor_period = 5
 rgw_gc_processor_max_time = 5
 CONF
 }
 
-# Runs one command of the start; its output goes to a file that is shown only when it fails.
+# Runs a command of the startup; prints its output only if it fails.
 step() {
     "$@" >>"$DIR/log/up.out" 2>&1 </dev/null && return
     tail -n 10 "$DIR/log/up.out" >&2
-    fail "this failed: $*"
+    fail "command failed: $*"
 }
 
 start_monitor() {
@@ -121,7 +121,7 @@ start_monitor() {
     step ceph-mon -i a -c "$CEPH_CONF"
 }
 
-start_disk() { # it takes the id 0, the first, and puts itself on the map
+start_disk() { # the first OSD gets the id 0
     step ceph osd create
     step ceph-osd -i 0 -c "$CEPH_CONF" --mkfs
     step ceph-osd -i 0 -c "$CEPH_CONF"
@@ -130,7 +130,7 @@ start_disk() { # it takes the id 0, the first, and puts itself on the map
 start_gateway() {
     setsid radosgw -c "$CEPH_CONF" -n client.rgw -f >"$DIR/log/radosgw.out" 2>&1 </dev/null &
     echo $! >"$DIR/run/radosgw.pid"
-    wait_until "$READY_WITHIN_S" "an answer of the gateway at $ENDPOINT" answers
+    wait_until "$READY_WITHIN_S" "the gateway at $ENDPOINT" answers
     step radosgw-admin -n client.rgw user create --uid=dev --display-name=dev \
         --access-key=dev --secret-key=devsecret
 }
@@ -142,7 +142,7 @@ up() {
         return
     fi
     down
-    answers && fail "another program answers at $ENDPOINT; set WINSLOW_RADOSGW_PORT"
+    answers && fail "another program is using $ENDPOINT; set WINSLOW_RADOSGW_PORT"
     mkdir -p "$DIR"/{mon,osd,run,log}
     local fsid
     fsid=$(</proc/sys/kernel/random/uuid)
@@ -157,7 +157,7 @@ up() {
 down() {
     local pid
     for pid in $(our_pids); do kill "$pid" 2>/dev/null || true; done
-    wait_until "$GONE_WITHIN_S" "the end of the server's processes" all_gone
+    wait_until "$GONE_WITHIN_S" "the server processes to exit" all_gone
     rm -rf "$DIR"
 }
 

@@ -53,4 +53,4 @@ def test_each_figure_is_one_line_of_json_and_all_else_goes_to_stderr(bench: Path
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(bench: Path) -> None:
     ran = run(bench, "chaty")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "no benchmark named chaty; there are: chatty\n"
+    assert ran.stderr == "no benchmark named chaty; available: chatty\n"

@@ -1,4 +1,4 @@
-"""What is left out where a service is missing, and what fails instead where it is demanded."""
+"""Tests are skipped without their service, and fail if the service is required."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 def test_what_needs_a_missing_service_is_left_out_and_said_in_one_line(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, skipped=2)
-    result.stdout.fnmatch_lines_random(["left out: 2 that need s3"])
+    result.stdout.fnmatch_lines_random(["skipped: 2 needing s3"])
 
 
 def test_the_line_is_the_same_when_tests_run_side_by_side(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2")
     result.assert_outcomes(passed=1, skipped=2)
-    result.stdout.fnmatch_lines_random(["left out: 2 that need s3"])
+    result.stdout.fnmatch_lines_random(["skipped: 2 needing s3"])
 
 
 def test_what_needs_a_demanded_service_fails_when_it_is_missing(
@@ -52,7 +52,7 @@ def test_what_needs_a_demanded_service_fails_when_it_is_missing(
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines_random(
-        ["*WINSLOW_TEST_REQUIRE names s3, and no server answers at WINSLOW_TEST_S3_ENDPOINT"]
+        ["*WINSLOW_TEST_REQUIRE contains s3, but the server at WINSLOW_TEST_S3_ENDPOINT is not available"]
     )
 
 
@@ -60,13 +60,13 @@ def test_demanding_an_unknown_service_is_an_error(suite: pytest.Pytester, monkey
     monkeypatch.setenv("WINSLOW_TEST_REQUIRE", "docker,s4")
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*WINSLOW_TEST_REQUIRE names s4; there are docker, java, postgres, s3"])
+    result.stderr.fnmatch_lines(["*WINSLOW_TEST_REQUIRE contains s4; expected some of: docker, java, postgres, s3"])
 
 
 def test_nothing_is_said_where_nothing_is_left_out(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess("-p", "no:cacheprovider", "-k", "without")
     result.assert_outcomes(passed=1, deselected=2)
-    result.stdout.no_fnmatch_line("left out:*")
+    result.stdout.no_fnmatch_line("skipped:*")
 
 
 @pytest.mark.docker

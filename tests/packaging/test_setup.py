@@ -1,4 +1,4 @@
-"""Set-up needs Python and make, and says what is missing where it cannot go on."""
+"""Setup needs Python and make, and reports what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAKE = shutil.which("make") or "make"
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """As much of the source tree as set-up looks at."""
+    """The part of the source tree that setup uses."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "tracker_application").mkdir()
     (tmp_path / "deploy").mkdir()
@@ -29,29 +29,29 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_make_alone_lists_every_door(clone: Path) -> None:
+def test_make_without_a_target_lists_the_targets(clone: Path) -> None:
     listed = subprocess.run([MAKE, "-C", str(clone)], capture_output=True, text=True, check=True).stdout
-    for door in ("demo", "up", "test", "check", "bench", "chaos", "docs", "images"):
-        assert f"  make {door} " in listed
+    for target in ("demo", "up", "test", "check", "bench", "chaos", "docs", "images"):
+        assert f"  make {target} " in listed
 
 
-def test_without_a_python_that_will_do_it_says_which_ones_will(clone: Path) -> None:
+def test_without_a_suitable_python_the_supported_versions_are_listed(clone: Path) -> None:
     nothing = clone / "nothing"
     nothing.mkdir()
     command = [MAKE, "--no-print-directory", "-C", str(clone), "setup"]
     ran = subprocess.run(command, env={"PATH": str(nothing)}, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
-    assert ran.stderr.startswith("Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian and Ubuntu: ")
+    assert ran.stderr.startswith("Python 3.11, 3.12 or 3.13 is required, but none was found. On Debian and Ubuntu: ")
 
 
-def test_a_python_that_cannot_make_environments_is_told_which_package_to_install(clone: Path) -> None:
+def test_a_python_without_ensurepip_names_the_package_to_install(clone: Path) -> None:
     as_without_ensurepip = (
         "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('deploy/venv.py', run_name='__main__')"
     )
     command = [sys.executable, "-c", as_without_ensurepip]
     ran = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
-    assert "its modules venv and ensurepip are missing" in ran.stderr
+    assert "the modules venv and ensurepip are missing" in ran.stderr
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"apt-get install python{version}-venv" in ran.stderr
     assert not (clone / ".venv").exists()
@@ -64,7 +64,7 @@ def test_uv_is_itself_locked() -> None:
     assert all(line.strip().startswith("--hash=sha256:") for line in hashes)
 
 
-def test_uv_is_told_what_pip_was_told() -> None:
+def test_uv_gets_the_settings_of_pip() -> None:
     config = "global.cert='/etc/ca.pem'\nglobal.index-url='a'\n:env:.index-url='b'\ninstall.extra-index-url='c d'\n"
     assert uv_environment({"HOME": "/root"}, config) == {
         "HOME": "/root",
@@ -75,6 +75,6 @@ def test_uv_is_told_what_pip_was_told() -> None:
     }
 
 
-def test_what_uv_was_told_itself_stays() -> None:
-    told = {"UV_DEFAULT_INDEX": "mine", "SSL_CERT_FILE": "/my/ca.pem"}
-    assert uv_environment(told, "global.index-url='a'\nglobal.cert='/etc/ca.pem'\n").items() >= told.items()
+def test_settings_of_uv_take_precedence() -> None:
+    settings = {"UV_DEFAULT_INDEX": "mine", "SSL_CERT_FILE": "/my/ca.pem"}
+    assert uv_environment(settings, "global.index-url='a'\nglobal.cert='/etc/ca.pem'\n").items() >= settings.items()

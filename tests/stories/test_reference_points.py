@@ -94,12 +94,12 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     assert status.state == "awaiting_input"
     (question,) = status.questions
     assert question.stage == ASKING
-    assert question.message.startswith("mark points of frame.jpg")
+    assert question.message.startswith("mark stationary points on the ground in frame.jpg")
     assert question.form[0] | {"kind": "points", "image": "./frame.jpg", "min_count": 4} == question.form[0]
     until(lambda: not there.run_worker() and not there.stage_runner(), "a project that waits holds no process")
 
     shown = in_shell("answer", "form")
-    assert f"{ASKING} asks: mark points of frame.jpg" in " ".join(shown.split())
+    assert f"{ASKING} asks: mark stationary points on the ground in frame.jpg" in " ".join(shown.split())
     assert f"winslow answer form {ASKING} --value points=" in " ".join(shown.split())
     files = next(line for line in shown.splitlines() if line.startswith("the pictures: winslow "))
     listed = json.loads(in_shell(*files.removeprefix("the pictures: winslow ").split(), "--json"))["files"]
@@ -119,7 +119,7 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     assert run is not None
     status = run.ended()
     assert status.state == "awaiting_input", "four points are there, and the stage finds out that none has metres"
-    assert status.questions[0].message.startswith("the answer cannot be used: it gives no scale: 0 of its")
+    assert status.questions[0].message.startswith("the answer cannot be used: it gives no scale: only 0 of its")
 
     run = form.answer(ASKING, {"points": marked(film)})
     assert run is not None

@@ -1,4 +1,4 @@
-"""One short film, rendered and analysed once for all tests."""
+"""A short film, rendered and analysed once for all tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tracker.cli import main
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Film:
-    """Twelve seconds at 1280x720; a seed that no parameter was chosen with."""
+    """Twelve seconds at 1280x720, with a seed that was not used for tuning."""
     directory = tmp_path_factory.mktemp("film")
     words = [
         "simulate",
@@ -29,21 +29,21 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Film:
         "27",
     ]
     assert main(words) == 0
-    return Film(directory, directory / "made")
+    return Film(directory, directory / "outputs")
 
 
 @pytest.fixture(scope="session")
 def film(rendered: Film) -> Film:
-    """The film, with what all nine stages made of it."""
+    """The film with the outputs of all stages."""
     words = ["run", "--video", str(rendered.video), "--reference-points", str(rendered.points)]
-    assert main([*words, "--output", str(rendered.made)]) == 0
+    assert main([*words, "--output", str(rendered.outputs)]) == 0
     return rendered
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
-    """Where the stages write, with points of a known length."""
-    (tmp_path / "made").mkdir()
+def outputs(tmp_path: Path) -> Path:
+    """The output directory of the stages, with points of a known length."""
+    (tmp_path / "outputs").mkdir()
     known = {"known_length": {"from_px": [0, 0], "to_px": [100, 0], "length_m": 10}}
     (tmp_path / "points.json").write_text(json.dumps(known))
-    return tmp_path / "made"
+    return tmp_path / "outputs"

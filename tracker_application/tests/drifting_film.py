@@ -1,4 +1,4 @@
-"""Small films of a camera that drifts over a picture, and the first stages on them."""
+"""Small films of a camera that drifts over an image, and the first stages run on them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WIDTH, HEIGHT, RATE_FPS = 640, 360, 20
 
 
 def ground(seed: int = 1) -> np.ndarray:
-    """Something to look at, larger than the picture."""
+    """A ground image larger than the frame."""
     random = np.random.default_rng(seed)
     coarse = random.integers(40, 215, (70, 120, 3), dtype=np.uint8)
     return cv2.resize(coarse, (840, 490), interpolation=cv2.INTER_CUBIC)
 
 
 def drifting(count: int, seed: int = 1) -> list[np.ndarray]:
-    """A camera that moves by a quarter of a pixel a frame."""
+    """A camera that moves by a quarter of a pixel per frame."""
     picture = ground(seed)
     return [
         cv2.warpAffine(picture, np.array([[1, 0, -40 - index / 4], [0, 1, -40 - index / 8]]), (WIDTH, HEIGHT))
@@ -43,7 +43,7 @@ def write(  # noqa: PLR0913  a film has as many properties as it has
     turned_deg: int = 0,
     transfer: int | None = None,
 ) -> Path:
-    """A film of these pictures; `ticks` are their times in thousandths."""
+    """A film of these images; `ticks` are their times in thousandths of a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE_FPS)
         height, width = pictures[0].shape[:2]
@@ -63,20 +63,20 @@ def write(  # noqa: PLR0913  a film has as many properties as it has
     return path
 
 
-def stage(name: str, made: Path, video: Path, *words: str) -> int:
-    files = ["--input", str(made), "--output", str(made / name.replace("-", "_")), "--video", str(video)]
-    points = ["--reference-points", str(made.parent / "points.json")]
+def stage(name: str, outputs: Path, video: Path, *words: str) -> int:
+    files = ["--input", str(outputs), "--output", str(outputs / name.replace("-", "_")), "--video", str(video)]
+    points = ["--reference-points", str(outputs.parent / "points.json")]
     return main([name, *files, *points, *words])
 
 
-def begin(made: Path, video: Path, *words: str) -> None:
-    assert stage("extract-frame", made, video, *words) == 0
-    assert stage("define-reference-points", made, video) == 0
+def begin(outputs: Path, video: Path, *words: str) -> None:
+    assert stage("extract-frame", outputs, video, *words) == 0
+    assert stage("define-reference-points", outputs, video) == 0
 
 
-def follow(made: Path, video: Path, *words: str) -> int:
-    return stage("track-reference-points", made, video, *words)
+def follow(outputs: Path, video: Path, *words: str) -> int:
+    return stage("track-reference-points", outputs, video, *words)
 
 
-def found(made: Path) -> dict[str, Any]:
-    return json.loads((made / "extract_frame" / "footage.json").read_text())
+def found(outputs: Path) -> dict[str, Any]:
+    return json.loads((outputs / "extract_frame" / "footage.json").read_text())

@@ -1,4 +1,4 @@
-"""What the tests know of the film they share."""
+"""The shared rendered film."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Film:
-    """A rendered film; `made` holds one directory a stage."""
+    """A rendered film; `outputs` has one directory per stage."""
 
     directory: Path
-    made: Path
+    outputs: Path
 
     @property
     def video(self) -> Path:

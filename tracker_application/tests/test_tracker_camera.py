@@ -1,4 +1,4 @@
-"""The camera's place from points on the ground, against cameras that are known."""
+"""The camera pose from points on the ground, compared with known cameras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CORNERS_M = np.stack(np.meshgrid(np.linspace(-30, 30, 4), np.linspace(-15, 15, 3
 
 
 def _pose(tilt_deg: float, height_m: float, x_m: float = 0.0) -> Pose:
-    """A camera that looks northwards past its foot, at the middle of the corners."""
+    """A camera looking northwards past its foot, at the centre of the corners."""
     tilt = np.radians(tilt_deg)
     turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     rotation = turn.T @ np.diag([1.0, -1.0, -1.0])
@@ -39,7 +39,7 @@ def _vector(rotation: Floats) -> Floats:
 
 
 def _clicked(pose: Pose, metres: Floats = CORNERS_M) -> ReferencePoints:
-    """Points at half pixels."""
+    """Points rounded to half pixels."""
     pixels = np.round(2 * transform(np.linalg.inv(pose.to_world(LENS)), metres)) / 2
     points = [
         ReferencePoint(f"P{index}", *pixel.tolist(), *place.tolist())
@@ -49,7 +49,7 @@ def _clicked(pose: Pose, metres: Floats = CORNERS_M) -> ReferencePoints:
 
 
 @pytest.mark.parametrize("time_s", [0.0, 3.0, 11.0, 40.0])
-def test_points_at_half_pixels_tell_the_cameras_place_to_a_tenth_of_a_per_cent_of_its_height(time_s: float) -> None:
+def test_half_pixel_points_give_the_camera_position_to_a_tenth_of_a_per_cent_of_its_height(time_s: float) -> None:
     view = view_at(time_s, 3840, 2160)
     pixels = np.round(2 * transform(view.ground_to_pixels, CORNERS_M)) / 2
     points = tuple(
@@ -62,7 +62,7 @@ def test_points_at_half_pixels_tell_the_cameras_place_to_a_tenth_of_a_per_cent_o
     assert np.linalg.norm(fit.position_std_m) < 0.005 * view.position_m[2]
 
 
-def test_a_camera_is_the_same_when_it_is_found_from_its_homography() -> None:
+def test_a_camera_is_recovered_from_its_homography() -> None:
     pose = _pose(12, 80, 5)
     found, residual_px = pose_of_homography(pose.to_world(LENS), LENS)
     assert np.allclose(found.position_m, pose.position_m, atol=1e-4)
@@ -70,7 +70,7 @@ def test_a_camera_is_the_same_when_it_is_found_from_its_homography() -> None:
     assert residual_px < 1e-4
 
 
-def test_a_point_that_was_clicked_in_a_wrong_place_is_left_out_and_named() -> None:
+def test_a_misplaced_point_is_rejected_and_named() -> None:
     pose = _pose(5, 80)
     points = list(_clicked(pose).points)
     wrong = points[4]
@@ -81,14 +81,14 @@ def test_a_point_that_was_clicked_in_a_wrong_place_is_left_out_and_named() -> No
     assert np.linalg.norm(fit.pose.position_m - pose.position_m) < 0.004 * 80
 
 
-def test_where_no_camera_of_the_given_lens_sees_the_points_the_metres_are_right_all_the_same() -> None:
+def test_metres_are_right_even_if_no_camera_with_the_given_lens_fits() -> None:
     pose = _pose(35, 60)
     fit = fit_to_world(_clicked(pose), Intrinsics.from_field_of_view(3840, 2160, 45))
     assert fit.model == "homography"
     assert fit.residual_m < 0.05
 
 
-def test_a_camera_that_looks_aslant_tells_its_focal_length() -> None:
+def test_an_oblique_view_determines_the_focal_length() -> None:
     poses = [_pose(30 + 0.2 * index, 70, 0.3 * index) for index in range(8)]
     clicked = _clicked(poses[0])
     metres = np.array([[point.x_m, point.y_m] for point in clicked.points], np.float64)
@@ -100,7 +100,7 @@ def test_a_camera_that_looks_aslant_tells_its_focal_length() -> None:
     assert lens.focal_px == pytest.approx(LENS.focal_px, rel=3 * uncertain)
 
 
-def test_a_camera_that_looks_straight_down_does_not_tell_its_focal_length_and_this_is_known() -> None:
+def test_a_vertical_view_gives_an_uncertain_focal_length() -> None:
     pose = _pose(0.5, 80)
     clicked = _clicked(pose)
     metres = np.array([[point.x_m, point.y_m] for point in clicked.points], np.float64)
@@ -108,12 +108,12 @@ def test_a_camera_that_looks_straight_down_does_not_tell_its_focal_length_and_th
     assert found is None or found[1] > 0.05
 
 
-def test_no_camera_sees_points_on_one_line() -> None:
+def test_collinear_points_give_no_camera() -> None:
     line = np.column_stack([np.arange(6.0), np.zeros(6)])
     assert fit_pose(line, np.zeros((6, 2)), LENS) is None
 
 
-def test_a_known_length_alone_gives_a_camera_that_looks_straight_down() -> None:
+def test_a_known_length_alone_gives_a_vertical_camera() -> None:
     points = ReferencePoints(Frame(0.0, 3840, 2160), (), KnownLength((0, 0), (1000, 0), 30.0))
     fit = fit_to_world(points, LENS)
     assert fit.model == "straight down"
@@ -121,7 +121,9 @@ def test_a_known_length_alone_gives_a_camera_that_looks_straight_down() -> None:
     assert fit.pose.position_m[2] == pytest.approx(0.03 * LENS.focal_px, rel=1e-3)
 
 
-def test_the_lens_can_be_given_in_three_ways(film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lens_can_be_specified_in_three_ways(
+    film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     width = film.size[0]
     heights = []
     focal_px = width / 2 / np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2)
@@ -131,7 +133,7 @@ def test_the_lens_can_be_given_in_three_ways(film: Film, tmp_path: Path, capsys:
         "focal-length-35mm": focal_px / width * 36,
     }
     for name, value in ways.items():
-        words = ["estimate-camera", "--input", str(film.made), "--output", str(tmp_path), f"--{name}", str(value)]
+        words = ["estimate-camera", "--input", str(film.outputs), "--output", str(tmp_path), f"--{name}", str(value)]
         assert main(words) == 0
         quality = json.loads((tmp_path / "camera_quality.json").read_text())
         assert quality["field_of_view"]["source"] == "given"
@@ -140,4 +142,4 @@ def test_the_lens_can_be_given_in_three_ways(film: Film, tmp_path: Path, capsys:
     assert np.ptp(heights) < 0.02
     capsys.readouterr()
     assert main([*words, "--horizontal-fov-deg", "73.7"]) == 2
-    assert "Give one of them" in capsys.readouterr().err
+    assert "Set only one" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Charts of traffic that is known, and of none."""
+"""Charts of known traffic, and of none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TO_PIXELS = np.array([[2.0, 0, 0], [0, -2.0, 50], [0, 0, 1]])
 
 
 def _two(first_m_s: float, second_m_s: float, behind_m: float) -> Table:
-    """Two vehicles of 4 m on one lane to the east for ten seconds, the second `behind_m` behind the first."""
+    """Two vehicles of 4 m on an eastbound lane for ten seconds, the second `behind_m` behind the first."""
     times = np.arange(0, 10, 0.1)
     count = len(times)
-    made: Table = {
+    tracks: Table = {
         "track_id": np.repeat([1, 2], count),
         "frame": np.tile(np.arange(count), 2),
         "time_s": np.tile(times, 2),
@@ -34,41 +34,41 @@ def _two(first_m_s: float, second_m_s: float, behind_m: float) -> Table:
         "lane_id": np.full(2 * count, "L1", dtype=object),
         "length_m": np.full(2 * count, 4.0),
     }
-    return made | {name: np.zeros(2 * count) for name in ("y_m", "heading_deg", "acceleration_m_s2")}
+    return tracks | {name: np.zeros(2 * count) for name in ("y_m", "heading_deg", "acceleration_m_s2")}
 
 
-def test_the_headway_is_the_distance_by_the_speed() -> None:
+def test_headway_is_distance_divided_by_speed() -> None:
     table = headways(_two(10, 10, 30), {"L1": LANE}).table
     assert table["headway_s"].astype(float) == pytest.approx([3.0])
     assert (table["ahead_track_id"][0], table["track_id"][0]) == (1, 2)
 
 
-def test_the_time_to_collision_is_the_gap_by_the_closing_speed() -> None:
+def test_time_to_collision_is_gap_divided_by_closing_speed() -> None:
     table = times_to_collision(_two(5, 7, 30), {"L1": LANE}).table
     # After 9.9 s the gap from bumper to bumper is 30 - 4 - 2 * 9.9 m.
     assert table["time_to_collision_s"].astype(float) == pytest.approx([(26 - 19.8) / 2])
     assert len(times_to_collision(_two(7, 5, 30), {"L1": LANE}).table["lane_id"]) == 0
 
 
-def test_flow_is_density_by_speed() -> None:
+def test_flow_is_density_times_speed() -> None:
     table = flow_and_density(_two(10, 10, 30), {"L1": LANE}).table
     assert table["mean_speed_km_h"].astype(float) == pytest.approx(36.0)
     # Two vehicles on 200 m.
     assert table["density_vehicles_per_km"][0] == pytest.approx(10, rel=0.03)
 
 
-def test_who_drives_east_came_from_the_west() -> None:
+def test_an_eastbound_vehicle_comes_from_the_west() -> None:
     table = turning_counts(_two(10, 10, 30)).table
     assert [tuple(row) for row in zip(*table.values(), strict=True)] == [("west", "east", 2)]
 
 
-def test_a_box_that_points_anywhere_while_it_stands_changes_no_count() -> None:
+def test_the_heading_of_a_stopped_vehicle_does_not_affect_counts() -> None:
     tracks = _two(10, 10, 30)
     tracks["heading_deg"][[0, 99, 100, 199]] = 90
     assert turning_counts(tracks).table["vehicles"].tolist() == [2]
 
 
-def test_every_chart_says_so_where_there_are_no_vehicles(tmp_path: Path) -> None:
+def test_every_chart_handles_an_empty_table(tmp_path: Path) -> None:
     nobody = {name: values[:0] for name, values in _two(1, 1, 10).items()}
     charts: list[Chart] = [
         speed_map(nobody, BACKGROUND, TO_PIXELS), slow_and_fast_places(nobody, BACKGROUND, TO_PIXELS),
@@ -83,7 +83,7 @@ def test_every_chart_says_so_where_there_are_no_vehicles(tmp_path: Path) -> None
         assert len((tmp_path / f"{chart.name}.csv").read_text().splitlines()) == 1
 
 
-def test_what_is_parked_turns_nowhere() -> None:
+def test_parked_vehicles_have_no_movement() -> None:
     drives = np.arange(0.0, 20.0, 0.5)
     parked = np.full(40, 7.0) + np.random.default_rng(2).normal(0, 0.02, 40)
     tracks = {

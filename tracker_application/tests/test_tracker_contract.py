@@ -1,4 +1,4 @@
-"""The stage contract: directories and variables in; lines, files and exit codes out. Each stage as its own process."""
+"""The stage contract: directories and variables in; lines, files and exit codes out. Each stage is its own process."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def tracker(*words: str, **variables: str | Path) -> subprocess.CompletedProcess
 
 def as_winslow(rendered: Film, output: Path) -> dict[str, str | Path]:
     return {
-        "WINSLOW_INPUT_DIR": rendered.made,
+        "WINSLOW_INPUT_DIR": rendered.outputs,
         "WINSLOW_OUTPUT_DIR": output,
         "WINSLOW_RESOURCE_VIDEO": rendered.video,
         "WINSLOW_RESOURCE_REFERENCE_POINTS": rendered.points,
     }
 
 
-def test_without_points_a_frame_is_shown_and_a_person_asked(rendered: Film, tmp_path: Path) -> None:
+def test_without_points_a_person_is_asked(rendered: Film, tmp_path: Path) -> None:
     variables = as_winslow(rendered, tmp_path)
     del variables["WINSLOW_RESOURCE_REFERENCE_POINTS"]
     variables["WINSLOW_INPUT_DIR"] = tmp_path
@@ -49,14 +49,14 @@ def test_without_points_a_frame_is_shown_and_a_person_asked(rendered: Film, tmp_
     assert not (tmp_path / "reference_points.json").exists()
 
 
-def test_the_answer_to_the_question_is_taken(film: Film, tmp_path: Path) -> None:
+def test_an_answer_is_used(film: Film, tmp_path: Path) -> None:
     ended = tracker("define-reference-points", **as_winslow(film, tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "reference_points.json").exists()
     assert "WINSLOW_RESULT: reference_points=" in ended.stdout
 
 
-def test_inputs_are_found_below_the_resources_directory_too(rendered: Film, tmp_path: Path) -> None:
+def test_inputs_are_also_found_in_the_resources_directory(rendered: Film, tmp_path: Path) -> None:
     for name, path in (("video", rendered.video), ("reference_points", rendered.points)):
         (tmp_path / "resources" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "resources" / name)
@@ -64,7 +64,7 @@ def test_inputs_are_found_below_the_resources_directory_too(rendered: Film, tmp_
     assert ended.returncode == 0, ended.stderr
 
 
-def test_progress_ends_at_its_total_in_the_form_the_pipeline_file_reads(film: Film, tmp_path: Path) -> None:
+def test_progress_lines_match_the_pipeline_file_and_reach_their_total(film: Film, tmp_path: Path) -> None:
     ended = tracker("track-vehicles", **as_winslow(film, tmp_path))
     assert ended.returncode == 0, ended.stderr
     lines = re.findall(r"^progress (\w+) (\d+)/(\d+)$", ended.stdout, re.MULTILINE)
@@ -72,7 +72,7 @@ def test_progress_ends_at_its_total_in_the_form_the_pipeline_file_reads(film: Fi
     assert lines[-1][1] == lines[-1][2]
 
 
-def test_a_parameter_is_a_variable_and_an_option_and_the_option_goes_first(film: Film, tmp_path: Path) -> None:
+def test_an_option_takes_precedence_over_its_variable(film: Film, tmp_path: Path) -> None:
     def vehicles(*words: str, **variables: str) -> int:
         ended = tracker("track-vehicles", *words, **as_winslow(film, tmp_path), **variables)
         return int(re.search(r"WINSLOW_RESULT: vehicles=(\d+)", ended.stdout)[1])
@@ -82,32 +82,32 @@ def test_a_parameter_is_a_variable_and_an_option_and_the_option_goes_first(film:
     assert vehicles("--min-track-seconds", "1", MIN_TRACK_SECONDS="4") == usual
 
 
-def test_a_variable_that_is_empty_counts_as_not_given(film: Film, tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_not_set(film: Film, tmp_path: Path) -> None:
     ended = tracker("export-trajectories", **as_winslow(film, tmp_path), EXPORT_RATE_HZ="")
     assert ended.returncode == 0, ended.stderr
 
 
-def test_fewer_rows_are_exported_if_a_rate_is_given(film: Film, tmp_path: Path) -> None:
+def test_a_rate_reduces_the_exported_rows(film: Film, tmp_path: Path) -> None:
     tracker("export-trajectories", **as_winslow(film, tmp_path), EXPORT_RATE_HZ="4")
-    every = len((film.made / "export_trajectories" / "trajectories.csv").read_text().splitlines())
+    every = len((film.outputs / "export_trajectories" / "trajectories.csv").read_text().splitlines())
     fewer = len((tmp_path / "trajectories.csv").read_text().splitlines())
     assert every / 3.6 < fewer < every / 2.4
 
 
-def test_a_stage_run_again_writes_the_same_bytes(film: Film, tmp_path: Path) -> None:
+def test_rerunning_a_stage_writes_the_same_bytes(film: Film, tmp_path: Path) -> None:
     assert tracker("detect-vehicles", **as_winslow(film, tmp_path)).returncode == 0
-    again, before = (path / "detections.parquet" for path in (tmp_path, film.made / "detect_vehicles"))
+    again, before = (path / "detections.parquet" for path in (tmp_path, film.outputs / "detect_vehicles"))
     assert again.read_bytes() == before.read_bytes()
 
 
-def test_a_road_polygon_leaves_out_what_is_outside(film: Film, tmp_path: Path) -> None:
-    data = json.loads((film.made / "estimate_camera" / "ground.json").read_text())
+def test_a_road_polygon_excludes_vehicles_outside(film: Film, tmp_path: Path) -> None:
+    data = json.loads((film.outputs / "estimate_camera" / "ground.json").read_text())
     width, height = film.size
     data["road_polygon_px"] = [[0, 0], [width / 2, 0], [width / 2, height - 1], [0, height - 1]]
-    made = tmp_path / "made"
-    shutil.copytree(film.made, made)
-    (made / "estimate_camera" / "ground.json").write_text(json.dumps(data))
-    ended = tracker("detect-vehicles", **(as_winslow(film, tmp_path / "out") | {"WINSLOW_INPUT_DIR": made}))
+    outputs = tmp_path / "outputs"
+    shutil.copytree(film.outputs, outputs)
+    (outputs / "estimate_camera" / "ground.json").write_text(json.dumps(data))
+    ended = tracker("detect-vehicles", **(as_winslow(film, tmp_path / "out") | {"WINSLOW_INPUT_DIR": outputs}))
     assert ended.returncode == 0, ended.stderr
     found = read_table(tmp_path / "out" / "detections.parquet")
     assert len(found["x_px"]) > 10

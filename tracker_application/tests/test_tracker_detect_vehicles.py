@@ -1,4 +1,4 @@
-"""The stage detect_vehicles on a small film: each detector, what it refuses, and that it does the same again."""
+"""The stage detect_vehicles on a small film: each detector, its errors, and determinism."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def detect(film: Film, output: Path, *words: str) -> int:
 
 
 @pytest.mark.parametrize(("detector", "sources"), [("network", {"network"}), ("motion", {"motion"})])
-def test_each_detector_works_alone(detector: str, sources: set[str], film: Film, tmp_path: Path) -> None:
+def test_each_detector_works_on_its_own(detector: str, sources: set[str], film: Film, tmp_path: Path) -> None:
     assert detect(film, tmp_path / "out", "--detector", detector, "--detection-rate-hz", "1") == 0
     found = read_table(tmp_path / "out" / "detections.parquet")
     assert set(found) == COLUMNS
@@ -34,7 +34,7 @@ def test_each_detector_works_alone(detector: str, sources: set[str], film: Film,
     assert len(np.unique(found["frame"])) >= 10
 
 
-def test_both_together_are_the_default_and_say_what_vehicles_are(film: Film) -> None:
+def test_the_default_detector_is_fused_and_classifies_vehicles(film: Film) -> None:
     found = read_table(film.made / "detect_vehicles" / "detections.parquet")
     assert set(found) == COLUMNS
     assert {"fused", "network"} <= set(found["source"])
@@ -46,20 +46,21 @@ def test_both_together_are_the_default_and_say_what_vehicles_are(film: Film) -> 
     assert (film.made / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
 
 
-def test_nearly_all_vehicles_on_the_road_are_found_and_nearly_nothing_else(film: Film) -> None:
+def test_recall_and_precision_on_the_road_are_high(film: Film) -> None:
     found = read_table(film.made / "detect_vehicles" / "detections.parquet")
     truth = read_table(film.directory / "truth.csv")
     hits = visible = false = 0
     for frame in np.unique(found["frame"]):
-        here, there = found["frame"] == frame, truth["frame"] == frame
+        found_rows, true_rows = found["frame"] == frame, truth["frame"] == frame
         distances = np.hypot(
-            found["x_m"][here][:, None] - truth["x_m"][there], found["y_m"][here][:, None] - truth["y_m"][there]
+            found["x_m"][found_rows][:, None] - truth["x_m"][true_rows],
+            found["y_m"][found_rows][:, None] - truth["y_m"][true_rows],
         )
-        seen = truth["visible"][there] == 1
+        seen = truth["visible"][true_rows] == 1
         hits += int((distances.min(axis=0) < 1.5)[seen].sum())
         visible += int(seen.sum())
         # On this map the roads run along both axes.
-        on_road = np.minimum(np.abs(found["x_m"][here]), np.abs(found["y_m"][here])) < 8
+        on_road = np.minimum(np.abs(found["x_m"][found_rows]), np.abs(found["y_m"][found_rows])) < 8
         false += int((distances.min(axis=1) > 1.5)[on_road].sum())
     print(f"recall {hits / visible:.3f}, false {false / len(found['frame']):.3f}")
     assert hits > 0.93 * visible
@@ -74,7 +75,7 @@ def test_one_worker_and_three_write_the_same_bytes(film: Film, tmp_path: Path) -
     assert one == three
 
 
-def test_a_search_that_was_killed_goes_on_from_its_last_finished_stretch(film: Film, tmp_path: Path) -> None:
+def test_a_killed_search_reuses_finished_stretches(film: Film, tmp_path: Path) -> None:
     kept, output = tmp_path / "kept", tmp_path / "out"
     words = ["--detection-rate-hz", "2", "--workers", "1"]
     assert detect(film, tmp_path / "whole", *words) == 0
@@ -87,43 +88,43 @@ def test_a_search_that_was_killed_goes_on_from_its_last_finished_stretch(film: F
     assert killed.wait() == -signal.SIGKILL
     assert not (output / "detections.parquet").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "stretches are there from before" in again.stdout
+    assert "stretches were already done" in again.stdout
     assert "progress background" not in again.stdout
     assert (output / "detections.parquet").read_bytes() == (tmp_path / "whole" / "detections.parquet").read_bytes()
     assert list(kept.iterdir()) == []
 
 
-def test_a_users_model_that_cannot_be_used_ends_the_stage_with_its_own_code(
+def test_an_unusable_model_has_its_own_exit_code(
     film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "model.onnx").write_text("no network")
     code = detect(film, tmp_path / "out", "--detector", "model", "--model-file", str(tmp_path / "model.onnx"))
     assert code == 20
-    assert "model.onnx is no ONNX network" in capsys.readouterr().err
+    assert "model.onnx is not an ONNX network" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
-        (["--detector", "model"], 10, "DETECTOR is 'model', and there is none"),
+        (["--detector", "model"], 10, "DETECTOR is 'model', but there is no model"),
         (["--detector", "magic"], 2, "Expected fused, network, motion, model"),
         (["--provider", "tensorrt"], 2, "PROVIDER is 'tensorrt'"),
         (["--model-file", "nowhere.onnx"], 10, "MODEL_FILE is nowhere.onnx"),
     ],
 )
-def test_a_detector_that_is_not_there_is_named(  # noqa: PLR0913, PLR0917  what is given and what is expected
-    words: list[str], code: int, said: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_unavailable_detector_is_reported(  # noqa: PLR0913, PLR0917  what is given and what is expected
+    words: list[str], code: int, message: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert detect(film, tmp_path / "out", *words) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_footage_without_vehicles_says_so_and_keeps_its_background(
+def test_footage_without_vehicles_is_reported_and_the_background_kept(
     film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Nothing is as large as what is looked for.
+    # Nothing is as large as the vehicles to detect.
     words = ("--detector", "motion", "--min-area-m2", "5000", "--detection-rate-hz", "1")
     assert detect(film, tmp_path / "out", *words) == 15
-    assert "no vehicle was found on any frame" in capsys.readouterr().err
+    assert "no vehicle was detected in any frame" in capsys.readouterr().err
     assert (tmp_path / "out" / "background.jpg").is_file()
     assert not (tmp_path / "out" / "detections.parquet").exists()

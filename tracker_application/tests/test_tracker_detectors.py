@@ -1,4 +1,4 @@
-"""Background, motion and fusion, on pictures and boxes made by hand."""
+"""Background, motion and fusion, on synthetic images and boxes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def box(  # noqa: PLR0913, PLR0917  a box has as many sides
 
 
 def painted(*vehicles: tuple[float, float, int], picture: np.ndarray = ROAD) -> np.ndarray:
-    """Vehicles of 45 x 19 pixels at these middles, so bright."""
+    """Vehicles of 45 x 19 pixels at these centres, with this brightness."""
     result = picture.copy()
     for x, y, grey in vehicles:
         result[round(y - 9) : round(y + 10), round(x - 22) : round(x + 23)] = grey
@@ -42,12 +42,12 @@ def view(picture: np.ndarray, time_s: float = 0.0, to_stabilised: np.ndarray | N
 
 
 def scene(background: np.ndarray = ROAD, road: np.ndarray | None = None) -> Scene:
-    made = make_background([background] * 5, 20)
-    return Scene(made, 2, np.full(SIZE, 255, np.uint8) if road is None else road, None, PIXEL_M, 1.2, 2.0)
+    background_model = make_background([background] * 5, 20)
+    return Scene(background_model, 2, np.full(SIZE, 255, np.uint8) if road is None else road, None, PIXEL_M, 1.2, 2.0)
 
 
 class ToldLooks:
-    """A network of which the test says what it sees at each time."""
+    """A fake network with scripted detections per time."""
 
     name, provider = "told", "cpu"
 
@@ -79,12 +79,12 @@ def middles(sightings: list[Sighting]) -> list[tuple[int, int]]:
     return sorted(tuple(np.round(sighting.corners_px.mean(axis=0)).astype(int).tolist()) for sighting in sightings)
 
 
-def test_the_background_is_the_road_where_different_vehicles_stand_most_of_the_time() -> None:
+def test_the_background_shows_the_road_under_queues_of_different_vehicles() -> None:
     samples = [painted((100, 60, grey)) for grey in (10, 30, 60, 160, 190, 220, 250)] + [ROAD] * 4
     assert np.abs(make_background(samples, 20).picture.astype(int) - ROAD).max() <= 2
 
 
-def test_more_must_differ_where_leaves_move_and_no_more_where_vehicles_queue() -> None:
+def test_the_threshold_is_higher_under_moving_leaves_but_not_under_queues() -> None:
     random = np.random.default_rng(1)
     samples = [painted((100, 60, grey)) for grey in (10, 60, 190, 220, 250)] + [ROAD.copy() for _ in range(6)]
     for sample in samples:
@@ -94,7 +94,7 @@ def test_more_must_differ_where_leaves_move_and_no_more_where_vehicles_queue() -
     assert threshold[52:68, 85:115].max() == 20
 
 
-def test_a_change_of_the_light_is_taken_out() -> None:
+def test_a_change_of_light_is_compensated() -> None:
     darker = (ROAD * 0.8).astype(np.uint8)
     gain = gain_between(darker, ROAD)
     assert gain == pytest.approx([0.8] * 3, abs=0.01)
@@ -104,7 +104,7 @@ def test_a_change_of_the_light_is_taken_out() -> None:
     assert blob.corners_px.mean(axis=0) == pytest.approx([100, 60], abs=1)
 
 
-def test_motion_is_given_in_stabilised_pixels_and_what_the_border_cuts_is_not_whole() -> None:
+def test_motion_uses_stabilised_pixels_and_flags_boxes_cut_by_the_border() -> None:
     shift = np.array([[1.0, 0, 30], [0, 1, 10], [0, 0, 1]])
     background = cv2.warpPerspective(ROAD, shift, SIZE[::-1], borderMode=cv2.BORDER_REPLICATE)
     seen = view(painted((100, 60, 220), (24, 150, 220)), to_stabilised=shift)
@@ -113,17 +113,17 @@ def test_motion_is_given_in_stabilised_pixels_and_what_the_border_cuts_is_not_wh
     assert by_place == {130: True, 54: False}
 
 
-def test_vehicles_beside_the_road_are_left_out_and_those_at_its_edge_are_not_cut() -> None:
+def test_vehicles_beside_the_road_are_excluded_and_those_at_its_edge_stay_whole() -> None:
     road = np.zeros(SIZE, np.uint8)
     road[50:120] = 255
-    there = scene(road=road)
+    motion_scene = scene(road=road)
     seen = view(painted((100, 55, 220), (100, 200, 220)))
-    found = there.on_road([Sighting.of_blob(blob) for blob in there.blobs(seen, seen.coarse())])
+    found = motion_scene.on_road([Sighting.of_blob(blob) for blob in motion_scene.blobs(seen, seen.coarse())])
     assert middles(found) == [(100, 55)]
     assert np.ptp(found[0].corners_px[:, 1]) == pytest.approx(19, abs=2)
 
 
-def test_a_vehicle_that_both_see_has_its_place_from_motion_and_its_kind_from_the_network() -> None:
+def test_a_vehicle_seen_by_both_is_located_by_motion_and_classified_by_the_network() -> None:
     pictures = [painted((60 + 8 * index, 100, 220)) for index in range(10)]
     found = fused(pictures, lambda time_s: [box(62 + 80 * time_s, 102, "truck_bus")])
     for index, sightings in enumerate(found):
@@ -132,12 +132,12 @@ def test_a_vehicle_that_both_see_has_its_place_from_motion_and_its_kind_from_the
         assert sighting.corners_px.mean(axis=0) == pytest.approx([60 + 8 * index, 100], abs=1)
 
 
-def test_what_the_network_does_not_see_is_no_vehicle() -> None:
+def test_motion_without_a_network_detection_is_dropped() -> None:
     found = fused([painted((100, 60, 220))] * 12, lambda _: [])
     assert [len(sightings) for sightings in found[6:]] == [0] * 6
 
 
-def test_a_vehicle_that_motion_has_just_found_is_told_until_the_network_looks() -> None:
+def test_a_new_motion_box_is_reported_until_the_network_looks() -> None:
     pictures = [ROAD, *(painted((60 + 8 * index, 100, 220)) for index in range(3))]
     found = fused(pictures, lambda _: [])
     assert [[sighting.source for sighting in sightings] for sightings in found] == [
@@ -148,7 +148,7 @@ def test_a_vehicle_that_motion_has_just_found_is_told_until_the_network_looks() 
     ]
 
 
-def test_a_vehicle_that_stands_as_background_is_held_between_looks_until_it_leaves() -> None:
+def test_a_stopped_vehicle_is_held_between_looks_until_it_leaves() -> None:
     standing_there = painted((100, 60, 220))
     found = fused(
         [standing_there] * 8 + [ROAD] * 7,
@@ -159,7 +159,7 @@ def test_a_vehicle_that_stands_as_background_is_held_between_looks_until_it_leav
     assert {sighting.source for sightings in found for sighting in sightings} == {"network"}
 
 
-def test_what_stands_and_is_seen_by_less_than_most_looks_is_no_vehicle() -> None:
+def test_a_stationary_object_seen_in_too_few_looks_is_dropped() -> None:
     def tell(seen_at: tuple[int, ...]) -> list[int]:
         looks = {time for look in seen_at for time in (5 * look,)}
         found = fused(
@@ -169,17 +169,17 @@ def test_what_stands_and_is_seen_by_less_than_most_looks_is_no_vehicle() -> None
         return [len(sightings) for sightings in found]
 
     assert tell(tuple(range(8))) == [2] * 40
-    # Seen by each second look: believed at first, and no more when the mean of its looks is below the least score.
+    # Seen in every second look: kept at first, and dropped once its mean score is below the least score.
     assert tell((0, 2, 4, 6))[5:] == [1] * 35
 
 
-def test_what_motion_once_followed_is_held_though_the_network_is_not_sure_of_it() -> None:
+def test_a_vehicle_that_has_moved_is_held_despite_low_scores() -> None:
     pictures = [painted((60 + 5 * index, 100, 220)) for index in range(8)] + [painted((95, 100, 220))] * 12
     found = fused(pictures, lambda time_s: [box(60 + 50 * min(time_s, 0.7), 100, score=0.3)])
     assert [len(sightings) for sightings in found] == [1] * 20
 
 
-def test_where_both_see_a_vehicle_the_networks_place_is_told_too() -> None:
+def test_a_vehicle_seen_by_both_also_reports_the_networks_position() -> None:
     pictures = [painted((60 + 8 * index, 100, 220)) for index in range(10)]
     found = fused(pictures, lambda time_s: [box(62 + 80 * time_s, 102)])
     looked = {
@@ -189,7 +189,7 @@ def test_where_both_see_a_vehicle_the_networks_place_is_told_too() -> None:
     assert looked[5] == pytest.approx([102, 102], abs=0.1)
 
 
-def test_vehicles_that_motion_takes_for_one_are_split_where_the_network_knows_both() -> None:
+def test_merged_motion_boxes_are_split_if_the_network_knows_both_vehicles() -> None:
     pictures = [painted((60 + 5 * index, 100, 220), (60 + 5 * index, 121, 200)) for index in range(6)]
     found = fused(pictures, lambda time_s: [box(60 + 50 * time_s, 100), box(60 + 50 * time_s, 121)])
     for index, sightings in enumerate(found):
@@ -199,7 +199,7 @@ def test_vehicles_that_motion_takes_for_one_are_split_where_the_network_knows_bo
             assert abs(y - expected_y) <= 4
 
 
-def test_a_vehicle_that_motion_loses_is_looked_for_where_it_must_be() -> None:
+def test_a_vehicle_lost_by_motion_is_searched_at_its_predicted_position() -> None:
     def tell(time_s: float) -> list[Boxes]:
         return [box(60 + 80 * time_s, 100)]
 
@@ -216,13 +216,13 @@ def test_a_vehicle_that_motion_loses_is_looked_for_where_it_must_be() -> None:
     assert all(piece.width_px < 80 for piece in pieces)
 
 
-def test_of_two_boxes_on_each_other_one_is_kept() -> None:
+def test_one_of_two_overlapping_boxes_is_kept() -> None:
     both = Boxes.joined([box(100, 60, score=0.5), box(104, 60, score=0.8), box(200, 60, score=0.6)])
     assert sorted(without_repeats(both, both.score, 0.5).x_px) == [104, 200]
     assert len(without_repeats(Boxes.empty(), np.zeros(0), 0.5)) == 0
 
 
-def test_overlaps_are_those_of_turned_rectangles() -> None:
+def test_overlaps_are_computed_for_rotated_rectangles() -> None:
     upright = Boxes(*(np.array([value]) for value in (50.0, 50.0, 20.0, 10.0, np.pi / 2, 0.9)), np.array([""], object))
     lying = box(50, 50, length=20, width=10)
     assert intersections_px2(upright, lying)[0, 0] == pytest.approx(100, abs=0.1)
@@ -230,7 +230,7 @@ def test_overlaps_are_those_of_turned_rectangles() -> None:
     assert overlaps(lying, box(90, 50))[0, 0] == 0
 
 
-def test_a_car_right_below_the_camera_stands_where_it_is_seen_and_one_aside_nearer() -> None:
+def test_parallax_moves_only_cars_away_from_the_cameras_foot() -> None:
     to_world = np.diag([0.1, -0.1, 1.0])
     heights, camera = Heights(1.5, 3.1), np.array([10.0, -10.0, 80.0])
     below = standing(corners_px(box(100, 100)), to_world, camera[None], heights, [("car", "network")])[0]
@@ -238,8 +238,8 @@ def test_a_car_right_below_the_camera_stands_where_it_is_seen_and_one_aside_near
     assert below[3:] == pytest.approx([4.5, 1.9], abs=0.05)
     aside = standing(corners_px(box(500, 100)), to_world, camera[None], heights, [("car", "network")])[0]
     by_motion = standing(corners_px(box(500, 100)), to_world, camera[None], heights, [("car", "motion")])[0]
-    # Motion sees it down to the road, a network down to its bumper, which leans outwards already.
+    # Motion sees it down to the road, a network down to its bumper, which already leans outwards.
     assert 0.03 < by_motion[0] - aside[0] < 0.15
-    # Forty metres aside, the bumper's upper edge leans out by 0.4 m: half of that is in the middle of the outline.
+    # Forty metres aside, the bumper's upper edge leans out by 0.4 m: half of that shifts the centre of the outline.
     assert 49.6 < aside[0] < 49.9
     assert aside[3] < below[3]

@@ -1,4 +1,4 @@
-"""The layouts of other programs, read back as those programs read them."""
+"""The formats of other programs, read back as those programs read them."""
 
 from __future__ import annotations
 
@@ -39,36 +39,36 @@ PLANE = Plane(50.7785, 6.0665)
 
 
 @pytest.fixture(scope="module")
-def made(film: Film) -> Path:
-    return film.made / "export_trajectories"
+def outputs(film: Film) -> Path:
+    return film.outputs / "export_trajectories"
 
 
 @pytest.fixture(scope="module")
 def on_earth(film: Film, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same trajectories, with metres that are somewhere on earth; five rows a second."""
-    made = tmp_path_factory.mktemp("earth") / "made"
+    """The same trajectories with georeferenced metres; five rows per second."""
+    outputs = tmp_path_factory.mktemp("earth") / "outputs"
     for stage in ("track_reference_points", "estimate_camera", "detect_lanes"):
-        shutil.copytree(film.made / stage, made / stage)
-    path = made / "estimate_camera" / "ground.json"
+        shutil.copytree(film.outputs / stage, outputs / stage)
+    path = outputs / "estimate_camera" / "ground.json"
     dataclasses.replace(Ground.read(path), plane=PLANE).write(path)
-    words = ["--input", str(made), "--output", str(made / "export"), "--export-rate-hz", "5"]
+    words = ["--input", str(outputs), "--output", str(outputs / "export"), "--export-rate-hz", "5"]
     assert main(["export-trajectories", *words]) == 0
-    return made / "export"
+    return outputs / "export"
 
 
 def _header(path: Path) -> str:
     return path.read_text().splitlines()[0]
 
 
-def test_headers_are_those_of_the_datasets(made: Path) -> None:
-    assert _header(made / "highd" / "01_tracks.csv") == HIGHD
-    assert _header(made / "ind" / "01_tracks.csv") == IND
-    assert _header(made / "geo_trax.csv") == GEO_TRAX
+def test_headers_match_the_datasets(outputs: Path) -> None:
+    assert _header(outputs / "highd" / "01_tracks.csv") == HIGHD
+    assert _header(outputs / "ind" / "01_tracks.csv") == IND
+    assert _header(outputs / "geo_trax.csv") == GEO_TRAX
 
 
-def test_ind_and_highd_have_every_row_and_boxes_around_each_other(made: Path) -> None:
-    whole = read_table(made / "trajectories.csv")
-    ind, highd = read_table(made / "ind" / "01_tracks.csv"), read_table(made / "highd" / "01_tracks.csv")
+def test_ind_and_highd_have_all_rows_and_consistent_boxes(outputs: Path) -> None:
+    whole = read_table(outputs / "trajectories.csv")
+    ind, highd = read_table(outputs / "ind" / "01_tracks.csv"), read_table(outputs / "highd" / "01_tracks.csv")
     assert len(whole["frame"]) == len(ind["frame"]) == len(highd["frame"])
     assert np.array_equal(highd["frame"], ind["frame"] + 1)
     assert np.abs(np.hypot(ind["lonVelocity"], ind["latVelocity"]) * 3.6 - whole["speed_km_h"]).max() < 0.01
@@ -78,18 +78,18 @@ def test_ind_and_highd_have_every_row_and_boxes_around_each_other(made: Path) ->
     assert min(highd["x"].min(), highd["y"].min()) == pytest.approx(0, abs=0.01)
 
 
-def test_who_drives_ahead_has_this_one_behind(made: Path) -> None:
-    table = read_table(made / "highd" / "01_tracks.csv")
+def test_preceding_and_following_vehicles_are_consistent(outputs: Path) -> None:
+    table = read_table(outputs / "highd" / "01_tracks.csv")
     behind = {(f, i): b for f, i, b in zip(table["frame"], table["id"], table["followingId"], strict=True)}
     pairs = [(f, i, a) for f, i, a in zip(table["frame"], table["id"], table["precedingId"], strict=True) if a]
     assert len(pairs) > 20
     assert all(behind[frame, ahead] == number for frame, number, ahead in pairs)
 
 
-def test_mot_boxes_are_in_the_pixels_of_their_own_frame(film: Film, made: Path) -> None:
-    rows = np.loadtxt(made / "mot" / "tracks.txt", delimiter=",")
-    whole = read_table(made / "trajectories.csv")
-    _, matrices = read_homographies(film.made / "track_reference_points" / "homographies.csv")
+def test_mot_boxes_use_the_pixels_of_their_own_frame(film: Film, outputs: Path) -> None:
+    rows = np.loadtxt(outputs / "mot" / "tracks.txt", delimiter=",")
+    whole = read_table(outputs / "trajectories.csv")
+    _, matrices = read_homographies(film.outputs / "track_reference_points" / "homographies.csv")
     boxes = {(int(row[0]) - 1, int(row[1])): row[2:6] for row in rows}
     assert len(boxes) == len(whole["frame"])
     for index in range(0, len(whole["frame"]), 25):
@@ -101,14 +101,14 @@ def test_mot_boxes_are_in_the_pixels_of_their_own_frame(film: Film, made: Path) 
         assert top < y < top + height
 
 
-def test_geojson_without_degrees_says_so(made: Path) -> None:
-    whole = json.loads((made / "trajectories.geojson").read_text())
+def test_geojson_without_degrees_says_so(outputs: Path) -> None:
+    whole = json.loads((outputs / "trajectories.geojson").read_text())
     assert "local metres" in whole["coordinate_system"]
     for feature in whole["features"]:
         assert len(feature["geometry"]["coordinates"]) == len(feature["properties"]["times_s"])
 
 
-def test_degrees_in_all_layouts_are_one_place(on_earth: Path) -> None:
+def test_degrees_agree_in_all_formats(on_earth: Path) -> None:
     whole = json.loads((on_earth / "trajectories.geojson").read_text())
     trajectories = read_table(on_earth / "trajectories.csv")
     first = trajectories["track_id"] == whole["features"][0]["id"]
@@ -122,14 +122,14 @@ def test_degrees_in_all_layouts_are_one_place(on_earth: Path) -> None:
     assert "50.7785" in meta
 
 
-def test_a_rate_makes_frames_follow_each_other_at_that_rate(on_earth: Path) -> None:
+def test_exported_frames_follow_the_requested_rate(on_earth: Path) -> None:
     assert "frameRate=5" in (on_earth / "mot" / "seqinfo.ini").read_text()
     table = (on_earth / "ind" / "01_tracks.csv").read_text().splitlines()[1:]
     frames = [int(row.split(",")[2]) for row in table if row.split(",")[1] == "1"]
     assert set(np.diff(frames)) == {1}
 
 
-@pytest.mark.parametrize(("where", "srs_id"), [("made", -1), ("on_earth", 32632)])
+@pytest.mark.parametrize(("where", "srs_id"), [("outputs", -1), ("on_earth", 32632)])
 def test_a_geopackage_has_the_tables_and_geometries_of_the_standard(
     where: str, srs_id: int, request: pytest.FixtureRequest
 ) -> None:
@@ -151,8 +151,8 @@ def test_a_geopackage_has_the_tables_and_geometries_of_the_standard(
     assert np.abs(points - np.column_stack([whole[name] for name in names])).max() < 0.001
 
 
-def test_only_the_formats_that_are_asked_for_are_written(film: Film, tmp_path: Path) -> None:
-    words = ["export-trajectories", "--input", str(film.made), "--output", str(tmp_path / "out")]
+def test_only_the_requested_formats_are_written(film: Film, tmp_path: Path) -> None:
+    words = ["export-trajectories", "--input", str(film.outputs), "--output", str(tmp_path / "out")]
     assert main([*words, "--formats", "mot, geojson"]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "mot", "trajectories.geojson", "trajectories.csv", "vehicles.csv",

@@ -1,4 +1,4 @@
-"""Footage of every kind: what is decoded, how it is shared out, and what is said of what is wrong with it."""
+"""All kinds of footage: decoding, sharing among workers, and warnings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KINDS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_segments_together_are_exactly_the_film(kind: str, suffix: str, tmp_path: Path) -> None:
+def test_the_segments_cover_the_film_exactly(kind: str, suffix: str, tmp_path: Path) -> None:
     video = write(tmp_path / f"film{suffix}", drifting(150), options=KINDS[kind])
     with open_footage(video, threads=1) as film:
         segments = plan(film, np.inf)
@@ -50,29 +50,29 @@ def test_segments_together_are_exactly_the_film(kind: str, suffix: str, tmp_path
     assert sum(len(part) for part in parts) == 150
 
 
-def test_a_film_that_does_not_begin_at_zero_and_varies_its_pace_keeps_the_time_of_each_frame(
-    made: Path, capsys: pytest.CaptureFixture[str]
+def test_start_offsets_and_variable_rates_keep_each_frames_time(
+    outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = np.random.default_rng(0).choice([33, 50, 84], 120)
     ticks = (7000 + np.cumsum(steps)).tolist()
-    video = write(made.parent / "film.mkv", drifting(120), ticks=ticks)
-    begin(made, video)
+    video = write(outputs.parent / "film.mkv", drifting(120), ticks=ticks)
+    begin(outputs, video)
     assert "WARNING: the frame rate varies" in capsys.readouterr().err
-    assert follow(made, video) == 0
-    table, _ = read_homographies(made / "track_reference_points" / "homographies.csv")
+    assert follow(outputs, video) == 0
+    table, _ = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     assert np.allclose(table["time_s"], (np.array(ticks) - ticks[0]) / 1000, atol=1e-6)
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         assert [frame.index for frame in proxy.frames()] == list(range(120))
         for frame in proxy.frames_at([3, 70, 70, 71, 119]):
             assert abs(float(frame.decoded.time or 0) - proxy.times_s[frame.index]) < 1e-3
 
 
-def test_each_frame_of_the_proxy_is_found_alone_and_with_frames_between_passed_over(made: Path) -> None:
+def test_proxy_frames_can_be_read_individually_and_with_gaps(outputs: Path) -> None:
     steps = np.random.default_rng(1).choice([33, 50, 84], 80)
-    video = write(made.parent / "film.mkv", drifting(80), ticks=np.cumsum(steps).tolist(), options={"g": "20"})
-    begin(made, video)
-    assert follow(made, video) == 0
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    video = write(outputs.parent / "film.mkv", drifting(80), ticks=np.cumsum(steps).tolist(), options={"g": "20"})
+    begin(outputs, video)
+    assert follow(outputs, video) == 0
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         whole = [frame.luma().copy() for frame in proxy.frames()]
         assert len(proxy.key_rows) >= 4
         assert set(proxy.key_rows) < set(range(80))
@@ -87,13 +87,13 @@ def test_each_frame_of_the_proxy_is_found_alone_and_with_frames_between_passed_o
         )
 
 
-def test_one_worker_and_three_write_the_same_bytes(made: Path) -> None:
-    video = write(made.parent / "film.mp4", drifting(160), options=KINDS["open"])
-    begin(made, video)
+def test_one_worker_and_three_write_the_same_bytes(outputs: Path) -> None:
+    video = write(outputs.parent / "film.mp4", drifting(160), options=KINDS["open"])
+    begin(outputs, video)
     wrote = []
     for workers in ("1", "3"):
-        assert follow(made, video, "--workers", workers) == 0
-        directory = made / "track_reference_points"
+        assert follow(outputs, video, "--workers", workers) == 0
+        directory = outputs / "track_reference_points"
         assert sorted(path.name for path in directory.iterdir()) == [
             "film.json",
             "homographies.csv",
@@ -104,14 +104,14 @@ def test_one_worker_and_three_write_the_same_bytes(made: Path) -> None:
     assert wrote[0] == wrote[1]
 
 
-def test_a_stage_that_was_killed_goes_on_from_its_last_finished_segment(made: Path, tmp_path: Path) -> None:
+def test_a_killed_stage_reuses_finished_segments(outputs: Path, tmp_path: Path) -> None:
     video = write(tmp_path / "film.mp4", drifting(300), options=KINDS["closed"])
-    begin(made, video)
-    assert follow(made, video, "--workers", "1") == 0
-    directory, kept = made / "track_reference_points", tmp_path / "kept"
+    begin(outputs, video)
+    assert follow(outputs, video, "--workers", "1") == 0
+    directory, kept = outputs / "track_reference_points", tmp_path / "kept"
     expected = [(directory / name).read_bytes() for name in ("homographies.csv", "proxy.mp4")]
     shutil.rmtree(directory)
-    words = ["track-reference-points", "--input", made, "--output", directory, "--video", video, "--workers", "1"]
+    words = ["track-reference-points", "--input", outputs, "--output", directory, "--video", video, "--workers", "1"]
     command = [sys.executable, "-m", "tracker", *words, "--checkpoint", kept]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while killed.poll() is None and not list(kept.glob(".checkpoint/*/00001.npz")):
@@ -122,150 +122,148 @@ def test_a_stage_that_was_killed_goes_on_from_its_last_finished_segment(made: Pa
     assert len(done) >= 4
     assert not (directory / "homographies.csv").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "segments are there from before" in again.stdout
+    assert "segments were already done" in again.stdout
     first = next(line for line in again.stdout.splitlines() if line.startswith("progress"))
-    assert int(first.split()[2].split("/")[0]) > 2 * 40  # begun behind the frames of the segments that were done
+    assert int(first.split()[2].split("/")[0]) > 2 * 40  # started after the frames of the finished segments
     assert [(directory / name).read_bytes() for name in ("homographies.csv", "proxy.mp4")] == expected
     assert list(kept.iterdir()) == []
 
 
-def test_pieces_made_with_other_parameters_are_not_used(made: Path, tmp_path: Path) -> None:
+def test_pieces_of_other_parameters_are_not_reused(outputs: Path, tmp_path: Path) -> None:
     video = write(tmp_path / "film.mp4", drifting(60))
-    begin(made, video)
+    begin(outputs, video)
     stale = tmp_path / "kept" / ".checkpoint" / "0123" / "00000.npz"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of another film")
-    assert follow(made, video, "--checkpoint", str(tmp_path / "kept")) == 0
+    assert follow(outputs, video, "--checkpoint", str(tmp_path / "kept")) == 0
     assert not stale.exists()
 
 
 @pytest.mark.parametrize("turned_deg", [90, 180, -90])
-def test_a_film_that_is_turned_by_its_metadata_is_used_upright(turned_deg: int, made: Path) -> None:
+def test_a_video_rotated_by_metadata_is_used_upright(turned_deg: int, outputs: Path) -> None:
     upright = drifting(50)
     video = write(
-        made.parent / "film.mp4",
+        outputs.parent / "film.mp4",
         [np.ascontiguousarray(np.rot90(picture, -turned_deg // 90)) for picture in upright],
         turned_deg=turned_deg,
     )
-    begin(made, video)
-    assert follow(made, video) == 0
-    frame = json.loads((made / "track_reference_points" / "film.json").read_text())["reference_frame"]
+    begin(outputs, video)
+    assert follow(outputs, video) == 0
+    frame = json.loads((outputs / "track_reference_points" / "film.json").read_text())["reference_frame"]
     assert (frame["width_px"], frame["height_px"]) == (WIDTH, HEIGHT)
-    shown = cv2.imread(str(made / "extract_frame" / "frame.jpg"))
+    shown = cv2.imread(str(outputs / "extract_frame" / "frame.jpg"))
     assert cv2.absdiff(shown, upright[0]).mean() < 8
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         last = next(proxy.frames_at([49]))
         assert cv2.absdiff(last.colours(WIDTH, HEIGHT), upright[49]).mean() < 8
         assert np.allclose(proxy.matrices[49][:2, 2], [49 / 4, 49 / 8], atol=0.4)
 
 
-def test_ten_bits_are_rounded_and_hdr_is_told(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    video = write(made.parent / "film.mp4", drifting(50), pixel_format="yuv420p10le", transfer=16)
-    begin(made, video)
+def test_ten_bits_are_rounded_and_hdr_is_reported(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write(outputs.parent / "film.mp4", drifting(50), pixel_format="yuv420p10le", transfer=16)
+    begin(outputs, video)
     assert "WARNING: the footage is HDR (PQ)" in capsys.readouterr().err
-    assert found(made)["video"]["bit_depth"] == 10
-    assert follow(made, video) == 0
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    assert found(outputs)["video"]["bit_depth"] == 10
+    assert follow(outputs, video) == 0
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         assert cv2.absdiff(next(proxy.frames()).luma(), cv2.cvtColor(drifting(1)[0], cv2.COLOR_BGR2GRAY)).std() < 12
 
 
-def test_what_is_there_of_a_film_that_was_cut_off_is_used(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    video = write(made.parent / "whole.mp4", drifting(160), options={"movflags": "+faststart"})
+def test_the_existing_part_of_a_truncated_video_is_used(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write(outputs.parent / "whole.mp4", drifting(160), options={"movflags": "+faststart"})
     with (
         av.open(str(video)) as source,
-        av.open(str(made.parent / "film.mp4"), "w", options={"movflags": "+faststart"}) as target,
+        av.open(str(outputs.parent / "film.mp4"), "w", options={"movflags": "+faststart"}) as target,
     ):
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    whole = (made.parent / "film.mp4").read_bytes()
-    cut = made.parent / "cut.mp4"
+    whole = (outputs.parent / "film.mp4").read_bytes()
+    cut = outputs.parent / "cut.mp4"
     cut.write_bytes(whole[: len(whole) * 6 // 10])
-    begin(made, cut)
+    begin(outputs, cut)
     assert "is cut off after" in capsys.readouterr().err
-    assert follow(made, cut) == 0
-    count = len(read_homographies(made / "track_reference_points" / "homographies.csv")[0]["frame"])
+    assert follow(outputs, cut) == 0
+    count = len(read_homographies(outputs / "track_reference_points" / "homographies.csv")[0]["frame"])
     assert 60 < count < 130
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         assert sum(1 for _ in proxy.frames()) == count
 
 
-def test_black_frames_are_passed_over_when_the_frame_is_picked(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_black_frames_are_not_chosen_as_the_reference_frame(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = drifting(120)
     pictures[:12] = [np.zeros_like(pictures[0])] * 12
-    video = write(made.parent / "film.mp4", pictures)
-    begin(made, video)
+    video = write(outputs.parent / "film.mp4", pictures)
+    begin(outputs, video)
     assert "nearly black" in capsys.readouterr().err
-    assert found(made)["reference_frame"]["time_s"] >= 0.6
-    assert follow(made, video) == 0
-    table, _ = read_homographies(made / "track_reference_points" / "homographies.csv")
+    assert found(outputs)["reference_frame"]["time_s"] >= 0.6
+    assert follow(outputs, video) == 0
+    table, _ = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     assert not table["registered"][:12].any()
     assert table["registered"][18:].all()  # found again within a quarter of a second
 
 
-def test_of_a_film_with_a_jump_cut_the_longer_first_part_is_kept(
-    made: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    video = write(made.parent / "film.mp4", drifting(110) + drifting(90, seed=2), options=KINDS["closed"])
-    begin(made, video)
-    assert "do not show what the reference frame shows" in capsys.readouterr().err
-    assert follow(made, video) == 0
+def test_the_longer_first_part_before_a_jump_cut_is_kept(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write(outputs.parent / "film.mp4", drifting(110) + drifting(90, seed=2), options=KINDS["closed"])
+    begin(outputs, video)
+    assert "do not match the reference frame" in capsys.readouterr().err
+    assert follow(outputs, video) == 0
     assert "the reference points were lost at 5.45 s" in capsys.readouterr().err
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         assert sum(1 for _ in proxy.frames()) == 110
 
 
-def test_a_camera_that_is_moved_is_found_again(made: Path) -> None:
+def test_a_camera_that_is_moved_is_found_again(outputs: Path) -> None:
     picture = ground()
     jumped = [picture[90:450, 110:750]] * 30
-    video = write(made.parent / "film.mp4", drifting(60) + [np.ascontiguousarray(p) for p in jumped])
-    begin(made, video)
-    assert follow(made, video) == 0
-    table, matrices = read_homographies(made / "track_reference_points" / "homographies.csv")
+    video = write(outputs.parent / "film.mp4", drifting(60) + [np.ascontiguousarray(p) for p in jumped])
+    begin(outputs, video)
+    assert follow(outputs, video) == 0
+    table, matrices = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     assert table["registered"].all()
     assert np.allclose(matrices[-1][:2, 2], [70, 50], atol=0.5)
 
 
-def test_a_point_that_something_covers_is_left_out_and_the_others_hold(made: Path) -> None:
+def test_a_covered_point_is_rejected_and_the_others_suffice(outputs: Path) -> None:
     pictures = drifting(60)
-    for picture in pictures[26:35]:  # not on a frame that is looked at when points are proposed
+    for picture in pictures[26:35]:  # not on a frame that is used when points are proposed
         picture[100:250, 200:400] = 128
-    video = write(made.parent / "film.mp4", pictures)
-    begin(made, video, "--reference-time-s", "0")
-    assert follow(made, video) == 0
-    table, matrices = read_homographies(made / "track_reference_points" / "homographies.csv")
+    video = write(outputs.parent / "film.mp4", pictures)
+    begin(outputs, video, "--reference-time-s", "0")
+    assert follow(outputs, video) == 0
+    table, matrices = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     assert table["inliers"][30] < table["inliers"][5]
     shifts = matrices[:, :2, 2] - matrices[0, :2, 2]
     assert np.abs(shifts - np.outer(np.arange(60), [1 / 4, 1 / 8])).max() < 0.5
 
 
-def test_a_lens_is_taken_out_of_frame_homographies_and_proxy(made: Path) -> None:
+def test_lens_distortion_is_removed_from_frame_homographies_and_proxy(outputs: Path) -> None:
     lens = Lens(WIDTH, HEIGHT, 73.7, -0.12, 0.02)
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     straight = lens.undistorted(np.column_stack([x.ravel(), y.ravel()])).reshape(HEIGHT, WIDTH, 2).astype(np.float32)
     flat = drifting(50)
     filmed = [cv2.remap(picture, straight, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT) for picture in flat]
-    video = write(made.parent / "film.mp4", filmed)
-    given = ["--lens-k1", "-0.12", "--lens-k2", "0.02"]
-    begin(made, video, *given, "--reference-time-s", "0")
-    assert follow(made, video, *given) == 0
-    _, matrices = read_homographies(made / "track_reference_points" / "homographies.csv")
+    video = write(outputs.parent / "film.mp4", filmed)
+    lens_options = ["--lens-k1", "-0.12", "--lens-k2", "0.02"]
+    begin(outputs, video, *lens_options, "--reference-time-s", "0")
+    assert follow(outputs, video, *lens_options) == 0
+    _, matrices = read_homographies(outputs / "track_reference_points" / "homographies.csv")
     middle = matrices[49] @ [WIDTH / 2, HEIGHT / 2, 1]
     corner = matrices[49] @ [40, 30, 1]
     for place, before in ((middle, (WIDTH / 2, HEIGHT / 2)), (corner, (40, 30))):
         assert np.allclose(place[:2] / place[2] - before, [49 / 4, 49 / 8], atol=0.3)
     inside = np.s_[30:-30, 50:-50]
-    frame = cv2.imread(str(made / "extract_frame" / "frame.jpg"))
+    frame = cv2.imread(str(outputs / "extract_frame" / "frame.jpg"))
     bent = cv2.absdiff(filmed[0], flat[0])[inside].mean()
     assert cv2.absdiff(frame, flat[0])[inside].mean() < bent / 3
-    with open_proxy(StageFiles(made, made, made)) as proxy:
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
         last = next(proxy.frames_at([49])).colours(WIDTH, HEIGHT)
     assert cv2.absdiff(last, flat[49])[inside].mean() < bent / 3
 
 
-def test_the_lens_bends_and_straightens_to_the_same_place() -> None:
+def test_distorting_and_undistorting_are_inverse() -> None:
     lens = Lens(3840, 2160, 73.7, -0.1, 0.03)
     places = np.random.default_rng(0).uniform(0, [3839, 2159], (50, 2))
     assert np.allclose(lens.undistorted(lens.filmed(places)), places, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Reference points in WGS84, the plane they are put onto, and UTM."""
+"""Reference points in WGS84, their tangent plane, and UTM."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FRAME = Frame(0.0, 1000, 1000)
 
 
 @given(st.floats(-79, 83), st.floats(-180, 179.99), st.floats(-400, 400), st.floats(-400, 400))
-def test_metres_become_degrees_and_metres_again(latitude: float, longitude: float, x: float, y: float) -> None:
+def test_metres_survive_conversion_to_degrees_and_back(latitude: float, longitude: float, x: float, y: float) -> None:
     plane = Plane(latitude, longitude)
-    there = np.array([[x, y]])
-    assert np.abs(plane.metres(plane.degrees(there)) - there).max() < 1e-4
+    place = np.array([[x, y]])
+    assert np.abs(plane.metres(plane.degrees(place)) - place).max() < 1e-4
 
 
-def test_utm_is_what_surveyors_have() -> None:
-    # A trajectory's start in the sample that geo-trax ships is at these degrees; zone 52 north.
+def test_utm_matches_known_coordinates() -> None:
+    # The start of a trajectory in geo-trax's sample is at these degrees; zone 52 north.
     plane = Plane(37.3893296, 126.6635021)
     assert plane.utm_epsg == 32652
     east, north = plane.utm(np.zeros((1, 2)))[0]
@@ -50,7 +50,7 @@ def _points(kind: str) -> dict[str, object]:
     return {"points": points}
 
 
-def test_points_in_degrees_give_the_scale_that_points_in_metres_give(tmp_path: Path) -> None:
+def test_points_in_degrees_and_in_metres_give_the_same_scale(tmp_path: Path) -> None:
     path = tmp_path / "reference_points.json"
     path.write_text(json.dumps(_points("degrees")))
     points = parse_points(path, FRAME)
@@ -67,7 +67,7 @@ def test_points_in_degrees_give_the_scale_that_points_in_metres_give(tmp_path: P
     assert json.loads((tmp_path / "ground.json").read_text())["plane"]["utm_epsg"] == 32632
 
 
-def test_points_in_metres_and_degrees_are_refused_together(tmp_path: Path) -> None:
+def test_mixing_metres_and_degrees_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "reference_points.json"
     mixed = _points("degrees")
     mixed["points"][0] = _points("metres")["points"][0]  # type: ignore[index]
@@ -76,7 +76,7 @@ def test_points_in_metres_and_degrees_are_refused_together(tmp_path: Path) -> No
         check_points(parse_points(path, FRAME), FRAME, path.name)
 
 
-def test_a_latitude_out_of_range_is_refused(tmp_path: Path) -> None:
+def test_a_latitude_out_of_range_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "reference_points.json"
     wrong = _points("degrees")
     wrong["points"][2]["latitude_deg"] = 93.0  # type: ignore[index]

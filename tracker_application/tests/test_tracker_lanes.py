@@ -1,4 +1,4 @@
-"""Lanes from courses that are known, which vehicle is on which, and a user's correction of them."""
+"""Lanes from known courses, lane assignment, and a user's corrections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _lanes(ways: list[Floats]) -> list[Lane]:
     return find_lanes([course(number, way) for number, way in enumerate(ways)], **FAST)
 
 
-def test_vehicles_on_two_lanes_make_two_lanes_as_wide_as_they_are_apart() -> None:
+def test_two_lanes_are_found_with_their_distance_as_width() -> None:
     lanes = _lanes(_ways())
     assert sorted(round(float(lane.middle_m[:, 1].mean()), 1) for lane in lanes) == [0.0, 3.5]
     assert all(len(lane.track_ids) >= 2 for lane in lanes)
@@ -42,7 +42,7 @@ def test_vehicles_on_two_lanes_make_two_lanes_as_wide_as_they_are_apart() -> Non
 
 @given(st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
 @settings(max_examples=20, deadline=None)
-def test_moving_and_turning_the_world_changes_no_lane(turn: float, x: float, y: float) -> None:
+def test_lanes_are_invariant_to_translation_and_rotation(turn: float, x: float, y: float) -> None:
     cosine, sine = np.cos(turn), np.sin(turn)
     matrix = np.array([[cosine, -sine], [sine, cosine]])
     named = []
@@ -55,7 +55,7 @@ def test_moving_and_turning_the_world_changes_no_lane(turn: float, x: float, y: 
 
 @given(st.floats(-1.0, 1.0), st.integers(0, 1))
 @settings(max_examples=20, deadline=None)
-def test_who_drives_along_a_lane_is_on_it_all_the_way(beside: float, which: int) -> None:
+def test_a_vehicle_along_a_lane_is_assigned_to_it_throughout(beside: float, which: int) -> None:
     lanes = _lanes(_ways())
     way = np.column_stack([X, np.full(len(X), 3.5 * which + beside)])
     names = assign(lanes, way, directions(way))
@@ -65,32 +65,32 @@ def test_who_drives_along_a_lane_is_on_it_all_the_way(beside: float, which: int)
     )
 
 
-def test_a_change_of_lanes_is_one_change_and_noise_is_none() -> None:
+def test_a_lane_change_is_one_change_and_noise_is_none() -> None:
     lanes = _lanes(_ways())
     y = 3.5 / (1 + np.exp(-(X - 30) / 2)) + np.random.default_rng(3).normal(0, 0.4, len(X))
     names = assign(lanes, np.column_stack([X, y]), np.zeros(len(X)))
     assert sum(first != second for first, second in pairwise(names)) == 1
 
 
-def test_a_queue_that_moves_up_a_little_at_a_time_prolongs_the_lane_that_it_is_on() -> None:
+def test_a_slow_queue_extends_its_lane() -> None:
     queue = [np.column_stack([np.arange(-end - 8, -end, 0.7), np.full(12, 0.2)]) for end in (-2, 5, 12)]
     lanes = _lanes([*_ways(), *queue])
     assert len(lanes) == 2
     longest = max(lanes, key=lambda lane: lane.length_m)
     assert longest.middle_m[0] == pytest.approx([-20, 0.2], abs=1.0)
     assert set(assign(lanes, queue[2], np.zeros(12))) == {longest.lane_id}
-    # Across a gap nothing says that it is the same lane.
+    # Across a gap, nothing indicates that it is the same lane.
     far = np.column_stack([np.arange(-40.0, -32, 0.7), np.full(12, 0.2)])
     assert max(lane.length_m for lane in _lanes([*_ways(), *queue, far])) == pytest.approx(longest.length_m, abs=1.0)
 
 
-def test_who_drives_against_a_lane_is_on_none() -> None:
+def test_a_vehicle_against_a_lane_is_on_none() -> None:
     lanes = _lanes(_ways())
     against = _ways()[0][::-1]
     assert set(assign(lanes, against, directions(against))) == {""}
 
 
-def test_who_drives_nowhere_makes_no_lane() -> None:
+def test_stationary_vehicles_form_no_lane() -> None:
     assert find_lanes([course(1, np.zeros((50, 2)))], **FAST) == []
     assert assign([], np.zeros((3, 2)), np.zeros(3)) == ["", "", ""]
 
@@ -106,7 +106,7 @@ def _feature(line: Any, **properties: Any) -> dict[str, Any]:
     return {"type": "Feature", "properties": properties, "geometry": geometry}
 
 
-def test_drawn_lanes_replace_those_that_were_found(film: Film, tmp_path: Path) -> None:
+def test_drawn_lanes_replace_detected_ones(film: Film, tmp_path: Path) -> None:
     eastwards = _feature([[-80, -5.25], [80, -5.25]], lane_id="eastwards")
     assert _detect(film, tmp_path, {"features": [eastwards]}) == 0
     table = read_table(tmp_path / "out" / "tracks.parquet")
@@ -117,7 +117,7 @@ def test_drawn_lanes_replace_those_that_were_found(film: Film, tmp_path: Path) -
     assert [lane["id"] for lane in lanes] == ["eastwards"]
 
 
-def test_found_lanes_are_named_and_joined(film: Film, tmp_path: Path) -> None:
+def test_detected_lanes_are_renamed_and_joined(film: Film, tmp_path: Path) -> None:
     before = read_table(film.made / "detect_lanes" / "tracks.parquet")["lane_id"]
     assert _detect(film, tmp_path, {"features": [_feature(None, lane_id="main", of=["L1", "L2"])]}) == 0
     after = read_table(tmp_path / "out" / "tracks.parquet")["lane_id"]
@@ -125,21 +125,21 @@ def test_found_lanes_are_named_and_joined(film: Film, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{", "is not valid JSON"),
-        ({"features": []}, "holds no features"),
-        ({"units": "feet", "features": [_feature([[0, 0], [9, 0]], lane_id="a")]}, "units of lanes.json are 'feet'"),
-        ({"features": [_feature([[0, 0]], lane_id="a")]}, "features[0] of lanes.json has 1 point"),
-        ({"features": [_feature([[0, 0], ["x", 1]], lane_id="a")]}, "no pairs of numbers"),
+        ({"features": []}, "contains no features"),
+        ({"units": "feet", "features": [_feature([[0, 0], [9, 0]], lane_id="a")]}, "lanes.json has units 'feet'"),
+        ({"features": [_feature([[0, 0]], lane_id="a")]}, "features[0] of lanes.json has only 1 point"),
+        ({"features": [_feature([[0, 0], ["x", 1]], lane_id="a")]}, "not pairs of numbers"),
         ({"features": [_feature([[0, 0], [9, 0]])]}, "has no lane_id"),
         ({"features": [_feature(None, lane_id="a")]}, "neither a line nor `of`"),
-        ({"features": [_feature(None, lane_id="a", of=["L99"])]}, "names L99. Lanes that were found: L1"),
-        ({"features": [_feature([[0, 0], [9, 0]], lane_id="a")] * 2}, "two lanes 'a'"),
+        ({"features": [_feature(None, lane_id="a", of=["L99"])]}, "names unknown lanes: L99. Detected lanes: L1"),
+        ({"features": [_feature([[0, 0], [9, 0]], lane_id="a")] * 2}, "two lanes named 'a'"),
     ],
 )  # fmt: skip
-def test_lanes_that_cannot_be_used_are_refused_with_the_reason(
-    content: Any, said: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_invalid_lanes_are_rejected_with_the_reason(
+    content: Any, message: str, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _detect(film, tmp_path, content) == 17
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A user's own network in all stages: a small graph in the layout of YOLOv8 that really looks at the picture."""
+"""A user's network in all stages: a small graph in the YOLOv8 layout that really processes the image."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BLACK = range(50, 60)
 
 
 def white_finder(path: Path, *, layout: str = "boxes") -> Path:
-    """A network whose score at each place is how much of a vehicle's area around it is white; boxes are of one size.
+    """A network whose score at each position is the white share of a vehicle-sized area; boxes have one size.
 
-    With the `layout` classes it says of the whole picture what it shows, which is of no use here.
+    With the `layout` classes it classifies the whole image, which cannot be used here.
     """
     side = INPUT // STRIDE
     middles = (np.arange(side) + 0.5) * STRIDE
@@ -33,7 +33,7 @@ def white_finder(path: Path, *, layout: str = "boxes") -> Path:
         "sure": np.float32(-0.7), "steep": np.float32(10), "none": np.float32(0), "all": np.float32(1),
         "flat": np.array([1, 1, side * side]), "boxes": boxes, "classes": np.zeros((1, 1000), np.float32),
     }  # fmt: skip
-    # The window is a little smaller than a vehicle and lies around the middle of its cell.
+    # The window is slightly smaller than a vehicle and centred on its cell.
     window = [16, 40]
     margins = [(size - STRIDE) // 2 for size in window] * 2
     nodes = [
@@ -63,49 +63,47 @@ def white_finder(path: Path, *, layout: str = "boxes") -> Path:
 
 
 @pytest.fixture
-def video(made: Path) -> Path:
-    """A white car that drives to the right at 36 km/h over dark ground; for half a second the picture is black."""
+def video(outputs: Path) -> Path:
+    """A white car that drives to the right at 36 km/h over dark ground; for half a second the image is black."""
     pictures = [(picture * 0.6).astype(np.uint8) for picture in drifting(RATE_FPS * SECONDS)]
     for index, picture in enumerate(pictures):
-        # The camera drifts by a quarter of a pixel a frame.
+        # The camera drifts by a quarter of a pixel per frame.
         left, top = round(40 + (SPEED_PX - 1 / 4) * index), round(170 - index / 8)
         picture[top : top + WIDTH_PX, left : left + LENGTH_PX] = 255
         if index in BLACK:
             picture[:] = 0
-    return write(made.parent / "film.mp4", pictures)
+    return write(outputs.parent / "film.mp4", pictures)
 
 
-def run_all(made: Path, video: Path) -> int:
-    points = made.parent / "points.json"
-    return main(["run", "--video", str(video), "--reference-points", str(points), "--output", str(made)])
+def run_all(outputs: Path, video: Path) -> int:
+    points = outputs.parent / "points.json"
+    return main(["run", "--video", str(video), "--reference-points", str(points), "--output", str(outputs)])
 
 
-def test_a_users_model_finds_vehicles_in_all_stages_up_to_the_report(
-    made: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_users_model_works_in_all_stages(
+    outputs: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_FILE", str(white_finder(tmp_path / "white.onnx")))
     monkeypatch.setenv("DETECTOR", "model")
     monkeypatch.setenv("MODEL_SCORE", "0.85")
     monkeypatch.setenv("VEHICLE_HEIGHT_M", "0")  # it is painted on the ground
-    assert run_all(made, video) == 0
-    boxes = read_table(made / "detect_vehicles" / "detections.parquet")
+    assert run_all(outputs, video) == 0
+    boxes = read_table(outputs / "detect_vehicles" / "detections.parquet")
     assert set(boxes["class"]) == {"car"}
     assert not set(boxes["frame"]) & set(BLACK)
     assert len(np.unique(boxes["frame"])) >= (RATE_FPS * SECONDS - len(BLACK)) // 2 - 5  # every other frame is searched
-    table = read_table(made / "export_trajectories" / "trajectories.csv")
+    table = read_table(outputs / "export_trajectories" / "trajectories.csv")
     assert set(table["track_id"]) == {1}
     expected_km_h = SPEED_PX * METRES_PER_PIXEL * RATE_FPS * 3.6
     assert abs(np.median(table["speed_km_h"]) - expected_km_h) < 1
     middle_px = 40 + LENGTH_PX / 2 + SPEED_PX * table["frame"]
     assert np.abs(table["reference_x_px"] - middle_px).max() < 5
-    assert (made / "create_charts" / "report.html").stat().st_size > 10_000
+    assert (outputs / "create_charts" / "report.html").stat().st_size > 10_000
 
 
-def test_a_model_that_says_what_a_picture_shows_is_refused(
-    made: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_image_classification_model_is_rejected(
+    outputs: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODEL_FILE", str(white_finder(tmp_path / "classes.onnx", layout="classes")))
-    assert run_all(made, video) == 20
-    assert (
-        "classes.onnx: the model's outputs (output0 1x1000) are of no layout that is known" in capsys.readouterr().err
-    )
+    assert run_all(outputs, video) == 20
+    assert "classes.onnx: the model's outputs (output0 1x1000) match no known layout" in capsys.readouterr().err

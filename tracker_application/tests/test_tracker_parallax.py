@@ -1,4 +1,4 @@
-"""What height does to where vehicles are seen, against vehicles that were drawn."""
+"""Parallax correction, compared with drawn vehicles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = 1920, 1080
 
 
 def _outline(vehicle: Vehicle, view: View) -> np.ndarray:
-    """The box around the vehicle's drawn pixels, turned as it is turned: as a perfect detector sees it."""
+    """The box around the vehicle's drawn pixels, with its orientation: what a perfect detector sees."""
     x, y, heading = vehicle.pose
     # On a black road there are no shadows.
     drawn = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
@@ -33,7 +33,7 @@ def _outline(vehicle: Vehicle, view: View) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kind", "height_m"), [("car", 1.5), ("van", 2.3), ("truck", 3.1)])
-def test_a_vehicle_that_was_drawn_is_found_where_it_stands(kind: str, height_m: float) -> None:
+def test_drawn_vehicles_are_located_on_the_ground(kind: str, height_m: float) -> None:
     view = view_at(2.0, *SIZE)
     length_m, width_m = (4.4, 1.85) if kind == "car" else (8.0, 2.3)
     before, after = [], []
@@ -49,7 +49,7 @@ def test_a_vehicle_that_was_drawn_is_found_where_it_stands(kind: str, height_m: 
             before.append(np.hypot(*(seen[0, :2] - vehicle.pose[:2])))
             after.append(np.hypot(*(stands[0, :2] - vehicle.pose[:2])))
     assert len(after) >= 6
-    # A truck's cab is lower than its load: a box is near to it, not the same.
+    # A truck's cab is lower than its load, so a box is only an approximation.
     assert max(after) < (0.05 if kind == "car" else 0.4)
     assert np.mean(after) < (0.25 if kind == "car" else 0.6) * np.mean(before)
 
@@ -61,12 +61,12 @@ boxes = st.tuples(
 
 @given(boxes, st.sampled_from(sorted(BODIES)), st.floats(40, 200))
 @settings(max_examples=100, deadline=None)
-def test_a_box_that_is_seen_stands_where_it_stood(stands: tuple[float, ...], kind: str, camera_height_m: float) -> None:
+def test_as_seen_and_on_ground_are_inverse(stands: tuple[float, ...], kind: str, camera_height_m: float) -> None:
     camera = np.array([3.0, -4.0, camera_height_m])
     boxes = np.array([stands])
     again = on_ground(as_seen(boxes, camera, box(2.5)), camera, box(2.5))
     assert np.allclose(again, boxes, atol=1e-9)
-    # A roof stands back by shares of the size that is seen, which is more than the vehicle's: so much may be wrong.
+    # Roof insets are shares of the visible size, which is larger than the vehicle's: this tolerance covers that.
     seen = as_seen(boxes, camera, BODIES[kind])
     near = on_ground(seen, camera, BODIES[kind])
     most = max(max(layer.ends, layer.sides) for layer in BODIES[kind]) * (seen - boxes)[0, 3:]
@@ -74,14 +74,14 @@ def test_a_box_that_is_seen_stands_where_it_stood(stands: tuple[float, ...], kin
     assert np.hypot(*(near - boxes)[0, :2]) <= np.hypot(*most) / 2 + 1e-9
 
 
-def test_turning_a_box_half_round_changes_nothing() -> None:
+def test_a_half_turn_of_a_box_changes_nothing() -> None:
     seen = np.array([[30.0, 12.0, 0.4, 4.5, 1.9]])
     turned = seen + [0, 0, np.pi, 0, 0]
     camera = np.array([0.0, 0.0, 80.0])
     assert np.allclose(on_ground(seen, camera, CAR)[:, [0, 1, 3, 4]], on_ground(turned, camera, CAR)[:, [0, 1, 3, 4]])
 
 
-def test_a_point_on_a_roof_is_nearer_to_the_cameras_foot_than_it_seems() -> None:
+def test_a_point_on_a_roof_is_closer_to_the_cameras_foot_than_it_appears() -> None:
     camera = np.array([[10.0, 0.0, 100.0], [0.0, 0.0, 50.0]])
     seen = np.array([[30.0, 40.0], [30.0, 40.0]])
     assert np.allclose(point_on_ground(seen, camera, np.array([2.0, 5.0])), [[29.6, 39.2], [27.0, 36.0]])

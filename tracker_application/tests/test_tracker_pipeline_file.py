@@ -1,4 +1,4 @@
-"""The pipeline file that ships says what the program does: stages, parameters and defaults, version, log lines."""
+"""The shipped pipeline file matches the program: stages, parameters and defaults, version, log lines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_names_the_image_of_this_version(pipeline: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", list(STAGES))
 def test_its_variables_are_parameters_with_the_programs_own_defaults(name: str, pipeline: dict[str, Any]) -> None:
     parameters = import_module(f"tracker.stages.{name}").Parameters
-    # An empty text counts as not given.
+    # An empty string counts as not given.
     defaults = {
         item.name.upper(): "" if item.default is None else item.default for item in dataclasses.fields(parameters)
     }
@@ -43,14 +43,14 @@ def test_its_variables_are_parameters_with_the_programs_own_defaults(name: str, 
     assert written == {variable: defaults.get(variable) for variable in written}
 
 
-def test_what_every_stage_is_told_is_a_parameter_of_some(pipeline: dict[str, Any]) -> None:
+def test_common_variables_are_parameters_of_some_stage(pipeline: dict[str, Any]) -> None:
     every = [dataclasses.fields(import_module(f"tracker.stages.{name}").Parameters) for name in STAGES]
     assert set(pipeline["env"]) <= {item.name.upper() for fields in every for item in fields}
     assert set(pipeline["env"].values()) == {""}
 
 
 def source_of(stage: str) -> str:
-    """Of its module, and of the modules of its own that it is made of."""
+    """Of its module, and of our own modules that it imports."""
     module = Path(import_module(f"tracker.stages.{stage}").__file__)
     text = module.read_text()
     parts = re.findall(r"^from tracker\.(detectors\.\w+) import", text, re.MULTILINE)
@@ -65,14 +65,14 @@ def test_a_stage_sees_every_stage_it_reads(pipeline: dict[str, Any]) -> None:
         assert read == set(stage["after"]), stage["name"]
 
 
-def test_its_progress_rules_read_the_lines_that_are_written(
+def test_its_progress_rules_match_the_printed_lines(
     pipeline: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stage in pipeline["stages"]:
         source = source_of(stage["name"])
         subjects = set(re.findall(r'report\.progress\(\s*"(\w+)"', source))
         rules = stage.get("progress", pipeline["defaults"]["progress"])
-        if stage["name"] not in {"extract_frame", "define_reference_points"}:  # done before there is anything to count
+        if stage["name"] not in {"extract_frame", "define_reference_points"}:  # runs before there is anything to count
             assert {rule["subject"] for rule in rules} == subjects
         for rule in rules:
             Report().progress(rule["subject"], 7, 7)
@@ -80,7 +80,7 @@ def test_its_progress_rules_read_the_lines_that_are_written(
             assert found["current"] == found["total"] == "7"
 
 
-def test_its_rules_find_warnings_and_errors(pipeline: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_rules_match_warnings_and_errors(pipeline: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
     report.warning("dark")
     report.error("dark")

@@ -1,4 +1,4 @@
-"""A frame is laid over the reference frame to a fraction of a pixel, also in another light."""
+"""Frames are registered to a fraction of a pixel, also in different light."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRID = np.stack(np.meshgrid(np.linspace(50, 910, 6), np.linspace(50, 490, 4)), -
 
 
 @pytest.mark.parametrize(("gain", "level"), [(1.0, 0.0), (0.6, 10.0), (0.45, 90.0), (1.4, -30.0)])
-def test_clouds_change_nothing_of_where_a_frame_lies(gain: float, level: float) -> None:
+def test_clouds_do_not_affect_registration(gain: float, level: float) -> None:
     random = np.random.default_rng(5)
     ground = cv2.resize(
         random.integers(70, 180, (HEIGHT // 6, WIDTH // 6), dtype=np.uint8),
@@ -37,32 +37,32 @@ def test_clouds_change_nothing_of_where_a_frame_lies(gain: float, level: float) 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_corner_with_few_points_lies_as_it_should_though_they_seem_wrong_at_first(seed: int) -> None:
+def test_sparse_points_in_a_corner_are_not_discarded(seed: int) -> None:
     random = np.random.default_rng(seed)
     true = np.array([[0.999, -0.012, 4.3], [0.012, 0.999, -6.6], [2e-6, 1e-6, 1.0]])
     many, few = random.uniform([2200, 0], [3840, 2160], (45, 2)), random.uniform([50, 50], [400, 500], (4, 2))
     here = np.concatenate([many, few])
-    there = transform(true, here) + random.normal(0, 0.05, here.shape)
+    targets = transform(true, here) + random.normal(0, 0.05, here.shape)
     wrong = np.append(random.choice(45, 3, replace=False), 45)
-    there[wrong] += random.uniform(0.8, 1.8, (4, 2))
-    # As MAGSAC may give it: right where points are many, more than a pixel off where they are few.
+    targets[wrong] += random.uniform(0.8, 1.8, (4, 2))
+    # A typical MAGSAC result: right where points are dense, more than a pixel off where they are sparse.
     frame = np.array([[100, 100], [3840, 0], [3840, 2160], [2200, 2160]], np.float32)
     off = np.array([[1.2, -0.8], [0, 0], [0, 0], [0, 0]], np.float32)
     begun = cv2.getPerspectiveTransform(frame, transform(true, frame).astype(np.float32) + off)
-    matrix, fit = refined(begun, here, there, np.hypot(*(transform(begun, here) - there).T) < 2)
+    matrix, fit = refined(begun, here, targets, np.hypot(*(transform(begun, here) - targets).T) < 2)
     corner = np.array([[100.0, 100.0]])
     assert np.hypot(*(transform(matrix, corner) - transform(true, corner))[0]) < 0.15
     assert not fit[wrong].any()
 
 
-def test_of_each_cell_the_corner_is_proposed_that_fits_most_often() -> None:
+def test_the_most_consistent_corner_of_each_cell_is_proposed() -> None:
     picture = np.full((HEIGHT, WIDTH), 100, np.uint8)
     picture[100:140, 100:140] = 255
     picture[420:460, 700:740] = 200
     corners, cells = propose_points(picture, each=3)
     assert 2 <= len(corners) <= 3 * 54
     assert np.bincount(cells).max() <= 3
-    # The corners of what is bright, to a few pixels.
+    # The corners of the bright area, to a few pixels.
     true = [(x, y) for left, top in ((100, 100), (700, 420)) for x in (left, left + 40) for y in (top, top + 40)]
     assert np.hypot(*(corners[:, None] - np.array(true)[None]).transpose(2, 0, 1)).min(axis=1).max() < 5
     assert best_of_each(np.array([0, 0, 0, 4, 4, 7]), np.array([3, 6, 6, 0, 5, 0])) == [1, 4]

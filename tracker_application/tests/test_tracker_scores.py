@@ -1,4 +1,4 @@
-"""The scores of tracking, against numbers reckoned by hand."""
+"""Tracking scores, compared with hand-computed values."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from tracker.tables import write_table
 
 
 def _sights(*frames: tuple[list[int], list[int]]) -> list[Sight]:
-    """The n-th of the given is wholly like the n-th of the true; -1 stands for nobody."""
+    """The n-th estimated vehicle matches the n-th true one perfectly; -1 means none."""
     sights = []
-    for true, given in frames:
-        pairs = list(zip(true, given, strict=True))
+    for true, estimated in frames:
+        pairs = list(zip(true, estimated, strict=True))
         like = np.array(
             [[float(i == j) for j, (_, b) in enumerate(pairs) if b >= 0] for i, (a, _) in enumerate(pairs) if a >= 0]
         )
-        rows, columns = [a for a in true if a >= 0], [b for b in given if b >= 0]
+        rows, columns = [a for a in true if a >= 0], [b for b in estimated if b >= 0]
         sights.append(Sight(np.array(rows, int), np.array(columns, int), like.reshape(len(rows), len(columns))))
     return sights
 
 
-def test_a_perfect_tracking_scores_one() -> None:
+def test_perfect_tracking_scores_one() -> None:
     sights = _sights(([1, 2], [7, 8]), ([1, 2], [7, 8]), ([2], [8]))
     assert clear(sights, 0.5).mota == 1
     assert idf1(sights, 0.5) == 1
     assert hota(sights).hota == pytest.approx(1)
 
 
-def test_a_switch_a_miss_and_a_false_vehicle_count_as_reckoned_by_hand() -> None:
-    # One vehicle on four frames: number 5, 5, nobody, 6; and a false vehicle 9 on the first.
+def test_a_switch_a_miss_and_a_false_vehicle_match_hand_computed_scores() -> None:
+    # One vehicle on four frames: number 5, 5, none, 6; and a false vehicle 9 on the first.
     sights = _sights(([1, -1], [5, 9]), ([1], [5]), ([1], [-1]), ([1], [6]))
     counted = clear(sights, 0.5)
     assert (len(counted.pairs), counted.true, counted.false, counted.switches) == (3, 4, 1, 1)
     assert counted.mota == pytest.approx(1 - (1 + 1 + 1) / 4)
-    # Identity 5 for all: 2 right of 4 true and 4 given.
+    # Identity 5 for all: 2 right of 4 true and 4 estimated.
     assert idf1(sights, 0.5) == pytest.approx(2 * 2 / (4 + 4))
     # Detection: 3 of 3 + 1 missed + 1 false. Association: 2 matches at 2/4, 1 match at 1/4.
     scored = hota(sights)
@@ -51,23 +51,23 @@ def test_a_switch_a_miss_and_a_false_vehicle_count_as_reckoned_by_hand() -> None
     assert scored.hota == pytest.approx(math.sqrt(3 / 5 * (5 / 4) / 3))
 
 
-def test_likeness_counts_in_hota_by_the_thresholds_it_reaches() -> None:
+def test_hota_counts_the_thresholds_that_a_similarity_reaches() -> None:
     sights = [Sight(np.array([1]), np.array([1]), np.array([[0.5]]))]
     assert hota(sights).hota == pytest.approx(10 / 19)
     assert clear(sights, 0.5).mota == 1
     assert clear(sights, 0.6).mota == -1
 
 
-def test_who_was_matched_before_stays_matched_though_another_is_nearer() -> None:
+def test_a_previous_match_is_kept_even_if_another_vehicle_is_closer() -> None:
     first = Sight(np.array([1]), np.array([5]), np.array([[0.9]]))
     second = Sight(np.array([1]), np.array([5, 6]), np.array([[0.6, 0.9]]))
     assert clear([first, second], 0.5).switches == 0
 
 
-def test_truth_compared_with_itself_is_without_error() -> None:
+def test_truth_compared_with_itself_has_no_errors() -> None:
     _, truth = sightings(NETWORK, seed=7, seconds=8, rate_hz=5)
-    given = {**truth, "track_id": truth["vehicle_id"] + 100, "speed_km_h": 3.6 * truth["speed_m_s"]}
-    figures = compare(given, truth)
+    estimated = {**truth, "track_id": truth["vehicle_id"] + 100, "speed_km_h": 3.6 * truth["speed_m_s"]}
+    figures = compare(estimated, truth)
     assert figures.vehicles > 5
     assert (figures.mota, figures.idf1, figures.hota) == pytest.approx((100, 100, 100))
     assert figures.position_error_p95_m == 0
@@ -75,7 +75,7 @@ def test_truth_compared_with_itself_is_without_error() -> None:
     assert figures.lane_assignment == 100
 
 
-def test_evaluate_prints_a_line_of_json_for_each_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_prints_one_json_line_per_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, truth = sightings(NETWORK, seed=7, seconds=4, rate_hz=5)
     moved = {
         **truth,

@@ -1,4 +1,4 @@
-"""The network that is shipped: its file, how its answer is read, and what it finds on rendered pictures."""
+"""The shipped network: its file, the decoding of its outputs, and its detections in rendered images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOF_M = 0.75
 
 @pytest.fixture(scope="module")
 def scene(rendered: Film) -> tuple[np.ndarray, float, list[dict[str, str]], dict[str, str]]:
-    """The first frame of the shared film, metres a pixel, and what is true of it."""
+    """The first frame of the shared film, metres per pixel, and the ground truth."""
     with av.open(str(rendered.video)) as film:
         picture = next(film.decode(video=0)).to_ndarray(format="bgr24")
     with (rendered.directory / "camera_truth.csv").open() as file:
@@ -40,7 +40,7 @@ def _matrix(camera: dict[str, str]) -> np.ndarray:
     return np.array([float(camera[f"h{row}{column}"]) for row in "123" for column in "123"]).reshape(3, 3)
 
 
-def test_the_model_is_small_and_says_what_it_is() -> None:
+def test_the_model_is_small_and_has_metadata() -> None:
     import onnxruntime
 
     assert MODEL.stat().st_size <= 5e6
@@ -58,7 +58,7 @@ def test_the_model_is_small_and_says_what_it_is() -> None:
     assert session.get_modelmeta().custom_metadata_map["licence"] == "Apache-2.0"
 
 
-def test_the_model_card_names_the_version_that_is_shipped() -> None:
+def test_the_model_card_matches_the_shipped_version() -> None:
     card = MODEL.with_name("model_card.md").read_text()
     facts = ShippedNetwork(0.08).facts
     assert f"version {facts.version}" in card.lower()
@@ -82,7 +82,7 @@ def test_it_finds_the_vehicles_of_a_rendered_frame(scene: tuple) -> None:
 @pytest.mark.parametrize(
     "glance", [PLAIN, Glance(left_right=True), Glance(up_down=True), Glance(left_right=True, up_down=True)]
 )
-def test_what_is_seen_mirrored_is_told_as_it_is(glance: Glance) -> None:
+def test_boxes_of_a_mirrored_image_are_mapped_back(glance: Glance) -> None:
     picture = np.zeros((30, 50, 3), np.uint8)
     cv2.line(picture, (5, 8), (17, 12), (255, 255, 255), 1)
     rows, columns = np.nonzero(glance.of(picture)[..., 0])
@@ -92,12 +92,12 @@ def test_what_is_seen_mirrored_is_told_as_it_is(glance: Glance) -> None:
         *(np.array([float(value)]) for value in (*np.mean(ends, axis=1), 12.6, 1, np.arctan(slope), 0.9)),
         np.array(["car"], object),
     )
-    told = glance.back(seen, (50, 30))
-    assert (told.x_px[0], told.y_px[0]) == pytest.approx((11, 10), abs=0.1)
-    assert np.tan(told.angle_rad[0]) == pytest.approx(4 / 12, abs=0.02)
+    restored = glance.back(seen, (50, 30))
+    assert (restored.x_px[0], restored.y_px[0]) == pytest.approx((11, 10), abs=0.1)
+    assert np.tan(restored.angle_rad[0]) == pytest.approx(4 / 12, abs=0.02)
 
 
-def test_every_glance_finds_the_same_vehicles_in_the_same_places(scene: tuple) -> None:
+def test_every_augmentation_finds_the_same_vehicles(scene: tuple) -> None:
     picture, pixel_m, *_ = scene
     network = ShippedNetwork(pixel_m)
     plain, *others = (network.detect(picture, glance=glance) for glance in GLANCES)
@@ -111,7 +111,7 @@ def test_every_glance_finds_the_same_vehicles_in_the_same_places(scene: tuple) -
         assert np.median(np.abs(turned)) < 0.1
 
 
-def test_a_region_gives_what_the_whole_picture_has_there(scene: tuple) -> None:
+def test_a_region_gives_the_same_boxes_as_the_whole_image(scene: tuple) -> None:
     picture, pixel_m, *_ = scene
     network = ShippedNetwork(pixel_m)
     whole = network.detect(picture)
@@ -129,7 +129,7 @@ def test_a_region_gives_what_the_whole_picture_has_there(scene: tuple) -> None:
     assert (np.abs(part.x_px + 0.5 - region[0] - 150) <= 150).all()
 
 
-def test_regions_that_overlap_count_no_vehicle_twice(scene: tuple) -> None:
+def test_overlapping_regions_give_no_duplicates(scene: tuple) -> None:
     picture, pixel_m, *_ = scene
     network = ShippedNetwork(pixel_m)
     height, width = picture.shape[:2]
@@ -139,7 +139,7 @@ def test_regions_that_overlap_count_no_vehicle_twice(scene: tuple) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
-def test_an_empty_picture_gives_no_boxes(level: int) -> None:
+def test_an_empty_image_gives_no_boxes(level: int) -> None:
     assert len(ShippedNetwork(0.06).detect(np.full((200, 330, 3), level, np.uint8))) == 0
 
 
@@ -147,7 +147,7 @@ def test_no_regions_give_no_boxes() -> None:
     assert len(ShippedNetwork(0.06).detect(np.zeros((64, 64, 3), np.uint8), [])) == 0
 
 
-def test_a_model_that_is_missing_and_a_scale_of_zero_are_named(tmp_path: Path) -> None:
+def test_a_missing_model_and_a_zero_scale_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="no model"):
         ShippedNetwork(0.06, model=tmp_path / "none.onnx")
     with pytest.raises(ParameterInvalid, match="0 m"):
@@ -158,7 +158,7 @@ def test_a_model_that_is_missing_and_a_scale_of_zero_are_named(tmp_path: Path) -
     st.tuples(st.floats(40, 210), st.floats(40, 210), st.floats(20, 120), st.floats(0.2, 0.8), st.floats(-1.5, 1.5)),
     st.sampled_from(KINDS),
 )
-def test_a_box_that_is_encoded_is_the_box_that_is_decoded(box: tuple[float, ...], kind: str) -> None:
+def test_decoding_inverts_encoding(box: tuple[float, ...], kind: str) -> None:
     x, y, length, share, angle = box
     boxes = without_doubles(decode(*_encoded(x, y, length, share * length, angle)[KINDS.index(kind)], FACTS, 0.5))
     assert boxes.kind.tolist() == [kind]
@@ -170,7 +170,7 @@ def test_a_box_that_is_encoded_is_the_box_that_is_decoded(box: tuple[float, ...]
 
 
 def _encoded(*box: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Scores and geometry of one box (x, y, length, width, angle), for each class that it can have."""
+    """Scores and geometry of one box (x, y, length, width, angle), for each possible class."""
     x, y, length, width, angle = box
     rows, columns = np.mgrid[0:64, 0:64]
     dx, dy = (x + 0.5) / 4 - 0.5 - columns, (y + 0.5) / 4 - 0.5 - rows
@@ -180,7 +180,7 @@ def _encoded(*box: float) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(hill * np.eye(3, dtype=np.float32)[kind][:, None, None], geometry) for kind in range(3)]
 
 
-def test_of_two_boxes_on_one_vehicle_the_surer_one_is_kept() -> None:
+def test_the_box_with_the_higher_score_is_kept() -> None:
     boxes = _boxes([(100, 100, 40, 18, 0.1, 0.6), (103, 101, 24, 16, 0.0, 0.9), (100, 125, 40, 18, 0.1, 0.5)])
     kept = without_doubles(boxes)
     assert kept.score.tolist() == [0.9, 0.5]

@@ -1,4 +1,4 @@
-"""The simulation: traffic that nobody has to doubt, pictures that show what the truth says, films that come again."""
+"""The simulation: plausible traffic, images that match the truth, reproducible films."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _outline(vehicle: Vehicle) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_no_two_vehicles_ever_touch(scene: str, seed: int) -> None:
+def test_vehicles_never_touch(scene: str, seed: int) -> None:
     for _, vehicles in Traffic(seed, 0.5, scene_named(scene)).frames(30):
         boxes = [_outline(vehicle) for vehicle in vehicles]
         for index, box in enumerate(boxes):
@@ -43,7 +43,7 @@ def test_no_two_vehicles_ever_touch(scene: str, seed: int) -> None:
                     assert cv2.intersectConvexConvex(box, other)[0] < 0.01
 
 
-def test_vehicles_queue_at_the_signal_drive_on_turn_and_park() -> None:
+def test_vehicles_queue_continue_turn_and_park() -> None:
     stood, left, movements = set(), set(), set()
     for _, vehicles in Traffic(105, 0.5, scene_named("crossroads")).frames(45):
         for vehicle in vehicles:
@@ -57,7 +57,7 @@ def test_vehicles_queue_at_the_signal_drive_on_turn_and_park() -> None:
     assert movements == {"straight", "right", "left", "parked"}
 
 
-def test_the_speed_of_the_truth_is_the_way_of_the_middle_over_time() -> None:
+def test_the_true_speed_is_the_speed_of_the_centre() -> None:
     before: dict[int, tuple[float, float, float]] = {}
     off = []
     for _, vehicles in Traffic(105, 0.1, scene_named("crossroads")).frames(10):
@@ -79,7 +79,7 @@ def test_another_frame_rate_shows_the_same_traffic() -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_vehicles_on_a_lane_are_on_its_asphalt_and_right_of_the_middle_line(scene: str) -> None:
+def test_vehicles_on_a_lane_are_on_asphalt_and_right_of_the_centre_line(scene: str) -> None:
     ground = _stage(scene).ground
     lanes = set()
     for _, vehicles in Traffic(1, 1.0, scene_named(scene)).frames(12):
@@ -91,18 +91,18 @@ def test_vehicles_on_a_lane_are_on_its_asphalt_and_right_of_the_middle_line(scen
             x, y, heading = vehicle.pose
             to_the_right = np.array([np.sin(heading), -np.cos(heading)]) @ [x, y]
             assert to_the_right == pytest.approx((int(lane[-1]) - 0.5) * LANE_WIDTH_M, abs=0.75)
-            # The joints and markings of the lane are drawn where its lines are: asphalt is grey, grass is not.
+            # The joints and markings of the lane are drawn on its lines: asphalt is grey, grass is not.
             column, row = transform(PIXELS_FROM_WORLD, np.array([[x, y]]))[0].astype(int)
             if 0 <= row < ground.bare.shape[0] and 0 <= column < ground.bare.shape[1]:
                 blue, green, red = ground.bare[row, column].astype(int)
-                # The middle line is yellow, and a turning vehicle may be above it.
+                # The centre line is yellow, and a turning vehicle may cover it.
                 assert abs(green - blue) < 14
                 assert abs(red - green) < 14
     assert len(lanes) >= 6
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_vehicle_is_drawn_where_the_truth_says(scene: str) -> None:
+def test_vehicles_are_drawn_at_their_true_positions(scene: str) -> None:
     stage = _stage(scene)
     vehicles = list(Traffic(3, 1.0, stage.scene).frames(3))[-1][1]
     empty, view = stage.picture(2.0, ()), stage.view(2.0)
@@ -116,7 +116,7 @@ def test_a_vehicle_is_drawn_where_the_truth_says(scene: str) -> None:
         inside = np.zeros(changed.shape, np.uint8)
         cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
         assert changed[inside > 0].mean() > 0.5
-        # All that changed is the body and its shadow.
+        # Only the body and its shadow have changed.
         shadow = view.pixels(np.column_stack([outline + stage.sun.shadow * vehicle.height_m, np.zeros(4)]))
         around = cv2.convexHull(np.vstack([*sides, shadow]).astype(np.float32))
         allowed = np.zeros(changed.shape, np.uint8)
@@ -125,7 +125,7 @@ def test_a_vehicle_is_drawn_where_the_truth_says(scene: str) -> None:
         assert not (changed & (allowed == 0)).any()
 
 
-def test_the_lens_bends_and_straightens_the_same_way() -> None:
+def test_the_simulated_lens_is_invertible() -> None:
     lens = Lens(-0.02, 0.004, 640, 360)
     random = np.random.default_rng(1)
     pixels = random.uniform(0, [639, 359], (50, 2))
@@ -133,7 +133,7 @@ def test_the_lens_bends_and_straightens_the_same_way() -> None:
     assert np.abs(lens.distorted(pixels) - pixels).max() > 2
 
 
-def test_the_film_of_a_lens_is_bent_as_the_model_says() -> None:
+def test_rendered_distortion_matches_the_model() -> None:
     lens = Lens(-0.02, 0.0, 640, 360)
     margin = lens.margin_px
     picture = np.zeros((360 + 2 * margin, 640 + 2 * margin, 3), np.uint8)
@@ -159,7 +159,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_points_are_clicked_to_the_half_pixel_or_exact(tmp_path: Path) -> None:
+def test_points_are_rounded_to_half_a_pixel_or_exact(tmp_path: Path) -> None:
     _simulated(tmp_path / "clicked", "--road-polygon")
     _simulated(tmp_path / "exact", "--exact-points")
     clicked, exact = (
@@ -176,7 +176,7 @@ def test_points_are_clicked_to_the_half_pixel_or_exact(tmp_path: Path) -> None:
     assert len(clicked["road_polygon_px"]) == 12
 
 
-def test_shadows_fade_and_the_picture_darkens_under_a_cloud() -> None:
+def test_a_cloud_darkens_the_image_and_removes_shadows() -> None:
     sun = sun_of(3, "clouds")
     moments = [sun.at(time_s) for time_s in np.arange(0, 21, 0.5)]
     brightness, strength = (np.array(values) for values in zip(*moments, strict=True))

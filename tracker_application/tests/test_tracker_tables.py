@@ -1,4 +1,4 @@
-"""Tables come back as they were written, in both forms."""
+"""Tables survive writing and reading in both formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 10**9), NUMBERS, st.sampled_from(["car"
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @given(rows=ROWS)
-def test_a_table_comes_back_as_it_was_written(
+def test_a_table_survives_writing_and_reading(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[tuple[int, float, str]]
 ) -> None:
     path = tmp_path_factory.mktemp("table") / f"table{suffix}"
@@ -32,15 +32,15 @@ def test_a_table_comes_back_as_it_was_written(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_table_without_a_needed_column_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_missing_column_is_rejected(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"table{suffix}"
     write_table(path, {"frame": [1]})
     with pytest.raises(InputMissing, match="no column x_m"):
         read_table(path, ("frame", "x_m"))
 
 
-def test_what_is_no_parquet_file_is_named(tmp_path: Path) -> None:
+def test_an_invalid_parquet_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "detections.parquet"
     path.write_text("frame,x_m\n")
-    with pytest.raises(InputMissing, match=r"detections\.parquet is no Parquet file"):
+    with pytest.raises(InputMissing, match=r"detections\.parquet is not a Parquet file"):
         read_table(path)

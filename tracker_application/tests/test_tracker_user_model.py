@@ -1,4 +1,4 @@
-"""A user's ONNX model: every layout that is known, and every file that is wrong."""
+"""A user's ONNX model: every known layout, and every kind of unusable file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ def graph_of(  # noqa: PLR0913  a graph has as many sides
     kind: int = TensorProto.FLOAT,
     targets: bool = False,
 ) -> Path:
-    """A network that looks at nothing and always gives the same."""
+    """A network that ignores its input and always returns the same."""
     inputs = [helper.make_tensor_value_info("images", kind, [1, 3, *size])]
     if targets:
         inputs.append(helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2]))
-    nodes, made = [], []
+    nodes, output_infos = [], []
     for name, value in outputs.items():
         nodes.append(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value)))
-        made.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
+        output_infos.append(
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        )
     model = helper.make_model(
-        helper.make_graph(nodes, "constant", inputs, made), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+        helper.make_graph(nodes, "constant", inputs, output_infos),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
     )
     helper.set_model_props(model, metadata or {})
     onnx.save(model, path)
@@ -66,7 +70,7 @@ def as_rows(boxes: Boxes) -> list[tuple[object, ...]]:
     return [(*(round(float(value), 2) for value in row), kind) for *row, kind in zip(*columns, boxes.kind, strict=True)]
 
 
-# Two vehicles, once lying and once standing, seen by every layout. A pixel's centre is half a pixel from its corner.
+# Two vehicles, one horizontal and one vertical, in every layout. A pixel's centre is half a pixel from its corner.
 CAR_AND_BUS = [(15.5, 23.5, 20.0, 10.0, 0.0, 0.9, "car"), (43.5, 31.5, 40.0, 12.0, 90.0, 0.8, "truck_bus")]
 EDGES = ((6, 19, 26, 29), (38, 12, 50, 52))
 MIDDLES = ((16, 24, 20, 10), (44, 32, 12, 40))
@@ -95,7 +99,7 @@ def test_upright_boxes_are_read_to_the_pixel_in_every_layout(layout: str, tmp_pa
     assert as_rows(found.select(np.argsort(found.x_px))) == CAR_AND_BUS
 
 
-def test_the_layout_with_target_sizes_is_told_the_size_of_its_input(tmp_path: Path) -> None:
+def test_the_layout_with_target_sizes_gets_the_input_size(tmp_path: Path) -> None:
     outputs = {
         "labels": np.array([[1, 2]], np.int64),
         "boxes": np.array([EDGES], np.float32),
@@ -113,11 +117,11 @@ TURNED = [
 
 
 @pytest.mark.parametrize("layout", ["yolo_obb", "end2end_obb"])
-@pytest.mark.parametrize(("given", "expected"), TURNED)
-def test_turned_boxes_lie_along_their_longer_side(
-    layout: str, given: tuple[float, ...], expected: tuple[float, ...], tmp_path: Path
+@pytest.mark.parametrize(("box_and_angle", "expected"), TURNED)
+def test_rotated_boxes_point_along_their_longer_side(
+    layout: str, box_and_angle: tuple[float, ...], expected: tuple[float, ...], tmp_path: Path
 ) -> None:
-    *box, degrees = given
+    *box, degrees = box_and_angle
     angle = np.radians(degrees)
     outputs = {
         "yolo_obb": anchors((*box, 0, 0.9, 0, 0, angle), columns=9),
@@ -129,36 +133,36 @@ def test_turned_boxes_lie_along_their_longer_side(
     assert as_rows(model.detect(GREY)) == [(*expected, 0.9, "car")]
 
 
-def test_half_precision_in_and_out_is_read_as_well(tmp_path: Path) -> None:
+def test_half_precision_inputs_and_outputs_are_supported(tmp_path: Path) -> None:
     outputs = {"output0": DETECTION_LAYOUTS["yolov8"]["output0"].astype(np.float16)}
     path = graph_of(tmp_path / "model.onnx", outputs, {"names": NAMES}, kind=TensorProto.FLOAT16)
     assert [row[-1] for row in as_rows(detected(path))] == ["car", "truck_bus"]
 
 
-def test_an_open_input_takes_the_size_that_the_graph_says_it_was_made_with(tmp_path: Path) -> None:
+def test_a_dynamic_input_uses_the_size_in_the_metadata(tmp_path: Path) -> None:
     metadata = {"names": NAMES, "imgsz": "[64, 96]"}
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], metadata, size=("height", "width"))
     model = UserModel(path, Wishes())
     assert (model.width_px, model.height_px) == (96, 64)
 
 
-def test_a_small_picture_lies_in_the_middle_of_the_input(tmp_path: Path) -> None:
+def test_a_small_image_is_centred_in_the_input(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": NAMES})
     # 32 x 16 becomes 64 x 32 with 16 rows of grey above and below.
     found = as_rows(detected(path, GREY[:16, :32]))
     assert found[0][:4] == (7.5, 3.5, 10.0, 5.0)
 
 
-def test_networks_that_were_trained_on_stretched_pictures_get_them(tmp_path: Path) -> None:
+def test_networks_trained_on_stretched_images_get_stretched_images(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["rtdetr"], {"names": NAMES})
     found = as_rows(detected(path, GREY[:16, :32]))
     assert found[0][:4] == (7.5, 5.5, 10.0, 2.5)
 
 
 def brightest(path: Path) -> Path:
-    """A network in the layout of end-to-end YOLO that gives one car of 8 x 8 pixels at the white pixel it sees.
+    """A network in the layout of end-to-end YOLO that returns one car of 8 x 8 pixels at the white pixel it sees.
 
-    Without a white pixel its score is 0. All by ONNX operators, so that tiles are told apart.
+    Without a white pixel its score is 0. Made of ONNX operators, so that tiles give different results.
     """
     nodes = [
         helper.make_node("ReduceMax", ["images"], ["grey"], axes=[1], keepdims=0),
@@ -195,23 +199,21 @@ def brightest(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("place", [(5, 5), (50, 30), (100, 70), (63, 64), (150, 90)])
-def test_a_vehicle_in_a_picture_of_many_tiles_is_found_once_and_where_it_is(
-    place: tuple[int, int], tmp_path: Path
-) -> None:
+def test_a_vehicle_in_a_tiled_image_is_found_once_at_its_position(place: tuple[int, int], tmp_path: Path) -> None:
     picture = np.full((100, 160, 3), 90, np.uint8)
     picture[place[1], place[0]] = 255
     found = as_rows(detected(brightest(tmp_path / "model.onnx"), picture, overlap_px=24))
-    # 8 pixels from three before the white one: the middle is half a pixel beyond it, counted from pixel centres.
+    # 8 pixels from three before the white one: the centre is half a pixel beyond it, counted from pixel centres.
     assert found == [(place[0] + 0.5, place[1] + 0.5, 8.0, 8.0, 0.0, 1.0, "car")]
 
 
-def test_a_picture_that_is_brought_to_another_width_gives_boxes_in_its_own_pixels(tmp_path: Path) -> None:
+def test_a_scaled_image_gives_boxes_in_its_original_pixels(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": NAMES})
     whole = as_rows(detected(path, np.full((128, 128, 3), 90, np.uint8), picture_width_px=64))
     assert whole[0][:4] == (31.5, 47.5, 40.0, 20.0)
 
 
-def test_two_boxes_of_one_vehicle_become_one(tmp_path: Path) -> None:
+def test_duplicate_boxes_of_a_vehicle_are_merged(tmp_path: Path) -> None:
     outputs = {"output0": anchors((16, 24, 20, 10, 0, 0.9, 0, 0), (17, 24, 20, 10, 0, 0, 0.5, 0), columns=8)}
     assert len(detected(graph_of(tmp_path / "model.onnx", outputs, {"names": NAMES}))) == 1
 
@@ -225,42 +227,42 @@ def test_two_boxes_of_one_vehicle_become_one(tmp_path: Path) -> None:
         ("traffic light", None), ("small dog", None), ("cargo ship", None),
     ],
 )  # fmt: skip
-def test_class_names_mean_kinds_of_vehicles(name: str, kind: str | None) -> None:
+def test_class_names_map_to_kinds_of_vehicles(name: str, kind: str | None) -> None:
     assert kind_of(name) == kind
 
 
-def test_what_a_person_says_of_the_classes_goes_before_their_names(tmp_path: Path) -> None:
+def test_configured_classes_take_precedence_over_names(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": NAMES})
     assert [row[-1] for row in as_rows(detected(path, classes="1=two_wheeler"))] == ["two_wheeler"]
     assert read_classes("0=car, 1=vehicle") == {0: "car", 1: ""}
 
 
 @pytest.mark.parametrize("text", ["car=0", "0:car", "0=ship", "one=car"])
-def test_classes_that_cannot_be_read_are_named(text: str) -> None:
-    with pytest.raises(ParameterInvalid, match="MODEL_CLASSES holds"):
+def test_invalid_classes_are_reported(text: str) -> None:
+    with pytest.raises(ParameterInvalid, match="MODEL_CLASSES contains"):
         read_classes(text)
 
 
-def test_a_file_that_is_no_network_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_is_reported(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("these are words")
-    with pytest.raises(ModelUnusable, match=r"model\.onnx is no ONNX network"):
+    with pytest.raises(ModelUnusable, match=r"model\.onnx is not an ONNX network"):
         UserModel(tmp_path / "model.onnx", Wishes())
 
 
-def test_a_layout_that_is_not_known_is_shown(tmp_path: Path) -> None:
+def test_an_unknown_layout_is_reported(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", {"output0": np.zeros((1, 1000), np.float32)}, {"names": NAMES})
-    with pytest.raises(ModelUnusable, match=r"output0 1x1000\) are of no layout that is known"):
+    with pytest.raises(ModelUnusable, match=r"output0 1x1000\) match no known layout"):
         UserModel(path, Wishes())
 
 
-def test_a_model_made_for_another_task_is_refused(tmp_path: Path) -> None:
+def test_a_model_for_another_task_is_rejected(tmp_path: Path) -> None:
     outputs = {"output0": anchors(columns=40), "output1": np.zeros((1, 32, 16, 16), np.float32)}
     path = graph_of(tmp_path / "model.onnx", outputs, {"names": NAMES, "task": "segment"})
     with pytest.raises(ModelUnusable, match="made for the task 'segment'"):
         UserModel(path, Wishes())
 
 
-def test_a_shape_that_two_layouts_have_is_asked_for_and_taken_as_told(tmp_path: Path) -> None:
+def test_an_ambiguous_layout_must_be_configured(tmp_path: Path) -> None:
     outputs = {"output0": rows((*EDGES[0], 0.9, 1), columns=6)}
     path = graph_of(tmp_path / "model.onnx", outputs, {"names": "{0: 'car', 1: 'bus'}"})
     with pytest.raises(ModelUnusable, match="end2end and rtdetr"):
@@ -268,36 +270,36 @@ def test_a_shape_that_two_layouts_have_is_asked_for_and_taken_as_told(tmp_path: 
     assert as_rows(detected(path, layout="end2end"))[0][:2] == (15.5, 23.5)
 
 
-def test_a_model_without_vehicles_names_its_classes(tmp_path: Path) -> None:
+def test_a_model_without_vehicle_classes_is_reported_with_its_classes(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": "{0: 'cat', 1: 'dog'}"})
-    with pytest.raises(ModelUnusable, match="knows no vehicles: its classes are cat, dog"):
+    with pytest.raises(ModelUnusable, match="has no vehicle classes: its classes are cat, dog"):
         UserModel(path, Wishes())
 
 
-def test_a_model_without_class_names_asks_for_them(tmp_path: Path) -> None:
+def test_a_model_without_class_names_is_reported(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["detr_logits"])
-    with pytest.raises(ModelUnusable, match="does not say what its classes are"):
+    with pytest.raises(ModelUnusable, match="does not name its classes"):
         UserModel(path, Wishes())
     assert len(detected(path, classes="1=car 2=truck_bus")) == 2
 
 
-def test_an_output_of_nan_is_no_detection(tmp_path: Path) -> None:
+def test_nan_outputs_are_rejected(tmp_path: Path) -> None:
     outputs = {"output0": np.full((1, 8, 84), np.nan, np.float32)}
     path = graph_of(tmp_path / "model.onnx", outputs, {"names": NAMES})
     with pytest.raises(ModelUnusable, match="NaN"):
         UserModel(path, Wishes())
 
 
-def test_a_network_that_takes_no_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_network_without_image_input_is_rejected(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": NAMES}, size=(8,))
-    with pytest.raises(ModelUnusable, match="not pictures"):
+    with pytest.raises(ModelUnusable, match="not images"):
         UserModel(path, Wishes())
 
 
-def test_a_provider_that_is_not_there_is_an_error_and_auto_takes_what_is(tmp_path: Path) -> None:
+def test_an_unavailable_provider_is_an_error_and_auto_uses_an_available_one(tmp_path: Path) -> None:
     path = graph_of(tmp_path / "model.onnx", DETECTION_LAYOUTS["yolov8"], {"names": NAMES})
     assert UserModel(path, Wishes()).provider == "cpu"
-    with pytest.raises(ParameterInvalid, match="PROVIDER is 'openvino', and ONNX Runtime here has"):
+    with pytest.raises(ParameterInvalid, match="PROVIDER is 'openvino', but ONNX Runtime only has"):
         UserModel(path, Wishes(provider="openvino"))
     with pytest.raises(ParameterInvalid, match="Expected auto, tensorrt, cuda, openvino, cpu"):
         UserModel(path, Wishes(provider="gpu"))

@@ -1,4 +1,4 @@
-"""A picture drawn in metres: flat shapes, and solids that lean away from the camera's foot and cast shadows."""
+"""An image drawn in metres: flat shapes, and solids that lean away from the camera's foot and cast shadows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[Any]
-# Drawn this much finer and reduced, so that edges are as soft as a camera's.
+# Oversampling, so that reduced edges are as soft as a camera's.
 FINER = 2
-# `fill` reaches this far beyond the corners, in the mean of all directions: OpenCV draws the edge as a soft line.
+# How far `fill` extends beyond the corners, averaged over directions: OpenCV draws the edge as a soft line.
 SOFT_EDGE_PX = 0.67
 
 
 @dataclass(slots=True, eq=False)
 class Canvas:
-    """`pixels_per_m` of the fine picture; `lean`, `sun`: metres sideways a metre of height, of things and shadows."""
+    """`pixels_per_m` of the fine image; `lean`, `sun`: offset per metre of height, of objects and shadows."""
 
     random: np.random.Generator
     size: int
@@ -38,12 +38,12 @@ class Canvas:
         return self.size / self.pixels_per_m
 
     def pixels(self, points_m: Floats, height_m: float = 0.0) -> Floats:
-        """Places in the fine picture."""
+        """Positions in the fine image."""
         seen: Floats = (np.asarray(points_m, float) + self.lean * height_m) * self.pixels_per_m
         return seen
 
     def polygon(self, points_m: Floats, colour: Any, height_m: float = 0.0) -> None:
-        """Fill a polygon that lies flat at a height."""
+        """Fill a horizontal polygon at a height."""
         fill(self.picture, self.pixels(points_m, height_m), colour)
 
     def line(self, start_m: Floats, end_m: Floats, width_m: float, colour: Any, height_m: float = 0.0) -> None:
@@ -54,14 +54,14 @@ class Canvas:
         self.polygon(np.array([start + side, end + side, end - side, start - side]), colour, height_m)
 
     def shadow(self, points_m: Floats, low_m: float, high_m: float) -> None:
-        """What a prism over a convex polygon casts on the ground."""
+        """Cast the shadow of a prism over a convex polygon on the ground."""
         both = np.vstack([points_m + self.sun * low_m, points_m + self.sun * high_m]) * self.pixels_per_m
         fill(self.shadows, cv2.convexHull(both.astype(np.float32))[:, 0], 255)
 
     def solid(self, base_m: Floats, top_m: Floats, low_m: float, high_m: float, side: Any, top: Any) -> Floats:
-        """A body between two polygons of as many corners. Returns its corners in the fine picture.
+        """A body between two polygons with equal numbers of corners. Returns its corners in the fine image.
 
-        Sides turned to the sun are brighter. `side` is one colour, or one for each edge.
+        Sides facing the sun are brighter. `side` is one colour, or one per edge.
         """
         low, high = self.pixels(base_m, low_m), self.pixels(top_m, high_m)
         sides = np.broadcast_to(np.asarray(side, float), (len(low), 3))
@@ -74,7 +74,7 @@ class Canvas:
             normals = -normals
         length = float(np.hypot(*self.sun))
         lit = 0.75 - 0.35 * (normals @ self.sun) / max(length, 0.3)
-        # The far sides first: they are hidden by the near ones and the top, unless the body narrows.
+        # Far sides first: near ones and the top hide them, unless the body narrows.
         for edge in np.argsort(-(normals @ self.lean)):
             quad = np.array([low[edge], low[following[edge]], high[following[edge]], high[edge]])
             fill(self.picture, quad, np.clip(sides[edge] * lit[edge], 0, 255))
@@ -82,7 +82,7 @@ class Canvas:
         return np.vstack([low, high])
 
     def shade(self, strength: float, blur_m: float, tint: Floats) -> None:
-        """Darken the picture where shadows fell, and forget them."""
+        """Darken the image where shadows fell, and clear them."""
         if not self.shadows.any():
             return
         soft = cv2.GaussianBlur(self.shadows, (0, 0), max(0.5, blur_m * self.pixels_per_m))
@@ -102,7 +102,7 @@ class Canvas:
 
 
 def fill(picture: NDArray[np.uint8], points_px: Floats, colour: Any) -> None:
-    """A polygon with soft edges, to the sixteenth of a pixel."""
+    """A polygon with soft edges, accurate to a sixteenth of a pixel."""
     ends = np.clip(np.asarray(points_px) * 16, -1e6, 1e6).round().astype(np.int32)
     channels = [min(255.0, max(0.0, float(v))) for v in np.atleast_1d(colour)]
     cv2.fillPoly(picture, [ends], channels, cv2.LINE_AA, 4)
@@ -114,7 +114,7 @@ def box(length: float, width: float, x: float = 0.0, y: float = 0.0) -> Floats:
 
 
 def rounded(length: float, width: float, front: float, back: float, x: float = 0.0) -> Floats:
-    """A rectangle with round corners, 20 corners; radii of the front and of the back ones."""
+    """A rectangle with round corners, 20 points; radii of the front and of the rear corners."""
     points = []
     for sx, sy, radius, start in ((1, 1, front, 0), (-1, 1, back, 90), (-1, -1, back, 180), (1, -1, front, 270)):
         angles = np.radians(np.linspace(start, start + 90, 5))
@@ -124,12 +124,12 @@ def rounded(length: float, width: float, front: float, back: float, x: float = 0
 
 
 def unit(angle: float) -> Floats:
-    """A direction."""
+    """Unit vector of a direction."""
     return np.array([np.cos(angle), np.sin(angle)])
 
 
 def grey(random: np.random.Generator, low: float, high: float, tint: float = 6.0) -> Floats:
-    """A grey with a hint of colour."""
+    """A grey with a tint."""
     tinted: Floats = np.full(3, random.uniform(low, high)) + random.normal(0, tint, 3)
     return tinted
 
@@ -141,7 +141,7 @@ def disc(radius: float, corners: int = 18) -> Floats:
 
 
 def placed(points: Floats, x: float, y: float, angle: float) -> Floats:
-    """Turned by an angle, then moved."""
+    """Rotated by an angle, then translated."""
     cosine, sine = np.cos(angle), np.sin(angle)
     moved: Floats = np.asarray(points) @ np.array([[cosine, sine], [-sine, cosine]]) + [x, y]
     return moved

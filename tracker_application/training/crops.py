@@ -1,8 +1,8 @@
-"""Renders crops of roads from above, with the boxes of their vehicles, to train and to tune on.
+"""Renders crops of roads from above with the boxes of their vehicles, for training and tuning.
 
     python crops.py --seed 1000000 --count 3000 --output crops/train_0.npz
 
-No real picture is used. Crop k of a run has the seed `seed + k`, so runs can be done side by side.
+No real images are used. Crop k of a run has the seed `seed + k`, so runs can be done in parallel.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ COLUMNS = 6
 
 
 def usual_scale(seed: int) -> float:
-    """Metres a pixel of a crop, if none is asked for."""
+    """Metres per pixel of a crop, unless specified."""
     return float(np.exp(np.random.default_rng(seed).uniform(np.log(FINEST_M), np.log(COARSEST_M))))
 
 
 def render(seed: int, size_px: int, metres: float) -> tuple[NDArray[np.uint8], Floats]:
-    """One crop, size x size x 3, blue first, `metres` a pixel; and its boxes, n x 6."""
+    """One crop, size x size x 3, BGR, at `metres` per pixel; and its boxes, n x 6."""
     random = np.random.default_rng([seed, 1])
     lean = unit(random.uniform(0, 2 * np.pi)) * abs(random.normal(0, 0.3))
     sun = unit(random.uniform(0, 2 * np.pi)) * random.uniform(0.15, 1.6 if random.random() < 0.5 else 2.8)
@@ -70,7 +70,7 @@ def render(seed: int, size_px: int, metres: float) -> tuple[NDArray[np.uint8], F
 
 
 class _Traffic:
-    """Vehicles on a canvas, none on another; `taken`: circles of ground, x, y, radius."""
+    """Vehicles on one canvas, none on another; `taken`: occupied circles of ground, x, y, radius."""
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas, self.random = canvas, canvas.random
@@ -104,7 +104,7 @@ class _Traffic:
                     self.put(any_vehicle(random), place, angle + backwards + random.normal(0, 0.04))
 
     def elsewhere(self) -> None:
-        """A few anywhere, and now and then a row of parked ones."""
+        """A few anywhere, and sometimes a row of parked ones."""
         random, extent = self.random, self.canvas.extent_m
         for _ in range(random.integers(0, 4)):
             self.put(any_vehicle(random), random.uniform(0, extent, 2), random.uniform(0, 2 * np.pi))
@@ -119,17 +119,17 @@ class _Traffic:
 
 
 def _contact(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> None:
-    """Under a grey sky, the dark just around a vehicle."""
+    """Contact shadow under an overcast sky: the darkness right around a vehicle."""
     sun, canvas.sun = canvas.sun, canvas.sun * 0.05
     cast(canvas, vehicle, x, y, angle)
     canvas.sun = sun
 
 
 def optics(random: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What a camera does: blur or sharpening, light, colour, noise, compression."""
+    """Camera effects: blur or sharpening, light, colour, noise, compression."""
     seen = picture.astype(np.float32)
     if random.random() < 0.5:
-        # Unevenness of every surface: what is drawn is flat, what is seen never is.
+        # Surface variation: drawn surfaces are uniform, real ones never are.
         strength = random.uniform(0.01, 0.05)
         fine, coarse = (
             cv2.resize(
@@ -147,28 +147,28 @@ def optics(random: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[n
     seen = grey + (seen - grey) * random.uniform(0.5, 1.5)
     seen = 255 * np.clip(seen / 255, 0, 1) ** random.uniform(0.7, 1.4)
     seen += random.standard_normal(seen.shape, np.float32) * random.uniform(0, 6)
-    made = np.clip(seen, 0, 255).astype(np.uint8)
+    image = np.clip(seen, 0, 255).astype(np.uint8)
     if random.random() < 0.7:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(35, 95))]
-        made = cv2.imdecode(cv2.imencode(".jpg", made, quality)[1], cv2.IMREAD_COLOR)
-    return made
+        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+    return image
 
 
 def main() -> None:
-    """Render crops into one file: `pictures`, `metres` a pixel, `counts` of boxes, and the `boxes` of all, n x 6."""
+    """Render crops into one file: `pictures`, `metres` per pixel, `counts` of boxes, and all `boxes`, n x 6."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seed", type=int, required=True)
     options.add_argument("--count", type=int, required=True)
     options.add_argument("--output", type=Path, required=True)
     options.add_argument("--size", type=int, default=SIZE_PX)
-    options.add_argument("--metres", type=float, help="metres a pixel; else any of the usual scales")
-    given = options.parse_args()
+    options.add_argument("--metres", type=float, help="metres per pixel; default: one of the usual scales")
+    arguments = options.parse_args()
     cv2.setNumThreads(1)
-    seeds = range(given.seed, given.seed + given.count)
-    metres = [given.metres or usual_scale(seed) for seed in seeds]
-    crops = [render(seed, given.size, scale) for seed, scale in zip(seeds, metres, strict=True)]
+    seeds = range(arguments.seed, arguments.seed + arguments.count)
+    metres = [arguments.metres or usual_scale(seed) for seed in seeds]
+    crops = [render(seed, arguments.size, scale) for seed, scale in zip(seeds, metres, strict=True)]
     np.savez(
-        given.output,
+        arguments.output,
         metres=np.array(metres),
         pictures=np.stack([picture for picture, _ in crops]),
         counts=np.array([len(boxes) for _, boxes in crops]),

@@ -1,10 +1,10 @@
-"""How good the exported network is: on rendered crops, on rendered films, on real frames with boxes.
+"""Evaluates the exported network on rendered crops, rendered films, and real frames with boxes.
 
-    python evaluate.py --model vehicles.onnx --crops crops/tune.npz          # also says which threshold is best
+    python evaluate.py --model vehicles.onnx --crops crops/tune.npz          # also finds the best threshold
     python evaluate.py --model vehicles.onnx --film films/a --film films/b
     python evaluate.py --model vehicles.onnx --frames songdo_frames --pixel-m 0.05 --drawn drawn
 
-Found means: the middle is within `--reach-m` of a true one, matched one to one. Prints one line of JSON a figure.
+A vehicle is found if a box is centred within `--reach-m` of it, matched one to one. Prints one line of JSON per figure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REACH_M = 1.5
 THRESHOLDS = np.arange(0.1, 0.81, 0.02)
 # The real frames' classes: car, bus, truck, two-wheeler.
 SONGDO = ("car", "truck_bus", "truck_bus", "two_wheeler")
-# Where the road is on the two real frames, drawn by hand on pictures of 1440 x 810 before anything was detected.
+# The road in the two real frames, drawn by hand on images of 1440 x 810 before anything was detected.
 ROADS = {
     "00003": [(0, 428), (130, 428), (560, 398), (625, 365), (700, 290), (800, 0), (1070, 0), (1030, 130), (985, 215),
               (990, 280), (1035, 345), (1100, 372), (1440, 368), (1440, 548), (1100, 560), (1000, 575), (930, 615),
@@ -54,7 +54,7 @@ ROADS = {
 
 @dataclass(slots=True)
 class Score:
-    """Counts over pictures; `reach_m`: how near is found."""
+    """Counts over images; `reach_m` is the largest distance of a match."""
 
     reach_m: float = REACH_M
     found: int = 0
@@ -67,7 +67,7 @@ class Score:
     def add(
         self, boxes: Boxes, true_px: Floats, kinds: Sequence[str], pixel_m: float, counted: Floats, inside: Floats
     ) -> None:
-        """`counted`: which of the true ones count, `inside`: which boxes count when they match none."""
+        """`counted`: the true vehicles that count; `inside`: the boxes that count as false if unmatched."""
         apart = np.hypot(boxes.x_px[:, None] - true_px[:, 0], boxes.y_px[:, None] - true_px[:, 1]) * pixel_m
         rows, columns = linear_sum_assignment(np.minimum(apart, 10 * self.reach_m))
         near = apart[rows, columns] <= self.reach_m
@@ -105,7 +105,7 @@ class Score:
 
 
 def on_crops(model: Path, path: Path, threshold: float | None) -> None:
-    """Crops that were rendered with `--metres`, with a threshold or else with that of the best F1."""
+    """Crops rendered with `--metres`, with the given threshold or the one with the best F1."""
     thresholds = THRESHOLDS if threshold is None else np.array([threshold])
     with np.load(path) as crops:
         pictures, boxes = crops["pictures"], np.split(crops["boxes"], np.cumsum(crops["counts"])[:-1])
@@ -131,7 +131,7 @@ def on_crops(model: Path, path: Path, threshold: float | None) -> None:
 
 
 def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, width_px: int = 1920) -> None:
-    """Frames of a rendered film, reduced as the proxy is; places on the ground, with cars 1.5 m and others 3 m high."""
+    """Frames of a rendered film, reduced like the proxy; heights of 1.5 m for cars and 3 m for others."""
     truth: dict[int, list[dict[str, str]]] = {}
     with (directory / "truth.csv").open() as file:
         for row in csv.DictReader(file):
@@ -177,10 +177,10 @@ def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, widt
     score.tell(f"film {directory.name}", threshold=network.threshold)
 
 
-def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespace) -> None:
-    """Real frames with boxes as YOLO texts, reduced to a width; in the road, and everywhere."""
-    in_road, everywhere, film = Score(given.reach_m), Score(given.reach_m), Score(given.reach_m)
-    times, width_px, pixel_m, drawn = [], given.width, given.pixel_m, given.drawn
+def on_frames(network: ShippedNetwork, directory: Path, arguments: argparse.Namespace) -> None:
+    """Real frames with boxes as YOLO text files, reduced to a width; on the road, and everywhere."""
+    in_road, everywhere, film = Score(arguments.reach_m), Score(arguments.reach_m), Score(arguments.reach_m)
+    times, width_px, pixel_m, drawn = [], arguments.width, arguments.pixel_m, arguments.drawn
     for path in sorted(directory.glob("*.jpg")):
         whole = cv2.imread(str(path))
         factor = width_px / whole.shape[1]
@@ -206,7 +206,7 @@ def on_frames(network: ShippedNetwork, directory: Path, given: argparse.Namespac
 
 
 def in_a_film(network: ShippedNetwork, picture: NDArray[np.uint8], pixel_m: float) -> Boxes:
-    """What detect-vehicles finds with its fused detector in a film that shows one picture for two seconds."""
+    """Detections of detect-vehicles with the fused detector in a film that shows one image for two seconds."""
     looks = ShippedLooks(pixel_m, "cpu")
     looks.network = network
     everywhere = np.full(picture.shape[:2], 255, np.uint8)
@@ -224,9 +224,9 @@ def in_a_film(network: ShippedNetwork, picture: NDArray[np.uint8], pixel_m: floa
 
 
 def draw(picture: NDArray[np.uint8], boxes: Boxes, true_px: Floats, road: Floats) -> NDArray[np.uint8]:
-    """Boxes by class and score, dots where vehicles truly are, the road's edge."""
-    made = picture.copy()
-    cv2.polylines(made, [road.astype(np.int32)], True, (255, 0, 255), 1)
+    """Boxes by class and score, dots at the true vehicles, the road's edge."""
+    image = picture.copy()
+    cv2.polylines(image, [road.astype(np.int32)], True, (255, 0, 255), 1)
     colours = {"car": (0, 255, 255), "truck_bus": (255, 255, 0), "two_wheeler": (0, 255, 0)}
     for index in range(len(boxes)):
         centre, size = (
@@ -234,9 +234,9 @@ def draw(picture: NDArray[np.uint8], boxes: Boxes, true_px: Floats, road: Floats
             (float(boxes.length_px[index]), float(boxes.width_px[index])),
         )
         corners = cv2.boxPoints((centre, size, float(np.degrees(boxes.angle_rad[index]))))
-        cv2.polylines(made, [corners.round().astype(np.int32)], True, colours[boxes.kind[index]], 2, cv2.LINE_AA)
+        cv2.polylines(image, [corners.round().astype(np.int32)], True, colours[boxes.kind[index]], 2, cv2.LINE_AA)
         cv2.putText(
-            made,
+            image,
             f"{boxes.score[index]:.2f}"[1:],
             (int(centre[0]) + 12, int(centre[1]) - 8),
             0,
@@ -245,8 +245,8 @@ def draw(picture: NDArray[np.uint8], boxes: Boxes, true_px: Floats, road: Floats
             1,
         )
     for x, y in true_px:
-        cv2.circle(made, (round(float(x)), round(float(y))), 3, (0, 0, 255), -1)
-    return made
+        cv2.circle(image, (round(float(x)), round(float(y))), 3, (0, 0, 255), -1)
+    return image
 
 
 def _contains(polygon: Floats, place: Floats) -> bool:
@@ -254,36 +254,38 @@ def _contains(polygon: Floats, place: Floats) -> bool:
 
 
 def main() -> None:
-    """Evaluate with options of the command line."""
+    """Evaluate according to the command line."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--model", type=Path, required=True)
-    options.add_argument("--threshold", type=float, help="else the model's own")
+    options.add_argument("--threshold", type=float, help="default: the model's own")
     options.add_argument("--crops", type=Path)
     options.add_argument("--film", type=Path, action="append", default=[])
     options.add_argument("--frames", type=Path)
-    options.add_argument("--pixel-m", type=float, default=0.05, help="of whole frames")
-    options.add_argument("--reach-m", type=float, default=REACH_M, help="for --frames")
+    options.add_argument("--pixel-m", type=float, default=0.05, help="pixel size of the full frames")
+    options.add_argument("--reach-m", type=float, default=REACH_M, help="output directory for drawings, with --frames")
     options.add_argument("--width", type=int, default=1920)
     options.add_argument("--drawn", type=Path)
-    given = options.parse_args()
+    arguments = options.parse_args()
     cv2.setNumThreads(1)
-    if given.crops:
-        on_crops(given.model, given.crops, given.threshold)
-    for film in given.film:
+    if arguments.crops:
+        on_crops(arguments.model, arguments.crops, arguments.threshold)
+    for film in arguments.film:
         capture = cv2.VideoCapture(str(film / "video.mp4"))
         wide = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         network = ShippedNetwork(
-            _film_pixel_m(film) * max(1.0, wide / given.width), threshold=given.threshold, model=given.model
+            _film_pixel_m(film) * max(1.0, wide / arguments.width), threshold=arguments.threshold, model=arguments.model
         )
-        on_film(network, film, width_px=given.width)
-    if given.frames:
-        whole = cv2.imread(str(next(given.frames.glob("*.jpg")))).shape[1]
-        network = ShippedNetwork(given.pixel_m * whole / given.width, threshold=given.threshold, model=given.model)
-        on_frames(network, given.frames, given)
+        on_film(network, film, width_px=arguments.width)
+    if arguments.frames:
+        whole = cv2.imread(str(next(arguments.frames.glob("*.jpg")))).shape[1]
+        network = ShippedNetwork(
+            arguments.pixel_m * whole / arguments.width, threshold=arguments.threshold, model=arguments.model
+        )
+        on_frames(network, arguments.frames, arguments)
 
 
 def _film_pixel_m(directory: Path) -> float:
-    """Metres a pixel of a rendered film, at the middle of its first frame."""
+    """Metres per pixel of a rendered film, at the centre of its first frame."""
     with (directory / "camera_truth.csv").open() as file:
         camera = next(csv.DictReader(file))
     matrix = np.array([float(camera[f"h{r}{c}"]) for r in "123" for c in "123"]).reshape(3, 3)

@@ -1,4 +1,4 @@
-"""Writes the trained network as ONNX with 8-bit convolutions, and with what a reader must know of it as metadata.
+"""Exports the trained network as ONNX with 8-bit convolutions and metadata.
 
 python export.py --network runs/final/network.pt --output ../src/tracker/models/vehicles.onnx --metres 0.1 \
         --calibration crops/tune.npz --threshold 0.4 --seed 7 --version 1
@@ -26,7 +26,7 @@ CALIBRATION_CROPS = 60
 
 
 class _Calibration(CalibrationDataReader):
-    """Crops that show how large the numbers inside the network become."""
+    """Crops that show the range of values inside the network."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path) as crops:
@@ -38,9 +38,9 @@ class _Calibration(CalibrationDataReader):
 
 
 def quantise(whole: Path, output: Path, calibration: Path) -> None:
-    """Weights of 7 and activations of 8 bits: right on processors without VNNI too. The heads stay as they are.
+    """Weights of 7 and activations of 8 bits, which is exact on processors without VNNI, too. The heads stay in float.
 
-    Sums are of bytes as well: else each is worked out in single precision and made bytes again.
+    Sums are quantised as well: otherwise each would be computed in single precision and quantised again.
     """
     prepared = whole.with_name("prepared.onnx")
     quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
@@ -60,28 +60,28 @@ def quantise(whole: Path, output: Path, calibration: Path) -> None:
 
 
 def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give the picture's bytes to the first convolution as they are, not by way of numbers from -1 to 1 and back.
+    """Feed the image's bytes directly to the first convolution, without converting to -1..1 and back.
 
-    The scale that the calibration found says that they are the same bytes; it must have seen black and white.
+    The calibrated scale shows that the bytes are the same; the calibration must contain black and white.
     """
     graph = model.graph
     byte_order = next(node for node in graph.node if node.op_type == "Transpose")
-    there = [node for node in graph.node if node.op_type in {"Cast", "Div", "Sub"}]
+    leading = [node for node in graph.node if node.op_type in {"Cast", "Div", "Sub"}]
     back = next(
-        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == there[-1].output[0]
+        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == leading[-1].output[0]
     )
     known = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     scale, zero = float(known[back.input[1]]), int(known[back.input[2]])
     if abs(255 * scale - 2) > 0.01 or zero not in {127, 128}:
-        raise SystemExit(f"the calibration's pictures do not span 0 to 255: scale {scale}, zero {zero}")
+        raise SystemExit(f"the calibration images do not span 0 to 255: scale {scale}, zero point {zero}")
     byte_order.output[0] = back.output[0]
-    for node in (*there, back):
+    for node in (*leading, back):
         graph.node.remove(node)
     return model
 
 
 def export(weights: Path, output: Path, metadata: dict[str, str], calibration: Path | None) -> None:
-    """One file, weights inside; batch, height and width free. Single precision if there is no `calibration`."""
+    """Write one file including the weights; batch, height and width vary. Single precision without `calibration`."""
     network = VehicleNet()
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     example = torch.zeros((1, 8 * MULTIPLE, 8 * MULTIPLE, 3), dtype=torch.uint8)
@@ -114,22 +114,22 @@ def export(weights: Path, output: Path, metadata: dict[str, str], calibration: P
 
 
 def main() -> None:
-    """Export with options of the command line."""
+    """Export according to the command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--network", type=Path, required=True)
     options.add_argument("--output", type=Path, required=True)
     options.add_argument("--metres", required=True, help="metres per pixel at which it works best")
-    options.add_argument("--threshold", required=True, help="score from which a box counts, chosen on rendered crops")
-    options.add_argument("--seed", required=True, help="of the training")
-    options.add_argument("--calibration", type=Path, help="crops; without, single precision")
+    options.add_argument("--threshold", required=True, help="least score of a box, chosen on rendered crops")
+    options.add_argument("--seed", required=True, help="seed of the training")
+    options.add_argument("--calibration", type=Path, help="calibration crops; without them, single precision")
     options.add_argument("--version", required=True)
-    given = options.parse_args()
+    arguments = options.parse_args()
     metadata = {
         "classes": ",".join(CLASSES), "stride": str(STRIDE), "multiple": str(MULTIPLE),
-        "metres_per_pixel": given.metres, "threshold": given.threshold, "seed": given.seed,
-        "version": given.version, "licence": "Apache-2.0",
+        "metres_per_pixel": arguments.metres, "threshold": arguments.threshold, "seed": arguments.seed,
+        "version": arguments.version, "licence": "Apache-2.0",
     }  # fmt: skip
-    export(given.network, given.output, metadata, given.calibration)
+    export(arguments.network, arguments.output, metadata, arguments.calibration)
 
 
 if __name__ == "__main__":

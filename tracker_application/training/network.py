@@ -1,6 +1,6 @@
-"""The network: oriented boxes as peaks of one heatmap a class, at a quarter of the picture's resolution.
+"""The network: oriented boxes as peaks of one heatmap per class, at a quarter of the image's resolution.
 
-Most of the work is done at strides 8 and 16, where it is cheap and sees far; stride 4 only refines.
+Most of the work is done at strides 8 and 16, where it is cheap and has a large receptive field; stride 4 only refines.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Residual(nn.Module):
 
 
 class VehicleNet(nn.Module):
-    """N x 3 x H x W of 0..255, blue first, H and W multiples of 16, to N x 9 x H/4 x W/4."""
+    """N x 3 x H x W of 0..255, BGR, H and W multiples of 16, to N x 9 x H/4 x W/4."""
 
     def __init__(self, narrow: int = 24, middle: int = 56, wide: int = 88) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def _larger(x: Tensor) -> Tensor:
 
 
 class Exported(nn.Module):
-    """What is shipped: bytes in any order of memory to scores and geometry, both N x channels x H/4 x W/4."""
+    """The shipped network: bytes in any memory order to scores and geometry, both N x channels x H/4 x W/4."""
 
     def __init__(self, network: VehicleNet) -> None:
         super().__init__()

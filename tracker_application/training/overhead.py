@@ -1,4 +1,4 @@
-"""What hangs over the road, and what falls on it: masts, signs, and the shadows of things outside of the picture."""
+"""Objects above the road and their shadows: masts, signs, and shadows of things outside the image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def masts(canvas: Canvas, *, sunny: bool) -> None:
             canvas.shadow(np.array([foot + side, arm + side, arm - side, foot - side]), height, height + 0.1)
             canvas.shadow(foot + disc(width / 2, 8), 0, height)
             if sign is not None:
-                # Signs are upright: what they cast is as deep as they are high.
+                # Signs are vertical: their shadows are as deep as they are high.
                 canvas.shadow(sign, height - random.uniform(0, 2.5), height)
     canvas.shade(random.uniform(0.3, 0.7), 0.06, np.ones(3))
     for foot, arm, height, width, sign in standing:
@@ -39,7 +39,7 @@ def masts(canvas: Canvas, *, sunny: bool) -> None:
 
 
 def _signals(canvas: Canvas, foot: Floats, arm: Floats, height: float) -> None:
-    """Traffic lights on an arm: dark, long and narrow, as large as two-wheelers."""
+    """Traffic lights on an arm: dark, long and narrow, the size of two-wheelers."""
     random, way = canvas.random, arm - foot
     turn = float(np.arctan2(way[1], way[0])) + random.choice([0, 0, np.pi / 2])
     for share in random.uniform(0.4, 1, random.integers(1, 4)):
@@ -53,7 +53,7 @@ def _signals(canvas: Canvas, foot: Floats, arm: Floats, height: float) -> None:
 
 
 def leaf_shadows(canvas: Canvas) -> None:
-    """Blotches of shadow from crowns outside of the picture, and broad bands as of bridges and signs."""
+    """Patchy shadows of tree crowns outside the image, and broad bands as of bridges and signs."""
     random, extent = canvas.random, canvas.extent_m
     for _ in range(random.choice([0, 2, 6], p=[0.65, 0.2, 0.15])):
         place, radius = random.uniform(0, extent, 2), random.uniform(0.8, 3.5)
@@ -66,7 +66,7 @@ def leaf_shadows(canvas: Canvas) -> None:
 
 
 def mast_shadows(canvas: Canvas) -> None:
-    """Thin lines of shadow, and shadows of what stands outside of the picture."""
+    """Thin lines of shadow, and shadows of objects outside the image."""
     random, extent = canvas.random, canvas.extent_m
     for _ in range(random.choice([0, 1, 3], p=[0.6, 0.25, 0.15])):
         start, along = random.uniform(0, extent, 2), unit(random.uniform(0, 2 * np.pi))
@@ -80,7 +80,7 @@ def mast_shadows(canvas: Canvas) -> None:
 
 
 def great_shadow(canvas: Canvas) -> None:
-    """The edge of a building's shadow, over vehicles as well as ground."""
+    """The edge of a building's shadow, over vehicles and ground."""
     random, extent = canvas.random, canvas.extent_m
     if random.random() < 0.35:
         far, angle = 4 * extent, random.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""What is painted on roads."""
+"""Road markings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from canvas import Canvas, Floats, box, disc, grey, placed, unit
 
 
 def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> None:
-    """Lane lines, and perhaps crossings, stop lines, arrows, writing, hatching and guides across a junction."""
+    """Lane lines, and sometimes crossings, stop lines, arrows, lettering, hatching and guide lines at a junction."""
     random, extent = canvas.random, canvas.extent_m
     along, across = unit(angle), unit(angle + np.pi / 2)
     lanes = int(extent / lane_m) + 1
@@ -35,7 +35,7 @@ def markings(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> Non
 
 
 def _lettering(canvas: Canvas, angle: float, lane_m: float, origin: Floats) -> None:
-    """The same words over neighbouring lanes, in a few rows."""
+    """The same words on neighbouring lanes, in a few rows."""
     random, extent = canvas.random, canvas.extent_m
     along, across = unit(angle), unit(angle + np.pi / 2)
     row, turned = origin + along * random.uniform(-0.5, 0.5) * extent, angle + random.choice([0, np.pi])
@@ -97,7 +97,7 @@ def _arrow(canvas: Canvas, place: Floats, angle: float) -> None:
 
 
 def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
-    """Numbers, or strokes as of letters, stretched along the road."""
+    """Numbers, or strokes like letters, stretched along the road."""
     random, colour = canvas.random, _marking(canvas.random)
     size = np.array([random.uniform(1.5, 5), random.uniform(0.8, 1.8)])
     for letter in range(random.integers(1, 4)):
@@ -122,7 +122,7 @@ def _writing(canvas: Canvas, place: Floats, angle: float) -> None:
 
 
 def _syllables(canvas: Canvas, place: Floats, angle: float) -> None:
-    """Blocks of strokes and rings on a grid, as of Korean and Chinese writing."""
+    """Blocks of strokes and rings on a grid, like Korean and Chinese characters."""
     random, colour = canvas.random, _marking(canvas.random)
     size, thick = np.array([random.uniform(1.5, 4.5), random.uniform(0.7, 1.6)]), random.uniform(0.08, 0.2)
     for block in range(random.integers(1, 4)):
@@ -160,7 +160,7 @@ def _hatching(canvas: Canvas, place: Floats, angle: float) -> None:
 
 
 def _guide(canvas: Canvas) -> None:
-    """A dashed curve for those who turn."""
+    """A dashed guide line for turning vehicles."""
     random, extent = canvas.random, canvas.extent_m
     centre, radius = random.uniform(-0.5, 1.5, 2) * extent, random.uniform(0.3, 1.5) * extent
     colour = _marking(random) if random.random() < 0.7 else np.array([200, 160, 240.0])

@@ -1,4 +1,4 @@
-"""Everything in a picture that is neither vehicle nor marking: grounds, and things to mistake for vehicles."""
+"""Everything in an image except vehicles and markings: surfaces, and objects that resemble vehicles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vehicles import colourful, paint
 
 
 def ground(canvas: Canvas) -> None:
-    """Asphalt, and perhaps regions of other surfaces."""
+    """Asphalt, and sometimes regions of other surfaces."""
     random = canvas.random
     asphalt = canvas.noise((2, 9, 60, 200), tuple(random.uniform((1, 1, 1, 2), (6, 4, 6, 10))))
     canvas.picture[:] = np.clip(grey(random, 50, 160, 4) + asphalt[..., None], 0, 255).astype(np.uint8)
@@ -27,7 +27,7 @@ def _region(canvas: Canvas) -> None:
     centre, angle = random.uniform(0, extent, 2), random.uniform(0, 2 * np.pi)
     shape = random.random()
     if shape < 0.25:
-        # A path or strip between kerbs, as wide as a lane and less.
+        # A path or strip between kerbs, at most as wide as a lane.
         corners = placed(box(4 * extent, random.uniform(1.2, 5.0)), *centre, angle)
     elif shape < 0.6:
         corners = placed(box(4 * extent, 4 * extent, 0, 2 * extent), *centre, angle)
@@ -60,7 +60,7 @@ def _region(canvas: Canvas) -> None:
 
 
 def _grid(canvas: Canvas, surface: np.ndarray, colour: Floats) -> None:
-    """Joints of slabs, windows of a facade, panels: lines one way or both."""
+    """Joints of slabs, windows of a facade, panels: lines in one or both directions."""
     random, extent, angle = canvas.random, canvas.extent_m, canvas.random.uniform(0, np.pi)
     shade = colour * random.uniform(0.4, 1.5)
     for turn in (0, np.pi / 2)[: random.integers(1, 3)]:
@@ -79,7 +79,7 @@ def _wear(canvas: Canvas) -> None:
         patch = placed(box(*random.uniform(0.3, 6, 2)), *random.uniform(0, extent, 2), random.uniform(0, np.pi))
         canvas.polygon(patch, grey(random, 45, 150, 2))
     for _ in range(random.integers(0, 3)):
-        # Asphalt that was renewed, as long as lorries, little darker or brighter than around it.
+        # Renewed asphalt, as long as lorries, slightly darker or brighter than its surroundings.
         place = random.uniform(0, extent, 2)
         spot = np.clip(canvas.pixels(place), 0, canvas.size - 1).astype(int)
         colour = canvas.picture[spot[1], spot[0]] * random.uniform(0.7, 1.3)
@@ -92,7 +92,7 @@ def _wear(canvas: Canvas) -> None:
 
 
 def clutter(canvas: Canvas, taken: list[Floats]) -> None:
-    """Things of a vehicle's size and smaller, flat or solid, and their shadows, where no vehicle stands."""
+    """Objects up to a vehicle's size, flat or solid, and their shadows, where no vehicle is."""
     random, extent = canvas.random, canvas.extent_m
     solids = []
     for _ in range(random.choice([0, 4, 12, 30], p=[0.25, 0.3, 0.3, 0.15])):
@@ -154,7 +154,7 @@ def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats
             shade = [float(v) for v in np.clip(colour, 0, 255)]
             cv2.polylines(canvas.picture, [ends], True, shade, int(random.integers(1, 5)), cv2.LINE_AA)
     elif style == "slab" and random.random() < 0.5:
-        # As long as a car, with a darker part as of glass, and yet none.
+        # As long as a car, with a dark part like glass, but not a car.
         part = box(
             size[0] * random.uniform(0.1, 0.5), size[1] * random.uniform(0.5, 1), random.uniform(-0.2, 0.2) * size[0]
         )
@@ -162,7 +162,7 @@ def _thing(canvas: Canvas, style: str, place: Floats, angle: float, size: Floats
 
 
 def _tuft(canvas: Canvas, place: Floats, angle: float, size: Floats, height: float) -> None:
-    """Low plants, alone."""
+    """Low, isolated plants."""
     random = canvas.random
     green = random.uniform((10, 30, 20), (90, 120, 130))
     for _ in range(random.integers(6, 25)):
@@ -172,7 +172,7 @@ def _tuft(canvas: Canvas, place: Floats, angle: float, size: Floats, height: flo
 
 
 def buildings(canvas: Canvas, taken: list[Floats]) -> None:
-    """Now and then a house: a wall with windows that leans far, a roof with things on it."""
+    """Sometimes a house: a wall with windows that leans far, a roof with objects on it."""
     random, extent = canvas.random, canvas.extent_m
     for _ in range(random.choice([0, 1, 2], p=[0.7, 0.22, 0.08])):
         size, place = random.uniform(6, 30, 2), random.uniform(-0.2, 1.2, 2) * extent
@@ -216,7 +216,7 @@ def buildings(canvas: Canvas, taken: list[Floats]) -> None:
 
 
 def trees(canvas: Canvas, taken: list[Floats]) -> None:
-    """Alone, in rows or in woods; their shadows fall on vehicles too."""
+    """Single trees, rows or woods; their shadows also fall on vehicles."""
     random, extent = canvas.random, canvas.extent_m
     places = random.uniform(0, extent, (random.choice([0, 2, 14], p=[0.55, 0.27, 0.18]), 2))
     if random.random() < 0.25:
@@ -270,5 +270,5 @@ def hedges(canvas: Canvas, taken: list[Floats]) -> None:
 
 
 def is_free(taken: list[Floats], place: Floats, radius: float) -> bool:
-    """Whether a circle touches none of the circles taken: x, y, radius in metres."""
+    """Whether a circle touches none of the occupied circles: x, y, radius in metres."""
     return all(np.hypot(*(other[:2] - place)) > radius + other[2] for other in taken)

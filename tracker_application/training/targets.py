@@ -1,4 +1,4 @@
-"""What the network should answer for a crop: heatmaps, geometry and where the geometry counts."""
+"""Training targets of a crop: heatmaps, geometry, and the weights of the geometry."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ CORE = 0.3
 def targets(boxes: Floats, size_px: int) -> tuple[Floats, Floats, Floats]:
     """Heatmaps (classes x n x n), geometry (6 x n x n) and its weight (1 x n x n) of boxes n x 6.
 
-    A box whose centre is outside has no peak, but the heatmap does not say "nothing" there: it counts as
-    the flank of a peak.
+    A box with its centre outside has no peak, but its area is not labelled empty: it counts as the flank of a peak.
     """
     cells = size_px // STRIDE
     heat = np.zeros((len(CLASSES), cells, cells), np.float32)

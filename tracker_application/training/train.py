@@ -1,9 +1,10 @@
-"""Trains the network on rendered crops; no real picture is used.
+"""Trains the network on rendered crops; no real images are used.
 
     python train.py --crops crops --output runs/final --minutes 40 --seed 7
 
-A run ends after `--steps`, or after `--minutes`: only the same steps, seed, crops and machine give the same network.
-Crops that are rendered meanwhile are used as they come. bfloat16 where the processor has it (AMX), else slowly.
+A run ends after `--steps`, or after `--minutes`; only the same steps, seed, crops and machine give the same network.
+Crops rendered during a run are used as they appear. Uses bfloat16 if the processor has it (AMX); otherwise training is
+slow.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from targets import targets
 CROP_PX, BATCH = 160, 16
 HIGHEST_RATE, WARM_UP, WEIGHT_DECAY = 3e-3, 0.05, 2e-3
 AVERAGING = 0.998
-# The scales that are trained, metres a pixel; the program brings pictures to the middle of them.
+# Trained scales, metres per pixel; the program scales images to the middle of this range.
 FINEST_M, COARSEST_M = 0.085, 0.118
 GEOMETRY_WEIGHTS = (1.0, 1.0, 1.5, 1.5, 1.5, 1.5)
 REPORT_EVERY = 100
 
 
 class Crops:
-    """Rendered crops, and random parts of them: moved, mirrored, scaled, in other colours."""
+    """Rendered crops, and random parts of them: translated, mirrored, scaled, recoloured."""
 
     def __init__(self, directory: Path, random: np.random.Generator) -> None:
         self.directory, self.random = directory, random
@@ -47,7 +48,7 @@ class Crops:
         self.look_for_more()
 
     def look_for_more(self) -> None:
-        """Read files that were rendered since the last look."""
+        """Load files rendered since the last call."""
         for path in sorted(self.directory.glob("train_*.npz")):
             if path not in self.known:
                 self.known.add(path)
@@ -57,7 +58,7 @@ class Crops:
                     self.boxes += np.split(crops["boxes"], np.cumsum(crops["counts"])[:-1])
 
     def one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """A picture (3 x CROP_PX x CROP_PX) and its targets."""
+        """An image (3 x CROP_PX x CROP_PX) and its targets."""
         random = self.random
         index = int(random.integers(len(self.pictures)))
         picture, boxes = self.pictures[index], self.boxes[index].copy()
@@ -66,7 +67,7 @@ class Crops:
         size = int(random.uniform(min(most, CROP_PX * FINEST_M / own), most))
         left, top = random.integers(0, len(picture) - size + 1, 2)
         scale = CROP_PX / size
-        # Reduced by the mean of what a pixel covers, as the program reduces a picture.
+        # Reduced by area averaging, as the program does.
         part = cv2.resize(
             picture[top : top + size, left : left + size],
             (CROP_PX, CROP_PX),
@@ -83,26 +84,26 @@ class Crops:
         return (_recoloured(part, random).transpose(2, 0, 1), *targets(boxes, CROP_PX))
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pictures, heatmaps, geometry, weights."""
+        """Images, heatmaps, geometry, weights."""
         columns = zip(*(self.one() for _ in range(BATCH)), strict=True)
         pictures, heat, geometry, weight = (torch.from_numpy(np.stack(column)).float() for column in columns)
         return pictures, heat, geometry, weight
 
 
 def _recoloured(part: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Other light, contrast, colours and sharpness."""
+    """Varies light, contrast, colours and sharpness."""
     levels = np.arange(256.0)[:, None] / 255
     contrast = random.uniform(0.8, 1.3)
     levels = np.clip((levels - 0.45) * contrast + 0.45, 0, 1) ** random.uniform(0.75, 1.35)
     levels = levels * random.uniform(0.8, 1.25) * random.uniform(0.92, 1.08, 3) + random.uniform(-0.07, 0.07)
-    made = cv2.LUT(np.ascontiguousarray(part), np.clip(255 * levels, 0, 255).astype(np.uint8)[None])
+    image = cv2.LUT(np.ascontiguousarray(part), np.clip(255 * levels, 0, 255).astype(np.uint8)[None])
     if random.random() < 0.1:
-        made = np.repeat(made.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+        image = np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     if random.random() < 0.4:
-        soft = cv2.GaussianBlur(made, (0, 0), random.uniform(0.4, 0.9))
+        soft = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 0.9))
         sharper = random.uniform(-1.0, 0.8)
-        made = cv2.addWeighted(made, 1 + sharper, soft, -sharper, 0)
-    return made
+        image = cv2.addWeighted(image, 1 + sharper, soft, -sharper, 0)
+    return image
 
 
 def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,26 +118,26 @@ def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple
     return (missed + invented).sum() / count, (errors * weight).sum() / (weight.sum() + 1)
 
 
-def train(given: argparse.Namespace) -> None:
-    """Write `network.pt` (averaged weights) every so often, and `log.jsonl`."""
-    torch.manual_seed(given.seed)
+def train(arguments: argparse.Namespace) -> None:
+    """Write `network.pt` (averaged weights) at intervals, and `log.jsonl`."""
+    torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    crops = Crops(given.crops, np.random.default_rng(given.seed))
+    crops = Crops(arguments.crops, np.random.default_rng(arguments.seed))
     network = VehicleNet()
-    if given.start:
-        network.load_state_dict(torch.load(given.start, weights_only=True))
+    if arguments.start:
+        network.load_state_dict(torch.load(arguments.start, weights_only=True))
     network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), given.rate, weight_decay=WEIGHT_DECAY)
-    given.output.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(network.parameters(), arguments.rate, weight_decay=WEIGHT_DECAY)
+    arguments.output.mkdir(parents=True, exist_ok=True)
     step, sums, started = 0, np.zeros(2), time.time()
     while True:
-        share = step / given.steps if given.steps else (time.time() - started) / 60 / given.minutes
+        share = step / arguments.steps if arguments.steps else (time.time() - started) / 60 / arguments.minutes
         if share >= 1:
             break
         falling = 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
-        rate = given.rate * (share / WARM_UP if share < WARM_UP else max(falling, 1e-3))
+        rate = arguments.rate * (share / WARM_UP if share < WARM_UP else max(falling, 1e-3))
         for group in optimiser.param_groups:
             group["lr"] = rate
         pictures, heat, geometry, weight = crops.batch()
@@ -155,12 +156,12 @@ def train(given: argparse.Namespace) -> None:
                      "cpu_minutes": round(time.process_time() / 60, 2),
                      "heat": round(sums[0] / REPORT_EVERY, 4), "geometry": round(sums[1] / REPORT_EVERY, 4),
                      "crops": len(crops.pictures)}  # fmt: skip
-            with (given.output / "log.jsonl").open("a") as log:
+            with (arguments.output / "log.jsonl").open("a") as log:
                 log.write(json.dumps(entry) + "\n")
             sums[:] = 0
-            torch.save(average.state_dict(), given.output / "network.pt")
+            torch.save(average.state_dict(), arguments.output / "network.pt")
             crops.look_for_more()
-    torch.save(average.state_dict(), given.output / "network.pt")
+    torch.save(average.state_dict(), arguments.output / "network.pt")
 
 
 @torch.no_grad()
@@ -176,7 +177,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--crops", type=Path, required=True)
     options.add_argument("--output", type=Path, required=True)
-    options.add_argument("--start", type=Path, help="weights of another run to go on from")
+    options.add_argument("--start", type=Path, help="weights of another run to start from")
     options.add_argument("--rate", type=float, default=HIGHEST_RATE, help="highest learning rate")
     options.add_argument("--minutes", type=float, default=40.0)
     options.add_argument("--steps", type=int, default=0)

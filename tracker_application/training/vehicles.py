@@ -15,7 +15,7 @@ CAR, TRUCK_BUS, TWO_WHEELER = range(3)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vehicle:
-    """One vehicle before it is drawn. `shape` draws it and gives the corners of its silhouette."""
+    """A vehicle to draw. `shape` draws it and returns the corners of its silhouette."""
 
     kind: int
     length_m: float
@@ -41,7 +41,7 @@ class _Pen:
         self.canvas.polygon(placed(points, *self.at), np.clip(colour, 0, 255), height)
 
     def shaded(self, size: tuple[float, float], x: float, height: float, colour: Floats) -> None:
-        """A bent sheet as of a roof: its light changes across and along; dark paint mirrors the sky."""
+        """A curved sheet like a roof: brightness varies across and along; dark paint reflects the sky."""
         random = self.random
         sky = np.array([1.0, 0.9, 0.8]) * random.uniform(0, 70) * max(0.0, 1 - colour.mean() / 130)
         slope, bow, run = random.normal(0, 0.09), random.uniform(-0.12, 0.12), random.normal(0, 0.06)
@@ -55,7 +55,7 @@ class _Pen:
 
 
 def draw(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> Floats:
-    """Draw it; gives x, y, length, width in fine pixels of the smallest box along its axis around all of it, angle."""
+    """Draw it; returns x, y, length, width (fine pixels) of the enclosing box along its axis, and the angle."""
     pen = _Pen(canvas, vehicle, x, y, angle)
     vehicle.shape(pen)
     own = np.vstack(pen.seen) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -65,7 +65,7 @@ def draw(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> 
 
 
 def cast(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> None:
-    """Its shadow on the ground."""
+    """Cast its shadow on the ground."""
     if vehicle.kind == TWO_WHEELER:
         canvas.shadow(placed(box(vehicle.length_m, 0.25), x, y, angle), 0, 0.8)
         canvas.shadow(placed(disc(0.25), x, y, angle), 0.6, vehicle.height_m)
@@ -77,7 +77,7 @@ def cast(canvas: Canvas, vehicle: Vehicle, x: float, y: float, angle: float) -> 
 
 
 def any_vehicle(random: np.random.Generator) -> Vehicle:
-    """One as traffic has them, with more large ones and two-wheelers than it has, to learn them too."""
+    """A random vehicle, with more large ones and two-wheelers than in real traffic, so that they are learned, too."""
     return (_car if (drawn := random.random()) < 0.64 else _large if drawn < 0.84 else _two_wheeler)(random)
 
 
@@ -87,7 +87,7 @@ def any_car(random: np.random.Generator) -> Vehicle:
 
 
 def paint(random: np.random.Generator) -> Floats:
-    """The colour of a body, blue first."""
+    """The colour of a body, BGR."""
     drawn = random.random()
     if drawn < 0.33:
         return np.full(3, random.uniform(195, 255)) + random.normal(0, 4, 3)
@@ -121,15 +121,15 @@ def _car(random: np.random.Generator) -> Vehicle:
 
 
 def _bowed(outline: Floats, front_m: float, back_m: float) -> Floats:
-    """The plan of a car from a rounded rectangle: its ends reach farthest in the middle."""
+    """The outline of a car from a rounded rectangle: its ends are bowed in the middle."""
     half = len(outline) // 2
     rear, nose = outline[[half - 1, half]], outline[[-1, 0]]
     shares = np.linspace(0, 1, 5)[1:-1, None]
-    made = np.vstack([outline[:half], rear[0] + shares * (rear[1] - rear[0]), outline[half:],
+    bowed = np.vstack([outline[:half], rear[0] + shares * (rear[1] - rear[0]), outline[half:],
                       nose[0] + shares * (nose[1] - nose[0])])  # fmt: skip
-    depth = (made[:, 1] / np.abs(made[:, 1]).max()) ** 2
-    made[:, 0] += np.where(made[:, 0] > 0, -front_m, back_m) * depth
-    return made
+    depth = (bowed[:, 1] / np.abs(bowed[:, 1]).max()) ** 2
+    bowed[:, 0] += np.where(bowed[:, 0] > 0, -front_m, back_m) * depth
+    return bowed
 
 
 def _draw_car(pen: _Pen, style: str) -> None:

@@ -1,3 +1,3 @@
-"""From a drone's video of a road to vehicle trajectories, lanes, a result video and charts."""
+"""Turns a drone video of a road into vehicle trajectories, lanes, a result video and charts."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m tracker`: the command `tracker`."""
+"""Run the `tracker` command with `python -m tracker`."""
 
 import sys
 

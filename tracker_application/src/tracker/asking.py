@@ -1,7 +1,7 @@
-"""Asks a person for reference points, and reads what was answered.
+"""Ask a person for reference points, and read the answer.
 
-The form is `await_input.json`, which Winslow shows; the answer is `answer.json`, in which each field has its value by
-its name. There pixels count from the upper left corner of the picture, here from the centre of its upper left pixel.
+The form is `await_input.json`, which Winslow shows. The answer is `answer.json`, which maps field names to values. Its
+pixels count from the upper left corner of the image; ours count from the centre of the upper left pixel.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ FORM_FILE = "await_input.json"
 ENDS_OF_A_LENGTH = 2
 CENTRE_OF_A_PIXEL = 0.5
 MESSAGE = (
-    "mark points of frame.jpg that stand still on the ground, and say of at least "
-    f"{FEWEST_WORLD_POINTS} where they are in metres; or mark one known length"
+    "mark stationary points on the ground in frame.jpg, and enter the position in metres of at least "
+    f"{FEWEST_WORLD_POINTS} of them; or mark one known length"
 )
 
 
 def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
-    """Write what a person is asked about `picture`, the frame at `time_s`, and return the message above it.
+    """Write the form for `picture`, the frame at `time_s`, and return its message.
 
-    `fault` says what was wrong with the answer before, if there was one.
+    `fault` says what was wrong with the previous answer, if there was one.
     """
-    message = " ".join(f"{fault}. Again: {MESSAGE}".split() if fault else MESSAGE.split())
+    message = " ".join(f"{fault}. Please answer again: {MESSAGE}".split() if fault else MESSAGE.split())
     fields: list[dict[str, Any]] = [
         {
             "kind": "points",
@@ -37,9 +37,9 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "world": "optional",
             "min_count": FEWEST_WORLD_POINTS,
             "label": "Reference points",
-            "help": f"On the ground, away from vehicles, spread over the frame; {FEWEST_WORLD_POINTS} or more of them "
-            "with x and y in metres, in any flat, right-handed system. frame_with_points.jpg shows proposals, "
-            "proposed_points.json lists them.",
+            "help": "Stationary points on the ground, away from vehicles and spread over the frame; "
+            f"{FEWEST_WORLD_POINTS} or more with x and y in metres, in any flat, right-handed coordinate system. "
+            "frame_with_points.jpg shows proposals, proposed_points.json lists them.",
         },
         {
             "kind": "lines",
@@ -47,9 +47,9 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "required": False,
             "image": f"./{picture}",
             "min_points": ENDS_OF_A_LENGTH,
-            "label": "A known length",
-            "help": "From one end to the other. Taken as the scale where fewer points have metres; good only for a "
-            "camera that looks straight down.",
+            "label": "Known length",
+            "help": "Mark both ends. Used as the scale if too few points have coordinates in metres; accurate only if "
+            "the camera looks straight down.",
         },
         {
             "kind": "number",
@@ -57,7 +57,7 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "required": False,
             "min": 0.01,
             "unit": "m",
-            "label": "Its length",
+            "label": "Length",
         },
         {
             "kind": "polygon",
@@ -65,10 +65,10 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "required": False,
             "image": f"./{picture}",
             "min_points": FEWEST_CORNERS,
-            "label": "The road",
-            "help": "Vehicles are looked for inside it only; without it, on the whole frame.",
+            "label": "Road",
+            "help": "Only vehicles inside it are detected. Without it, the whole frame is searched.",
         },
-        # With one value only: so the answer says to which frame it belongs.
+        # The only allowed value is this frame's time, so an answer identifies its frame.
         {
             "kind": "number",
             "name": "frame_time_s",
@@ -76,8 +76,8 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "min": round(time_s, 3),
             "max": round(time_s, 3),
             "unit": "s",
-            "label": "The second of this frame",
-            "help": "Leave it as it is. REFERENCE_TIME_S of extract_frame shows another frame, and asks anew.",
+            "label": "Time of this frame",
+            "help": "Do not change. To mark another frame, set REFERENCE_TIME_S of extract_frame.",
         },
     ]
     path.write_text(json.dumps({"message": message, "form": fields}, indent=2) + "\n", encoding="utf-8")
@@ -85,36 +85,40 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
 
 
 def read_answer(path: Path, frame: Frame, time_s: float) -> ReferencePoints:
-    """What a person answered about `frame`, which was asked for as the one at `time_s`; checked as a handed-over file.
+    """Read and check the answer about `frame`, the one at `time_s`.
 
-    Raises PointsInvalid saying which point, what is wrong and what to do.
+    Raises PointsInvalid with the point, the problem and the remedy.
     """
     try:
         answer = json.loads(path.read_text(encoding="utf-8"))
-        told_s = answer.get("frame_time_s", time_s)
+        answered_s = answer.get("frame_time_s", time_s)
         data = _as_points_file(answer, frame)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise PointsInvalid(f"{path.name} is malformed: {error!r}") from error
-    if round(told_s, 3) != round(time_s, 3):
-        raise PointsInvalid(f"it is about the frame at {told_s:g} s, and extract_frame chose the one at {time_s:g} s")
+    if round(answered_s, 3) != round(time_s, 3):
+        raise PointsInvalid(
+            f"the answer is for the frame at {answered_s:g} s, but extract_frame chose the frame at {time_s:g} s"
+        )
     points = points_from(data, frame, "it")
     check_points(points, frame, "it")
     return points
 
 
 def _as_points_file(answer: dict[str, Any], frame: Frame) -> dict[str, Any]:
-    """The answer in the form of a reference points file."""
+    """Convert the answer to the format of a reference points file."""
     data: dict[str, Any] = {"points": [_point(point, frame) for point in answer.get("points", ())]}
     if answer.get("road"):
         data["road_polygon_px"] = [_pixel(corner, frame) for corner in answer["road"][0]["points"]]
     lines, length_m = answer.get("known_length"), answer.get("known_length_m")
     if bool(lines) != (length_m is not None):
-        given, missing = ("a line", "its length in metres") if lines else ("a length in metres", "the line it is of")
-        raise PointsInvalid(f"it has {given} and not {missing}", remedy="Give both, or neither")
+        present, missing = (
+            ("a line", "its length in metres") if lines else ("a length in metres", "the line it belongs to")
+        )
+        raise PointsInvalid(f"it has {present} but not {missing}", remedy="Give both or neither")
     if lines:
         ends = [_pixel(corner, frame) for corner in lines[0]["points"]]
         if len(ends) != ENDS_OF_A_LENGTH:
-            raise PointsInvalid(f"the known length has {len(ends)} points", remedy="Mark its two ends")
+            raise PointsInvalid(f"the known length has {len(ends)} points", remedy="Mark both ends")
         data["known_length"] = {"from_px": ends[0], "to_px": ends[1], "length_m": length_m}
     return data
 
@@ -126,6 +130,6 @@ def _point(point: dict[str, Any], frame: Frame) -> dict[str, Any]:
 
 
 def _pixel(place: dict[str, Any], frame: Frame) -> tuple[float, float]:
-    """From the corner of the picture to the centre of its first pixel; its outermost half pixel counts as its edge."""
+    """From the image corner to the centre of its first pixel; the outermost half pixel is clamped to the edge."""
     x, y = place["x"] - CENTRE_OF_A_PIXEL, place["y"] - CENTRE_OF_A_PIXEL
     return min(max(x, 0.0), frame.width_px - 1.0), min(max(y, 0.0), frame.height_px - 1.0)

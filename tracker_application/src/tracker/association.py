@@ -1,4 +1,4 @@
-"""Which box is which vehicle: expected places against boxes, each frame as a whole (Hungarian method), in metres."""
+"""Assign boxes to vehicles: predicted positions against boxes, frame by frame (Hungarian method), in metres."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tracker.arrays import Flags, Floats
 from tracker.tables import Table
 
 IMPOSSIBLE = 1e6
-# Before anything but a place is known: speed along the box, and across it.
+# Prior standard deviation of the speed along the box and across it.
 FIRST_SPEED_M_S, FIRST_DRIFT_M_S = 15.0, 2.0
-# How much velocity changes: the density of white acceleration, m2/s3.
+# Density of the white-noise acceleration, m2/s3.
 AGILITY = 6.0
-# What a box errs by beyond its noise, from one frame to the next.
+# Frame-to-frame error of a box beyond its noise.
 UNSTEADY_M = 0.15
-# What the border cuts errs so much more: how much of it is in view changes.
+# Additional error of boxes cut by the border, as the visible part of the vehicle changes.
 CUT_M = 0.5
-# Squared distance, in standard deviations, from which on a box is another vehicle's.
+# Squared distance in standard deviations beyond which a box belongs to another vehicle.
 GATE = 25.0
-# A box that differs so much in length or width from a vehicle is a part of it, or holds others too.
+# A box whose length or width differs more from the vehicle's shows a part of it, or other vehicles, too.
 UNLIKE_M = 1.0
-# A box holds a second vehicle if what the first leaves of it is at least this share of the second.
+# A box holds a second vehicle if the first leaves at least this share of the second one's area.
 LEAST_ROOM = 0.8
-# A vehicle was sighted so often before it is believed, and is given up at once as long as it is not.
+# Sightings until a vehicle is confirmed, and how long an unconfirmed one may be unseen before it is dropped.
 BELIEVED, DOUBTFUL_S = 3, 0.35
 
 
@@ -33,8 +33,8 @@ BELIEVED, DOUBTFUL_S = 3, 0.35
 class Rules:
     """What counts as the same vehicle.
 
-    A box further than `gate_m` from where a vehicle is expected is another's; one that was not seen for `max_gap_s`
-    has gone; a box with a score below `sure_score` goes on with a vehicle, but never begins one.
+    A box further than `gate_m` from a vehicle's predicted position belongs to another; a vehicle unseen for `max_gap_s`
+    is gone; a box with a score below `sure_score` continues a track but never starts one.
     """
 
     gate_m: float = 2.5
@@ -44,22 +44,22 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One vehicle: the rows of its boxes in order of time, and whether other vehicles are in the same box."""
+    """One vehicle: the rows of its boxes in time order, and whether each box is shared with other vehicles."""
 
     rows: list[int] = field(default_factory=list)
     shared: list[bool] = field(default_factory=list)
 
     def see(self, row: int, *, shared: bool) -> None:
-        """One box more."""
+        """Add a box."""
         self.rows.append(row)
         self.shared.append(shared)
 
 
 def associate(boxes: Table, rules: Rules) -> list[Track]:
-    """Join boxes to tracks.
+    """Assign boxes to tracks.
 
-    `boxes` has the columns of `detections.parquet`, in order of time. Each box belongs to one track at most, except
-    those that hold several vehicles: they are marked as shared in each but the first.
+    `boxes` has the columns of `detections.parquet`, in time order. Each box belongs to at most one track, except boxes
+    that hold several vehicles: all but the first track mark those as shared.
     """
     if not len(boxes["frame"]):
         return []
@@ -74,17 +74,17 @@ def associate(boxes: Table, rules: Rules) -> list[Track]:
 class _Pairs:
     """Each live vehicle (row) against each box of a frame (column)."""
 
-    innovation: Floats  # how far the box is from what is expected, once parts and merged boxes are laid edge to edge
-    slack: Floats  # how far the centre may be from the box's, because the sizes differ
-    larger: Floats  # how many times as large as the vehicle the box is
+    innovation: Floats  # offset of the box from the prediction, after aligning the edges of parts and merged boxes
+    slack: Floats  # how far the centres may differ because the sizes differ
+    larger: Floats  # box area relative to the vehicle's
     cost: Floats
 
 
 class _Fleet:
-    """All vehicles that are followed at the moment, one array for each of their qualities.
+    """All vehicles being tracked, one array per property.
 
-    A velocity is constant but for white acceleration; both axes share `spread` (variances of place, of place with
-    velocity, of velocity).
+    Constant velocity with white-noise acceleration; both axes share `spread` (variance of position, covariance of
+    position and velocity, variance of velocity).
     """
 
     def __init__(self, boxes: Table, rules: Rules) -> None:
@@ -98,7 +98,7 @@ class _Fleet:
         self.gone: list[Track] = []
         self.tracks: list[Track] = []
         self.time_s = 0.0
-        self.state = np.zeros((0, 2, 2))  # place and velocity (rows) of x and y (columns)
+        self.state = np.zeros((0, 2, 2))  # position and velocity (rows) of x and y (columns)
         self.spread = np.zeros((0, 3))
         self.size = np.zeros((0, 2))
         self.sighted = np.zeros(0, np.int64)
@@ -106,7 +106,7 @@ class _Fleet:
         self.last_s = np.zeros(0)
 
     def step(self, rows: Floats) -> None:
-        """Go on to the frame that these boxes are of."""
+        """Advance to the frame of these boxes."""
         time_s = float(self.boxes["time_s"][rows[0]])
         self._predict(time_s - self.time_s)
         self.time_s = time_s
@@ -154,7 +154,7 @@ class _Fleet:
         unlike = np.abs(self.sizes[rows] - self.size[:, None])
         slack = np.where(unlike > UNLIKE_M, unlike / 2, 0)
         off = np.sign(off) * np.maximum(np.abs(off) - slack, 0)
-        # Of a vehicle that was seen once only its axis is known: it will be found before or behind.
+        # Only the axis of a vehicle seen once is known: it may continue forwards or backwards.
         young = (self.sighted == 1)[:, None]
         passed = (self.time_s - self.last_s)[:, None]
         lengthways = self.spread[:, :1] + self.noise[rows]
@@ -163,7 +163,7 @@ class _Fleet:
         reach = self.rules.gate_m + np.where(young, FIRST_SPEED_M_S * np.maximum(passed - 0.1, 0), 0)
         cost = squared + np.log(lengthways * sideways) + 2 * np.minimum(unlike.sum(-1), 3)
         possible = (squared <= GATE) & (np.hypot(off[..., 0], off[..., 1]) <= reach)
-        # A part of a vehicle is where the vehicle is, however it is turned.
+        # A part of a vehicle lies within the vehicle, whatever its orientation.
         part = (slack > 0).any(-1) & (self.sizes[rows] <= self.size[:, None]).all(-1) & ~young
         possible &= ~part | (np.hypot(apart[..., 0], apart[..., 1]) <= np.hypot(*self.size.T)[:, None] / 2)
         cost = np.where(possible, cost, IMPOSSIBLE)
@@ -172,7 +172,7 @@ class _Fleet:
         return _Pairs(innovation, slack, larger, cost)
 
     def _see(self, found: Floats, rows: Floats, pairs: _Pairs, *, shared: bool) -> None:
-        """Take boxes as sightings of vehicles: pairs of a vehicle and a column."""
+        """Update vehicles with boxes: pairs of vehicle and column."""
         if not len(found):
             return
         who, column = found.T
@@ -192,7 +192,7 @@ class _Fleet:
             self.tracks[index].see(row, shared=shared)
 
     def _measure(self, who: Flags, rows: Flags) -> None:
-        """Sizes: a slow mean of whole boxes, that one merged box does not change much; at least the parts in view."""
+        """Update sizes: a slow mean of whole boxes, robust to one merged box; at least the visible part."""
         boxes = self.sizes[rows]
         whole = self.whole[rows]
         self.measured[who] += whole
@@ -214,7 +214,7 @@ class _Fleet:
 
 
 def _matches(cost: Floats, who: Flags, which: Flags) -> Floats:
-    """The pairs of lowest cost in sum, of these vehicles and these boxes: n x 2."""
+    """The pairs with the lowest total cost of these vehicles and boxes: n x 2."""
     tracks, columns = np.flatnonzero(who), np.flatnonzero(which)
     part = cost[np.ix_(tracks, columns)]
     if not part.size:
@@ -225,10 +225,10 @@ def _matches(cost: Floats, who: Flags, which: Flags) -> Floats:
 
 
 def _shared(pairs: _Pairs, waiting: Flags, owner: Flags) -> Floats:
-    """Boxes that are another's already, but large enough to hold a vehicle too that is expected there: n x 2."""
+    """Already assigned boxes that are large enough for another vehicle predicted there: n x 2."""
     cost = pairs.cost.copy()
     for column in range(len(owner)):
-        # As a share of the box: what its owner leaves, against what the other needs.
+        # As a share of the box: the space its owner leaves, against the space the other vehicle needs.
         left = 1 - 1 / pairs.larger[owner[column], column] if owner[column] >= 0 else 0
         cost[~waiting | (left * pairs.larger[:, column] < LEAST_ROOM), column] = IMPOSSIBLE
     if not cost.size:

@@ -1,4 +1,4 @@
-"""What stands still: from frames laid over the reference frame, pixel by pixel."""
+"""The stationary background: computed per pixel from frames aligned with the reference frame."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy as np
 
 from tracker.arrays import Floats, Picture
 
-# A pixel of which fewer than this share is about the median is looked at more closely.
+# Pixels with a smaller share of samples near the median are examined more closely.
 SURE_SHARE = 0.6
 NEAR_LEVELS = 12
-# What is most alike among the samples of such a pixel, and at least this share of them, is the background.
+# For such a pixel, the background is the tightest cluster with at least this share of its samples.
 CORE_SHARE = 0.3
-# Where the background itself flickers (leaves in the wind), more must differ: so many times the deviation that this
-# share of the samples stays below. Not the median: where vehicles queue, most samples are vehicles.
+# Where the background itself flickers (leaves in the wind), the threshold is higher: this multiple of the deviation
+# that this share of the samples stays below. Not the median: where vehicles queue, most samples are vehicles.
 FLICKER_SHARE, FLICKER_TIMES, MOST_THRESHOLD = 0.3, 7.0, 60
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """`picture` is height x width x 3; `threshold` is how many grey levels something differs there at least."""
+    """`picture` is height x width x 3; `threshold` is the least difference in grey levels that counts, per pixel."""
 
     picture: Picture
     threshold: Picture
 
 
 def median_picture(pictures: Sequence[Picture]) -> Picture:
-    """The median (the lower one of an even number) of pictures of one size, pixel by pixel."""
+    """The per-pixel median (the lower one for an even number) of images of one size."""
     return ranked_picture(pictures, (len(pictures) - 1) // 2)
 
 
 def ranked_picture(pictures: Sequence[Picture], rank: int) -> Picture:
-    """Of each pixel the value that `rank` of the pictures are not above: 0 gives the darkest.
+    """Per pixel, the value of this `rank` among the images: 0 is the darkest.
 
-    Found bit by bit: eight rounds of counting how many are at least as bright. Sorting takes ten times as long.
+    Computed bit by bit, with eight rounds of counting the brighter images. Sorting takes ten times as long.
     """
     needed = np.uint8(len(pictures) - rank)
     result = np.zeros_like(pictures[0])
@@ -51,10 +51,10 @@ def ranked_picture(pictures: Sequence[Picture], rank: int) -> Picture:
 
 
 def make_background(pictures: Sequence[Picture], threshold: int) -> Background:
-    """The background of pictures of one size and brightness.
+    """The background of images of equal size and brightness.
 
-    Where vehicles stand most of the time, the median is one of them, or between two; but they differ from each other
-    more than the road does from itself. There it is what is most alike.
+    Where vehicles are stopped most of the time, the median is a vehicle or a mixture. But vehicles differ more from
+    each other than the road does over time, so the tightest cluster of samples is used there.
     """
     picture = median_picture(pictures)
     deviations = [_deviation(sample, picture) for sample in pictures]
@@ -77,7 +77,7 @@ def _deviation(picture: Picture, background: Picture) -> Picture:
 
 
 def _most_alike(samples: Floats) -> Floats:
-    """Of n x m x 3 samples, for each of the m pixels the mean of the CORE_SHARE that are nearest to each other."""
+    """For each of m pixels with n samples (n x m x 3), the mean of the CORE_SHARE closest together."""
     brightness = samples.astype(np.int32).sum(axis=2)
     order = brightness.argsort(axis=0, kind="stable")
     ranked = np.take_along_axis(brightness, order, axis=0)

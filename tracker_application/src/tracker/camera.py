@@ -1,6 +1,7 @@
-"""The camera above flat ground: its lens as a focal length, and where it is and how it is turned (PnP).
+"""The camera above flat ground: focal length, position and orientation (PnP).
 
-World: metres, z up, the ground at 0. Pixels are those of an undistorted picture whose optical axis is its centre.
+World coordinates are metres, z up, the ground at 0. Pixels are those of an undistorted image whose centre is the
+optical axis.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from tracker.arrays import Flags, Floats
 from tracker.geometry import transform
 
 FILM_WIDTH_MM = 36.0
-# A pose has six unknowns, a point gives two equations; a fourth point decides between two solutions.
+# A pose has six unknowns and a point gives two equations; a fourth point decides between two solutions.
 FEWEST_POINTS = 4
-# All groups of four among so many points; of more, as many drawn at random.
+# All groups of four up to this many points; beyond that, as many random groups.
 MOST_GROUPS = 500
-# So many times the median residual, or so many pixels of a 4K picture, makes a point an outlier.
+# Outliers exceed this multiple of the median residual, or this many pixels of a 4K image.
 OUTLIER_SPREADS, OUTLIER_PX_AT_4K, WIDTH_4K_PX = 5.0, 6.0, 3840
 CLICK_PX = 0.5
 CALIBRATION_FRAMES = 25
-# Registration is better than this, but its errors are alike on all frames (they share one reference frame): taken for
-# independent, they would make a wrong focal length look certain.
+# Registration is more accurate, but its errors are correlated across frames (they share one reference frame): treated
+# as independent, they would make a wrong focal length look certain.
 REGISTRATION_PX_AT_4K = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Intrinsics:
-    """A camera without distortion, square pixels, its axis through the middle of the picture."""
+    """A camera without distortion, with square pixels and its axis through the image centre."""
 
     width_px: int
     height_px: int
@@ -40,7 +41,7 @@ class Intrinsics:
 
     @classmethod
     def from_field_of_view(cls, width_px: int, height_px: int, degrees: float) -> Intrinsics:
-        """`degrees`: from the left to the right border."""
+        """From the horizontal field of view in degrees."""
         return cls(width_px, height_px, width_px / 2 / math.tan(math.radians(degrees) / 2))
 
     @property
@@ -50,12 +51,12 @@ class Intrinsics:
 
     @property
     def matrix(self) -> Floats:
-        """3 x 3: directions in the camera to pixels."""
+        """3 x 3: camera directions to pixels."""
         across, down = (self.width_px - 1) / 2, (self.height_px - 1) / 2
         return np.array([[self.focal_px, 0, across], [0, self.focal_px, down], [0, 0, 1.0]])
 
     def grid(self, columns: int = 6, rows: int = 4) -> Floats:
-        """Pixels spread over the picture, n x 2."""
+        """Pixels spread over the image, n x 2."""
         xs = np.linspace(0.05, 0.95, columns) * self.width_px
         ys = np.linspace(0.05, 0.95, rows) * self.height_px
         return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
@@ -63,7 +64,7 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """The camera at one moment. `vector` is a rotation vector (world to camera) and a translation: 6."""
+    """The camera at one moment. `vector`: rotation vector (world to camera) and translation, 6 values."""
 
     vector: Floats
 
@@ -81,13 +82,13 @@ class Pose:
 
     @property
     def yaw_deg(self) -> float:
-        """Where the picture's top points, counter-clockwise from the world's y axis."""
+        """Where the top of the image points, counter-clockwise from the world's y axis."""
         top = -self.rotation[1]
         return math.degrees(math.atan2(-top[0], top[1]))
 
     @property
     def tilt_deg(self) -> float:
-        """How far from straight down the camera looks."""
+        """Angle between the viewing direction and straight down."""
         return math.degrees(math.acos(float(np.clip(-self.rotation[2, 2], -1, 1))))
 
     def to_world(self, intrinsics: Intrinsics) -> Floats:
@@ -98,14 +99,14 @@ class Pose:
         return normal
 
     def residuals_px(self, metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Floats:
-        """How far each ground point is seen from where this camera sees it, n x 2."""
+        """Offsets of the observed pixels from the projections of the ground points, n x 2."""
         left: Floats = _seen(self.vector, metres, intrinsics.matrix) - pixels
         return left
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A pose from points: which of them were used, and how uncertain the position is (x, y, z; metres)."""
+    """A pose from points: the points used, and the position's standard deviation (x, y, z; metres)."""
 
     pose: Pose
     used: Flags
@@ -113,10 +114,10 @@ class Fit:
 
 
 def fit_pose(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Fit | None:
-    """The camera that sees ground points (n x 2 metres) at pixels (n x 2), robustly: points far off are left out.
+    """The pose that projects ground points (n x 2 metres) to pixels (n x 2), robust to outliers.
 
-    The best of the poses of all groups of four by the median residual, then least squares over all points that fit
-    it. None where no pose sees the points.
+    Chooses the pose with the lowest median residual among those of all groups of four, then refines it by least squares
+    over all inliers. None if no pose sees the points.
     """
     groups = list(combinations(range(len(metres)), FEWEST_POINTS))
     if len(groups) > MOST_GROUPS:
@@ -132,7 +133,7 @@ def fit_pose(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Fit | No
     if best is None:
         return None
     used = np.ones(len(metres), bool)
-    if len(metres) > FEWEST_POINTS + 1:  # of five points, nobody can say which is wrong
+    if len(metres) > FEWEST_POINTS + 1:  # with five points, the wrong one cannot be identified
         off = np.hypot(*best.residuals_px(metres, pixels, intrinsics).T)
         limit = max(OUTLIER_SPREADS * best_px, OUTLIER_PX_AT_4K * intrinsics.width_px / WIDTH_4K_PX)
         used = off <= limit
@@ -143,7 +144,7 @@ def fit_pose(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Fit | No
 
 
 def refine(start: Pose, metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Pose:
-    """The pose nearest to `start` that sees ground points (n x 2) best, by Levenberg and Marquardt."""
+    """Refine `start` to fit ground points (n x 2), by Levenberg-Marquardt."""
     turn, shift = cv2.solvePnPRefineLM(
         _on_ground(metres),
         pixels,
@@ -156,15 +157,15 @@ def refine(start: Pose, metres: Floats, pixels: Floats, intrinsics: Intrinsics) 
 
 
 def pose_of_homography(to_world: Floats, intrinsics: Intrinsics, start: Pose | None = None) -> tuple[Pose, float]:
-    """The camera whose picture lies on the ground as `to_world` says, and how badly it fits (RMS, pixels).
+    """The pose that matches the homography `to_world`, and its RMS error in pixels.
 
-    `start` is a pose near by, of the frame before for example.
+    `start` is a nearby pose, for example of the previous frame.
     """
     pixels = intrinsics.grid()
     metres = transform(to_world, pixels)
     start = start or _solve(metres, pixels, intrinsics)
     if start is None:
-        raise ValueError("no camera sees the ground like this")
+        raise ValueError("no camera pose matches this homography")
     pose = refine(start, metres, pixels, intrinsics)
     return pose, float(np.sqrt(np.mean(np.sum(pose.residuals_px(metres, pixels, intrinsics) ** 2, axis=1))))
 
@@ -172,11 +173,11 @@ def pose_of_homography(to_world: Floats, intrinsics: Intrinsics, start: Pose | N
 def calibrate(
     metres: Floats, pixels: Floats, to_reference: Floats, intrinsics: Intrinsics
 ) -> tuple[Intrinsics, float] | None:
-    """The focal length that explains world points and the frames' homographies best, and its relative uncertainty.
+    """The focal length that best explains world points and the frames' homographies, and its relative uncertainty.
 
-    `to_reference` are homographies of frames (n x 3 x 3); `intrinsics` is where the search begins. The poses of some
-    frames and the focal length are fitted together. A camera that looks straight down all the time tells nearly
-    nothing of its focal length: then the uncertainty is large. None where nothing fits.
+    `to_reference` are homographies of frames (n x 3 x 3); `intrinsics` is the initial guess. The poses of some frames
+    and the focal length are fitted together. A camera that always looks straight down hardly determines its focal
+    length: the uncertainty is then large. None if nothing fits.
     """
     chosen = np.unique(np.linspace(0, len(to_reference) - 1, CALIBRATION_FRAMES).round().astype(int))
     to_frame = np.linalg.inv(to_reference[chosen])
@@ -188,15 +189,15 @@ def calibrate(
     in_frames = np.array([transform(matrix, grid) for matrix in to_frame])
 
     def misfit(unknown: Floats) -> Floats:
-        """World points in the reference frame; and the reference frame's grid in each frame, by way of the ground."""
+        """World points in the reference frame, and the reference frame's grid in each frame, mapped via the ground."""
         own = Intrinsics(intrinsics.width_px, intrinsics.height_px, intrinsics.focal_px * math.exp(unknown[0]))
         poses = unknown[1:].reshape(-1, 6) * scale
         clicked = (_seen(poses[0], world, own.matrix) - seen) / CLICK_PX
         on_ground = transform(Pose(poses[0]).to_world(own), grid)
-        moved = [_seen(pose, on_ground, own.matrix) - there for pose, there in zip(poses[1:], in_frames, strict=True)]
+        moved = [_seen(pose, on_ground, own.matrix) - seen for pose, seen in zip(poses[1:], in_frames, strict=True)]
         return np.concatenate([clicked.ravel(), (np.array(moved) / registration_px).ravel()])
 
-    # Here, as it takes half a second to import, and most who know a camera do not calibrate one.
+    # Imported here because it takes half a second, and calibration is rarely needed.
     from scipy.optimize import least_squares
 
     reference = first.pose
@@ -220,13 +221,13 @@ def _on_ground(metres: Floats) -> Floats:
 
 
 def _seen(vector: Floats, metres: Floats, matrix: Floats) -> Floats:
-    """Pixels at which a camera sees ground points."""
+    """Projections of ground points."""
     rotation = cv2.Rodrigues(vector[:3])[0]
     return transform(matrix @ np.column_stack([rotation[:, :2], vector[3:]]), metres)
 
 
 def _solve(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Pose | None:
-    """By the infinitesimal-plane method; of its two solutions the one above the ground that fits better."""
+    """By the infinitesimal-plane method: of its two solutions, the better one above the ground."""
     count, turns, shifts, _ = cv2.solvePnPGeneric(
         _on_ground(metres), pixels, intrinsics.matrix, None, flags=cv2.SOLVEPNP_IPPE
     )
@@ -238,7 +239,7 @@ def _solve(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Pose | Non
 
 
 def _position_std(pose: Pose, metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Floats:
-    """Of the camera's place, from how well the points fit (half a pixel at least: so well a person clicks)."""
+    """Of the camera position, from the residuals (at least half a pixel, the accuracy of clicks)."""
     _, jacobian = cv2.projectPoints(_on_ground(metres), pose.vector[:3], pose.vector[3:], intrinsics.matrix, None)
     left = pose.residuals_px(metres, pixels, intrinsics)
     noise = max(CLICK_PX, float(np.sqrt((left**2).sum() / max(1, left.size - 6))))

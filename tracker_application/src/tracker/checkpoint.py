@@ -1,4 +1,4 @@
-"""What is done already of a long stage, kept on disk until all of it is done."""
+"""Checkpoints: finished parts of a long stage, kept on disk until the stage is done."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SAMPLES, SAMPLE_BYTES = 4, 1 << 20
 
 
 def folder_for(checkpoint: Path, sources: Iterable[Path], what: object) -> Path:
-    """The directory for what is made from these files with `what`; those of other files or parameters are removed.
+    """The directory for results made from these files with `what`; removes those of other files or parameters.
 
-    Large files are told apart by their size and samples of their content.
+    Large files are identified by their size and samples of their content.
     """
     print_of = hashlib.sha256(json.dumps([__version__, repr(what)]).encode())
     for source in sources:

@@ -1,4 +1,4 @@
-"""What can be told about footage before hours are spent on it, from its index and a few of its frames."""
+"""Quick checks of the footage, from its index and a few frames, before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ SLOWEST_FPS = 8.0
 SHORTEST_S = 5.0
 SHORTEST_USABLE_S = 2.0
 SHORTEST_GAP_S = 0.5
-# Of the luma; black is 16 in most footage.
+# Mean luma; black is 16 in most footage.
 DARKEST = 26.0
-# Key frames further apart make segments long, and a retry expensive; single frames are then expensive to see, too.
+# If key frames are further apart, segments are long and retries expensive, and so is reading single frames.
 RAREST_KEY_FRAMES_S = 30.0
 UNEVEN = 0.2
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 PACKETS_LOOKED_AT = 300
-# Packets come in the order in which they are decoded: of so many at the end, some are shown after others still to come.
+# Packets come in decoding order: some of the last ones may be shown after packets not yet read.
 LAST_PACKETS = 16
 SHARES_LOOKED_AT = (0.0, 0.2, 0.4, 0.6, 0.8, 0.98)
 EIGHT_BITS = 8
 LARGEST_DRIFT = 0.15
-# Of the frames looked at, on which a point must be where the others say.
+# Share of the checked frames in which a point must be consistent with the others.
 STANDING = 0.5
 
 
 @dataclass(eq=False)
 class Checks:
-    """Collects what was measured (`found`) and what a person should know (`warnings`), told at once."""
+    """Collects measurements (`found`) and warnings, which are also reported at once."""
 
     report: Report
     found: dict[str, float | str | bool | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
-        """Say it and keep it."""
+        """Report and collect a warning."""
         self.report.warning(text)
         self.warnings.append(text)
 
 
 def sharpness(luma: Picture) -> float:
-    """The variance of the Laplacian."""
+    """Variance of the Laplacian."""
     _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
     return float(deviation[0, 0]) ** 2
 
 
 def check_file(footage: Footage, checks: Checks) -> float:
-    """Length, pace, format, key frames: what the file tells. Gives up to when it is whole, in seconds.
+    """Check duration, frame rate, format and key frames. Returns how many seconds are intact.
 
     Raises FootageDamaged if less than two seconds are.
     """
@@ -67,38 +67,41 @@ def check_file(footage: Footage, checks: Checks) -> float:
         cut = f"{footage.path.name} is cut off after {whole_s:.1f} of {facts.duration_s:.1f} s"
         if whole_s < SHORTEST_USABLE_S:
             raise FootageDamaged(cut, remedy="Copy it from the camera again")
-        checks.warn(f"{cut}: what is there is used; copy it from the camera again for the rest")
+        checks.warn(f"{cut}: the intact part is used; copy the file from the camera again to get the rest")
     if footage.lost_at_start_s > SHORTEST_GAP_S:
         checks.warn(
             f"the first {footage.lost_at_start_s:.1f} s of {footage.path.name} cannot be decoded: times count from "
-            "there, and reference points must be of a frame after it"
+            "the first decodable frame, and reference points must belong to a frame after it"
         )
     if facts.rate_fps < SLOWEST_FPS:
-        checks.warn(f"{facts.rate_fps:.1f} frames a second are few: fast vehicles may be lost between frames")
+        checks.warn(
+            f"the frame rate is low ({facts.rate_fps:.1f} frames per second): fast vehicles may be lost between frames"
+        )
     if whole_s < SHORTEST_USABLE_S:
         checks.warn(
-            f"{whole_s:.1f} s are hardly a film: vehicles are followed for a second at least; use a longer recording"
+            f"the video is only {whole_s:.1f} s long: vehicles must be visible for at least a second; use a longer "
+            "recording"
         )
     elif whole_s < SHORTEST_S:
-        checks.warn(f"{whole_s:.1f} s are short: vehicles that stand for half of them become background")
+        checks.warn(
+            f"the video is only {whole_s:.1f} s long: vehicles stopped for half of that become part of the background"
+        )
     if facts.transfer in HDR_TRANSFERS:
         checks.warn(
-            f"the footage is HDR ({HDR_TRANSFERS[facts.transfer]}): it is rounded to 8 bits and taken as it is; "
-            "pictures look flat and pale, and vehicles may be harder to find. Standard colours (Rec. 709) suit better"
+            f"the footage is HDR ({HDR_TRANSFERS[facts.transfer]}): it is rounded to 8 bits without tone mapping; "
+            "images look flat and pale, and vehicles may be harder to detect. Standard colours (Rec. 709) work better"
         )
     elif facts.bit_depth > EIGHT_BITS:
-        checks.report.say(f"{facts.bit_depth} bits a colour are rounded to 8")
+        checks.report.say(f"colours are rounded from {facts.bit_depth} to 8 bits")
     if facts.turned_deg:
-        checks.report.say(
-            f"the file says that its picture is turned: it is used upright, {facts.turned_deg} degrees on"
-        )
+        checks.report.say(f"the video is rotated by {facts.turned_deg} degrees, as its metadata specify")
     checks.found |= {"whole_until_s": whole_s, "hdr": HDR_TRANSFERS.get(facts.transfer)}
     _check_packets(footage, checks)
     return whole_s
 
 
 def _check_packets(footage: Footage, checks: Checks) -> None:
-    """Key frames and the pace of the first frames, and of all where there is an index."""
+    """Check key frames, and the frame rate of the first frames or, with an index, of all frames."""
     footage.seek(footage.start_ticks)
     shown: list[int] = []
     open_gop, key = False, -(2**62)
@@ -117,20 +120,21 @@ def _check_packets(footage: Footage, checks: Checks) -> None:
     checks.found |= {"variable_frame_rate": uneven, "open_gop": open_gop, "longest_key_frame_distance_s": key_frames_s}
     if uneven:
         checks.warn(
-            f"the frame rate varies ({1 / steps.max():.1f} to {1 / max(steps.min(), 1e-6):.1f} frames a second): "
+            f"the frame rate varies ({1 / steps.max():.1f} to {1 / max(steps.min(), 1e-6):.1f} frames per second): "
             "each frame keeps its own time"
         )
     if key_frames_s > RAREST_KEY_FRAMES_S:
         checks.warn(
-            f"key frames are up to {key_frames_s:.0f} s apart: less can be done side by side, and what is interrupted "
-            "begins further back"
+            f"key frames are up to {key_frames_s:.0f} s apart: less work can run in parallel, and interrupted work "
+            "restarts further back"
         )
 
 
 def look_over(footage: Footage, whole_s: float, registration: Registration, checks: Checks) -> Flags:
-    """Look at a few frames over the film: how dark, how sharp, how far the camera moved.
+    """Check a few frames across the film: brightness, sharpness, camera motion.
 
-    Gives on how many frames each point was where all others say; 0 if not on most of them, as on vehicles.
+    Returns the number of frames in which each point was consistent with the others, or 0 if that was not most of them,
+    as on vehicles.
     """
     fits = np.zeros(len(registration.usable), np.int64)
     width, height = registration.size
@@ -156,25 +160,27 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
     }  # fmt: skip
     if last_s < _looked_at_s(whole_s, checks)[-1] - SHORTEST_USABLE_S:
         checks.warn(
-            f"nothing can be decoded of the last part of {footage.path.name}, from somewhere after {last_s:.1f} s on: "
-            "what is there is used; was it copied to its end?"
+            f"the last part of {footage.path.name} cannot be decoded, from somewhere after {last_s:.1f} s on: "
+            "the rest is used; was the file copied completely?"
         )
     if dark:
         checks.warn(f"the frames at {_listed(dark)} are nearly black")
     if lost:
         checks.warn(
-            f"the frames at {_listed(lost)} do not show what the reference frame shows: is there a cut, "
+            f"the frames at {_listed(lost)} do not match the reference frame: is there a cut, "
             "or did the camera move away?"
         )
     if max(drifts) > LARGEST_DRIFT * width:
-        checks.warn(f"the camera moves by up to {max(drifts):.0f} pixels: only what stays in view can be searched")
-    # The first of the drifts is that of no frame. Some points leave the picture; those on vehicles never fit.
+        checks.warn(
+            f"the camera moves by up to {max(drifts):.0f} pixels: only the area that stays in view can be searched"
+        )
+    # The first entry of drifts belongs to no frame. Some points leave the image; those on vehicles never fit.
     return np.where(registration.usable & (fits >= STANDING * (len(drifts) - 1)), np.maximum(fits, 1), 0)
 
 
 def _looked_at_s(whole_s: float, checks: Checks) -> list[float]:
     distance = checks.found["longest_key_frame_distance_s"]
-    # Where key frames are rare, to see a later frame means to decode all before it.
+    # With few key frames, reading a late frame means decoding all frames before it.
     seen_s = whole_s if isinstance(distance, float) and distance <= RAREST_KEY_FRAMES_S else min(whole_s, SHORTEST_S)
     return [share * seen_s for share in SHARES_LOOKED_AT]
 

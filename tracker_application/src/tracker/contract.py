@@ -1,7 +1,7 @@
-"""What a stage is told and what it tells: directories in, lines out.
+"""The interface of a stage: input and output directories, and lines of output.
 
-Lines on standard output: `progress frames 120/375` and `WINSLOW_RESULT: key=value`; plain text is for people.
-On standard error: `WARNING: ...` and `ERROR: ...`. A stage that needs a person prints `WINSLOW_AWAIT_INPUT: ...`.
+Standard output: `progress frames 120/375`, `WINSLOW_RESULT: key=value`, and plain text for people. Standard error:
+`WARNING: ...` and `ERROR: ...`. A stage that needs input from a person prints `WINSLOW_AWAIT_INPUT: ...`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ PROGRESS_INTERVAL_S = 0.5
 class StageFiles:
     """Where a stage reads and writes.
 
-    `input_dir` holds one directory for each earlier stage, `resources_dir` one for each input of the project.
-    `given` names single resources directly and goes before `resources_dir`. `checkpoint_dir` is there again when the
-    stage is started again after it was ended too early; without one, a hidden directory in `output_dir` is.
+    `input_dir` has a subdirectory for each earlier stage, `resources_dir` one for each input of the project.
+    `single_files` names single resources directly and takes precedence over `resources_dir`. `checkpoint_dir` is kept
+    if the stage is interrupted and started again; without one, a hidden directory in `output_dir` is used.
     """
 
     input_dir: Path
     output_dir: Path
     resources_dir: Path
-    given: Mapping[str, Path] = field(default_factory=dict)
+    single_files: Mapping[str, Path] = field(default_factory=dict)
     checkpoint_dir: Path | None = None
 
     @classmethod
@@ -39,80 +39,80 @@ class StageFiles:
         def directory(option: str, variable: str) -> Path:
             return options.get(option) or Path(environ.get(variable, "."))
 
-        given = {}
+        files = {}
         for name in ("video", "reference_points", "lanes", "model"):
             path = options.get(name) or environ.get(f"WINSLOW_RESOURCE_{name.upper()}")
             if path:
-                given[name] = Path(path)
+                files[name] = Path(path)
         answer = options.get("answer") or environ.get("WINSLOW_ANSWER_FILE")
         if answer:
-            given["answer"] = Path(answer)
+            files["answer"] = Path(answer)
         checkpoint = options.get("checkpoint") or environ.get("WINSLOW_CHECKPOINT_DIR")
         return cls(
             directory("input", "WINSLOW_INPUT_DIR"),
             directory("output", "WINSLOW_OUTPUT_DIR"),
             directory("resources", "WINSLOW_RESOURCES_DIR"),
-            given,
+            files,
             Path(checkpoint) if checkpoint else None,
         )
 
     @property
     def checkpoint(self) -> Path:
-        """Where to keep what is done already; to be removed when all is done."""
+        """Where to keep checkpoints; to be removed when the stage is done."""
         return (self.checkpoint_dir or self.output_dir) / ".checkpoint"
 
     def output(self, name: str) -> Path:
-        """A file to write; directories in its name are made."""
+        """Path of an output file; creates its parent directories."""
         path = self.output_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def upstream(self, stage: str, name: str) -> Path:
-        """A file that an earlier stage wrote. Raises InputMissing."""
+        """A file written by an earlier stage. Raises InputMissing."""
         path = self.input_dir / stage / name
         if not path.is_file():
             remedy = (
                 f"Run `tracker {stage.replace('_', '-')}` first, or point --input at the directory that holds {stage}/"
             )
-            raise InputMissing(f"{path} is not there", remedy=remedy)
+            raise InputMissing(f"{path} does not exist", remedy=remedy)
         return path
 
     def resource(self, name: str) -> Path | None:
-        """A file that the project brings, or None."""
-        if name in self.given:
-            path = self.given[name]
+        """An input file of the project, or None."""
+        if name in self.single_files:
+            path = self.single_files[name]
             if not path.is_file():
-                raise InputMissing(f"{name} is to be {path}, and there is no such file")
+                raise InputMissing(f"{name} is set to {path}, but this file does not exist")
             return path
         found = [path for path in sorted((self.resources_dir / name).glob("*")) if path.is_file()]
         if len(found) > 1:
             raise InputMissing(
-                f"{self.resources_dir / name} holds {len(found)} files", remedy="Leave one of them there"
+                f"{self.resources_dir / name} contains {len(found)} files", remedy="Keep only one of them"
             )
         return found[0] if found else None
 
     def answer(self) -> Path | None:
-        """What a person answered, or None where nobody was asked."""
+        """A person's answer, or None if there is none."""
         path = self.resources_dir / "answer" / "answer.json"
-        return self.resource("answer") if "answer" in self.given else path if path.is_file() else None
+        return self.resource("answer") if "answer" in self.single_files else path if path.is_file() else None
 
     def video(self) -> Path:
         """The footage. Raises InputMissing."""
         path = self.resource("video")
         if path is None:
-            remedy = "Name it with --video, WINSLOW_RESOURCE_VIDEO, or put it into video/ of --resources"
+            remedy = "Name it with --video or WINSLOW_RESOURCE_VIDEO, or put it in video/ of --resources"
             raise InputMissing("there is no video", remedy=remedy)
         return path
 
 
 class Report:
-    """Writes the lines that whoever runs the stage reads."""
+    """Writes the output lines of a stage."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
     def progress(self, subject: str, current: int, total: int) -> None:
-        """How far a subject is; printed about twice a second, and always at the end."""
+        """Progress of a subject; printed about twice a second, and always at the end."""
         now = time.monotonic()
         if current < total and now - self._last.get(subject, -PROGRESS_INTERVAL_S) < PROGRESS_INTERVAL_S:
             return
@@ -120,7 +120,7 @@ class Report:
         self.say(f"progress {subject} {current}/{total}")
 
     def result(self, key: str, value: object) -> None:
-        """A figure worth showing beside the stage."""
+        """A result to show for the stage."""
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         self.say(f"WINSLOW_RESULT: {key}={text}")
 
@@ -129,13 +129,13 @@ class Report:
         print(text, flush=True)
 
     def warning(self, text: str) -> None:
-        """Something a person should know, although the stage goes on."""
+        """A problem that does not stop the stage."""
         print(f"WARNING: {text}", file=sys.stderr, flush=True)
 
     def error(self, text: str) -> None:
-        """Why the stage ends."""
+        """Why the stage failed."""
         print(f"ERROR: {text}", file=sys.stderr, flush=True)
 
     def await_input(self, text: str) -> None:
-        """What a person is asked for."""
+        """What a person is asked to do."""
         self.say(f"WINSLOW_AWAIT_INPUT: {text}")

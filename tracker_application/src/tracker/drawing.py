@@ -1,4 +1,4 @@
-"""Draws vehicles onto a frame: boxes that point forward, trails, labels, a scale and a clock."""
+"""Draws vehicles onto a frame: oriented boxes, trails, labels, a scale bar and a clock."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Bounds: TypeAlias = tuple[float, float, float, float]
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
-    """A bright colour for a vehicle, unlike its neighbours'; blue first."""
+    """A bright colour for a vehicle, different from its neighbours'; blue first."""
     red, green, blue = colorsys.hsv_to_rgb(number * GOLDEN_TURN % 1.0, 0.75, 1.0)
     return int(255 * blue), int(255 * green), int(255 * red)
 
 
 class Drawing:
-    """One frame being drawn on. What is translucent goes onto a copy; `finish` blends it in and adds the rest."""
+    """A frame being drawn on. Translucent parts go onto a copy; `finish` blends it in and adds the rest."""
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
@@ -37,7 +37,7 @@ class Drawing:
         return max(1, round(float(size * self.size)))
 
     def lane(self, points_px: Floats) -> None:
-        """A lane's middle with an arrow at its end."""
+        """Draw the centre line of a lane, with an arrow at its end."""
         cv2.polylines(self.veil, [_fixed(points_px)], False, (255, 255, 255), self._px(1.5), cv2.LINE_AA, 4)
         tip, back = points_px[-1], points_px[-min(4, len(points_px))]
         along = (tip - back) / max(float(np.hypot(*(tip - back))), 1e-6) * 12 * self.size
@@ -47,22 +47,22 @@ class Drawing:
         )
 
     def trail(self, points_px: Floats, colour: tuple[int, int, int]) -> None:
-        """Where a vehicle was, latest last."""
+        """Draw a vehicle's past positions, the latest last."""
         if len(points_px) > 1:
             cv2.polylines(self.veil, [_fixed(points_px)], False, colour, self._px(4), cv2.LINE_AA, 4)
 
     def box(self, corners_px: Floats, colour: tuple[int, int, int]) -> None:
-        """An oriented box, front left corner first; its front edge is thick."""
+        """Draw an oriented box, front left corner first, with a thick front edge."""
         cv2.fillPoly(self.veil, [_fixed(corners_px)], colour, cv2.LINE_AA, 4)
         self._lines.append((np.vstack([corners_px, corners_px[:1]]), colour, self._px(2)))
         self._lines.append((corners_px[:2], (255, 255, 255), self._px(4)))
 
     def label(self, corners_px: Floats, text: str, colour: tuple[int, int, int]) -> None:
-        """Text in a small dark plate beside a box, where it covers no other box and no other plate if it can be."""
+        """Draw a small dark text label beside a box, where it covers no other box or label if possible."""
         self._labels.append((corners_px, text, colour))
 
     def finish(self, corner_text: str, metres_per_pixel: float) -> Picture:
-        """The finished picture."""
+        """The finished image."""
         drawn = cv2.addWeighted(self.picture, 1 - BLEND, self.veil, BLEND, 0)
         for points, colour, width in self._lines:
             cv2.polylines(drawn, [_fixed(points)], False, colour, width, cv2.LINE_AA, 4)
@@ -77,7 +77,7 @@ class Drawing:
         return drawn
 
     def _free_place(self, drawn: Picture, corners_px: Floats, text: str, taken: list[Bounds]) -> Bounds:
-        """Where around a box a plate covers least of what is `taken`: left, upper, right and lower border."""
+        """The position around a box where a label overlaps `taken` least: left, upper, right and lower border."""
         width, height = self._plate_size(text, LABEL_SIZE)
         left, upper, right, lower = _bounds(corners_px)
         middle, gap = (left + right - width) / 2, self._px(4)
@@ -127,12 +127,12 @@ def _bounds(points_px: Floats) -> Bounds:
 
 
 def _overlap(first: Bounds, second: Bounds) -> float:
-    """The area that two rectangles share."""
+    """The intersection area of two rectangles."""
     across = min(first[2], second[2]) - max(first[0], second[0])
     down = min(first[3], second[3]) - max(first[1], second[1])
     return max(across, 0.0) * max(down, 0.0)
 
 
 def _fixed(points_px: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-    """Sixteenths of a pixel, as OpenCV's drawing takes them with `shift` 4."""
+    """In sixteenths of a pixel, as OpenCV draws with `shift` 4."""
     return np.round(points_px * 16).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Every error a person can meet: what happened, and what to do about it. Each kind has its own exit code."""
+"""All errors shown to users: what happened, and what to do. Each kind has its own exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class TrackerError(Exception):
-    """A failure with a cause a person can act on. `remedy` says how."""
+    """A failure that a user can act on; `remedy` says how."""
 
     exit_code: ClassVar[int] = 1
 
@@ -17,13 +17,13 @@ class TrackerError(Exception):
 
 
 class ParameterInvalid(TrackerError):
-    """An option or environment variable has a value that cannot be used."""
+    """An option or environment variable has an invalid value."""
 
     exit_code = 2
 
 
 class InputMissing(TrackerError):
-    """A file that the stage works on is not there, or is not what the earlier stage writes."""
+    """An input file is missing, or was not written by the earlier stage."""
 
     exit_code = 10
 
@@ -35,13 +35,13 @@ class NotAVideo(TrackerError):
 
 
 class FootageDamaged(TrackerError):
-    """The video ends too early, or cannot be decoded up to its end."""
+    """The video ends too early, or cannot be decoded completely."""
 
     exit_code = 12
 
 
 class PointsInvalid(TrackerError):
-    """The reference points cannot be used: malformed, too few, outside the frame, or without a scale."""
+    """The reference points are malformed, too few, outside the frame, or give no scale."""
 
     exit_code = 13
 
@@ -53,30 +53,30 @@ class ReferenceLost(TrackerError):
 
 
 class WorkerLost(TrackerError):
-    """A process that shared the work was ended from outside."""
+    """A worker process was killed."""
 
     exit_code = 16
 
 
 class NoVehicles(TrackerError):
-    """Nothing that looks like a moving vehicle was found."""
+    """No moving vehicle was found."""
 
     exit_code = 15
 
 
 class LanesInvalid(TrackerError):
-    """The user's lanes cannot be used: malformed, too short, or they name lanes that were not found."""
+    """The user's lanes are malformed or too short, or name lanes that were not detected."""
 
     exit_code = 17
 
 
 class ModelUnusable(TrackerError):
-    """The file is no ONNX network, or none that finds vehicles in a layout that is known."""
+    """The file is not an ONNX network, or its outputs have no known vehicle detection layout."""
 
     exit_code = 20
 
 
 class PersonNeeded(TrackerError):
-    """The stage cannot go on without a person. 75 is what Winslow understands as that."""
+    """The stage needs input from a person. Winslow recognises exit code 75."""
 
     exit_code = 75

@@ -1,4 +1,4 @@
-"""Who drives behind whom: along each lane, at each moment."""
+"""Which vehicle follows which, along each lane, at each moment."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ STANDING_M_S = 0.5
 
 
 def lane_middles(collection: Mapping[str, Any]) -> dict[str, Floats]:
-    """The middle of each lane, n x 2 metres, from the content of `lanes.geojson`."""
+    """The centre line of each lane, n x 2 metres, from `lanes.geojson`."""
     return {lane["id"]: np.array(lane["geometry"]["coordinates"], np.float64) for lane in collection["features"]}
 
 
 def lane_length(middle: Floats) -> float:
-    """Metres along a lane's middle."""
+    """Length of a lane's centre line, metres."""
     return float(np.hypot(*np.diff(middle, axis=0).T).sum())
 
 
 def along_lane(middle: Floats, places: Floats) -> Floats:
-    """How far along a lane each place is, metres from the lane's beginning."""
+    """Distance of each position along a lane, metres from the lane's beginning."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(middle, axis=0).T))])
     steps = np.gradient(middle, axis=0)
     unit = steps / np.maximum(np.hypot(*steps.T), 1e-9)[:, None]
@@ -36,32 +36,34 @@ def along_lane(middle: Floats, places: Floats) -> Floats:
 
 
 def following(tracks: Table, lanes: Mapping[str, Floats]) -> Table:
-    """For each row of `tracks`: who drives ahead and behind on the same lane, and how near.
+    """For each row of `tracks`: the vehicles ahead and behind on the same lane, and their distances.
 
-    `along_m` is the way along the lane; `ahead_id` and `behind_id` are 0 where there is nobody. `gap_m` is from bumper
-    to bumper, `time_gap_s` that gap by the own speed, `time_to_collision_s` by the difference of speeds where the gap
-    closes; NaN where it is not defined.
+    `along_m` is the distance along the lane; `ahead_id` and `behind_id` are 0 if there is no vehicle. `gap_m` is
+    measured from bumper to bumper, `time_gap_s` is the gap divided by the vehicle's own speed, `time_to_collision_s`
+    the gap divided by the closing speed; NaN where undefined.
     """
     count = len(tracks["track_id"])
-    made: Table = {"along_m": np.full(count, np.nan)}
-    made |= {name: np.zeros(count, np.int64) for name in ("ahead_id", "behind_id")}
-    made |= {name: np.full(count, np.nan) for name in ("gap_m", "time_gap_s", "time_to_collision_s", "ahead_speed_m_s")}
+    result: Table = {"along_m": np.full(count, np.nan)}
+    result |= {name: np.zeros(count, np.int64) for name in ("ahead_id", "behind_id")}
+    result |= {
+        name: np.full(count, np.nan) for name in ("gap_m", "time_gap_s", "time_to_collision_s", "ahead_speed_m_s")
+    }
     for lane_id, middle in lanes.items():
         rows = np.flatnonzero(tracks["lane_id"] == lane_id)
         along = along_lane(middle, np.column_stack([tracks["x_m"], tracks["y_m"]])[rows])
-        made["along_m"][rows] = along
+        result["along_m"][rows] = along
         order = rows[np.lexsort([along, tracks["frame"][rows]])]
         follower, leader = order[:-1], order[1:]
         together = tracks["frame"][follower] == tracks["frame"][leader]
         follower, leader = follower[together], leader[together]
-        made["ahead_id"][follower] = tracks["track_id"][leader]
-        made["behind_id"][leader] = tracks["track_id"][follower]
+        result["ahead_id"][follower] = tracks["track_id"][leader]
+        result["behind_id"][leader] = tracks["track_id"][follower]
         lengths = (tracks["length_m"][follower] + tracks["length_m"][leader]) / 2
-        gap = made["along_m"][leader] - made["along_m"][follower] - lengths
+        gap = result["along_m"][leader] - result["along_m"][follower] - lengths
         own, ahead = tracks["speed_m_s"][follower], tracks["speed_m_s"][leader]
-        made["gap_m"][follower], made["ahead_speed_m_s"][follower] = gap, ahead
-        made["time_gap_s"][follower] = np.where(own > STANDING_M_S, gap / np.maximum(own, STANDING_M_S), np.nan)
+        result["gap_m"][follower], result["ahead_speed_m_s"][follower] = gap, ahead
+        result["time_gap_s"][follower] = np.where(own > STANDING_M_S, gap / np.maximum(own, STANDING_M_S), np.nan)
         closing = own - ahead
         nearing = (closing > STANDING_M_S) & (gap > 0)
-        made["time_to_collision_s"][follower] = np.where(nearing, gap / np.maximum(closing, STANDING_M_S), np.nan)
-    return made
+        result["time_to_collision_s"][follower] = np.where(nearing, gap / np.maximum(closing, STANDING_M_S), np.nan)
+    return result

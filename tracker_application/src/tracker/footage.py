@@ -1,4 +1,4 @@
-"""Footage: opened, checked and decoded one frame at a time. Memory does not grow with its length."""
+"""Opens, checks and decodes footage frame by frame. Memory use does not depend on its length."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from av.stream import Disposition
 from tracker.arrays import Picture
 from tracker.errors import FootageDamaged, NotAVideo
 
-# A shorter jump is decoded through: to seek means to decode from a key frame again.
+# Shorter jumps decode all frames in between: a seek has to decode from a key frame anyway.
 SEEK_BEYOND_S = 2.0
 BOX_HEADER_BYTES = 8
 LONG_BOX_HEADER_BYTES = 16
 FIRST_BOXES = ([b"ftyp"], [b"wide"], [b"mdat"])
-# As FFmpeg calls them; others end in _pipe.
+# FFmpeg's names; the others end in _pipe.
 PICTURE_FORMATS = {"image2", "ico"}
-REWRAP = "If it plays elsewhere, put it into an MP4 anew: ffmpeg -i FILE -c copy film.mp4"
+REWRAP = "If other programs play it, remux it to MP4: ffmpeg -i FILE -c copy film.mp4"
 PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 PLANAR_DEEP = ("yuv420p10le", "yuv420p12le", "yuv422p10le", "yuv422p12le", "yuv444p10le", "yuv444p12le")
 PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
@@ -32,9 +32,9 @@ PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
 
 @dataclass(frozen=True, slots=True)
 class FootageFacts:
-    """What the file says of itself; sides are those of the upright picture. `frames` is 0 where it does not tell.
+    """The file's own metadata; sides are those of the upright image. `frames` is 0 if unknown.
 
-    `turned_deg` is how far the picture is turned, against the clock, to be upright.
+    `turned_deg` is the counter-clockwise rotation that makes the image upright.
     """
 
     codec: str
@@ -52,7 +52,7 @@ class FootageFacts:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One decoded frame. `time_s` counts from the first frame; `quarter_turns`, against the clock, make it upright."""
+    """A decoded frame. `time_s` counts from the first frame; `quarter_turns` counter-clockwise make it upright."""
 
     index: int
     time_s: float
@@ -60,14 +60,14 @@ class VideoFrame:
     quarter_turns: int = 0
 
     def luma(self) -> Picture:
-        """Brightness, height x width, without conversion where the format has it as a plane. Not to be written to."""
+        """Luma, height x width, without conversion if the format has it as a plane. Read-only."""
         name = self.decoded.format.name
         if name in PLANAR_8_BIT or name in PLANAR_DEEP:
             return self._upright(_plane(self.decoded, 0))
         return self._upright(self.decoded.reformat(format="gray").to_ndarray())
 
     def planes(self) -> tuple[Picture, Picture, Picture]:
-        """Brightness and both colour differences, the latter at half the size (4:2:0). Not to be written to."""
+        """Luma, and both chroma planes at half the size (4:2:0). Read-only."""
         decoded = self.decoded
         if decoded.format.name not in PLANAR_420:
             decoded = decoded.reformat(format="yuv420p")
@@ -75,7 +75,7 @@ class VideoFrame:
         return first, second, third
 
     def colours(self, width_px: int, height_px: int) -> Picture:
-        """Height x width x 3, blue first, resized."""
+        """Height x width x 3, BGR, resized."""
         size = (height_px, width_px) if self.quarter_turns % 2 else (width_px, height_px)
         return self._upright(self.decoded.reformat(*size, "bgr24", interpolation="AREA").to_ndarray())
 
@@ -84,7 +84,7 @@ class VideoFrame:
 
 
 def _plane(frame: av.VideoFrame, number: int) -> Picture:
-    """One plane as bytes, as it lies in the frame; deeper ones are rounded to eight bits."""
+    """One plane as bytes, as stored in the frame; deeper ones are rounded to eight bits."""
     plane = frame.planes[number]
     depth = frame.format.components[0].bits
     kind = np.uint16 if depth > 8 else np.uint8  # noqa: PLR2004  bits of a byte
@@ -93,9 +93,9 @@ def _plane(frame: av.VideoFrame, number: int) -> Picture:
 
 
 class Footage:
-    """An open video. Made by `open_footage`. `damaged_pictures` counts those left out so far.
+    """An open video, made by `open_footage`. `damaged_pictures` counts the frames left out so far.
 
-    Of several video streams it is the largest: some cameras write a small one for previews beside the film.
+    Uses the largest of several video streams: some cameras add a small preview stream.
     """
 
     def __init__(self, path: Path, container: av.container.InputContainer, threads: int) -> None:
@@ -108,14 +108,14 @@ class Footage:
         self.tick_s = float(self.stream.time_base or 0) or 1.0
         first = next(self._decode(), None)
         if first is None:
-            raise NotAVideo(f"{path.name} holds no picture that can be decoded and has a time", remedy=REWRAP)
+            raise NotAVideo(f"{path.name} has no frame that can be decoded and has a timestamp", remedy=REWRAP)
         self.start_ticks: int = first.pts or 0
         begins = self.start_ticks if self.stream.start_time is None else self.stream.start_time
         self.lost_at_start_s = max(0, self.start_ticks - begins) * self.tick_s
         if first.rotation % 90:
             raise NotAVideo(
-                f"{path.name} says that its picture is turned by {first.rotation} degrees",
-                remedy="Expected 0, 90, 180 or 270; ffmpeg -i FILE turned.mp4 writes it as it is to be shown",
+                f"the metadata of {path.name} specify a rotation of {first.rotation} degrees",
+                remedy="Expected 0, 90, 180 or 270; to apply the rotation, run ffmpeg -i FILE turned.mp4",
             )
         self.quarter_turns = first.rotation // 90 % 4
         self.facts = self._read_facts(first)
@@ -128,7 +128,7 @@ class Footage:
         duration = stream.duration * self.tick_s if stream.duration else (self.container.duration or 0) / av.time_base
         frames = stream.frames or round(duration * rate)
         if not rate or not duration:
-            raise NotAVideo(f"{self.path.name} does not say how fast or long its picture is", remedy=REWRAP)
+            raise NotAVideo(f"{self.path.name} does not specify its frame rate or duration", remedy=REWRAP)
         sides = (first.width, first.height)
         return FootageFacts(
             stream.codec_context.name, first.format.name, first.format.components[0].bits, int(first.color_trc),
@@ -137,13 +137,13 @@ class Footage:
         )  # fmt: skip
 
     def frames(self, from_ticks: int | None = None) -> Iterator[VideoFrame]:
-        """All frames in order, or those from a key frame on; what cannot be decoded is left out."""
+        """All frames in order, or those from a key frame on; skips frames that cannot be decoded."""
         self.seek(self.start_ticks if from_ticks is None else from_ticks)
         for index, frame in enumerate(self._decode()):
             yield VideoFrame(index, self._time_s(frame), frame, self.quarter_turns)
 
     def frames_at(self, times_s: Iterable[float]) -> Iterator[VideoFrame]:
-        """The first frame at or after each of these rising times; their `index` is counted from the frame rate."""
+        """The first frame at or after each of these increasing times; `index` is derived from the frame rate."""
         decoded: Iterator[av.VideoFrame] = iter(())
         now = -np.inf
         frame: av.VideoFrame | None = None
@@ -159,35 +159,35 @@ class Footage:
             yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
 
     def seek(self, ticks: int) -> None:
-        """To the key frame at or before a time stamp; of MPEG-TS it may also be the next. Raises NotAVideo."""
-        # Some formats find the first frame only if something before it is looked for, others (AVI) refuse to.
+        """Seek to the key frame at or before a timestamp; with MPEG-TS it may be the next one. Raises NotAVideo."""
+        # Some formats find the first frame only with an earlier target, which others (AVI) reject.
         early = self.start_ticks - int(SEEK_BEYOND_S / self.tick_s)
         for target in (ticks,) if ticks > self.start_ticks else (early, self.start_ticks):
             with suppress(av.error.FFmpegError):
                 self.container.seek(target, stream=self.stream, backward=True)
                 return
-        raise NotAVideo(f"in {self.path.name} no place can be gone to: it has no times", remedy=REWRAP)
+        raise NotAVideo(f"{self.path.name} is not seekable: it has no timestamps", remedy=REWRAP)
 
     def packets(self) -> Iterator[av.Packet[Any]]:
-        """What is in the file from here on, undecoded, up to where it is cut off."""
+        """The undecoded packets from here on, up to where the file is cut off."""
         try:
             yield from self.container.demux(self.stream)
         except av.error.FFmpegError:
             self.damaged_pictures += 1
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Frames as they were filmed: after damage, a decoder makes pictures up until the next key frame comes."""
+        """Only intact frames: after damage, a decoder invents image content until the next key frame."""
         whole, begun = True, False
         for frame in self._decode_all():
             whole = frame is not None and not frame.is_corrupt and (whole or frame.key_frame)
-            # Before the first good one there may be some that belong to a key frame before.
+            # Before the first good frame there may be some that depend on an earlier key frame.
             self.damaged_pictures += frame is None or (begun and not whole)
             begun |= whole
             if frame is not None and whole and frame.pts is not None:
                 yield frame
 
     def _decode_all(self) -> Iterator[av.VideoFrame | None]:
-        """What the decoder gives; None where a packet is damaged."""
+        """All frames that the decoder returns; None for a damaged packet."""
         for packet in self.packets():
             try:
                 decoded = None if packet.is_corrupt else packet.decode()
@@ -197,27 +197,27 @@ class Footage:
                 yield None
             else:
                 yield from (frame for frame in decoded if isinstance(frame, av.VideoFrame))
-        with suppress(av.error.FFmpegError):  # it has been emptied already, unless the file is cut off
+        with suppress(av.error.FFmpegError):  # already drained, unless the file is cut off
             yield from self.stream.decode(None)
 
     def _time_s(self, frame: av.VideoFrame) -> float:
         return ((frame.pts or 0) - self.start_ticks) * self.tick_s
 
     def key_ticks(self) -> list[int]:
-        """When the frames are shown that are decoded without others, by the file's index."""
+        """Presentation times of the key frames, from the file's index."""
         return [entry.timestamp for entry in self.stream.index_entries if entry.is_keyframe]
 
     def whole_until_s(self) -> float:
-        """From when on the index names bytes beyond the end of the file; infinite where it is whole."""
+        """The time from which the index points beyond the end of the file; infinite if the file is intact."""
         missing = [entry for entry in self.stream.index_entries if entry.pos + entry.size > self.facts.size_bytes]
         return (missing[0].timestamp - self.start_ticks) * self.tick_s if missing else np.inf
 
 
 @contextmanager
 def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
-    """Open a video for decoding; 0 threads are as many as there are cores.
+    """Open a video for decoding; 0 threads means one per core.
 
-    Raises NotAVideo, or FootageDamaged for one that was cut off before its index.
+    Raises NotAVideo, or FootageDamaged if it was cut off before its index.
     """
     if not path.stat().st_size:
         raise NotAVideo(f"{path.name} is empty", remedy="Copy it from the camera again")
@@ -226,10 +226,10 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
     except av.error.FFmpegError as error:
         if _lacks_index(path):
             raise FootageDamaged(
-                f"{path.name} is cut off: it has no index (moov), which cameras write last",
-                remedy="Copy it from the camera again. If it is the same there, the recording was interrupted: many "
-                "cameras mend their last film when they are switched on with the card in them; untrunc does so with "
-                "the help of another film of the same camera",
+                f"{path.name} is cut off: it has no index (moov), which cameras write at the end",
+                remedy="Copy it from the camera again. If that does not help, the recording was interrupted: many "
+                "cameras repair the last recording when switched on with the card inserted; untrunc repairs it with "
+                "another video from the same camera",
             ) from error
         raise NotAVideo(
             f"{path.name} is not a video: {error.strerror}", remedy="Expected MP4, MOV, MKV or AVI"
@@ -237,27 +237,27 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
     with container:
         if all(stream.disposition & Disposition.attached_pic for stream in container.streams.video):
             raise NotAVideo(
-                f"{path.name} holds no pictures, only sound or data",
-                remedy="Is it a sound recording, or a log of the flight?",
+                f"{path.name} contains no video, only audio or data",
+                remedy="Is it an audio recording or a flight log?",
             )
         if set(container.format.name.split(",")) & PICTURE_FORMATS or container.format.name.endswith("_pipe"):
-            raise NotAVideo(f"{path.name} is a single picture", remedy="Expected a video: MP4, MOV, MKV or AVI")
+            raise NotAVideo(f"{path.name} is a still image", remedy="Expected a video: MP4, MOV, MKV or AVI")
         if not any(map(_area_px, container.streams.video)):
             raise NotAVideo(
-                f"{path.name} has pictures of a kind that cannot be decoded here",
-                remedy="Convert it to H.264 or H.265 (HEVC), with FFmpeg for example",
+                f"{path.name} uses a video codec that cannot be decoded here",
+                remedy="Convert it to H.264 or H.265 (HEVC), for example with FFmpeg",
             )
         yield Footage(path, container, threads)
 
 
 def _area_px(stream: av.VideoStream) -> int:
-    """The size of its pictures; 0 for a cover picture, and where there is no decoder for it."""
+    """Its frame size; 0 for cover images, and if there is no decoder."""
     covers = stream.codec_context is None or stream.disposition & Disposition.attached_pic
     return 0 if covers else int(stream.width * stream.height)
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether this is an MP4 without its index: it begins as one, and no top-level box is called moov."""
+    """Whether this is an MP4 file without its index (no top-level moov box)."""
     size_bytes = path.stat().st_size
     names = []
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What differs from the background and is not a shadow, as oriented rectangles in pixels."""
+"""Foreground: what differs from the background and is not a shadow, as oriented rectangles in pixels."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import numpy as np
 
 from tracker.arrays import Floats, Picture
 
-# The brightness left in a shadow is counted in units of 1/128 of the background's. A shadow darkens all three colours
-# by about the same factor, and lies between these.
+# Brightness in shadows, in units of 1/128 of the background's. A shadow darkens all three colours by about the same
+# factor, which lies between these.
 RATIO_SCALE = 128
 DARKEST, LIGHTEST, TINT = 38, 119, 15
-# Cast shadows of one scene are about equally dark: so far around the most frequent darkness.
+# Cast shadows of one scene are about equally dark: this far around the most frequent darkness.
 CORE_SPREAD = 10
-# Share of all darkened, untinted pixels that are so dark where the sun casts shadows.
+# Least share of all darkened, untinted pixels with this darkness if the sun casts shadows.
 CORE_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Shadows:
-    """How dark shadows are: `core` of 128 is left of the brightness. Their edge is at most `edge_px` wide."""
+    """Shadow darkness: `core`/128 of the brightness remains. Shadow edges are at most `edge_px` wide."""
 
     core: int
     edge_px: int
 
     @property
     def share_left(self) -> float:
-        """Of the light."""
+        """Share of the light that remains."""
         return self.core / RATIO_SCALE
 
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """`corners_px` are the four corners of the smallest rectangle around it; `fill` is the share of it that differs.
+    """`corners_px` are the corners of the smallest enclosing rectangle; `fill` is the share of it that differs.
 
-    `contour_px` is n x 2, its outermost pixels. `whole` is False for what the border of the picture cuts.
+    `contour_px` are the outermost pixels, n x 2. `whole` is False if the image border cuts it.
     """
 
     corners_px: Floats
@@ -50,20 +50,20 @@ class Blob:
         """The blob with this contour (n x 2)."""
         points = np.ascontiguousarray(contour_px, np.float32)
         (x, y), (width, height), angle = cv2.minAreaRect(points)
-        # A contour runs through the centres of its outermost pixels: half a pixel is missing on each side.
+        # The contour runs through the centres of the outermost pixels, half a pixel inside on each side.
         area = cv2.contourArea(points) + len(points) / 2
         corners = cv2.boxPoints(((x, y), (width + 1, height + 1), angle)).astype(np.float64)
         return cls(corners, min(1.0, area / ((width + 1) * (height + 1))) if fill is None else fill, contour_px)
 
     def moved(self, x_px: float, y_px: float) -> Blob:
-        """The same elsewhere."""
+        """Translated."""
         shift = np.array([x_px, y_px])
         return Blob(self.corners_px + shift, self.fill, self.contour_px + shift, self.whole)
 
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """A picture against the background: where it differs, where that may be shadow, how much light is left."""
+    """An image compared with the background: where it differs, where that may be shadow, how much light is left."""
 
     differs: Picture
     may_be_shadow: Picture
@@ -71,7 +71,7 @@ class Difference:
 
 
 def difference(picture: Picture, background: Picture, threshold: Picture) -> Difference:
-    """Compare; `threshold` is how many grey levels one of the colours must differ, for each pixel."""
+    """Compare; `threshold` is the least difference in grey levels of any colour, per pixel."""
     soft = cv2.GaussianBlur(picture, (3, 3), 0)
     blue, green, red = cv2.split(cv2.absdiff(soft, background))
     differs = cv2.compare(cv2.max(cv2.max(blue, green), red), threshold, cv2.CMP_GT)
@@ -83,7 +83,7 @@ def difference(picture: Picture, background: Picture, threshold: Picture) -> Dif
 
 
 def learn_shadows(differences: Iterable[Difference], edge_px: float) -> Shadows | None:
-    """How dark the shadows of this footage are; None if no darkness stands out: then the sun does not shine."""
+    """How dark shadows are in this footage; None if no darkness stands out, as without sunshine."""
     counts = np.zeros(RATIO_SCALE + 1)
     for found in differences:
         inner = cv2.erode(found.may_be_shadow, np.ones((3, 3), np.uint8)) > 0
@@ -98,7 +98,7 @@ def learn_shadows(differences: Iterable[Difference], edge_px: float) -> Shadows 
 
 
 def foreground_mask(found: Difference, shadows: Shadows | None) -> Picture:
-    """255 where a picture differs and has no shadow. Without `shadows`, all that may be one is taken for one."""
+    """255 where an image differs and is not in shadow. Without `shadows`, anything that may be shadow is shadow."""
     shadow = found.may_be_shadow
     if shadows is not None:
         core = cv2.bitwise_and(
@@ -113,9 +113,9 @@ def foreground_mask(found: Difference, shadows: Shadows | None) -> Picture:
 
 
 def blobs(mask: Picture, speck_px: float, gap_px: float, smallest_px: float) -> list[Blob]:
-    """Connected regions, specks removed, gaps closed."""
+    """Connected regions, after removing specks and closing gaps."""
     kernels = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)) for size in map(_odd, (speck_px, gap_px))]
-    # To OpenCV all is set beyond the border, and what is near it would be closed up to it.
+    # OpenCV treats pixels beyond the border as set and would close everything near it.
     rim = max(kernel.shape[0] for kernel in kernels)
     around = cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0,))
     cleaned = cv2.morphologyEx(around, cv2.MORPH_OPEN, kernels[0])

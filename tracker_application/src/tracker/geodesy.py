@@ -1,4 +1,4 @@
-"""Where on earth the metres are: a plane that touches it, WGS84 and UTM."""
+"""Georeferencing of local metres: a tangent plane, WGS84 and UTM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyproj import CRS, Transformer
 from tracker.arrays import Floats
 
 WGS84_EPSG = 4326
-# Beyond, UTM is not defined.
+# UTM is not defined beyond.
 MIN_UTM_LATITUDE_DEG, MAX_UTM_LATITUDE_DEG = -80.0, 84.0
 ZONE_DEG = 6
 ZONES = 60
@@ -19,9 +19,9 @@ ZONES = 60
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Metres east (x) and north (y) of a place in WGS84: transverse Mercator with scale 1 there.
+    """Metres east (x) and north (y) of a WGS84 position: transverse Mercator with scale 1 there.
 
-    So lengths and speeds are true; UTM's are up to 0.04 % off.
+    Lengths and speeds are therefore true; UTM's are off by up to 0.04 %.
     """
 
     latitude_deg: float
@@ -29,23 +29,23 @@ class Plane:
 
     @property
     def utm_epsg(self) -> int:
-        """The EPSG code of the UTM zone (WGS84) in which it lies."""
+        """The EPSG code of its UTM zone (WGS84)."""
         zone = int((self.longitude_deg + 180) // ZONE_DEG) % ZONES + 1
         return (32600 if self.latitude_deg >= 0 else 32700) + zone
 
     def metres(self, degrees: Floats) -> Floats:
-        """N x 2 metres of n x 2 latitudes and longitudes."""
+        """N x 2 latitudes and longitudes to metres."""
         x, y = self._from_wgs84(self._crs).transform(degrees[:, 1], degrees[:, 0])
         return np.column_stack([x, y])
 
     def degrees(self, metres: Floats) -> Floats:
-        """N x 2 latitudes and longitudes of n x 2 metres."""
+        """N x 2 metres to latitudes and longitudes."""
         back = Transformer.from_crs(self._crs, WGS84_EPSG, always_xy=True)
         longitude, latitude = back.transform(metres[:, 0], metres[:, 1])
         return np.column_stack([latitude, longitude])
 
     def utm(self, metres: Floats) -> Floats:
-        """N x 2 metres east and north in UTM of n x 2 metres of the plane."""
+        """N x 2 metres of the plane to metres east and north in UTM."""
         degrees = self.degrees(metres)
         east, north = self._from_wgs84(CRS.from_epsg(self.utm_epsg)).transform(degrees[:, 1], degrees[:, 0])
         return np.column_stack([east, north])
@@ -56,7 +56,7 @@ class Plane:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Plane:
-        """Back from `ground.json`; the zone follows from the place."""
+        """From `ground.json`; the zone follows from the position."""
         return cls(data["latitude_deg"], data["longitude_deg"])
 
     @property

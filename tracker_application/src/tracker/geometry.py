@@ -8,20 +8,20 @@ from tracker.arrays import Floats
 
 
 def transform(matrix: Floats, points: Floats) -> Floats:
-    """N x 2 points through a 3 x 3 homography."""
+    """Map n x 2 points through a 3 x 3 homography."""
     moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     flat: Floats = moved[:, :2] / moved[:, 2:]
     return flat
 
 
 def scaling(factor: float) -> Floats:
-    """The homography between pixel grids of two sizes of one picture, pixel centres kept where they are."""
+    """The homography between pixel grids of two sizes of one image, with pixel centres aligned."""
     shift = (factor - 1) / 2
     return np.array([[factor, 0.0, shift], [0.0, factor, shift], [0.0, 0.0, 1.0]])
 
 
 def metres_per_pixel(to_world: Floats, place_px: Floats) -> float:
-    """How long a pixel at a place is on the ground; the geometric mean of both directions."""
+    """Size of a pixel on the ground at a position: the geometric mean of both directions."""
     steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
     _, right, left, down, up = transform(to_world, place_px + steps)
     across, along = right - left, down - up
@@ -29,7 +29,7 @@ def metres_per_pixel(to_world: Floats, place_px: Floats) -> float:
 
 
 def corners(x: float, y: float, heading: float, length: float, width: float) -> Floats:
-    """The corners of an oriented box, 4 x 2: front left, front right, back right, back left."""
+    """Corners of an oriented box, 4 x 2: front left, front right, back right, back left."""
     along = np.array([np.cos(heading), np.sin(heading)]) * length / 2
     across = np.array([-np.sin(heading), np.cos(heading)]) * width / 2
     box: Floats = np.array([along + across, along - across, -along - across, -along + across]) + [x, y]
@@ -37,6 +37,6 @@ def corners(x: float, y: float, heading: float, length: float, width: float) -> 
 
 
 def angle_between(first: float | Floats, second: float | Floats) -> Floats:
-    """The signed difference of directions, in -pi to pi."""
+    """Signed difference of directions, from -pi to pi."""
     difference: Floats = np.arctan2(np.sin(np.subtract(first, second)), np.cos(np.subtract(first, second)))
     return difference

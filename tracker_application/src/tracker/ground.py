@@ -1,4 +1,4 @@
-"""From pixels of the reference frame to metres on the ground, and where the camera is."""
+"""The mapping from pixels of the reference frame to metres on the ground, and the camera."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tracker.reference import Frame
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """`to_world` takes pixels of the reference frame to metres (3 x 3). `source` says what it was made from.
+    """`to_world` maps pixels of the reference frame to metres (3 x 3). `source` says what it was made from.
 
-    `residual_m` is the distance between given and computed world points, RMS; 0 for one known length. `plane` says
-    where on earth the metres are; None where the points did not say. `focal_px` is the camera's focal length.
+    `residual_m` is the RMS distance between given and computed world points; 0 for one known length. `plane`
+    georeferences the metres, if the points have WGS84 coordinates. `focal_px` is the camera's focal length.
     """
 
     to_world: Floats
@@ -50,7 +50,7 @@ class Ground:
 
     @classmethod
     def read(cls, path: Path) -> Ground:
-        """Read `ground.json` back."""
+        """Read `ground.json`."""
         data = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             np.array(data["to_world"]),
@@ -66,5 +66,5 @@ class Ground:
 
 
 def ground_scale(to_world: Floats, frame: Frame) -> float:
-    """Metres a pixel in the middle of a frame."""
+    """Metres per pixel at the centre of a frame."""
     return metres_per_pixel(to_world, np.array([frame.width_px / 2, frame.height_px / 2]))

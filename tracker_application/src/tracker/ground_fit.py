@@ -1,4 +1,4 @@
-"""Finds how pixels of the reference frame become metres: from world points by a camera's pose, or from one length."""
+"""Computes the mapping from pixels to metres: from world points and a camera pose, or from a known length."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tracker.camera import CLICK_PX, FEWEST_POINTS, Fit, Intrinsics, Pose, fit_p
 from tracker.geometry import transform
 from tracker.reference import ReferencePoints
 
-# The value of F (2 and some degrees of freedom) above which a worse fit is no chance.
+# Value of F (2 and some degrees of freedom) above which a worse fit is significant.
 SIGNIFICANT = 9.0
-# Of the points: a camera that sees fewer of them where they were clicked is none.
+# Least share of points that a valid camera must see where they were clicked.
 FEWEST_USED = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class GroundFit:
-    """How pixels of the reference frame become metres, and how well that is known.
+    """The mapping from pixels to metres, and its uncertainty.
 
-    `source` is `world points` or `known length`. `model` is `camera` where a camera of the given lens sees the points
-    so, `homography` where none does, `straight down` for a known length. `errors_m` and `errors_px` say how far each
-    world point is off, `left_out` which were too far off to be used. `position_std_m` is how uncertain the camera's
-    place is (x, y, z); NaN where nothing says.
+    `source` is `world points` or `known length`. `model` is `camera` if a camera with the given lens explains the
+    points, `homography` if none does, and `straight down` for a known length. `errors_m` and `errors_px` are the errors
+    of the world points, `left_out` the ones not used. `position_std_m` is the standard deviation of the camera position
+    (x, y, z); NaN if unknown.
     """
 
     to_world: Floats
@@ -39,21 +39,21 @@ class GroundFit:
 
     @property
     def residual_m(self) -> float:
-        """RMS over the points that were used; 0 for a known length."""
+        """RMS over the points used; 0 for a known length."""
         return _rms([error for name, error in self.errors_m.items() if name not in self.left_out])
 
     @property
     def residual_px(self) -> float:
-        """The same, in the reference frame."""
+        """The same, in pixels of the reference frame."""
         return _rms([error for name, error in self.errors_px.items() if name not in self.left_out])
 
 
 def fit_to_world(points: ReferencePoints, intrinsics: Intrinsics) -> GroundFit:
-    """How pixels become metres: world points go before a known length.
+    """Fit the mapping; world points take precedence over a known length.
 
-    The pose of a camera (6 unknowns) is far better determined than a homography (8), and goes first unless the
-    homography fits significantly better: then the lens is not as given. With a known length alone the camera is taken
-    to look straight down; the origin is then the centre of the frame, x right, y up.
+    A camera pose (6 unknowns) is far better determined than a homography (8), and is preferred unless the homography
+    fits significantly better: then the lens is not as given. With a known length alone, the camera is assumed to look
+    straight down; the origin is then the centre of the frame, x right, y up.
     """
     world = points.world_points
     if len(world) >= FEWEST_POINTS:
@@ -81,7 +81,7 @@ def _fit_world_points(names: list[str], metres: Floats, pixels: Floats, intrinsi
 
 
 def _fits(fit: Fit, metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> bool:
-    """Whether a camera explains the points it uses not significantly worse than a homography does."""
+    """Whether a camera explains its points not significantly worse than a homography."""
     metres, pixels = metres[fit.used], pixels[fit.used]
     plain, _ = cv2.findHomography(metres, pixels, 0)
     by_homography = float(((transform(plain, metres) - pixels) ** 2).sum())

@@ -1,4 +1,4 @@
-"""The homography that fits points best, of which a few are wrong."""
+"""Robust fit of a homography to points with a few outliers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import numpy as np
 from tracker.arrays import Flags, Floats
 from tracker.geometry import transform
 
-# A point that is off by so many times the usual residual counts half; smaller residuals are the limit of KLT.
+# Points with this multiple of the usual residual have half weight; smaller residuals are the limit of KLT.
 ROUNDS, HALF_WEIGHT, FINEST_RESIDUAL_PX = 4, 2.0, 0.03
-# Points further off than so many times the usual residual do not fit.
+# Points with a larger multiple of the usual residual are outliers.
 OUTLIER_FACTOR = 3.0
 
 
 def refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple[Floats, Flags]:
-    """Least squares over the points that fit, of which those that fit worse than is usual count less.
+    """Weighted least squares over the inliers.
 
-    They are weighted (Cauchy), not left out: in a corner with few points all of them seem wrong as long as none counts.
+    Poorly fitting points get less weight (Cauchy) instead of being dropped: in a corner with few points, all would look
+    wrong as long as none has weight.
     """
-    here, there = found[fit], places[fit]
+    here, targets = found[fit], places[fit]
     for _ in range(ROUNDS):
-        rest = there - transform(matrix, here)
+        rest = targets - transform(matrix, here)
         off_px = np.hypot(*rest.T)
         usual_px = max(float(np.median(off_px)), FINEST_RESIDUAL_PX)
         matrix = _nearer(matrix, here, rest, 1 / (1 + (off_px / (HALF_WEIGHT * usual_px)) ** 2))
@@ -30,13 +31,13 @@ def refined(matrix: Floats, found: Floats, places: Floats, fit: Flags) -> tuple[
 
 
 def _nearer(matrix: Floats, here: Floats, rest: Floats, weights: Floats) -> Floats:
-    """A homography after one step (Gauss-Newton) towards one that leaves no `rest` (n x 2) at the points `here`."""
+    """One Gauss-Newton step towards zero residuals `rest` (n x 2) at the points `here`."""
     matrix = matrix / matrix[2, 2]
     ones, none = np.ones((len(here), 1)), np.zeros((len(here), 3))
     plain = np.hstack([here, ones])
     x, y, depth = (plain @ matrix.T).T
     seen = np.column_stack([x, y]) / depth[:, None]
-    # How both coordinates of what is seen change with the first eight numbers of the matrix.
+    # Derivatives of both image coordinates with respect to the first eight entries of the matrix.
     across = np.hstack([plain, none, -seen[:, :1] * here]) / depth[:, None]
     down = np.hstack([none, plain, -seen[:, 1:] * here]) / depth[:, None]
     root = np.tile(np.sqrt(weights), 2)

@@ -1,4 +1,4 @@
-"""Tracks of one vehicle that was out of sight in between are joined, with what was seen before and after the gap."""
+"""Joins tracks of one vehicle across gaps, based on its motion before and after the gap."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tracker.arrays import Floats
 from tracker.association import Track
 from tracker.tables import Table
 
-# Over which time before and after a gap the velocity is taken.
+# Time span before and after a gap for estimating the velocity.
 AROUND_S = 0.8
-# Slower than this, a vehicle stands, and may go on standing; how quickly it stops and starts.
+# Below this speed a vehicle is stopped and may stay so; how quickly it stops and starts.
 STANDING_M_S, STARTING_M_S2, FURTHEST_M = 1.0, 2.0, 8.0
-# Standard deviations of what is expected after a gap: metres, and m/s2 of velocity that was not foreseen.
+# Standard deviations of the prediction after a gap: metres, and m/s2 of unexpected acceleration.
 PLACE_M, SURPRISE_M_S2, VELOCITY_M_S = 0.6, 1.2, 0.8
 THROUGH_M = 1.2
 BOX_NOISE_M, LENGTH_M = 0.15, 1.5
 WORST = 9.0
-# What was sighted fewer times flickers: joined, it would seem to drive.
+# Tracks with fewer sightings are flicker; joined, they would look like moving vehicles.
 FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ends:
-    """The first or the last moments of all tracks."""
+    """The first or last moments of all tracks."""
 
     times_s: Floats
     places: Floats
@@ -35,8 +35,10 @@ class _Ends:
 
 
 def join(boxes: Table, tracks: list[Track], *, max_gap_s: float, max_standing_s: float) -> list[Track]:
-    """Join tracks over gaps: up to `max_gap_s` for whoever drives, up to `max_standing_s` for whoever stands before
-    or after it. Each track is joined with one before and one after at most, the most alike first.
+    """Join tracks across gaps.
+
+    Moving vehicles may be gone for `max_gap_s`, vehicles stopped before or after the gap for `max_standing_s`. Each
+    track is joined with at most one before and one after it, the best match first.
     """
     flickers = [track for track in tracks if len(track.rows) < FEWEST]
     tracks = [track for track in tracks if len(track.rows) >= FEWEST]
@@ -81,7 +83,7 @@ def join(boxes: Table, tracks: list[Track], *, max_gap_s: float, max_standing_s:
 
 
 class _Passing:
-    """Who was where and when: whoever stands in a gap is not driven through by others."""
+    """Positions over time: no other vehicle drives through one that is stopped in a gap."""
 
     def __init__(self, boxes: Table, tracks: list[Track]) -> None:
         rows = np.concatenate([track.rows for track in tracks])
@@ -90,14 +92,14 @@ class _Passing:
         self.tree = cKDTree(np.column_stack([boxes["x_m"], boxes["y_m"]])[rows])
 
     def between(self, place: Floats, start_s: float, end_s: float, own: tuple[int, int]) -> bool:
-        """Whether others than these two tracks were at a place within a time."""
+        """Whether tracks other than these two were at a position within a time span."""
         near = np.array(self.tree.query_ball_point(place, THROUGH_M), np.int64)
         times = self.times_s[near]
         return bool(((times > start_s) & (times < end_s) & ~np.isin(self.numbers[near], own)).any())
 
 
 def _ends(boxes: Table, tracks: list[Track], way: int) -> _Ends:
-    """Lines through the boxes at one end of each track: the first (way 1) or the last (way -1)."""
+    """Lines fitted through the boxes at one end of each track: the first (way 1) or the last (way -1)."""
     found = []
     for track in tracks:
         rows = np.array(track.rows)[::way]
@@ -114,7 +116,7 @@ def _ends(boxes: Table, tracks: list[Track], way: int) -> _Ends:
 
 
 def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tuple[float, float]) -> Floats:
-    """How unlike tracks `after` are to going on with one: squared standard deviations."""
+    """How poorly tracks `after` continue track `before`: squared standard deviations."""
     gap = firsts.times_s[after] - lasts.times_s[before]
     way = firsts.places[after] - lasts.places[before]
     old, new = lasts.velocities[before], firsts.velocities[after]
@@ -124,7 +126,7 @@ def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tu
     change = np.hypot(VELOCITY_M_S + SURPRISE_M_S2 * gap, doubt)
     driving = (off**2).sum(axis=1) / apart**2 + ((new - old) ** 2).sum(axis=1) / change**2
     driving[gap > limits_s[0]] = np.inf
-    # Whoever stood in the gap has stopped and started as vehicles do.
+    # A vehicle that was stopped in the gap braked and accelerated at the usual rate.
     quick = (np.linalg.norm(old), np.linalg.norm(new, axis=1))
     ways = (old * quick[0] + new * quick[1][:, None]) / (2 * STARTING_M_S2)
     far = np.linalg.norm(ways, axis=1)

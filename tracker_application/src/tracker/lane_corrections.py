@@ -1,12 +1,12 @@
-"""A user's correction of the lanes: GeoJSON that replaces them, or names and joins those that were found.
+"""A user's lane corrections: GeoJSON that replaces the detected lanes, or renames and joins them.
 
     {"type": "FeatureCollection", "units": "metres",
      "features": [{"type": "Feature", "properties": {"lane_id": "in"},
                    "geometry": {"type": "LineString", "coordinates": [[0, 0], [40, 1]]}},
                   {"type": "Feature", "properties": {"lane_id": "main road", "of": ["L1", "L4"]}, "geometry": null}]}
 
-Lines run as vehicles drive and replace all found lanes. A feature without a line gives found lanes one name. `units`
-is `metres` (as `lanes.geojson`) or `pixels` (of the reference frame).
+Lines run in driving direction and replace all detected lanes. A feature without a line gives one name to detected
+lanes. `units` is `metres` (as `lanes.geojson`) or `pixels` (of the reference frame).
 """
 
 from __future__ import annotations
@@ -25,30 +25,32 @@ from tracker.geometry import transform
 from tracker.lanes import Lane, course
 
 UNITS = ("metres", "pixels")
-REMEDY = "Take lanes.geojson of detect_lanes for the form"
+REMEDY = "See lanes.geojson of detect_lanes for the format"
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """`lines` are lanes by name, n x 2 metres; `names` says which found lane is to be called what."""
+    """`lines` maps lane names to lines (n x 2 metres); `names` maps detected lanes to their new names."""
 
     lines: Mapping[str, Floats] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
     def lanes(self, found: list[Lane], width_m: float) -> list[Lane]:
-        """The lanes that hold. Raises LanesInvalid where a found lane is named that there is not."""
+        """The final lanes. Raises LanesInvalid if a named lane was not detected."""
         if self.lines:
             courses = {name: course(0, line) for name, line in self.lines.items()}
             return [Lane(name, one.points_m, one.headings_rad, (), width_m) for name, one in courses.items()]
         unknown = sorted(set(self.names) - {lane.lane_id for lane in found})
         if unknown:
             known = ", ".join(lane.lane_id for lane in found) or "none"
-            raise LanesInvalid(f"the lanes file names {', '.join(unknown)}", remedy=f"Lanes that were found: {known}")
+            raise LanesInvalid(
+                f"the lanes file names unknown lanes: {', '.join(unknown)}", remedy=f"Detected lanes: {known}"
+            )
         return found
 
 
 def read_correction(path: Path, to_world: Floats) -> Correction:
-    """Read and check the file. Raises LanesInvalid saying which feature, what is wrong and what to do."""
+    """Read and check the file. Raises LanesInvalid with the feature, the problem and the remedy."""
     data, units = _collection(path)
     lines: dict[str, Floats] = {}
     names: dict[str, str] = {}
@@ -58,17 +60,18 @@ def read_correction(path: Path, to_world: Floats) -> Correction:
         if feature.get("geometry") is None:
             for old in _joined(feature, where):
                 if names.setdefault(old, lane_id) != lane_id:
-                    raise LanesInvalid(f"{path.name} gives {old!r} two names", remedy="Leave out one of them")
+                    raise LanesInvalid(f"{path.name} gives two names to {old!r}", remedy="Remove one of them")
             continue
         if lane_id in lines:
-            raise LanesInvalid(f"{path.name} has two lanes {lane_id!r}", remedy="Give each a name of its own")
+            raise LanesInvalid(f"{path.name} has two lanes named {lane_id!r}", remedy="Give each lane its own name")
         line = _line(feature["geometry"], where)
         lines[lane_id] = transform(to_world, line) if units == "pixels" else line
         if len(course(0, lines[lane_id]).points_m) < 2:  # noqa: PLR2004  a direction needs two points
-            raise LanesInvalid(f"{where} is shorter than a metre", remedy="Are its units metres or pixels?")
+            raise LanesInvalid(f"{where} is shorter than a metre", remedy="Is `units` correct (metres or pixels)?")
     if lines and names:
         raise LanesInvalid(
-            f"{path.name} both draws lanes and names found ones", remedy="Do one of the two: drawn lanes replace all"
+            f"{path.name} both draws lanes and names detected ones",
+            remedy="Do only one of the two: drawn lanes replace all detected ones",
         )
     return Correction(lines, names)
 
@@ -80,10 +83,10 @@ def _collection(path: Path) -> tuple[dict[str, Any], str]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise LanesInvalid(f"{path.name} is not valid JSON: {error}", remedy=REMEDY) from error
     if not isinstance(data, dict) or not isinstance(data.get("features"), list) or not data["features"]:
-        raise LanesInvalid(f"{path.name} holds no features", remedy=REMEDY)
+        raise LanesInvalid(f"{path.name} contains no features", remedy=REMEDY)
     units = data.get("units", "metres")
     if units not in UNITS:
-        raise LanesInvalid(f"units of {path.name} are {units!r}", remedy=f"Expected one of: {', '.join(UNITS)}")
+        raise LanesInvalid(f"{path.name} has units {units!r}", remedy=f"Expected one of: {', '.join(UNITS)}")
     return data, units
 
 
@@ -92,26 +95,30 @@ def _lane_id(feature: Any, where: str) -> str:
     lane_id = (properties or {}).get("lane_id") if isinstance(properties, dict | None) else None
     lane_id = lane_id if lane_id is not None or not isinstance(feature, dict) else feature.get("id")
     if not isinstance(lane_id, str | int) or not str(lane_id).strip():
-        raise LanesInvalid(f"{where} has no lane_id among its properties", remedy=REMEDY)
+        raise LanesInvalid(f"{where} has no lane_id property", remedy=REMEDY)
     return str(lane_id)
 
 
 def _joined(feature: Mapping[str, Any], where: str) -> list[str]:
     joined = feature["properties"].get("of") if feature.get("properties") else None
     if not isinstance(joined, list) or not joined:
-        raise LanesInvalid(f"{where} has neither a line nor `of`", remedy="Name the found lanes in `of`: [L1, L4]")
+        raise LanesInvalid(
+            f"{where} has neither a line nor `of`", remedy="Name the detected lanes in `of`, for example [L1, L4]"
+        )
     return [str(name) for name in joined]
 
 
 def _line(geometry: Any, where: str) -> Floats:
     if not isinstance(geometry, dict) or geometry.get("type") != "LineString":
-        raise LanesInvalid(f"{where} is no LineString", remedy="Draw the middle of the lane, as vehicles drive")
+        raise LanesInvalid(
+            f"{where} is not a LineString", remedy="Draw the centre line of the lane in driving direction"
+        )
     try:
         line = np.array([[float(x), float(y)] for x, y, *_ in geometry["coordinates"]]).reshape(-1, 2)
     except (KeyError, TypeError, ValueError) as error:
-        raise LanesInvalid(f"{where} has coordinates that are no pairs of numbers", remedy=REMEDY) from error
+        raise LanesInvalid(f"{where} has coordinates that are not pairs of numbers", remedy=REMEDY) from error
     if len(line) < 2:  # noqa: PLR2004  a line has two ends
-        raise LanesInvalid(f"{where} has {len(line)} point", remedy="A lane needs at least two")
+        raise LanesInvalid(f"{where} has only {len(line)} point(s)", remedy="A lane needs at least two points")
     if not np.isfinite(line).all():
-        raise LanesInvalid(f"{where} has coordinates that are no numbers", remedy=REMEDY)
+        raise LanesInvalid(f"{where} has coordinates that are not finite numbers", remedy=REMEDY)
     return line

@@ -1,8 +1,8 @@
-"""Lanes from trajectories: where several vehicles drove the same way, there is a lane.
+"""Lanes from trajectories: a lane is where several vehicles drove the same way.
 
-A lane is a stretch of one vehicle's course that others followed, moved to the middle of all of them. What is left of
-the courses gives further lanes: those that branch off, and turns. Which lane a vehicle is on is decided along its
-whole way at once (Viterbi), so that it does not flicker between two.
+A lane is a stretch of one vehicle's course that others followed, moved to their common centre line. The remaining
+courses yield further lanes: branches and turns. A vehicle's lanes are assigned along its whole course at once
+(Viterbi), so that the assignment does not flicker.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from tracker.geometry import angle_between
 STEP_M = 1.0
 SAME_WAY_RAD = np.radians(35)
 SMOOTHING_M = 9
-# Shares of a lane's width: so near to each other vehicles follow one another, and so near to a lane's middle nobody is
-# on another lane.
+# Shares of a lane's width: vehicles this close follow one another, and no other lane is this close to a lane's centre
+# line.
 FOLLOWS, COVERED = 0.35, 0.55
-# Courses beyond this number tell nothing more of where lanes are.
+# More courses than this add nothing to the lanes.
 MOST_COURSES = 400
-# In units of (distance from the middle / width)^2 a metre: to be on no lane, and to change lanes once.
+# In units of (distance from the centre line / width)^2 per metre: being on no lane, and one lane change.
 NO_LANE_COST, CHANGE_COST = 0.36, 2.0
-# A queue at the border of the picture drives too little for a lane of its own. It prolongs the one it is on, so far at
-# a time, where vehicles drove on in its direction without a gap.
+# A queue at the image border is too short for its own lane. It extends its lane by this much at a time, where vehicles
+# continued in its direction without a gap.
 PROLONGED_AT_ONCE_M, ANY_GAP_M, STRAIGHT_ON_RAD = 10.0, 3.0, np.radians(15)
-# Lanes further apart than this share of the usual width are not beside each other.
+# Lanes further apart than this multiple of the usual width are not adjacent.
 BESIDE = 1.6
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Where one vehicle drove: n x 2 points about STEP_M apart, and the direction at each."""
+    """The path of a vehicle: n x 2 points about STEP_M apart, and the direction at each."""
 
     track_id: int
     points_m: Floats
@@ -43,13 +43,13 @@ class Course:
 
     @property
     def length_m(self) -> float:
-        """How far it drove."""
+        """Distance driven."""
         return length(self.points_m)
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """A lane: its middle (n x 2), the direction at each point, how wide it is, and who drove on it."""
+    """A lane: its centre line (n x 2), the direction at each point, its width, and the vehicles that used it."""
 
     lane_id: str
     middle_m: Floats
@@ -59,22 +59,22 @@ class Lane:
 
     @property
     def length_m(self) -> float:
-        """Along its middle."""
+        """Along its centre line."""
         return length(self.middle_m)
 
 
 def length(points: Floats) -> float:
-    """Along a line of n x 2 points."""
+    """Length of a line of n x 2 points."""
     return float(np.hypot(*np.diff(points, axis=0).T).sum())
 
 
 def along(places: Floats) -> Floats:
-    """How far each place of a line is from its beginning."""
+    """Distance of each point of a line from its beginning."""
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(places, axis=0).T))])
 
 
 def course(track_id: int, places: Floats) -> Course:
-    """The course of a vehicle from its places on successive frames, n x 2. Standing adds nothing to it."""
+    """The course of a vehicle from its positions in successive frames, n x 2. Stops do not add to it."""
     way = along(places)
     wanted = np.arange(0.0, way[-1], STEP_M)
     points = np.column_stack([np.interp(wanted, way, places[:, axis]) for axis in (0, 1)])
@@ -84,14 +84,14 @@ def course(track_id: int, places: Floats) -> Course:
 
 
 def directions(points: Floats) -> Floats:
-    """The direction at each point of a line, radians."""
+    """Direction at each point of a line, radians."""
     steps = np.gradient(points, axis=0)
     headings: Floats = np.arctan2(steps[:, 1], steps[:, 0])
     return headings
 
 
 def place_on(middle: Floats, headings: Floats, points: Floats, ways: Floats) -> tuple[Floats, Floats]:
-    """The nearest point of a lane's middle for each point, and how far left of it; NaN if driven another way."""
+    """For each point, the nearest point of a centre line and the offset to the left; NaN if driven another way."""
     _, nearest = cKDTree(middle).query(points)
     offset, heading = points - middle[nearest], headings[nearest]
     left = offset[:, 1] * np.cos(heading) - offset[:, 0] * np.sin(heading)
@@ -102,7 +102,7 @@ def place_on(middle: Floats, headings: Floats, points: Floats, ways: Floats) -> 
 
 
 def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_length_m: float) -> list[Lane]:
-    """Lanes of at least `min_length_m` that at least `min_vehicles` drove on, the busiest first."""
+    """Lanes of at least `min_length_m` used by at least `min_vehicles`, the busiest first."""
     usable = [one for one in courses if one.length_m >= min_length_m]
     if len(usable) > MOST_COURSES:
         usable = [usable[index] for index in np.linspace(0, len(usable) - 1, MOST_COURSES).round().astype(int)]
@@ -127,7 +127,7 @@ def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_
 
 
 def _followers(one: Course, courses: list[Course], near_m: float) -> NDArray[np.int64]:
-    """How many vehicles drove the same way at each point of a course, itself among them."""
+    """How many vehicles, itself included, drove the same way at each point of a course."""
     counts = np.zeros(len(one.points_m), np.int64)
     for other in courses:
         _, left = place_on(other.points_m, other.headings_rad, one.points_m, one.headings_rad)
@@ -138,7 +138,7 @@ def _followers(one: Course, courses: list[Course], near_m: float) -> NDArray[np.
 def _busiest(
     courses: list[Course], counts: list[NDArray[np.int64]], free: list[Flags], min_length_m: float
 ) -> tuple[int, slice] | None:
-    """The stretch, on no lane yet, that was driven most: which course, and where on it."""
+    """The busiest stretch that is on no lane yet: index of the course, and the slice of it."""
     best, found = 0, None
     for index, (open_here, count) in enumerate(zip(free, counts, strict=True)):
         for first, last in runs(open_here):
@@ -151,7 +151,7 @@ def _busiest(
 
 
 def _middle_of(base: Course, courses: list[Course], width_m: float) -> Lane:
-    """The base moved to the middle of all that follow it; twice, because it may itself be beside the middle."""
+    """Move the base to the centre of all that follow it; twice, because it may itself be off-centre."""
     lane = Lane("", base.points_m, base.headings_rad, (), width_m)
     for _ in range(2):
         sums, counts = np.zeros(len(lane.middle_m)), np.zeros(len(lane.middle_m))
@@ -169,31 +169,31 @@ def _middle_of(base: Course, courses: list[Course], width_m: float) -> Lane:
 
 
 def _prolonged(lanes: list[Lane], courses: list[Course], width_m: float) -> list[Lane]:
-    """The lanes as far as anybody drove straight on from their ends, or came straight to their beginnings."""
+    """Extend lanes as far as vehicles continued straight from their ends, or came straight to their beginnings."""
     places = np.concatenate([one.points_m for one in courses]).reshape(-1, 2)
     ways = np.concatenate([one.headings_rad for one in courses])
     for lane in lanes:
         taken = _on(lane, places, ways)
         places, ways = places[~taken], ways[~taken]
-    made = []
+    extended = []
     for lane in lanes:
         points = lane.middle_m
         for turned in (0.0, np.pi):
             points = _drawn_out(points[::-1] if turned else points, places, ways + turned, COVERED * width_m)
             points = points[::-1] if turned else points
-        made.append(replace(lane, middle_m=points, headings_rad=directions(points)))
-    return made
+        extended.append(replace(lane, middle_m=points, headings_rad=directions(points)))
+    return extended
 
 
 def _on(lane: Lane, places: Floats, ways: Floats) -> Flags:
-    """Which of the places lie on the lane."""
+    """Which positions lie on the lane."""
     _, left = place_on(lane.middle_m, lane.headings_rad, places, ways)
     on: Flags = np.abs(np.nan_to_num(left, nan=np.inf)) < COVERED * lane.width_m
     return on
 
 
 def _drawn_out(points: Floats, places: Floats, ways: Floats, near_m: float) -> Floats:
-    """A line with what follows its end: places in its direction, each within ANY_GAP_M of the one before."""
+    """A line extended at its end by positions in its direction, each within ANY_GAP_M of the previous one."""
     while True:
         end, before = points[-1], points[-min(len(points), SMOOTHING_M)]
         heading = float(np.arctan2(*(end - before)[::-1]))
@@ -207,7 +207,7 @@ def _drawn_out(points: Floats, places: Floats, ways: Floats, near_m: float) -> F
         if far_m < STEP_M:
             return points
         fits &= ahead <= far_m
-        # The straight line from the end through the middle of them.
+        # A straight line from the end through their middle.
         slope = float((ahead[fits] * left[fits]).sum() / (ahead[fits] ** 2).sum())
         way = heading + np.arctan(slope)
         steps = np.arange(STEP_M, far_m + 1e-9, STEP_M)
@@ -225,7 +225,7 @@ def _drove(lane: Lane, one: Course, width_m: float, min_length_m: float) -> bool
 
 
 def _width(lane: Lane, lanes: list[Lane], usual_m: float) -> float:
-    """The distance to the lane beside it, the middle of what was found along it; else what is usual."""
+    """Median distance to the adjacent lane, or the usual width if there is none."""
     apart = []
     for other in lanes:
         if other is not lane:
@@ -238,10 +238,10 @@ def _width(lane: Lane, lanes: list[Lane], usual_m: float) -> float:
 
 
 def assign(lanes: list[Lane], places: Floats, ways: Floats) -> list[str]:
-    """The lane of each place (n x 2, radians) of one vehicle, in the order it drove them; empty where there is none.
+    """The lane of each position (n x 2, radians) of one vehicle in driving order; empty if none.
 
-    Every metre costs the square of the distance from the middle of the lane, in widths; so does being on no lane, and
-    each change of lane. The cheapest is taken.
+    Minimises the total cost: per metre, the squared distance from the centre line in lane widths or the cost of being
+    on no lane, plus the lane changes.
     """
     if not lanes or not len(places):
         return [""] * len(places)
@@ -260,12 +260,12 @@ def assign(lanes: list[Lane], places: Floats, ways: Floats) -> list[str]:
 
 
 def _cheapest(costs: Floats) -> NDArray[np.int64]:
-    """The column of each row by which the whole is cheapest, changes being costed (Viterbi)."""
+    """The column of each row with the lowest total cost including changes (Viterbi)."""
     count, columns = costs.shape
     total = costs[0].copy()
     came = np.zeros((count, columns), np.int64)
     for row in range(1, count):
-        # To begin or end a lane costs half a change: two halves are one change from lane to lane.
+        # Entering or leaving a lane costs half a change, so changing from lane to lane costs one.
         cheapest = int(total.argmin())
         stay, change = total, total[cheapest] + CHANGE_COST
         moved = change < stay

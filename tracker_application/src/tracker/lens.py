@@ -1,4 +1,4 @@
-"""The lens: where a point of the undistorted picture is in the picture as it was filmed, and back."""
+"""Lens distortion: maps points between the filmed and the undistorted image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDS = 12
 class Lens:
     """Radial distortion (Brown): a point at radius r is filmed at r (1 + k1 r^2 + k2 r^4); r is 1 at 45 degrees.
 
-    The undistorted picture has the size, the middle and the scale in the middle of the filmed one.
+    The undistorted image has the size, the centre and the central scale of the filmed one.
     """
 
     width_px: int
@@ -29,7 +29,7 @@ class Lens:
 
     @property
     def bends(self) -> bool:
-        """Whether both pictures differ at all."""
+        """Whether there is any distortion."""
         return bool(self.k1 or self.k2)
 
     @property
@@ -41,7 +41,7 @@ class Lens:
         return np.array([self.width_px - 1, self.height_px - 1]) / 2
 
     def filmed(self, points_px: Floats) -> Floats:
-        """N x 2 points of the undistorted picture, in the filmed one."""
+        """Points of the undistorted image (n x 2) in the filmed one."""
         if not self.bends:
             return points_px
         flat = (points_px - self._middle_px) / self._focal_px
@@ -49,7 +49,7 @@ class Lens:
         return filmed
 
     def undistorted(self, points_px: Floats) -> Floats:
-        """N x 2 points of the filmed picture, in the undistorted one."""
+        """Points of the filmed image (n x 2) in the undistorted one."""
         if not self.bends:
             return points_px
         bent = (points_px - self._middle_px) / self._focal_px
@@ -65,11 +65,11 @@ class Lens:
         return stretch
 
     def straighten(self, picture: Picture) -> Picture:
-        """The undistorted picture, of a filmed one of any size and depth."""
+        """Undistort an image of any size and depth."""
         return cv2.remap(picture, *self.maps(*picture.shape[1::-1]), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def maps(self, width_px: int, height_px: int) -> tuple[Floats, Floats]:
-        """For `cv2.remap` of a filmed picture that was resized to this size."""
+        """Maps for `cv2.remap` of a filmed image that was resized to this size."""
         scale = scaling(width_px / self.width_px)
         x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
         places = (np.column_stack([x.ravel(), y.ravel()]) - scale[:2, 2]) / scale[0, 0]

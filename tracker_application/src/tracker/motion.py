@@ -1,4 +1,4 @@
-"""How each vehicle moved: where it stood, which way it points, and where it is if a box shows only a part of it."""
+"""Each vehicle's motion: stops, heading, and the position behind boxes that show only a part of it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from tracker.arrays import Flags, Floats, runs
 from tracker.geometry import angle_between
 from tracker.smoothing import Moments, smooth
 
-# Below, the direction of motion says little about the direction of the vehicle.
+# Below this speed, the direction of motion says little about the heading.
 SLOW_M_S = 1.5
-# Whoever turns by more than this between two moments of motion has stopped and backs up.
+# A larger turn between two moments of motion means that the vehicle stopped and reversed.
 BACKING_RAD = 2.1
-# Slower than this over a second is standing; but not what gets on at more than half of that all the while.
+# Below this speed over a second a vehicle is stopped, unless it keeps moving at more than half of it.
 STANDING_M_S, STANDING_WINDOW_S, CREEPING_M_S = 0.2, 1.0, 0.1
-# A box is laid edge to edge with its vehicle if its size differs by more than this.
+# If sizes differ by more than this, the box is aligned with its vehicle at an edge.
 UNLIKE_M = 0.5
-# A place that is told from one edge errs more.
+# A position derived from one edge is less accurate.
 CUT_NOISE_M, CUT_SHARE = 0.3, 0.3
-# Sideways a vehicle jerks as much as lengthways at this speed, and less when it is slower.
+# At this speed sideways jerk equals lengthways jerk; below, it is smaller.
 LIVELY_M_S = 6.0
 LEAST_SIDEWAYS = 0.02
-# Of so many looks the network's place is half believed.
+# After this many network observations, the network's position has half the weight.
 FEW_LOOKS = 2
-# Degrees of freedom of the distribution that errors are taken from: the fewer, the less outliers count.
+# Degrees of freedom of the assumed error distribution: fewer means less weight for outliers.
 FREEDOM = 4.0
 ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
-    """The boxes of all vehicles at their moments, n rows, laid end to end as in `Moments`; NaN where none was seen."""
+    """The boxes of all vehicles, n rows, concatenated as in `Moments`; NaN where a vehicle was not seen."""
 
     lengths: Flags
     times_s: Floats
@@ -42,9 +42,9 @@ class Sightings:
     noise_m: Floats
     seen: Flags
     vehicle_sizes: Floats  # n x 2
-    cut: Flags  # the end that is out of view: 1 the front, -1 the rear, 0 none or not known
-    looks: Floats  # n x 2: where the network saw it too, if the place is motion's; else NaN
-    by_network: Flags  # the place is the network's
+    cut: Flags  # the end that is out of view: 1 front, -1 rear, 0 none or unknown
+    looks: Floats  # n x 2: the network's position if the position used is motion's; else NaN
+    by_network: Flags  # the position used is the network's
 
     def each(self) -> list[slice]:
         """The rows of each vehicle."""
@@ -52,14 +52,14 @@ class Sightings:
         return [slice(end - length, end) for end, length in zip(ends, self.lengths.tolist(), strict=True)]
 
     def part(self, vehicles: list[int], rows: Flags) -> Sightings:
-        """Of some vehicles; `rows` are their moments."""
+        """A subset of vehicles; `rows` are their moments."""
         rest = (getattr(self, item.name)[rows] for item in fields(self)[1:])
         return Sightings(self.lengths[vehicles], *rest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motions:
-    """What is known after smoothing."""
+    """The result of smoothing."""
 
     states: Floats
     spreads: Floats
@@ -67,12 +67,12 @@ class Motions:
     still: Flags
 
     def part(self, rows: Flags) -> Motions:
-        """Of some moments."""
+        """A subset of moments."""
         return Motions(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
 def moved(sightings: Sightings, jerk: float) -> Motions:
-    """Smooth in rounds: each knows from the one before how vehicles point, where they stood, which edges were seen."""
+    """Smooth in rounds: each uses headings, stops and visible edges from the previous one."""
     count = len(sightings.times_s)
     moments = Moments(
         sightings.lengths,
@@ -107,26 +107,26 @@ def moved(sightings: Sightings, jerk: float) -> Motions:
 
 
 def _doubt(sightings: Sightings) -> tuple[Floats, Floats]:
-    """Variances along and across the box, of a box whose edges are not told apart yet."""
+    """Variances along and across a box whose visible edges are not yet known."""
     unlike = np.abs(sightings.sizes - sightings.vehicle_sizes)
     along, across = (sightings.noise_m[:, None] ** 2 + np.where(unlike > UNLIKE_M, unlike / 2, 0) ** 2).T
     return along, across
 
 
 def _laid(sightings: Sightings, headings: Floats, states: Floats, spreads: Floats) -> tuple[Floats, Floats]:
-    """Places with parts and merged boxes laid edge to edge with their vehicles, and the covariances of their errors."""
+    """Positions after aligning parts and merged boxes with their vehicles at an edge, and error covariances."""
     ways = np.stack([np.cos(headings), np.sin(headings), -np.sin(headings), np.cos(headings)], -1).reshape(-1, 2, 2)
     off = np.einsum("nij,nj->ni", ways, states[:, :2] - sightings.places)
     unlike = np.abs(sightings.sizes - sightings.vehicle_sizes)
     slack = np.where(unlike > UNLIKE_M, unlike / 2, 0)
     shift = np.sign(off) * np.where(np.abs(off) > slack / 2, slack, 0)
-    # Where the border cuts, the edge in view is known.
+    # If the border cuts the box, the visible edge is known.
     missing = np.maximum(sightings.vehicle_sizes[:, 0] - sightings.sizes[:, 0], 0) / 2
     shift[:, 0] = np.where(sightings.cut == 0, shift[:, 0], sightings.cut * missing)
     slack[:, 0] = np.where(sightings.cut == 0, slack[:, 0], CUT_NOISE_M + CUT_SHARE * missing)
     shift += _reconciled(sightings, ways)
     variances = sightings.noise_m[:, None] ** 2 + (0.3 * slack) ** 2
-    # What does not fit counts less, as if errors came from Student's distribution.
+    # Poor fits get less weight, as with errors from Student's distribution.
     expected = np.einsum("nij,njk,nik->ni", ways, spreads[:, :2, :2], ways)
     squared = ((off - shift) ** 2 / (variances + expected)).sum(axis=1)
     weight = (FREEDOM + 2) / (FREEDOM + squared)
@@ -135,9 +135,10 @@ def _laid(sightings: Sightings, headings: Floats, states: Floats, spreads: Float
 
 
 def _reconciled(sightings: Sightings, ways: Floats) -> Floats:
-    """How far, along and across, places are from the middle between where motion and where the network see the vehicle.
+    """Offsets, along and across, from each position to the midpoint between the motion and network positions.
 
-    Each sees another outline, and errs in its own way for as long as the vehicle looks the same; their mean errs less.
+    Each sees a different outline, with an error that is constant while the vehicle looks the same; the mean is more
+    accurate.
     """
     apart: Floats = np.einsum("nij,nj->ni", ways, sightings.looks - sightings.places)
     shift: Floats = np.zeros_like(apart)
@@ -150,7 +151,7 @@ def _reconciled(sightings: Sightings, ways: Floats) -> Floats:
 
 
 def _oriented(headings: Floats, along: Floats, across: Floats) -> Floats:
-    """Covariances, n x 2 x 2, of these variances along and across."""
+    """Covariances (n x 2 x 2) from variances along and across."""
     cos, sin = np.cos(headings), np.sin(headings)
     xx, yy, xy = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2, (along - across) * cos * sin
     whole: Floats = np.stack([xx, xy, xy, yy], -1).reshape(-1, 2, 2)
@@ -158,7 +159,7 @@ def _oriented(headings: Floats, along: Floats, across: Floats) -> Floats:
 
 
 def _still(sightings: Sightings, states: Floats) -> Flags:
-    """When vehicles stand. Who creeps is not held: it would have to leap to where it is once it is quicker."""
+    """When vehicles are stopped. Creeping vehicles are not held: they would jump when they speed up."""
     still = np.zeros(len(states), bool)
     half = STANDING_WINDOW_S / 2
     for rows in sightings.each():
@@ -174,9 +175,9 @@ def _still(sightings: Sightings, states: Floats) -> Flags:
 
 
 def _headings(sightings: Sightings, states: Floats) -> Floats:
-    """Where vehicles point (radians, without jumps): along their motion while they move.
+    """Headings (radians, unwrapped): along the motion while moving.
 
-    While they stand, the way they last (or next) did. Who never moves fast enough points along its boxes.
+    While stopped, the last (or next) heading. Vehicles that never move fast enough point along their boxes.
     """
     headings = np.zeros(len(states))
     speeds = np.hypot(*states[:, 2:4].T)
@@ -196,7 +197,7 @@ def _headings(sightings: Sightings, states: Floats) -> Floats:
 
 
 def _forwards(directions: Floats, speeds: Floats) -> Floats:
-    """Directions of motion with those in which the vehicle backs up turned round: the lesser part of its way."""
+    """Directions of motion, reversed where the vehicle backs up: the lesser part of its course."""
     turned = np.concatenate([[0], np.abs(angle_between(directions[1:], directions[:-1])) > BACKING_RAD])
     other = np.cumsum(turned) % 2 == 1
     backing = other if speeds[other].sum() <= speeds[~other].sum() else ~other

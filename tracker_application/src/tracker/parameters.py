@@ -1,4 +1,4 @@
-"""The parameters of a stage: declared once as a frozen dataclass, read from options and environment variables.
+"""Stage parameters: declared once in a frozen dataclass, read from options and environment variables.
 
 A field `min_track_seconds` is the variable MIN_TRACK_SECONDS and the option --min-track-seconds.
 """
@@ -18,23 +18,23 @@ Parameters = TypeVar("Parameters")
 def parameter(
     default: float | str | None, about: str, *, minimum: float | None = None, maximum: float | None = None
 ) -> Any:
-    """A field of a parameters class. Its type is the type of the default; None is a number that may be left out."""
+    """A field of a parameters class. Its type is that of the default; None is an optional number."""
     return dataclasses.field(default=default, metadata={"about": about, "minimum": minimum, "maximum": maximum})
 
 
 def read_parameters(
     kind: type[Parameters], environ: Mapping[str, str], options: Mapping[str, str | None]
 ) -> Parameters:
-    """The parameters that are given, the defaults for the rest; an empty text counts as not given.
+    """The given parameters, with defaults for the rest; an empty string counts as not given.
 
-    Raises ParameterInvalid naming the variable, what it held and what was expected.
+    Raises ParameterInvalid with the variable, its value and what was expected.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for item in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage passes a dataclass
         text = options.get(item.name) or environ.get(item.name.upper())
         if text:
-            given[item.name] = _value(item, text)
-    return kind(**given)
+            values[item.name] = _value(item, text)
+    return kind(**values)
 
 
 def _value(item: dataclasses.Field[Any], text: str) -> Any:

@@ -1,6 +1,6 @@
-"""What is made of each segment of the film: its homographies and its piece of the proxy.
+"""Results of each segment of the film: homographies and a piece of the proxy.
 
-They lie on disk until all are there; a stage that was ended too early finds them again.
+They are kept on disk until all are done, so that an interrupted stage can reuse them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tracker.segments import Segment, frames_of
 
 TELL_EVERY = 5
 REFERENCE_FILE = "reference.npy"
-# While the reference frame is not found it is searched for so often only: a search takes as long as ten frames.
+# Interval of searches while the reference frame is lost: a search takes as long as ten frames.
 SEARCH_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is to be made of every segment. `folder` holds the luma of the reference frame, and gets the pieces.
+    """What to produce for every segment. `folder` holds the luma of the reference frame, and gets the pieces.
 
     `fixed`: the camera does not move at all.
     """
@@ -41,7 +41,7 @@ class Job:
     quality_crf: int
 
     def table(self, segment: Segment) -> Path:
-        """There once the segment is done."""
+        """Exists once the segment is done."""
         return self.folder / f"{segment.number:05d}.npz"
 
     def proxy(self, segment: Segment) -> Path:
@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What was found in a segment, one row a frame; `inliers` is frames x points."""
+    """Results of a segment, one row per frame; `inliers` is frames x points."""
 
     times_s: Floats
     registered: Flags
@@ -62,7 +62,7 @@ class Piece:
 
     @classmethod
     def read(cls, path: Path) -> Piece:
-        """As `make_piece` wrote it."""
+        """Read what `make_piece` wrote."""
         with np.load(path) as data:
             return cls(
                 data["times_s"], data["registered"], data["residual_px"], data["matrices"], data["inliers"],
@@ -71,7 +71,7 @@ class Piece:
 
 
 def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -> None:
-    """Decode a segment once: register its frames, encode its piece of the proxy. Nothing is known of other segments."""
+    """Decode a segment once: register its frames and encode its piece of the proxy, independently of other segments."""
     cv2.setNumThreads(1)
     half_done = job.proxy(segment).with_suffix(".part")
     times, residuals, matrices, inliers = [], [], [], []
@@ -88,7 +88,7 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
                 if count % TELL_EVERY == 0:
                     tell(count)
         damaged = film.damaged_pictures
-    if times:  # of a segment that is damaged from its beginning to its end there is no piece
+    if times:  # a segment that is damaged throughout has no piece
         half_done.rename(job.proxy(segment))
     half_done = job.table(segment).with_suffix(".part.npz")
     np.savez(
@@ -105,13 +105,13 @@ def _reference(job: Job) -> Picture:
 
 
 class _Still:
-    """Of a camera that is fixed, every frame lies as the reference frame does."""
+    """With a fixed camera, every frame aligns with the reference frame."""
 
     def __init__(self, points: int) -> None:
         self.points = points
 
     def step(self, _luma: Picture, _time_s: float) -> Registered:
-        """Nothing is looked at."""
+        """Does not look at the frame."""
         return Registered(np.eye(3), np.ones(self.points, bool), 0.0)
 
 
@@ -122,7 +122,7 @@ def _follower(job: Job) -> _Still | _Follower:
 
 
 class _Follower:
-    """Registers frame after frame; each begins where the one before was found, the first with a search."""
+    """Registers frames in sequence; each starts from the previous one, the first from a search."""
 
     def __init__(self, registration: Registration, min_inlier_share: float) -> None:
         self.registration = registration
@@ -131,7 +131,7 @@ class _Follower:
         self.search_from_s = -np.inf
 
     def step(self, luma: Picture, time_s: float) -> Registered | None:
-        """Register one frame; None if the reference frame is not in it."""
+        """Register one frame; None if the reference frame is not found in it."""
         registered = None if self.to_frame is None else self._good(luma, self.to_frame)
         if registered is None and time_s >= self.search_from_s:
             elsewhere = self.registration.search(luma)

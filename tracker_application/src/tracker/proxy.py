@@ -1,4 +1,4 @@
-"""The proxy: the whole film in 1920 pixels at most, frame for frame, which every later stage reads in its place."""
+"""The proxy: the whole film at 1920 pixels or less, frame for frame; all later stages read it instead of the film."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from tracker.lens import Lens
 from tracker.reference import Frame
 
 PROXY_FILE = "proxy.mp4"
-# Which film it is of: later stages see neither the film nor the stages before.
+# Identifies the film: later stages see neither the film nor the earlier stages.
 FILM_FILE = "film.json"
 WIDEST_PX = 1920
-# x264 as fast as it is, with one thread and without anything that looks ahead: the same bytes each time, and each
-# segment for itself. Two B-frames after each other, always, that nothing refers to: at the same quality that takes half
-# the room and three quarters of the time.
+# Fastest x264 preset, one thread and no lookahead: deterministic, and independent per segment. Always pairs of B-frames
+# that no other frame refers to: half the size and three quarters of the time at equal quality.
 B_FRAMES = 2
 ENCODER = {
     "preset": "ultrafast",
@@ -42,13 +41,13 @@ ENCODER = {
 
 
 def proxy_size(width_px: int, height_px: int) -> tuple[int, int]:
-    """The size of a film's proxy: even, not larger than the film."""
+    """The size of a film's proxy: even, and not larger than the film."""
     width = min(WIDEST_PX, width_px) // 2 * 2
     return width, max(2, round(height_px * width / width_px / 2) * 2)
 
 
 class PieceWriter:
-    """Encodes the proxy of one segment. A context; `film` is what it is the proxy of."""
+    """Encodes the proxy of one segment. A context manager; `film` identifies the film."""
 
     def __init__(self, path: Path, film: Footage, lens: Lens, quality_crf: int) -> None:
         self.size = proxy_size(film.facts.width_px, film.facts.height_px)
@@ -68,7 +67,7 @@ class PieceWriter:
         self._maps = [lens.maps(width // part, height // part) for part in (1, 2)] if lens.bends else []
 
     def write(self, frame: VideoFrame) -> None:
-        """Add a frame, made smaller."""
+        """Add a frame, reduced."""
         picture = av.VideoFrame(*self.size, "yuv420p")
         for number, source in enumerate(frame.planes()):
             plane = picture.planes[number]
@@ -94,16 +93,16 @@ class PieceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file; after an error it is closed as it stands."""
+        """Finish the file; after an error, close it as it is."""
         if kind is None:
             self.container.mux(self.stream.encode(None))
         self.container.close()
 
 
 def join_pieces(pieces: Sequence[Path], frames: int, path: Path) -> None:
-    """Put the pieces after each other, without encoding anything again.
+    """Concatenate the pieces without re-encoding.
 
-    The first so many frames, and at most one more: a frame may refer to one that is shown after it.
+    Keeps the first `count` frames, and at most one more: a frame may refer to one that is shown after it.
     """
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as whole:
         stream: Any = None
@@ -115,7 +114,8 @@ def join_pieces(pieces: Sequence[Path], frames: int, path: Path) -> None:
                 packets = [packet for packet in part.demux(part.streams.video[0]) if packet.dts is not None]
                 needed = _up_to(packets, frames - written)
                 if needed and last_shown is not None:
-                    # A piece begins to be decoded while the last frame before it is shown; it could not know when.
+                    # The first frame of a piece is decoded while the last frame before it is shown; the piece could not
+                    # know when.
                     needed[0].dts = last_shown
                 for packet in needed:
                     last_shown = max(last_shown or 0, packet.pts or 0)
@@ -125,7 +125,7 @@ def join_pieces(pieces: Sequence[Path], frames: int, path: Path) -> None:
 
 
 def _up_to(packets: list[av.Packet[Any]], frames: int) -> list[av.Packet[Any]]:
-    """Those, in the order in which they are decoded, without which the first so many frames are not shown."""
+    """The packets, in decoding order, needed to show the first frames."""
     shown = sorted(packet.pts for packet in packets if packet.pts is not None)[: max(0, frames)]
     needed = [
         at for at, packet in enumerate(packets, 1) if shown and packet.pts is not None and packet.pts <= shown[-1]
@@ -135,11 +135,11 @@ def _up_to(packets: list[av.Packet[Any]], frames: int) -> list[av.Packet[Any]]:
 
 @dataclass(frozen=True, eq=False)
 class Proxy:
-    """An open proxy. Made by `open_proxy`.
+    """An open proxy, made by `open_proxy`.
 
-    `times_s` and `matrices` (n x 3 x 3) are those of the homographies, one a frame. `factor` is how large its pixels
-    are: proxy width / width of the reference frame, in whose pixels all tables are. A frame that is not `registered` is
-    not where its matrix says.
+    `times_s` and `matrices` (n x 3 x 3) are those of the homographies, one per frame. `factor` is the proxy width
+    divided by the width of the reference frame, whose pixels all tables use. The matrix of a frame that is not
+    `registered` is not its own.
     """
 
     footage: Footage
@@ -160,7 +160,7 @@ class Proxy:
 
     @property
     def rate_fps(self) -> float:
-        """Frames a second, on the average."""
+        """Average frames per second."""
         return self.footage.facts.rate_fps
 
     @property
@@ -170,20 +170,20 @@ class Proxy:
 
     @property
     def from_reference(self) -> Floats:
-        """3 x 3: pixels of full size to pixels of the proxy."""
+        """3 x 3: full-size pixels to pixels of the proxy."""
         return scaling(self.factor)
 
     def frames(self) -> Iterator[VideoFrame]:
-        """All frames in order; their `index` is that of the film."""
+        """All frames in order; `index` is that of the film."""
         return self.frames_at(range(len(self.times_s)))
 
     def frames_at(self, indices: Iterable[int]) -> Iterator[VideoFrame]:
-        """The frames with these rising indices. Those between are passed over, or sought beyond where they are many.
+        """The frames with these increasing indices; skips or seeks over the frames in between.
 
-        Raises InputMissing if the proxy ends before.
+        Raises InputMissing if the proxy ends early.
         """
         wanted = list(indices)
-        # What nothing refers to need not be decoded on the way.
+        # Frames that no other frame refers to are not decoded.
         skips = bool(np.isin(wanted, self._referred).all())
         self.footage.stream.codec_context.skip_frame = "NONREF" if skips else "DEFAULT"
         ticks = self._ticks
@@ -207,28 +207,28 @@ class Proxy:
 
     @cached_property
     def key_rows(self) -> list[int]:
-        """The frames that are decoded without others."""
-        # The index says when they are decoded: as soon as the frame before is shown.
+        """Rows of the key frames."""
+        # The index has decoding times: when the previous frame is shown.
         return sorted(set(np.searchsorted(self._ticks, self.footage.key_ticks(), side="right").tolist()))
 
     @cached_property
     def _ticks(self) -> Floats:
-        """When each frame is shown, by the proxy's clock."""
+        """The presentation time of each frame, in the proxy's time base."""
         ticks: Floats = np.round(self.times_s / self.footage.tick_s).astype(np.int64) + self.footage.start_ticks
         return ticks
 
     @cached_property
     def _referred(self) -> list[int]:
-        """The frames without which others cannot be decoded, as the encoder was told to lay them."""
+        """The frames that others refer to, as the encoder was told to arrange them."""
         borders = [*self.key_rows, len(self.times_s)]
         return [row for first, end in pairwise(borders) for row in range(first, end, B_FRAMES + 1)]
 
 
 @contextmanager
 def open_proxy(files: StageFiles, threads: int = 0) -> Iterator[Proxy]:
-    """Open the proxy that track_reference_points wrote; 0 threads are as many as there are cores.
+    """Open the proxy written by track_reference_points; 0 threads means one per core.
 
-    Raises InputMissing where it is not there, or not the right one.
+    Raises InputMissing if it is missing or does not match.
     """
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     film = json.loads(files.upstream("track_reference_points", FILM_FILE).read_text(encoding="utf-8"))
@@ -236,7 +236,7 @@ def open_proxy(files: StageFiles, threads: int = 0) -> Iterator[Proxy]:
     with open_footage(files.upstream("track_reference_points", PROXY_FILE), threads) as footage:
         if footage.facts.frames < len(matrices):
             raise InputMissing(
-                f"{PROXY_FILE} has {footage.facts.frames} frames, homographies.csv {len(matrices)}",
+                f"{PROXY_FILE} has {footage.facts.frames} frames, but homographies.csv has {len(matrices)}",
                 remedy="Redo track_reference_points",
             )
         yield Proxy(footage, reference, table["time_s"], matrices, table["registered"] == 1)

@@ -27,13 +27,13 @@ from tracker.geodesy import MAX_UTM_LATITUDE_DEG, MIN_UTM_LATITUDE_DEG, Plane
 
 FEWEST_WORLD_POINTS = 4
 FEWEST_CORNERS = 3
-# Of the second singular value to the first: below, the points lie on one line.
+# Ratio of the second singular value to the first, below which the points count as collinear.
 FLATTEST_SPREAD = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The frame on which the points were clicked."""
+    """The frame on which the points were marked."""
 
     time_s: float
     width_px: int
@@ -46,7 +46,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePoint:
-    """Something on the ground that does not move."""
+    """A stationary point on the ground."""
 
     name: str
     x_px: float
@@ -58,13 +58,13 @@ class ReferencePoint:
 
     @property
     def has_world(self) -> bool:
-        """Whether it is known where it is, in metres."""
+        """Whether its position in metres is known."""
         return self.x_m is not None and self.y_m is not None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLength:
-    """Two places in the frame and how far they are apart."""
+    """Two pixels in the frame and the distance between them."""
 
     from_px: tuple[float, float]
     to_px: tuple[float, float]
@@ -72,13 +72,13 @@ class KnownLength:
 
     @property
     def metres_per_pixel(self) -> float:
-        """The scale it gives."""
+        """The resulting scale."""
         return self.length_m / math.dist(self.from_px, self.to_px)
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencePoints:
-    """What a person knows about the reference frame."""
+    """A person's data about the reference frame."""
 
     frame: Frame
     points: tuple[ReferencePoint, ...] = ()
@@ -87,11 +87,11 @@ class ReferencePoints:
 
     @property
     def world_points(self) -> tuple[ReferencePoint, ...]:
-        """The points whose place in the world is known."""
+        """The points with world coordinates."""
         return tuple(point for point in self.points if point.has_world)
 
     def in_metres(self) -> tuple[ReferencePoints, Plane | None]:
-        """These points, those in WGS84 put onto a plane that touches the ground among them; and that plane."""
+        """These points with WGS84 coordinates converted to metres on a local tangent plane; and that plane."""
         degrees = [(p.latitude_deg, p.longitude_deg) for p in self.points]
         known = np.array([pair for pair in degrees if None not in pair], np.float64)
         if not len(known):
@@ -111,7 +111,7 @@ class ReferencePoints:
         return np.array([[point.x_px, point.y_px] for point in self.points], np.float64).reshape(-1, 2)
 
     def write(self, path: Path) -> None:
-        """Write the file; what is not known is left out."""
+        """Write the file; omits unknown values."""
         path.write_text(json.dumps(_known(asdict(self)), indent=2) + "\n", encoding="utf-8")
 
 
@@ -124,9 +124,9 @@ def _known(value: Any) -> Any:
 
 
 def read_points(path: Path, frame: Frame) -> ReferencePoints:
-    """Read and check the file of a person for footage of this size; `frame` fills in what it does not say.
+    """Read and check a person's file for footage of this size; `frame` fills in what it omits.
 
-    Raises PointsInvalid saying which point, what is wrong and what to do.
+    Raises PointsInvalid with the point, the problem and the remedy.
     """
     points = parse_points(path, frame)
     check_points(points, frame, path.name)
@@ -134,12 +134,12 @@ def read_points(path: Path, frame: Frame) -> ReferencePoints:
 
 
 def check_points(points: ReferencePoints, frame: Frame, name: str) -> None:
-    """Whether they can be used with footage of this size; `name` is what they came as. Raises PointsInvalid."""
+    """Check that they can be used with footage of this size; `name` is their origin. Raises PointsInvalid."""
     size = (points.frame.width_px, points.frame.height_px)
     if size != (frame.width_px, frame.height_px):
         raise PointsInvalid(
-            f"{name} is for {size[0]}x{size[1]} pixels, the video has {frame.width_px}x{frame.height_px}",
-            remedy="Click the points on frame.jpg of this video",
+            f"{name} is for {size[0]}x{size[1]} pixels, but the video has {frame.width_px}x{frame.height_px}",
+            remedy="Mark the points on frame.jpg of this video",
         )
     _check_inside(points)
     _check_distinct(points)
@@ -147,7 +147,7 @@ def check_points(points: ReferencePoints, frame: Frame, name: str) -> None:
 
 
 def parse_points(path: Path, frame: Frame) -> ReferencePoints:
-    """Read the file as it stands, for example a checked one."""
+    """Read the file without the checks, for example an already checked one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -156,13 +156,13 @@ def parse_points(path: Path, frame: Frame) -> ReferencePoints:
 
 
 def points_from(data: Any, frame: Frame, name: str) -> ReferencePoints:
-    """What the file says, from its content. Raises PointsInvalid where that has not the form."""
+    """Parse the content of the file. Raises PointsInvalid if its structure is wrong."""
     if not isinstance(data, dict):
-        raise PointsInvalid(f"{name} holds no object", remedy='Expected {"points": [...]}')
+        raise PointsInvalid(f"{name} is not a JSON object", remedy='Expected {"points": [...]}')
     unknown = sorted(set(data) - {"frame", "points", "known_length", "road_polygon_px"})
     if unknown:
         known = "frame, points, known_length and road_polygon_px"
-        raise PointsInvalid(f"{name} has the unknown field {', '.join(unknown)}", remedy=f"Known are {known}")
+        raise PointsInvalid(f"{name} has the unknown field {', '.join(unknown)}", remedy=f"Known fields: {known}")
     try:
         shown = Frame(
             **(
@@ -176,26 +176,26 @@ def points_from(data: Any, frame: Frame, name: str) -> ReferencePoints:
         known_length = None if length is None else _length(length)
     except (KeyError, TypeError, ValueError) as error:
         raise PointsInvalid(
-            f"{name} is malformed: {error!r}", remedy="See proposed_points.json for the form"
+            f"{name} is malformed: {error!r}", remedy="See proposed_points.json for the format"
         ) from error
     if polygon and len(polygon) < FEWEST_CORNERS:
-        raise PointsInvalid(f"road_polygon_px of {name} has {len(polygon)} corners", remedy="Give at least 3")
+        raise PointsInvalid(f"road_polygon_px of {name} has only {len(polygon)} corners", remedy="Give at least 3")
     return ReferencePoints(shown, points, known_length, polygon)
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return float(value)
 
 
 def _point(index: int, entry: dict[str, Any]) -> ReferencePoint:
     world: dict[str, float] = {}
     for pair in (("x_m", "y_m"), ("latitude_deg", "longitude_deg")):
-        given = {key: _number(entry[key]) for key in pair if entry.get(key) is not None}
-        if len(given) == 1:
-            raise ValueError(f"points[{index}] has only {next(iter(given))} of {' and '.join(pair)}")
-        world |= given
+        coordinates = {key: _number(entry[key]) for key in pair if entry.get(key) is not None}
+        if len(coordinates) == 1:
+            raise ValueError(f"points[{index}] has {next(iter(coordinates))} but not both {' and '.join(pair)}")
+        world |= coordinates
     latitude = world.get("latitude_deg", 0.0)
     if not MIN_UTM_LATITUDE_DEG <= latitude <= MAX_UTM_LATITUDE_DEG or abs(world.get("longitude_deg", 0.0)) > 180:  # noqa: PLR2004  half a turn
         raise ValueError(f"points[{index}] has a latitude or longitude out of range")
@@ -206,7 +206,7 @@ def _length(entry: dict[str, Any]) -> KnownLength:
     (x0, y0), (x1, y1) = entry["from_px"], entry["to_px"]
     length = KnownLength((_number(x0), _number(y0)), (_number(x1), _number(y1)), _number(entry["length_m"]))
     if length.length_m <= 0 or length.from_px == length.to_px:
-        raise ValueError("known_length must be longer than nothing, in pixels and in metres")
+        raise ValueError("known_length must be greater than zero in pixels and in metres")
     return length
 
 
@@ -221,7 +221,7 @@ def _check_inside(points: ReferencePoints) -> None:
     if outside:
         listed = "; ".join(f"{what} at ({x:g}, {y:g})" for what, x, y in outside)
         size = f"{points.frame.width_px}x{points.frame.height_px}"
-        raise PointsInvalid(f"outside the frame of {size} pixels: {listed}", remedy="Click them on frame.jpg again")
+        raise PointsInvalid(f"outside the frame of {size} pixels: {listed}", remedy="Mark them on frame.jpg again")
 
 
 def _check_distinct(points: ReferencePoints) -> None:
@@ -229,34 +229,36 @@ def _check_distinct(points: ReferencePoints) -> None:
     at: dict[tuple[float, float], str] = {}
     for point in points.points:
         if point.name in names:
-            raise PointsInvalid(f"two points are called {point.name!r}", remedy="Give each a name of its own")
+            raise PointsInvalid(f"two points are named {point.name!r}", remedy="Give each point its own name")
         names.add(point.name)
         other = at.setdefault((point.x_px, point.y_px), point.name)
         if other != point.name:
-            raise PointsInvalid(f"the points {other!r} and {point.name!r} are at one place", remedy="Leave out one")
+            raise PointsInvalid(
+                f"the points {other!r} and {point.name!r} are at the same pixel", remedy="Remove one of them"
+            )
 
 
 def _check_scale(points: ReferencePoints, name: str) -> None:
     if points.world_points and any(point.latitude_deg is not None for point in points.points):
         raise PointsInvalid(
-            f"{name} has points in metres and points in degrees", remedy="Give all of them in one of the two"
+            f"{name} has points in metres and points in degrees", remedy="Use the same coordinates for all points"
         )
     points = points.in_metres()[0]
     world = points.world_points
     if not points.points and points.known_length is None:
-        raise PointsInvalid(f"{name} has no points", remedy="Give at least 4 with x_m and y_m, or one known_length")
+        raise PointsInvalid(
+            f"{name} has no points", remedy="Give at least 4 points with x_m and y_m, or one known_length"
+        )
     if points.known_length is not None and len(world) < FEWEST_WORLD_POINTS:
         return
     if len(world) < FEWEST_WORLD_POINTS:
         raise PointsInvalid(
-            f"{name} gives no scale: {len(world)} of its {len(points.points)} points have x_m and y_m",
-            remedy="Give them to at least 4 points, or add one known_length",
+            f"{name} gives no scale: only {len(world)} of its {len(points.points)} points have x_m and y_m",
+            remedy="Add x_m and y_m to at least 4 points, or add one known_length",
         )
     pixels = np.array([[point.x_px, point.y_px] for point in world], np.float64)
     metres = np.array([[point.x_m, point.y_m] for point in world], np.float64)
     for what, places in (("pixels", pixels), ("metres", metres)):
         spread = np.linalg.svd(places - places.mean(axis=0), compute_uv=False)
         if spread[1] < FLATTEST_SPREAD * spread[0] or spread[0] == 0:
-            raise PointsInvalid(
-                f"the points of {name} lie on one line (in {what})", remedy="Spread them over the frame"
-            )
+            raise PointsInvalid(f"the points of {name} are collinear (in {what})", remedy="Spread them over the frame")

@@ -1,8 +1,8 @@
-"""Registers frames to the reference frame: points followed by KLT, a homography by MAGSAC and least squares.
+"""Registers frames to the reference frame: KLT point tracking, then a homography by MAGSAC and least squares.
 
-Each frame is matched against the reference frame itself, never against the frame before, so that nothing drifts. What
-surrounds each point is first laid over the reference frame as the frame before says; all points together are then one
-small picture, in which KLT has only the rest to find.
+Each frame is matched against the reference frame itself, not the previous frame, so that errors do not accumulate. The
+surroundings of each point are first warped with the previous frame's result; together they form one small image, in
+which KLT has to find only the remaining offset.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tracker.geometry import transform
 from tracker.homography_fit import refined
 from tracker.lens import Lens
 
-# Side of what is looked at around a point, of KLT's window in it, and how far off a point may be expected.
+# Side of the patch around a point, KLT's window in it, and the largest expected offset.
 TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
 LEVELS = 1
-# By how much clouds and the camera change contrasts; beyond, something else is there.
+# Range of contrast changes by clouds and camera; beyond it, something else is there.
 MOST_GAIN = 3.0
-# Smaller changes, in shares and grey levels, matter less than rounding to whole grey levels again.
+# Smaller changes, in shares and grey levels, matter less than rounding to integer grey levels again.
 SAME_GAIN, SAME_LEVEL = 0.08, 4.0
 COLUMNS = 9
-# No points are proposed so near to the border, a share of the width.
+# No points are proposed this close to the border, as a share of the width.
 MARGIN = 0.02
 INLIER_PX_AT_4K = 2.0
 WIDTH_4K_PX = 3840
@@ -38,7 +38,7 @@ RATIO_TEST = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Registered:
-    """How a frame lies on the reference frame. `to_reference` is 3 x 3; `inliers` says which points fit."""
+    """How a frame aligns with the reference frame. `to_reference` is 3 x 3; `inliers` flags the points that fit."""
 
     to_reference: Floats
     inliers: Flags
@@ -46,9 +46,9 @@ class Registered:
 
 
 class Registration:
-    """Follows points of one reference frame. `reference` is its luma as filmed, `points_px` n x 2, undistorted.
+    """Tracks points of one reference frame. `reference` is its luma as filmed, `points_px` is n x 2, undistorted.
 
-    `usable` says which of the points are far enough from the border.
+    `usable` flags the points far enough from the border.
     """
 
     def __init__(self, reference: Picture, points_px: Floats, lens: Lens | None = None) -> None:
@@ -60,7 +60,7 @@ class Registration:
         filmed = self.lens.filmed(points_px)
         self.usable: Flags = self._inside(filmed)
         self._places = filmed
-        # A whole number of pixels, so that the reference frame is not interpolated.
+        # Integer pixels, so that the reference frame is not interpolated.
         self._corners = np.floor(filmed) - TILE_PX // 2
         numbers = np.flatnonzero(self.usable)
         rows = -(-len(numbers) // COLUMNS)
@@ -83,7 +83,7 @@ class Registration:
         return flags
 
     def follow(self, luma: Picture, guess: Floats) -> Registered | None:
-        """Register a frame; `guess` is where the reference frame is about expected in it (reference to frame).
+        """Register a frame; `guess` maps the reference frame to its approximate place in it.
 
         None if too few points fit.
         """
@@ -103,14 +103,14 @@ class Registration:
         return Registered(matrix, inliers, float(np.sqrt(np.mean(distances**2))))
 
     def _follow_points(self, luma: Picture, guess: Floats) -> tuple[Flags, Floats]:
-        """The numbers of the points that were found, and where they are in the frame, undistorted (n x 2)."""
+        """Indices of the points found, and their undistorted positions in the frame (n x 2)."""
 
         def to_frame(places: Floats) -> Floats:
             return self.lens.filmed(transform(guess, self.lens.undistorted(places)))
 
         expected = to_frame(self._places)
         visible = self.usable & self._inside(expected)
-        # Around each point the way from the reference frame into this one is taken as affine.
+        # Around each point, the mapping from the reference frame is approximated as affine.
         step = TILE_PX / 4
         right, down = (to_frame(self._places + offset) for offset in ([step, 0.0], [0.0, step]))
         turns = np.stack([right - expected, down - expected], axis=2) / step
@@ -161,7 +161,7 @@ class Registration:
 
 
 def _in_light_of(reference: Picture, seen: Picture) -> Picture:
-    """What is seen, as bright and as rich in contrast as in the reference: KLT takes both for the same."""
+    """Match brightness and contrast to the reference: KLT assumes that they are equal."""
     middle = slice(TILE_PX // 2 - WINDOW_PX // 2, TILE_PX // 2 + WINDOW_PX // 2)
     (mean, contrast), (now, range_now) = (
         (float(value[0, 0]) for value in cv2.meanStdDev(tile[middle, middle])) for tile in (reference, seen)
@@ -174,7 +174,7 @@ def _in_light_of(reference: Picture, seen: Picture) -> Picture:
 
 
 def propose_points(luma: Picture, columns: int = 9, rows: int = 6, *, each: int = 1) -> tuple[Floats, Flags]:
-    """The best corners of each cell of a grid, n x 2 pixels away from the border, best first; and the cell of each."""
+    """The best corners of each grid cell, n x 2 pixels away from the border, best first; and the cell of each."""
     height, width = luma.shape
     border = int(max(MARGIN * width, TILE_PX // 2 + 2))
     xs = np.linspace(border, width - border, columns + 1).astype(int)

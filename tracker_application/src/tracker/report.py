@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds its pictures, so that it can be sent as it is."""
+"""The report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ COLUMNS = {
     "length_m": ("length (m)", 1),
     "first_time_s": ("from (s)", 1),
     "last_time_s": ("to (s)", 1),
-    "distance_m": ("way (m)", 1),
+    "distance_m": ("distance (m)", 1),
     "mean_speed_km_h": ("mean (km/h)", 1),
-    "max_speed_km_h": ("highest (km/h)", 1),
+    "max_speed_km_h": ("maximum (km/h)", 1),
     "movement": ("movement", 0),
     "lane_id": ("lane", 0),
 }
@@ -36,7 +36,7 @@ LONGEST_TABLE = 200
 
 
 def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence[Chart], vehicles: Table) -> None:
-    """Write the report beside the charts' PNG files."""
+    """Write the report next to the charts' PNG files."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
     sections = list(dict.fromkeys(chart.section for chart in charts))
     links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in (*sections, "Vehicles"))
@@ -47,7 +47,7 @@ def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence
         data = base64.b64encode((path.parent / f"{chart.name}.png").read_bytes()).decode()
         parts.append(
             f'<p class="chart"><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}"></p>'
-            f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv; drawing: {chart.name}.svg</p>'
+            f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv; vector graphic: {chart.name}.svg</p>'
         )
     parts.append(_vehicles(vehicles))
     parts.append(f"<footer>tracker {__version__}</footer>")

@@ -1,4 +1,4 @@
-"""The segments of a film: stretches from one key frame to another, each of which can be decoded by itself."""
+"""Segments of a film: stretches between key frames that can be decoded independently."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from tracker.footage import Footage, VideoFrame
 
 LONGEST_S, SHORTEST_S = 10.0, 2.0
-# A short film has about so many segments, so that several workers share it.
+# Number of segments of a short film, so that several workers can share it.
 FEWEST = 8
 SEEK_BACK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The frames whose time stamps are from `first_ticks` on and before `end_ticks`; None: to the end."""
+    """The frames with timestamps from `first_ticks` up to, not including, `end_ticks`; None: to the end."""
 
     number: int
     first_ticks: int
@@ -27,7 +27,7 @@ class Segment:
 def plan(footage: Footage, until_s: float) -> tuple[Segment, ...]:
     """Segments of about ten seconds, fewer where key frames are rare; the last ends at `until_s`.
 
-    The plan is one of the film alone: it does not depend on how many work on it.
+    Depends only on the film, not on the number of workers.
     """
     length_s = float(np.clip(min(footage.facts.duration_s, until_s) / FEWEST, SHORTEST_S, LONGEST_S))
     borders = [footage.start_ticks]
@@ -44,7 +44,7 @@ def _time_s(footage: Footage, ticks: int) -> float:
 
 
 def _key_frames(footage: Footage, length_s: float) -> Iterator[int]:
-    """Time stamps at which key frames are shown; those of MP4 are found through its index, about one a length."""
+    """Timestamps at which key frames are shown; for MP4, about one per segment length, found through the index."""
     if "mp4" not in footage.container.format.name:
         footage.seek(footage.start_ticks)
         yield from sorted(packet.pts for packet in footage.packets() if packet.is_keyframe and packet.pts is not None)
@@ -54,7 +54,7 @@ def _key_frames(footage: Footage, length_s: float) -> Iterator[int]:
         if not entry.is_keyframe or (last is not None and (entry.timestamp - last) * footage.tick_s < length_s):
             continue
         last = entry.timestamp
-        # The index knows when a frame is decoded, not when it is shown.
+        # The index has decoding times, not presentation times.
         footage.seek(entry.timestamp)
         for packet in footage.packets():
             if packet.dts is None or packet.dts >= entry.timestamp:
@@ -64,7 +64,7 @@ def _key_frames(footage: Footage, length_s: float) -> Iterator[int]:
 
 
 def frames_of(footage: Footage, segment: Segment) -> Iterator[VideoFrame]:
-    """The frames of a segment, exactly. What comes before its key frame in time belongs to the segment before."""
+    """The exact frames of a segment. Frames shown before its key frame belong to the previous segment."""
     for frame in footage.frames(_landing(footage, segment.first_ticks)):
         ticks = frame.decoded.pts or 0
         if segment.end_ticks is not None and ticks >= segment.end_ticks:
@@ -74,7 +74,7 @@ def frames_of(footage: Footage, segment: Segment) -> Iterator[VideoFrame]:
 
 
 def _landing(footage: Footage, ticks: int) -> int:
-    """A time stamp from which a seek really leads to this key frame or one before it."""
+    """A timestamp from which a seek leads to this key frame or an earlier one."""
     target = ticks
     while target > footage.start_ticks:
         footage.seek(target)

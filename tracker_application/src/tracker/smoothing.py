@@ -1,7 +1,7 @@
-"""Kalman filter and Rauch-Tung-Striebel smoother, for many vehicles side by side.
+"""Kalman filter and Rauch-Tung-Striebel smoother for many vehicles in parallel.
 
-A state is place, velocity and acceleration of x and y: six numbers (x, y, vx, vy, ax, ay), metres and seconds. All
-vehicles are laid end to end in flat arrays; the n-th moments of all of them are computed at once.
+A state has position, velocity and acceleration in x and y: (x, y, vx, vy, ax, ay) in metres and seconds. All vehicles
+are concatenated in flat arrays; the n-th moments of all are computed at once.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats
 
-# Before anything but a place is known: 15 m/s of speed, 3 m/s2 of acceleration.
+# Prior standard deviations: 15 m/s of speed, 3 m/s2 of acceleration.
 FIRST_SPEED_M_S, FIRST_ACCELERATION_M_S2 = 15.0, 3.0
 PLACE, VELOCITY, ACCELERATION = slice(0, 2), slice(2, 4), slice(4, 6)
-# How many moments are in memory at once, about 1.5 KB each.
+# Moments in memory at once, about 1.5 KB each.
 MOST_MOMENTS = 40_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """What is known of vehicles before smoothing: n moments, those of one vehicle in order of time.
+    """Observations of vehicles: n moments, grouped by vehicle and in time order.
 
-    `lengths` says how many moments each vehicle has. `places` (n x 2) and `noise` (n x 2 x 2, its covariance) are used
-    where `seen`. `jerk` (n x 2 x 2, m2/s5) is how abruptly the acceleration changes from here to the next moment, and
-    `turn` (n, radians) by how much it turns. Where `still`, the vehicle stands.
+    `lengths` is the number of moments per vehicle. `places` (n x 2) and `noise` (n x 2 x 2, its covariance) are used
+    where `seen`. `jerk` (n x 2 x 2, m2/s5) is the jerk density until the next moment, and `turn` (n, radians) the
+    rotation of the acceleration. Where `still`, the vehicle is stopped.
     """
 
     lengths: Flags
@@ -39,12 +39,12 @@ class Moments:
     still: Flags
 
 
-# How still a vehicle is that stands: m/s, m/s2.
+# Standard deviations for a stopped vehicle: m/s, m/s2.
 STILL_M_S, STILL_M_S2 = 0.02, 0.1
 
 
 def smooth(moments: Moments) -> tuple[Floats, Floats]:
-    """States (n x 6) and their covariances (n x 6 x 6). Each vehicle is seen at its first moment."""
+    """States (n x 6) and covariances (n x 6 x 6). Each vehicle must be seen at its first moment."""
     count = len(moments.times_s)
     states, spreads = np.zeros((count, 6)), np.zeros((count, 6, 6))
     starts = np.cumsum(moments.lengths) - moments.lengths
@@ -54,7 +54,7 @@ def smooth(moments: Moments) -> tuple[Floats, Floats]:
 
 
 def _portions(lengths: Flags) -> Iterator[Flags]:
-    """Vehicles, the longest first, so that portions hold vehicles that are seen about as long."""
+    """Portions of vehicles, longest first, so that vehicles in a portion have similar lengths."""
     order = np.argsort(-lengths, kind="stable")
     portion = np.cumsum(lengths[order]) // MOST_MOMENTS
     for number in np.unique(portion):
@@ -62,7 +62,7 @@ def _portions(lengths: Flags) -> Iterator[Flags]:
 
 
 def _smooth(moments: Moments, starts: Flags, lengths: Flags, states: Floats, spreads: Floats) -> None:
-    """Fill in the states of some vehicles, the longest first."""
+    """Compute the states of some vehicles, longest first."""
     live = [int(np.searchsorted(-lengths, -moment, side="left")) for moment in range(int(lengths[0]))]
     predicted: list[tuple[Floats, Floats, Floats]] = []
     for moment, count in enumerate(live):
@@ -90,7 +90,7 @@ def _smooth(moments: Moments, starts: Flags, lengths: Flags, states: Floats, spr
 
 
 def _updated(moments: Moments, at: Flags, state: Floats, spread: Floats) -> tuple[Floats, Floats]:
-    """With what was seen at these moments."""
+    """Update with the observations at these moments."""
     state, spread = state.copy(), spread.copy()
     seen, still = moments.seen[at], moments.still[at]
     zero = np.zeros((len(at), 2))
@@ -109,14 +109,14 @@ def _updated(moments: Moments, at: Flags, state: Floats, spread: Floats) -> tupl
 
 
 def _inverse(matrices: Floats) -> Floats:
-    """Of symmetric 2 x 2 matrices; much faster than the general way."""
+    """Inverse of symmetric 2 x 2 matrices; much faster than the general method."""
     a, b, d = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
     inverse: Floats = np.stack([d, -b, -b, a], -1).reshape(-1, 2, 2) / (a * d - b * b)[:, None, None]
     return inverse
 
 
 def _steps(moments: Moments, at: Flags) -> tuple[Floats, Floats]:
-    """Transition and process noise from these moments to the next ones."""
+    """Transitions and process noise from these moments to the next ones."""
     t = moments.times_s[at + 1] - moments.times_s[at]
     cos, sin = np.cos(moments.turn[at]), np.sin(moments.turn[at])
     steps = np.zeros((len(at), 6, 6))

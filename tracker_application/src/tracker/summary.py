@@ -1,4 +1,4 @@
-"""One line a vehicle: when, how far, how fast, and which way it went."""
+"""One row per vehicle: times, distance, speeds and movement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 def vehicles(tracks: Table) -> Table:
-    """The vehicles of a table of tracks."""
+    """Summarise the vehicles of a table of tracks."""
     rows = []
     for number, track in groups(tracks, "track_id").items():
         steps = np.hypot(np.diff(track["x_m"]), np.diff(track["y_m"]))
@@ -41,7 +41,7 @@ def vehicles(tracks: Table) -> Table:
 
 
 def _movement(headings: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
-    """How far it turned between first and last sight; a vehicle that came or left in a turn shows only a part."""
+    """Turn between the first and last heading; a vehicle that enters or leaves mid-turn shows only a part."""
     turned = float(np.sum(angle_between(headings[1:], headings[:-1])))
     if abs(turned) < TURN_RAD:
         return "straight"

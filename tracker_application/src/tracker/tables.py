@@ -1,6 +1,6 @@
-"""Tables: columns with units in their names. Where a person reads them CSV, between stages Parquet.
+"""Tables with units in their column names: CSV for people, Parquet between stages.
 
-The last line of a table is never half a row.
+A table never ends with half a row.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tracker.errors import InputMissing
 
 Table: TypeAlias = dict[str, NDArray[Any]]
 PARQUET = ".parquet"
-# Columns that hold words; all others hold numbers, an empty cell being "not known" (NaN).
+# Text columns; all others are numeric, and an empty cell is unknown (NaN).
 TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement", "source"})
-# Columns that count; the others are measured.
+# Integer columns; other numeric columns are measurements.
 WHOLE_COLUMNS = frozenset({"frame", "track_id", "vehicle_id", "observed", "visible", "registered"})
 
 
 def from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Columns by name, from rows; there must be at least one."""
+    """Columns by name, from at least one row."""
     return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: int = 3) -> None:
-    """Write columns of equal length; the suffix says how.
+    """Write columns of equal length in the format of the suffix.
 
-    In CSV numbers get at most `decimals` decimals, and NaN becomes an empty cell. Parquet keeps numbers as they are.
+    CSV numbers have at most `decimals` decimals, and NaN becomes an empty cell. Parquet keeps full precision.
     """
     whole = path.with_name(path.name + ".part")
     if path.suffix == PARQUET:
@@ -48,17 +48,17 @@ def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: i
 
 
 def _typed(name: str, values: Iterable[Any]) -> pa.Array:
-    """A column of one type: whole numbers as such, words dictionary-coded."""
+    """A column of one type: integers, or dictionary-encoded text."""
     if name in TEXT_COLUMNS:
         return pa.array([str(value) for value in values], pa.string()).dictionary_encode()
     return pa.array(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
 
 
 def _cells(values: Iterable[Any], decimals: int) -> list[Any]:
-    """A column as CSV has it; Arrow writes numbers as text in a fraction of Python's time."""
+    """A CSV column; Arrow formats numbers much faster than Python."""
     column = values if isinstance(values, np.ndarray) else np.array(list(values), dtype=object)
     if column.dtype.kind == "f":
-        # Adding zero makes a negative zero a zero.
+        # Adding zero turns negative zero into zero.
         rounded = np.round(column.astype(np.float64), decimals) + 0.0
         return cast("list[Any]", pa.array(rounded, from_pandas=True).cast(pa.string()).fill_null("").to_pylist())
     if column.dtype.kind in "iub":
@@ -67,7 +67,7 @@ def _cells(values: Iterable[Any], decimals: int) -> list[Any]:
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
-    """Read a table back. Raises InputMissing if it lacks one of the `needed` columns."""
+    """Read a table. Raises InputMissing if it lacks one of the `needed` columns."""
     table = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
     missing = [name for name in needed if name not in table]
     if missing:
@@ -77,10 +77,10 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        # Into memory at once: a file that is mapped cannot be replaced while somebody reads it.
+        # Read into memory: a mapped file cannot be replaced while it is being read.
         whole = pq.read_table(pa.py_buffer(path.read_bytes()))
     except pa.ArrowInvalid as error:
-        raise InputMissing(f"{path} is no Parquet file ({error})", remedy="Redo the stage that wrote it") from error
+        raise InputMissing(f"{path} is not a Parquet file ({error})", remedy="Redo the stage that wrote it") from error
     columns = {name: whole[name].to_numpy(zero_copy_only=False) for name in whole.column_names}
     return {name: values.astype(object) if name in TEXT_COLUMNS else values.copy() for name, values in columns.items()}
 
@@ -103,12 +103,12 @@ def _column(name: str, values: Sequence[str]) -> NDArray[Any]:
 
 
 def select(table: Table, rows: NDArray[Any]) -> Table:
-    """Some rows of a table, by a mask or by indices."""
+    """Rows of a table, by mask or indices."""
     return {name: values[rows] for name, values in table.items()}
 
 
 def groups(table: Table, column: str) -> dict[Any, Table]:
-    """The rows of each value of a column, in the order of the values; row order is kept within each."""
+    """Rows grouped by the values of a column, in the order of the values; keeps the row order within groups."""
     order = np.argsort(table[column], kind="stable")
     values, starts = np.unique(table[column][order], return_index=True)
     parts = np.split(order, starts[1:])

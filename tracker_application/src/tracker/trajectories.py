@@ -1,4 +1,4 @@
-"""Where each vehicle is on each frame of the film, from what was smoothed at the searched frames only."""
+"""Positions of each vehicle on every frame of the film, interpolated from the smoothed states of searched frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tracker.geometry import angle_between
 from tracker.motion import Motions, Sightings
 from tracker.tables import Table
 
-# Half of the values of a normal distribution are nearer than this, in standard deviations.
+# Half of the values of a normal distribution are closer than this, in standard deviations.
 PROBABLE_ERROR = 0.6745
-# Frames and moments are the same if their times differ by less.
+# Frames and moments with a smaller time difference are the same.
 SAME_S = 1e-6
 
 
 def trajectories(sightings: Sightings, motions: Motions, camera: Table) -> Table:
-    """One row a vehicle (numbered from 1, in the order of `sightings`) and frame, from its first to its last box.
+    """One row per vehicle (numbered from 1 in the order of `sightings`) and frame, from its first to its last box.
 
-    `camera` has `frame` and `time_s` of all frames. Between two moments a vehicle moves as the polynomial that has the
-    place, velocity and acceleration of both: the most likely way, if the jerk is white noise.
+    `camera` has `frame` and `time_s` of all frames. Between moments, the motion is the polynomial that matches the
+    position, velocity and acceleration at both: the most likely motion if the jerk is white noise.
     """
     track, rows, before = _laid_out(sightings, camera["time_s"])
     ends = np.cumsum(sightings.lengths)
@@ -60,10 +60,10 @@ def trajectories(sightings: Sightings, motions: Motions, camera: Table) -> Table
 
 
 def common_error(sightings: Sightings, motions: Motions) -> float:
-    """How far all boxes of a vehicle are off together, in metres: what smoothing cannot see.
+    """The common error of all boxes of a vehicle in metres, which smoothing cannot detect.
 
-    Boxes are expected to err by their noise. As far as they are nearer to the smoothed way, and that is not because it
-    follows them, they must err alike.
+    Boxes are expected to err by their noise. If they are closer to the smoothed path, beyond what its fit explains,
+    they must share an error.
     """
     seen = sightings.seen
     off = sightings.places[seen] - motions.states[seen, :2]
@@ -73,7 +73,7 @@ def common_error(sightings: Sightings, motions: Motions) -> float:
 
 
 def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flags]:
-    """For each row: the vehicle, the frame, and the last moment of the vehicle at or before it."""
+    """For each row: the vehicle, the frame, and the vehicle's last moment at or before it."""
     tracks, rows, before = [], [], []
     for number, moments in enumerate(sightings.each()):
         known = sightings.times_s[moments]
@@ -85,8 +85,10 @@ def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flag
 
 
 def _between(before: Floats, after: Floats, seconds: Floats, share: Floats) -> tuple[Floats, Floats, Floats]:
-    """Place, velocity and acceleration (n x 2 each) at a share of the time between states (n x 6): quintic Hermite."""
-    # The last moment of a vehicle is not followed by another: any step will do.
+    """Position, velocity and acceleration (n x 2 each) at a fraction of the time between states (n x 6): quintic
+    Hermite.
+    """
+    # The last moment of a vehicle has no successor: any step will do.
     t, s = np.where(seconds > 0, seconds, 1)[:, None], share[:, None]
     place, velocity, acceleration = before[:, :2], before[:, 2:4] * t, before[:, 4:] * t**2
     far = after[:, :2] - place - velocity - acceleration / 2

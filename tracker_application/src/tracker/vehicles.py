@@ -1,4 +1,4 @@
-"""What tracks say of the vehicles behind them: size, class, and whether they are vehicles at all."""
+"""What tracks tell about vehicles: size, class, and whether they are vehicles at all."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tracker.association import Track
 from tracker.motion import Motions, Sightings
 from tracker.tables import Table
 
-# Where the network saw what motion saw too. Boxes of one's own, and older ones, have no such columns.
+# The network's position where motion saw the vehicle, too. User-provided and older boxes lack these columns.
 NETWORK_PLACE = ("network_x_m", "network_y_m")
-# By outline, metres: shorter than the first a two-wheeler, longer than the second a truck or bus.
+# By outline in metres: shorter than the first is a two-wheeler, longer than the second a truck or bus.
 TWO_WHEELER_M, LARGE_M = 2.8, 6.8
-# Two vehicles are one if the middle of one is this far inside the other for this share of the time it is there.
+# Two tracks are one vehicle if the centre of one is this far inside the other for this share of its time.
 INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
-# Who stands all the time is a vehicle if the network is so sure of it on the average of all frames from its first to
-# its last. Street furniture looks like parked two-wheelers; those that are some score higher.
+# A track that never moves is a vehicle if its mean network score, over all frames from first to last, is this high.
+# Street furniture looks like parked two-wheelers; real ones score higher.
 SURE, SURE_TWO_WHEELER = 0.3, 0.6
-# The narrowest cars that are built, less what a box may err.
+# Width of the narrowest cars, less the error of a box.
 NARROWEST_CAR_M = 1.2
-# What the border cuts lengthways all the time, and is seen no wider than this.
+# Boxes always cut lengthways by the border, and never wider than this.
 SLIVER_M = 0.6
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:
-    """The boxes of each track on each of the searched `frames` from its first to its last; which of these each is."""
+    """The boxes of each track on each of the searched `frames` from first to last; and the frame of each."""
     at = np.searchsorted(frames, boxes["frame"])
     moments, rows = [], []
     for track in tracks:
@@ -65,7 +65,7 @@ def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floa
 
 
 def _cut(whole: Flags, rows: Flags) -> Flags:
-    """Which end of a vehicle the border cuts off: -1 the rear, before it was wholly in view; 1 the front, after it."""
+    """Which end the border cuts off: -1 the rear, before the vehicle was fully in view; 1 the front, afterwards."""
     wholly = np.flatnonzero((rows >= 0) & (whole[rows] == 1))
     if not len(wholly):
         return np.zeros(len(rows))
@@ -75,7 +75,7 @@ def _cut(whole: Flags, rows: Flags) -> Flags:
 
 
 def size(boxes: Table, track: Track) -> tuple[float, float]:
-    """Length and width: the median of the boxes that show it whole and alone, weighted by their scores."""
+    """Length and width: score-weighted median of the boxes that show the vehicle whole and alone."""
     rows = np.array(track.rows)
     alone = rows[~np.array(track.shared) & (boxes["whole"][rows] == 1)]
     rows = alone if len(alone) else rows
@@ -90,7 +90,7 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
 
 
 def class_of(boxes: Table, track: Track) -> tuple[str, float]:
-    """The class that most boxes say, weighted by their scores, and its share; 0 where only the length says it."""
+    """The score-weighted majority class of the boxes, and its share; 0 if only the length determines it."""
     votes: Counter[str] = Counter()
     for row in track.rows:
         votes[boxes["class"][row]] += boxes["score"][row]
@@ -108,11 +108,11 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
 def unlikely(
     boxes: Table, tracks: list[Track], sightings: Sightings, motions: Motions, min_travel_m: float
 ) -> set[int]:
-    """Tracks that are hardly vehicles.
+    """Tracks that are probably not vehicles.
 
-    Those that never get far, and of which no network is sure (shadows, trees, what a vehicle left, furniture), or
-    that are narrower than any car and no two-wheelers (kerbs, benches, edges of roofs). What moves may be seen in part
-    only, all the time; but of a sliver nothing can be said.
+    Tracks that never get far and have low network scores (shadows, trees, artefacts, furniture), or that are narrower
+    than any car and not two-wheelers (kerbs, benches, roof edges). A moving vehicle may be only partly visible all the
+    time, but slivers are rejected.
     """
     found = set()
     for number, (track, moments) in enumerate(zip(tracks, sightings.each(), strict=True)):
@@ -132,10 +132,10 @@ def unlikely(
 
 
 def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:
-    """Tracks that show a vehicle, or a part of one, that another track shows too: the one that was seen less."""
+    """Tracks that show the same vehicle, or a part of it, as another track: the less seen one."""
     numbers = np.repeat(np.arange(len(sightings.lengths)), sightings.lengths)
     places = motions.states[:, :2]
-    # Moments are laid far from each other, so that only vehicles of the same moment are near.
+    # Moments are placed far apart, so that only vehicles of the same moment are near each other.
     laid = np.column_stack([places - places.min(axis=0), moment * 10 * FURTHEST_M])
     pairs = cKDTree(laid).query_pairs(FURTHEST_M, output_type="ndarray")
     first, second = pairs.T
@@ -152,7 +152,7 @@ def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:
 
 
 def _inside(sightings: Sightings, motions: Motions, outer: Flags, inner: Flags) -> Flags:
-    """Whether the middles of some vehicles are in the outlines of others."""
+    """Whether the centres of some vehicles lie inside the outlines of others."""
     apart = motions.states[inner, :2] - motions.states[outer, :2]
     cos, sin = np.cos(motions.headings[outer]), np.sin(motions.headings[outer])
     off = np.abs(np.column_stack([apart[:, 0] * cos + apart[:, 1] * sin, apart[:, 1] * cos - apart[:, 0] * sin]))

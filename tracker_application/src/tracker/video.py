@@ -1,4 +1,4 @@
-"""Writes H.264 that any player opens and can seek in."""
+"""Writes H.264 that any player can open and seek in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TICKS_A_SECOND = 90_000
 
 
 class VideoWriter:
-    """A context in which pictures are written. Sides must be even; a key frame comes each second."""
+    """A context manager for writing a video. Sides must be even; there is a key frame every second."""
 
     def __init__(self, path: Path, width_px: int, height_px: int, rate_fps: float, *, quality_crf: int = 23) -> None:
         self.container = av.open(str(path), "w", options={"movflags": "+faststart"})
@@ -29,7 +29,7 @@ class VideoWriter:
         self.stream = stream
 
     def write(self, picture: Picture, time_s: float) -> None:
-        """Add one picture (height x width x 3, blue first); times must rise."""
+        """Add one image (height x width x 3, BGR); times must increase."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
         frame.pts = round(time_s * TICKS_A_SECOND)
         frame.time_base = Fraction(1, TICKS_A_SECOND)
@@ -41,7 +41,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file; after an error it is closed as it stands."""
+        """Finish the file; after an error, close it as it is."""
         if kind is None:
             self.container.mux(self.stream.encode(None))
         self.container.close()

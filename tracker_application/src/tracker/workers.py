@@ -1,4 +1,4 @@
-"""Lets several processes share tasks. Workers end with whoever started them, however that ends."""
+"""Shares tasks among processes. Workers exit with their parent, however it ends."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from typing import Any, cast
 from tracker.errors import TrackerError, WorkerLost
 
 Task = Any
-# A task's work: told the job and the task, and whom to tell how many frames are done.
+# Performs a task: takes the job, the task, and a callback for the number of finished frames.
 Work = Callable[[Any, Task, Callable[[int | None], None]], None]
 
-# Without a limit from outside, a stage is not to take more.
+# The stage's memory limit if none is set from outside.
 USUAL_BYTES = 3 << 30
 
 
 def affordable(worker_bytes: int, own_bytes: int) -> int:
-    """As many workers as there are cores, and as there is memory for beside the stage's own."""
+    """The number of workers: one per core, as far as memory allows beside the stage's own."""
     cores = int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0))))
     memory = min(int(os.environ.get("WINSLOW_MEMORY_BYTES") or USUAL_BYTES), USUAL_BYTES)
     return max(1, min(cores, (memory - own_bytes) // worker_bytes))
 
 
 def share_out(
-    work: Work, job: Any, tasks: Sequence[Task], count: int, tell: Callable[[Task, int | None], None]
+    work: Work, job: Any, tasks: Sequence[Task], count: int, on_progress: Callable[[Task, int | None], None]
 ) -> None:
-    """Do all tasks in `count` processes (in this one, if one is enough); the first are begun first.
+    """Do all tasks in order in `count` processes, or in this one if one is enough.
 
-    `tell` is told a task and how many frames of it are done now and then, and a task and None when it is done; what it
-    raises ends the others' work too. Raises WorkerLost, or what the work raised: a TrackerError or OSError.
+    Calls `tell` with a task and its number of finished frames from time to time, and with None when it is done; an
+    exception from it stops all work. Raises WorkerLost, or the exception of a task: a TrackerError or OSError.
     """
     if count <= 1 or len(tasks) <= 1:
         for task in tasks:
-            work(job, task, partial(tell, task))
-            tell(task, None)
+            work(job, task, partial(on_progress, task))
+            on_progress(task, None)
         return
     waiting = deque(tasks)
     busy: dict[Connection, Task] = {}
@@ -51,19 +51,19 @@ def share_out(
             while free and waiting:
                 connection = free.pop()
                 busy[connection] = waiting.popleft()
-                with suppress(BrokenPipeError, ConnectionResetError):  # who is gone is noticed where it is listened to
+                with suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is noticed when it is read from
                     connection.send(busy[connection])
             for connection in cast("list[Connection]", wait(list(busy))):
-                told = _told(connection, processes[connection])
-                if isinstance(told, BaseException):
-                    raise told
-                tell(busy[connection], told)
-                if told is None:
+                message = _receive(connection, processes[connection])
+                if isinstance(message, BaseException):
+                    raise message
+                on_progress(busy[connection], message)
+                if message is None:
                     del busy[connection]
                     free.append(connection)
 
 
-def _told(connection: Connection, process: BaseProcess) -> Any:
+def _receive(connection: Connection, process: BaseProcess) -> Any:
     try:
         return connection.recv()
     except (EOFError, ConnectionResetError):
@@ -74,14 +74,14 @@ def _told(connection: Connection, process: BaseProcess) -> Any:
 def _lost(exit_code: int) -> WorkerLost:
     if exit_code < 0:
         name = signal.Signals(-exit_code).name
-        cause = ", which is what happens where there is too little memory" if -exit_code == signal.SIGKILL else ""
+        cause = ", usually because memory ran out" if -exit_code == signal.SIGKILL else ""
         return WorkerLost(
-            f"a worker process was ended from outside ({name}){cause}",
-            remedy="What is done is kept: run the stage again to go on from there, with fewer WORKERS or more memory",
+            f"a worker process was killed ({name}){cause}",
+            remedy="Run the stage again to continue from its checkpoints, with fewer WORKERS or more memory",
         )
     return WorkerLost(
-        f"a worker process failed (exit code {exit_code}): the lines above say why",
-        remedy="What is done is kept: run the stage again to go on from there; if it fails again, report those lines",
+        f"a worker process failed (exit code {exit_code}): see the lines above",
+        remedy="Run the stage again to continue from its checkpoints; if it fails again, report those lines",
     )
 
 
@@ -92,11 +92,11 @@ def _started(work: Work, job: Any, count: int) -> Iterator[dict[Connection, Base
     processes: dict[Connection, BaseProcess] = {}
     try:
         for _ in range(count):
-            here, there = context.Pipe()
-            process: BaseProcess = context.Process(target=_serve, args=(there, work, job), daemon=True)
+            parent_end, worker_end = context.Pipe()
+            process: BaseProcess = context.Process(target=_serve, args=(worker_end, work, job), daemon=True)
             process.start()
-            there.close()
-            processes[here] = process
+            worker_end.close()
+            processes[parent_end] = process
         yield processes
     finally:
         for end in processes:
@@ -107,7 +107,7 @@ def _started(work: Work, job: Any, count: int) -> Iterator[dict[Connection, Base
 
 
 def _serve(connection: Connection, work: Work, job: Any) -> None:
-    """What a worker does: one task after the other, until nobody is there any more to send one."""
+    """A worker's loop: process tasks until the parent closes the connection."""
     while True:
         try:
             work(job, connection.recv(), connection.send)

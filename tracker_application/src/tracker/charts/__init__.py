@@ -1,1 +1,1 @@
-"""The charts of a project. Each is a function from data to a figure; the data is written beside it as a table."""
+"""The charts of a project: functions from data to a figure, whose data is also written as a table."""

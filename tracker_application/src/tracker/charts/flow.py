@@ -1,4 +1,4 @@
-"""Flow and density over time, for the whole view and lane by lane."""
+"""Flow and density over time, for the whole view and per lane."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST_WINDOW_S = 5.0
 
 
 def traffic_over_time(tracks: Table, area_m2: float) -> Chart:
-    """How many vehicles were in view, and how fast, second by second."""
+    """Number of vehicles in view and their mean speed, per second."""
     columns = ("second_s", "vehicles", "density_vehicles_per_hectare", "mean_speed_km_h")
     if not len(tracks["time_s"]):
         return empty("traffic_over_time", "Traffic over time", NOBODY, columns)
@@ -39,28 +39,28 @@ def traffic_over_time(tracks: Table, area_m2: float) -> Chart:
         upper.set(ylabel="vehicles in view", title="Traffic over time", ylim=(0, None))
         lower.stairs(speed, edges, baseline=None, color=ORANGE, lw=1.8)
         lower.set(xlabel="time (s)", ylabel="mean speed (km/h)", ylim=(0, None), xlim=(edges[0], edges[-1]))
-    caption = "Means of each second. The density in the table is vehicles a hectare of the area in view."
+    caption = "Means per second. The density in the table is vehicles per hectare of the area in view."
     values = (span, count, count / area_m2 * 1e4, speed)
     table: Table = dict(zip(columns, values, strict=True))
     return Chart("traffic_over_time", "Traffic over time", caption, figure, table)
 
 
 def flow_and_density(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
-    """Flow and density of each lane by Edie's definitions: from the ways and times driven on it in a window of time."""
+    """Flow and density of each lane (Edie's definitions): from distances driven and times spent per time window."""
     name, title = "flow_and_density", "Flow and density of the busiest lanes"
     columns = ("lane_id", "from_s", "to_s", "flow_vehicles_per_hour", "density_vehicles_per_km", "mean_speed_km_h")
     if not lanes or not len(tracks["time_s"]):
-        return empty(name, title, "no lane was found", columns)
+        return empty(name, title, "no lanes were found", columns)
     start, end = float(tracks["time_s"].min()), float(tracks["time_s"].max())
     window = max(SHORTEST_WINDOW_S, np.ceil((end - start) / WINDOWS))
     edges = start + window * np.arange(max(1, int((end - start) // window)) + 1)
-    made = {lane_id: _edie(tracks, lane_id, middle, edges) for lane_id, middle in lanes.items()}
-    busiest = sorted(made, key=lambda lane: -made[lane][0].sum())[: len(LINES)]
+    by_lane = {lane_id: _edie(tracks, lane_id, middle, edges) for lane_id, middle in lanes.items()}
+    busiest = sorted(by_lane, key=lambda lane: -by_lane[lane][0].sum())[: len(LINES)]
     figure = new_figure(7, 4.8)
     with mpl.rc_context(STYLE):
         upper, lower = figure.subplots(2, 1, sharex=True)
         for lane_id, (colour, dashes) in zip(busiest, LINES, strict=False):
-            flow, density = made[lane_id]
+            flow, density = by_lane[lane_id]
             for axes, values in ((upper, flow), (lower, density)):
                 axes.plot(
                     (edges[:-1] + edges[1:]) / 2, values, color=colour, ls=dashes, marker="o", ms=4, label=lane_id
@@ -70,13 +70,13 @@ def flow_and_density(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
         figure.legend(*upper.get_legend_handles_labels(), loc="outside right upper", frameon=False, title="lane")
     rows = [
         (lane_id, edges[at], edges[at + 1], flow[at], density[at], flow[at] / density[at] if density[at] else np.nan)
-        for lane_id, (flow, density) in made.items()
+        for lane_id, (flow, density) in by_lane.items()
         for at in range(len(flow))
     ]
     table = {column: np.array([row[index] for row in rows], dtype=object) for index, column in enumerate(columns)}
     caption = (
-        f"Windows of {window:g} s: flow is the way driven on a lane, density the time spent on it, each by the lane's "
-        "length and the window (Edie). Short films give few vehicles a window, so single ones show."
+        f"Windows of {window:g} s: flow is the distance driven on a lane, density the time spent on it, each divided "
+        "by the lane's length and the window (Edie). In short videos, windows have few vehicles, so single ones show."
     )
     return Chart(name, title, caption, figure, table)
 

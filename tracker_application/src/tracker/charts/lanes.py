@@ -1,4 +1,4 @@
-"""Space and time: where along a lane each vehicle was when."""
+"""Space-time diagrams: the position of each vehicle along a lane over time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tracker.following import along_lane
 from tracker.tables import Table
 
 COLUMNS = ("track_id", "time_s", "distance_m", "speed_km_h")
-# Two numbers nearer than this on the chart would cover each other, in points.
+# Labels closer than this on the chart would overlap, in points.
 LABEL_POINTS = 9
 
 
 def space_time(tracks: Table, lane_id: str, middle_m: Floats) -> Chart:
-    """One lane: where along it each vehicle was when. Flat lines stand, steep lines drive."""
-    name, title = f"space_time_{lane_id}", f"Space and time on lane {lane_id}"
+    """Space-time diagram of one lane: vehicles are stopped where lines are flat, and drive where they are steep."""
+    name, title = f"space_time_{lane_id}", f"Space-time diagram of lane {lane_id}"
     on_lane = tracks["lane_id"] == lane_id
     if not on_lane.any():
-        return empty(name, title, "nobody drove on this lane", COLUMNS, "Lanes")
+        return empty(name, title, "no vehicle drove on this lane", COLUMNS, "Lanes")
     distance = along_lane(middle_m, np.column_stack([tracks["x_m"], tracks["y_m"]])[on_lane])
     numbers, times, speeds = tracks["track_id"][on_lane], tracks["time_s"][on_lane], tracks["speed_m_s"][on_lane] * 3.6
     figure = new_figure(7, 4.0)
@@ -38,15 +38,18 @@ def space_time(tracks: Table, lane_id: str, middle_m: Floats) -> Chart:
                 used.append(place)
                 at = (times[last], distance[last])
                 axes.annotate(f"#{number}", at, xytext=(3, 0), textcoords="offset points", fontsize=8, va="center")
-        axes.set(xlabel="time (s)", ylabel="way along the lane (m)", title=title)
+        axes.set(xlabel="time (s)", ylabel="distance along the lane (m)", title=title)
         axes.margins(x=0.06)
         figure.colorbar(shown, ax=axes, label="speed (km/h)")
     count = len(np.unique(numbers))
-    caption = f"Steep lines drive, flat lines stand; {count} vehicle{'s' if count > 1 else ''} (#: number)."
+    caption = (
+        f"Steep lines are moving vehicles, flat lines stopped ones; {count} vehicle{'s' if count > 1 else ''} "
+        "(#: number)."
+    )
     table = dict(zip(COLUMNS, (numbers, times, distance, speeds), strict=True))
     return Chart(name, title, caption, figure, table, "Lanes")
 
 
 def no_lanes() -> Chart:
-    """What stands for the diagrams where there is no lane."""
-    return empty("space_time", "Space and time", "no lane was found", COLUMNS, "Lanes")
+    """The placeholder if there are no lanes."""
+    return empty("space_time", "Space-time diagrams", "no lanes were found", COLUMNS, "Lanes")

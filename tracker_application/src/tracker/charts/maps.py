@@ -1,4 +1,4 @@
-"""Maps on the picture of what stands still: trajectories, and where it is slow and fast."""
+"""Maps on the background image: trajectories, and slow and fast locations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _on_background(axes: Any, background: Picture) -> None:
 
 
 def speed_map(tracks: Table, background: Picture, to_pixels: Floats) -> Chart:
-    """Where vehicles drove and how fast. `background` shows the road; `to_pixels` takes metres to its pixels."""
+    """Where vehicles drove and how fast. `background` shows the road; `to_pixels` maps metres to its pixels."""
     columns = ("track_id", "time_s", "x_m", "y_m", "speed_km_h")
     title = "Trajectories and speeds"
     if not len(tracks["time_s"]):
@@ -48,12 +48,14 @@ def speed_map(tracks: Table, background: Picture, to_pixels: Floats) -> Chart:
         axes.set_title(title)
         figure.colorbar(drawn, ax=axes, label="speed (km/h)", shrink=0.8, pad=0.01)
     table = {name: tracks[name] for name in columns[:-1]} | {"speed_km_h": speeds}
-    return Chart("speed_map", title, "Each line is one vehicle, drawn on what stands still.", figure, table, "Overview")
+    return Chart(
+        "speed_map", title, "Each line is one vehicle, drawn on the background image.", figure, table, "Overview"
+    )
 
 
 def slow_and_fast_places(tracks: Table, background: Picture, to_pixels: Floats) -> Chart:
-    """Heat maps: the mean speed of each cell of ground, and how long vehicles stood there."""
-    name, title = "slow_and_fast_places", "Slow and fast places"
+    """Heat maps: mean speed per ground cell, and time that vehicles were stopped there."""
+    name, title = "slow_and_fast_places", "Slow and fast locations"
     columns = ("x_m", "y_m", "mean_speed_km_h", "occupied_s", "standing_s", "vehicles")
     if not len(tracks["time_s"]):
         return empty(name, title, NOBODY, columns, "Overview")
@@ -76,9 +78,9 @@ def slow_and_fast_places(tracks: Table, background: Picture, to_pixels: Floats) 
     with mpl.rc_context(STYLE):
         upper, lower = figure.subplots(2, 1)
         stood = np.where(standing > 0, standing, np.nan)
-        for axes, values, colours, label, said in (
+        for axes, values, colours, label, subtitle in (
             (upper, mean, SPEED_MAP, "mean speed (km/h)", "Mean speed"),
-            (lower, stood, "plasma", "time stood (vehicle-seconds)", f"Standing (slower than {STANDING_KM_H:g} km/h)"),
+            (lower, stood, "plasma", "stopped time (vehicle-seconds)", f"Stopped (below {STANDING_KM_H:g} km/h)"),
         ):
             _on_background(axes, background)
             shaped = np.ma.masked_invalid(values.reshape(up, across))
@@ -88,8 +90,8 @@ def slow_and_fast_places(tracks: Table, background: Picture, to_pixels: Floats) 
             if shaped.count():
                 drawn.set_clim(0, max(1e-3, float(shaped.max())))
             else:
-                axes.text(0.5, 0.5, "nobody stood", ha="center", transform=axes.transAxes)
-            axes.set_title(said)
+                axes.text(0.5, 0.5, "no vehicle stopped", ha="center", transform=axes.transAxes)
+            axes.set_title(subtitle)
             figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, pad=0.01)
     used = np.flatnonzero(rows)
     values_by_column = (
@@ -97,8 +99,8 @@ def slow_and_fast_places(tracks: Table, background: Picture, to_pixels: Floats) 
         standing[used], np.bincount(different, minlength=across * up)[used],
     )  # fmt: skip
     caption = (
-        f"Squares of {CELL_M:g} m by where the middles of vehicles were. Above: yellow is fast, blue is slow. "
-        "Below: where vehicles waited, all of them together."
+        f"Cells of {CELL_M:g} m, by the centres of vehicles. Above: mean speed, from blue (slow) to yellow (fast). "
+        "Below: total time that vehicles were stopped."
     )
     table: Table = dict(zip(columns, values_by_column, strict=True))
     return Chart(name, title, caption, figure, table, "Overview")

@@ -1,4 +1,4 @@
-"""Turning counts: from where to where, by direction and by lane."""
+"""Turning counts, by direction and by lane."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tracker.charts.style import STYLE, Chart, empty, new_figure
 from tracker.lanes import course
 from tracker.tables import Table, groups
 
-# By heading, from x counter-clockwise, in quarters of a turn.
+# By heading, counter-clockwise from x, in quarter turns.
 SIDES = ("east", "north", "west", "south")
 QUARTER_DEG = 90
 OTHER = "none"
-# Over so many metres a direction is measured; what drives less, parked or waiting all the time, goes nowhere.
+# Distance over which a direction is measured; vehicles that drive less (parked or waiting) have no movement.
 END_M = 5
 
 
 def turning_counts(tracks: Table) -> Chart:
-    """Vehicles by the side they came from and the side they left to, as far as they were seen."""
+    """Vehicles by the side where they entered and the side where they left, as far as they were seen."""
     ways = []
     for track in groups(tracks, "track_id").values():
         ends = _ends(track)
@@ -29,27 +29,30 @@ def turning_counts(tracks: Table) -> Chart:
         first_deg, last_deg = ends
         ways.append((SIDES[(_side(first_deg) + 2) % 4], SIDES[_side(last_deg)]))
     caption = (
-        "Sides are those of the reference points' axes: east is where x grows, north is where y grows. A vehicle that "
-        "was seen on a part of its way only is counted by that part, and one that hardly drove not at all."
+        "Sides follow the axes of the reference points: x grows to the east, y to the north. Vehicles seen on a part "
+        "of their way are counted by that part; vehicles that hardly moved are not counted."
     )
     return _matrix("turning_counts", "Turning counts", ways, SIDES, ("from_side", "to_side"), caption)
 
 
 def lane_counts(tracks: Table) -> Chart:
-    """Vehicles by the first and the last lane they were on."""
+    """Vehicles by their first and last lane."""
     ways = []
     for track in groups(tracks, "track_id").values():
         lanes = [lane for lane in track["lane_id"] if lane]
         ways.append((lanes[0], lanes[-1]) if lanes else (OTHER, OTHER))
     named = sorted({lane for way in ways for lane in way}, key=lambda lane: (lane == OTHER, len(lane), lane))
-    caption = "The first and the last lane of each vehicle. On the diagonal it stayed; 'none' was on no lane."
-    return _matrix("lane_counts", "From lane to lane", ways, named, ("from_lane", "to_lane"), caption)
+    caption = (
+        "The first and the last lane of each vehicle. Vehicles on the diagonal did not change lanes; 'none' "
+        "means no lane."
+    )
+    return _matrix("lane_counts", "Lane changes", ways, named, ("from_lane", "to_lane"), caption)
 
 
 def _ends(track: Table) -> tuple[float, float] | None:
-    """The directions of the first and of the last metres that were driven; None where it drove less.
+    """The first and last direction of travel; None for vehicles that drove too little.
 
-    Of the way, not of the box: that of a vehicle that stands or is half out of view may point anywhere.
+    From the path, not from the boxes: the box of a stopped or partly visible vehicle may point anywhere.
     """
     driven = course(0, np.column_stack([track["x_m"], track["y_m"]])).points_m
     if len(driven) <= END_M:
@@ -67,7 +70,7 @@ def _matrix(  # noqa: PLR0913, PLR0917  what a matrix is made of
     name: str, title: str, ways: Sequence[tuple[str, str]], ends: Sequence[str], columns: tuple[str, str], caption: str
 ) -> Chart:  # fmt: skip
     if not ways:
-        return empty(name, title, "no vehicle drove", (*columns, "vehicles"), "Movements")
+        return empty(name, title, "no vehicle moved", (*columns, "vehicles"), "Movements")
     counts = np.array([[ways.count((begin, end)) for end in ends] for begin in ends])
     size = max(3.4, 1.6 + 0.42 * len(ends))
     figure = new_figure(size + 1.6, size)

@@ -1,4 +1,4 @@
-"""How good the measurement was: how the camera moved, and how well frames were registered and vehicles found."""
+"""Quality of the measurement: camera motion, registration and detections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracker.tables import Table
 
 
 def camera_drift(camera: Table) -> Chart:
-    """How the camera moved."""
+    """The camera's motion."""
     time = camera["time_s"]
     figure = new_figure(7, 4.2)
     with mpl.rc_context(STYLE):
@@ -19,14 +19,14 @@ def camera_drift(camera: Table) -> Chart:
             ("x_m", "x", BLUE, "-"), ("y_m", "y", ORANGE, "--"), ("z_m", "height", GREY, "-."),
         ):  # fmt: skip
             upper.plot(time, camera[name] - camera[name][0], color=colour, ls=dashes, lw=1.6, label=label)
-        upper.set(ylabel="moved (m)", title="Camera drift")
+        upper.set(ylabel="displacement (m)", title="Camera drift")
         turned = np.degrees(np.unwrap(np.radians(camera["yaw_deg"])))
         lower.plot(time, turned - turned[0], color=BLUE, lw=1.6, label="yaw")
         lower.plot(time, camera["tilt_deg"] - camera["tilt_deg"][0], color=ORANGE, ls="--", lw=1.6, label="tilt")
-        lower.set(xlabel="time (s)", ylabel="turned (degrees)")
+        lower.set(xlabel="time (s)", ylabel="rotation (degrees)")
         for axes in (upper, lower):
             axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    caption = "Against the first frame, for the view angle and the smoothing that estimate_camera was given."
+    caption = "Relative to the first frame, with the field of view and the smoothing of estimate_camera."
     return Chart("camera_drift", "Camera drift", caption, figure, camera, "Quality")
 
 
@@ -42,17 +42,17 @@ def quality(homographies: Table, detections: Table) -> Chart:
         residual.plot(time, homographies["residual_px"], color=BLUE, lw=1.4)
         residual.set(ylabel="residual (px)", title="Quality of the measurement", ylim=(0, None))
         inliers.plot(time, homographies["inliers"], color=BLUE, lw=1.4)
-        inliers.set(ylabel="points that fit", ylim=(0, None))
+        inliers.set(ylabel="inliers", ylim=(0, None))
         lost = homographies["registered"] == 0
         for axes in (residual, inliers):
             axes.plot(time[lost], np.zeros(int(lost.sum())), "x", color=ORANGE)
         boxes.plot(time, found, color=BLUE, lw=1.4, label="whole")
         boxes.plot(time, cut, color=ORANGE, ls="--", lw=1.4, label="cut by the border")
-        boxes.set(xlabel="time (s)", ylabel="boxes found", ylim=(0, None))
+        boxes.set(xlabel="time (s)", ylabel="boxes detected", ylim=(0, None))
         figure.legend(*boxes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
     table = {name: homographies[name] for name in ("frame", "time_s", "registered", "inliers", "residual_px")}
     caption = (
-        "How far the reference points are from where registration puts them (pixels of the footage), how many of them "
-        "fit, and how many boxes were found. Crosses are frames that could not be registered."
+        "Distance of the reference points from their registered positions (pixels of the footage), number of inliers, "
+        "and number of detected boxes. Crosses are frames that could not be registered."
     )
     return Chart("quality", "Quality", caption, figure, table | {"boxes_whole": found, "boxes_cut": cut}, "Quality")

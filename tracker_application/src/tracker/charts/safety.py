@@ -1,4 +1,4 @@
-"""Vehicles that follow each other: headways, and the time to a collision."""
+"""Car following: headways, and times to collision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRITICAL_S = 1.5
 
 
 def headways(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
-    """The time between the fronts of one vehicle and the next, in the middle of each lane."""
+    """Time between the fronts of successive vehicles at the middle of each lane."""
     columns = ("lane_id", "ahead_track_id", "track_id", "time_s", "headway_s")
     rows: list[tuple[object, ...]] = []
     for lane_id, middle in lanes.items():
@@ -29,14 +29,14 @@ def headways(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
             for (before_s, ahead), (time_s, number) in pairwise(passed)
         ]
     caption = (
-        "Between the front of one vehicle and the front of the next, where they pass the middle of their lane. "
-        "Below 2 s is close following; what is beyond the scale is in its last bar."
+        "Time between the fronts of successive vehicles at the middle of their lane. "
+        "Below 2 s is close following; the last bar includes all larger values."
     )
     return _histogram("headways", "Headways", rows, columns, "headway (s)", 2.0, caption, "pairs of vehicles")
 
 
 def times_to_collision(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
-    """The shortest time to a collision of each vehicle with the one ahead on its lane, if both kept their speeds."""
+    """The shortest time to collision of each vehicle with the one ahead on its lane, at constant speeds."""
     columns = ("lane_id", "ahead_track_id", "track_id", "time_s", "time_to_collision_s")
     near = following(tracks, lanes)
     shortest: dict[tuple[int, int], tuple[object, ...]] = {}
@@ -46,8 +46,9 @@ def times_to_collision(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
         if pair not in shortest or value < float(str(shortest[pair][-1])):
             shortest[pair] = (tracks["lane_id"][row], *pair, float(tracks["time_s"][row]), value)
     caption = (
-        "For each vehicle that came nearer to the one ahead on its lane, the shortest time to a collision if both had "
-        f"kept their speeds. Below {CRITICAL_S:g} s is commonly called a conflict; look at the video before you do."
+        "For each vehicle that approached the one ahead on its lane, the shortest time to collision at constant "
+        f"speeds. Values below {CRITICAL_S:g} s are commonly called conflicts; check the video before you conclude "
+        "that."
     )
     rows = sorted(shortest.values(), key=lambda row: float(str(row[-1])))
     return _histogram(
@@ -57,7 +58,7 @@ def times_to_collision(tracks: Table, lanes: Mapping[str, Floats]) -> Chart:
 
 
 def _passages(tracks: Table, lane_id: str, middle: Floats) -> list[tuple[float, int]]:
-    """When each vehicle's front passed the middle of the lane, and which it was."""
+    """When each vehicle's front passed the middle of the lane, and the vehicle."""
     half = lane_length(middle) / 2
     rows = np.flatnonzero(tracks["lane_id"] == lane_id)
     mine = {name: tracks[name][rows] for name in ("track_id", "time_s", "x_m", "y_m", "length_m")}

@@ -1,4 +1,4 @@
-"""How fast vehicles are, and how they accelerate."""
+"""Distributions of speeds and accelerations."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from tracker.charts.style import BLUE, ORANGE, STANDING_KM_H, STYLE, Chart, empty, new_figure
 from tracker.tables import Table
 
-NOBODY = "no vehicle was followed"
+NOBODY = "no vehicle was tracked"
 
 
 def speed_distribution(tracks: Table) -> Chart:
-    """How often vehicles were how fast: the share of all time they were seen."""
+    """Distribution of speeds, as shares of the time that vehicles were seen."""
     columns = ("speed_from_km_h", "speed_to_km_h", "share_of_time_percent")
     speeds = tracks["speed_m_s"] * 3.6
     if not len(speeds):
@@ -33,17 +33,17 @@ def speed_distribution(tracks: Table) -> Chart:
             xlim=(0, edges[-1]),
         )  # fmt: skip
         axes.grid(visible=False, axis="x")
-    caption = "All vehicles, each moment counted once. The first bar is standing and creeping."
+    caption = "All vehicles, weighted by time. The first bar includes stopped and creeping vehicles."
     table = dict(zip(columns, (edges[:-1], edges[1:], share), strict=True))
     return Chart("speed_distribution", "Speeds", caption, figure, table)
 
 
 def acceleration_distribution(tracks: Table) -> Chart:
-    """How often vehicles braked and accelerated how hard, while they drove."""
+    """Distribution of accelerations while driving."""
     columns = ("acceleration_from_m_s2", "acceleration_to_m_s2", "share_of_driving_time_percent")
     driving = tracks["acceleration_m_s2"][tracks["speed_m_s"] * 3.6 > STANDING_KM_H]
     if not len(driving):
-        return empty("acceleration_distribution", "Accelerations", "no vehicle drove", columns)
+        return empty("acceleration_distribution", "Accelerations", "no vehicle moved", columns)
     reach = float(np.clip(np.ceil(np.percentile(np.abs(driving), 99.5)), 2, 10))
     edges = np.arange(-reach, reach + 0.25, 0.5)
     share = np.histogram(np.clip(driving, -reach, reach), edges)[0] / len(driving) * 100
@@ -52,13 +52,13 @@ def acceleration_distribution(tracks: Table) -> Chart:
         axes = figure.subplots()
         colours = [ORANGE if edge < 0 else BLUE for edge in edges[:-1]]
         axes.bar(edges[:-1], share, width=0.5, align="edge", color=colours, edgecolor="white")
-        axes.set(xlabel="acceleration along the way (m/s²)", ylabel="share of driving time (%)", title="Accelerations")
+        axes.set(xlabel="longitudinal acceleration (m/s²)", ylabel="share of driving time (%)", title="Accelerations")
         axes.text(0.01, 0.94, "braking", color=ORANGE, transform=axes.transAxes)
         axes.text(0.99, 0.94, "speeding up", color=BLUE, ha="right", transform=axes.transAxes)
         axes.set_ylim(0, share.max() * 1.15)
         axes.grid(visible=False, axis="x")
     caption = (
-        f"Moments faster than {STANDING_KM_H:g} km/h. What is beyond the scale is counted in its outermost bars. "
+        f"While driving faster than {STANDING_KM_H:g} km/h. The outermost bars include all larger values. "
         "Braking harder than 3 m/s² is unusual in calm traffic."
     )
     table = dict(zip(columns, (edges[:-1], edges[1:], share), strict=True))

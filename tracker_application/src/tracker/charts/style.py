@@ -1,4 +1,4 @@
-"""What all charts share: how they look, and what one is that has nothing to show."""
+"""The common style of charts, and empty charts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "figure.constrained_layout.use": True,
-    # Equal data is to give equal files.
+    # Equal data must give equal files.
     "svg.hashsalt": "tracker",
 }
-# Of Okabe and Ito: told apart by the colour-blind too; lines differ in their dashes as well.
+# From Okabe and Ito: distinguishable for colour-blind readers; lines also differ in their dashes.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a939c"
 LINES = ((BLUE, "-"), (ORANGE, "--"), ("#009e73", "-."), ("#cc79a7", ":"), ("#e69f00", (0, (6, 1, 1, 1, 1, 1))))
 SPEED_MAP = "viridis"
@@ -37,7 +37,7 @@ STANDING_KM_H = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A figure, the table behind it, and what it shows in a sentence or two. `section` is where a report has it."""
+    """A figure, its data table, and a short caption. `section` is its place in the report."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ class Chart:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """A figure whose axes do not overlap. Use it, and draw on it, within `STYLE`."""
+    """A figure with a layout without overlaps. Create it, and draw on it, within `STYLE`."""
     with mpl.rc_context(STYLE):
         return Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
 

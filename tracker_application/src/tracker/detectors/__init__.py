@@ -1,1 +1,1 @@
-"""What looks for vehicles in one picture. Each detector is one file; all give `boxes.Boxes`."""
+"""Vehicle detectors for single images, one per file; all return `boxes.Boxes`."""

@@ -1,4 +1,4 @@
-"""What every detector gives: oriented boxes of one picture, as columns."""
+"""The result of every detector: the oriented boxes of an image, as columns."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 
-# What a box can be; "" is not known.
+# The possible classes; "" is unknown.
 KINDS = ("car", "truck_bus", "two_wheeler")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """N oriented boxes, one value a box in each column.
+    """N oriented boxes, one value per box in each column.
 
-    Pixels count from the centre of the upper left one. `angle_rad` is the direction of the long axis, either way round,
-    clockwise from x as y points down. `score` is 0 to 1; `kind` holds texts of KINDS, or "".
+    Pixels count from the centre of the upper left one. `angle_rad` is the direction of the long axis modulo a half
+    turn, clockwise from x as y points down. `score` is 0 to 1; `kind` holds members of KINDS, or "".
     """
 
     x_px: Floats
@@ -40,19 +40,19 @@ class Boxes:
 
     @classmethod
     def joined(cls, parts: Sequence[Boxes]) -> Boxes:
-        """All boxes of several, in that order."""
+        """Concatenate boxes."""
         if not parts:
             return cls.empty()
         return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
 
     def select(self, which: Flags) -> Boxes:
-        """Those that a mask or a list of rows names, in its order."""
+        """Select by mask or indices."""
         return Boxes(*(getattr(self, item.name)[which] for item in fields(self)))
 
 
 class Detector(Protocol):
-    """Finds vehicles in one picture; how long a pixel is on the ground, it is told when it is made."""
+    """Detects vehicles in an image; created for a given pixel size on the ground."""
 
     def detect(self, picture: Picture) -> Boxes:
-        """The vehicles in a picture of bytes, height x width x 3, blue first."""
+        """The vehicles in an image of bytes, height x width x 3, BGR."""
         ...

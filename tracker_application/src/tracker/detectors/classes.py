@@ -1,4 +1,4 @@
-"""What a model calls its classes, and which kind of vehicle that is."""
+"""Maps a model's class names to kinds of vehicles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from tracker.detectors.boxes import KINDS
 from tracker.errors import ModelUnusable, ParameterInvalid
 
-# Looked for in this order: a `car trailer` is a trailer, a `bus stop` no vehicle.
+# Searched in this order: a `car trailer` is a trailer, a `bus stop` is not a vehicle.
 NOT_A_VEHICLE = frozenset({"stop", "sign", "lane", "light", "lights", "plate", "wheel", "lamp", "train"})
 WORDS = {
     "truck_bus": frozenset({"truck", "lorry", "bus", "trailer", "coach", "tram", "tractor", "large"}),
@@ -24,7 +24,7 @@ NEEDS_VEHICLE = frozenset({"large", "small"})
 
 
 def kind_of(name: str) -> str | None:
-    """The kind a class name means, "" for some vehicle, None for none."""
+    """The kind for a class name, "" for an unspecific vehicle, None for anything else."""
     words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
     words |= {word[:-1] for word in words if word.endswith("s")}
     if words & NOT_A_VEHICLE:
@@ -35,21 +35,21 @@ def kind_of(name: str) -> str | None:
 
 
 def read_classes(text: str) -> dict[int, str]:
-    """`0=car 1=truck_bus`: the kind of each class by number. Raises ParameterInvalid."""
+    """Parse `0=car 1=truck_bus`: kinds by class number. Raises ParameterInvalid."""
     found = {}
     for part in re.split(r"[\s,;]+", text.strip()):
         number, _, kind = part.partition("=")
         if not number.isdecimal() or kind not in (*KINDS, "vehicle"):
             raise ParameterInvalid(
-                f"MODEL_CLASSES holds {part!r}",
-                remedy=f"Expected number=kind, a kind being {', '.join(KINDS)}, vehicle",
+                f"MODEL_CLASSES contains {part!r}",
+                remedy=f"Expected number=kind, where kind is one of {', '.join(KINDS)}, vehicle",
             )
         found[int(number)] = "" if kind == "vehicle" else kind
     return found
 
 
 def names_in(metadata: Mapping[str, str]) -> dict[int, str]:
-    """The class names by number, as YOLO exports write them into the graph; none if there are none."""
+    """Class names by number, as YOLO exports write them into the graph; empty if there are none."""
     try:
         names = ast.literal_eval(metadata.get("names", "{}"))
     except (ValueError, SyntaxError):
@@ -59,19 +59,19 @@ def names_in(metadata: Mapping[str, str]) -> dict[int, str]:
     return {int(number): str(name) for number, name in names.items()} if isinstance(names, dict) else {}
 
 
-def kinds_of_model(file_name: str, names: Mapping[int, str], given: str) -> dict[int, str]:
-    """The kind of each class that is a vehicle; what a person gave goes before the names. Raises ModelUnusable."""
-    if given.strip():
-        return read_classes(given)
+def kinds_of_model(file_name: str, names: Mapping[int, str], setting: str) -> dict[int, str]:
+    """Kinds of the vehicle classes; the user's setting takes precedence over names. Raises ModelUnusable."""
+    if setting.strip():
+        return read_classes(setting)
     if not names:
         raise ModelUnusable(
-            f"{file_name} does not say what its classes are", remedy="Name them: MODEL_CLASSES='0=car 1=truck_bus'"
+            f"{file_name} does not name its classes", remedy="Set them, for example MODEL_CLASSES='0=car 1=truck_bus'"
         )
     kinds = {number: kind for number, name in names.items() if (kind := kind_of(name)) is not None}
     if not kinds:
         listed = ", ".join(list(names.values())[:8]) + (", …" if len(names) > 8 else "")  # noqa: PLR2004  a line full
         raise ModelUnusable(
-            f"{file_name} knows no vehicles: its classes are {listed}",
-            remedy="Use another model, or name them: MODEL_CLASSES='0=car 1=truck_bus'",
+            f"{file_name} has no vehicle classes: its classes are {listed}",
+            remedy="Use another model, or set the classes, for example MODEL_CLASSES='0=car 1=truck_bus'",
         )
     return kinds

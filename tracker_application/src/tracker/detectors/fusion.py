@@ -1,7 +1,7 @@
-"""Network and motion as one detector: the network says what a vehicle is, motion where it is from frame to frame.
+"""Combines network and motion: the network classifies vehicles, motion locates them from frame to frame.
 
-A vehicle that both know gets its place from motion. One that stands is held where the network saw it, as long as the
-picture there stays as it was. What differs from the background and what the network does not see in it is none.
+A vehicle known to both takes its position from motion. A stopped vehicle is held where the network saw it while the
+image there does not change. Differences from the background in which the network sees no vehicle are ignored.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from tracker.detectors.vehicle import Vehicle, expected
 from tracker.detectors.views import Piece, View
 from tracker.foreground import Blob
 
-# What a vehicle is looked for in, around where it is expected.
+# Size of the search area around a vehicle's predicted position.
 REACH_M = 0.6
-# A blob is of a vehicle if so much of either lies on the other.
+# Least overlap, as a share of either, for a blob to belong to a vehicle.
 COMMON_SHARE = 0.3
-# What motion sees is the whole vehicle if it is between these shares of the size that the network gave.
+# Range of the size ratio of a motion box to the network's box within which it shows the whole vehicle.
 LEAST_SIZE, MOST_SIZE = 0.85, 1.15
-# And it is a vehicle whose velocity is known, of so many sightings, only so near to where that leads.
+# After this many sightings the velocity is known, and the box must be this close to the prediction.
 FEWEST_FOR_VELOCITY, SURPRISE_M = 3, 0.5
-# A box of the network is a vehicle that is known.
+# Least overlap for a network box to match a known vehicle.
 SAME_OVERLAP = 0.2
-# Two of which the smaller one lies so much on the other are one.
+# Boxes are duplicates if this share of the smaller one is covered by the other.
 DOUBLE_SHARE = 0.5
-# A vehicle slower than this stands; it is held while the picture differs by fewer grey levels on the average.
+# Below this speed a vehicle is stopped, and is held while the image differs by fewer grey levels on average.
 STANDS_M_S, SAME_LEVELS = 0.4, 10.0
-# So many looks in a row that do not show it: gone, or never there.
+# After this many misses in a row, a vehicle is gone or never existed.
 MOST_MISSED = 2
 
 
 class Fusion:
-    """Fuses frame by frame, in order. `look` has the network look at a view, at all of it or at a piece."""
+    """Processes frames in order. `look` runs the network on a view, or on a piece of it."""
 
     def __init__(self, looks: Looks, scene: Scene, least_score: float) -> None:
         self.look = looks.at
@@ -49,12 +49,13 @@ class Fusion:
         self.pixel_m = scene.pixel_m
         self.least_score = least_score
         self.vehicles: list[Vehicle] = []
-        # Vehicles that stand so long that they are background: where they leave, the road differs from it.
+        # Vehicles stopped for so long that they became background: where they leave, the road differs from it.
         self.ghosts = looks.at(scene.background_view(), None)
 
     def frame(self, view: View, coarse: Picture, *, everything: bool) -> list[Sighting]:
-        """The vehicles of the next frame; `coarse` is its small picture. The network looks at `everything` in it, or
-        only at vehicles that motion lost.
+        """Process the next frame and return its vehicles.
+
+        `coarse` is its small image. The network looks at `everything`, or only at vehicles that motion lost.
         """
         now = view.time_s
         blobs = self.scene.blobs(view, coarse)
@@ -82,7 +83,7 @@ class Fusion:
         return self.scene.on_road(shown)
 
     def _without_doubles(self, vehicles: list[Vehicle]) -> list[Vehicle]:
-        """Of those that lie on each other only the one that the network is surest of."""
+        """Of overlapping vehicles, keep the one with the highest network score."""
         boxes = Boxes.joined([vehicle.box for vehicle in vehicles])
         common = intersections_px2(boxes, boxes)
         areas = boxes.length_px * boxes.width_px
@@ -94,7 +95,7 @@ class Fusion:
         return [vehicles[at] for at in sorted(kept)]
 
     def _belongs(self, places: Boxes, outlines: Boxes) -> Floats:
-        """Which blob is (part) of which vehicle, n x m."""
+        """Which blob belongs to which vehicle, n x m."""
         margin = REACH_M / self.pixel_m
         wide = replace(places, length_px=places.length_px + 2 * margin, width_px=places.width_px + 2 * margin)
         common = intersections_px2(wide, outlines)
@@ -119,20 +120,20 @@ class Fusion:
                 vehicle.followed(cut, now, SPLIT_STD_M)
 
     def _agrees(self, vehicle: Vehicle, box: Boxes, place: Boxes) -> bool:
-        """Whether a box fits a vehicle, and is where that can be by now."""
+        """Whether a box fits a vehicle, and is within its reach."""
         off_px = np.hypot(box.x_px[0] - place.x_px[0], box.y_px[0] - place.y_px[0])
         led_elsewhere = vehicle.sightings > FEWEST_FOR_VELOCITY and off_px * self.pixel_m > SURPRISE_M
         return self._fits(vehicle, box) and (vehicle.size is None or not led_elsewhere)
 
     def _fits(self, vehicle: Vehicle, box: Boxes) -> bool:
-        """Whether a box has the size that the network gave."""
+        """Whether a box has the size that the network reported."""
         if vehicle.size is None:
             return True
         shares = np.array([box.length_px[0], box.width_px[0]]) / vehicle.size
         return bool(shares.min() > LEAST_SIZE and shares.max() < MOST_SIZE)
 
     def _cut(self, parts: Sequence[Blob], place: Boxes) -> Boxes | None:
-        """The box around what of some blobs lies where a vehicle is expected."""
+        """The box around the parts of some blobs within a vehicle's predicted area."""
         margin = REACH_M / 2 / self.pixel_m
         wide = replace(place, length_px=place.length_px + 2 * margin, width_px=place.width_px + 2 * margin)
         frame = corners_px(wide)[0]
@@ -148,7 +149,7 @@ class Fusion:
         return _boxes_of([Blob.around(np.vstack(points) + corner, 1.0)])
 
     def _look_around(self, view: View, now: float) -> None:
-        """Compare all that is known with what the network sees in the whole view."""
+        """Compare the known vehicles with the network's detections in the whole view."""
         found = self.look(view, None)
         places = expected(self.vehicles, now)
         pairs = _pairs(places, found)
@@ -166,7 +167,7 @@ class Fusion:
             self.vehicles.append(vehicle)
 
     def _look_after(self, view: View, coarse: Picture, now: float) -> None:
-        """Look once more where a vehicle must be that motion does not see."""
+        """Run the network once more where a vehicle should be that motion does not see."""
         for vehicle in self.vehicles:
             lost = vehicle.time_s < now and vehicle.confirmed and vehicle.missed < MOST_MISSED
             if not lost or self._held(vehicle, coarse, view):
@@ -190,7 +191,7 @@ class Fusion:
         return bool(np.hypot(*vehicle.velocity) * self.pixel_m < STANDS_M_S)
 
     def _sighting(self, vehicle: Vehicle, coarse: Picture, view: View) -> Sighting | None:
-        """What is told of a vehicle in this frame, if it is seen in it."""
+        """The sighting of a vehicle in this frame, if it is seen."""
         source, std = vehicle.source, vehicle.std_m
         if vehicle.time_s < view.time_s:
             if not self._held(vehicle, coarse, view):
@@ -209,7 +210,7 @@ class Fusion:
         return Sighting(vehicle.corners_px, score, vehicle.kind, source, std, look_px)
 
     def _held(self, vehicle: Vehicle, coarse: Picture, view: View) -> bool:
-        """Whether a vehicle that motion does not see still stands where the network saw it."""
+        """Whether a vehicle that motion does not see is still where the network saw it."""
         if vehicle.appearance is None or not vehicle.confirmed or not self._stands(vehicle):
             return False
         part = _part(coarse, vehicle.corners_px, view.reduction)
@@ -228,7 +229,7 @@ class Fusion:
 
 
 def _boxes_of(blobs: Sequence[Blob]) -> Boxes:
-    """Blobs as boxes of no kind; their score is how much of them is filled."""
+    """Blobs as boxes without a kind; the score is their fill ratio."""
     if not blobs:
         return Boxes.empty()
     corners = np.stack([blob.corners_px for blob in blobs])
@@ -237,7 +238,7 @@ def _boxes_of(blobs: Sequence[Blob]) -> Boxes:
 
 
 def _pairs(known: Boxes, found: Boxes) -> dict[int, int]:
-    """Which of `found` is which of `known`: best overlap first."""
+    """Matches of `found` to `known`: best overlap first."""
     shares = overlaps(known, found)
     pairs: dict[int, int] = {}
     for flat in np.argsort(-shares, axis=None, kind="stable"):
@@ -257,7 +258,7 @@ def _around(box: Boxes, margin_px: float, view: View) -> Piece:
 
 
 def _part(coarse: Picture, box_px: Floats, reduction: int) -> Picture:
-    """The part of a small picture around the corners of a box."""
+    """The part of a small image around the corners of a box."""
     corners = (box_px + 0.5) / reduction
     x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, None).astype(int)
     x1, y1 = np.ceil(corners.max(axis=0)).astype(int)

@@ -1,7 +1,7 @@
-"""How object detectors write down what they found: the layouts of their outputs, recognised and read.
+"""Output layouts of object detectors: how to recognise and read them.
 
-All give rows of middle, size, angle, score and class, in pixels of the network's input that count from the corner of
-its upper left one.
+All yield rows of centre, size, angle, score and class, in pixels of the network's input that count from the corner of
+the upper left one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.errors import ModelUnusable
 
-# End-to-end detectors give a few hundred rows, anchors are thousands.
+# End-to-end detectors have a few hundred rows, anchor-based ones thousands.
 MOST_QUERIES = 1000
 BOX, SCORED_BOX = 4, 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """N boxes: `box` is n x 4 (middle x, y, extent along the angle, extent across it), `angle_rad` clockwise from x."""
+    """N boxes: `box` is n x 4 (centre x, y, extent along and across the angle), `angle_rad` is clockwise from x."""
 
     box: Floats
     angle_rad: Floats
@@ -31,7 +31,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What one run of a network gave: names and arrays, and the input's size."""
+    """The outputs of one run of a network: names and arrays, and the input's size."""
 
     names: tuple[str, ...]
     arrays: tuple[Floats, ...]
@@ -39,13 +39,13 @@ class Outputs:
     height_px: int
 
     def named(self, part: str) -> Floats | None:
-        """The first output that has `part` in its name, without the batch."""
+        """The first output with `part` in its name, without the batch dimension."""
         return next((array[0] for name, array in zip(self.names, self.arrays, strict=True) if part in name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way to write boxes. `stretched`: the network was trained on pictures stretched to its input, not padded."""
+    """An output layout. `stretched`: the network was trained on images stretched to its input, not padded."""
 
     name: str
     read: Callable[[Outputs], Found]
@@ -58,7 +58,7 @@ def _best(box: Floats, scores: Floats, angle: Floats | None = None) -> Found:
 
 
 def _from_edges(edges: Floats) -> Floats:
-    """Left, top, right, bottom to middle and size."""
+    """Left, top, right, bottom to centre and size."""
     middle, size = (edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]
     return np.hstack([middle, size])
 
@@ -101,14 +101,14 @@ def _rtdetr(outputs: Outputs) -> Found:
 def _detr_logits(outputs: Outputs) -> Found:
     logits, box = outputs.named("logits"), outputs.named("boxes")
     if logits is None or box is None:
-        raise ValueError("a layout is read that was recognised")
+        raise ValueError("a layout is recognised before it is read")
     return _best(_relative(outputs, box), 1 / (1 + np.exp(-logits)))
 
 
 def _rtdetr_labels(outputs: Outputs) -> Found:
     labels, box, scores = (outputs.named(part) for part in ("labels", "boxes", "scores"))
     if labels is None or box is None or scores is None:
-        raise ValueError("a layout is read that was recognised")
+        raise ValueError("a layout is recognised before it is read")
     return Found(_from_edges(box), np.zeros(len(box)), scores, labels.astype(np.int64))
 
 
@@ -128,22 +128,24 @@ LAYOUTS = {
 
 
 def recognise(outputs: Outputs, metadata: Mapping[str, str], classes: int) -> Layout:
-    """The layout of what a network gave, by shapes, names and metadata (as Ultralytics writes it).
+    """Recognise the layout of the outputs by shapes, names and metadata (as Ultralytics writes them).
 
-    `classes` is how many the graph names, 0 if it does not. Raises ModelUnusable where none fits, or two do.
+    `classes` is the number of classes that the graph names, 0 if none. Raises ModelUnusable if no layout fits, or two
+    do.
     """
     shapes = [array.shape for array in outputs.arrays]
     task = metadata.get("task", "")
     if task not in ("", "detect", "obb"):
-        raise ModelUnusable(f"the model is made for the task {task!r}", remedy="Use one made for detect or obb")
+        raise ModelUnusable(f"the model was made for the task {task!r}", remedy="Use a model made for detect or obb")
     fitting = _fitting(outputs, task, classes, end_to_end=metadata.get("end2end", "").lower() == "true")
     if len(fitting) != 1:
         seen = ", ".join(
             f"{name} {'x'.join(map(str, shape))}" for name, shape in zip(outputs.names, shapes, strict=True)
         )
-        what = f"may be of the layouts {' and '.join(fitting)}" if fitting else "are of no layout that is known"
+        what = f"match several layouts: {' and '.join(fitting)}" if fitting else "match no known layout"
         raise ModelUnusable(
-            f"the model's outputs ({seen}) {what}", remedy=f"Known are {', '.join(LAYOUTS)}; name one in MODEL_LAYOUT"
+            f"the model's outputs ({seen}) {what}",
+            remedy=f"Known layouts are {', '.join(LAYOUTS)}; set one in MODEL_LAYOUT",
         )
     return LAYOUTS[fitting[0]]
 
@@ -165,14 +167,14 @@ def _fitting(outputs: Outputs, task: str, classes: int, *, end_to_end: bool) -> 
 
 
 def _by_columns(rows: int, task: str, classes: int) -> list[str]:
-    """One column an anchor."""
+    """One column per anchor."""
     straight = rows > BOX and task != "obb" and classes in (0, rows - BOX)
     turned = rows > BOX + 1 and task != "detect" and classes in (0, rows - BOX - 1)
     return [name for name, fits in (("yolov8", straight), ("yolo_obb", turned)) if fits]
 
 
 def _by_queries(columns: int, task: str, classes: int, *, end_to_end: bool) -> list[str]:
-    """One row an object."""
+    """One row per object."""
     ended = columns == SCORED_BOX and task != "obb"
     ended_turned = columns == SCORED_BOX + 1 and task != "detect"
     relative = not end_to_end and columns > BOX and task != "obb" and classes in (0, columns - BOX)

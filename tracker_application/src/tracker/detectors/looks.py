@@ -1,4 +1,4 @@
-"""Has a network look at views: at all of one, or once more at a piece of it."""
+"""Runs a network on views: on a whole one, or again on a piece of it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tracker.detectors.shipped import GLANCES, PLAIN, ShippedNetwork
 from tracker.detectors.user_model import UserModel
 from tracker.detectors.views import Piece, View
 
-# What a network sees around a piece, so that it knows what it looks at.
+# Context that a network sees around a piece.
 CONTEXT_PX = 64
 
 
 class Looks(Protocol):
-    """A network. `provider` is where it is computed, `name` its file."""
+    """A network. `provider` is where it runs, `name` its file."""
 
     name: str
     provider: str
 
     def at(self, view: View, piece: Piece | None) -> Boxes:
-        """The vehicles in a view, in its stabilised pixels, or those whose middle is in a piece of it."""
+        """Vehicles in a view, in its stabilised pixels, or only those with their centre in a piece of it."""
         ...
 
 
 class ShippedLooks:
-    """The network that comes with this program. It looks at each view in another way than at the one before."""
+    """The shipped network. It looks at successive views with different augmentations."""
 
     def __init__(self, pixel_m: float, provider: str) -> None:
         self.network = ShippedNetwork(pixel_m, provider=provider)
@@ -39,7 +39,7 @@ class ShippedLooks:
         self._glance = PLAIN
 
     def at(self, view: View, piece: Piece | None) -> Boxes:
-        """See Looks. At a piece it looks in the way in which it last looked at a whole view."""
+        """See Looks. A piece is seen with the augmentation of the last whole view."""
         if piece is None:
             self._glance = next(self._glances)
             return self.network.detect(view.whole(), glance=self._glance)
@@ -49,7 +49,7 @@ class ShippedLooks:
 
 
 class UserLooks:
-    """A network that a user brought. It sees pieces as large as its input: it knows pictures of that scale."""
+    """A user's network. It sees pieces as large as its input, the scale it was trained for."""
 
     def __init__(self, model: UserModel) -> None:
         self.model = model

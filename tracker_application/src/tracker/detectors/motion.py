@@ -1,4 +1,4 @@
-"""The detector that needs no weights: what differs from the background and is no shadow."""
+"""The detector that needs no weights: differences from the background that are not shadows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tracker.detectors.sightings import Sighting
 from tracker.detectors.views import Piece, View, gain_between, levelled, reduced
 from tracker.foreground import Blob, Shadows, blobs, difference, foreground_mask, learn_shadows
 
-# Of a vehicle's outline: smaller differences are specks, narrower gaps belong to it (a windscreen like the road).
+# For outlines: smaller differences are specks, narrower gaps are part of the vehicle (a windscreen like the road).
 SPECK_M, GAP_M = 0.2, 0.7
-# How soft the edge of a shadow is.
+# Softness of shadow edges.
 SHADOW_EDGE_M = 0.35
-# In the small picture differences are diluted, and smaller ones may belong to a vehicle.
+# In the small image differences are diluted, so smaller ones may be vehicles.
 COARSE_SHARE = 0.6
 COARSE_LEAST_AREA = 0.4
 MARGIN_M = 0.4
-# A gain nearer to one is noise.
+# A gain closer to one is noise.
 LEAST_GAIN_CHANGE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What motion is found against. `road` is 255 where vehicles are; they reach up to `road_margin_m` beyond."""
+    """The reference for motion. `road` is 255 where vehicles may be; they extend up to `road_margin_m` beyond."""
 
     background: Background
     reduction: int
@@ -48,12 +48,12 @@ class Scene:
         near: Picture = cv2.dilate(road, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
         object.__setattr__(self, "coarse", Background(picture, threshold))
         object.__setattr__(self, "_coarse_road", np.where(near > 0, 255, 0).astype(np.uint8))
-        # Small pictures are softer at edges than the background's: what lies between a pixel's neighbours is no news.
+        # Small images are softer at edges than the background's: values between a pixel's neighbours do not count.
         neighbours = np.ones((3, 3), np.uint8)
         object.__setattr__(self, "_around", (cv2.erode(picture, neighbours), cv2.dilate(picture, neighbours)))
 
     def levelled(self, view: View) -> tuple[View, Picture]:
-        """The view with its gain, and its small picture without."""
+        """The view with its gain, and its small image without the gain."""
         coarse = view.coarse()
         gain = gain_between(coarse, self.coarse.picture)
         if np.abs(gain - 1).max() < LEAST_GAIN_CHANGE:
@@ -61,11 +61,11 @@ class Scene:
         return replace(view, gain=gain), levelled(coarse, gain)
 
     def background_view(self) -> View:
-        """The background as if it were a frame."""
+        """The background as a frame."""
         return View(0, 0.0, self.background.picture, np.eye(3), self.reduction)
 
     def on_road(self, sightings: Iterable[Sighting]) -> list[Sighting]:
-        """Those whose middle is inside the road."""
+        """Those with their centre on the road."""
         height, width = self.road.shape
         kept = []
         for sighting in sightings:
@@ -75,7 +75,7 @@ class Scene:
         return kept
 
     def blobs(self, view: View, coarse: Picture) -> list[Blob]:
-        """What differs in a view, as outlines in its stabilised pixels; view and small picture are `levelled`."""
+        """The differences in a view, as outlines in stabilised pixels; view and small image are `levelled`."""
         found: list[Blob] = []
         for piece, mask in self._places(coarse, view.seen()):
             different = difference(view.piece(piece), self._part(piece), piece.of(self.background.threshold))
@@ -89,7 +89,7 @@ class Scene:
         return piece.of(self.background.picture)
 
     def _places(self, coarse: Picture, seen: Picture) -> Iterable[tuple[Piece, Picture]]:
-        """Where something is large enough, and a mask of it."""
+        """Regions of sufficient size, and their masks."""
         darkest, brightest = self._around
         beyond = cv2.max(cv2.subtract(coarse, brightest), cv2.subtract(darkest, coarse))
         blue, green, red = cv2.split(beyond)
@@ -108,7 +108,7 @@ class Scene:
                 continue
             x0, y0 = max(0, left - margin), max(0, top - margin)
             x1, y1 = min(labels.shape[1], left + across + margin), min(labels.shape[0], top + down + margin)
-            # Two that are near each other may share a rectangle: each has a mask of its own, a little wider than it is.
+            # Two nearby blobs may share a rectangle: each has its own, slightly dilated mask.
             only = np.where(labels[y0:y1, x0:x1] == number, 255, 0).astype(np.uint8)
             wider: Picture = cv2.dilate(only, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
             piece = Piece(*(times * side for side in (x0, y0, x1 - x0, y1 - y0)))
@@ -117,6 +117,6 @@ class Scene:
 
 
 def learned_shadows(pictures: Iterable[Picture], background: Background, pixel_m: float) -> Shadows | None:
-    """How dark shadows are in some of the pictures that the background was made of; None if the sun does not shine."""
+    """Shadow darkness in some of the background's images; None without sunshine."""
     found = (difference(picture, background.picture, background.threshold) for picture in pictures)
     return learn_shadows(found, SHADOW_EDGE_M / pixel_m)

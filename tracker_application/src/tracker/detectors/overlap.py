@@ -1,4 +1,4 @@
-"""How much oriented boxes overlap, and which of several that mean one vehicle is kept."""
+"""Overlap of oriented boxes, and removal of duplicates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracker.detectors.boxes import Boxes
 
 
 def corners_px(boxes: Boxes) -> Floats:
-    """The corners of each box, n x 4 x 2 pixels."""
+    """Corners of each box, n x 4 x 2 pixels."""
     along = np.column_stack([np.cos(boxes.angle_rad), np.sin(boxes.angle_rad)]) * boxes.length_px[:, None] / 2
     across = np.column_stack([-np.sin(boxes.angle_rad), np.cos(boxes.angle_rad)]) * boxes.width_px[:, None] / 2
     middle = np.column_stack([boxes.x_px, boxes.y_px])
@@ -21,7 +21,7 @@ def corners_px(boxes: Boxes) -> Floats:
 
 
 def boxes_around(corners: Floats, score: Floats, kind: Floats) -> Boxes:
-    """The boxes that have these corners (n x 4 x 2 pixels, one after the other round each); undoes `corners_px`."""
+    """Boxes with these corners (n x 4 x 2 pixels in order around each); the inverse of `corners_px`."""
     first, second = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
     lengths = np.hypot(*first.T), np.hypot(*second.T)
     lying = lengths[0] >= lengths[1]
@@ -34,7 +34,7 @@ def boxes_around(corners: Floats, score: Floats, kind: Floats) -> Boxes:
 
 
 def intersections_px2(first: Boxes, second: Boxes) -> Floats:
-    """The common area of each of `first` with each of `second`, n x m, square pixels."""
+    """Intersection areas of each of `first` with each of `second`, n x m, square pixels."""
     areas = np.zeros((len(first), len(second)))
     if not areas.size:
         return areas
@@ -55,9 +55,9 @@ def overlaps(first: Boxes, second: Boxes) -> Floats:
 
 
 def without_repeats(boxes: Boxes, order: Floats, share: float) -> Boxes:
-    """One box a vehicle: the greatest of `order` first, then those of whose smaller box at most `share` is common.
+    """One box per vehicle: by descending `order`, skip boxes that overlap a kept one by more than `share`.
 
-    The share of the smaller box, so that half a vehicle, which a tile cut off, goes as well.
+    Relative to the smaller box, so that half a vehicle cut off by a tile is removed, too.
     """
     kept: list[int] = []
     ranks = np.argsort(-order, kind="stable")

@@ -1,4 +1,4 @@
-"""Where on the ground a vehicle stands whose outline is seen in a picture."""
+"""Ground positions of vehicles from their visible outlines."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tracker.arrays import Floats
 from tracker.geometry import transform
 from tracker.parallax import CAR, TRUCK_BUS, TWO_WHEELER, VAN, Body, Layer, on_ground
 
-# By what is seen of them, metres: shorter than the first are two-wheelers, longer than the second vans, than the third
-# trucks and buses. Used where no network says what they are; and what a network takes for a truck may be a van.
+# Visible lengths in metres: below the first are two-wheelers, above the second vans, above the third trucks and buses.
+# Used if no network classified them; a network may also take a van for a truck.
 TWO_WHEELER_M, VAN_M, LARGE_M = 2.8, 5.3, 6.8
-# A network sees bodies, down to where it is dark below the bumper; motion all that is no road, down to the ground.
+# A network sees bodies down to the dark area below the bumper; motion sees everything down to the ground.
 LOWEST_M = {"network": 0.3, "fused": 0.0, "motion": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Heights:
-    """Of a car's roof and of a large vehicle's, metres; 0: nothing leans."""
+    """Heights of a car's roof and of a large vehicle, metres; 0: no parallax."""
 
     car_m: float
     large_m: float
 
     def body(self, length_m: float, width_m: float, kind: str, source: str) -> Body:
-        """What a vehicle is like that is seen so long and wide by `source`; a `kind` of "" is not known."""
+        """The body model of a vehicle seen with this length and width by `source`; `kind` "" is unknown."""
         lowest, *others = self._body(length_m, width_m, kind)
         stands_clear = lowest.height_m > 0
         return (replace(lowest, height_m=LOWEST_M[source]) if stands_clear else lowest, *others)
@@ -42,9 +42,9 @@ class Heights:
 def standing(
     corners_px: Floats, to_world: Floats, camera_m: Floats, heights: Heights, who: Sequence[tuple[str, str]]
 ) -> Floats:
-    """x_m, y_m, heading_rad, length_m, width_m of vehicles whose visible outlines have these corners (n x 4 x 2).
+    """x_m, y_m, heading_rad, length_m, width_m of vehicles with these visible outlines (corners n x 4 x 2).
 
-    `camera_m` is where the camera was, n x 3; `who` says of each of what kind it is, and what saw it.
+    `camera_m` is the camera position, n x 3; `who` gives the kind and source of each.
     """
     a, b, c, d = transform(to_world, corners_px.reshape(-1, 2)).reshape(-1, 4, 2).transpose(1, 0, 2)
     first, second = ((b - a) + (c - d)) / 2, ((d - a) + (c - b)) / 2

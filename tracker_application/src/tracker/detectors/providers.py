@@ -1,4 +1,4 @@
-"""Where networks are computed: the execution providers of ONNX Runtime that are there."""
+"""Where networks run: the available execution providers of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from tracker.arrays import Floats
 from tracker.errors import ModelUnusable, ParameterInvalid
 
-# The fastest first, as far as there is one.
+# The fastest available first.
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -20,7 +20,7 @@ PROVIDERS = {
     "cpu": "CPUExecutionProvider",
 }
 ON_A_GPU = ("tensorrt", "cuda")
-# ONNX Runtime's errors have nothing but Exception in common.
+# ONNX Runtime's errors have only Exception in common.
 FAILURES = (
     runtime_errors.Fail,
     runtime_errors.InvalidArgument,
@@ -36,7 +36,7 @@ FAILURES = (
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A loaded ONNX graph. `provider` is one of PROVIDERS: where it really runs."""
+    """A loaded ONNX graph. `provider` is the member of PROVIDERS on which it actually runs."""
 
     session: onnxruntime.InferenceSession
     provider: str
@@ -47,14 +47,15 @@ class Network:
         try:
             outputs: list[Floats] = self.session.run(None, values)
         except FAILURES as error:
-            raise ModelUnusable(f"{self.name} cannot be computed ({_first_line(error)})") from error
+            raise ModelUnusable(f"{self.name} cannot be run ({_first_line(error)})") from error
         return outputs
 
 
 def open_network(path: Path, wish: str, *, threads: int = 0) -> Network:
-    """Load a network; `wish` is `auto` or one of PROVIDERS. `threads` at most on the CPU, 0: one a core.
+    """Load a network on provider `wish`, `auto` or one of PROVIDERS, with at most `threads` CPU threads (0: one per
+    core).
 
-    Raises ParameterInvalid for a wish that is unknown or cannot be met, ModelUnusable for a file that is no network.
+    Raises ParameterInvalid for an unknown or unavailable provider, ModelUnusable for a file that is not a network.
     """
     chosen = _candidates(wish)
     options = onnxruntime.SessionOptions()
@@ -65,18 +66,19 @@ def open_network(path: Path, wish: str, *, threads: int = 0) -> Network:
         session = onnxruntime.InferenceSession(content, options, providers=[PROVIDERS[name] for name in chosen])
     except FAILURES as error:
         raise ModelUnusable(
-            f"{path.name} is no ONNX network ({_first_line(error)})", remedy="Export the model as one .onnx file"
+            f"{path.name} is not an ONNX network ({_first_line(error)})",
+            remedy="Export the model as a single .onnx file",
         ) from error
     used = next(name for name in chosen if PROVIDERS[name] in session.get_providers())
     if wish not in ("auto", used):
         raise ParameterInvalid(
-            f"PROVIDER is {wish!r}, which is installed and does not start", remedy="See to its libraries, or use auto"
+            f"PROVIDER is {wish!r}, which is installed but does not start", remedy="Check its libraries, or use auto"
         )
     return Network(session, used, path.name)
 
 
 def input_type(network: Network) -> type[np.generic] | None:
-    """The kind of numbers its first input takes; None for one that no picture has."""
+    """The number type of its first input; None if images do not have it."""
     kinds: dict[str, type[np.generic]] = {
         "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8
     }  # fmt: skip
@@ -87,14 +89,14 @@ def _candidates(wish: str) -> list[str]:
     """The providers to try, the CPU last."""
     if wish != "auto" and wish not in PROVIDERS:
         raise ParameterInvalid(f"PROVIDER is {wish!r}", remedy=f"Expected auto, {', '.join(PROVIDERS)}")
-    available = onnxruntime.get_available_providers()
-    there = [name for name, provider in PROVIDERS.items() if provider in available]
+    installed = onnxruntime.get_available_providers()
+    available = [name for name, provider in PROVIDERS.items() if provider in installed]
     if wish == "auto":
-        return there
-    if wish not in there:
+        return available
+    if wish not in available:
         raise ParameterInvalid(
-            f"PROVIDER is {wish!r}, and ONNX Runtime here has {', '.join(there)}",
-            remedy="Install the ONNX Runtime that brings it, or use auto",
+            f"PROVIDER is {wish!r}, but ONNX Runtime only has {', '.join(available)}",
+            remedy="Install an ONNX Runtime with this provider, or use auto",
         )
     return list(dict.fromkeys([wish, "cpu"]))
 

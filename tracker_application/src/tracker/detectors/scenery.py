@@ -1,4 +1,4 @@
-"""What vehicles are seen against: the background, where the road is, how dark shadows are. Made once from samples."""
+"""The scenery that vehicles are detected against: background, road and shadow darkness. Made once from samples."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tracker.detectors.views import Views, gain_between, levelled
 from tracker.foreground import Shadows
 from tracker.proxy import Proxy
 
-# Key frames are decoded alone; fewer are too few to see the road between vehicles.
+# Key frames are decoded alone; with fewer, the road between vehicles may not be visible.
 FEWEST_SAMPLES = 15
 SHADOW_SAMPLES = 9
 
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """`road` is 255 where vehicles are; `in_view` is the share of it that the camera saw on the average."""
+    """`road` is 255 where vehicles may be; `in_view` is the share of it that is in view on average."""
 
     background: Background
     road: Picture
@@ -33,7 +33,7 @@ class Scenery:
     in_view: float
 
     def write(self, path: Path) -> None:
-        """Keep it in a file (npz), which is there only when it is whole."""
+        """Write to a file (npz) atomically."""
         draft = path.with_suffix(".part.npz")
         shadows = [] if self.shadows is None else [self.shadows.core, self.shadows.edge_px]
         np.savez(
@@ -44,7 +44,7 @@ class Scenery:
 
     @classmethod
     def read(cls, path: Path) -> Scenery:
-        """As `write` kept it."""
+        """Read what `write` wrote."""
         with np.load(path) as data:
             background = Background(data["picture"], data["threshold"])
             shadows = Shadows(*data["shadows"].tolist()) if len(data["shadows"]) else None
@@ -52,7 +52,7 @@ class Scenery:
 
 
 def make_scenery(views: Views, rows: Sequence[int], road_px: Floats, parameters: Parameters, report: Report) -> Scenery:
-    """Look at some of these frames, all over the film. `road_px` are the corners of the road."""
+    """Make it from some of these frames across the film. `road_px` are the corners of the road."""
     road = views.mask(road_px)
     samples, in_view = _samples(views, rows, parameters, report)
     background = make_background(samples, parameters.detection_threshold)
@@ -62,14 +62,14 @@ def make_scenery(views: Views, rows: Sequence[int], road_px: Floats, parameters:
 
 
 def sample_rows(proxy: Proxy) -> list[int]:
-    """Frames that the background may be made from: registered ones, of these the key frames where there are enough."""
+    """Candidate frames for the background: registered ones, only key frames if there are enough."""
     keys = [row for row in proxy.key_rows if proxy.registered[row]]
     usable: list[int] = np.flatnonzero(proxy.registered).tolist()
     return keys if len(keys) >= FEWEST_SAMPLES else usable
 
 
 def _samples(views: Views, rows: Sequence[int], parameters: Parameters, report: Report) -> tuple[list[Picture], Floats]:
-    """Frames for the background, all as bright as the first of them, and how many of them show each pixel."""
+    """Frames for the background with the brightness of the first, and the number of frames that show each pixel."""
     count = min(parameters.background_samples, len(rows))
     chosen = sorted({rows[at] for at in np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()})
     pictures: list[Picture] = []

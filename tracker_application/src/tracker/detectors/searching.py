@@ -1,6 +1,6 @@
-"""Searches the film for vehicles, in stretches that know nothing of each other, so that several workers may share them.
+"""Detects vehicles in independent stretches of the film, so that several workers can share the work.
 
-They lie on disk until all are there; a stage that was ended too early finds them again.
+Results are kept on disk until all are done, so that an interrupted stage can reuse them.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from tracker.proxy import Proxy, open_proxy
 from tracker.tables import Table, read_table, select, write_table
 
 SCENERY_FILE = "scenery.npz"
-# How long stretches are; a short film has about so many. An even number: most machines have an even number of cores.
+# Length of stretches, and their number in a short film. Even, as most machines have an even number of cores.
 LONGEST_S, SHORTEST_S, FEWEST = 30.0, 5.0, 8
-# Before a stretch begins, what is in view is looked at for so long: which vehicles stand, and how fast the others are.
+# Warm-up before each stretch, to learn which vehicles are stopped and how fast the others are.
 WARM_UP_S = 0.6
 TELL_EVERY = 5
 # Finer pixels cost time and find no more vehicles.
 FINEST_PIXEL_M, NARROWEST_PX = 0.035, 160
-# Vehicles whose middle is inside the road reach so far beyond.
+# Vehicles with their centre on the road extend this far beyond.
 ROAD_MARGIN_M = 2.0
-# Looks of the network a second where NETWORK_RATE_HZ leaves it open.
+# Network runs per second if NETWORK_RATE_HZ is not set.
 RATE_ON_CPU_HZ, RATE_ON_GPU_HZ = 2.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The frames (rows of the homographies) that are searched in it, and those before it that are only looked at."""
+    """The frames (rows of the homographies) to search, and the warm-up frames before them."""
 
     number: int
     warm_up: tuple[int, ...]
@@ -56,21 +56,21 @@ class Stretch:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What is to be done with every stretch. `folder` holds the scenery, and gets what is found."""
+    """What to do with every stretch. `folder` holds the scenery, and gets the results."""
 
     files: StageFiles
     parameters: Parameters
     folder: Path
 
     def found(self, stretch: Stretch) -> Path:
-        """There once the stretch is done."""
+        """Exists once the stretch is done."""
         return self.folder / f"{stretch.number:05d}.parquet"
 
 
 def plan(registered: Flags, rate_fps: float, detection_rate_hz: float) -> tuple[Stretch, ...]:
-    """The stretches of a film: of every so many frames those that are registered.
+    """The stretches of a film: every n-th frame, if registered.
 
-    They depend on the film alone, not on how many work on them.
+    They depend only on the film, not on the number of workers.
     """
     step = max(1, round(rate_fps / detection_rate_hz))
     searched = [row for row in range(0, len(registered), step) if registered[row]]
@@ -86,7 +86,7 @@ def plan(registered: Flags, rate_fps: float, detection_rate_hz: float) -> tuple[
 
 
 def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) -> None:
-    """Write down the vehicles of a stretch. Nothing is known of other stretches."""
+    """Write the vehicles of a stretch, independently of other stretches."""
     cv2.setNumThreads(1)
     parameters = job.parameters
     ground, places = read_ground(job.files)
@@ -114,14 +114,14 @@ def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) ->
 
 
 def read_ground(files: StageFiles) -> tuple[Ground, Floats]:
-    """The ground, and where the camera was on every frame (n x 3, metres)."""
+    """The ground, and the camera position of every frame (n x 3, metres)."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
     return ground, np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
 
 
 def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
-    """The frames over the reference frame."""
+    """The frames aligned with the reference frame."""
     fine_enough = round(ground.frame.width_px * ground.metres_per_pixel / FINEST_PIXEL_M)
     width = min(parameters.working_width_px, proxy.width_px, max(fine_enough, NARROWEST_PX))
     height = round(width * proxy.height_px / proxy.width_px)
@@ -132,21 +132,21 @@ def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
 
 
 def model_of(files: StageFiles, parameters: Parameters) -> Path | None:
-    """The user's own model; None where there is none. It may be named without being there."""
+    """The user's model, or None. The named file may not exist."""
     return Path(parameters.model_file) if parameters.model_file else files.resource("model")
 
 
 def looks_of(files: StageFiles, parameters: Parameters, pixel_m: float) -> Looks | None:
-    """The network, or None where none is wanted."""
+    """The network, or None if the detector needs none."""
     if parameters.detector == "motion":
         return None
     path = model_of(files, parameters)
     if path is not None and not path.is_file():
-        raise InputMissing(f"MODEL_FILE is {path}, and there is no such file")
+        raise InputMissing(f"MODEL_FILE is {path}, but this file does not exist")
     if path is None and parameters.detector == "model":
         raise InputMissing(
-            "DETECTOR is 'model', and there is none",
-            remedy="Name it in MODEL_FILE, or put it into model/ of --resources",
+            "DETECTOR is 'model', but there is no model",
+            remedy="Set MODEL_FILE, or put the model in model/ of --resources",
         )
     if path is None or parameters.detector == "network":
         return ShippedLooks(pixel_m, parameters.provider)
@@ -161,7 +161,7 @@ def looks_of(files: StageFiles, parameters: Parameters, pixel_m: float) -> Looks
 def _detector(
     parameters: Parameters, looks: Looks | None, scene: Scene
 ) -> Callable[[View, Picture], Sequence[Sighting]]:
-    """What gives the vehicles of one frame after the other, whose middle is inside the road."""
+    """A function from frames, in order, to their vehicles with the centre on the road."""
     if looks is None:
         return lambda view, coarse: scene.on_road(
             [Sighting.of_blob(blob) for blob in scene.blobs(view, coarse) if blob.fill >= parameters.min_fill]
@@ -175,7 +175,7 @@ def _detector(
 
     def see(view: View, coarse: Picture) -> Sequence[Sighting]:
         nonlocal last_look_s
-        # Half a frame early is in time.
+        # Half a frame early counts as on time.
         due = view.time_s - last_look_s >= 1 / rate_hz - 0.5 / parameters.detection_rate_hz
         last_look_s = view.time_s if due else last_look_s
         return fusion.frame(view, coarse, everything=due)
@@ -185,7 +185,7 @@ def _detector(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A vehicle on a frame; `whole` says that no border cuts it."""
+    """A vehicle in a frame; `whole` means that no border cuts it."""
 
     row: int
     time_s: float
@@ -226,6 +226,6 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "class": np.array(kinds, dtype=object),
         "source": np.array(sources, dtype=object),
     }
-    # Of a sliver at the border nothing may be left beside its height.
+    # Nothing but its height may be left of a sliver at the border.
     sized = (np.minimum(length, width) > 0) & (length <= parameters.max_length_m) & (width <= parameters.max_width_m)
     return select(columns, sized)

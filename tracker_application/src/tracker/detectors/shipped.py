@@ -1,4 +1,4 @@
-"""The network that comes with this program: what it reads and gives is in `models/model_card.md`."""
+"""The shipped network; its inputs and outputs are described in `models/model_card.md`."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from tracker.errors import InputMissing, ParameterInvalid
 MODEL = Path(__file__).parent.parent / "models" / "vehicles.onnx"
 # Left, top, width, height.
 Region: TypeAlias = tuple[float, float, float, float]
-# What the network sees around a region, so that its answer is that of the whole picture; and the largest part of a
-# picture that is looked at in one go. Both in pixels of the working scale and multiples of 16.
+# Context around a region, so that its result equals that of the whole image; and the largest part processed at once.
+# Both in pixels at working scale, multiples of 16.
 CONTEXT_PX, LARGEST_PX = 64, 1600
-# Two boxes that share this much of the smaller one are one vehicle.
+# Boxes that share this much of the smaller one are one vehicle.
 SAME_VEHICLE = 0.45
-# Pictures may be enlarged this much to reach the scale that the network knows.
+# Largest enlargement of images to reach the scale that the network was trained for.
 MOST_ENLARGED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One way to look at a picture: so many times larger than the network likes best, and mirrored."""
+    """An augmentation: enlargement beyond the network's preferred scale, and mirroring."""
 
     enlarged: float = 1.0
     left_right: bool = False
     up_down: bool = False
 
     def of(self, picture: Picture) -> Picture:
-        """What the network is shown."""
+        """The augmented image."""
         return picture[:: -1 if self.up_down else 1, :: -1 if self.left_right else 1]
 
     def back(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:
-        """Boxes of what was shown as boxes of the picture, which is so wide and high."""
+        """Boxes in the augmented image, mapped back to the image of this width and height."""
         x = size[0] - 1 - boxes.x_px if self.left_right else boxes.x_px
         y = size[1] - 1 - boxes.y_px if self.up_down else boxes.y_px
         angle = -boxes.angle_rad if self.left_right != self.up_down else boxes.angle_rad
@@ -48,14 +48,14 @@ class Glance:
 
 
 PLAIN = Glance()
-# The network errs differently at each of these (test-time augmentation, without looking more often): what all of them
-# see in turn is placed a fifth better, and what only some of them see is seldom a vehicle.
+# The network errs differently with each of these (test-time augmentation without extra passes): positions averaged over
+# all are a fifth more accurate, and what only some of them see is seldom a vehicle.
 GLANCES = (PLAIN, Glance(1.1, up_down=True), Glance(1.25, left_right=True, up_down=True), Glance(1.1, left_right=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the model's file says of itself. `multiple`: of which heights and widths must be whole multiples."""
+    """The model file's metadata. `multiple`: heights and widths must be multiples of it."""
 
     classes: tuple[str, ...]
     stride: int
@@ -67,19 +67,19 @@ class Facts:
 
 
 class ShippedNetwork:
-    """Finds vehicles in single pictures, standing ones too. A box holds the visible body, not its shadow."""
+    """Detects vehicles in single images, including stationary ones. Boxes exclude shadows."""
 
     def __init__(
         self, metres_per_pixel: float, *, threshold: float | None = None, model: Path = MODEL, provider: str = "auto"
     ) -> None:
-        """`metres_per_pixel` is of the pictures to come; `threshold` is the least score, if not the model's own.
+        """Load for images of this `metres_per_pixel`; `threshold` is the least score, by default the model's own.
 
-        Raises InputMissing if the model is not there, ParameterInvalid if scale or provider cannot be used.
+        Raises InputMissing if the model is missing, ParameterInvalid for an unusable scale or provider.
         """
         if not metres_per_pixel > 0:
-            raise ParameterInvalid(f"a pixel is {metres_per_pixel} m long", remedy="Check the scale in ground.json")
+            raise ParameterInvalid(f"the pixel size is {metres_per_pixel} m", remedy="Check the scale in ground.json")
         if not model.is_file():
-            raise InputMissing(f"there is no model at {model.name}", remedy="Install the program again")
+            raise InputMissing(f"no model at {model.name}", remedy="Reinstall the program")
         network = open_network(model, provider, threads=1)
         self.provider = network.provider
         self._session: Any = network.session
@@ -88,7 +88,7 @@ class ShippedNetwork:
         self._factor = metres_per_pixel / self.facts.metres_per_pixel
 
     def detect(self, picture: Picture, regions: Sequence[Region] | None = None, glance: Glance = PLAIN) -> Boxes:
-        """The vehicles in a picture (height x width x 3, bytes, blue first), or those whose middle is in a region."""
+        """Vehicles in an image (height x width x 3, bytes, BGR), or only those with their centre in a region."""
         height, width = picture.shape[:2]
         factor = min(MOST_ENLARGED, self._factor * glance.enlarged)
         size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -104,7 +104,7 @@ class ShippedNetwork:
         return boxes if regions is None else boxes.select(_inside(boxes, regions))
 
     def _look(self, working: Picture, tile: tuple[int, int, int, int], glance: Glance) -> Boxes:
-        """Vehicles whose middle is in a tile (left, top, right, bottom), in pixels of the working picture."""
+        """Vehicles with their centre in a tile (left, top, right, bottom), in pixels at working scale."""
         left, top, right, bottom = tile
         x0, y0 = max(0, left - CONTEXT_PX), max(0, top - CONTEXT_PX)
         seen = working[y0 : bottom + CONTEXT_PX, x0 : right + CONTEXT_PX]
@@ -121,10 +121,10 @@ class ShippedNetwork:
 
 
 def decode(scores: Floats, geometry: Floats, facts: Facts, threshold: float) -> Boxes:
-    """Peaks of heatmaps (classes x rows x columns) as boxes, in pixels of what the network saw.
+    """Peaks of heatmaps (classes x rows x columns) as boxes, in pixels of the network's input.
 
     `geometry` is 6 x rows x columns: offset x, y in cells, logarithms of length and width in cells, cosine and sine of
-    twice the angle. Each box is the mean of what the cells around its peak say, weighted with their scores.
+    twice the angle. Each box is the score-weighted mean over the cells around its peak.
     """
     best = scores.max(0)
     highest = cv2.dilate(best, np.ones((3, 3), np.uint8))
@@ -149,7 +149,7 @@ def decode(scores: Floats, geometry: Floats, facts: Facts, threshold: float) -> 
 
 
 def without_doubles(boxes: Boxes) -> Boxes:
-    """The boxes from the highest score down, less those that lie on one with a higher score."""
+    """Boxes by descending score, without those that overlap one with a higher score."""
     boxes = boxes.select(np.argsort(-boxes.score, kind="stable"))
     reach = np.hypot(boxes.length_px, boxes.width_px) / 2
     kept: list[int] = []
@@ -162,7 +162,7 @@ def without_doubles(boxes: Boxes) -> Boxes:
 
 
 def _shared(boxes: Boxes, first: int, second: int) -> float:
-    """The area that two boxes have in common, as a share of the smaller one."""
+    """Intersection area of two boxes, as a share of the smaller one."""
     one, other = _rectangle(boxes, first), _rectangle(boxes, second)
     _, corners = cv2.rotatedRectangleIntersection(one, other)
     if corners is None or len(corners) < 3:  # noqa: PLR2004  # a point or a line
@@ -178,7 +178,7 @@ def _rectangle(boxes: Boxes, index: int) -> tuple[tuple[float, float], tuple[flo
 
 
 def _tiles(corners: Floats, size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """A region (2 x 2: upper left, lower right) in parts that are not too large, on a grid of 16 pixels."""
+    """Split a region (2 x 2: upper left, lower right) into parts of limited size, on a grid of 16 pixels."""
     (left, top), (right, bottom) = corners
     grid = 16
     first = [max(0, int(value // grid) * grid) for value in (left, top)]
@@ -189,7 +189,7 @@ def _tiles(corners: Floats, size: tuple[int, int]) -> Iterator[tuple[int, int, i
 
 
 def _in_picture(boxes: Boxes, factors: Floats) -> Boxes:
-    """From the working scale to the picture's; the two factors are equal but for rounding."""
+    """From working scale to the image's; the two factors differ only by rounding."""
     mean = float(np.sqrt(factors.prod()))
     x, y = (boxes.x_px + 0.5) / factors[0] - 0.5, (boxes.y_px + 0.5) / factors[1] - 0.5
     return Boxes(x, y, boxes.length_px / mean, boxes.width_px / mean, boxes.angle_rad, boxes.score, boxes.kind)

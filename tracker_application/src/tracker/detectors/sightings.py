@@ -1,4 +1,4 @@
-"""What is told of one vehicle in one frame."""
+"""The sighting of a vehicle in a frame."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tracker.detectors.boxes import Boxes
 from tracker.detectors.overlap import corners_px
 from tracker.foreground import Blob
 
-# Standard deviations of places, metres: by motion, by a part of what moves, by the network. Of places that
-# follow from them, nine of ten are right to two standard deviations (rendered films).
+# Standard deviations of positions in metres: by motion, by a part of what moves, by the network. Nine of ten derived
+# positions lie within two standard deviations (rendered films).
 MOTION_STD_M, SPLIT_STD_M, NETWORK_STD_M = 0.05, 0.1, 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One vehicle in one frame: the corners of its visible outline (4 x 2 pixels), and who saw it.
+    """A vehicle in a frame: the corners of its visible outline (4 x 2 pixels), and their source.
 
-    `look_px` are the corners that the network gave, if it looked at this frame too and the outline is motion's.
+    `look_px` are the network's corners, if it saw this frame, too, and the outline is motion's.
     """
 
     corners_px: Floats
@@ -30,11 +30,11 @@ class Sighting:
 
     @classmethod
     def of_blob(cls, blob: Blob) -> Sighting:
-        """What only differs from the background; its score is how much of its rectangle does."""
+        """From a difference to the background; the score is its fill ratio."""
         return cls(blob.corners_px, blob.fill, "", "motion", MOTION_STD_M)
 
 
 def sightings_of(boxes: Boxes) -> list[Sighting]:
-    """What only a network saw."""
+    """From the network alone."""
     rows = zip(corners_px(boxes), boxes.score, boxes.kind, strict=True)
     return [Sighting(corners, float(score), str(kind), "network", NETWORK_STD_M) for corners, score, kind in rows]

@@ -1,4 +1,4 @@
-"""A picture cut into pieces of a network's size that overlap, so that each vehicle is whole in one of them."""
+"""Cuts an image into overlapping tiles of a network's input size, so that each vehicle is whole in one of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from tracker.arrays import Floats, Picture
 
-# What YOLO's own letterbox fills the rest with.
+# The padding colour of YOLO's letterbox.
 PADDING = 114
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A piece of a picture: its corner, and its size in both."""
+    """A tile of an image: its corner and its size."""
 
     left_px: int
     top_px: int
@@ -26,7 +26,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a tile lies in the network's input: enlarged, then moved. Both count from the corner of the first pixel."""
+    """How a tile maps to the network's input: scale, then offset. Both count from the corner of the first pixel."""
 
     scale_x: float
     scale_y: float
@@ -34,16 +34,16 @@ class Fit:
     top_px: int
 
     def back(self, box: Floats) -> Floats:
-        """Boxes of the input (middle and size, n x 4) in the tile, their middles counted from a pixel's centre.
+        """Boxes of the input (centre and size, n x 4) mapped to the tile, with centres counted from a pixel's centre.
 
-        Sizes are along the axes; see `back_turned` for boxes that are not.
+        Sizes are along the axes; use `back_turned` for rotated boxes.
         """
         scale = np.array([self.scale_x, self.scale_y])
         middle = (box[:, :2] - [self.left_px, self.top_px]) / scale - 0.5
         return np.hstack([middle, box[:, 2:] / scale])
 
     def back_turned(self, box: Floats, angle_rad: Floats) -> tuple[Floats, Floats]:
-        """The same for boxes at an angle, with their angles: what was stretched is a box again only about."""
+        """The same for rotated boxes, with their angles; approximate if the image was stretched."""
         along = np.column_stack([np.cos(angle_rad) / self.scale_x, np.sin(angle_rad) / self.scale_y])
         across = np.column_stack([-np.sin(angle_rad) / self.scale_x, np.cos(angle_rad) / self.scale_y])
         size = box[:, 2:] * np.column_stack([np.hypot(*along.T), np.hypot(*across.T)])
@@ -51,7 +51,7 @@ class Fit:
 
 
 def tiles(width_px: int, height_px: int, tile_width_px: int, tile_height_px: int, overlap_px: int) -> list[Tile]:
-    """Tiles that cover a picture, row by row; neighbours share at least `overlap_px`, less only in tiny tiles."""
+    """Tiles that cover an image, row by row; neighbours overlap by at least `overlap_px`, except for tiny tiles."""
 
     def starts(whole: int, piece: int) -> list[int]:
         if whole <= piece:
@@ -67,7 +67,7 @@ def tiles(width_px: int, height_px: int, tile_width_px: int, tile_height_px: int
 
 
 def fitted(picture: Picture, width_px: int, height_px: int, *, stretched: bool) -> tuple[Picture, Fit]:
-    """A picture in the size of an input: stretched, or in its own proportions with grey around it (letterbox)."""
+    """An image at the size of an input: stretched, or scaled and padded with grey (letterbox)."""
     height, width = picture.shape[:2]
     if (width, height) == (width_px, height_px):
         return picture, Fit(1.0, 1.0, 0, 0)

@@ -1,4 +1,4 @@
-"""A detector that a user brings: an ONNX network in one of the common layouts."""
+"""A user's detector: an ONNX network in one of the common layouts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from tracker.detectors.providers import Network, input_type, open_network
 from tracker.detectors.tiles import PADDING, Fit, Tile, fitted, tiles
 from tracker.errors import ModelUnusable, ParameterInvalid
 
-# Of the smaller box: more in common is one vehicle.
+# As a share of the smaller box: boxes with more overlap are one vehicle.
 SAME_SHARE = 0.5
-# A box that ends so near an inner edge of a tile is cut by it.
+# A box that ends this close to an inner edge of a tile is cut by it.
 EDGE_PX = 3.0
-# Where the graph leaves its input's size open and does not say what it was made with.
+# Used if the graph leaves its input size open and names none.
 OPEN_SIZE_PX, OPEN_STRIDE = 640, 32
 MOST_BOXES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a user may say of a model. `layout` is `auto` or one of LAYOUTS; `classes` as `0=car 1=truck_bus`, or "".
+    """The user's settings. `layout` is `auto` or one of LAYOUTS; `classes` is like `0=car 1=truck_bus`, or "".
 
-    `picture_width_px`: pictures are brought to that width first, 0 leaves them. `overlap_px` is what tiles share:
-    the length of the longest vehicle.
+    `picture_width_px`: images are scaled to this width first; 0: not scaled. `overlap_px` is the overlap of tiles: the
+    length of the longest vehicle.
     """
 
     provider: str = "auto"
@@ -44,7 +44,7 @@ class Wishes:
 
 
 class UserModel:
-    """Finds vehicles by a user's network. Raises ModelUnusable for a file that cannot be used, ParameterInvalid."""
+    """Detects vehicles with a user's network. Raises ModelUnusable for an unusable file, ParameterInvalid."""
 
     def __init__(self, path: Path, wishes: Wishes) -> None:
         if wishes.layout not in ("auto", *LAYOUTS):
@@ -67,11 +67,11 @@ class UserModel:
 
     @property
     def provider(self) -> str:
-        """Where it is computed: one of PROVIDERS."""
+        """Where it runs: one of PROVIDERS."""
         return self.network.provider
 
     def detect(self, picture: Picture) -> Boxes:
-        """The vehicles in a picture of bytes, height x width x 3, blue first. Raises ModelUnusable."""
+        """Vehicles in an image of bytes, height x width x 3, BGR. Raises ModelUnusable."""
         height, width = picture.shape[:2]
         factor = self.wishes.picture_width_px / width if self.wishes.picture_width_px else 1.0
         if factor != 1.0:
@@ -87,7 +87,7 @@ class UserModel:
             parts.append(boxes)
             uncut.append(inside)
         whole = Boxes.joined(parts)
-        # What a tile cut comes last: it stays only where no other tile saw more of it.
+        # Boxes cut by a tile come last: they are kept only if no other tile saw more.
         kept = without_repeats(whole, whole.score + np.concatenate(uncut), SAME_SHARE)
         return kept if factor == 1.0 else _scaled(kept, 1 / factor)
 
@@ -97,42 +97,43 @@ class UserModel:
         channels = 3
         if len(shape) != 4 or (shape[1] not in (channels, None) and not isinstance(shape[1], str)):  # noqa: PLR2004
             raise ModelUnusable(
-                f"{self.name} takes {'x'.join(map(str, shape))}, not pictures",
+                f"{self.name} takes {'x'.join(map(str, shape))}, which are not images",
                 remedy="Expected batch x 3 x height x width",
             )
         if input_type(self.network) is None:
-            raise ModelUnusable(f"{self.name} takes numbers of the kind {inputs[0].type}")
+            raise ModelUnusable(f"{self.name} takes numbers of type {inputs[0].type}")
         if len(inputs) > 1 and inputs[1].name != "orig_target_sizes":
-            raise ModelUnusable(f"{self.name} has a second input, {inputs[1].name!r}, that is not known")
-        said = _size_in(metadata.get("imgsz", ""))
-        height, width = (side if isinstance(side, int) else said[place] for place, side in enumerate(shape[2:]))
+            raise ModelUnusable(f"{self.name} has an unknown second input, {inputs[1].name!r}")
+        stored = _size_in(metadata.get("imgsz", ""))
+        height, width = (side if isinstance(side, int) else stored[place] for place, side in enumerate(shape[2:]))
         return width, height
 
     def _outputs(self, content: Picture) -> Outputs:
-        """Run the network on a picture of its input's size."""
+        """Run the network on an image of its input size."""
         kind = input_type(self.network)
         values = np.ascontiguousarray(content[:, :, ::-1].transpose(2, 0, 1))[None]
         if kind is not np.uint8:
             values = (values.astype(np.float32) / 255).astype(kind)
         inputs = self.network.session.get_inputs()
-        given = {inputs[0].name: values}
+        feeds = {inputs[0].name: values}
         if len(inputs) > 1:
-            given[inputs[1].name] = np.array([[self.width_px, self.height_px]], np.int64)
-        arrays = tuple(np.asarray(array, np.float32) for array in self.network.run(given))
+            feeds[inputs[1].name] = np.array([[self.width_px, self.height_px]], np.int64)
+        arrays = tuple(np.asarray(array, np.float32) for array in self.network.run(feeds))
         names = tuple(output.name for output in self.network.session.get_outputs())
         return Outputs(names, arrays, self.width_px, self.height_px)
 
     def _read(self, outputs: Outputs) -> Found:
-        """Boxes of vehicles, good enough and of numbers. Raises ModelUnusable."""
+        """Valid boxes of vehicles with sufficient scores. Raises ModelUnusable."""
         try:
             found = self.layout.read(outputs)
         except (IndexError, ValueError) as error:
             raise ModelUnusable(
-                f"{self.name} cannot be read in the layout {self.layout.name}", remedy="Set MODEL_LAYOUT to auto"
+                f"{self.name} cannot be read with the layout {self.layout.name}", remedy="Set MODEL_LAYOUT to auto"
             ) from error
         if not (np.isfinite(found.score).all() and np.isfinite(found.box).all()):
             raise ModelUnusable(
-                f"{self.name} gives what is no number (NaN)", remedy="Export it anew, without half precision"
+                f"{self.name} returns values that are not numbers (NaN)",
+                remedy="Export it again, without half precision",
             )
         known = np.isin(found.number, list(self.kinds)) & (found.score >= self.wishes.least_score)
         rows = np.flatnonzero(known & (found.box[:, 2:] > 0).all(axis=1))
@@ -140,7 +141,7 @@ class UserModel:
         return Found(found.box[rows], found.angle_rad[rows], found.score[rows], found.number[rows])
 
     def _boxes(self, found: Found, fit: Fit, tile: Tile, width: int, height: int) -> tuple[Boxes, Floats]:
-        """Boxes of a tile in the picture, one a vehicle, and for each whether no inner edge of the tile cuts it."""
+        """Boxes of a tile mapped to the image, one per vehicle, and whether they are free of the tile's inner edges."""
         box, angle = fit.back_turned(found.box.astype(np.float64), found.angle_rad.astype(np.float64))
         box[:, :2] += [tile.left_px, tile.top_px]
         lying = box[:, 2] >= box[:, 3]
@@ -165,7 +166,7 @@ class UserModel:
 
 
 def _size_in(text: str) -> tuple[int, int]:
-    """Height and width from `[640, 640]`, or what is usual."""
+    """Height and width from `[640, 640]`, or the usual size."""
     try:
         size = ast.literal_eval(text) if text else OPEN_SIZE_PX
         height, width = (size, size) if isinstance(size, int) else size

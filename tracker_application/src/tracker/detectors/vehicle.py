@@ -1,4 +1,4 @@
-"""What is known of one vehicle from frame to frame, by the network and by motion."""
+"""The state of one vehicle from frame to frame, from network and motion."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tracker.detectors.boxes import KINDS, Boxes
 from tracker.detectors.overlap import corners_px
 from tracker.detectors.sightings import MOTION_STD_M
 
-# How much of what is new counts for size and velocity.
+# Weight of new observations for size and velocity.
 NEWS = 0.4
-# Of what never moved the network must be sure on the average of its last looks.
+# If it has never moved, the network's mean score over this many last looks must suffice.
 LOOKS = 4
 
 
 @dataclass(slots=True)
 class Vehicle:
-    """What is known of one vehicle, in stabilised pixels and per second. `size` is what the network said."""
+    """A vehicle's state in stabilised pixels and per second. `size` is the network's."""
 
     box: Boxes
     time_s: float
@@ -40,28 +40,28 @@ class Vehicle:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the network ever saw it."""
+        """Whether the network has ever seen it."""
         return self.size is not None
 
     @property
     def score(self) -> float:
-        """How sure the network was of it in its last looks; those that missed it count too."""
+        """Mean score of the last looks, misses included."""
         return sum(self.scores) / max(1, len(self.scores))
 
     @property
     def middle(self) -> Floats:
-        """Where it was last."""
+        """Its last centre."""
         return np.array([self.box.x_px[0], self.box.y_px[0]])
 
     @property
     def corners_px(self) -> Floats:
-        """Of its box, 4 x 2. Most vehicles stand: they are asked for more often than they change."""
+        """Of its box, 4 x 2; cached because most vehicles are stationary."""
         if self._corners is None:
             self._corners = corners_px(self.box)[0]
         return self._corners
 
     def seen(self, box: Boxes, time_s: float, source: str, std_m: float) -> None:
-        """It was here."""
+        """Update with a sighting."""
         passed = time_s - self.time_s
         if passed > 0:
             velocity = (np.array([box.x_px[0], box.y_px[0]]) - self.middle) / passed
@@ -72,12 +72,12 @@ class Vehicle:
         self._corners = None
 
     def followed(self, box: Boxes, time_s: float, std_m: float) -> None:
-        """Motion saw it here."""
+        """Update with a motion box."""
         self.moved = True
         self.seen(box, time_s, "fused", std_m)
 
     def looked(self, look: Boxes, time_s: float) -> None:
-        """The network saw it so."""
+        """Update with a network box."""
         size = np.array([look.length_px[0], look.width_px[0]])
         self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
         kind = str(look.kind[0])
@@ -86,19 +86,19 @@ class Vehicle:
         self.look, self.looked_s, self.missed = look, time_s, 0
 
     def overlooked(self) -> None:
-        """The network did not see it. Until it once has, that says nothing: it may come into view only now."""
+        """The network did not see it. Ignored until it has once: the vehicle may be entering the view."""
         self.missed += 1
         if self.confirmed:
             self.scores = (*self.scores, 0.0)[-LOOKS:]
 
     @property
     def kind(self) -> str:
-        """What most looks said."""
+        """The majority of the looks."""
         return max(("", *KINDS), key=lambda kind: self.votes.get(kind, 0.0))
 
 
 def expected(vehicles: Sequence[Vehicle], time_s: float) -> Boxes:
-    """Their boxes at a later time."""
+    """Their predicted boxes at a later time."""
     boxes = Boxes.joined([vehicle.box for vehicle in vehicles])
     velocities = np.array([vehicle.velocity for vehicle in vehicles]).reshape(-1, 2)
     shift = velocities * (time_s - np.array([vehicle.time_s for vehicle in vehicles]))[:, None]

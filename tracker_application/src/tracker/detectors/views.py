@@ -1,6 +1,6 @@
-"""Frames laid over the reference frame: a small picture of the whole, and sharp pieces where they are wanted.
+"""Frames aligned with the reference frame: a small image of the whole, and sharp pieces on demand.
 
-To bring a whole frame over the reference frame takes longer than to decode it, and vehicles fill few per cent of it.
+Aligning a whole frame takes longer than decoding it, and vehicles cover only a few per cent.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tracker.arrays import Flags, Floats, Picture
 from tracker.footage import VideoFrame
 from tracker.geometry import scaling, transform
 
-# A pixel of the small picture: a two-wheeler is still a few of them.
+# Pixel size of the small image: a two-wheeler still covers a few.
 COARSE_PIXEL_M = 0.18
-# So near the border of a frame nothing is known of what is beyond.
+# This close to the border of a frame, nothing is known of what lies beyond.
 BORDER_PX = 3.0
 GAIN_STEP = 4
 LEAST_GAIN, MOST_GAIN = 0.5, 2.0
@@ -25,7 +25,7 @@ LEAST_GAIN, MOST_GAIN = 0.5, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A rectangle of whole pixels of the stabilised picture."""
+    """A rectangle of whole pixels of the stabilised image."""
 
     left_px: int
     top_px: int
@@ -33,15 +33,15 @@ class Piece:
     height_px: int
 
     def of(self, picture: Picture) -> Picture:
-        """That part of a picture of the whole."""
+        """That part of an image of the whole."""
         return picture[self.top_px : self.top_px + self.height_px, self.left_px : self.left_px + self.width_px]
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One frame. `to_stabilised` takes its pixels to the stabilised picture; `row` is its row of the homographies.
+    """A frame. `to_stabilised` maps its pixels to the stabilised image; `row` is its row of the homographies.
 
-    `gain` is how much brighter than the background it is, for each colour.
+    `gain` is its brightness relative to the background, per colour.
     """
 
     row: int
@@ -53,18 +53,18 @@ class View:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the stabilised picture."""
+        """Width and height of the stabilised image."""
         return self.frame.shape[1], self.frame.shape[0]
 
     def coarse(self) -> Picture:
-        """The whole, small and stabilised, as bright as it is."""
+        """The whole frame, small and stabilised, with its own brightness."""
         small = reduced(self.frame, self.reduction)
         scale = scaling(1 / self.reduction)
         matrix = scale @ self.to_stabilised @ np.linalg.inv(scale)
         return cv2.warpPerspective(small, matrix, small.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
 
     def seen(self) -> Picture:
-        """255 where the small picture shows this frame, 0 beyond its border."""
+        """255 where the small image shows this frame, 0 beyond its border."""
         width, height = self.size[0] // self.reduction, self.size[1] // self.reduction
         right, bottom = np.array(self.size) - 1 - BORDER_PX
         corners = np.array([[BORDER_PX, BORDER_PX], [right, BORDER_PX], [right, bottom], [BORDER_PX, bottom]])
@@ -74,28 +74,30 @@ class View:
         return mask
 
     def piece(self, piece: Piece) -> Picture:
-        """A part of the stabilised picture, as bright as the background."""
+        """A part of the stabilised image, with the brightness of the background."""
         shift = np.array([[1.0, 0.0, -piece.left_px], [0.0, 1.0, -piece.top_px], [0.0, 0.0, 1.0]])
         size = piece.width_px, piece.height_px
         seen = cv2.warpPerspective(self.frame, shift @ self.to_stabilised, size, borderMode=cv2.BORDER_REPLICATE)
         return seen if self.gain is None else levelled(seen, self.gain)
 
     def whole(self) -> Picture:
-        """All of it."""
+        """The whole stabilised image."""
         return self.piece(Piece(0, 0, *self.size))
 
     def inside(self, points_px: Floats) -> Flags:
-        """Which points of the stabilised picture (n x 2) are well inside this frame."""
-        there = transform(np.linalg.inv(self.to_stabilised), points_px)
+        """Which points of the stabilised image (n x 2) are well inside this frame."""
+        frame_px = transform(np.linalg.inv(self.to_stabilised), points_px)
         limits = np.array(self.size) - 1 - BORDER_PX
-        within: Flags = np.all((there >= BORDER_PX) & (there <= limits), axis=1)
+        within: Flags = np.all((frame_px >= BORDER_PX) & (frame_px <= limits), axis=1)
         return within
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """How frames become views. `frames_at` gives frames by their index; `matrices` take full-size pixels of frames to
-    those of the reference frame; `factor` is the views' width / the reference frame's; `to_world` is of full size.
+    """Converts frames to views.
+
+    `frames_at` returns frames by index; `matrices` map full-size pixels of frames to the reference frame; `factor` is
+    the views' width divided by the reference frame's; `to_world` is for full size.
     """
 
     frames_at: Callable[[Iterable[int]], Iterator[VideoFrame]]
@@ -108,16 +110,16 @@ class Views:
 
     @property
     def to_world(self) -> Floats:
-        """3 x 3: pixels of the stabilised picture to metres."""
+        """3 x 3: pixels of the stabilised image to metres."""
         return self.to_world_full @ np.linalg.inv(scaling(self.factor))
 
     @property
     def reduction(self) -> int:
-        """How many pixels, across and down, become one of the small pictures."""
+        """Pixels, across and down, per pixel of the small image."""
         return max(1, round(COARSE_PIXEL_M / self.pixel_m))
 
     def at(self, rows: Sequence[int] | Iterable[int]) -> Iterator[View]:
-        """The frames with these rising indices."""
+        """The frames with these increasing indices."""
         scale = scaling(self.factor)
         back = np.linalg.inv(scale)
         for frame in self.frames_at(rows):
@@ -134,7 +136,7 @@ class Views:
 
 
 def reduced(picture: Picture, times: int) -> Picture:
-    """A picture so many times smaller; what is left over at the right and below is cut off. Whole times are fast."""
+    """An image reduced by these factors, without the remainder at the right and bottom. Integer factors are fast."""
     height, width = (side // times for side in picture.shape[:2])
     if times == 1:
         return picture
@@ -142,7 +144,7 @@ def reduced(picture: Picture, times: int) -> Picture:
 
 
 def gain_between(picture: Picture, reference: Picture) -> Floats:
-    """How much brighter a picture is than another of its size, for each colour: the median ratio of their pixels."""
+    """Brightness of an image relative to another of its size, per colour: the median ratio of their pixels."""
     ours = picture[::GAIN_STEP, ::GAIN_STEP].reshape(-1, 3).astype(np.float32)
     theirs = reference[::GAIN_STEP, ::GAIN_STEP].reshape(-1, 3).astype(np.float32)
     ratio: Floats = np.median((ours + 1) / (theirs + 1), axis=0).astype(np.float64)
@@ -150,6 +152,6 @@ def gain_between(picture: Picture, reference: Picture) -> Floats:
 
 
 def levelled(picture: Picture, gain: Floats) -> Picture:
-    """A picture without its gain."""
+    """An image without its gain."""
     values = np.arange(256)[:, None] / gain[None]
     return cv2.LUT(picture, np.clip(np.round(values), 0, 255).astype(np.uint8)[None])

@@ -1,1 +1,1 @@
-"""The trajectories in the layouts of other programs: each written by a function."""
+"""The trajectories in the formats of other programs, one function per format."""

@@ -1,4 +1,4 @@
-"""The layout of geo-trax: one table, header as in the sample that it ships."""
+"""The geo-trax format: one table with the header of its sample file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def write_geo_trax(recording: Recording, output: Callable[[str], Path]) -> None:
-    """Speeds in km/h, accelerations in m/s2, sizes in metres. The day is not known: times count from 1970-01-01."""
+    """Speeds in km/h, accelerations in m/s2, sizes in metres. The date is unknown: times count from 1970-01-01."""
     tracks, plane = recording.tracks, recording.ground.plane
     count = len(tracks["track_id"])
     local = recording.places if plane is None else plane.utm(recording.places)
@@ -48,7 +48,7 @@ def write_geo_trax(recording: Recording, output: Callable[[str], Path]) -> None:
 
 
 def _stamps(times_s: Floats) -> NDArray[Any]:
-    """Each moment as a day and a time, in milliseconds cut off."""
+    """Each moment as a date and a time, truncated to milliseconds."""
     moments, which = np.unique(times_s, return_inverse=True)
-    told = [(NO_DATE + timedelta(seconds=time_s)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for time_s in moments.tolist()]
-    return np.array(told, dtype=object)[which]
+    texts = [(NO_DATE + timedelta(seconds=time_s)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for time_s in moments.tolist()]
+    return np.array(texts, dtype=object)[which]

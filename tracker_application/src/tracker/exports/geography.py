@@ -1,4 +1,4 @@
-"""The layouts that maps are made from: GeoJSON and GeoPackage."""
+"""Formats for maps: GeoJSON and GeoPackage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tracker.arrays import Floats
 from tracker.exports.recording import Recording
 from tracker.geodesy import WGS84_EPSG
 
-# Of the GeoPackage standard 1.3: "GPKG" in the file's header, the version, "undefined Cartesian".
+# From the GeoPackage standard 1.3: "GPKG" in the file header, the version, "undefined Cartesian".
 APPLICATION_ID, VERSION, UNDEFINED_CARTESIAN = 0x47504B47, 10300, -1
 # An envelope of x and y follows the header; little endian.
 FLAGS = 0b00000011
@@ -51,7 +51,7 @@ CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL, column_name TEXT N
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of a GeoPackage; `columns` are those beside the geometry, with their types."""
+    """A layer of a GeoPackage; `columns` are the non-geometry columns with their types."""
 
     name: str
     kind: str
@@ -59,7 +59,7 @@ class Layer:
 
 
 def write_geojson(recording: Recording, output: Callable[[str], Path]) -> None:
-    """Write `trajectories.geojson`: a line a vehicle, in degrees, or local metres where those are not known."""
+    """Write `trajectories.geojson`: one line per vehicle, in degrees, or in local metres without georeference."""
     if recording.degrees is None:
         places, decimals, system = recording.places, 3, "local metres, not WGS84: the reference points have no degrees"
     else:
@@ -82,7 +82,7 @@ def write_geojson(recording: Recording, output: Callable[[str], Path]) -> None:
 
 
 def write_geopackage(recording: Recording, output: Callable[[str], Path]) -> None:
-    """Write `trajectories.gpkg`: trajectories, positions and lanes, in UTM, or local metres where that is not known."""
+    """Write `trajectories.gpkg`: trajectories, positions and lanes, in UTM, or in local metres without georeference."""
     path = output("trajectories.gpkg")
     path.unlink(missing_ok=True)
     plane = recording.ground.plane
@@ -96,11 +96,11 @@ def write_geopackage(recording: Recording, output: Callable[[str], Path]) -> Non
         _write_systems(database, srs_id)
         vehicles = _vehicles(recording)
         ways = [shapely.LineString(_ends(places[rows])) for _, rows in vehicles]
-        told = [tuple(facts.values()) for facts, _ in vehicles]
-        _write_layer(database, Layer("trajectories", "LINESTRING", VEHICLE_COLUMNS), srs_id, ways, told)
+        attributes = [tuple(facts.values()) for facts, _ in vehicles]
+        _write_layer(database, Layer("trajectories", "LINESTRING", VEHICLE_COLUMNS), srs_id, ways, attributes)
         values = tracks | {"speed_km_h": tracks["speed_m_s"] * 3.6}
-        told = list(zip(*(values[name].tolist() for name in PLACE_COLUMNS), strict=True))
-        _write_layer(database, Layer("positions", "POINT", PLACE_COLUMNS), srs_id, shapely.points(places), told)
+        attributes = list(zip(*(values[name].tolist() for name in PLACE_COLUMNS), strict=True))
+        _write_layer(database, Layer("positions", "POINT", PLACE_COLUMNS), srs_id, shapely.points(places), attributes)
         middles = [shapely.LineString(moved(middle)) for middle in recording.lanes.values()]
         named = [(lane_id,) for lane_id in recording.lanes]
         _write_layer(database, Layer("lanes", "LINESTRING", {"lane_id": "TEXT"}), srs_id, middles, named)
@@ -145,25 +145,25 @@ def _write_layer(
 
 
 def _header(box: Sequence[float], srs_id: int) -> bytes:
-    """What GeoPackage has before a geometry's WKB: its version, the system, and the envelope."""
+    """The GeoPackage header before a geometry's WKB: version, coordinate system and envelope."""
     min_x, min_y, max_x, max_y = box
     return b"GP" + struct.pack("<BBi4d", 0, FLAGS, srs_id, min_x, max_x, min_y, max_y)
 
 
 def _ends(values: Floats) -> Floats:
-    """A line has two ends, also where a vehicle has one row."""
+    """At least two points, as a line needs, even if a vehicle has only one row."""
     return values if len(values) > 1 else np.repeat(values, 2, axis=0)
 
 
 def _vehicles(recording: Recording) -> list[tuple[dict[str, Any], Any]]:
-    """What is known of each vehicle, as JSON and SQLite take it, and its rows."""
+    """Each vehicle's attributes as JSON and SQLite accept them, and its rows."""
     facts = {number: index for index, number in enumerate(recording.vehicles["track_id"])}
-    made = []
+    vehicles = []
     for number, part in recording.by_vehicle().items():
         index = facts[number]
         row = {name: recording.vehicles[name][index] for name in VEHICLE_COLUMNS}
-        made.append(({name: _plain(value) for name, value in row.items()}, part["row"]))
-    return made
+        vehicles.append(({name: _plain(value) for name, value in row.items()}, part["row"]))
+    return vehicles
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The layouts of the datasets highD (motorways) and inD (crossings): three tables each, headers as theirs."""
+"""The formats of the datasets highD (motorways) and inD (intersections): three tables each, with their headers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tracker.following import following
 from tracker.tables import Table, write_table
 
 UNKNOWN_LIMIT = -1
-# highD tells by the side on which they drive: to the left above, to the right below.
+# highD distinguishes the driving side: leftwards in the upper, rightwards in the lower part.
 UPPER, LOWER = 1, 2
 
 
 def write_highd(recording: Recording, output: Callable[[str], Path]) -> None:
-    """Boxes along the axes, y down, metres from the upper left corner of all boxes; frames and vehicles from 1."""
+    """Axis-aligned boxes, y down, metres from the upper left corner of all boxes; frames and vehicles count from 1."""
     tracks, ahead = recording.tracks, following(recording.tracks, recording.lanes)
     lower, upper = recording.corners.min(axis=1), recording.corners.max(axis=1)
     left, top = lower[:, 0].min(initial=np.inf), upper[:, 1].max(initial=-np.inf)
@@ -81,7 +81,7 @@ def write_highd(recording: Recording, output: Callable[[str], Path]) -> None:
 
 
 def _velocity_of(tracks: Table, ids: NDArray[np.int64]) -> Floats:
-    """The x velocity that vehicle `ids` has on each row's frame; 0 for vehicle 0."""
+    """The x velocity of vehicle `ids` in each row's frame; 0 for vehicle 0."""
     at = {
         (frame, number): speed
         for frame, number, speed in zip(tracks["frame"], tracks["track_id"], tracks["vx_m_s"], strict=True)
@@ -114,13 +114,13 @@ def _vehicles(recording: Recording, table: Table) -> Table:
 
 
 def _least(values: Floats) -> float:
-    """The smallest that is defined; -1 where none is, as highD has it."""
+    """The smallest defined value; -1 if there is none, as in highD."""
     known = values[values > 0]
     return float(known.min()) if len(known) else -1.0
 
 
 def write_ind(recording: Recording, output: Callable[[str], Path]) -> None:
-    """Centres, y up, metres; headings 0 to 360 degrees counter-clockwise from x; frames from 0."""
+    """Centres, y up, metres; headings 0 to 360 degrees counter-clockwise from x; frames count from 0."""
     tracks, acceleration = recording.tracks, recording.accelerations
     heading = np.radians(tracks["heading_deg"])
     velocity = np.column_stack([tracks["vx_m_s"], tracks["vy_m_s"]])
@@ -182,5 +182,5 @@ def write_ind(recording: Recording, output: Callable[[str], Path]) -> None:
 
 
 def _duration_s(recording: Recording) -> float:
-    """All moments, each as long as the step to the next."""
+    """The duration of all moments, each as long as the step to the next."""
     return len(recording.times_s) / recording.rate_hz if recording.rate_hz else 0.0

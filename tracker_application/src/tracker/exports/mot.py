@@ -1,4 +1,4 @@
-"""The layout of the MOT challenge: boxes along the axes of each frame, in its pixels."""
+"""The MOT challenge format: axis-aligned boxes in the pixels of each frame."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tracker.exports.recording import Recording
 def write_mot(recording: Recording, output: Callable[[str], Path]) -> None:
     """Write `mot/tracks.txt` (frame, id, left, top, width, height, score, -1, -1, -1) and `mot/seqinfo.ini`.
 
-    Frames and pixels count from 1. The score is 1 where the vehicle was seen, 0 between two sightings. The boxes are
-    around the vehicle's outline on the ground.
+    Frames and pixels count from 1. The score is 1 for a sighting and 0 between sightings. The boxes enclose the
+    vehicle's outline on the ground.
     """
     tracks, steps = recording.tracks, recording.steps
     to_frame = np.linalg.inv(recording.to_reference) @ np.linalg.inv(recording.ground.to_world)

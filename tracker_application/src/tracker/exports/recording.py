@@ -1,4 +1,4 @@
-"""What every layout is written from."""
+"""The data that all formats are written from."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tracker.geometry import transform
 from tracker.ground import Ground
 from tracker.tables import Table, groups
 
-# The layouts count recordings; this is the only one.
+# The formats number recordings; this is the only one.
 RECORDING_ID = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The trajectories of one film, one row a vehicle and moment.
+    """The trajectories of one film, one row per vehicle and moment.
 
-    `frames` and `times_s` are all moments that rows may have; `steps` is the index of each row's moment among them.
-    `to_reference` takes the pixels of a moment's frame to those of the reference frame (moments x 3 x 3).
+    `frames` and `times_s` are all possible moments; `steps` is the index of each row's moment among them.
+    `to_reference` maps the pixels of a moment's frame to the reference frame (moments x 3 x 3).
     """
 
     tracks: Table
@@ -36,12 +36,12 @@ class Recording:
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
-        """Counted from 0, and rising by one from row to row of a vehicle, also where rows were left out."""
+        """Counts from 0 and increases by one from row to row of a vehicle, even if rows were omitted."""
         return np.searchsorted(self.frames, self.tracks["frame"]).astype(np.int64)
 
     @cached_property
     def rate_hz(self) -> float:
-        """Moments a second."""
+        """Moments per second."""
         return 1 / float(np.median(np.diff(self.times_s))) if len(self.times_s) > 1 else 0.0
 
     @cached_property
@@ -56,19 +56,19 @@ class Recording:
 
     @cached_property
     def degrees(self) -> Floats | None:
-        """N x 2 latitudes and longitudes; None where nobody said where on earth this is."""
+        """N x 2 latitudes and longitudes; None without georeference."""
         return None if self.ground.plane is None else self.ground.plane.degrees(self.places)
 
     @cached_property
     def accelerations(self) -> Floats:
-        """N x 2, m/s2 along x and y: how the velocity of each vehicle changes."""
-        made = np.zeros((len(self.tracks["track_id"]), 2))
+        """N x 2, m/s2 along x and y: derivative of each vehicle's velocity."""
+        accelerations = np.zeros((len(self.tracks["track_id"]), 2))
         for number in np.unique(self.tracks["track_id"]):
             rows = np.flatnonzero(self.tracks["track_id"] == number)
             if len(rows) > 1:
                 velocity = np.column_stack([self.tracks["vx_m_s"][rows], self.tracks["vy_m_s"][rows]])
-                made[rows] = np.gradient(velocity, self.tracks["time_s"][rows], axis=0)
-        return made
+                accelerations[rows] = np.gradient(velocity, self.tracks["time_s"][rows], axis=0)
+        return accelerations
 
     @cached_property
     def corners(self) -> Floats:
@@ -81,12 +81,12 @@ class Recording:
         return boxes
 
     def by_vehicle(self) -> dict[int, Table]:
-        """The rows of each vehicle, with `row`: where they are in `tracks`."""
+        """The rows of each vehicle, with `row`: their index in `tracks`."""
         rows = np.arange(len(self.tracks["track_id"]))
         return groups(self.tracks | {"row": rows}, "track_id")
 
 
 def lane_number(lane_id: str) -> int:
-    """Layouts that count lanes: L3 is 3, no lane is 0."""
+    """For formats that number lanes: L3 is 3, no lane is 0."""
     digits = "".join(letter for letter in lane_id if letter.isdigit())
     return int(digits) if digits else 0

@@ -1,1 +1,1 @@
-"""Roads that were never built: rendered footage whose every position is known."""
+"""Simulated roads: rendered footage with known ground truth."""

@@ -1,4 +1,4 @@
-"""A drone's camera that hangs above the scene and drifts a little, and its lens."""
+"""A drone's camera that hovers above the scene and drifts a little, and its lens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT_M = VIEW_WIDTH_M / 2 / math.tan(math.radians(FIELD_OF_VIEW_DEG / 2))
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The camera at one moment. `rotation` is world to camera; `position_m` is the camera's place."""
+    """The camera at one moment. `rotation` is world to camera; `position_m` is the camera's position."""
 
     intrinsics: Floats
     rotation: Floats
@@ -38,21 +38,21 @@ class View:
         return pixels
 
     def widened(self, margin_px: int) -> View:
-        """The same view in a picture that is larger by a margin on each side."""
+        """The same view in an image that is larger by a margin on each side."""
         shift = np.array([[1.0, 0, margin_px], [0, 1.0, margin_px], [0, 0, 1.0]])
         return View(shift @ self.intrinsics, self.rotation, self.position_m)
 
 
 def intrinsics_of(width_px: int, height_px: int) -> Floats:
-    """The camera matrix; the principal point is the middle."""
+    """The camera matrix; the principal point is the centre."""
     focal = width_px / 2 / math.tan(math.radians(FIELD_OF_VIEW_DEG / 2))
     return np.array([[focal, 0, (width_px - 1) / 2], [0, focal, (height_px - 1) / 2], [0, 0, 1]])
 
 
 def view_at(time_s: float, width_px: int, height_px: int, seed: int = 0) -> View:
-    """Where the camera is and looks: a slow swing of about a metre, two degrees, and one per cent of the height.
+    """The camera pose over time: a slow swing of about a metre, two degrees, and one per cent of the height.
 
-    Another seed begins elsewhere in the swing, and heads elsewhere.
+    The seed determines the start of the swing and the heading.
     """
     random = np.random.default_rng([seed, 3])
     starts, bearing = (random.uniform(0, 60, 6), random.uniform(-6, 6)) if seed else (np.zeros(6), 3.0)
@@ -65,7 +65,7 @@ def view_at(time_s: float, width_px: int, height_px: int, seed: int = 0) -> View
     roll = math.radians(0.3 * swing(2, 9.0, 2.0))
     height = HEIGHT_M * (1 + 0.008 * swing(5, 19.0, 0.7))
     position = np.array([1.1 * swing(3, 13.0, 0.0), -4.0 + 0.9 * swing(4, 17.0, 1.3), height])
-    down = np.diag([1.0, -1.0, -1.0])  # looks straight down, the top of the picture is north
+    down = np.diag([1.0, -1.0, -1.0])  # looks straight down; north is at the top of the image
     about_up = np.array([[math.cos(yaw), math.sin(yaw), 0], [-math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
     about_right = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
     about_forward = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
@@ -74,7 +74,7 @@ def view_at(time_s: float, width_px: int, height_px: int, seed: int = 0) -> View
 
 
 class Lens:
-    """The Brown model with k1 and k2: from the picture of a pinhole camera to that of the lens, and back."""
+    """The Brown model with k1 and k2: maps the image of a pinhole camera to that of the lens, and back."""
 
     def __init__(self, k1: float, k2: float, width_px: int, height_px: int) -> None:
         self.matrix = intrinsics_of(width_px, height_px)
@@ -90,7 +90,7 @@ class Lens:
             self.columns, self.rows = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
 
     def distorted(self, pixels: Floats) -> Floats:
-        """Pixels of the pinhole picture, n x 2, to those of the film."""
+        """Pixels of the pinhole image, n x 2, to those of the film."""
         if self.is_ideal:
             return pixels
         rays = (pixels - self.matrix[:2, 2]) / np.diag(self.matrix)[:2]
@@ -100,7 +100,7 @@ class Lens:
         return seen
 
     def undistorted(self, pixels: Floats) -> Floats:
-        """Pixels of the film, n x 2, to those of the pinhole picture."""
+        """Pixels of the film, n x 2, to those of the pinhole image."""
         if self.is_ideal:
             return pixels
         rays = (pixels - self.matrix[:2, 2]) / np.diag(self.matrix)[:2]
@@ -114,7 +114,7 @@ class Lens:
         return flat
 
     def film(self, picture: Picture) -> Picture:
-        """What the lens makes of a picture that is larger by `margin_px`."""
+        """The lens's image of a picture that is larger by `margin_px`."""
         if self.is_ideal:
             return picture
         seen: Picture = cv2.remap(picture, self.columns, self.rows, cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""How far trajectories are from the truth of a simulation."""
+"""Compares trajectories with the ground truth of a simulation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracker.simulation.scores import Sight, clear, hota, idf1
 from tracker.tables import Table, groups, read_table, select
 
 SAME_VEHICLE_M = 1.5
-# From here on two centres have nothing in common, for HOTA.
+# For HOTA, the similarity of two centres is zero from this distance.
 UNLIKE_M = 2.0
 MOVED_M = 8.0
 SIDES = ("east", "north", "west", "south")
@@ -24,14 +24,14 @@ SIDES = ("east", "north", "west", "south")
 
 def evaluate(trajectories: Path, truth: Path) -> Figures:
     """Compare `trajectories.csv` with `truth.csv`, frame by frame."""
-    given = read_table(trajectories, ("track_id", "frame", "x_m", "y_m", "speed_km_h", "heading_deg", "length_m"))
-    return compare(given, read_table(truth, ("vehicle_id", "frame", "x_m", "y_m", "speed_m_s", "visible")))
+    estimated = read_table(trajectories, ("track_id", "frame", "x_m", "y_m", "speed_km_h", "heading_deg", "length_m"))
+    return compare(estimated, read_table(truth, ("vehicle_id", "frame", "x_m", "y_m", "speed_m_s", "visible")))
 
 
-def compare(given: Table, truth: Table) -> Figures:
-    """The same, of tables that are read. Lanes are compared where both have `lane_id`."""
-    by_frame = groups(given, "frame")
-    nothing = select(given, np.zeros(0, int))
+def compare(estimated: Table, truth: Table) -> Figures:
+    """Compare loaded tables. Lanes are compared if both have `lane_id`."""
+    by_frame = groups(estimated, "frame")
+    nothing = select(estimated, np.zeros(0, int))
     frames = [_of_interest(known, by_frame.get(frame, nothing)) for frame, known in groups(truth, "frame").items()]
     distances = [_distances(known, found) for known, found in frames]
     sights = [_sight(pair, np.clip(1 - apart / UNLIKE_M, 0, 1)) for pair, apart in zip(frames, distances, strict=True)]
@@ -68,7 +68,7 @@ def compare(given: Table, truth: Table) -> Figures:
 
 
 def _of_interest(known: Table, found: Table) -> tuple[Table, Table]:
-    """The vehicles that are wholly in view, and what is given except of those that are not."""
+    """The vehicles fully in view, and the trajectories without matches of other vehicles."""
     distances = _distances(known, found)
     rows, columns = linear_sum_assignment(np.minimum(distances, 10 * SAME_VEHICLE_M))
     others = (distances[rows, columns] < SAME_VEHICLE_M) & (known["visible"][rows] != 1)
@@ -87,12 +87,12 @@ def _sight(pair: tuple[Table, Table], similarity: Floats) -> Sight:
 
 
 def _overlaps(known: Table, found: Table, distances: Floats) -> Floats:
-    """The intersection of each two oriented boxes over their union."""
-    true, given = _outlines(known), _outlines(found)
+    """Intersection over union of each two oriented boxes."""
+    true, estimated = _outlines(known), _outlines(found)
     overlaps = np.zeros(distances.shape)
     for row, column in np.argwhere(distances < np.maximum(known["length_m"][:, None], found["length_m"][None])):
-        shared, _ = cv2.intersectConvexConvex(true[row], given[column])
-        areas = cv2.contourArea(true[row]) + cv2.contourArea(given[column])
+        shared, _ = cv2.intersectConvexConvex(true[row], estimated[column])
+        areas = cv2.contourArea(true[row]) + cv2.contourArea(estimated[column])
         overlaps[row, column] = shared / (areas - shared)
     return overlaps
 
@@ -103,7 +103,7 @@ def _outlines(table: Table) -> list[Floats]:
 
 
 def _matched(frames: list[tuple[Table, Table]], pairs: tuple[tuple[int, int, int], ...]) -> tuple[Table, Table]:
-    """The matched rows of both sides, one below the other."""
+    """The matched rows of both sides, stacked."""
     sides = []
     for side in (0, 1):
         rows: dict[int, list[int]] = {}
@@ -123,7 +123,7 @@ def _percentile(errors: Floats, percent: float) -> float:
 
 
 def _lane_assignment(known: Table, found: Table) -> float:
-    """Given lanes have names of their own: on each leg of the junction, a name means the lane of most who have it."""
+    """Trajectory lanes have their own names: on each leg of the junction, a name means its majority's true lane."""
     if "lane_id" not in known or "lane_id" not in found:
         return np.nan
     places = [(true, name) for true, name in zip(known["lane_id"], found["lane_id"], strict=True) if true]
@@ -139,15 +139,15 @@ def _leg(lane: str) -> str:
 
 
 def _movement_count_error(known: Table, found: Table) -> float:
-    true, given = (_movements(*side) for side in ((known, "vehicle_id"), (found, "track_id")))
-    off = sum(abs(true[way] - given[way]) for way in true.keys() | given.keys())
+    true, estimated = (_movements(*side) for side in ((known, "vehicle_id"), (found, "track_id")))
+    off = sum(abs(true[way] - estimated[way]) for way in true.keys() | estimated.keys())
     return off / max(1, true.total())
 
 
 def _movements(table: Table, column: str) -> Counter[tuple[str, str]]:
-    """How many went from which side to which, by the first and last direction they were seen in.
+    """Counts from side to side, by the first and last direction in which vehicles were seen.
 
-    What has not driven MOVED_M, parked or waiting all the time, went nowhere.
+    Vehicles that drove less than MOVED_M (parked or waiting) have no movement.
     """
     ways: Counter[tuple[str, str]] = Counter()
     for track in groups(table, column).values():

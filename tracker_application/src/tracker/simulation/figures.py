@@ -1,4 +1,4 @@
-"""What is measured of trajectories, and the goals it is held against."""
+"""The evaluation figures of trajectories, and their goals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def _figure(unit: str = "", at_least: float | None = None, at_most: float | None
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figures:
-    """How far trajectories are from the truth. NaN where nothing could be compared.
+    """Deviations of trajectories from the truth. NaN if nothing could be compared.
 
-    A vehicle counts where its whole outline is in view; what is given of others is neither right nor wrong. `hota`
-    takes centres as alike as 1 - distance / 2 m, `hota_boxes` the overlap of the oriented boxes (IoU). `mota`, `idf1`,
-    recall and precision match centres within 1.5 m; errors are over these matches. `vehicles_found`: share of the
-    vehicles that are matched at least half of the time they are in view. `lane_assignment`: share of the matched
-    places on a lane whose given lane is, for most who are there, theirs too. `movement_count_error`: differences in
-    the counts from side to side, summed, for each vehicle there is.
+    Only vehicles fully in view count; trajectories of others are neither right nor wrong. The similarity for `hota` is
+    1 - distance / 2 m of the centres, for `hota_boxes` the IoU of the oriented boxes. `mota`, `idf1`, recall and
+    precision match centres within 1.5 m; errors are over these matches. `vehicles_found`: share of the vehicles matched
+    for at least half of their time in view. `lane_assignment`: share of the matched positions on a lane whose assigned
+    lane is the one of the majority there. `movement_count_error`: sum of the differences of counts from side to side,
+    per vehicle.
     """
 
     vehicles: int = _figure()
@@ -45,7 +45,7 @@ class Figures:
     movement_count_error: float = _figure("%", at_most=1)
 
     def lines(self) -> Iterator[str]:
-        """Each figure as a line of JSON: name, value, unit, goal, and whether it holds (null: no goal, or no value)."""
+        """Each figure as a line of JSON: name, value, unit, goal, and whether it is met (null: no goal or value)."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             known = value == value  # noqa: PLR0124

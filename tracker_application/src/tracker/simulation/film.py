@@ -1,4 +1,4 @@
-"""Encodes rendered pictures: H.264 as a drone writes it, at a bit rate that real noise makes it need."""
+"""Encodes rendered images as a drone does: H.264 at a bit rate that realistic noise requires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracker.video import TICKS_A_SECOND
 
 
 class FilmWriter:
-    """A context in which pictures are written; a key frame comes each second, and none refers to a later one."""
+    """A context manager for writing images; a key frame every second, and no frame refers to a later one."""
 
     def __init__(
         self, path: Path, width_px: int, height_px: int, rate_fps: int, *, grain: Grain, bitrate_mbit_s: float | None
@@ -38,7 +38,7 @@ class FilmWriter:
         self.stream, self.height_px = stream, height_px
 
     def write(self, picture: Picture, time_s: float, brightness: float) -> None:
-        """Add one picture (height x width x 3, blue first), lit and with noise; times must rise."""
+        """Add an image (height x width x 3, BGR) with light and noise; times must increase."""
         planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
         luma = planes[: self.height_px]
         if brightness != 1:
@@ -55,7 +55,7 @@ class FilmWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file; after an error it is closed as it stands."""
+        """Finish the file; after an error, close it as it is."""
         if kind is None:
             self.container.mux(self.stream.encode(None))
         self.container.close()

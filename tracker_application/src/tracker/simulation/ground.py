@@ -1,4 +1,4 @@
-"""The ground as a picture: asphalt, markings, pavements, grass, roofs and trees."""
+"""The ground as an image: asphalt, markings, pavements, grass, roofs and trees."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PIXELS_FROM_WORLD = np.array(
 
 @dataclass(eq=False)
 class Ground:
-    """The ground without shadows, METRES_PER_PIXEL fine, north up; and where the shadows of what stands on it fall."""
+    """The ground without shadows at METRES_PER_PIXEL, north up; and the shadows of everything on it."""
 
     bare: Picture
     shade: Picture
@@ -50,7 +50,7 @@ class Ground:
     _lit: tuple[int, Picture] | None = None
 
     def lit(self, strength: float) -> Picture:
-        """The ground with shadows of a strength, of which there are SHADE_STEPS."""
+        """The ground with shadows at one of SHADE_STEPS strengths."""
         step = round(strength * SHADE_STEPS)
         if self._lit is None or self._lit[0] != step:
             table = np.round(255 * (1 - step / SHADE_STEPS * np.arange(256) / 255)).astype(np.uint8)
@@ -69,7 +69,7 @@ class Landmark:
 
 
 def landmarks(scene: Scene) -> tuple[Landmark, ...]:
-    """Ends of stop lines, and things on pavements and grass."""
+    """Ends of stop lines, and objects on pavements and grass."""
     if scene.name == "straight":
         stop, edge = STOP_STRAIGHT_M, STRAIGHT_HALF_WIDTH_M
         return (
@@ -111,7 +111,7 @@ class _Canvas:
     def texture(
         self, mask: Picture, colour: tuple[float, ...], scales_px: tuple[float, ...], strengths: tuple[float, ...]
     ) -> None:
-        """Fill where `mask` is set: a colour, and smooth noise of several sizes."""
+        """Fill the `mask` with a colour and smooth noise of several sizes."""
         left, top, width, height = cv2.boundingRect(mask)
         total = np.zeros((height, width), np.float32)
         for scale, strength in zip(scales_px, strengths, strict=True):
@@ -135,7 +135,7 @@ class _Canvas:
     def box(
         self, x0: float, y0: float, x1: float, y1: float, colour: tuple[float, ...], target: Picture | None = None
     ) -> None:
-        """Fill an upright rectangle."""
+        """Fill an axis-aligned rectangle."""
         self.polygon(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), colour, target)
 
     def disc(self, x: float, y: float, radius: float, colour: tuple[float, ...]) -> None:
@@ -143,12 +143,12 @@ class _Canvas:
         self.polygon(ring(radius) + [x, y], colour)
 
     def cast(self, mask: Picture, blur_px: float) -> None:
-        """Put a shadow where `mask` is set, softly."""
+        """Put a soft shadow on the `mask`."""
         cv2.max(self.shade, cv2.GaussianBlur(mask, (0, 0), blur_px), dst=self.shade)
 
 
 def _roads(canvas: _Canvas, margin_m: float) -> Picture:
-    """Where the roads are, widened by a margin, with round corners."""
+    """The area of the roads, widened by a margin, with round corners."""
     mask = canvas.blank()
     for x, y, _ in canvas.scene.bays:
         along, across = BAY_LENGTH_M / 2 + margin_m, BAY_WIDTH_M / 2 + margin_m
@@ -231,7 +231,7 @@ def _slabs(canvas: _Canvas, pavement: Picture) -> None:
 
 
 def _wear(canvas: _Canvas, road_grey: float) -> None:
-    """Patches, joints and stains, so that the road is not one colour."""
+    """Patches, joints and stains, so that the road does not have one colour."""
     random = canvas.random
     for _ in range(26):
         x, y = random.uniform(-75, 75), random.uniform(-6.4, 5.0)
@@ -289,7 +289,7 @@ def _roofs(canvas: _Canvas) -> None:
 
 
 def _places_of_trees(canvas: _Canvas, *, near: bool) -> tuple[Tree, ...]:
-    """Rows along the roads; `near`: also so near that they hang over the kerb."""
+    """Rows along the roads; `near`: also so close that they hang over the kerb."""
     random, scene = canvas.random, canvas.scene
     rows = [13.5, 17.5] if scene.name == "crossroads" else [16.5, 20.5]
     places = [(x, side * y) for x in np.arange(-70, 72, 5.2) for y in rows for side in (-1, 1)]
@@ -310,7 +310,7 @@ def _places_of_trees(canvas: _Canvas, *, near: bool) -> tuple[Tree, ...]:
 
 
 def paint(scene: Scene, seed: int, sun: Sun, *, swaying: bool = False) -> Ground:
-    """The whole ground. Trees that sway are not on it: they are drawn on each frame."""
+    """The whole ground. Swaying trees are not part of it: they are drawn on each frame."""
     canvas = _Canvas(seed, scene, sun)
     everything = canvas.blank() + np.uint8(255)
     dry = float(canvas.random.uniform(-14, 22))

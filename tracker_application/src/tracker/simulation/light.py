@@ -1,4 +1,4 @@
-"""The sun, clouds, and the noise of the sensor."""
+"""The sun, clouds, and sensor noise."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NOISE_MARGIN_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class Sun:
-    """Where shadows fall (metres a metre of height), how dark they are, and whether clouds pass."""
+    """Direction of shadows (metres per metre of height), their darkness, and whether clouds pass."""
 
     shadow: Floats
     strength: float
     lighting: str
 
     def at(self, time_s: float) -> tuple[float, float]:
-        """Brightness, and how dark shadows are: under a cloud it is darker and nothing throws a shadow."""
+        """Brightness, and darkness of shadows: under a cloud it is darker and there are no shadows."""
         if self.lighting == "steady":
             return 1.0, self.strength
         clear = 0.5 + 0.5 * math.tanh(3 * math.sin(2 * math.pi * (time_s + 2) / 21))
@@ -32,7 +32,7 @@ class Sun:
 
 
 def sun_of(seed: int, lighting: str) -> Sun:
-    """Another seed is another time of the day."""
+    """The sun of a seed: another seed is another time of day."""
     random = np.random.default_rng([seed, 5])
     bearing, length = random.uniform(0, 2 * math.pi), random.uniform(0.45, 1.0)
     shadow = length * np.array([math.cos(bearing), math.sin(bearing)])
@@ -40,13 +40,13 @@ def sun_of(seed: int, lighting: str) -> Sun:
 
 
 class Grain:
-    """Sensor noise: each frame is a window, at random, of a larger field."""
+    """Sensor noise: each frame uses a random window of a larger field."""
 
     def __init__(self, seed: int, width_px: int, height_px: int) -> None:
         self.random = np.random.default_rng([seed, 9])
         size = (height_px + NOISE_MARGIN_PX, width_px + NOISE_MARGIN_PX)
         noise = self.random.standard_normal(size, np.float32) * NOISE_STRENGTH
-        # Neighbouring pixels share some of it, as demosaicing makes them.
+        # Noise of neighbouring pixels is correlated, as by demosaicing.
         noise = 1.25 * cv2.GaussianBlur(noise, (0, 0), 0.55)
         self.brighter = np.round(np.maximum(noise, 0)).astype(np.uint8)
         self.darker = np.round(np.maximum(-noise, 0)).astype(np.uint8)

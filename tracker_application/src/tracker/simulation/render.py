@@ -1,4 +1,4 @@
-"""Writes the footage, what is true about it, and the reference points that a person would click."""
+"""Writes the footage, the ground truth, and the reference points that a person would mark."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TREES = ("still", "swaying")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmPlan:
-    """What is filmed. `lens_k1`, `lens_k2`: Brown model; `exact_points`: not rounded to half a pixel, as a click is."""
+    """What to film. `lens_k1`, `lens_k2`: Brown model; `exact_points`: do not round points to half a pixel."""
 
     scene: str = "crossroads"
     seconds: float = 16.0
@@ -48,7 +48,7 @@ class FilmPlan:
 
 
 class Stage:
-    """The scene before the camera: draws any moment of it."""
+    """The scene in front of the camera, at any moment."""
 
     def __init__(self, plan: FilmPlan) -> None:
         self.plan = plan
@@ -58,11 +58,11 @@ class Stage:
         self.lens = Lens(plan.lens_k1, plan.lens_k2, plan.width_px, plan.height_px)
 
     def view(self, time_s: float) -> View:
-        """The camera, as if it had no lens."""
+        """The camera without its lens."""
         return view_at(time_s, self.plan.width_px, self.plan.height_px, self.plan.seed)
 
     def picture(self, time_s: float, vehicles: tuple[Vehicle, ...]) -> Picture:
-        """What the camera sees, blue first; without noise, and as bright as without clouds."""
+        """The camera's image, BGR; without noise, and with the brightness of a clear sky."""
         margin = self.lens.margin_px
         view = self.view(time_s).widened(margin)
         _, strength = self.sun.at(time_s)
@@ -94,7 +94,7 @@ def simulate(directory: Path, plan: FilmPlan) -> None:
     frames = round(plan.seconds * plan.rate_fps)
     traffic = Traffic(plan.seed, 1 / plan.rate_fps, stage.scene)
     grain = Grain(plan.seed, plan.width_px, plan.height_px)
-    # Under another name until it is whole: nobody takes half a film for a film.
+    # Under a temporary name until complete, so that nobody uses half a film.
     unfinished = directory / "unfinished.mp4"
     with FilmWriter(
         unfinished, plan.width_px, plan.height_px, plan.rate_fps, grain=grain, bitrate_mbit_s=plan.bitrate_mbit_s
@@ -115,7 +115,7 @@ def simulate(directory: Path, plan: FilmPlan) -> None:
 
 
 def clicked_points(stage: Stage) -> ReferencePoints:
-    """The landmarks that are well inside the first frame, in the picture without the distortion of the lens."""
+    """The landmarks well inside the first frame, in the undistorted image."""
     plan, view = stage.plan, stage.view(0.0)
     marks = landmarks(stage.scene)
     pixels = view.pixels(np.array([[mark.x_m, mark.y_m, 0.0] for mark in marks]))

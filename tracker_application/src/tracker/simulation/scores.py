@@ -1,4 +1,4 @@
-"""The scores of multi-object tracking: CLEAR (MOTA), IDF1 and HOTA, of any measure of likeness.
+"""Scores of multi-object tracking: CLEAR (MOTA), IDF1 and HOTA, for any similarity measure.
 
 They follow TrackEval's reference implementation step by step: Bernardin and Stiefelhagen 2008 (CLEAR), Ristani et al.
 2016 (IDF1), Luiten et al. 2021 (HOTA).
@@ -16,25 +16,25 @@ from scipy.optimize import linear_sum_assignment
 
 from tracker.arrays import Floats
 
-# The least likeness of a match, for each of which HOTA is computed; it is the mean over all.
+# Similarity thresholds of a match; HOTA is the mean over all.
 LEAST_LIKENESSES = np.arange(0.05, 0.99, 0.05)
 ROUNDING = float(np.finfo(np.float64).eps)
-# More than any likeness: who was matched on the frame before stays matched where that is allowed.
+# More than any similarity: a pair matched in the previous frame stays matched if allowed.
 STAYS = 1000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """One frame: the numbers of n true and m given vehicles, and how alike each two are (n x m, 0 to 1)."""
+    """A frame: the numbers of n true and m estimated vehicles, and their pairwise similarities (n x m, 0 to 1)."""
 
     true: NDArray[Any]
-    given: NDArray[Any]
+    estimated: NDArray[Any]
     likeness: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """What CLEAR counts. `pairs`: frame, row of the true and row of the given vehicle, for each match."""
+    """The CLEAR counts. `pairs`: frame, row of the true and row of the estimated vehicle, for each match."""
 
     pairs: tuple[tuple[int, int, int], ...]
     true: int
@@ -43,7 +43,7 @@ class Clear:
 
     @property
     def mota(self) -> float:
-        """1 less the share of the errors: missed, false, switched. NaN without vehicles."""
+        """1 minus the error rate: misses, false positives, switches. NaN without vehicles."""
         missed = self.true - len(self.pairs)
         return 1 - (missed + self.false + self.switches) / self.true if self.true else float("nan")
 
@@ -58,14 +58,14 @@ class Hota:
 
 
 def clear(sights: Sequence[Sight], least: float) -> Clear:
-    """Match frame by frame; two that are less alike than `least` are no match."""
+    """Match frame by frame; pairs with a similarity below `least` do not match."""
     pairs: list[tuple[int, int, int]] = []
     last: dict[Any, Any] = {}
     before: dict[Any, Any] = {}
     false = switches = 0
     for frame, sight in enumerate(sights):
         stays = np.array(
-            [[before.get(true) == given for given in sight.given.tolist()] for true in sight.true.tolist()]
+            [[before.get(true) == estimated for estimated in sight.estimated.tolist()] for true in sight.true.tolist()]
         )
         score = np.where(
             _reaches(sight.likeness, least), sight.likeness + STAYS * stays.reshape(sight.likeness.shape), 0
@@ -74,21 +74,21 @@ def clear(sights: Sequence[Sight], least: float) -> Clear:
         allowed = score[rows, columns] > ROUNDING
         before = {}
         for row, column in zip(rows[allowed].tolist(), columns[allowed].tolist(), strict=True):
-            true, given = sight.true[row], sight.given[column]
-            switches += int(last.get(true, given) != given)
-            before[true] = last[true] = given
+            true, estimated = sight.true[row], sight.estimated[column]
+            switches += int(last.get(true, estimated) != estimated)
+            before[true] = last[true] = estimated
             pairs.append((frame, row, column))
-        false += len(sight.given) - len(before)
+        false += len(sight.estimated) - len(before)
     return Clear(tuple(pairs), sum(len(sight.true) for sight in sights), false, switches)
 
 
 def idf1(sights: Sequence[Sight], least: float) -> float:
-    """The share of places with the right identity, if each true vehicle is one given one as well as can be."""
-    true, given = _numbers(sights)
-    together = np.zeros((len(true), len(given)))
-    for rows, columns, likeness in _indexed(sights, true, given):
+    """Share of positions with the right identity, with the best one-to-one assignment of vehicles."""
+    true, estimated = _numbers(sights)
+    together = np.zeros((len(true), len(estimated)))
+    for rows, columns, likeness in _indexed(sights, true, estimated):
         together[np.ix_(rows, columns)] += _reaches(likeness, least)
-    count = sum(len(sight.true) + len(sight.given) for sight in sights)
+    count = sum(len(sight.true) + len(sight.estimated) for sight in sights)
     if not count:
         return float("nan")
     return 2 * float(together[linear_sum_assignment(together, maximize=True)].sum()) / count
@@ -96,10 +96,10 @@ def idf1(sights: Sequence[Sight], least: float) -> float:
 
 def hota(sights: Sequence[Sight]) -> Hota:
     """Higher order tracking accuracy: the geometric mean of detection and association, over all thresholds."""
-    true, given = _numbers(sights)
-    indexed = _indexed(sights, true, given)
-    counts_true, counts_given = (np.zeros(len(numbers)) for numbers in (true, given))
-    alike = np.zeros((len(true), len(given)))
+    true, estimated = _numbers(sights)
+    indexed = _indexed(sights, true, estimated)
+    counts_true, counts_given = (np.zeros(len(numbers)) for numbers in (true, estimated))
+    alike = np.zeros((len(true), len(estimated)))
     for rows, columns, likeness in indexed:
         counts_true[rows] += 1
         counts_given[columns] += 1
@@ -127,17 +127,21 @@ def _reaches(likeness: Floats, least: float | Floats) -> NDArray[np.bool_]:
 
 
 def _numbers(sights: Sequence[Sight]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All numbers of true and of given vehicles, sorted."""
+    """All numbers of true and of estimated vehicles, sorted."""
     nobody = np.zeros(0, np.int64)
     return (
         np.unique(np.concatenate([nobody, *(sight.true for sight in sights)])),
-        np.unique(np.concatenate([nobody, *(sight.given for sight in sights)])),
+        np.unique(np.concatenate([nobody, *(sight.estimated for sight in sights)])),
     )
 
 
-def _indexed(sights: Sequence[Sight], true: NDArray[Any], given: NDArray[Any]) -> list[tuple[Any, Any, Floats]]:
-    """Each frame with indices in place of numbers."""
+def _indexed(sights: Sequence[Sight], true: NDArray[Any], estimated: NDArray[Any]) -> list[tuple[Any, Any, Floats]]:
+    """Frames with indices instead of numbers."""
     return [
-        (np.searchsorted(true, sight.true), np.searchsorted(given, sight.given), np.asarray(sight.likeness, np.float64))
+        (
+            np.searchsorted(true, sight.true),
+            np.searchsorted(estimated, sight.estimated),
+            np.asarray(sight.likeness, np.float64),
+        )
         for sight in sights
     ]

@@ -1,7 +1,7 @@
-"""Detections of simulated traffic without a film: places with the errors of a detector. Tracking is tried in seconds.
+"""Simulated detections without a film: positions with a detector's errors, to test tracking within seconds.
 
-The errors of `BACKGROUND` were measured on a rendered film (seed 301): little noise, but an outline that a shadow or a
-leaning roof moves by some centimetres for seconds. Those of `NETWORK` are assumed: each box for itself, and noisier.
+The errors of `BACKGROUND` were measured on a rendered film (seed 301): little noise, but outlines that shadows or
+leaning roofs shift by centimetres for seconds. Those of `NETWORK` are assumed: independent per box, and noisier.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ DETECTION_COLUMNS = (
     "position_std_m",
 )
 VIEW_HALF_M = np.array([VIEW_WIDTH_M / 2, VIEW_WIDTH_M * 9 / 32])
-# Two vehicles nearer to each other than this may be seen as one.
+# Vehicles closer than this may be merged into one box.
 MERGE_GAP_M = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """How a detector errs. Places: metres, standard deviations; chances: for each vehicle and frame.
+    """A detector's errors. Positions: metres, standard deviations; probabilities: per vehicle and frame.
 
-    `noise_m` is new on each frame, `drift_m` changes within `drift_s`, `bias_m` stays. `hidden` begins a gap of
-    `hidden_s` on average; `merged` is for each near pair, `broken` gives half a vehicle; `false` boxes are new on a
-    frame, `ghosts` begin and stay for `hidden_s`.
+    `noise_m` is independent per frame, `drift_m` changes within `drift_s`, `bias_m` is constant. `hidden` starts a gap
+    of `hidden_s` on average; `merged` is per near pair, `broken` yields half a vehicle; `false` boxes last for one
+    frame, `ghosts` for `hidden_s`.
     """
 
     noise_m: float
@@ -65,7 +65,7 @@ DETECTORS = {"background": BACKGROUND, "network": NETWORK}
 
 @dataclass(slots=True)
 class _Errors:
-    """What is wrong with one vehicle's boxes at the moment."""
+    """The current errors of one vehicle's boxes."""
 
     bias: Floats
     drift: Floats
@@ -75,7 +75,7 @@ class _Errors:
 def sightings(
     detector: Detector, *, seed: int, seconds: float, rate_hz: float, scene: str = "crossroads"
 ) -> tuple[Table, Table]:
-    """Detections, in the columns of `detections.csv`, and the truth, in those of `truth.csv`."""
+    """Detections with the columns of `detections.csv`, and the truth with those of `truth.csv`."""
     seer = _Seer(detector, np.random.default_rng([seed, 7]), 1 / rate_hz)
     return seer.seen(Traffic(seed, 1 / rate_hz, scene_named(scene)), seconds)
 
@@ -122,7 +122,7 @@ class _Seer:
         return single + merged + self._false(time_s)
 
     def _box(self, vehicle: Vehicle) -> tuple[float, ...]:
-        """x, y, heading (an axis: either way), length, width, score."""
+        """x, y, heading (an axis, modulo a half turn), length, width, score."""
         at, random = self.detector, self.random
         errors = self.errors.setdefault(
             vehicle.number, _Errors(random.normal(0, at.bias_m, 2), random.normal(0, at.drift_m, 2))
@@ -174,7 +174,7 @@ def _in_view(vehicle: Vehicle) -> bool:
 
 
 def _near(first: Vehicle, second: Vehicle) -> bool:
-    """Whether their outlines, each made larger by half of the gap, touch."""
+    """Whether their outlines, each enlarged by half of the gap, touch."""
     x, y, _ = first.pose
     if np.hypot(second.pose[0] - x, second.pose[1] - y) > (first.length_m + second.length_m) / 2 + MERGE_GAP_M:
         return False
@@ -186,7 +186,7 @@ def _near(first: Vehicle, second: Vehicle) -> bool:
 
 
 def _around(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ...]:
-    """The smallest box around two."""
+    """The smallest box around both."""
     points = np.vstack(
         [corners(x, y, np.radians(axis), length, width) for x, y, axis, length, width, _ in (first, second)]
     )

@@ -1,8 +1,8 @@
-"""The scenes as lanes and paths. World: metres, x east, y north, z up, origin in the middle; traffic keeps right.
+"""The scenes as lanes and paths. World: metres, x east, y north, z up, origin at the centre; right-hand traffic.
 
-`crossroads`: an east-west road with two lanes each way meets a north-south road with one lane each way. Nobody turns
-left from the wide road; each end of the narrow road has a green of its own. `straight`: three lanes each way and a
-crossing for pedestrians with a signal.
+`crossroads`: an east-west road with two lanes each way meets a north-south road with one lane each way. There are no
+left turns from the wide road; each end of the narrow road has its own green phase. `straight`: three lanes each way and
+a signalised pedestrian crossing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BAY_WIDTH_M = 2.3
 BAY_LENGTH_M = 6.4
 STEP_M = 0.25
 TURN_SPEED_M_S = 6.0
-# Paths whose middles come nearer than this inside the junction are not driven at the same time.
+# Paths whose centre lines come closer than this in the junction are not used at the same time.
 CONFLICT_M = 3.2
 
 
@@ -39,7 +39,7 @@ class Path:
     """A way through the scene, from one end of the map to another.
 
     `points_m` is n x 2 at equal steps of arc length. `turn_m` is where the curve begins and ends; between `stop_m` and
-    `clear_m` it is in the junction.
+    `clear_m` the path is in the junction.
     """
 
     approach: str
@@ -68,7 +68,7 @@ class Path:
         return angles
 
     def at(self, distances_m: Floats, left_m: float = 0.0) -> Floats:
-        """The places at arc lengths, n x 2, `left_m` beside the path."""
+        """Positions at arc lengths, n x 2, `left_m` beside the path."""
         place = np.clip(distances_m / STEP_M, 0.0, len(self.points_m) - 1.001)
         index = place.astype(int)
         rest = (place - index)[:, None]
@@ -78,11 +78,11 @@ class Path:
 
     @property
     def way(self) -> str:
-        """From which side to which, as `west-east`; empty where nobody drives."""
+        """From which side to which, such as `west-east`; empty for unused paths."""
         return f"{self.approach}-{_side(self.points_m[-1])}" if self.approach else ""
 
     def lane_at(self, distance_m: float) -> str:
-        """The lane at an arc length: `west_in_2` comes from the west, second from the middle; none in the junction."""
+        """The lane at an arc length: `west_in_2` is the second from the middle from the west; none in the junction."""
         inwards = distance_m < self.stop_m
         if not self.approach or (not inwards and distance_m <= self.clear_m):
             return ""
@@ -93,7 +93,7 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Paths, parking bays (x, y, heading) and the signal: for each approach its green, in seconds of the cycle."""
+    """Paths, parking bays (x, y, heading) and the signal: the green phase of each approach, in seconds of the cycle."""
 
     name: str
     paths: tuple[Path, ...]
@@ -104,7 +104,7 @@ class Scene:
 
     @cached_property
     def conflicts(self) -> NDArray[np.bool_]:
-        """For each two paths whether they meet in the junction."""
+        """Whether each two paths meet in the junction."""
         inside = [path.points_m[int(path.stop_m / STEP_M) : int(path.clear_m / STEP_M)] for path in self.paths]
         meet = np.zeros((len(inside), len(inside)), bool)
         for first, one in enumerate(inside):
@@ -130,7 +130,7 @@ def _equal_steps(points: Floats) -> Floats:
 
 
 def _curve(start: Floats, corner: Floats, end: Floats) -> Floats:
-    """A cubic Bezier from `start` to `end` whose tangents meet in `corner`; close to a circle's quarter."""
+    """A cubic Bezier curve from `start` to `end` with tangents that meet in `corner`; nearly a quarter circle."""
     t = np.linspace(0, 1, 60)[:, None]
     inner = 0.55
     first, second = start + inner * (corner - start), end + inner * (corner - end)
@@ -148,7 +148,7 @@ def _turned(points: Floats, quarters: int) -> Floats:
 def _path(approach: str, movement: str, entry_m: float, exit_m: float, stop_m: float, far_m: float) -> Path:
     """A path as seen by a driver who enters northwards at x = `entry_m`; `far_m` is where a straight road is reached.
 
-    `exit_m` is the sideways place of the lane taken: x for straight on, y for a turn.
+    `exit_m` is the lateral position of the exit lane: x when going straight, y after a turn.
     """
     quarters = {"south": 0, "north": 2, "west": 3, "east": 1}[approach]
     begin, stop = np.array([entry_m, -REACH_M]), REACH_M - stop_m
@@ -169,7 +169,7 @@ def _path(approach: str, movement: str, entry_m: float, exit_m: float, stop_m: f
 
 
 def _bays(along_m: tuple[float, float], across_m: float) -> list[tuple[float, float, float]]:
-    """Bays beside the road, from one x to another; who parks there looks where the nearest lane leads."""
+    """Bays beside the road, from one x to another; parked vehicles face the direction of the nearest lane."""
     heading = 0.0 if across_m < 0 else math.pi
     places = np.arange(along_m[0] + BAY_LENGTH_M / 2, along_m[1], BAY_LENGTH_M)
     return [(float(x), across_m, heading) for x in places]
@@ -218,5 +218,5 @@ SCENES = {"crossroads": _crossroads, "straight": _straight}
 def scene_named(name: str) -> Scene:
     """One of SCENES. Raises ParameterInvalid for any other."""
     if name not in SCENES:
-        raise ParameterInvalid(f"there is no scene {name!r}", remedy=f"Choose one of {', '.join(SCENES)}")
+        raise ParameterInvalid(f"no scene is named {name!r}", remedy=f"Choose one of {', '.join(SCENES)}")
     return SCENES[name]()

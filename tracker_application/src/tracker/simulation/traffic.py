@@ -1,7 +1,7 @@
 """Vehicles that drive, follow, queue, turn and park: the intelligent driver model along paths, with signals.
 
-Nobody collides: who drives follows whoever is ahead in his corridor, and enters the junction only after all whose
-paths meet his have left it; he decides that where he can still stop.
+Vehicles never collide: each follows the one ahead in its corridor, and enters the junction only after all vehicles on
+conflicting paths have left it. It decides while it can still stop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tracker.arrays import Floats
 from tracker.simulation.streets import STEP_M, TURN_SPEED_M_S, Path, Scene, scene_named
 
 WARM_UP_S = 60.0
-# Traffic moves in steps of this; between them the acceleration is constant, and frames are taken as they come.
+# Time step of the traffic; between steps the acceleration is constant, and frames are sampled at any time.
 STEP_S = 0.1
 # kind: share, length, width, height (lowest and highest), all in metres
 KINDS = {
@@ -28,20 +28,20 @@ KINDS = {
     "two_wheeler": (0.07, (1.9, 2.2), (0.70, 0.85), (1.50, 1.70)),
 }
 SHARES = {"straight": 0.72, "right": 0.19, "left": 0.12}
-# Longer ones only drive straight on.
+# Longer vehicles only go straight on.
 LONGEST_TURNING_M = 10.5
 BAYS_TAKEN = 0.6
 COMFORT_M_S2 = 2.2
 STANDING_GAP_M = 2.0
 HEADWAY_S = 1.2
 LOOK_AHEAD_M = 45.0
-# How far sideways of the corridor's edge somebody must be not to be followed.
+# Lateral distance from the corridor's edge beyond which a vehicle is not followed.
 SIDE_GAP_M = 0.35
 
 
 @dataclass(slots=True)
 class Vehicle:
-    """One vehicle on its path; `distance_m` is where its middle is, `left_m` how far beside the path."""
+    """A vehicle on its path; `distance_m` is its centre along the path, `left_m` its lateral offset."""
 
     number: int
     kind: str
@@ -59,13 +59,13 @@ class Vehicle:
 
     @property
     def pose(self) -> tuple[float, float, float]:
-        """x, y and heading of the middle; both axles are on the path."""
+        """x, y and heading of the centre; both axles are on the path."""
         (x, y), heading = self._between(self.distance_m)
         return float(x), float(y), heading
 
     @property
     def true_speed_m_s(self) -> float:
-        """How fast the middle moves: in a curve less than along the path."""
+        """Speed of the centre: in a curve less than along the path."""
         step = 0.25
         before, after = (self._between(self.distance_m + way * step)[0] for way in (-1, 1))
         return self.speed_m_s * float(np.hypot(*(after - before))) / (2 * step)
@@ -76,7 +76,7 @@ class Vehicle:
         return replace(self, speed_m_s=speed, distance_m=self.distance_m + (self.speed_m_s + speed) / 2 * seconds)
 
     def spine(self) -> Floats:
-        """Three places along its middle: rear, middle, front."""
+        """Three points along its centre line: rear, centre, front."""
         x, y, heading = self.pose
         along = np.array([math.cos(heading), math.sin(heading)]) * self.length_m / 2
         return np.array([x, y]) + np.array([[-1.0], [0.0], [1.0]]) * along
@@ -88,7 +88,7 @@ class Vehicle:
 
 
 class Traffic:
-    """All vehicles of a scene. The same seed gives the same traffic, whatever the frame rate (`1 / step_s`)."""
+    """All vehicles of a scene. The same seed gives the same traffic at any frame rate (`1 / step_s`)."""
 
     def __init__(self, seed: int, step_s: float, scene: Scene | None = None) -> None:
         self.random = np.random.default_rng(seed)
@@ -104,16 +104,16 @@ class Traffic:
 
     @cached_property
     def lanes(self) -> list[tuple[str, float, float]]:
-        """Where vehicles arrive: approach and place."""
+        """Where vehicles arrive: approach and lane."""
         return sorted({_lane(path) for path in self.scene.paths})
 
     @property
     def time_s(self) -> float:
-        """The moment of the last step; the footage begins at 0."""
+        """The time of the last step; the footage begins at 0."""
         return self.steps * STEP_S
 
     def frames(self, seconds: float) -> Iterator[tuple[float, tuple[Vehicle, ...]]]:
-        """Time and vehicles at each frame of the footage."""
+        """Time and vehicles of each frame of the footage."""
         for index in range(round(seconds / self.step_s)):
             time_s = index * self.step_s
             while self.time_s + STEP_S <= time_s + 1e-9:
@@ -175,7 +175,7 @@ class Traffic:
         return kind, length, width, height
 
     def _decide(self, vehicle: Vehicle) -> None:
-        """Cross or not: to be decided where it can still stop, and final."""
+        """Decide whether to cross, while the vehicle can still stop. The decision is final."""
         to_line = vehicle.path.stop_m - vehicle.distance_m - vehicle.length_m / 2
         if not vehicle.may_cross and to_line < vehicle.speed_m_s**2 / (2 * COMFORT_M_S2) + 2.5:
             vehicle.may_cross = self._is_green(vehicle.path.approach) and not self._is_crossed(vehicle)
@@ -185,7 +185,7 @@ class Traffic:
         return (self.time_s + self.signal_s - start) % self.scene.cycle_s < end - start
 
     def _is_crossed(self, vehicle: Vehicle) -> bool:
-        """Whether somebody whose path meets this one is still in the junction, or will be."""
+        """Whether a vehicle on a conflicting path is, or will be, in the junction."""
         meets = self.scene.conflicts[self.indices[id(vehicle.path)]]
         return any(
             other.may_cross
@@ -210,7 +210,7 @@ class Traffic:
         return float(np.clip(1.8 * (free - (wanted_gap / max(gap, 0.1)) ** 2), -7.0, 2.5))
 
     def _wish(self, vehicle: Vehicle) -> float:
-        """The speed it would drive alone: less in a curve, and so that it can slow down before one."""
+        """The desired speed without other vehicles: lower in and before curves."""
         begin, end = vehicle.path.turn_m
         if vehicle.distance_m > end:
             return vehicle.wish_m_s
@@ -218,7 +218,7 @@ class Traffic:
         return min(vehicle.wish_m_s, math.sqrt(TURN_SPEED_M_S**2 + 2 * 1.5 * before))
 
     def _leader(self, index: int, spines: Floats) -> tuple[float, float]:
-        """Gap to, and speed of, whoever is ahead in the corridor of the path with any part of it."""
+        """Gap to, and speed of, the vehicle ahead in the corridor of the path."""
         vehicle = self.vehicles[index]
         front = vehicle.distance_m + vehicle.length_m / 2
         first, path = int(vehicle.distance_m / STEP_M), vehicle.path
@@ -229,8 +229,8 @@ class Traffic:
         others = np.flatnonzero(near)
         if not len(points) or not len(others):
             return math.inf, 0.0
-        there = spines[others].reshape(-1, 2)
-        apart = np.hypot(points[:, :1] - there[:, 0], points[:, 1:] - there[:, 1])
+        other_points = spines[others].reshape(-1, 2)
+        apart = np.hypot(points[:, :1] - other_points[:, 0], points[:, 1:] - other_points[:, 1])
         nearest = apart.argmin(axis=0).reshape(-1, 3)
         widths = np.array([self.vehicles[number].width_m for number in others])
         beside = apart.min(axis=0).reshape(-1, 3) < ((vehicle.width_m + widths) / 2 + SIDE_GAP_M)[:, None]

@@ -1,4 +1,4 @@
-"""Trees: crowns of leaves that lean and sway."""
+"""Trees with crowns of leaves that lean and sway."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ring(radius: float) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
-    """Clumps of leaves (places from the middle of the foot, n x 3; radii; colours) that a gust moves in its own way."""
+    """Clumps of leaves (offsets from the foot, n x 3; radii; colours) that gusts move individually."""
 
     centre_m: Floats
     radius_m: float
@@ -38,7 +38,7 @@ class Tree:
 
     @classmethod
     def grown(cls, random: np.random.Generator, centre_m: Floats, radius_m: float) -> Tree:
-        """A tree of random leaves; the higher ones are lighter."""
+        """A tree of random leaves; higher ones are lighter."""
         flat = random.normal(0, 0.42, (CLUMPS, 2)) * radius_m
         out = np.hypot(flat[:, 0], flat[:, 1]) / radius_m
         heights = TRUNK_M + radius_m * (1.4 - 0.9 * np.minimum(out, 1.3)) * random.uniform(0.6, 1.1, CLUMPS)
@@ -50,13 +50,13 @@ class Tree:
         return cls(centre_m, radius_m, clumps, random.uniform(0.2, 0.5, CLUMPS), colours, random.uniform(0, 60))
 
     def sway(self, time_s: float, gusts: float) -> Floats:
-        """How far the crown is from its rest, in metres."""
+        """Displacement of the crown, in metres."""
         t = time_s + self.phase
         strength = gusts * SWAY_M * (0.6 + 0.4 * math.sin(t / 2.9))
         return strength * np.array([math.sin(2.3 * t) + 0.4 * math.sin(5.1 * t), 0.7 * math.sin(1.9 * t + 1)])
 
     def leaves(self, time_s: float, *, gusts: float) -> tuple[Floats, Floats, Floats]:
-        """Places (n x 3, metres), radii and colours, the lowest first; each flutters a little for itself."""
+        """Positions (n x 3, metres), radii and colours, the lowest first; each leaf flutters a little."""
         places = self.clumps_m + np.array([*self.centre_m, 0.0])
         phases = self.phase + np.arange(CLUMPS) * 1.7
         flutter = gusts * 0.05 * np.column_stack([np.sin(7.1 * time_s + phases), np.cos(6.3 * time_s + 2 * phases)])
@@ -70,7 +70,7 @@ class Tree:
 
 
 def draw_trees(picture: Picture, trees: Sequence[Tree], view: View, time_s: float) -> None:
-    """Paint the crowns of trees that sway."""
+    """Paint the crowns of swaying trees."""
     for tree in trees:
         places, radii, colours = tree.leaves(time_s, gusts=1.0)
         pixels = np.round(view.pixels(places) * 16).astype(int).tolist()

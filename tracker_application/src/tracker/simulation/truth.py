@@ -1,4 +1,4 @@
-"""The table of what is true about each vehicle on each frame."""
+"""The ground truth table: each vehicle on each frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRUTH_COLUMNS = (
 
 
 def true_row(frame: int, time_s: float, vehicle: Vehicle, *, visible: bool) -> tuple[float | str, ...]:
-    """One vehicle on one frame; `visible`: its whole outline is in view."""
+    """A vehicle on a frame; `visible`: its whole outline is in view."""
     x, y, heading = vehicle.pose
     return (
         frame, time_s, vehicle.number, vehicle.kind, x, y, math.degrees(heading), vehicle.true_speed_m_s,

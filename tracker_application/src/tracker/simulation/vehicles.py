@@ -11,7 +11,7 @@ from tracker.arrays import Floats, Picture
 from tracker.simulation.camera import View
 from tracker.simulation.traffic import Vehicle
 
-# White, silver, grey and black are most of what drives.
+# Most vehicles are white, silver, grey or black.
 PAINTS: tuple[tuple[float, float, float], ...] = (
     (240, 240, 238), (232, 234, 234), (244, 244, 242), (205, 207, 208), (168, 170, 172), (112, 114, 116),
     (74, 74, 76), (40, 40, 42), (28, 28, 30), (34, 34, 36), (52, 46, 172), (150, 86, 38), (110, 62, 28),
@@ -26,7 +26,7 @@ SHADE_TINT = np.array([0.88, 0.97, 1.0], np.float32)
 
 
 def _outline(length: float, width: float, cut: float = 0.22) -> Floats:
-    """A rectangle with cut corners around the origin, x forward."""
+    """A rectangle with cut corners, centred on the origin, x forward."""
     x, y = length / 2, width / 2
     return np.array(
         [[x, y - cut], [x - cut, y], [-x + cut, y], [-x, y - cut], [-x, -y + cut], [-x + cut, -y], [x - cut, -y],
@@ -35,7 +35,7 @@ def _outline(length: float, width: float, cut: float = 0.22) -> Floats:
 
 
 def _rounded(length: float, width: float) -> Floats:
-    """The plan of a car: a bowed front, a flatter rear, slightly waisted."""
+    """The outline of a car: a bowed front, a flatter rear, slightly waisted."""
     x, y = length / 2, width / 2
     front = [(x, 0.0), (x - 0.04, -0.45 * y), (x - 0.16, -0.76 * y), (x - 0.42, -0.93 * y), (x - 0.9, -y)]
     rear = [(0.0, -0.985 * y), (-x + 0.8, -y), (-x + 0.28, -0.95 * y), (-x + 0.08, -0.78 * y), (-x, -0.4 * y)]
@@ -45,12 +45,12 @@ def _rounded(length: float, width: float) -> Floats:
 
 
 def _quad(x0: float, y0: float, x1: float, y1: float) -> Floats:
-    """A trapezium, symmetric about x: half as wide as y0 at x0, and y1 at x1."""
+    """A trapezium, symmetric about x: half width y0 at x0, and y1 at x1."""
     return np.array([[x0, -y0], [x1, -y1], [x1, y1], [x0, y0]])
 
 
 class _Body:
-    """One vehicle on one frame."""
+    """A vehicle on a frame."""
 
     def __init__(self, vehicle: Vehicle, view: View) -> None:
         self.vehicle, self.view = vehicle, view
@@ -60,12 +60,12 @@ class _Body:
         self.colour = np.array(PAINTS[int(self.random.integers(len(PAINTS)))]) + self.random.normal(0, 4)
 
     def pixels(self, local: Floats, height_m: float) -> Floats:
-        """Points of the vehicle, n x 2, raised to a height, in the picture."""
+        """Points of the vehicle, n x 2, at a height, in the image."""
         flat = local @ self.turn.T + [self.x, self.y]
         return self.view.pixels(np.column_stack([flat, np.full(len(flat), height_m)]))
 
     def shadow(self, fall: Floats) -> Floats:
-        """The outline of the shadow, in the picture."""
+        """The outline of the shadow, in the image."""
         vehicle = self.vehicle
         if vehicle.kind == "two_wheeler":
             base, top = _outline(vehicle.length_m, 0.3, 0.1), _outline(0.7, 0.6, 0.2)
@@ -83,7 +83,7 @@ class _Body:
         draw.get(self.vehicle.kind, self._two_wheeler)(picture)
 
     def _solid(self, picture: Picture, low: Floats, low_m: float, high: Floats, high_m: float, side: Floats) -> None:
-        """The sides of a body between two outlines; its top is to be painted."""
+        """The sides of a body between two outlines; its top is painted later."""
         both = np.vstack([self.pixels(low, low_m), self.pixels(high, high_m)]).astype(np.float32)
         _fill(picture, cv2.convexHull(both)[:, 0].astype(np.float64), side)
 
@@ -109,7 +109,7 @@ class _Body:
         plan = _rounded(length, width)
         self._solid(picture, plan, 0.15, plan * [0.99, 0.97], belt * 0.9, colour * 0.55)
         self._flat(picture, plan * [0.985, 0.96], belt * 0.9, colour * 0.94)
-        # Hood and boot are lighter in the middle than at the wings.
+        # Bonnet and boot are lighter in the middle than at the wings.
         self._flat(picture, _quad(0.20 * length, 0.36 * width, 0.46 * length, 0.30 * width), belt, colour * 1.01)
         if not tall:
             self._flat(picture, _quad(-0.47 * length, 0.36 * width, -0.34 * length, 0.38 * width), belt, colour)
@@ -169,7 +169,7 @@ class _Body:
             self._prism(picture, back, 0.25, height, load)
             self._flat(picture, back * [0.985, 0.95] - [0.012, 0], height, load * 0.97)
             return
-        # An open bed with something on it.
+        # An open bed with a load.
         self._prism(picture, back, 0.25, 1.5, colour * 0.9)
         self._flat(picture, back * [0.96, 0.9], 1.1, np.array([70.0, 74, 78]))
         for _ in range(6):
@@ -211,7 +211,7 @@ class _Body:
         self._prism(picture, _outline(0.27, 0.25, 0.08), height - 0.2, height, self.random.uniform(30, 240, 3))
 
     def scale(self) -> float:
-        """Pixels a metre, about."""
+        """Pixels per metre, approximately."""
         return float(self.view.intrinsics[0, 0] / self.view.position_m[2])
 
 
@@ -226,7 +226,7 @@ def _line(picture: Picture, start: Floats, end: Floats, colour: Floats, width_px
 
 
 def cast_shadows(picture: Picture, outlines: Sequence[Floats], blurs_px: Sequence[float], strength: float) -> None:
-    """Darken the picture inside outlines (n x 2 pixels each), softly; where shadows overlap only once."""
+    """Darken the image inside outlines (n x 2 pixels each), softly; overlapping shadows count once."""
     height, width = picture.shape[:2]
     shade = np.zeros((height, width), np.uint8)
     areas = []
@@ -250,7 +250,7 @@ def cast_shadows(picture: Picture, outlines: Sequence[Floats], blurs_px: Sequenc
 
 
 def draw_vehicles(picture: Picture, vehicles: Sequence[Vehicle], view: View, fall: Floats, strength: float) -> None:
-    """Add all shadows, then all vehicles; what is further from the camera's foot is painted first."""
+    """Add all shadows, then all vehicles, the ones furthest from the camera's foot first."""
     foot = view.position_m[:2]
     bodies = sorted(
         (_Body(vehicle, view) for vehicle in vehicles),

@@ -1,4 +1,4 @@
-"""Draws charts as PNG and SVG, writes the table behind each, and a report that is one file."""
+"""Draws charts as PNG and SVG, writes their data tables, and a report in one file."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tracker.tables import Table, read_table
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
-    report_title: str = parameter("Traffic report", "stands on top of the report")
+    report_title: str = parameter("Traffic report", "title of the report")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
@@ -56,18 +56,18 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         "vehicles": str(len(table["track_id"])),
         "duration of the footage": f"{np.ptp(moments):.1f} s, {len(moments)} frames",
         "median speed while driving": _median_speed(tracks),
-        "turning left / right": " / ".join(str(int((table["movement"] == way).sum())) for way in ("left", "right")),
-        "scale": f"{ground.metres_per_pixel * 100:.2f} cm a pixel, from {ground.source}",
-        "reference points fit to": f"{ground.residual_m * 100:.1f} cm"
+        "left turns / right turns": " / ".join(str(int((table["movement"] == way).sum())) for way in ("left", "right")),
+        "scale": f"{ground.metres_per_pixel * 100:.2f} cm per pixel, from {ground.source}",
+        "RMS error of the reference points": f"{ground.residual_m * 100:.1f} cm"
         if ground.source == "world points"
-        else "not known",
+        else "unknown",
     }
     write_report(files.output("report.html"), parameters.report_title, facts, drawn, table)
     report.result("charts", len(drawn))
 
 
 def _drawings(files: StageFiles, ground: Ground, tracks: Table, homographies: Table) -> list[Callable[[], Chart]]:
-    """The charts, each drawn when it is called: one figure at a time is in memory."""
+    """The charts as functions, so that only one figure at a time is in memory."""
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("time_s", "x_m", "y_m", "z_m"))
     detections = read_table(files.upstream("detect_vehicles", "detections.parquet"), ("frame", "whole"))
     lanes = lane_middles(json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8")))
@@ -100,4 +100,4 @@ def _drawings(files: StageFiles, ground: Ground, tracks: Table, homographies: Ta
 def _median_speed(tracks: Table) -> str:
     speeds = tracks["speed_m_s"] * 3.6
     moving = speeds[speeds > STANDING_KM_H]
-    return f"{np.median(moving):.0f} km/h" if len(moving) else "none drove"
+    return f"{np.median(moving):.0f} km/h" if len(moving) else "no vehicle moved"

@@ -1,4 +1,4 @@
-"""Takes the points that a person clicked on the frame, from a file that is handed over or from an answer."""
+"""Takes the reference points that a person marked on the frame, from a file or from an answer."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from tracker.errors import InputMissing, PersonNeeded, PointsInvalid
 from tracker.reference import Frame, ReferencePoints, parse_points, read_points
 from tracker.stages.extract_frame import JPEG_QUALITY
 
-# Of two time stamps of one frame: footage of 120 frames a second has 8 ms between them.
+# Largest difference between two timestamps of one frame: at 120 frames per second, frames are 8 ms apart.
 SAME_FRAME_S = 0.004
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Nothing can be set: which frame is shown is a matter of extract_frame."""
+    """No parameters: extract_frame determines the frame."""
 
 
 def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     """Write `reference_points.json` and `frame_with_points.jpg`.
 
-    Raises PersonNeeded, after a form in `await_input.json` and the `frame.jpg` it shows are written, if the project
-    brings no points and there is no answer that can be used.
+    Without a points file and a usable answer, writes a form to `await_input.json` and its `frame.jpg`, and raises
+    PersonNeeded.
     """
-    given, answer = files.resource("reference_points"), files.answer()
-    if given is not None and answer is not None:
-        # A person is asked only while there is no file: it came after the answer.
-        report.say(f"the points are those of {given.name}; what was answered before is set aside")
+    points_file, answer = files.resource("reference_points"), files.answer()
+    if points_file is not None and answer is not None:
+        # A person is asked only if there is no file, so the file is newer than the answer.
+        report.say(f"using the points of {points_file.name}; the earlier answer is ignored")
     shown = _reference_frame(files)
     picture_path = files.upstream("extract_frame", "frame.jpg")
     picture = cv2.imread(str(picture_path))
     if picture is None:
-        raise InputMissing(f"{picture_path} is not a picture", remedy="Redo extract_frame")
+        raise InputMissing(f"{picture_path} is not an image", remedy="Redo extract_frame")
     points, fault = None, ""
-    if given is not None:
-        points = read_points(given, shown)
+    if points_file is not None:
+        points = read_points(points_file, shown)
         if abs(points.frame.time_s - shown.time_s) > SAME_FRAME_S:
             raise PointsInvalid(
-                f"{given.name} is about the frame at {points.frame.time_s:g} s, extract_frame chose the one at "
-                f"{shown.time_s:g} s",
-                remedy="Redo extract_frame: it takes the frame of the file",
+                f"{points_file.name} is for the frame at {points.frame.time_s:g} s, but extract_frame chose the frame "
+                f"at {shown.time_s:g} s",
+                remedy="Redo extract_frame: it will choose the frame of the file",
             )
     elif answer is not None:
         try:
@@ -65,12 +65,12 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
 
 
 def _reference_frame(files: StageFiles) -> Frame:
-    """The frame that was picked, from `footage.json`. Raises InputMissing."""
+    """The reference frame, from `footage.json`. Raises InputMissing."""
     path = files.upstream("extract_frame", "footage.json")
     try:
         return Frame(**json.loads(path.read_text(encoding="utf-8"))["reference_frame"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputMissing(f"{path} is not what extract_frame writes", remedy="Redo extract_frame") from error
+        raise InputMissing(f"{path} was not written by extract_frame", remedy="Redo extract_frame") from error
 
 
 def _draw(picture: Picture, points: ReferencePoints, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Finds lanes and their directions from the trajectories, and says which vehicle was on which lane when."""
+"""Finds lanes and their directions from the trajectories, and assigns vehicles to lanes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tracker.tables import Table, groups, read_table, write_table
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
-    lane_width_m: float = parameter(3.2, "how wide a lane usually is", minimum=1)
-    min_lane_vehicles: int = parameter(1, "how many vehicles make a lane", minimum=1)
-    min_lane_length_m: float = parameter(15.0, "shortest lane", minimum=1)
+    lane_width_m: float = parameter(3.2, "usual width of a lane", minimum=1)
+    min_lane_vehicles: int = parameter(1, "least number of vehicles that form a lane", minimum=1)
+    min_lane_length_m: float = parameter(15.0, "least length of a lane", minimum=1)
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `lanes.geojson`, and `tracks.parquet` with the lane of each row (empty where there is none)."""
+    """Write `lanes.geojson`, and `tracks.parquet` with the lane of each row (empty if none)."""
     table = read_table(
         files.upstream("track_vehicles", "tracks.parquet"), ("track_id", "x_m", "y_m", "heading_deg", "speed_m_s")
     )
-    given = files.resource("lanes")
+    lanes_file = files.resource("lanes")
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
-    correction = Correction() if given is None else read_correction(given, ground.to_world)
+    correction = Correction() if lanes_file is None else read_correction(lanes_file, ground.to_world)
     places, ways = np.column_stack([table["x_m"], table["y_m"]]), np.radians(table["heading_deg"])
     rows_of = {
         number: track["row"]
@@ -69,24 +69,26 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     write_table(files.output("tracks.parquet"), table | {"lane_id": lane_ids}, decimals=4)
     if not lanes:
         report.warning(
-            f"there are no lanes: not {parameters.min_lane_vehicles} vehicles (MIN_LANE_VEHICLES) drove along the same "
+            f"no lanes: fewer than {parameters.min_lane_vehicles} vehicles (MIN_LANE_VEHICLES) drove along the same "
             f"{parameters.min_lane_length_m:g} m (MIN_LANE_LENGTH_M)"
         )
     for lane, feature in zip(lanes, features, strict=True):
         if correction.lines and not feature["properties"]["vehicles"]:
-            report.warning(f"nobody drove on the given lane {lane.lane_id!r}: is its line in the direction of driving?")
+            report.warning(
+                f"no vehicle drove on the given lane {lane.lane_id!r}: does its line run in the driving direction?"
+            )
     report.result("lanes", len(whole["features"]))
-    report.result("lanes_from", "the lanes file" if given is not None else "trajectories")
+    report.result("lanes_from", "the lanes file" if lanes_file is not None else "trajectories")
     report.result("positions_on_lanes", f"{100 * np.mean(lane_ids != ''):.0f} %")
 
 
 def _on(table: Table, rows: Flags) -> tuple[int, Floats]:
-    """How many vehicles, and their speeds."""
+    """The number of vehicles, and their speeds."""
     return len(np.unique(table["track_id"][rows])), table["speed_m_s"][rows]
 
 
 def _joined(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One feature a name: of lanes that a user joined, the longest is drawn."""
+    """One feature per name: of lanes that a user joined, the longest is drawn."""
     longest: dict[str, dict[str, Any]] = {}
     for feature in features:
         before = longest.setdefault(feature["id"], feature)

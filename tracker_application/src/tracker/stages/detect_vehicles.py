@@ -1,4 +1,4 @@
-"""Finds vehicles as oriented boxes: by a network, by what moves against the background, or by both (the default)."""
+"""Detects vehicles as oriented boxes: with a network, by motion against the background, or both (the default)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tracker.workers import affordable, share_out
 __all__ = ["Parameters", "run"]
 
 LEAST_IN_VIEW = 0.7
-# For a worker with a proxy of 1080 lines, and what the stage takes itself.
+# Memory of a worker with a proxy of 1080 lines, and of the stage itself.
 WORKER_BYTES, OWN_BYTES = 450 << 20, 600 << 20
 MADE_FROM = (
     ("track_reference_points", "homographies.csv"),
@@ -46,9 +46,9 @@ MADE_FROM = (
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `detections.parquet` (one row a box) and `background.jpg`.
+    """Write `detections.parquet` (one row per box) and `background.jpg`.
 
-    Raises NoVehicles, ModelUnusable, and ParameterInvalid for a detector or provider that is not there.
+    Raises NoVehicles, ModelUnusable, and ParameterInvalid for an unavailable detector or provider.
     """
     if parameters.detector not in DETECTORS:
         raise ParameterInvalid(f"DETECTOR is {parameters.detector!r}", remedy=f"Expected {', '.join(DETECTORS)}")
@@ -65,7 +65,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
 
 def _folder(files: StageFiles, parameters: Parameters) -> Path:
-    """Where what is done already lies, made from the same with the same."""
+    """The checkpoint directory for the same inputs and parameters."""
     sources = [files.upstream(*names) for names in MADE_FROM]
     model = model_of(files, parameters)
     if model is not None and model.is_file():
@@ -74,16 +74,17 @@ def _folder(files: StageFiles, parameters: Parameters) -> Path:
 
 
 def _prepare(job: Search, proxy: Proxy, report: Report) -> tuple[Scenery, str]:
-    """The scenery, made if it is not there; and where the network is computed, or nothing where there is none."""
+    """Make the scenery if it does not exist; return the provider of the network, or nothing without a network."""
     ground, places = read_ground(job.files)
     if len(places) != len(proxy.matrices):
         raise InputMissing(
-            f"camera.csv has {len(places)} frames, the proxy {len(proxy.matrices)}", remedy="Redo estimate_camera"
+            f"camera.csv has {len(places)} frames, but the proxy has {len(proxy.matrices)}",
+            remedy="Redo estimate_camera",
         )
     views = views_of(proxy, ground, job.parameters)
     looks = looks_of(job.files, job.parameters, views.pixel_m)
     if looks is not None:
-        report.say(f"the network {looks.name} is computed by {looks.provider}")
+        report.say(f"the network {looks.name} runs on {looks.provider}")
         report.result("provider", looks.provider)
     path = job.folder / SCENERY_FILE
     if path.exists():
@@ -94,18 +95,18 @@ def _prepare(job: Search, proxy: Proxy, report: Report) -> tuple[Scenery, str]:
     if scenery.in_view < LEAST_IN_VIEW:
         report.warning(f"only {100 * scenery.in_view:.0f} % of the reference frame stay in view")
     if scenery.shadows is None:
-        report.say("no darkness stands out as that of shadows: what is only a little darker than the road is left out")
+        report.say("no shadow darkness stands out: areas that are only slightly darker than the road are ignored")
     else:
         report.say(f"shadows leave about {100 * scenery.shadows.share_left:.0f} % of the light")
     return scenery, "" if looks is None else looks.provider
 
 
 def _search_all(job: Search, stretches: Sequence[Stretch], usual_workers: int, report: Report) -> None:
-    """Search what is not done yet."""
+    """Search the remaining stretches."""
     done = {stretch.number: len(stretch.rows) for stretch in stretches if job.found(stretch).exists()}
     todo = [stretch for stretch in stretches if stretch.number not in done]
     if done:
-        report.say(f"{len(done)} of {len(stretches)} stretches are there from before")
+        report.say(f"{len(done)} of {len(stretches)} stretches were already done")
     workers = min(job.parameters.workers or usual_workers, max(1, len(todo)))
     report.say(f"{len(stretches)} stretches, {workers} workers")
     total = sum(len(stretch.rows) for stretch in stretches)
@@ -121,7 +122,7 @@ def _finish(files: StageFiles, columns: Table, searched: int, report: Report) ->
     count = len(columns["frame"])
     if not count:
         raise NoVehicles(
-            "no vehicle was found on any frame",
+            "no vehicle was detected in any frame",
             remedy="Look at background.jpg; try a lower DETECTION_THRESHOLD or NETWORK_SCORE, and check the scale in "
             "ground.json",
         )

@@ -1,4 +1,4 @@
-"""Finds the scale of the ground from the reference points, and where the camera is on every frame."""
+"""Determines the scale of the ground from the reference points, and the camera pose of every frame."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from tracker.tables import write_table
 DEFAULT_FOV_DEG = 73.7
 # A focal length that is less certain than this is no better than the default.
 WORST_CALIBRATION = 0.05
-# A fit of the frames beyond this (at 4K) says that the ground is not flat, or the lens not as given.
+# If the frames fit worse than this (at 4K), the ground is not flat, or the lens is not as given.
 WORST_POSE_PX_AT_4K, WIDTH_4K_PX = 3.0, 3840
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
     horizontal_fov_deg: float = parameter(
         0.0,
-        "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7); 0: not known, estimated from "
-        "the reference points and the camera's motion where these tell",
+        "horizontal field of view after undistortion (24 mm equivalent: 73.7); 0: estimated from the reference points "
+        "and the camera's motion, if possible",
         minimum=0,
         maximum=150,
     )
-    focal_length_px: float = parameter(0.0, "instead of the angle: focal length in pixels of the footage", minimum=0)
+    focal_length_px: float = parameter(
+        0.0, "focal length in pixels of the footage, instead of the field of view", minimum=0
+    )
     focal_length_35mm: float = parameter(
-        0.0, "instead of the angle: focal length in mm as for film 36 mm wide", minimum=0
+        0.0, "35 mm equivalent focal length in mm, instead of the field of view", minimum=0
     )
     camera_smoothing_seconds: float = parameter(
-        0.2, "over how long the camera's place is averaged; 0: not at all", minimum=0
+        0.2, "averaging time of the camera position; 0: no averaging", minimum=0
     )
-    max_point_error_m: float = parameter(
-        0.5, "how far a world point may be off before it is named in a warning", minimum=0
-    )
+    max_point_error_m: float = parameter(0.5, "error of a world point above which a warning names it", minimum=0)
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `ground.json`, `camera.csv` (one row a frame), `point_errors.csv` and `camera_quality.json`."""
-    given = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
-    points, plane = given.in_metres()
+    """Write `ground.json`, `camera.csv` (one row per frame), `point_errors.csv` and `camera_quality.json`."""
+    marked = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
+    points, plane = marked.in_metres()
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     frame = points.frame
     intrinsics, lens = _intrinsics(parameters, points, matrices, report)
@@ -75,7 +75,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         pose, residual_px = pose_of_homography(fit.to_world @ matrix, intrinsics, start)
         poses.append([*pose.position_m, pose.tilt_deg, pose.yaw_deg, residual_px])
         scales.append(ground_scale(fit.to_world @ matrix, frame))
-        # A pose that went astray is no place to begin from.
+        # A wrong pose is not a good initial guess.
         start = pose if pose.position_m[2] > 0 else fit.pose
         report.progress("frames", index + 1, len(matrices))
     raw = np.array(poses)
@@ -103,16 +103,16 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 def _intrinsics(
     parameters: Parameters, points: ReferencePoints, matrices: Floats, report: Report
 ) -> tuple[Intrinsics, dict[str, Any]]:
-    """The lens, and where it is known from."""
+    """The lens, and the source of its focal length."""
     width, height = points.frame.width_px, points.frame.height_px
-    given = {
+    settings = {
         "HORIZONTAL_FOV_DEG": parameters.horizontal_fov_deg,
         "FOCAL_LENGTH_PX": parameters.focal_length_px,
         "FOCAL_LENGTH_35MM": parameters.focal_length_35mm,
     }
-    named = [name for name, value in given.items() if value > 0]
+    named = [name for name, value in settings.items() if value > 0]
     if len(named) > 1:
-        raise ParameterInvalid(f"{' and '.join(named)} are given", remedy="Give one of them; the others follow")
+        raise ParameterInvalid(f"{' and '.join(named)} are both set", remedy="Set only one; the others follow from it")
     if parameters.focal_length_px > 0:
         return Intrinsics(width, height, parameters.focal_length_px), {"source": "given"}
     if parameters.focal_length_35mm > 0:
@@ -121,18 +121,18 @@ def _intrinsics(
     if parameters.horizontal_fov_deg > 0:
         return Intrinsics.from_field_of_view(width, height, parameters.horizontal_fov_deg), {"source": "given"}
     usual = Intrinsics.from_field_of_view(width, height, DEFAULT_FOV_DEG)
-    found, why = None, "a known length alone does not tell it"
+    found, why = None, "a known length alone does not determine it"
     world = points.world_points
     if len(world) >= FEWEST_WORLD_POINTS:
         pixels = np.array([[point.x_px, point.y_px] for point in world], np.float64)
         metres = np.array([[point.x_m, point.y_m] for point in world], np.float64)
         found = calibrate(metres, pixels, matrices, usual)
-        why = "the points fit no camera" if found is None else f"estimated to {100 * found[1]:.0f} % only"
+        why = "the points match no camera" if found is None else f"the estimate is uncertain by {100 * found[1]:.0f} %"
     if found is not None and found[1] <= WORST_CALIBRATION:
         return found[0], {"source": "estimated", "focal_length_std_percent": round(100 * found[1], 2)}
     report.warning(
-        f"the field of view is not given, and this footage does not tell it ({why}): {DEFAULT_FOV_DEG} degrees are "
-        "assumed. The camera's height is wrong as far as that is wrong; give HORIZONTAL_FOV_DEG"
+        f"the field of view is not set and cannot be estimated from this footage ({why}): {DEFAULT_FOV_DEG} degrees "
+        "are assumed. The camera height has the same relative error; set HORIZONTAL_FOV_DEG"
     )
     return usual, {"source": "assumed"}
 
@@ -140,25 +140,27 @@ def _intrinsics(
 def _warn(fit: GroundFit, parameters: Parameters, report: Report) -> None:
     for name, error in fit.errors_m.items():
         if name in fit.left_out:
-            report.warning(f"reference point {name!r} is {error:.2f} m away from where the others put it, and left out")
+            report.warning(
+                f"reference point {name!r} is {error:.2f} m away from where the others put it, and is not used"
+            )
         elif error > parameters.max_point_error_m:
             report.warning(f"reference point {name!r} is {error:.2f} m away from where the others put it")
     if fit.model == "homography":
         report.warning(
-            "no camera of this field of view sees the points as they are given: metres are from a homography, which is "
-            "less exact; check HORIZONTAL_FOV_DEG, the points, and whether the lens is distorted"
+            "no camera with this field of view sees the points as given: a homography is used for metres, which is "
+            "less accurate; check HORIZONTAL_FOV_DEG, the points, and lens distortion"
         )
     if fit.source == "known length":
         report.warning(
-            "the scale is from one known length, as if the camera looked straight down: places, speeds and the "
-            "camera's position are approximate"
+            "the scale comes from one known length, assuming that the camera looks straight down: positions, speeds "
+            "and the camera position are approximate"
         )
 
 
 def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
     fit: GroundFit, intrinsics: Intrinsics, lens: dict[str, Any], frame: Frame, seen: Floats, residuals_px: Floats
 ) -> dict[str, Any]:  # fmt: skip
-    """How good it is, for a program and in words."""
+    """The quality figures, and a verdict in words."""
     right, bottom = frame.width_px - 1, frame.height_px - 1
     places = {
         "centre": (right / 2, bottom / 2), "upper_left": (0, 0), "upper_right": (right, 0), "lower_left": (0, bottom),
@@ -172,22 +174,23 @@ def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
     sideways = float(np.hypot(*fit.position_std_m[:2])) if known else float("nan")
     doubts = []
     if fit.source == "known length":
-        doubts.append("the scale is from one known length only")
+        doubts.append("the scale comes from only one known length")
     if fit.model == "homography":
-        doubts.append("the points fit no camera of this field of view")
+        doubts.append("the points match no camera with this field of view")
     if lens["source"] == "assumed":
         doubts.append("the field of view is assumed")
     if fit.left_out:
-        doubts.append(f"{len(fit.left_out)} of {len(fit.errors_m)} points were left out")
+        doubts.append(f"{len(fit.left_out)} of {len(fit.errors_m)} points were not used")
     if pose_px > WORST_POSE_PX_AT_4K * frame.width_px / WIDTH_4K_PX:
-        doubts.append(f"the frames fit a camera to {pose_px:.1f} px only")
-    verdict = f"Camera {height:.1f} m high, {scales['centre'] * 100:.2f} cm a pixel in the middle"
+        doubts.append(f"the camera fits the frames only to {pose_px:.1f} px")
+    verdict = f"Camera {height:.1f} m high, {scales['centre'] * 100:.2f} cm per pixel at the centre"
     if known:
         verdict += (
-            f"; its place is known to about {sideways:.2f} m sideways and {fit.position_std_m[2]:.2f} m in height"
+            f"; its position is known to about {sideways:.2f} m horizontally and {fit.position_std_m[2]:.2f} m in "
+            "height"
         )
         verdict += f"; {len(fit.errors_m) - len(fit.left_out)} points fit to {fit.residual_m * 100:.1f} cm"
-    verdict += f". Doubtful: {'; '.join(doubts)}." if doubts else ". Nothing is doubtful."
+    verdict += f". Doubts: {'; '.join(doubts)}." if doubts else ". No doubts."
     return {
         "verdict": verdict,
         "approximate": fit.source == "known length",
@@ -209,9 +212,9 @@ def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
 
 
 def _smoothed(values: Floats, known: Flags, times_s: Floats, seconds: float) -> Floats:
-    """Each column averaged with a window that is bell-shaped and `seconds` wide (between its inflections).
+    """Each column averaged with a bell-shaped window, `seconds` wide between its inflections.
 
-    What is not `known` is first put on the straight line between its neighbours.
+    Values that are not `known` are first interpolated linearly.
     """
     if known.any() and not known.all():
         columns = [np.interp(times_s, times_s[known], column[known]) for column in values.T]
@@ -219,7 +222,7 @@ def _smoothed(values: Floats, known: Flags, times_s: Floats, seconds: float) -> 
     if seconds <= 0 or len(times_s) < 2:  # noqa: PLR2004  one frame has no neighbours
         return values
     frames = seconds / 2 / max(float(np.median(np.diff(times_s))), 1e-6)
-    # At the ends a straight line is kept: the values are mirrored through the end point.
+    # At the ends, values are mirrored through the end point, which preserves straight lines.
     smoothed: Floats = gaussian_filter1d(
         np.vstack([2 * values[0] - values[:0:-1], values, 2 * values[-1] - values[-2::-1]]), frames, axis=0
     )

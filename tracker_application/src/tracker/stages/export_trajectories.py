@@ -1,4 +1,4 @@
-"""Writes the trajectories as tables that other programs read, with units in the headers, and in their layouts."""
+"""Writes the trajectories as tables with units in their headers, and in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ ALL_FORMATS = " ".join(WRITERS)
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
-    export_rate_hz: float = parameter(0.0, "rows a second and vehicle; 0: one on each frame", minimum=0)
-    formats: str = parameter(ALL_FORMATS, "layouts to write beside the two tables; 'none' for none of them")
+    export_rate_hz: float = parameter(0.0, "rows per second and vehicle; 0: one per frame", minimum=0)
+    formats: str = parameter(ALL_FORMATS, "formats to write besides the two tables, or 'none'")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `trajectories.csv` (one row a vehicle and moment), `vehicles.csv` (one row a vehicle), and layouts."""
+    """Write `trajectories.csv` (one row per vehicle and moment), `vehicles.csv` (one per vehicle), and formats."""
     formats = _formats(parameters.formats)
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     tracks = read_table(
@@ -72,7 +72,7 @@ def _formats(text: str) -> list[str]:
     unknown = [name for name in names if name not in WRITERS]
     if unknown:
         raise ParameterInvalid(
-            f"FORMATS names {', '.join(unknown)}", remedy=f"Expected some of: {ALL_FORMATS}; or none"
+            f"FORMATS contains {', '.join(unknown)}", remedy=f"Expected some of: {ALL_FORMATS}; or none"
         )
     return list(dict.fromkeys(names))
 
@@ -100,7 +100,7 @@ def _write_tables(recording: Recording, files: StageFiles) -> None:
     if plane is not None and recording.degrees is not None:
         utm = plane.utm(recording.places)
         for index, name in enumerate(("latitude_deg", "longitude_deg")):
-            # A degree is 111 km: three decimals would be no place at all.
+            # A degree is 111 km: three decimals would be useless.
             columns[name] = np.array([f"{value:.8f}" for value in recording.degrees[:, index]], dtype=object)
         columns |= {"utm_east_m": utm[:, 0], "utm_north_m": utm[:, 1]}
     write_table(files.output("trajectories.csv"), columns)
@@ -108,7 +108,7 @@ def _write_tables(recording: Recording, files: StageFiles) -> None:
 
 
 def _kept(times_s: Floats, rate_hz: float) -> Floats:
-    """Which frames have rows: at most `rate_hz` a second, the same for all vehicles."""
+    """Which frames get rows: at most `rate_hz` per second, the same for all vehicles."""
     if rate_hz <= 0:
         return np.arange(len(times_s))
     slots = np.floor(times_s * rate_hz + 1e-6)

@@ -1,4 +1,4 @@
-"""Checks the footage before hours are spent on it, picks a sharp frame, and proposes points on it that stand still."""
+"""Checks the footage before hours are spent on it, chooses a sharp frame, and proposes stationary points on it."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_poin
 from tracker.registration import Registration, propose_points
 
 JPEG_QUALITY = 95
-# Among these the sharpest is chosen; later ones are looked at while all before are nearly black.
+# The sharpest of these is chosen; later ones are tried if all before are nearly black.
 CANDIDATES_S = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 LATER_S = (3.0, 5.0, 8.0)
-# Corners that are tried in each cell of the frame; the best of them is proposed.
+# Corners tried in each cell of the frame; the best one is proposed.
 CANDIDATES_EACH = 3
 FINEST_M, COARSEST_M = 0.005, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
     reference_time_s: float | None = parameter(
-        None, "second of the video whose frame is shown; none: that of the points, or the sharpest early one", minimum=0
+        None, "time of the frame to show; none: that of the points file, or the sharpest early frame", minimum=0
     )
-    min_sharpness: float = parameter(15.0, "variance of the Laplacian below which a frame is called blurred", minimum=0)
+    min_sharpness: float = parameter(15.0, "variance of the Laplacian below which a frame counts as blurred", minimum=0)
     horizontal_fov_deg: float = parameter(
-        73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
+        73.7, "horizontal field of view after undistortion (24 mm equivalent: 73.7)", minimum=5, maximum=150
     )
-    lens_k1: float = parameter(0.0, "radial distortion of the lens, first coefficient (Brown); 0: none")
-    lens_k2: float = parameter(0.0, "the second coefficient")
+    lens_k1: float = parameter(0.0, "radial lens distortion, first coefficient (Brown); 0: none")
+    lens_k2: float = parameter(0.0, "radial lens distortion, second coefficient")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `footage.json`, `frame.jpg` and `proposed_points.json`."""
-    given = files.resource("reference_points")
+    points_file = files.resource("reference_points")
     checks = Checks(report)
     with open_footage(files.video()) as footage:
         facts = footage.facts
         report.say(
             f"{footage.path.name}: {facts.codec} {facts.width_px}x{facts.height_px}, "
-            f"{facts.rate_fps:.3f} frames a second, {facts.duration_s:.1f} s"
+            f"{facts.rate_fps:.3f} frames per second, {facts.duration_s:.1f} s"
         )
         lens = Lens(
             facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2
         )
         whole_s = check_file(footage, checks)
         asked_s = parameters.reference_time_s
-        if given is not None:
-            told_s = parse_points(given, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
-            asked_s = told_s if told_s >= 0 else asked_s
+        if points_file is not None:
+            file_time_s = parse_points(points_file, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
+            asked_s = file_time_s if file_time_s >= 0 else asked_s
         frame = _sharpest(footage, whole_s) if asked_s is None else _frame_at(footage, asked_s)
         luma = frame.luma()
         picture = frame.colours(facts.width_px, facts.height_px)
@@ -72,17 +72,17 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         registration = Registration(luma, lens.undistorted(corners), lens)
         fits = look_over(footage, whole_s, registration, checks)
         proposed = registration.points_px[best_of_each(cells, fits)]
-    if given is not None:
-        _check_scale(read_points(given, shown), lens, checks)
+    if points_file is not None:
+        _check_scale(read_points(points_file, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
     cv2.imwrite(str(files.output("frame.jpg")), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     inside = [(x, y) for x, y in proposed.round(1).tolist() if shown.holds(x, y)]
     points = tuple(ReferencePoint(f"P{number}", x, y) for number, (x, y) in enumerate(inside, 1))
     ReferencePoints(shown, points).write(files.output("proposed_points.json"))
-    told = {
+    footage_facts = {
         "video": asdict(facts), "reference_frame": asdict(shown), "checks": checks.found, "warnings": checks.warnings,
     }  # fmt: skip
-    files.output("footage.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    files.output("footage.json").write_text(json.dumps(footage_facts, indent=2) + "\n", encoding="utf-8")
     report.result("duration_s", facts.duration_s)
     report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
     report.result("reference_time_s", frame.time_s)
@@ -90,7 +90,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
 
 def best_of_each(cells: Flags, fits: Flags) -> list[int]:
-    """The point of each cell that fits on most frames, the best corner first; none where all fit on 0."""
+    """The point of each cell that fits in most frames, the best corner first; none if all fit in 0."""
     best: dict[int, int] = {}
     for point in np.argsort(-fits, kind="stable").tolist():
         if fits[point] > 0:
@@ -105,7 +105,7 @@ def _frame_at(footage: Footage, time_s: float) -> VideoFrame:
 
 
 def _sharpest(footage: Footage, whole_s: float) -> VideoFrame:
-    """The sharpest of a few early frames that are not black; the first if all are."""
+    """The sharpest of a few early frames that are not black; the first one if all are."""
     best: VideoFrame | None = None
     most = -1.0
     for times_s in (CANDIDATES_S, LATER_S):
@@ -131,9 +131,11 @@ def _check_frame(frame: VideoFrame, parameters: Parameters, checks: Checks) -> N
 
 
 def _check_scale(points: ReferencePoints, lens: Lens, checks: Checks) -> None:
-    """Whether a pixel is as long as it is in footage of a drone; only where points were handed over already."""
+    """Check that the pixel size is plausible for a drone; only if points were supplied."""
     intrinsics = Intrinsics.from_field_of_view(lens.width_px, lens.height_px, lens.horizontal_fov_deg)
     scale_m = ground_scale(fit_to_world(points.in_metres()[0], intrinsics).to_world, points.frame)
     checks.found["metres_per_pixel"] = scale_m
     if not FINEST_M <= scale_m <= COARSEST_M:
-        checks.warn(f"a pixel is {scale_m:.4g} m by the reference points, which is not likely: are they in metres?")
+        checks.warn(
+            f"a pixel is {scale_m:.4g} m according to the reference points, which is implausible: are they in metres?"
+        )

@@ -1,4 +1,4 @@
-"""Writes the result video: boxes, numbers, speeds, trails and lanes on the footage itself."""
+"""Writes the result video: boxes, numbers, speeds, trails and lanes on the footage."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tracker.video import VideoWriter
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
     video_width_px: int = parameter(1920, "width of the result video; the footage is never enlarged", minimum=160)
     video_quality_crf: int = parameter(
-        23, "H.264 quality: 18 is nearly as the footage, 28 is small", minimum=0, maximum=51
+        23, "H.264 quality (CRF): 18 is close to the footage, 28 is small", minimum=0, maximum=51
     )
-    trail_seconds: float = parameter(3.0, "how much of its way is drawn behind a vehicle", minimum=0)
+    trail_seconds: float = parameter(3.0, "length of the trail behind a vehicle", minimum=0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """What there is to draw. `by_frame` are the tracks of each frame, `by_track` those of each vehicle."""
+    """What to draw. `by_frame` has the tracks of each frame, `by_track` those of each vehicle."""
 
     by_frame: dict[int, Table]
     by_track: dict[int, Table]
@@ -44,7 +44,7 @@ class _Scene:
     camera_m: Floats
 
     def draw(self, picture: Picture, frame: int, time_s: float, to_pixels: Floats, metres_per_pixel: float) -> Picture:
-        """One frame; `to_pixels` takes metres to its pixels."""
+        """Draw one frame; `to_pixels` maps metres to its pixels."""
         drawing = Drawing(picture)
         for lane in self.lanes_m:
             drawing.lane(transform(to_pixels, lane))
@@ -54,7 +54,7 @@ class _Scene:
             number = int(vehicles["track_id"][index])
             x, y, heading = (float(vehicles[name][index]) for name in ("x_m", "y_m", "heading_deg"))
             stands = [x, y, np.radians(heading), float(vehicles["length_m"][index]), float(vehicles["width_m"][index])]
-            # Around what is seen of the vehicle, not around what it stands on: it leans outwards by its height.
+            # Around the visible outline, not the footprint: a vehicle leans outwards because of its height.
             body = BODIES.get(str(vehicles["class"][index]), BODIES["car"])
             seen = as_seen(np.array([stands]), self.camera_m[min(frame, len(self.camera_m) - 1)], body)[0]
             box_px = transform(to_pixels, corners(*seen.tolist()))
@@ -73,7 +73,7 @@ class _Scene:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `result.mp4` (H.264, a key frame each second) and `thumbnail.jpg`."""
+    """Write `result.mp4` (H.264, a key frame every second) and `thumbnail.jpg`."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     tracks = read_table(
@@ -104,7 +104,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
 
 def _thumbnail(picture: Picture, path: Path) -> None:
-    """The frame with the most vehicles, small."""
+    """The frame with the most vehicles, reduced."""
     height = round(640 * picture.shape[0] / picture.shape[1])
     cv2.imwrite(
         str(path), cv2.resize(picture, (640, height), interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, 88]

@@ -1,4 +1,4 @@
-"""Decodes the film, once: follows stationary points, registers each frame to the reference frame, writes the proxy."""
+"""Decodes the film once: tracks stationary points, registers each frame to the reference frame, writes the proxy."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ from tracker.tables import Table, write_table
 from tracker.workers import affordable, share_out
 
 CAMERAS = ("moving", "fixed")
-# Proposed points nearer than this share of the width to a given one add nothing.
+# Proposed points closer to a given one than this share of the width add nothing.
 TOO_NEAR = 0.01
 SELDOM = 0.5
-# For a worker at 4K, and what the stage takes itself.
+# Memory of a worker at 4K, and of the stage itself.
 WORKER_BYTES, OWN_BYTES = 420 << 20, 400 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
     min_inlier_share: float = parameter(
-        0.3, "share of the points that must be found on a frame for it to count as registered", minimum=0.05, maximum=1
+        0.3, "share of the points that must be found in a frame for it to count as registered", minimum=0.05, maximum=1
     )
     max_lost_seconds: float = parameter(
-        10.0, "how long registration may fail before the stage gives up, and keeps what was good", minimum=0
+        10.0, "how long registration may fail before the stage stops and keeps the good part", minimum=0
     )
     camera: str = parameter(
-        "moving", "moving, or fixed: each frame lies as the reference frame does, nothing is followed"
+        "moving", "moving or fixed; fixed: every frame aligns with the reference frame, nothing is tracked"
     )
     workers: int | None = parameter(
-        None, "processes that share the film; none: as many as there are cores and memory for", minimum=1
+        None, "number of worker processes; none: one per core, as far as memory allows", minimum=1
     )
     proxy_quality_crf: int = parameter(
-        22, "H.264 quality of the proxy: 16 is nearly as the footage, 26 is small", minimum=0, maximum=40
+        22, "H.264 quality (CRF) of the proxy: 16 is close to the footage, 26 is small", minimum=0, maximum=40
     )
     horizontal_fov_deg: float = parameter(
-        73.7, "angle the camera sees from left to right, undistorted (24 mm equivalent: 73.7)", minimum=5, maximum=150
+        73.7, "horizontal field of view after undistortion (24 mm equivalent: 73.7)", minimum=5, maximum=150
     )
-    lens_k1: float = parameter(0.0, "radial distortion of the lens, first coefficient (Brown); 0: none")
-    lens_k2: float = parameter(0.0, "the second coefficient")
+    lens_k1: float = parameter(0.0, "radial lens distortion, first coefficient (Brown); 0: none")
+    lens_k2: float = parameter(0.0, "radial lens distortion, second coefficient")
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `homographies.csv` (one row a frame), `point_quality.csv`, `proxy.mp4`, and of which film in `film.json`.
+    """Write `homographies.csv` (one row per frame), `point_quality.csv`, `proxy.mp4` and `film.json`.
 
-    Raises ReferenceLost if frames cannot be registered for longer than allowed, and less than half of the film is left.
+    Raises ReferenceLost if registration fails for longer than allowed and less than half of the film is left.
     """
     if parameters.camera not in CAMERAS:
         raise ParameterInvalid(f"CAMERA is {parameters.camera!r}", remedy=f"Expected {' or '.join(CAMERAS)}")
@@ -77,7 +77,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         )
         reference = next(film.frames_at([points.frame.time_s]), None)
         if reference is None:
-            raise ReferenceLost(f"{film.path.name} has no frame at {points.frame.time_s} s, which the points are of")
+            raise ReferenceLost(
+                f"{film.path.name} has no frame at {points.frame.time_s} s, the time of the reference points"
+            )
         whole_s = film.whole_until_s()
         segments = plan(film, whole_s)
         what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
@@ -88,7 +90,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     course = Course(job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report)
     todo = [segment for segment in segments if not job.table(segment).exists()]
     if len(todo) < len(segments):
-        report.say(f"{len(segments) - len(todo)} of {len(segments)} segments are there from before")
+        report.say(f"{len(segments) - len(todo)} of {len(segments)} segments were already done")
     workers = min(parameters.workers or affordable(WORKER_BYTES, OWN_BYTES), max(1, len(todo)))
     report.say(f"{len(segments)} segments, {workers} workers")
 
@@ -114,49 +116,49 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     share = inliers.sum(axis=0) / max(1, int(columns["registered"].sum()))
     quality: Table = {"name": np.array(names), "x_px": places[:, 0], "y_px": places[:, 1], "found_share": share}
     write_table(files.output("point_quality.csv"), quality)
-    # A segment may be damaged from its beginning to its end.
+    # A segment may be damaged throughout.
     shown = [job.proxy(segment) for segment, piece in zip(segments, pieces, strict=False) if len(piece.times_s)]
     join_pieces(shown, count, files.output(PROXY_FILE))
     film_facts = {"reference_frame": asdict(points.frame), "frames": count}
     files.output(FILM_FILE).write_text(json.dumps(film_facts, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(files.checkpoint)
-    _tell(columns, quality, len(points.points), report)
+    _report_quality(columns, quality, len(points.points), report)
 
 
 def _all_points(points: ReferencePoints, proposed: ReferencePoints) -> tuple[list[str], Floats]:
-    """The given points, and those proposed ones that are not beside one of them."""
-    given = points.pixels()
-    names, places = [point.name for point in points.points], list(given)
+    """The given points, and those proposed points that are not close to one of them."""
+    marked = points.pixels()
+    names, places = [point.name for point in points.points], list(marked)
     for point in proposed.points:
         place = np.array([point.x_px, point.y_px])
-        if not len(given) or np.hypot(*(given - place).T).min() > TOO_NEAR * points.frame.width_px:
+        if not len(marked) or np.hypot(*(marked - place).T).min() > TOO_NEAR * points.frame.width_px:
             names.append(point.name)
             places.append(place)
     return names, np.array(places).reshape(-1, 2)
 
 
 def _held(matrices: Floats) -> Floats:
-    """Frames that could not be registered lie where the one before did, those at the beginning where the first does."""
+    """Fill gaps: unregistered frames take the previous frame's matrix, those at the beginning the first one."""
     known = np.isfinite(matrices[:, 0, 0])
     last = np.maximum.accumulate(np.where(known, np.arange(len(matrices)), -1))
     held: Floats = matrices[np.where(last < 0, known.argmax(), last)]
     return held
 
 
-def _tell(columns: Table, quality: Table, given: int, report: Report) -> None:
-    """Say how well it went; the first `given` points are a person's."""
+def _report_quality(columns: Table, quality: Table, marked_count: int, report: Report) -> None:
+    """Report the quality; the first `marked_count` points are a person's."""
     lost = int((columns["registered"] == 0).sum())
     if lost:
         longest = unregistered(columns["time_s"], columns["registered"] == 1)
         report.warning(
-            f"{lost} of {len(columns['frame'])} frames could not be registered{longest and ', such as '}{longest}: no "
-            "vehicles are looked for on them"
+            f"{lost} of {len(columns['frame'])} frames could not be registered{longest and ', for example '}{longest}: "
+            "vehicles are not detected in them"
         )
-    for name, share in zip(quality["name"][:given], quality["found_share"], strict=False):
+    for name, share in zip(quality["name"][:marked_count], quality["found_share"], strict=False):
         if share < SELDOM:
             report.warning(
-                f"reference point {str(name)!r} fits on only {100 * share:.0f} % of the frames: is it on the ground, "
-                "away from the border, and was nobody beside it?"
+                f"reference point {str(name)!r} fits in only {100 * share:.0f} % of the frames: is it on the ground, "
+                "away from the border and from moving objects?"
             )
     report.result("points_followed", len(quality["name"]))
     report.result("mean_residual_px", float(np.nanmean(columns["residual_px"])))

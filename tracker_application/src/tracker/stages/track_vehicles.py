@@ -1,4 +1,4 @@
-"""Joins detections to vehicles, closes gaps, and smooths where they are, how fast, and which way they point."""
+"""Joins detections into tracks, closes gaps, and smooths positions, speeds and headings."""
 
 from __future__ import annotations
 
@@ -23,39 +23,37 @@ NEEDED = (
     "position_std_m",
 )  # fmt: skip
 MEASURED = ("x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "position_std_m")
-# What was sighted fewer times flickers.
+# Tracks with fewer sightings are flicker.
 FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set."""
+    """Parameters of the stage."""
 
     min_track_seconds: float = parameter(
-        1.0, "what is seen for less is no vehicle; for half as long at either end of the film", minimum=0
+        1.0, "least duration of a track; half of it at either end of the film", minimum=0
     )
-    min_travel_m: float = parameter(
-        3.0, "what moves less than this, and of which no network is sure, is no vehicle", minimum=0
-    )
-    max_gap_seconds: float = parameter(2.5, "for how long a vehicle may be hidden and is still the same", minimum=0)
+    min_travel_m: float = parameter(3.0, "least distance of a track, unless a network is sure of it", minimum=0)
+    max_gap_seconds: float = parameter(2.5, "how long a vehicle may be hidden and still be the same", minimum=0)
     max_standing_gap_seconds: float = parameter(
-        60.0, "the same, for a vehicle that stands before or after it", minimum=0
+        60.0, "the same, for a vehicle that is stopped before or after", minimum=0
     )
-    gate_m: float = parameter(2.5, "how far from the expected place a vehicle may be seen", minimum=0.1)
-    sure_score: float = parameter(0.5, "a box with a lower score does not begin a vehicle", minimum=0, maximum=1)
+    gate_m: float = parameter(2.5, "largest distance of a box from the predicted position", minimum=0.1)
+    sure_score: float = parameter(0.5, "boxes with a lower score do not start a track", minimum=0, maximum=1)
     jerk_density: float = parameter(
-        2.0, "how abruptly vehicles accelerate, m2/s5: higher follows faster, smooths less", minimum=0.01
+        2.0, "jerk of vehicles, m2/s5: higher values follow faster and smooth less", minimum=0.01
     )
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `tracks.parquet`: one row a vehicle and frame. Raises NoVehicles."""
+    """Write `tracks.parquet`: one row per vehicle and frame. Raises NoVehicles."""
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("frame", "time_s"))
     table = read_table(files.upstream("detect_vehicles", "detections.parquet"), NEEDED)
     boxes = usable(table)
     unusable = len(table["frame"]) - len(boxes["frame"])
     if unusable:
-        report.warning(f"{unusable} boxes are left out: they have a place, size, score or noise that is no number")
+        report.warning(f"{unusable} boxes are ignored because their position, size, score or noise is not a number")
     tracks = follow(boxes, parameters)
     report.progress("steps", 1, 3)
     tracked = smoothed(boxes, tracks, camera, parameters)
@@ -63,8 +61,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     if tracked is None:
         cut = int((boxes["whole"] == 0).sum())
         raise NoVehicles(
-            f"no vehicle was followed for {parameters.min_track_seconds:g} s and {parameters.min_travel_m:g} m",
-            remedy=f"{len(tracks)} shorter tracks were left out, of {len(boxes['frame'])} boxes, {cut} of them cut by "
+            f"no vehicle was tracked for {parameters.min_track_seconds:g} s and {parameters.min_travel_m:g} m",
+            remedy=f"{len(tracks)} shorter tracks were dropped, with {len(boxes['frame'])} boxes, {cut} of them cut by "
             "the border; try lower MIN_TRACK_SECONDS and MIN_TRAVEL_M, or film from further away",
         )
     write_table(files.output("tracks.parquet"), tracked, decimals=4)
@@ -76,7 +74,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
 
 def usable(table: Table) -> Table:
-    """The boxes that can be used, in an order that is the same however they came."""
+    """The usable boxes, in an order that does not depend on their original order."""
     good = (table["length_m"] > 0) & (table["width_m"] > 0) & (table["position_std_m"] > 0)
     for name in MEASURED:
         good &= np.isfinite(table[name])
@@ -85,13 +83,13 @@ def usable(table: Table) -> Table:
 
 
 def follow(boxes: Table, parameters: Parameters) -> list[Track]:
-    """Boxes of one vehicle together."""
+    """Group the boxes of each vehicle."""
     tracks = associate(boxes, Rules(parameters.gate_m, min(1.0, parameters.max_gap_seconds), parameters.sure_score))
     return join(boxes, tracks, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds)
 
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
-    """Rows of `tracks.parquet`, of the tracks that are vehicles. None where there is none."""
+    """Rows of `tracks.parquet` for the tracks that are vehicles; None if there are none."""
     tracks = [track for track in tracks if _lasts(boxes, track, camera["time_s"], parameters.min_track_seconds)]
     tracks.sort(key=lambda track: track.rows)
     if not tracks:
@@ -113,14 +111,14 @@ def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Param
 
 
 def _lasts(boxes: Table, track: Track, film_s: Floats, min_track_s: float) -> bool:
-    """Whether a vehicle is seen for long enough; half as long where the film begins or ends with it."""
+    """Whether a vehicle is seen for long enough; half as long if the film begins or ends with it."""
     times = boxes["time_s"][track.rows]
     cut = times[0] - film_s[0] < min_track_s / 2 or film_s[-1] - times[-1] < min_track_s / 2
     return len(track.rows) >= FEWEST and bool(times[-1] - times[0] >= (min_track_s / 2 if cut else min_track_s))
 
 
 def searched(boxes: Table, camera: Table) -> tuple[Flags, Floats]:
-    """Frames that were searched for vehicles, and their times; where none was found for long, others in their place."""
+    """The searched frames and their times; fills in other frames where none was searched for long."""
     frames = np.unique(boxes["frame"])
     step = int(np.median(np.diff(frames))) if len(frames) > 1 else 1
     more = [np.arange(frame + step, end, step) for frame, end in pairwise(frames)]

@@ -1,4 +1,4 @@
-"""Boxes as a detector gives them, of vehicles whose ways are known."""
+"""Detector boxes of vehicles with known trajectories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VIEW_M = (50.0, 30.0)
 
 
 def boxes(rows: Sequence[tuple[int, float, float, float]], *, step_s: float = 0.1, **columns: object) -> Table:
-    """One box a row: frame, x, y, heading in degrees; a car that was found by a network, or what `columns` say."""
+    """One box per row: frame, x, y, heading in degrees; a car detected by a network unless `columns` override it."""
     frame, x, y, heading = (np.array(values) for values in zip(*rows, strict=True))
     count = len(frame)
     usual: dict[str, object] = {
@@ -35,9 +35,9 @@ def camera(frames: int, *, step_s: float = 0.1) -> Table:
 
 @functools.cache
 def driven(seed: int, seconds: float, *, noise_m: float) -> tuple[Table, Table]:
-    """Boxes of simulated traffic, each off by noise, and the truth: vehicle_id, frame, x_m, y_m, speed_m_s.
+    """Noisy boxes of simulated traffic, and the truth: vehicle_id, frame, x_m, y_m, speed_m_s.
 
-    They are made once, and not to be changed.
+    Cached: do not modify.
     """
     random = np.random.default_rng(seed)
     rows, sizes, true = [], [], []

@@ -1,4 +1,4 @@
-"""The parts by themselves, against answers that are known."""
+"""Single functions, compared with known results."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tracker.tables import groups, read_table, write_table
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None)
-def test_the_median_picture_is_the_lower_median_of_each_pixel(count: int, seed: int) -> None:
+def test_the_median_image_is_the_lower_median_of_each_pixel(count: int, seed: int) -> None:
     pictures = np.random.default_rng(seed).integers(0, 256, (count, 5, 7, 3), dtype=np.uint8)
     expected = np.sort(pictures, axis=0)[(count - 1) // 2]
     assert np.array_equal(median_picture(list(pictures)), expected)
 
 
-def test_a_vehicle_is_found_without_its_shadow() -> None:
+def test_a_vehicle_is_detected_without_its_shadow() -> None:
     random = np.random.default_rng(1)
     background = random.normal(110, 3, (200, 300, 3)).clip(0, 255).astype(np.uint8)
     picture = background.copy()
@@ -40,16 +40,16 @@ def test_a_vehicle_is_found_without_its_shadow() -> None:
     assert np.allclose(np.ptp(blob.corners_px, axis=0), [90, 40], atol=4)
 
 
-def test_who_stands_all_the_time_has_no_course() -> None:
+def test_a_stationary_vehicle_has_no_course() -> None:
     assert len(course(1, np.zeros((50, 2))).points_m) == 0
 
 
-def test_a_shrunk_picture_keeps_its_pixel_centres() -> None:
-    # Two by two pixels become one: its centre is in the middle of theirs.
+def test_a_reduced_image_keeps_its_pixel_centres() -> None:
+    # Two by two pixels become one: its centre is the centre of the four.
     assert np.allclose(transform(scaling(0.5), np.array([[0.5, 0.5]])), [[0.0, 0.0]])
 
 
-def test_the_scale_is_metres_of_one_pixel() -> None:
+def test_the_scale_is_in_metres_per_pixel() -> None:
     assert metres_per_pixel(np.diag([0.05, -0.05, 1.0]), np.array([100.0, 80.0])) == pytest.approx(0.05)
 
 
@@ -65,7 +65,7 @@ def test_a_box_starts_with_its_front_left_corner() -> None:
     assert np.allclose(corners(10, 5, np.pi / 2, 4, 2)[0], [9, 7])
 
 
-def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
     columns = {"track_id": [2, 1, 2], "x_m": [1.25, float("nan"), -0.5], "class": ["car", "", "truck_bus"]}
     write_table(tmp_path / "table.csv", columns)
     table = read_table(tmp_path / "table.csv", ("track_id",))
@@ -74,6 +74,6 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert groups(table, "track_id")[2]["class"].tolist() == ["car", "truck_bus"]
 
 
-def test_the_same_seed_is_the_same_traffic() -> None:
+def test_the_same_seed_gives_the_same_traffic() -> None:
     first, second = ([v.pose for _, vehicles in Traffic(5, 0.1).frames(2) for v in vehicles] for _ in range(2))
     assert first == second
