@@ -20,7 +20,7 @@ from winslow_dagster.globs import problem_of
 from winslow_dagster.pipelines.model.pipeline import RetryCause
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
-from winslow_dagster.pipelines.units import DURATION, SIZE, format_size, parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.units import DURATION, SIZE, parse_duration_s, parse_size_bytes, written_size
 
 Values = TypeVar("Values")
 
@@ -275,7 +275,7 @@ def size_reader(smallest: int) -> Callable[[Any], int]:
         if size < smallest:
             # Whoever writes `memory: 8` has forgotten the unit.
             unit_forgotten = isinstance(value, int) and value > 0
-            expected = f"at least {format_size(smallest)}; a number without a unit counts bytes"
+            expected = f"at least {written_size(smallest)}; a number without a unit counts bytes"
             raise refusal(f"is {shown(value)}", expected, f"{value}GiB" if unit_forgotten else "")
         return size
 
