@@ -18,7 +18,7 @@ BYTES: dict[str, int] = {"B": 1} | {
 LONGEST_DURATION_S = 3650 * SECONDS["d"]
 LARGEST_SIZE_BYTES = 2**63 - 1
 DURATION = 'a duration such as "90s", "2h" or "1d 2h", or a number of seconds'
-SIZE = 'a size such as "8GiB" or "512M", or a whole number of bytes'
+SIZE = 'a size such as "8GiB" or "512M", or a number of bytes'
 
 _AMOUNT = r"[0-9]{1,18}(?:\.[0-9]{1,9})?"
 _DURATION_PART = re.compile(rf"({_AMOUNT})\s*([A-Za-z]*)\s*", re.ASCII)
