@@ -57,7 +57,7 @@ def test_a_confirm_field_means_the_only_stage_directly_before() -> None:
     (field,) = parse_form({"form": [{"kind": "confirm", "name": "ok"}]}, after=("detect",)).form
     assert isinstance(field, ConfirmField)
     assert field.stage == "detect"
-    with pytest.raises(InputRejected, match="names no `stage`"):
+    with pytest.raises(InputRejected, match="needs a `stage`"):
         parse_form({"form": [{"kind": "confirm", "name": "ok"}]}, after=("detect", "decode"))
 
 
@@ -134,25 +134,25 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
     assert faults_of(form, {"sped": 1, "speed": "fast", "table": "a.csv"}) == [
         "sped: the form has no such field; did you mean speed?",
         'speed: is "fast"; expected a number',
-        "night: is not answered",
-        'table: is a file field, and the answer is "a.csv"; expected a file',
+        "night: is required",
+        'table: is a file field, but the answer is "a.csv"; expected a file',
     ]
 
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ({"kind": "text"}, "", "a: is empty; expected a text"),
+        ({"kind": "text"}, "", "a: is empty; expected a non-empty string"),
         ({"kind": "text", "max_length": 3}, "four", "a: has 4 characters; expected at most 3"),
-        ({"kind": "text", "pattern": "[a-z]+"}, "ab1", 'a: is "ab1"; expected a text like [a-z]+'),
-        ({"kind": "text"}, "a\0b", "a: holds a character that no program can be given; expected a text without it"),
+        ({"kind": "text", "pattern": "[a-z]+"}, "ab1", 'a: is "ab1"; expected a match of [a-z]+'),
+        ({"kind": "text"}, "a\0b", "a: contains a character that cannot be passed to a program"),
         ({"kind": "number"}, True, "a: is true; expected a number"),
         ({"kind": "number"}, float("nan"), "a: is nan; expected a finite number"),
         ({"kind": "number"}, 10**400, "a: is too large; expected a number up to 9007199254740992"),
-        ({"kind": "number", "integer": True}, 1.5, "a: is 1.5; expected a whole number"),
+        ({"kind": "number", "integer": True}, 1.5, "a: is 1.5; expected an integer"),
         ({"kind": "number", "min": 2}, 1, "a: is 1; expected at least 2"),
         ({"kind": "number", "max": 2}, 2.000001, "a: is 2.000001; expected at most 2"),
-        ({"kind": "number", "min": 1, "step": 0.1}, 1.25, "a: is 1.25; expected 1 and whole steps of 0.1"),
+        ({"kind": "number", "min": 1, "step": 0.1}, 1.25, "a: is 1.25; expected 1 plus a multiple of 0.1"),
         ({"kind": "choice", "options": [1, 2]}, True, "a: is true; expected one of 1, 2"),
         ({"kind": "choice", "options": ["day", "night"]}, "nigt", "did you mean night?"),
         ({"kind": "boolean"}, 1, "a: is 1; expected true or false"),
@@ -165,7 +165,7 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
         (
             {"kind": "points", "image": "./a", "world": "metres"},
             [{"x": 1, "y": 1}],
-            "expected `world` in [x, y] in metres",
+            "expected `world` as [x, y] in metres",
         ),
         (
             {"kind": "points", "image": "./a", "world": "metres"},
@@ -175,12 +175,12 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
         (
             {"kind": "points", "image": "./a", "world": "wgs84"},
             [{"x": 1, "y": 1, "world": [9.98, 98.4]}],
-            "a: point 1 is at 9.98, 98.4 in the world; expected [longitude, latitude] in degrees",
+            "a: point 1 has the world coordinates 9.98, 98.4; expected [longitude, latitude] in degrees",
         ),
         (
             {"kind": "points", "image": "./a", "labels": ["kerb", "pole"]},
             [{"x": 1, "y": 1, "label": "krb"}],
-            'a: point 1 is called "krb"; expected one of kerb, pole; did you mean kerb?',
+            'a: point 1 has the label "krb"; expected one of kerb, pole; did you mean kerb?',
         ),
         ({"kind": "polygon", "image": "./a"}, [{"points": SQUARE}] * 2, "a: has 2 polygons; expected at most 1"),
         (
@@ -191,17 +191,17 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
         (
             {"kind": "polygon", "image": "./a"},
             [{"points": [*SQUARE, SQUARE[0]]}],
-            "a: polygon 1 comes to (0, 0) twice; expected each corner once",
+            "a: polygon 1 has the corner (0, 0) twice; expected each corner once",
         ),
         (
             {"kind": "polygon", "image": "./a"},
             [{"points": [SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]]}],
-            "a: polygon 1 cuts itself: its edges 1-2 and 3-4 meet; expected a border that does not",
+            "a: polygon 1 intersects itself: its edges 1-2 and 3-4 meet; expected a simple polygon",
         ),
         (
             {"kind": "polygon", "image": "./a"},
             [{"points": [{"x": 0, "y": 0}, {"x": 4, "y": 0}, {"x": 2, "y": 0}]}],
-            "a: polygon 1 cuts itself: its edges 1-2 and 2-3 meet; expected a border that does not",
+            "a: polygon 1 intersects itself: its edges 1-2 and 2-3 meet; expected a simple polygon",
         ),
         (
             {"kind": "lines", "image": "./a"},
@@ -211,7 +211,7 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
         ({"kind": "confirm", "stage": "b"}, {"accepted": "yes"}, '`accepted` is "yes"; expected true or false'),
         ({"kind": "confirm", "stage": "b"}, {"accepted": False, "envi": {}}, "did you mean env?"),
         ({"kind": "confirm", "stage": "b"}, {"accepted": False, "env": {"A": "${"}}, "`${` is not followed by a name"),
-        ({"kind": "confirm", "stage": "b"}, {"accepted": True, "args": []}, "is accepted and changes args"),
+        ({"kind": "confirm", "stage": "b"}, {"accepted": True, "args": []}, "is accepted but changes args"),
     ],
 )
 def test_a_value_that_cannot_be_taken_is_told(field: dict[str, Any], value: Any, said: str) -> None:
@@ -223,7 +223,7 @@ def test_a_place_beside_the_image_is_told_where_its_size_is_known() -> None:
     sizes = {"a": (1920, 1080)}
     assert answered(field, [{"x": 1919.9, "y": 1079.9}], image_sizes=sizes).values
     said = fault_of(field, [{"x": 1920, "y": 0}], image_sizes=sizes)
-    assert said == "a: point 1 is at (1920, 0); expected a place on the image of 1920x1080"
+    assert said == "a: point 1 is at (1920, 0); expected a point inside the image of 1920x1080"
 
 
 def test_steps_are_those_that_a_person_means() -> None:
@@ -240,16 +240,18 @@ def test_a_rejected_result_is_a_redo_and_needs_no_other_answer() -> None:
     answer = check_answer(form, {"ok": {"accepted": False, "env": {"A": "1"}, "memory": 8 << 30, "why": "few"}})
     assert not answer.accepted
     assert answer.redo == {"stage": "detect", "settings": {"env": {"A": "1"}, "memory": str(8 << 30)}}
-    assert faults_of(form, {"ok": {"accepted": True}}) == ["note: is not answered"]
+    assert faults_of(form, {"ok": {"accepted": True}}) == ["note: is required"]
 
 
 def test_a_file_has_to_be_there_under_a_name_that_is_accepted(tmp_path: Path) -> None:
     form = form_of({"kind": "file", "name": "a", "suffixes": [".csv"]})
     video = tmp_path / "a.mp4"
     video.touch()
-    assert faults_of(form, {}, files={"a": video}) == ["a: a.mp4 is not accepted; expected a file that ends in .csv"]
-    assert faults_of(form, {}, files={"a": tmp_path / "b.csv"}) == ["a: there is no file b.csv"]
-    assert faults_of(form, {}) == ["a: is not answered; expected a file"]
+    assert faults_of(form, {}, files={"a": video}) == [
+        "a: a.mp4 has the wrong suffix; expected a file name ending in .csv"
+    ]
+    assert faults_of(form, {}, files={"a": tmp_path / "b.csv"}) == ["a: the file b.csv does not exist"]
+    assert faults_of(form, {}) == ["a: is required; expected a file"]
 
 
 def test_a_pattern_that_takes_for_ever_is_stopped() -> None:

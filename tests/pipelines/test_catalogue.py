@@ -30,10 +30,10 @@ def test_one_bad_file_never_hides_the_others(tmp_path: Path) -> None:
         "binary.yaml:2:118: byte 0x80 is not UTF-8; expected a text file in UTF-8",
         "broken.yaml:2:1: not valid YAML: did not find expected node content while parsing a flow node",
         "empty.yaml:1:1: the file is empty; expected a mapping with `name` and `stages`",
-        "folder.yaml:1:1: this is not a file; expected a YAML file",
-        "gone.yaml:1:1: the file cannot be read: No such file or directory; expected a file that this user may read",
+        "folder.yaml:1:1: not a file; expected a YAML file",
+        "gone.yaml:1:1: the file cannot be read: No such file or directory; expected a file that this user can read",
         "wrong.yaml:3:20: a stage has no field `cpu`; expected a field of a stage; did you mean cpus?",
-        'wrong.yaml:3:46: `after` names "c", and no stage is called so; expected one of a, b',
+        'wrong.yaml:3:46: `after` names the unknown stage "c"; expected one of a, b',
     ]
 
 

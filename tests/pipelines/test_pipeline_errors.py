@@ -110,7 +110,7 @@ def test_aliases_that_multiply_are_stopped() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     (said,) = problems_of("\n".join(lines))
-    assert "more than 100000 values once its aliases are filled in; expected fewer aliases" in said
+    assert "more than 100000 values after its aliases are expanded; expected fewer aliases" in said
 
 
 @pytest.mark.parametrize("opening", ["[", "- ", "? ", "{a: "])
@@ -129,13 +129,13 @@ def test_a_directory_with_the_name_of_a_file_is_told(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(PipelineInvalid) as raised:
         load(path)
-    assert str(raised.value) == f"{path}:1:1: this is not a file; expected a YAML file"
+    assert str(raised.value) == f"{path}:1:1: not a file; expected a YAML file"
 
 
 def test_a_pipe_with_the_name_of_a_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "tracks.yaml"
     os.mkfifo(path)
-    with pytest.raises(PipelineInvalid, match="this is not a file"):
+    with pytest.raises(PipelineInvalid, match="not a file"):
         load(path)
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(PipelineInvalid) as raised:
         load(path)
     assert str(raised.value) == (
-        f"{path}:1:1: the file cannot be read: No such file or directory; expected a file that this user may read"
+        f"{path}:1:1: the file cannot be read: No such file or directory; expected a file that this user can read"
     )
 
 

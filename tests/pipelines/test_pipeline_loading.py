@@ -13,8 +13,6 @@ import winslow_dagster.pipelines as door
 from winslow_dagster.errors import AmountMalformed
 from winslow_dagster.pipelines import (
     Pipeline,
-    format_duration,
-    format_size,
     load,
     load_pipeline,
     parse_duration_s,
@@ -36,6 +34,7 @@ from winslow_dagster.pipelines.model.pipeline import (
     Stage,
 )
 from winslow_dagster.pipelines.schema.value_parsers import RESERVED_NAMES
+from winslow_dagster.pipelines.units import written_duration, written_size
 
 ROOT = Path(__file__).parents[2]
 
@@ -288,8 +287,8 @@ def test_an_amount_that_was_misspelt_comes_with_what_was_meant() -> None:
 
 
 def test_durations_and_sizes_are_shown_as_people_write_them() -> None:
-    assert [format_duration(seconds) for seconds in (0, 0.5, 90, 93600)] == ["0s", "0.5s", "1m 30s", "1d 2h"]
-    assert [format_size(size) for size in (0, 1000, 8 * 1024**3)] == ["0B", "1000B", "8GiB"]
+    assert [written_duration(seconds) for seconds in (0, 0.5, 90, 93600)] == ["0s", "0.5s", "1m 30s", "1d 2h"]
+    assert [written_size(size) for size in (0, 1000, 8 * 1024**3)] == ["0B", "1000B", "8GiB"]
 
 
 def test_the_names_that_dagster_reserves_are_those_we_refuse() -> None:

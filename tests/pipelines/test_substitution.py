@@ -129,7 +129,7 @@ def test_the_environment_of_the_host_is_never_looked_at(monkeypatch: pytest.Monk
 def test_a_circle_is_an_error_that_names_it() -> None:
     with pytest.raises(VariableMissing) as raised:
         resolve_environment([{"X": "${A}", "A": "${B}", "B": "${C:-${A}}"}], {})
-    assert str(raised.value) == "A: variables refer to each other in a circle: A -> B -> A"
+    assert str(raised.value) == "A: variables refer to each other in a cycle: A -> B -> A"
 
 
 def test_a_chain_of_thousands_of_variables_is_followed() -> None:

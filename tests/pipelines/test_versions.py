@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_used_is_not_kept(file: Path, tmp_path: Path) -> N
 )
 def test_a_version_that_was_never_kept_is_not_found(file: Path, tmp_path: Path, name: str, digest: str) -> None:
     kept = keep_version(file, tmp_path / "versions")
-    with pytest.raises(NotFound, match="there is no version"):
+    with pytest.raises(NotFound, match="version .* does not exist"):
         load_version(tmp_path / "versions", name, digest.format(kept=kept))
 
 
@@ -76,13 +76,13 @@ def test_a_version_that_was_changed_on_disk_is_refused(file: Path, tmp_path: Pat
     copy = tmp_path / "versions" / "tracks" / f"{digest}.yaml"
     copy.chmod(0o644)
     copy.write_text(GOOD.format(tag=9))
-    with pytest.raises(StoreError, match="this version of tracks is not what was kept"):
+    with pytest.raises(StoreError, match="the stored version of tracks was changed"):
         load_version(tmp_path / "versions", "tracks", digest)
 
 
 def test_a_place_that_cannot_be_written_is_told(file: Path, tmp_path: Path) -> None:
     (tmp_path / "versions").write_text("a file where a directory belongs")
-    with pytest.raises(StoreError, match="a version of tracks cannot be kept: Not a directory"):
+    with pytest.raises(StoreError, match="a version of tracks cannot be stored: Not a directory"):
         keep_version(file, tmp_path / "versions")
 
 

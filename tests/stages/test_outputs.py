@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from winslow_dagster.formatting import count_of, format_duration, format_size
 from winslow_dagster.pipelines.model.pipeline import PromisedOutput
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
-from winslow_dagster.stages.formatting import count_of, format_duration, format_size
 
 
 @pytest.fixture
@@ -74,7 +74,15 @@ def test_sizes_are_said_in_binary_units(size_bytes: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("duration_s", "words"),
-    [(0.26, "0.3 s"), (5, "5 s"), (41.2, "41 s"), (61, "1 m 1 s"), (11_520, "3 h 12 m"), (190_800, "2 d 5 h")],
+    [
+        (0.26, "0.3 s"),
+        (5, "5 s"),
+        (41.2, "41 s"),
+        (61, "1 m 1 s"),
+        (7200, "2 h"),
+        (11_520, "3 h 12 m"),
+        (190_800, "2 d 5 h"),
+    ],
 )
 def test_durations_are_said_in_the_two_largest_units(duration_s: float, words: str) -> None:
     assert format_duration(duration_s) == words

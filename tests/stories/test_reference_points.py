@@ -112,7 +112,7 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     assert [field["name"] for field in said["questions"][0]["form"]] == [field["name"] for field in question.form]
 
     form = winslow.project("form")
-    with pytest.raises(InputRejected, match=r"points: point 1 is at .* expected a place on the image of 1280x720"):
+    with pytest.raises(InputRejected, match=r"points: point 1 is at .* expected a point inside the image of 1280x720"):
         form.answer(ASKING, {"points": [{**point, "x": 1280} for point in marked(film)]})
     nowhere = [{**point, "world": None} for point in marked(film)]
     run = form.answer(ASKING, {"points": nowhere})

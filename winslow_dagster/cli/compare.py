@@ -105,7 +105,7 @@ def _show_table(table: TablePair) -> None:
 
 def show_many(table: CrossTable) -> None:
     """Many attempts as the rows of a table."""
-    from winslow_dagster.stages.formatting import format_duration
+    from winslow_dagster.formatting import format_duration
 
     print_table(
         ("attempt", *table.parameters, *table.results, "time", "outcome"),
@@ -143,7 +143,7 @@ def _figures(pair: Pair) -> tuple[str, ...]:
 
 
 def _files(kind: str, pairs: tuple[FilePair, ...]) -> list[tuple[str, ...]]:
-    from winslow_dagster.stages.formatting import format_size
+    from winslow_dagster.formatting import format_size
 
     rows = [
         (f"{kind} {pair.path}", *(format_size(side.size_bytes) if side else "" for side in (pair.left, pair.right)))

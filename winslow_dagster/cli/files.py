@@ -23,7 +23,7 @@ def command(project: str, stage: str | None, attempt: str | None, target: Path |
     with --get, local_path is the copy.
     """
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.stages.formatting import format_size
+    from winslow_dagster.formatting import format_size
 
     with open_installation() as winslow:
         handle = winslow.project(project)

@@ -29,7 +29,7 @@ def list_(*, as_json: bool) -> None:
     With --json, {"images": [{"image", "pipelines", "state", "size_bytes"}, …]}; `state` is present, missing, or
     varies (its name contains variables of a project or a run).
     """
-    from winslow_dagster.pipelines import format_size
+    from winslow_dagster.formatting import format_size
 
     with open_installation() as winslow:
         images = winslow.images()

@@ -165,7 +165,7 @@ def _program(stage: Stage) -> str:
 
 
 def _needs(stage: Stage) -> str:
-    from winslow_dagster.pipelines import format_duration, format_size
+    from winslow_dagster.formatting import format_duration, format_size
 
     needs = [f"{stage.cpus:g} cpus"]
     if stage.memory_bytes is not None:

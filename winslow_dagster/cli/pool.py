@@ -45,7 +45,7 @@ def list_(*, as_json: bool) -> None:
 
     With --json, {"files": [{name, size_bytes, original_path, added_at, added_by}, …]}.
     """
-    from winslow_dagster.pipelines import format_size
+    from winslow_dagster.formatting import format_size
 
     with open_installation() as winslow:
         files = winslow.pool.list()

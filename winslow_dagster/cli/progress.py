@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from winslow_dagster.cli.output import console, say
-from winslow_dagster.stages.formatting import format_duration
+from winslow_dagster.formatting import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console

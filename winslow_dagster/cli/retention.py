@@ -25,7 +25,7 @@ def usage(project: str | None, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from winslow_dagster import Winslow
-    from winslow_dagster.stages.formatting import format_size
+    from winslow_dagster.formatting import format_size
 
     with Winslow() as winslow:
         use = cleanup(winslow).disk_use(project)
@@ -63,8 +63,8 @@ def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
     from dataclasses import asdict
 
     from winslow_dagster import Winslow
+    from winslow_dagster.formatting import format_size
     from winslow_dagster.projects.database.audit import Actor
-    from winslow_dagster.stages.formatting import format_size
 
     if really and dry_run:
         raise click.UsageError("--yes and --dry-run are opposites")
@@ -193,7 +193,7 @@ def cleanup(winslow: Winslow) -> Cleanup:
 
 def show(plan: Plan) -> None:
     """What would go, for a person."""
-    from winslow_dagster.stages.formatting import count_of, format_size
+    from winslow_dagster.formatting import count_of, format_size
 
     if not plan.removals:
         console().print("nothing has to go")

@@ -88,13 +88,13 @@ def show(status: ProjectStatus) -> None:
 
 
 def _time(view: StageView) -> str:
-    from winslow_dagster.stages.formatting import format_duration
+    from winslow_dagster.formatting import format_duration
 
     return "" if view.duration_s is None else format_duration(view.duration_s)
 
 
 def _progress(view: StageView) -> str:
-    from winslow_dagster.stages.formatting import format_duration
+    from winslow_dagster.formatting import format_duration
 
     if view.state == "succeeded":
         return ", ".join(f"{name}={value}" for name, value in view.results.items())

@@ -7,6 +7,7 @@ import time
 from dagster import OpExecutionContext
 
 from winslow_dagster.engines.engine import Engine, TaskState
+from winslow_dagster.formatting import format_duration
 from winslow_dagster.jobs.executor import ComputeLogFiles
 from winslow_dagster.jobs.interruption import interruption_of
 from winslow_dagster.settings import Settings
@@ -96,6 +97,5 @@ def subject_text(subject: SubjectProgress) -> str:
     if subject.total:
         text += f"/{subject.total:g} ({100 * subject.current / subject.total:.0f} %)"
     if subject.remaining_s is not None:
-        minutes, seconds = divmod(round(subject.remaining_s), 60)
-        text += f", {minutes} m {seconds} s left" if minutes else f", {seconds} s left"
+        text += f", {format_duration(subject.remaining_s)} left"
     return text

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataVa
 
 from winslow_dagster.globs import matches
 from winslow_dagster.pipelines.model.pipeline import Highlight
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.planning.stage_decision import StageCall
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageResult
@@ -138,9 +140,7 @@ def markdown_table(rows: list[list[str]]) -> str:
 
 
 def _number_or_text(value: str) -> float | int | str:
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
+    number = parse_finite(value)
+    if number is None:
+        return value
+    return int(value) if re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()) else number

@@ -5,7 +5,7 @@ hold on to a file as it was; `resolve_environment` and `substitute` fill in `${V
 """
 
 from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load, pipeline_names
-from winslow_dagster.pipelines.changes import Change, changes
+from winslow_dagster.pipelines.changes import changes
 from winslow_dagster.pipelines.forms.answer import CheckedAnswer, check_answer
 from winslow_dagster.pipelines.forms.json_file import parse_form
 from winslow_dagster.pipelines.loader import load_pipeline, parse_pipeline
@@ -14,12 +14,11 @@ from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.pipelines.problems import Problem, nearest
 from winslow_dagster.pipelines.schema.json_schema import json_schema, schema_text
 from winslow_dagster.pipelines.substitution import escape, references, resolve_environment, substitute
-from winslow_dagster.pipelines.units import format_duration, format_size, parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.units import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.versions import keep_version, load_version, version_digests
 
 __all__ = [
     "Catalogue",
-    "Change",
     "CheckedAnswer",
     "Form",
     "LoadedPipeline",
@@ -29,8 +28,6 @@ __all__ = [
     "changes",
     "check_answer",
     "escape",
-    "format_duration",
-    "format_size",
     "json_schema",
     "keep_version",
     "load",

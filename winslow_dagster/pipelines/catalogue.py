@@ -65,7 +65,7 @@ class Catalogue:
             return cls(directory, {}, (Problem(str(directory), 1, 1, what, "a directory of pipeline files"),))
         for path in paths:
             if path.suffix != SUFFIX:
-                what = f"a pipeline file ends in {SUFFIX}, this one in {path.suffix}"
+                what = f"pipeline files end in {SUFFIX}, not in {path.suffix}"
                 problems.append(Problem(str(path), 1, 1, what, "another name", path.with_suffix(SUFFIX).name))
                 continue
             try:

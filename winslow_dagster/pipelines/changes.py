@@ -1,73 +1,52 @@
-"""What changed from one version of a pipeline to another, in words."""
+"""What changed from one version of a pipeline to another.
+
+Not a diff of the files: a comment or another order is no change, and a change of `defaults` is one of every stage.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
-from winslow_dagster.pipelines.units import format_duration, format_size
+from winslow_dagster.pipelines.units import written_duration, written_size
 
-NOTHING = "not set"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference. `stage` is empty for the pipeline itself; `field`, `old` and `new` are as a file has them."""
-
-    kind: Literal["added", "removed", "changed"]
-    stage: str = ""
-    field: str = ""
-    old: str = ""
-    new: str = ""
-
-    def __str__(self) -> str:
-        whose = f"stage {self.stage}" if self.stage else "pipeline"
-        if not self.field:
-            return f"{whose} {self.kind}"
-        return f"{whose}: {self.field} {self.old} -> {self.new}"
+NOT_SET = "not set"
 
 
-def changes(old: Pipeline, new: Pipeline) -> tuple[Change, ...]:
-    """All differences: the pipeline's, each stage's in the order of `new`, then the stages that are gone."""
+def changes(old: Pipeline, new: Pipeline) -> tuple[str, ...]:
+    """One line for each difference: the pipeline's, each stage's in the order of `new`, then the removed stages."""
     return tuple(_changes(old, new))
 
 
-def _changes(old: Pipeline, new: Pipeline) -> Iterator[Change]:
-    yield from _differences("", _flat(old), _flat(new))
+def _changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+    yield from _differences("pipeline", old, new)
     before = {stage.name: stage for stage in old.stages}
-    after = {stage.name for stage in new.stages}
     for stage in new.stages:
         if stage.name in before:
-            yield from _differences(stage.name, _flat(before[stage.name]), _flat(stage))
+            yield from _differences(f"stage {stage.name}", before.pop(stage.name), stage)
         else:
-            yield Change("added", stage.name)
-    for name in before:
-        if name not in after:
-            yield Change("removed", name)
+            yield f"stage {stage.name} added"
+    yield from (f"stage {name} removed" for name in before)
 
 
-def _differences(stage: str, old: dict[str, str], new: dict[str, str]) -> Iterator[Change]:
-    for field in [*new, *(field for field in old if field not in new)]:
-        before, after = old.get(field, NOTHING), new.get(field, NOTHING)
-        if before != after:
-            yield Change("changed", stage, field, before, after)
-
-
-def _flat(value: Pipeline | Stage) -> dict[str, str]:
-    """Field as a person writes it -> value as a person writes it: `gpu.memory` -> `8GiB`."""
-    return dict(_fields(value, ""))
+def _differences(subject: str, old: Pipeline | Stage, new: Pipeline | Stage) -> Iterator[str]:
+    before, after = dict(_fields(old, "")), dict(_fields(new, ""))
+    for field in [*after, *(field for field in before if field not in after)]:
+        left, right = before.get(field, NOT_SET), after.get(field, NOT_SET)
+        if left != right:
+            yield f"{subject}: {field} {left} -> {right}"
 
 
 def _fields(value: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
+    """Field and value as a file has them: `gpu.memory`, `8GiB`."""
     for name in type(value).model_fields:
         item = getattr(value, name)
-        # What is read from the log has no name of its own in a file.
-        field = "" if name == "log" else f"{prefix}{_surface(name)}"
+        # In a file, the fields of the log rules are the stage's own.
+        field = "" if name == "log" else f"{prefix}{name.removesuffix('_s').removesuffix('_bytes')}"
         if name in {"stages", "name"} or item is None:
             continue
         if isinstance(item, BaseModel):
@@ -77,29 +56,21 @@ def _fields(value: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
                 if isinstance(inner, BaseModel):
                     yield from _fields(inner, f"{field}.{key}.")
                 else:
-                    yield f"{field}.{key}", _words(name, inner)
+                    yield f"{field}.{key}", _text(name, inner)
         else:
-            yield field, _words(name, item)
+            yield field, _text(name, item)
 
 
-def _surface(name: str) -> str:
-    return name.removesuffix("_s").removesuffix("_bytes")
-
-
-def _words(name: str, value: Any) -> str:
-    """A value as it might stand in a file."""
+def _text(name: str, value: Any) -> str:
+    """A value as a file might have it."""
     if isinstance(value, tuple):
-        return f"[{', '.join(_words(name, item) for item in value)}]"
+        return f"[{', '.join(_text(name, item) for item in value)}]"
     if isinstance(value, BaseModel):
-        return "{" + ", ".join(f"{field}: {words}" for field, words in _fields(value, "")) + "}"
+        return "{" + ", ".join(f"{field}: {text}" for field, text in _fields(value, "")) + "}"
     if isinstance(value, str):
         return value if name in {"after", "node_tags", "image"} else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _number(name, value)
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _number(name: str, value: float) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return json.dumps(value, ensure_ascii=False, default=str)
     if name.endswith("_bytes"):
-        return format_size(int(value))
-    return format_duration(value) if name.endswith("_s") else str(value).removesuffix(".0")
+        return written_size(int(value))
+    return written_duration(value) if name.endswith("_s") else str(value).removesuffix(".0")

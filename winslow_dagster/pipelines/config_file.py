@@ -30,12 +30,12 @@ def read_content(path: Path) -> bytes:
     """The bytes of a file. Raises PipelineInvalid where there is no readable file."""
     try:
         if path.exists() and not path.is_file():
-            raise unusable(str(path), Mark(1, 1), "this is not a file", "a YAML file")
+            raise unusable(str(path), Mark(1, 1), "not a file", "a YAML file")
         with path.open("rb") as file:
             return file.read(LARGEST_FILE_BYTES + 1)
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}"
-        raise unusable(str(path), Mark(1, 1), what, "a file that this user may read") from error
+        raise unusable(str(path), Mark(1, 1), what, "a file that this user can read") from error
 
 
 def parse_document(

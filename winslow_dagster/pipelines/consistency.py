@@ -1,4 +1,4 @@
-"""What a file must be beyond the form of its single fields: names that meet, and stages that can be put in order.
+"""What a file must be beyond the form of its single fields: names that meet, and `after` without cycles.
 
 The checks work on the plain data, so that they find what they can beside faults of single fields; where the data has
 not the right form they say nothing, because the documents (documents.py) say it.
@@ -32,7 +32,7 @@ def check_whole(tree: Tree, name: str) -> None:
         tree.note(tree.mark(("name",)), what, "the same name for both", name)
     for variable in _mapping(data.get("env")).keys() & _mapping(_mapping(data.get("defaults")).get("env")).keys():
         mark = tree.key_mark(("defaults", "env", variable))
-        tree.note(mark, f"{named(variable)} is set in `env` of the pipeline too", "it in one of the two")
+        tree.note(mark, f"{named(variable)} is also set in the pipeline's `env`", "it in one place only")
     settings: list[tuple[Path, dict[str, Any]]] = [(("defaults",), _mapping(data.get("defaults")))]
     for index, stage in _stages(data):
         path: Path = ("stages", index)
@@ -43,7 +43,7 @@ def check_whole(tree: Tree, name: str) -> None:
         _check_exit_codes(tree, path, given)
         _check_names_of_checks(tree, path, given)
     if ANSWER in _mapping(data.get("inputs")):
-        what = f"`{ANSWER}` is where a stage finds what a person answered"
+        what = f"`{ANSWER}` is reserved for the answers of forms"
         tree.note(tree.key_mark(("inputs", ANSWER)), what, "another name for the input")
     _check_forms_in_place(tree, _check_order(tree))
 
@@ -64,15 +64,15 @@ def _check_program(tree: Tree, path: Path, stage: dict[str, Any]) -> None:
     programs = (next((source[key] for source in sources if key in source), None) for key in ("image", "command"))
     if all(program in (None, "", []) for program in programs):
         label = f"the stage {shown(stage['name'])}" if isinstance(stage.get("name"), str) else "the stage"
-        expected = "one of them, in the stage, in `defaults` or at the top"
+        expected = "one of them, in the stage, in `defaults` or at the top level"
         tree.note(tree.mark(path), f"{label} has neither an `image` nor a `command`", expected)
 
 
 def _check_needs_input(tree: Tree, path: Path, given: dict[str, Any]) -> None:
     asked = _mapping(given.get("needs_input"))
     if asked.get("when") == "unset" and not asked.get("variables") and not asked.get("form"):
-        what = "`needs_input` asks when variables are unset, and names none"
-        tree.note(tree.mark((*path, "needs_input", "when")), what, "`variables` with at least one name")
+        what = "`when: unset` has no variables to look at"
+        tree.note(tree.mark((*path, "needs_input", "when")), what, "`variables` or a `form`")
     for found in faults_between_fields(asked.get("form")):
         tree.note(tree.mark((*path, "needs_input", "form", *found.path)), found.what, found.expected, found.suggestion)
 
@@ -88,8 +88,8 @@ def _check_names_of_checks(tree: Tree, path: Path, given: dict[str, Any]) -> Non
             continue
         if name in first:
             line = tree.mark((*path, "checks", first[name])).line
-            what = f"two checks are called {shown(name)}, the other in line {line}"
-            tree.note(tree.mark((*path, "checks", index, "name")), what, "a `name` of its own for each")
+            what = f"two checks are named {shown(name)}, the other one on line {line}"
+            tree.note(tree.mark((*path, "checks", index, "name")), what, "unique names")
         first.setdefault(name, index)
 
 
@@ -124,8 +124,10 @@ def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
     waiting, successes = effective("awaiting_input_exit_code"), effective("success_exit_codes")
     here = [key for key in ("awaiting_input_exit_code", "success_exit_codes") if key in given]
     if here and isinstance(successes, (list, tuple)) and type(waiting) is int and waiting in successes:
-        what = f"exit code {waiting} means both success and that a person is needed"
-        tree.note(tree.mark((*path, here[0])), what, "`success_exit_codes` without `awaiting_input_exit_code`")
+        what = f"exit code {waiting} means both success and awaiting input"
+        tree.note(
+            tree.mark((*path, here[0])), what, "different codes in `success_exit_codes` and `awaiting_input_exit_code`"
+        )
 
 
 def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:
@@ -137,8 +139,8 @@ def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:
             continue
         if name in first:
             line = tree.mark(("stages", first[name], "name")).line
-            what = f"two stages are called {shown(name)}, the other in line {line}"
-            tree.note(tree.mark(("stages", index, "name")), what, "names that differ")
+            what = f"two stages are named {shown(name)}, the other one on line {line}"
+            tree.note(tree.mark(("stages", index, "name")), what, "unique names")
         else:
             first[name] = index
     edges: dict[str, dict[str, Path]] = {}
@@ -176,15 +178,15 @@ def _upstream(
             tree.note(tree.mark(place), f"`after` names {shown(name)} twice", "each stage once")
         elif name == stage["name"]:
             tree.note(
-                tree.mark(place), f"the stage {shown(name)} comes after itself", "another stage, or `[]` for a root"
+                tree.mark(place), f"the stage {shown(name)} is in its own `after`", "another stage, or `[]` for none"
             )
         elif name not in known:
             few = len(known) <= MOST_NAMES_LISTED
-            expected = f"one of {', '.join(known)}" if few else "the name of a stage of this file"
+            expected = f"one of {', '.join(known)}" if few else "the name of a stage in this file"
             others = [other for other in known if other != stage["name"]]
             tree.note(
                 tree.mark(place),
-                f"`after` names {shown(name)}, and no stage is called so",
+                f"`after` names the unknown stage {shown(name)}",
                 expected,
                 nearest(name, others),
             )
@@ -204,7 +206,7 @@ def _note_circles(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
             start = min(range(len(circle) - 1), key=lambda at: list(edges).index(circle[at]))
             circle = [*circle[start:-1], *circle[: start + 1]]
             place = edges[circle[0]].pop(circle[-2])
-            what = f"stages wait for each other in a circle: {' -> '.join(circle)}"
-            tree.note(tree.mark(place), what, "stages that can be put in order")
+            what = f"the stages form a cycle: {' -> '.join(circle)}"
+            tree.note(tree.mark(place), what, "`after` without cycles")
         else:
             return

@@ -111,7 +111,7 @@ class _Resolver:
                 if need.slot in waiting:
                     names = [name for name, _ in waiting]
                     circle = " -> ".join([*names[list(waiting).index(need.slot) :], need.slot[0]])
-                    what = f"variables refer to each other in a circle: {circle}"
+                    what = f"variables refer to each other in a cycle: {circle}"
                     raise VariableMissing(what, where=need.slot[0]) from None
                 waiting[need.slot] = None
             else:

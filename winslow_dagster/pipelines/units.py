@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them, and back."""
+"""Reads numbers, durations and sizes, and writes the latter two as a file has them. For people: formatting.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BYTES: dict[str, int] = {"B": 1} | {
 LONGEST_DURATION_S = 3650 * SECONDS["d"]
 LARGEST_SIZE_BYTES = 2**63 - 1
 DURATION = 'a duration such as "90s", "2h" or "1d 2h", or a number of seconds'
-SIZE = 'a size such as "8GiB" or "512M", or a whole number of bytes'
+SIZE = 'a size such as "8GiB" or "512M", or a number of bytes'
 
 _AMOUNT = r"[0-9]{1,18}(?:\.[0-9]{1,9})?"
 _DURATION_PART = re.compile(rf"({_AMOUNT})\s*([A-Za-z]*)\s*", re.ASCII)
@@ -28,6 +28,20 @@ _COMMON_UNITS = {"sec": "s", "second": "s", "minute": "m", "hour": "h", "hr": "h
 
 DURATION_PATTERN = rf"^\s*({_AMOUNT}\s*({'|'.join(SECONDS)})\s*)+$|^\s*{_AMOUNT}\s*$"
 SIZE_PATTERN = rf"^\s*{_AMOUNT}\s*([Bb]|[KkMmGgTt]([Ii]?[Bb])?)?\s*$"
+
+
+def parse_number(text: str) -> float | None:
+    """The number in a text, `nan` and `inf` included; None for anything else. Python would read `1_0` as ten."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def parse_finite(text: str) -> float | None:
+    """The finite number in a text; None for anything else."""
+    number = parse_number(text)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def parse_duration_s(written: str | float) -> float:
@@ -46,7 +60,7 @@ def parse_size_bytes(written: str | int) -> int:
     return size
 
 
-def format_duration(seconds: float) -> str:
+def written_duration(seconds: float) -> str:
     """`1d 2h`, `1m 30s`, `0.5s`: a short text that `parse_duration_s` reads as the same number."""
     whole = int(seconds)
     if whole != seconds or not whole:
@@ -59,7 +73,7 @@ def format_duration(seconds: float) -> str:
     return " ".join(parts)
 
 
-def format_size(size: int) -> str:
+def written_size(size: int) -> str:
     """`8GiB`, `512MiB`, `1000B`: the largest binary unit that leaves a whole number."""
     for prefix in "TGMK":
         count, rest = divmod(size, BYTES[f"{prefix}iB"])

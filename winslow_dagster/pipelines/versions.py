@@ -35,9 +35,9 @@ def keep_version(path: Path, versions_dir: Path) -> str:
             _write_whole(target, content)
     except OSError as error:
         raise StoreError(
-            f"a version of {path.stem} cannot be kept: {error.strerror}",
+            f"a version of {path.stem} cannot be stored: {error.strerror}",
             where=str(target),
-            expected="a directory that can be written",
+            expected="a writable directory",
         ) from error
     return digest
 
@@ -52,17 +52,17 @@ def load_version(versions_dir: Path, name: str, digest: str) -> Pipeline:
     if not _DIGEST.fullmatch(digest) or not NAME.fullmatch(name) or not path.is_file():
         known = version_digests(versions_dir, name)
         raise NotFound(
-            f"there is no version {digest} of {name}",
+            f"version {digest} of {name} does not exist",
             where=str(versions_dir),
-            expected=f"one of {', '.join(known)}" if known else "a version that was kept",
+            expected=f"one of {', '.join(known)}" if known else "a stored version",
         )
     content = read_content(path)
     if sha256(content).hexdigest() != digest:
         raise StoreError(
-            f"this version of {name} is not what was kept",
+            f"the stored version of {name} was changed",
             where=str(path),
             expected=f"content with the SHA-256 {digest}",
-            remedy="Bring the file back from a backup, or start the project again with the present version.",
+            remedy="Restore the file from a backup, or start the project again with the current version.",
         )
     return parse_pipeline(content, str(path), name)
 

@@ -22,11 +22,11 @@ from dagster import (
 )
 
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import histories
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.formatting import format_size
 from winslow_dagster.storage.factory import open_store
 
 LOOK_EVERY_S = 600

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winslow_dagster.errors import StageFailed
-from winslow_dagster.stages.formatting import format_size
+from winslow_dagster.formatting import format_size
 
 MIB = 1024 * 1024
 REFUSE_BELOW_BYTES = 64 * MIB

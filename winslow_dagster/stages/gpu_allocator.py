@@ -19,10 +19,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from winslow_dagster.errors import StageFailed
+from winslow_dagster.formatting import format_duration, format_size
 from winslow_dagster.locks import lock_now
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import Gpu
-from winslow_dagster.stages.formatting import format_duration, format_size
 from winslow_dagster.stages.task.directory import TaskDirectory, write_atomically
 from winslow_dagster.stages.task.model import NodeGpu, StageTask
 

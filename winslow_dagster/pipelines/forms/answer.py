@@ -121,7 +121,7 @@ class _Answering:
                 continue
             if one.name not in self.given:
                 if one.required:
-                    self.fault(one.name, "is not answered; expected accepted: true or false")
+                    self.fault(one.name, "is required; expected accepted: true or false")
                 continue
             value = self.given[one.name]
             written: dict[str, Any] | None = self.tried(one, partial(document_value, ConfirmAnswer, value))
@@ -147,7 +147,7 @@ class _Answering:
         value = self.given.get(one.name, getattr(one, "default", None))
         if value is None:
             if one.required and not rejected:
-                self.fault(one.name, "is not answered")
+                self.fault(one.name, "is required")
             return
         self.tried(one, lambda: self.note(one, value))
 
@@ -192,16 +192,18 @@ class _Answering:
         """An uploaded file, which lies beside the documents of the answer."""
         path = self.uploads.get(one.name)
         if one.name in self.given:
-            self.fault(one.name, f"is a file field, and the answer is {shown(self.given[one.name])}; expected a file")
+            self.fault(one.name, f"is a file field, but the answer is {shown(self.given[one.name])}; expected a file")
         elif path is None:
             if one.required and not rejected:
-                self.fault(one.name, "is not answered; expected a file")
+                self.fault(one.name, "is required; expected a file")
         elif not path.is_file():
-            self.fault(one.name, f"there is no file {path.name}")
+            self.fault(one.name, f"the file {path.name} does not exist")
         elif one.suffixes and not path.name.lower().endswith(tuple(suffix.lower() for suffix in one.suffixes)):
-            self.fault(one.name, f"{path.name} is not accepted; expected a file that ends in {', '.join(one.suffixes)}")
+            self.fault(
+                one.name, f"{path.name} has the wrong suffix; expected a file name ending in {', '.join(one.suffixes)}"
+            )
         elif not path.name.isprintable():
-            self.fault(one.name, f"{shown(path.name)} cannot be the name of a file; expected printable characters")
+            self.fault(one.name, f"{shown(path.name)} is not a usable file name; expected printable characters")
         else:
             stored = f"{one.name}/{path.name}"
             self.answer.files[stored] = path

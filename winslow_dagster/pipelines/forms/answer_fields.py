@@ -75,7 +75,7 @@ class ConfirmDocument(Document):
     def _agrees(self) -> Self:
         changed = self.model_fields_set - {"accepted", "why"}
         if self.accepted and changed:
-            raise refusal(f"is accepted and changes {', '.join(sorted(changed))}", "settings only where it is rejected")
+            raise refusal(f"is accepted but changes {', '.join(sorted(changed))}", "settings only with a rejection")
         return self
 
 

@@ -29,24 +29,24 @@ class Refused(Exception):
 def text_value(field: TextField, value: Any) -> str:
     """A text of the right length and form, which can be an environment variable."""
     if not isinstance(value, str):
-        raise Refused(f"is {shown(value)}; expected a text")
+        raise Refused(f"is {shown(value)}; expected a string")
     if not value and field.required:
-        raise Refused("is empty; expected a text")
+        raise Refused("is empty; expected a non-empty string")
     if len(value) > field.max_length:
         raise Refused(f"has {len(value)} characters; expected at most {field.max_length}")
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise Refused("holds a character that no program can be given; expected a text without it")
+        raise Refused("contains a character that cannot be passed to a program")
     if field.pattern is not None and value:
         import regex  # agrees with `re`, and can be stopped
 
         try:
             matches = regex.fullmatch(field.pattern, value, timeout=MATCH_LIMIT_S)
         except TimeoutError as error:
-            raise Refused(f"{shown(value)} takes too long to compare with {field.pattern}") from error
+            raise Refused(f"{shown(value)} takes too long to match against {field.pattern}") from error
         except regex.error as error:
-            raise Refused(f"cannot be compared with {field.pattern}: {error}") from error
+            raise Refused(f"cannot be matched against {field.pattern}: {error}") from error
         if matches is None:
-            raise Refused(f"is {shown(value)}; expected a text like {field.pattern}")
+            raise Refused(f"is {shown(value)}; expected a match of {field.pattern}")
     return value
 
 
@@ -59,13 +59,13 @@ def number_value(field: NumberField, value: Any) -> int | float:
     if not math.isfinite(value):
         raise Refused(f"is {value}; expected a finite number")
     if field.integer and value != int(value):
-        raise Refused(f"is {value:g}; expected a whole number")
+        raise Refused(f"is {value:g}; expected an integer")
     if field.min is not None and value < field.min:
         raise Refused(f"is {value:.12g}; expected at least {field.min:g}")
     if field.max is not None and value > field.max:
         raise Refused(f"is {value:.12g}; expected at most {field.max:g}")
     if field.step is not None and not _on_step(value, field.step, field.min or 0.0):
-        raise Refused(f"is {value:.12g}; expected {field.min or 0:g} and whole steps of {field.step:g}")
+        raise Refused(f"is {value:.12g}; expected {field.min or 0:g} plus a multiple of {field.step:g}")
     return int(value) if field.integer else value
 
 

@@ -43,7 +43,7 @@ def parse_form(
         resolved = placed(document.resolved(), after)
         for index, field in enumerate(resolved.get("form", ())):
             if field["kind"] == "confirm" and "stage" not in field:
-                faults.append(Finding(("form", index), "the confirm field names no `stage`", "`stage`: …"))
+                faults.append(Finding(("form", index), "the confirm field needs a `stage`", "`stage`: …"))
         if not faults:
             return Form.model_validate(resolved)
     told = "; ".join(dict.fromkeys(map(str, faults[:MOST_TOLD])))

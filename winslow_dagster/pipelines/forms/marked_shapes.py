@@ -72,21 +72,22 @@ def _label_faults(field: ImageField, marked: dict[str, Any], label: str) -> Iter
     if field.labels and written not in field.labels:
         close = nearest(written, field.labels) if written else ""
         hint = f"; did you mean {close}?" if close else ""
-        said = "has no label" if written is None else f"is called {shown(written)}"
+        said = "has no label" if written is None else f"has the label {shown(written)}"
         yield f"{label} {said}; expected one of {', '.join(field.labels)}{hint}"
 
 
 def _place_faults(field: ImageField, corner: dict[str, Any], size: Size | None, label: str) -> Iterator[str]:
     if size is not None and not (corner["x"] < size[0] and corner["y"] < size[1]):
-        yield f"{label} is at ({corner['x']:g}, {corner['y']:g}); expected a place on the image of {size[0]}x{size[1]}"
+        at = f"({corner['x']:g}, {corner['y']:g})"
+        yield f"{label} is at {at}; expected a point inside the image of {size[0]}x{size[1]}"
     world = corner.get("world")
     if world is None:
         if field.world in {"metres", "wgs84"}:
-            yield f"{label} does not say where it is in the world; expected `world` in {_kind_of_world(field)}"
+            yield f"{label} has no world coordinates; expected `world` as {_kind_of_world(field)}"
     elif field.world == "none":
-        yield f"{label} says where it is in the world; expected no `world`"
+        yield f"{label} has world coordinates; expected no `world`"
     elif field.world == "wgs84" and (abs(world[0]) > FARTHEST_LONGITUDE or abs(world[1]) > FARTHEST_LATITUDE):
-        yield f"{label} is at {world[0]:g}, {world[1]:g} in the world; expected {_kind_of_world(field)}"
+        yield f"{label} has the world coordinates {world[0]:g}, {world[1]:g}; expected {_kind_of_world(field)}"
 
 
 def _kind_of_world(field: ImageField) -> str:
@@ -102,7 +103,7 @@ def _course_faults(field: ShapesField, corners: list[tuple[float, float]], label
         return
     elif distinct < len(corners):
         twice = next(corner for index, corner in enumerate(corners) if corner in corners[:index])
-        yield f"{label} comes to ({twice[0]:g}, {twice[1]:g}) twice; expected each corner once"
+        yield f"{label} has the corner ({twice[0]:g}, {twice[1]:g}) twice; expected each corner once"
     elif meeting := cuts_itself(corners):
         first, second = (f"{edge + 1}-{(edge + 1) % len(corners) + 1}" for edge in meeting)
-        yield f"{label} cuts itself: its edges {first} and {second} meet; expected a border that does not"
+        yield f"{label} intersects itself: its edges {first} and {second} meet; expected a simple polygon"

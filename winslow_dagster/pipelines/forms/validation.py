@@ -27,15 +27,15 @@ def faults_between_fields(form: Any) -> Iterator[Finding]:
         name = field.get("name")
         if field.get("kind") == "confirm":
             if confirmed:
-                yield Finding((index,), "a form has two confirm fields", "one result to look at in a form")
+                yield Finding((index,), "a form has two confirm fields", "at most one")
             confirmed = True
         if not isinstance(name, str):
             continue
         if name == ANSWER:
-            yield Finding((index, "name"), f"{named(name)} is the file of all answers", "another name")
+            yield Finding((index, "name"), f"{named(name)} is reserved for the file with all answers", "another name")
         if name in names:
-            what = f"two fields are called {shown(name)}, the other is number {names[name] + 1}"
-            yield Finding((index, "name"), what, "names that differ")
+            what = f"two fields are named {shown(name)}, the other one is field {names[name] + 1}"
+            yield Finding((index, "name"), what, "unique names")
             continue
         names[name] = index
         if field.get("kind") != "confirm":
@@ -47,14 +47,14 @@ def _variable_faults(index: int, name: str, field: Mapping[str, Any], taken: dic
     variable = written if isinstance(written, str) else name.upper()
     path: Path = (index, "variable") if isinstance(written, str) else (index, "name")
     if variable in taken:
-        what = f"the fields {shown(taken[variable])} and {shown(name)} set one variable, {named(variable)}"
-        yield Finding(path, what, "a `variable` of its own for each")
+        what = f"the fields {shown(taken[variable])} and {shown(name)} set the same variable {named(variable)}"
+        yield Finding(path, what, "a different `variable` for each")
     taken.setdefault(variable, name)
     if written is None and NAME.fullmatch(name):
         try:
             read_variable_name(variable)
         except PydanticCustomError:
-            yield Finding(path, f"{named(variable)} cannot be set by the field {shown(name)}", "a `variable` for it")
+            yield Finding(path, f"the field {shown(name)} cannot set {named(variable)}", "another `variable`")
 
 
 def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str], when: str) -> Iterator[Finding]:
@@ -64,8 +64,8 @@ def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str],
         if isinstance(image, str) and "/" in image:
             if image.startswith(OWN_OUTPUT):
                 if when != "asked":
-                    what = f"`image` {shown(image)} is not there yet when the person is asked"
-                    yield Finding((index, "image"), what, "an output of a stage upstream, or `when: asked`")
+                    what = f"`image` {shown(image)} does not exist yet when the question is asked"
+                    yield Finding((index, "image"), what, "an output of an upstream stage, or `when: asked`")
             else:
                 yield from _not_upstream((index, "image"), image.partition("/")[0], upstream)
         if field.get("kind") == "confirm":
@@ -73,15 +73,15 @@ def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str],
                 yield from _not_upstream((index, "stage"), stage, upstream)
             elif len(after) != 1:
                 before = f"{len(after)} stages come" if after else "no stage comes"
-                what = f"the confirm field names no `stage`, and {before} directly before"
+                what = f"the confirm field needs a `stage`: {before} directly before it"
                 yield Finding((index,), what, "`stage: …`")
 
 
 def _not_upstream(path: Path, name: str, upstream: Sequence[str]) -> Iterator[Finding]:
     if name not in upstream:
         few = 0 < len(upstream) <= MOST_NAMES_LISTED
-        expected = f"one of {', '.join(upstream)}" if few else "a stage upstream, of which there is none"
-        expected = expected if few or not upstream else "a stage upstream"
+        expected = f"one of {', '.join(upstream)}" if few else "an upstream stage, but there is none"
+        expected = expected if few or not upstream else "an upstream stage"
         what = f"`{path[-1]}` names the stage {shown(name)}, which is not upstream"
         yield Finding(path, what, expected, nearest(name, upstream))
 

@@ -92,7 +92,7 @@ class CsvCheckDocument(CheckBaseDocument):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.delimiter in {'"', "\n", "\r"}:
-            raise refusal("`delimiter` is a quote or a line end", "another character")
+            raise refusal("`delimiter` is a quotation mark or a line break", "another character")
         return ordered(self, "min_rows", "max_rows")
 
 

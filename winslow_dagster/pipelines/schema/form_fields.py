@@ -70,7 +70,7 @@ class TextFieldDocument(ValueFieldDocument):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.default is not None and self.max_length is not None and len(self.default) > self.max_length:
-            raise refusal("the default is longer than `max_length`", "a default that is an answer")
+            raise refusal("the default is longer than `max_length`", "a default that is a valid answer")
         return self
 
 
@@ -93,9 +93,9 @@ class NumberFieldDocument(ValueFieldDocument):
         ordered(self, "min", "max")
         low, high, given = self.min, self.max, self.default
         if given is not None and ((low is not None and given < low) or (high is not None and given > high)):
-            raise refusal(f"the default {given:g} is not between `min` and `max`", "a default that is an answer")
+            raise refusal(f"the default {given:g} is not between `min` and `max`", "a default that is a valid answer")
         if given is not None and self.integer and not given.is_integer():
-            raise refusal(f"the default {given:g} is not whole", "a whole number, because of `integer`")
+            raise refusal(f"the default {given:g} is not an integer", "an integer, because `integer` is true")
         return self
 
 
@@ -126,10 +126,10 @@ class ChoiceFieldDocument(ValueFieldDocument):
         values = [str(option.value) for option in self.options]
         twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
         if twice is not None:
-            raise refusal(f"two options are {shown(twice)}", "options that differ")
+            raise refusal(f"two options have the value {shown(twice)}", "different options")
         if self.default is not None and self.default not in [option.value for option in self.options]:
             raise refusal(
-                f"the default {shown(self.default)} is no option",
+                f"the default {shown(self.default)} is not an option",
                 "one of the options",
                 nearest(str(self.default), values),
             )
@@ -205,7 +205,7 @@ class ShapesFieldDocument(ImageFieldDocument):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.max_count is None and (self.min_count or 0) > 1:
-            raise refusal(f"`min_count` is {self.min_count} and `max_count` 1", "a `max_count` as well")
+            raise refusal(f"`min_count` is {self.min_count}, but `max_count` defaults to 1", "`max_count` to be set")
         return ordered(self, "min_count", "max_count")
 
 

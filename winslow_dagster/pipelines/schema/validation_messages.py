@@ -43,9 +43,9 @@ SYNONYMS = {
     "title": "label",
 }
 FORMS = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
@@ -54,7 +54,7 @@ FORMS = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "too_short": "at least one",
-    "string_too_short": "a text that is not empty",
+    "string_too_short": "a non-empty string",
 }
 BOUNDS = {
     "greater_than": ("more than", "gt"),
@@ -141,7 +141,7 @@ def _untold(path: Path, label: str, value: Any, choices: list[str]) -> Finding:
     tag = value.get(TAG) if isinstance(value, dict) else None
     expected = f"one of {', '.join(choices)}"
     if tag is None:
-        return Finding(path, f"{label} has no `{TAG}`", f"`{TAG}` with {expected}")
+        return Finding(path, f"{label} has no `{TAG}`", f"`{TAG}`, {expected}")
     close = nearest(tag, choices) if isinstance(tag, str) else ""
     return Finding((*path, TAG), f"`{TAG}` is {shown(tag)}", expected, close)
 

@@ -20,7 +20,7 @@ from winslow_dagster.globs import problem_of
 from winslow_dagster.pipelines.model.pipeline import RetryCause
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
-from winslow_dagster.pipelines.units import DURATION, SIZE, format_size, parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.units import DURATION, SIZE, parse_duration_s, parse_size_bytes, written_size
 
 Values = TypeVar("Values")
 
@@ -52,23 +52,25 @@ def text_of(value: Any, kind: str) -> str:
 
 def read_name(value: Any) -> str:
     """A name that Dagster takes too."""
-    expected = f"a name of a-z, 0-9 and _ that begins with a letter, without __, of at most {LONGEST_NAME} characters"
+    expected = (
+        f"lowercase letters, digits and single underscores, starting with a letter, at most {LONGEST_NAME} characters"
+    )
     text = text_of(value, expected)
     if text in RESERVED_NAMES:
         raise refusal(f"{shown(text)} is reserved by Dagster", "another name", f"{text}_stage")
     if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
         slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
-        raise refusal(f"{shown(text)} is not a name", expected, slug)
+        raise refusal(f"{shown(text)} is not a valid name", expected, slug)
     return text
 
 
 def read_variable_name(value: Any) -> str:
     """The name of an environment variable that a file may set."""
-    text = text_of(value, "the name of a variable")
+    text = text_of(value, "a variable name")
     if not VARIABLE_NAME.fullmatch(text):
-        raise refusal(f"{shown(text)} is not the name of a variable", "letters, digits and _, no digit first")
+        raise refusal(f"{shown(text)} is not a valid variable name", "letters, digits and _, not starting with a digit")
     if text.startswith("WINSLOW_") or text == "CUDA_VISIBLE_DEVICES":
-        raise refusal(f"`{text}` is set for the stage when it starts", "another name")
+        raise refusal(f"`{text}` is set by Winslow when the stage starts", "another name")
     return text
 
 
@@ -91,18 +93,18 @@ def read_words(value: Any) -> list[str]:
         except ValueError as error:
             raise refusal(f"{shown(value)} cannot be split into words: {error}", "closed quotes, or a list") from error
     if not isinstance(words, list):
-        raise refusal(f"is {shown(value)}", "a list of texts, or one text with spaces between the words")
+        raise refusal(f"is {shown(value)}", "a list of strings, or one string that is split at spaces")
     return words
 
 
 def read_image(value: Any) -> str:
     """The name of a container image, in which variables may stand."""
-    text = text_of(value, "the name of an image")
+    text = text_of(value, "an image name")
     if "${" in text:
         return read_template(text)
     if not is_image_name(text):
         close = re.sub(r"\s+", "-", text.strip().lower())
-        raise refusal(f"{shown(text)} is not the name of an image", "a name such as registry/name:tag", close)
+        raise refusal(f"{shown(text)} is not a valid image name", "a name such as registry/name:tag", close)
     return text
 
 
@@ -122,13 +124,13 @@ def read_progress_pattern(value: Any) -> str:
     """A regular expression that says how far a stage is."""
     text = text_of(value, "a regular expression")
     names = _compiled(text).groupindex
-    expected = "a group (?P<current>…), with (?P<total>…) and (?P<unit>…) where known, or a group (?P<percent>…)"
+    expected = "a group (?P<current>…), optionally with (?P<total>…) and (?P<unit>…), or a group (?P<percent>…)"
     for name in names:
         if name not in PROGRESS_GROUPS:
             close = nearest(name, PROGRESS_GROUPS)
-            raise refusal(f"{shown(text)} has a group `{name}`", expected, f"(?P<{close}>" if close else "")
+            raise refusal(f"{shown(text)} has an unknown group `{name}`", expected, f"(?P<{close}>" if close else "")
     if not names.keys() & {"current", "percent"}:
-        raise refusal(f"{shown(text)} does not say how far it is", expected)
+        raise refusal(f"{shown(text)} captures no progress", expected)
     return text
 
 
@@ -136,7 +138,7 @@ def _compiled(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
-        what = f"is a bad regular expression: {error.msg} at character {(error.pos or 0) + 1} of {shown(text)}"
+        what = f"is not a valid regular expression: {error.msg} at character {(error.pos or 0) + 1} of {shown(text)}"
         named = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", text)
         raise refusal(what, "a Python regular expression", shown(named) if named != text else "") from error
     except (OverflowError, RecursionError) as error:  # what re raises for huge repetitions and deep nesting
@@ -157,47 +159,47 @@ def read_glob(value: Any) -> str:
 
 def read_suffix(value: Any) -> str:
     """The end of a file name, with its dot."""
-    text = text_of(value, "the end of a file name")
+    text = text_of(value, "a file name suffix")
     if not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", text):
         word = text.strip(" *.")
-        raise refusal(
-            f"{shown(text)} is not the end of a file name", "a suffix such as .mp4", f".{word}" if word else ""
-        )
+        raise refusal(f"{shown(text)} is not a file name suffix", "a suffix such as .mp4", f".{word}" if word else "")
     return text
 
 
 def read_node_tag(value: Any) -> str:
     """A tag that machines can have."""
-    text = text_of(value, "the tag of a node")
+    text = text_of(value, "a node tag")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
-        raise refusal(f"{shown(text)} is not the tag of a node", "letters, digits, `_`, `.` and `-`")
+        raise refusal(f"{shown(text)} is not a valid node tag", "letters, digits, `_`, `.` and `-`")
     return text
 
 
 def read_field_name(value: Any) -> str:
     """The name of a field of a form, or of a check."""
-    expected = f"a name of a-z, 0-9 and _ that begins with a letter, without __, of at most {LONGEST_NAME} characters"
+    expected = (
+        f"lowercase letters, digits and single underscores, starting with a letter, at most {LONGEST_NAME} characters"
+    )
     text = text_of(value, expected)
     if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
         slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
-        raise refusal(f"{shown(text)} is not a name", expected, slug)
+        raise refusal(f"{shown(text)} is not a valid name", expected, slug)
     return text
 
 
 def read_image_reference(value: Any) -> str:
     """An output of a stage: `<stage>/<glob>`, or `./<glob>` of the one that asks."""
-    expected = "an output of a stage such as decode/frame.jpg, or ./frame.jpg of the stage that asks"
+    expected = "a stage output such as decode/frame.jpg, or ./frame.jpg for an output of the asking stage"
     text = text_of(value, expected)
     stage, slash, glob = text.partition("/")
     if not slash or problem_of(glob) or not IMAGE_OWNER.fullmatch(stage):
         inside = not slash and "." in text
-        raise refusal(f"{shown(text)} is not an output of a stage", expected, f"./{text}" if inside else "")
+        raise refusal(f"{shown(text)} is not a stage output", expected, f"./{text}" if inside else "")
     return text
 
 
 def read_option(value: Any) -> str | int | float:
-    """A value to choose from: a text that is not empty, or a number."""
-    expected = "a text or a number"
+    """A value to choose from: a non-empty string, or a number."""
+    expected = "a string or a number"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise refusal(f"is {shown(value)}", expected, f'"{shown(value)}"' if isinstance(value, bool) else "")
     if value == "" or (isinstance(value, float) and not math.isfinite(value)):
@@ -218,7 +220,7 @@ def read_pointer(value: Any) -> str:
 def read_plain(value: Any) -> str | float | bool:
     """A text, a number, true or false."""
     if not isinstance(value, (str, int, float, bool)):
-        raise refusal(f"is {shown(value)}", "a text, a number, true or false")
+        raise refusal(f"is {shown(value)}", "a string, a number, true or false")
     return value
 
 
@@ -226,7 +228,7 @@ def ordered(values: Values, low: str, high: str) -> Values:
     """The values, of which the one named `low` is not above the one named `high`."""
     least, most = getattr(values, low), getattr(values, high)
     if least is not None and most is not None and least > most:
-        raise refusal(f"`{low}` {least:g} is more than `{high}` {most:g}", f"`{low}` up to `{high}`")
+        raise refusal(f"`{low}` ({least:g}) is greater than `{high}` ({most:g})", f"`{low}` not greater than `{high}`")
     return values
 
 
@@ -275,7 +277,7 @@ def size_reader(smallest: int) -> Callable[[Any], int]:
         if size < smallest:
             # Whoever writes `memory: 8` has forgotten the unit.
             unit_forgotten = isinstance(value, int) and value > 0
-            expected = f"at least {format_size(smallest)}; a number without a unit counts bytes"
+            expected = f"at least {written_size(smallest)}; a number without a unit is in bytes"
             raise refusal(f"is {shown(value)}", expected, f"{value}GiB" if unit_forgotten else "")
         return size
 

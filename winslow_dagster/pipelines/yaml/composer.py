@@ -101,7 +101,7 @@ class _Composer:
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    self.refuse(event, "a second document starts here", "one document in a file")
+                    self.refuse(event, "a second document starts here", "one document per file")
                 root = self.node(next(self.events), 0)
         if root is None or (isinstance(root, Scalar) and root.plain and not root.text):
             raise unusable(self.file, Mark(1, 1), "the file is empty", "a mapping with `name` and `stages`")
@@ -113,12 +113,12 @@ class _Composer:
             if event.anchor not in self.anchors:
                 self.refuse(
                     event,
-                    f"{named(f'*{event.anchor}')} names nothing",
-                    f"a value above marked {named(f'&{event.anchor}')}",
+                    f"unknown alias {named(f'*{event.anchor}')}",
+                    f"a value above it marked {named(f'&{event.anchor}')}",
                 )
             return self.anchors[event.anchor]
         if depth > DEEPEST:
-            self.refuse(event, f"nested more than {DEEPEST} levels deep", "a flatter file")
+            self.refuse(event, f"nested more than {DEEPEST} levels deep", "fewer levels")
         mark = _mark(event.start_mark)
         node: Node
         if isinstance(event, yaml.ScalarEvent):
@@ -160,7 +160,7 @@ def _syntax_error(file: str, text: str, error: yaml.MarkedYAMLError) -> Pipeline
     if line[mark.column - 1 : mark.column] == "\t" or line.lstrip(" ").startswith("\t"):
         expected = "spaces: YAML does not allow tabs here"
     elif "mapping values are not allowed" in str(error.problem):
-        expected = "one `key: value` on a line, and quotes around a text that holds `: `"
+        expected = "one `key: value` per line, and quotes around a string that contains `: `"
     elif "block mapping" in str(error.context):
         expected = "keys of one mapping in the same column"
     return unusable(file, mark, what, expected)

@@ -75,7 +75,7 @@ class _Builder:
     def value(self, node: Node, path: Path) -> Any:
         self.count += 1
         if self.count > MOST_VALUES:
-            what = f"more than {MOST_VALUES} values once its aliases are filled in"
+            what = f"more than {MOST_VALUES} values after its aliases are expanded"
             raise unusable(self.tree.file, node.mark, what, "fewer aliases")
         self.tree.values[path] = node.mark
         if node.tag not in _KNOWN_TAGS:
@@ -94,17 +94,17 @@ class _Builder:
         data: dict[str, Any] = {}
         for key_node, value_node in node.pairs:
             if not isinstance(key_node, Scalar):
-                self.tree.note(key_node.mark, "a key is a list or a mapping", "a text as key")
+                self.tree.note(key_node.mark, "a key is a list or a mapping", "a string as key")
                 continue
             key = key_node.text
             if key in data:
                 line = self.tree.keys[*path, key].line
-                self.tree.note(
-                    key_node.mark, f"{named(key)} stands twice in one mapping, also in line {line}", "each key once"
-                )
+                self.tree.note(key_node.mark, f"{named(key)} is set twice, also on line {line}", "each key once")
                 continue
             if key == "<<" and key_node.plain:
-                self.tree.note(key_node.mark, "merge keys (`<<`) are not supported", "`defaults` for what stages share")
+                self.tree.note(
+                    key_node.mark, "merge keys (`<<`) are not supported", "`defaults` for fields that stages share"
+                )
                 continue
             self.tree.keys[*path, key] = key_node.mark
             data[key] = self.value(value_node, (*path, key))
@@ -115,7 +115,7 @@ class _Builder:
             return node.text
         if _NULL.fullmatch(node.text):
             label = named(path[-1]) if path and isinstance(path[-1], str) else "an item of the list"
-            self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty text')
+            self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty string')
             return None
         if TEXT_FIELDS.intersection(path):
             return node.text

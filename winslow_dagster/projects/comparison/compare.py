@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict
 
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.comparison.csv_summary import ColumnFacts, TableFacts
 from winslow_dagster.projects.comparison.parameters import Value, Words, differing, parameters, word_difference
 from winslow_dagster.stages.task.model import Outcome, StageResult, StageTask
@@ -304,10 +305,7 @@ def _pair(name: str, left: float | str | None, right: float | str | None, unit: 
 
 
 def _number(value: float | str | None) -> float | None:
-    try:
-        return None if value is None else _finite(float(value))
-    except (ValueError, OverflowError):
-        return None
+    return None if value is None else parse_finite(str(value))
 
 
 def _finite(value: float) -> float | None:

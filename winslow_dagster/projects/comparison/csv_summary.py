@@ -11,6 +11,8 @@ from itertools import chain, islice
 
 from pydantic import BaseModel, ConfigDict
 
+from winslow_dagster.pipelines.units import parse_number
+
 MOST_BYTES = 16 << 20
 """Of one file: 200,000 rows of ten columns. What is beyond is not read, and `cut` says so."""
 MOST_COLUMNS = 200
@@ -92,7 +94,7 @@ class _Numbers:
             text = cell.strip()
             if column is None or not text:
                 continue
-            number = _number(text)
+            number = parse_number(text)
             if number is None:
                 self._columns[index] = None
             elif math.isfinite(number):
@@ -101,13 +103,6 @@ class _Numbers:
     def facts(self) -> Iterator[ColumnFacts | None]:
         for column in self._columns:
             yield _facts(column) if column else None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return None if "_" in text else float(text)  # Python would read 1_0 as ten
-    except ValueError:
-        return None
 
 
 def _facts(column: array[float]) -> ColumnFacts:

@@ -183,4 +183,4 @@ def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedP
         return ("its pipeline file is gone",)
     except PipelineInvalid:
         return (f"the pipeline file {pipeline.name} has errors",)
-    return () if found.digest == digest else tuple(map(str, changes(pipeline, found.pipeline)))
+    return () if found.digest == digest else changes(pipeline, found.pipeline)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from winslow_dagster.formatting import count_of, format_size
 from winslow_dagster.globs import matching_files
 from winslow_dagster.pipelines.model.output_checks import Check, CsvCheck, FileCheck, JsonCheck, ResultCheck
 from winslow_dagster.pipelines.problems import nearest, printable, shown
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
 from winslow_dagster.stages.checks.json_check import checked_json
 from winslow_dagster.stages.checks.promised_outputs import near_misses
-from winslow_dagster.stages.checks.table_check import checked_table, number_of
-from winslow_dagster.stages.formatting import count_of, format_size
+from winslow_dagster.stages.checks.table_check import checked_table
 from winslow_dagster.stages.task.model import CheckResult
 
 LONGEST_MESSAGE = 500
@@ -98,7 +99,7 @@ def _said(check: ResultCheck, results: Mapping[str, str]) -> Found:
         close = nearest(check.key, results)
         hint = f"; did you mean {close}?" if close else ""
         return Found(f"the stage did not say the result {shown(check.key)}{hint}")
-    value = number_of(written.strip())
+    value = parse_finite(written)
     if value is None:
         bounded = check.min is not None or check.max is not None
         fault = f"{check.key} is {shown(written)}, which is no number" if bounded else ""

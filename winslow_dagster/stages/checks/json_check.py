@@ -7,10 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.model.output_checks import JsonCheck
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
-from winslow_dagster.stages.formatting import format_size
 
 LARGEST_FILE_BYTES = 64 << 20
 """JSON is read as a whole."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from winslow_dagster.formatting import count_of
 from winslow_dagster.pipelines.model.output_checks import CsvCheck, Range
 from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.stages.checks.findings import Found, out_of_bounds
-from winslow_dagster.stages.formatting import count_of
 
 LONGEST_LINE = 1 << 20
 """In characters; a longer one is no line of a table."""
@@ -45,7 +46,7 @@ class Column:
         """The sentence on a cell, or nothing."""
         if not cell:
             return "" if self.allowed.allow_empty else f"{self.name} is empty in line {line}"
-        value = number_of(cell)
+        value = parse_finite(cell)
         if value is None:
             return f"{self.name} is {shown(cell)} in line {line}, which is no number"
         self.least, self.most = min(self.least, value), max(self.most, value)
@@ -133,12 +134,3 @@ def lines(file: TextIO) -> Iterator[str]:
         if len(line) == LONGEST_LINE and not line.endswith("\n"):
             raise Unreadable(f"line {number} is longer than {LONGEST_LINE} characters")
         yield line
-
-
-def number_of(text: str) -> float | None:
-    """The finite number in a text, or None."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and "_" not in text else None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.stages.log.lines import NS_PER_S
 from winslow_dagster.stages.task.model import SubjectProgress
 
@@ -120,8 +121,4 @@ def number(text: str | None) -> float | None:
         return None
     text = text.strip()
     plain = text.replace(",", "") if GROUPED.fullmatch(text) else text.replace(",", ".")
-    try:
-        value = float(plain)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    return parse_finite(plain)

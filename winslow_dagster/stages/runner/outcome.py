@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from winslow_dagster.formatting import format_duration, format_size
 from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.stages.formatting import format_duration, format_size
 from winslow_dagster.stages.launchers.base import ExitStatus
 from winslow_dagster.stages.task.model import LogFinding, LogSummary, Outcome, StageTask
 

@@ -23,9 +23,9 @@ import psutil
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, StageFailed
+from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages import process_supervisor
-from winslow_dagster.stages.formatting import format_size
 from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Places, Signal, StageLauncher
 from winslow_dagster.stages.launchers.process import cgroups
 from winslow_dagster.stages.launchers.process.file_log import follow_files

@@ -1,4 +1,4 @@
-"""Formats sizes, durations and counts for people."""
+"""Sizes, durations and counts as people read them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def format_size(size_bytes: float) -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """Such as `0.3 s`, `41 s`, `3 h 12 m`, `2 d 5 h`."""
+    """Such as `0.3 s`, `41 s`, `3 h 12 m`, `2 d`."""
     if duration_s < 10:  # noqa: PLR2004  # below this a tenth matters
         return f"{duration_s:.1f}".removesuffix(".0") + " s"
     if duration_s < MINUTE_S:
         return f"{duration_s:.0f} s"
     whole = int(duration_s)
     if whole < HOUR_S:
-        return f"{whole // MINUTE_S} m {whole % MINUTE_S} s"
+        return f"{whole // MINUTE_S} m {whole % MINUTE_S} s".removesuffix(" 0 s")
     if whole < DAY_S:
-        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} m"
-    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} m".removesuffix(" 0 m")
+    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h".removesuffix(" 0 h")
 
 
 def count_of(number: int, noun: str) -> str:
