@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_used_is_not_kept(file: Path, tmp_path: Path) -> N
 )
 def test_a_version_that_was_never_kept_is_not_found(file: Path, tmp_path: Path, name: str, digest: str) -> None:
     kept = keep_version(file, tmp_path / "versions")
-    with pytest.raises(NotFound, match="version .* does not exist"):
+    with pytest.raises(NotFound, match=r"version .* does not exist"):
         load_version(tmp_path / "versions", name, digest.format(kept=kept))
 
 
