@@ -163,7 +163,7 @@ def test_files_are_listed_and_copied_and_another_file_is_never_replaced(there: I
     assert Path(copied["local_path"]) == tmp_path / "pick" / "fast.csv"
     assert there.winslow("files", "first", "--get", str(tmp_path)).returncode == 0
     (tmp_path / "pick" / "fast.csv").write_text("mine")
-    assert there.refused("files", "first", "--get", str(tmp_path)) == (5, "another file stands there")
+    assert there.refused("files", "first", "--get", str(tmp_path)) == (5, "a different file exists")
 
 
 @pytest.mark.usefixtures("first")
@@ -175,7 +175,7 @@ def test_logs_are_read_whole_from_the_end_and_by_their_errors(there: Installatio
     assert there.winslow("logs", "first", "count", "--errors").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1", "--timestamps").stdout.startswith("20")
-    assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "there is no attempt 2")
+    assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "count has no attempt 2")
 
 
 def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Installation) -> None:
@@ -230,7 +230,7 @@ def test_another_file_as_an_input_needs_a_redo_from_the_first_stage(there: Insta
     there.run("replaced")
     (there.place / "other.csv").write_text("1,90\n")
     given = ("run", "speeding", "--project", "replaced", "--input", "speeds=other.csv")
-    assert there.refused(*given) == (5, "the project has another file as speeds")
+    assert there.refused(*given) == (5, "the project has a different file as speeds")
     assert there.refused(*given, "--start-from", "count")[0] == 5
     redone = there.said(*given, "--start-from", "pick")
     assert stages(redone)["count"]["results"] == {"vehicles": "1"}
@@ -253,7 +253,7 @@ def test_a_project_keeps_its_version_of_the_pipeline_until_it_is_told_otherwise(
         assert stages(current)["count"]["results"] == {"vehicles": "1"}
         assert current["pipeline_changes"] == []
         pipeline.write_text("name: speeding\nstages: nothing\n")
-        assert "cannot be used now" in there.said("status", "pinned")["pipeline_changes"][0]
+        assert "has errors" in there.said("status", "pinned")["pipeline_changes"][0]
         assert there.said(*again)["state"] == "succeeded"
     finally:
         pipeline.write_text(before)
@@ -276,7 +276,7 @@ def test_a_detached_run_is_followed_joined_and_cancelled(there: Installation) ->
     assert (status["state"], stages(status)["wait"]["state"]) == ("running", "running")
     cancelled = there.said("cancel", "long")
     assert (cancelled["state"], stages(cancelled)["wait"]["state"]) == ("cancelled", "cancelled")
-    assert there.refused("cancel", "long") == (5, "nothing runs that could be cancelled")
+    assert there.refused("cancel", "long") == (5, "there is no run to cancel")
 
 
 def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Installation) -> None:
@@ -291,7 +291,7 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
         following.send_signal(signal.SIGINT)
         rest = following.stderr.read()
     assert following.returncode == 130
-    assert "the run goes on" in rest
+    assert "the run continues" in rest
     assert "`winslow cancel alone` ends it" in rest
     with there.begin("logs", "alone", "wait", "--follow") as log:
         gate.touch()
@@ -354,5 +354,5 @@ def test_the_demo_runs_on_your_own_film_and_says_where_the_trajectories_lie(ther
     assert "winslow up" in ran.stderr
     without = there.winslow("demo", "--video", "film.mp4")
     assert without.returncode == 0
-    assert "export waits for you: Click four points." in without.stderr
+    assert "export is waiting for you: Click four points." in without.stderr
     assert "winslow answer demo-3" in without.stderr

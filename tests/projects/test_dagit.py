@@ -198,7 +198,7 @@ def test_an_unknown_location_cannot_be_reloaded(dagit: DagsterClient) -> None:
 def test_where_no_server_is_the_remedy_is_to_start_it() -> None:
     nobody = DagsterClient(f"http://127.0.0.1:{free_port()}")
     assert not nobody.alive()
-    with pytest.raises(ServiceUnavailable, match="Start it with `winslow up`"):
+    with pytest.raises(ServiceUnavailable, match="Start the services"):
         nobody.job_names()
 
 

@@ -166,7 +166,7 @@ def test_a_pipeline_that_is_there_is_never_written_over(there: Installation, in_
     jar = str(contract_jar(there.folder / "again"))
     words = ("images", "java", "--jar", jar, "--tag", TAG)
     code, problem = in_shell(*words, "--pipeline-out", str(starter))
-    assert (code, problem["what"]) == (5, "the file is there already, and is left as it is")
+    assert (code, problem["what"]) == (5, "the file exists already; it was not changed")
     assert starter.read_text() == before
     code, problem = in_shell(*words, "--pipeline-out", str(there.folder / "No Name.yaml"))
     assert (code, problem["error"]) == (3, "PipelineInvalid")

@@ -206,7 +206,7 @@ def test_a_changed_file_is_a_new_attempt_and_the_rest_goes_on_with_it(winslow: W
     mended = winslow.project("mended")
     (tmp_path / "mine.txt").write_text("by hand\n")
     made = mended.replace("gate", "b.txt", tmp_path / "mine.txt", reason="a wrong line")
-    assert made.message == "anna put mine.txt in the place of b.txt: a wrong line"
+    assert made.message == "anna replaced b.txt with mine.txt: a wrong line"
     assert mended.status().reason == "behind, last have yet to run"
     mended.resume().wait()
     assert text(winslow, "mended", "last", "d.txt") == "by hand\nnone\n"
@@ -231,13 +231,13 @@ def test_a_project_asks_is_answered_and_goes_on(winslow: Winslow, ben: Winslow) 
     assert (status.state, status.reason) == ("awaiting_input", "before choose: Which side?")
     east = winslow.project("east")
     assert [question.stage for question in status.questions] == ["choose"]
-    with pytest.raises(ProjectConflict, match="choose waits for an answer: Which side"):
+    with pytest.raises(ProjectConflict, match="choose is waiting for an answer: Which side"):
         east.resume()
     with pytest.raises(InputRejected, match=r"side: .*west.*count: "):
         east.answer("choose", {"side": "west", "count": 10})
     run = east.answer("choose", {"side": "north"})
     assert run is not None
-    with pytest.raises(ProjectConflict, match="asks nothing now: anna answered it"):
+    with pytest.raises(ProjectConflict, match="has no open question: anna answered it"):
         ben.project("east").answer("choose", {"side": "south"})
 
     status = run.ended()

@@ -99,10 +99,10 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     until(lambda: not there.run_worker() and not there.stage_runner(), "a project that waits holds no process")
 
     shown = in_shell("answer", "form")
-    assert f"{ASKING} asks: mark stationary points on the ground in frame.jpg" in " ".join(shown.split())
+    assert f"{ASKING}: mark stationary points on the ground in frame.jpg" in " ".join(shown.split())
     assert f"winslow answer form {ASKING} --value points=" in " ".join(shown.split())
-    files = next(line for line in shown.splitlines() if line.startswith("the pictures: winslow "))
-    listed = json.loads(in_shell(*files.removeprefix("the pictures: winslow ").split(), "--json"))["files"]
+    files = next(line for line in shown.splitlines() if line.startswith("to see the pictures: winslow "))
+    listed = json.loads(in_shell(*files.removeprefix("to see the pictures: winslow ").split(), "--json"))["files"]
     paths = {each["path"]: Path(each["local_path"]) for each in listed}
     assert {"frame.jpg", "frame_with_points.jpg"} <= set(paths)
     assert paths["frame.jpg"].stat().st_size > 10_000

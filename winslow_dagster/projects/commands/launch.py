@@ -59,7 +59,10 @@ class Launch:
             self._require_idle(dagster)
         job = self._job(dagster, plan)
         if plan.existing is None:
-            self._create(plan)
+            try:
+                self._create(plan)
+            except ProjectConflict:  # somebody else created it a moment ago
+                plan = self._planner.plan()
         stored = self._store_inputs(plan, upload)
         try:
             with self._context.project_lock(self._project, "starting a run"):
