@@ -39,7 +39,7 @@ def held_versions(settings: Settings) -> set[Version]:
 
 @repository(name="__repository__", description="A pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> Any:
-    """Lazy: a job is compiled when it is asked for, and the asset graph when someone looks at it."""
+    """Lazy: jobs and the asset graph are compiled on demand."""
     settings = Settings.read()
     pinned = os.environ.get(PINNED_VERSION)
     if pinned:

@@ -81,6 +81,8 @@ class NodeUsage(Frozen):
     disk_free_bytes: int
     disk_total_bytes: int
     """Of the file system that holds the node directory."""
+    disk_state: Literal["ok", "low", "full"] = "ok"
+    """`full`: no stage starts."""
 
 
 class NodeImage(Frozen):

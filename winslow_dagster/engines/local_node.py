@@ -58,6 +58,7 @@ def usage(settings: NodeSettings) -> NodeUsage:
         memory_total_bytes=memory.total,
         disk_free_bytes=space.free_bytes,
         disk_total_bytes=space.total_bytes,
+        disk_state="full" if space.full else "low" if space.low else "ok",
     )
 
 
