@@ -14,8 +14,9 @@ from pathlib import Path
 from bench.figure import Figure
 from bench.installation import bench_image
 from winslow_dagster.pipelines.model.pipeline import LogRules
-from winslow_dagster.stages.launchers.docker import containers  # noqa: F401  # what a warm start has imported before
-from winslow_dagster.stages.launchers.process import processes  # noqa: F401  # what a warm start has imported before
+from winslow_dagster.settings import NodeSettings
+from winslow_dagster.stages.launchers.docker import containers  # noqa: F401  # preloaded by the fork server
+from winslow_dagster.stages.launchers.process import processes  # noqa: F401  # preloaded by the fork server
 from winslow_dagster.stages.runner.service import serve
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
@@ -66,12 +67,13 @@ def attempt_s(home: Path, image: str | None) -> float:
         store_url=(home / "store").as_uri(),
         log_rules=LogRules(),
     )
-    directory = TaskDirectory.of(home / "tasks", task_id)
+    node = NodeSettings(node_dir=home)
+    directory = TaskDirectory.of(node.tasks_dir, task_id)
     directory.write_task(task)
     began = time.perf_counter()
     runner = os.fork()
     if runner == 0:
-        os._exit(serve(directory.path))
+        os._exit(serve(directory.path, node))
     code = os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1])
     took_s = time.perf_counter() - began
     result = directory.result()

@@ -107,7 +107,7 @@ class Installation:
     def stage_runner(self) -> list[int]:
         """The running stage runners of unfinished attempts."""
         pids = []
-        for path in self.settings.tasks_dir.glob("*/runner.pid"):
+        for path in self.settings.node.tasks_dir.glob("*/runner.pid"):
             directory = TaskDirectory(path.parent)
             if directory.runner_alive():
                 pids.append(int(json.loads(path.read_text())["pid"]))
@@ -123,13 +123,13 @@ class Installation:
         ]
 
     def task_ids(self) -> set[str]:
-        tasks = self.settings.tasks_dir
+        tasks = self.settings.node.tasks_dir
         return {path.name for path in tasks.iterdir()} if tasks.exists() else set()
 
     def everything(self) -> list[int]:
         assert self.supervisor is not None
         victims = [self.supervisor.pid, *self.run_worker(), *self.stage_runner(), *self.stage()]
-        for name in ("daemon", "code-server", "web-server", "warm-runners", "warm-workers"):
+        for name in ("daemon", "code-server", "web-server", "runner-fork-server", "worker-fork-server"):
             victims += self.service(name)
         return victims
 

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import repository
 
 from winslow_dagster.assets.repository import Assets, LazyRepository
-from winslow_dagster.assets.sensors import catalogue_sensor, results_sensor
+from winslow_dagster.assets.sensors import partitions_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
@@ -23,7 +23,7 @@ SENSORS = (
     landing_sensor,
     orphans_sensor,
     housekeeping_sensor,
-    catalogue_sensor,
+    partitions_sensor,
     results_sensor,
 )
 
@@ -39,7 +39,7 @@ def held_versions(settings: Settings) -> set[Version]:
 
 @repository(name="__repository__", description="A pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> Any:
-    """Lazy: a job is compiled when it is asked for, and the asset graph when someone looks at it."""
+    """Lazy: jobs and the asset graph are compiled on demand."""
     settings = Settings.read()
     pinned = os.environ.get(PINNED_VERSION)
     if pinned:

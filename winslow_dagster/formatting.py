@@ -1,12 +1,38 @@
-"""Sizes, durations and counts as people read them."""
+"""Sizes, durations, counts and progress as people read them."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 KIB = 1024
 UNITS = ("KiB", "MiB", "GiB", "TiB")
 MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86400
+
+
+class Progress(Protocol):
+    """The progress of one subject, such as frames."""
+
+    @property
+    def subject(self) -> str:
+        """What is counted."""
+
+    @property
+    def current(self) -> float:
+        """How much is done."""
+
+    @property
+    def total(self) -> float | None:
+        """How much there is to do."""
+
+    @property
+    def unit(self) -> str:
+        """`%` if the total is 100 percent."""
+
+    @property
+    def remaining_s(self) -> float | None:
+        """The estimated time left."""
 
 
 def format_size(size_bytes: float) -> str:
@@ -38,3 +64,18 @@ def format_duration(duration_s: float) -> str:
 def count_of(number: int, noun: str) -> str:
     """Such as `1 file`, `3 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_amount(progress: Progress) -> str:
+    """How far a subject has come, such as `frames 120`, `frames 120/375 (32 %)`, `export 32 %`."""
+    text = f"{progress.subject} {progress.current:g}"
+    if progress.unit == "%":
+        return f"{text} %"
+    return f"{text}/{progress.total:g} ({100 * progress.current / progress.total:.0f} %)" if progress.total else text
+
+
+def format_progress(progress: Progress) -> str:
+    """The same with the time left if that is known, such as `frames 120/375 (32 %), 1 m 10 s left`."""
+    if progress.remaining_s is None:
+        return format_amount(progress)
+    return f"{format_amount(progress)}, {format_duration(progress.remaining_s)} left"

@@ -1,8 +1,9 @@
-"""WINSLOW_* settings, read once."""
+"""WINSLOW_* settings, read once: what the control plane needs (`Settings`) and what a node needs (`NodeSettings`)."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from math import inf
@@ -18,52 +19,78 @@ from winslow_dagster.errors import SettingsInvalid
 StageMode = Literal["auto", "docker", "process"]
 HIGHEST_PORT = 65535
 LONGEST_SOCKETS_DIR = 80
+NODE_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-class Settings(BaseModel):
-    """Where things live on this machine. Frozen; made by `Settings.read`."""
+class NodeSettings(BaseModel):
+    """What a node needs to run stages. A stage runner receives it together with its task."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(description="Everything this installation writes: database, store, logs, task directories.")
-    pipelines_dir: Path = Field(description="The directory of pipeline YAML files.")
-    store_url: str = Field(description="Where outputs live: file:///path or s3://bucket/prefix.")
-    database_url: str = Field(description="SQLAlchemy address of the project tables.")
-    stage_mode: StageMode = Field(description="Run stages in containers, as processes, or as the machine allows.")
-    port: int = Field(description="The port of the web server.")
-    s3_endpoint: str | None = Field(description="Address of an S3 server other than AWS.")
-    keep_runs_days: float = Field(
-        description="So long Dagster keeps the events of runs that no project needs any more; projects keep their own."
+    node_dir: Path = Field(
+        description="The node's directory for task directories, cached inputs and GPU leases. Must be one file system."
     )
-    notify_file: Path = Field(description="The YAML file of who is told what; where there is none, nobody is told.")
-    watch_file: Path = Field(description="The YAML file of watched directories; where there is none, none is watched.")
-
-    @property
-    def address(self) -> str:
-        """Where the web server listens."""
-        return f"http://127.0.0.1:{self.port}"
+    node_tags: tuple[str, ...] = Field(
+        default=(),
+        description="Tags of this node, separated by commas. A stage with `node_tags` runs only on a node that has all "
+        "of them.",
+    )
 
     @property
     def tasks_dir(self) -> Path:
-        """One directory a stage attempt, on the node that runs it."""
-        return self.home / "tasks"
+        """One directory per stage attempt."""
+        return self.node_dir / "tasks"
 
     @property
     def cache_dir(self) -> Path:
-        """The content-addressed cache of inputs on this node."""
-        return self.home / "cache"
+        """The content-addressed cache of inputs."""
+        return self.node_dir / "cache"
+
+    @property
+    def gpus_dir(self) -> Path:
+        """GPU leases, and the queue for them."""
+        return self.node_dir / "gpus"
+
+
+class Settings(BaseModel):
+    """The settings of one installation's control plane. Frozen; made by `Settings.read`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path = Field(description="Directory of this installation: database, store, logs, Dagster's files.")
+    pipelines_dir: Path = Field(description="Directory of the pipeline YAML files.")
+    store_url: str = Field(description="Where outputs are stored: file:///path or s3://bucket/prefix.")
+    database_url: str = Field(description="SQLAlchemy URL of the project tables.")
+    stage_mode: StageMode = Field(
+        description="How stages run: `docker`, `process`, or `auto`: containers where Docker is available."
+    )
+    port: int = Field(description="Port of the web server.")
+    s3_endpoint: str | None = Field(description="URL of an S3 server other than AWS.")
+    keep_runs_days: float = Field(
+        description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
+    )
+    notify_file: Path = Field(
+        description="The YAML file of notification channels. Without it, no notifications are sent."
+    )
+    watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
+    node: NodeSettings = Field(description="The settings of this machine as a node.")
+
+    @property
+    def address(self) -> str:
+        """URL of the web server."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def versions_dir(self) -> Path:
-        """Immutable copies of pipeline files, named by the hash of their content."""
+        """Immutable copies of pipeline files, named by their content hash."""
         return self.home / "pipeline_versions"
 
     @property
     def sockets_dir(self) -> Path:
-        """Unix sockets of the services. Beside the home where its path is short enough for the kernel's 107 bytes."""
-        beside = self.home / "run"
-        if len(bytes(beside)) <= LONGEST_SOCKETS_DIR:
-            return beside
+        """Unix sockets of the services: in the home if the path fits into the kernel's 107 bytes."""
+        directory = self.home / "run"
+        if len(bytes(directory)) <= LONGEST_SOCKETS_DIR:
+            return directory
         return Path(gettempdir()) / f"winslow-{os.getuid()}-{sha256(bytes(self.home)).hexdigest()[:16]}"
 
     @property
@@ -75,7 +102,7 @@ class Settings(BaseModel):
     def read(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the WINSLOW_* variables of `environ` (default: this process's).
 
-        Raises SettingsInvalid naming the variable, what it held and what was expected.
+        Raises SettingsInvalid with the variable, its value and what was expected.
         """
         source = os.environ if environ is None else environ
         home = Path(source.get("WINSLOW_HOME", ".winslow")).expanduser().resolve()
@@ -98,22 +125,39 @@ class Settings(BaseModel):
             keep_runs_days=days(source, "WINSLOW_KEEP_RUNS_DAYS", "90"),
             notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
             watch_file=Path(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml").expanduser().resolve(),
+            node=NodeSettings(
+                node_dir=Path(source.get("WINSLOW_NODE_DIR") or home).expanduser().resolve(),
+                node_tags=tags(source, "WINSLOW_NODE_TAGS"),
+            ),
         )
 
 
 def days(source: Mapping[str, str], name: str, default: str) -> float:
     """A number of days. Raises SettingsInvalid."""
-    given = source.get(name, default)
+    text = source.get(name, default)
     try:
-        number = float(given)
+        number = float(text)
     except ValueError:
         number = -1.0
     if not 0 <= number < inf:
-        raise SettingsInvalid(f"{name} is {given!r}", where="environment", expected="a number of days, such as 90")
+        raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected="a number of days, such as 90")
     return number
 
 
-def pipelines_dir(given: str | None) -> Path:
-    """The directory that was given; without one `pipeline_configs` here, and where there is none the shipped one."""
-    directory = Path(given or "pipeline_configs").expanduser().resolve()
-    return directory if given or directory.is_dir() else default_file("pipeline_configs")
+def tags(source: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The node tags in a comma-separated list, each once. Raises SettingsInvalid."""
+    found = tuple(dict.fromkeys(filter(None, (part.strip() for part in source.get(name, "").split(",")))))
+    for tag in found:
+        if not NODE_TAG.fullmatch(tag):
+            raise SettingsInvalid(
+                f"{name} contains {tag!r}",
+                where="environment",
+                expected="tags separated by commas, made of letters, digits, `_`, `.` and `-`",
+            )
+    return found
+
+
+def pipelines_dir(value: str | None) -> Path:
+    """The directory named by `value`; otherwise `pipeline_configs` in the working directory, or the shipped one."""
+    directory = Path(value or "pipeline_configs").expanduser().resolve()
+    return directory if value or directory.is_dir() else default_file("pipeline_configs")

@@ -110,7 +110,7 @@ def test_without_checks_there_is_no_job_for_them(settings: Settings) -> None:
     assert set(loaded(settings).job_names) == {"fork"}
 
 
-def test_the_job_of_checks_makes_one_verdict_of_those_of_all_projects(settings: Settings) -> None:
+def test_the_job_of_checks_summarizes_the_results_of_all_projects(settings: Settings) -> None:
     records = ProjectRecords.open(settings.database_url)
     for project in ("ulm", "bonn"):
         add_project(records, project)
@@ -118,10 +118,10 @@ def test_the_job_of_checks_makes_one_verdict_of_those_of_all_projects(settings: 
     records.close()
     with DagsterInstance.ephemeral() as instance:
         done = loaded(settings).get_job(CHECK_JOB).execute_in_process(instance=instance)
-        said = {each.check_name: each for each in done.get_asset_check_evaluations()}
-    assert {name: (each.passed, each.severity.value) for name, each in said.items()} == {
+        results = {each.check_name: each for each in done.get_asset_check_evaluations()}
+    assert {name: (each.passed, each.severity.value) for name, each in results.items()} == {
         "made": (True, "ERROR"),
         "has_speed": (False, "WARN"),
     }
-    assert said["has_speed"].description == "not passed by bonn, ulm"
-    assert said["made"].metadata["projects"].value == 2
+    assert results["has_speed"].description == "failed in bonn, ulm"
+    assert results["made"].metadata["projects"].value == 2

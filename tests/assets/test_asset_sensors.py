@@ -40,13 +40,13 @@ def instance() -> Iterator[DagsterInstance]:
 def ticked(instance: DagsterInstance, function: object, cursor: str | None = None) -> SensorResult | SkipReason:
     """One tick, with what the daemon does of its result."""
     with build_sensor_context(instance=instance, cursor=cursor) as context:
-        said: SensorResult | SkipReason = function(context)  # type: ignore[operator]
-    if isinstance(said, SensorResult):
-        for event in said.asset_events:
+        result: SensorResult | SkipReason = function(context)  # type: ignore[operator]
+    if isinstance(result, SensorResult):
+        for event in result.asset_events:
             instance.report_runless_asset_event(event)
-        for request in said.dynamic_partitions_requests or ():
+        for request in result.dynamic_partitions_requests or ():
             instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
-    return said
+    return result
 
 
 def names(records: ProjectRecords, after: Mark | None, most: int = 100) -> list[tuple[str, int]]:
@@ -85,8 +85,8 @@ def test_a_project_becomes_a_partition_and_its_files_events_once(
     for project in ("ulm", "bonn"):
         add_project(records, project)
     add_video(records, "ulm")
-    said = ticked(instance, sensors.catalogue_projects)
-    assert isinstance(said, SensorResult)
+    result = ticked(instance, sensors.sync_partitions)
+    assert isinstance(result, SensorResult)
     assert set(instance.get_dynamic_partitions("projects")) == project_names(records.database) == {"ulm", "bonn"}
     (record,) = instance.fetch_materializations(input_key("two", "video"), limit=10).records
     assert record.partition_key == "ulm"
@@ -94,26 +94,26 @@ def test_a_project_becomes_a_partition_and_its_files_events_once(
     assert event is not None
     assert (event.metadata["size_bytes"].value, event.metadata["blake3"].value) == (7, "c")
     assert event.metadata["original_path"].value == "/flights/ulm.mp4"
-    assert isinstance(ticked(instance, sensors.catalogue_projects, said.cursor), SkipReason)
+    assert isinstance(ticked(instance, sensors.sync_partitions, result.cursor), SkipReason)
     add_video(records, "ulm", "other")
-    said = ticked(instance, sensors.catalogue_projects, said.cursor)
-    assert isinstance(said, SensorResult)
-    assert [event.metadata["version"].value for event in said.asset_events if event.metadata] == [2]
+    result = ticked(instance, sensors.sync_partitions, result.cursor)
+    assert isinstance(result, SensorResult)
+    assert [event.metadata["version"].value for event in result.asset_events if event.metadata] == [2]
 
 
-def test_many_arrivals_are_taken_some_at_a_time(
+def test_many_inputs_are_reported_in_batches(
     records: ProjectRecords, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensors, "SETTLED_AFTER", timedelta(seconds=-1))
-    monkeypatch.setattr(sensors, "MOST_ARRIVALS", 2)
+    monkeypatch.setattr(sensors, "MAX_INPUTS", 2)
     for number in range(5):
         add_project(records, f"p{number}")
         add_video(records, f"p{number}")
-    cursor, taken = None, []
-    while isinstance(said := ticked(instance, sensors.catalogue_projects, cursor), SensorResult):
-        cursor = said.cursor
-        taken.append(len(said.asset_events))
-    assert taken == [2, 2, 1]
+    cursor, reported = None, []
+    while isinstance(result := ticked(instance, sensors.sync_partitions, cursor), SensorResult):
+        cursor = result.cursor
+        reported.append(len(result.asset_events))
+    assert reported == [2, 2, 1]
 
 
 def test_the_table_has_the_latest_success_of_each_stage(records: ProjectRecords, tmp_path: Path) -> None:
@@ -136,16 +136,16 @@ def test_the_table_has_the_latest_success_of_each_stage(records: ProjectRecords,
 
 
 def test_the_table_is_written_only_after_another_success(records: ProjectRecords, instance: DagsterInstance) -> None:
-    assert isinstance(ticked(instance, sensors.tabulate_results), SkipReason)
+    assert isinstance(ticked(instance, sensors.export_results), SkipReason)
     add_project(records, "ulm")
     add_success(records, "ulm", "one", {"vehicles": "1|2"})
-    said = ticked(instance, sensors.tabulate_results)
-    assert isinstance(said, SensorResult)
-    (event,) = said.asset_events
+    result = ticked(instance, sensors.export_results)
+    assert isinstance(result, SensorResult)
+    (event,) = result.asset_events
     assert isinstance(event, AssetMaterialization)
     assert event.asset_key == RESULTS
     assert "1\\|2" in str(event.metadata["preview"].value)
-    assert said.cursor == str(newest_success(records.database).isoformat())  # type: ignore[union-attr]
-    assert isinstance(ticked(instance, sensors.tabulate_results, said.cursor), SkipReason)
+    assert result.cursor == str(newest_success(records.database).isoformat())  # type: ignore[union-attr]
+    assert isinstance(ticked(instance, sensors.export_results, result.cursor), SkipReason)
     add_success(records, "ulm", "two", {"vehicles": "3"}, minute=5)
-    assert isinstance(ticked(instance, sensors.tabulate_results, said.cursor), SensorResult)
+    assert isinstance(ticked(instance, sensors.export_results, result.cursor), SensorResult)

@@ -123,7 +123,7 @@ def assert_nothing_is_left(installation: Installation) -> None:
     until(lambda: installation.run_worker() == [], "the run worker is gone")
     if installation.image:
         containers = subprocess.run(
-            ["docker", "ps", "-aq", "--filter", f"label=winslow.home={installation.settings.tasks_dir}"],
+            ["docker", "ps", "-aq", "--filter", f"label=winslow.home={installation.settings.node.tasks_dir}"],
             capture_output=True,
             text=True,
             check=True,

@@ -12,9 +12,9 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.fixture(params=["plain", "warm"])
+@pytest.fixture(params=["plain", "forked"])
 def start(request: pytest.FixtureRequest, place: Place) -> Iterator[Place]:
-    """A place with and without a server: starts must not differ."""
+    """A place with a fork server and without: starts must not differ."""
     if request.param == "plain":
         yield place
     else:

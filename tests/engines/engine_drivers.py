@@ -1,8 +1,11 @@
-"""What the contract suite needs of each kind of engine: to play the runner's part."""
+"""What the contract tests need for each kind of engine: a way to play the runner."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +16,15 @@ import pytest
 from patience import until, until_ended
 from starting_place import ROOT
 
-from winslow_dagster.engines.engine import Engine
+from winslow_dagster.engines.engine import Engine, Node, Orphan
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.engines.runner_records import RunnerRecord
 from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages import process_supervisor
+from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageStatus, StageTask
 
@@ -62,6 +67,12 @@ class Driver(ABC):
     @abstractmethod
     def submitted(self, task: StageTask) -> StageTask: ...
 
+    @abstractmethod
+    def write_log(self, task: StageTask, text: str) -> None: ...
+
+    @abstractmethod
+    def leave_orphan(self, task: StageTask) -> None: ...
+
     def outcome(self, task: StageTask) -> str | None:
         result = self.engine.wait(task.task_id, timeout_s=60).result
         return result.outcome if result else None
@@ -73,6 +84,7 @@ class LocalDriver(Driver):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = LocalEngine(settings, runner="tiny_runner")
+        self.orphans: list[subprocess.Popen[bytes]] = []
 
     @classmethod
     @contextmanager
@@ -80,14 +92,14 @@ class LocalDriver(Driver):
         home: Path = request.getfixturevalue("tmp_path")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
-            driver = cls(Settings.read({"WINSLOW_HOME": str(home)}))
+            driver = cls(Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_NODE_TAGS": "ulm.07,fast-disk"}))
             try:
                 yield driver
             finally:
                 driver.kill_all()
 
     def directory(self, task: StageTask) -> TaskDirectory:
-        return TaskDirectory.of(self.settings.tasks_dir, task.task_id)
+        return TaskDirectory.of(self.settings.node.tasks_dir, task.task_id)
 
     def runner(self, task: StageTask) -> ProcessIdentity:
         start = RunnerRecord.read(self.directory(task))
@@ -115,12 +127,35 @@ class LocalDriver(Driver):
         return len((self.directory(task).path / "began").read_text().split())
 
     def submitted(self, task: StageTask) -> StageTask:
-        there = self.directory(task).task()
-        assert there is not None
-        return there
+        stored = self.directory(task).task()
+        assert stored is not None
+        return stored
+
+    def write_log(self, task: StageTask, text: str) -> None:
+        with LogWriter(self.directory(task).log, task.log_rules) as writer:
+            writer.write("stdout", text.encode())
+
+    def leave_orphan(self, task: StageTask) -> None:
+        """A process supervisor with a program, as a runner starts it."""
+        directory = self.directory(task).work / "process"
+        directory.mkdir(parents=True)
+        spec = {
+            "argv": ["sleep", "600"],
+            "env": dict(os.environ),
+            "cwd": str(directory),
+            "entrances": [],
+            **{name: str(directory / name) for name in ("stdout", "stderr", "failure")},
+        }
+        (directory / "spec.json").write_text(json.dumps(spec))
+        supervisor = subprocess.Popen([sys.executable, "-I", "-S", process_supervisor.__file__, str(directory)])
+        self.orphans.append(supervisor)
+        until("the program runs", lambda: process_supervisor.descendants(supervisor.pid))
 
     def kill_all(self) -> None:
-        for path in self.settings.tasks_dir.glob("*/runner_start.json"):
+        for orphan in self.orphans:
+            orphan.kill()
+            orphan.wait()
+        for path in self.settings.node.tasks_dir.glob("*/runner_start.json"):
             start = RunnerRecord.read(TaskDirectory(path.parent))
             assert start is not None
             ProcessIdentity(start.pid, start.create_time).kill()
@@ -130,7 +165,7 @@ class MemoryDriver(Driver):
     engine: InMemoryEngine
 
     def __init__(self) -> None:
-        self.engine = InMemoryEngine()
+        self.engine = InMemoryEngine((Node(name="memory", cpus=1, memory_bytes=1 << 30, tags=("ulm.07", "fast-disk")),))
 
     @classmethod
     @contextmanager
@@ -139,7 +174,7 @@ class MemoryDriver(Driver):
 
     def until_running(self, task: StageTask) -> None:
         now = datetime.now(UTC)
-        self.engine.tell(
+        self.engine.report(
             StageStatus(task_id=task.task_id, phase="running", reason="it waits for the test", updated_at=now)
         )
 
@@ -160,3 +195,9 @@ class MemoryDriver(Driver):
 
     def submitted(self, task: StageTask) -> StageTask:
         return {one.task_id: one for one in self.engine.tasks}[task.task_id]
+
+    def write_log(self, task: StageTask, text: str) -> None:
+        self.engine.write_log(task.task_id, text)
+
+    def leave_orphan(self, task: StageTask) -> None:
+        self.engine.leave_orphan(Orphan(task_id=task.task_id, kind="process"))

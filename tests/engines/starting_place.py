@@ -18,11 +18,11 @@ from winslow_dagster.engines.spawn import ProcessIdentity, short_address, spawn_
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)}
-"""What servers and their children have in common here. A child in another locale would be a plain start."""
+"""The environment of servers and their children. A child in another locale would be started plainly."""
 
-TELLER = """
+REPORTER = """
 import atexit, json, os, random, shared_state, signal, sys, threading
-def told():
+def report():
     return {
         "argv": sys.argv[1:],
         "file": sys.argv[0],
@@ -46,7 +46,7 @@ shared_state.value += 1
 atexit.register(print, "at exit", file=sys.stderr)
 threading.Thread(target=lambda: print("from a thread", file=sys.stderr)).start()
 target = sys.argv[1]
-text = json.dumps(told())
+text = json.dumps(report())
 with open(target + ".draft", "w") as file:
     file.write(text)
 os.rename(target + ".draft", target)
@@ -55,14 +55,14 @@ print("on stdout")
 
 
 class Place:
-    """A directory with a few modules, and the means to start them with a warm server and without."""
+    """A directory with a few modules, and the means to start them with a fork server and without."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.socket = path / "warm.sock"
+        self.socket = path / "fork_server.sock"
         self.log = path / "logs" / "of the child.log"
-        self._said = 0
-        self.module("teller", TELLER)
+        self._reports = 0
+        self.module("reporter", REPORTER)
         self.module("shared_state", "value = 0\n")
         self.module("sleeper", "import signal\nprint('asleep', flush=True)\nsignal.pause()\n")
 
@@ -72,20 +72,20 @@ class Place:
         return file
 
     def spawn(
-        self, module: str, *args: str, env: Mapping[str, str] = ENVIRONMENT, warm: bool = True
+        self, module: str, *args: str, env: Mapping[str, str] = ENVIRONMENT, forked: bool = True
     ) -> ProcessIdentity:
-        socket_path = self.socket if warm else None
+        socket_path = self.socket if forked else None
         return spawn_detached(module, args, env=env, cwd=self.path, log_path=self.log, fork_server_socket=socket_path)
 
-    def told(self, *args: str, env: Mapping[str, str] = ENVIRONMENT) -> dict[str, Any]:
-        """What a process says of itself."""
-        self._said += 1
-        target = self.path / f"said{self._said}"
-        process = self.spawn("teller", str(target), *args, env=env)
-        said: dict[str, Any] = json.loads(until_there(target).read_text())
-        assert said["pid"] == process.pid
+    def report(self, *args: str, env: Mapping[str, str] = ENVIRONMENT) -> dict[str, Any]:
+        """What a process reports about itself."""
+        self._reports += 1
+        target = self.path / f"report{self._reports}"
+        process = self.spawn("reporter", str(target), *args, env=env)
+        content: dict[str, Any] = json.loads(until_there(target).read_text())
+        assert content["pid"] == process.pid
         until_ended(process)
-        return said
+        return content
 
     @contextmanager
     def server(

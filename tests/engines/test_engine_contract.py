@@ -1,14 +1,18 @@
-"""What every engine keeps, whatever its runners are."""
+"""The contract of every engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from engine_drivers import Driver, LocalDriver, MemoryDriver, a_task
+from patience import until
 
+from winslow_dagster.engines.engine import Orphan
 from winslow_dagster.errors import EngineError
+from winslow_dagster.stages.log import StreamMirror
 
 
 @pytest.fixture(params=[LocalDriver, MemoryDriver], ids=["local", "memory"])
@@ -21,7 +25,7 @@ def test_a_task_that_was_never_submitted_is_not_known(driver: Driver) -> None:
     state = driver.engine.status("run.nothing.1")
 
     assert (state.known, state.runner_alive, state.status, state.result) == (False, False, None, None)
-    assert driver.engine.explain("run.nothing.1") == "It was not submitted."
+    assert driver.engine.explain("run.nothing.1") == "The task was not submitted."
 
 
 def test_a_submitted_task_is_served(driver: Driver) -> None:
@@ -68,7 +72,7 @@ def test_waiting_ends_when_the_runner_is_dead(driver: Driver) -> None:
 
     assert not state.runner_alive
     assert state.result is None
-    assert "takes over" in driver.engine.explain(a_task().task_id)
+    assert "a replacement is starting" in driver.engine.explain(a_task().task_id)
 
 
 def test_submitting_again_changes_nothing_while_a_runner_serves(driver: Driver) -> None:
@@ -223,3 +227,109 @@ def test_there_is_at_least_one_node(driver: Driver) -> None:
     assert node.name
     assert node.cpus >= 1
     assert node.memory_bytes > 0
+    assert node.tags == ("ulm.07", "fast-disk")
+
+
+def test_the_log_of_a_task_can_be_read_while_it_grows(driver: Driver) -> None:
+    assert list(driver.engine.log(a_task().task_id).lines()) == []
+    driver.engine.submit(a_task())
+    reader = driver.engine.log(a_task().task_id)
+    driver.write_log(a_task(), "first\nsecond\n")
+    assert [line.text for line in reader.lines()] == ["first", "second"]
+
+    driver.write_log(a_task(), "third\n")
+
+    assert [line.text for line in reader.lines(2)] == ["second", "third"]
+    assert [line.text for line in reader.tail(1)] == ["third"]
+
+
+def test_a_log_is_followed_from_where_it_was_read_to(driver: Driver, tmp_path: Path) -> None:
+    driver.engine.submit(a_task())
+    driver.write_log(a_task(), "first\n")
+    shown = tmp_path / "stdout"
+    with StreamMirror(
+        driver.engine.log(a_task().task_id), shown, tmp_path / "stderr", limit_bytes=100, note=""
+    ) as mirror:
+        assert mirror.pump() == len("first\n")
+        driver.write_log(a_task(), "second\n")
+        assert mirror.pump() == len("second\n")
+
+    assert shown.read_text() == "first\nsecond\n"
+
+
+def test_unfinished_tasks_are_those_without_a_result(driver: Driver) -> None:
+    finished, running = a_task("finished"), a_task("running", run_id="run-2")
+    assert driver.engine.unfinished() == ()
+    for task in (finished, running):
+        driver.engine.submit(task)
+    driver.end(finished)
+    driver.engine.wait(finished.task_id, timeout_s=60)
+
+    (unfinished,) = driver.engine.unfinished()
+
+    assert (unfinished.task_id, unfinished.run_id, unfinished.cancel_requested) == (running.task_id, "run-2", False)
+
+
+def test_orphans_are_removed_once_their_attempt_is_over(driver: Driver) -> None:
+    driver.engine.submit(a_task())
+    driver.until_running(a_task())
+    driver.leave_orphan(a_task())
+    assert driver.engine.remove_orphans() == ()
+    driver.end(a_task())
+    driver.engine.wait(a_task().task_id, timeout_s=60)
+
+    assert driver.engine.remove_orphans() == (Orphan(task_id=a_task().task_id, kind="process"),)
+
+    until("nothing is left to remove", lambda: driver.engine.remove_orphans() == ())
+
+
+def test_leftovers_are_counted_until_they_are_forgotten(driver: Driver) -> None:
+    other = a_task("other")
+    for task in (a_task(), other):
+        driver.engine.submit(task)
+    driver.end(a_task())
+    driver.engine.wait(a_task().task_id, timeout_s=60)
+
+    left = driver.engine.leftovers({a_task().task_id, "run.nothing.1"})
+
+    assert list(left) == [a_task().task_id]
+    assert left[a_task().task_id] > 0
+    assert driver.engine.forget(a_task().task_id)
+    assert not driver.engine.forget(a_task().task_id)
+    assert driver.engine.leftovers({a_task().task_id}) == {}
+
+
+def test_a_task_runs_where_the_node_has_its_tags(driver: Driver) -> None:
+    tagged = a_task().model_copy(update={"node_tags": ("fast-disk",)})
+
+    driver.engine.submit(tagged)
+
+    assert driver.engine.status(tagged.task_id).served
+
+
+def test_a_task_whose_tags_no_node_has_fails_and_says_so(driver: Driver) -> None:
+    tagged = a_task().model_copy(update={"node_tags": ("fast-disk", "big-gpu")})
+
+    driver.engine.submit(tagged)
+    driver.engine.submit(tagged)
+
+    result = driver.engine.status(tagged.task_id).result
+    assert result is not None
+    assert result.outcome == "failed"
+    assert "stage detect needs a node with all of the tags fast-disk, big-gpu, and there is none" in result.message
+    assert "ulm.07, fast-disk" in result.message
+    assert driver.engine.unfinished() == ()
+
+
+def test_the_usage_of_every_node_is_reported(driver: Driver) -> None:
+    (usage,) = driver.engine.node_usage()
+
+    assert usage.name == driver.engine.nodes()[0].name
+    assert 0 <= usage.cpu_percent <= 100
+    assert 0 <= usage.memory_used_bytes <= usage.memory_total_bytes
+    assert 0 < usage.disk_free_bytes <= usage.disk_total_bytes
+    assert driver.engine.cache_bytes() == 0
+
+
+def test_a_task_that_runs_as_a_process_has_no_image(driver: Driver) -> None:
+    assert driver.engine.image_digest(a_task().model_copy(update={"mode": "process", "image": "any"})) is None

@@ -1,4 +1,4 @@
-"""What is particular to the engine of one machine."""
+"""The engine of one machine, beyond the contract."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from engine_drivers import LocalDriver, a_task
 from patience import until, until_there
 from starting_place import ROOT
 
-from winslow_dagster.engines.local import LIFE_LOOK_S, LocalEngine
-from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerRecord
+from winslow_dagster.engines.local import LIVENESS_POLL_S, LocalEngine
+from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS, RunnerRecord
 from winslow_dagster.errors import EngineError
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import Settings
@@ -53,13 +53,6 @@ class Opens:
 def local(request: pytest.FixtureRequest) -> Iterator[LocalDriver]:
     with LocalDriver.set_up(request) as driver:
         yield driver
-
-
-def told(local: LocalDriver, updated_at: datetime, size_bytes: int = 0) -> None:
-    log = LogSummary(size_bytes=size_bytes)
-    local.directory(a_task()).write_status(
-        StageStatus(task_id=a_task().task_id, phase="running", updated_at=updated_at, log=log)
-    )
 
 
 def die(local: LocalDriver, how: str, starts: int) -> None:
@@ -143,29 +136,29 @@ def test_the_runner_has_the_settings_of_the_engine(local: LocalDriver) -> None:
     assert environment["WINSLOW_HOME"] == str(local.settings.home)
 
 
-def test_the_last_words_of_lost_runners_are_quoted(local: LocalDriver) -> None:
-    die(local, "die", MOST_FRUITLESS)
+def test_the_last_log_lines_of_lost_runners_are_quoted(local: LocalDriver) -> None:
+    die(local, "die", MAX_FAILED_STARTS)
 
     local.engine.submit(a_task())
 
     result = local.engine.status(a_task().task_id).result
     assert result is not None
     assert result.outcome == "lost"
-    assert "Its last words: the disk has a hole | the disk has a hole" in result.message
-    assert local.runners_started(a_task()) == MOST_FRUITLESS
+    assert "Its last log lines: the disk has a hole | the disk has a hole" in result.message
+    assert local.runners_started(a_task()) == MAX_FAILED_STARTS
 
 
 def test_a_task_that_gets_further_each_time_is_never_lost(local: LocalDriver) -> None:
-    die(local, "die_after_status", MOST_FRUITLESS + 2)
+    die(local, "die_after_status", MAX_FAILED_STARTS + 2)
 
     assert local.engine.status(a_task().task_id).result is None
-    assert local.runners_started(a_task()) == MOST_FRUITLESS + 2
+    assert local.runners_started(a_task()) == MAX_FAILED_STARTS + 2
 
 
 def test_a_task_whose_runners_lived_long_is_never_lost() -> None:
     began = datetime.now(UTC)
     start = RunnerRecord(
-        pid=1, create_time=1, boot_id="", started_at=began, progress=("running", 7), fruitless=MOST_FRUITLESS - 1
+        pid=1, create_time=1, boot_id="", started_at=began, progress=("running", 7), failed_starts=MAX_FAILED_STARTS - 1
     )
 
     def said(after: timedelta) -> StageStatus:
@@ -173,12 +166,12 @@ def test_a_task_whose_runners_lived_long_is_never_lost() -> None:
             task_id="run.detect.1", phase="running", updated_at=began + after, log=LogSummary(size_bytes=7)
         )
 
-    assert start.fruitless_after(said(timedelta(seconds=1))) == MOST_FRUITLESS
-    assert start.fruitless_after(said(timedelta(minutes=1))) == 0
+    assert start.failed_starts_after(said(timedelta(seconds=1))) == MAX_FAILED_STARTS
+    assert start.failed_starts_after(said(timedelta(minutes=1))) == 0
 
 
 def test_a_task_that_was_cancelled_before_its_runners_were_lost_is_cancelled(local: LocalDriver) -> None:
-    die(local, "die", MOST_FRUITLESS)
+    die(local, "die", MAX_FAILED_STARTS)
 
     local.engine.cancel(a_task().task_id, "not needed any more")
 
@@ -191,7 +184,7 @@ def test_a_task_that_was_cancelled_before_its_runners_were_lost_is_cancelled(loc
 def test_an_outcome_that_stands_is_kept_when_runners_die_of_cleaning_up(local: LocalDriver) -> None:
     (local.directory(a_task()).path).mkdir(parents=True)
     local.end(a_task())
-    die(local, "die_after_outcome", MOST_FRUITLESS + 1)
+    die(local, "die_after_outcome", MAX_FAILED_STARTS + 1)
 
     local.engine.submit(a_task())
 
@@ -213,7 +206,7 @@ def test_a_directory_that_holds_nonsense_is_an_error_with_its_place(local: Local
         local.engine.status(a_task().task_id)
 
 
-def test_asking_a_thousand_times_opens_no_file_that_has_not_changed(local: LocalDriver) -> None:
+def test_reading_the_state_a_thousand_times_opens_no_file_that_has_not_changed(local: LocalDriver) -> None:
     opens = Opens()
     local.engine.submit(a_task())
     local.until_running(a_task())
@@ -224,7 +217,7 @@ def test_asking_a_thousand_times_opens_no_file_that_has_not_changed(local: Local
             assert local.engine.status(a_task().task_id).status is not None
     finally:
         opens.on = False
-    looks = (time.monotonic() - began) / LIFE_LOOK_S + 1
+    looks = (time.monotonic() - began) / LIVENESS_POLL_S + 1
     of_the_task = [path for path in opens.paths if a_task().task_id in path]
 
     assert len(of_the_task) <= 2 * looks + 1
@@ -240,13 +233,13 @@ def test_a_result_is_read_once(local: LocalDriver) -> None:
     assert local.outcome(a_task()) == "succeeded"
 
 
-def test_what_a_killed_tidying_left_is_deleted_by_the_next(local: LocalDriver) -> None:
-    rest = local.settings.tasks_dir / ".forgotten-run.old.1" / "log"
+def test_an_interrupted_deletion_is_finished_by_the_next_tidying(local: LocalDriver) -> None:
+    rest = local.settings.node.tasks_dir / ".forgotten-run.old.1" / "log"
     rest.mkdir(parents=True)
 
     assert local.engine.tidy(datetime.now(UTC), ()) == ()
 
-    assert list(local.settings.tasks_dir.iterdir()) == []
+    assert list(local.settings.node.tasks_dir.iterdir()) == []
 
 
 def test_an_engine_watches_any_number_of_tasks_in_bounded_memory(local: LocalDriver) -> None:
@@ -254,10 +247,10 @@ def test_an_engine_watches_any_number_of_tasks_in_bounded_memory(local: LocalDri
         local.engine.status(f"run.{number}.1")
 
     assert isinstance(local.engine, LocalEngine)
-    assert len(local.engine._watched) <= 1000
+    assert len(local.engine._cached) <= 1000
 
 
-def test_runners_come_from_the_warm_server_where_one_answers(
+def test_runners_are_forked_by_the_fork_server_if_one_answers(
     local: LocalDriver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", logger="winslow_dagster.engines.spawn")
@@ -295,7 +288,7 @@ def test_the_engine_of_the_settings_is_this_machine(tmp_path: Path) -> None:
     until("it answers", lambda: not engine.status("run.nothing.1").known)
 
 
-def test_runners_are_told_which_gpus_are_here_now(local: LocalDriver) -> None:
+def test_runners_know_the_gpus_of_the_node(local: LocalDriver) -> None:
     gpus_dir = local.settings.home / "gpus"
     taken_out = NodeGpu(uuid="GPU-1", index=0, vendor="nvidia", name="taken out since", memory_bytes=1)
     write_node_gpus(gpus_dir, [taken_out])

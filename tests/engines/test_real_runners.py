@@ -14,8 +14,9 @@ from patience import until, until_ended
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.engines.runner_records import MOST_FRUITLESS, RunnerRecord
+from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS, RunnerRecord
 from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
@@ -130,7 +131,7 @@ def test_nothing_of_a_lost_stage_goes_on(real: Real) -> None:
     (real.directory(real.task).path / "die").touch()
     dying = LocalEngine(real.settings, runner="tiny_runner")
 
-    for _ in range(MOST_FRUITLESS + 1):
+    for _ in range(MAX_FAILED_STARTS + 1):
         dying.submit(real.task)
         start = RunnerRecord.read(TaskDirectory(real.directory(real.task).path))
         assert start is not None
@@ -139,3 +140,29 @@ def test_nothing_of_a_lost_stage_goes_on(real: Real) -> None:
 
     assert real.outcome(real.task) == "lost"
     assert real.remains() == []
+
+
+@pytest.mark.docker
+def test_images_are_reported_with_their_sizes_and_digests(tmp_path: Path, test_image: str) -> None:
+    engine = LocalEngine(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
+
+    present, missing = engine.images([test_image, "winslow-test:none"])
+
+    assert (present.name, present.present, missing.present) == (test_image, True, False)
+    assert present.size_bytes is not None
+    assert present.size_bytes > 100_000
+    in_image = a_task().model_copy(update={"image": test_image})
+    assert (engine.image_digest(in_image) or "").startswith("sha256:")
+    assert engine.image_digest(in_image.model_copy(update={"image": "winslow-test:none"})) == ""
+
+
+def test_a_node_without_docker_has_no_images_and_runs_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
+    engine = LocalEngine(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
+
+    with pytest.raises(ServiceUnavailable, match="no Docker daemon"):
+        engine.images(["any"])
+    assert engine.nodes()[0].containers == ""
+    assert engine.image_digest(a_task().model_copy(update={"image": "any", "command": ("sh",)})) is None

@@ -1,4 +1,4 @@
-"""A start is the same with a warm server and without."""
+"""Processes start in the same way with a fork server and without."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from winslow_dagster.engines.spawn import spawn_detached
 here = Path.cwd()
 started = spawn_detached(
-    "sleeper", [], env=dict(os.environ), cwd=here, log_path=here / "log", fork_server_socket=here / "warm.sock"
+    "sleeper", [], env=dict(os.environ), cwd=here, log_path=here / "log", fork_server_socket=here / "fork_server.sock"
 )
 print(started.pid, started.create_time, flush=True)
 os.kill(os.getpid(), 9)
@@ -31,36 +31,36 @@ os.kill(os.getpid(), 9)
 def test_the_process_has_exactly_the_given_environment_arguments_and_directory(start: Place) -> None:
     env = {**ENVIRONMENT, "EMPTY": "", "ÜMLAUT": "straße\n", "TZ": "Asia/Tokyo"}
 
-    said = start.told("--flag", "zwei Wörter", "", env=env)
+    report = start.report("--flag", "zwei Wörter", "", env=env)
 
-    assert said["env"] == env
-    assert said["argv"][1:] == ["--flag", "zwei Wörter", ""]
-    assert said["file"] == str(start.path / "teller.py")
-    assert said["cwd"] == said["path"] == str(start.path)
-    assert said["main"] == "__main__"
+    assert report["env"] == env
+    assert report["argv"][1:] == ["--flag", "zwei Wörter", ""]
+    assert report["file"] == str(start.path / "reporter.py")
+    assert report["cwd"] == report["path"] == str(start.path)
+    assert report["main"] == "__main__"
 
 
 def test_it_leads_its_own_session_and_is_no_child_of_the_caller(start: Place) -> None:
-    said = start.told()
+    report = start.report()
 
-    assert said["session"] == said["group"] == said["pid"]
-    assert said["parent"] != os.getpid()
-    assert psutil.Process().children() == [child for child in psutil.Process().children() if child.pid != said["pid"]]
+    assert report["session"] == report["group"] == report["pid"]
+    assert report["parent"] != os.getpid()
+    assert psutil.Process().children() == [child for child in psutil.Process().children() if child.pid != report["pid"]]
 
 
 def test_nothing_but_its_three_streams_is_open_in_it(start: Place) -> None:
     with (start.path / "open in the caller").open("w") as file:
         os.set_inheritable(file.fileno(), True)  # noqa: FBT003  # its only parameter
 
-        said = start.told()
+        report = start.report()
 
-    assert said["fds"] == [0, 1, 2]
-    assert said["stdin"] == ""
+    assert report["fds"] == [0, 1, 2]
+    assert report["stdin"] == ""
 
 
 def test_stdout_and_stderr_are_appended_to_its_log_to_the_very_end(start: Place) -> None:
-    start.told()
-    start.told()
+    start.report()
+    start.report()
 
     lines = start.log.read_text().splitlines()
 
@@ -73,26 +73,26 @@ def test_its_signals_are_those_of_a_fresh_python(start: Place) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
-        said = start.told()
+        report = start.report()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
         signal.signal(signal.SIGHUP, before)
 
-    assert said["handlers"] == eval(fresh)
-    assert said["masked"] == 0
+    assert report["handlers"] == eval(fresh)
+    assert report["masked"] == 0
 
 
 def test_process_lists_show_what_it_runs(start: Place) -> None:
-    said = start.told("argument")
+    report = start.report("argument")
 
-    assert said["command"] == f"{sys.executable} -m teller {start.path}/said1 argument"
+    assert report["command"] == f"{sys.executable} -m reporter {start.path}/report1 argument"
 
 
 def test_no_two_processes_share_random_numbers_or_state(start: Place) -> None:
-    said = [start.told() for _ in range(3)]
+    reports = [start.report() for _ in range(3)]
 
-    assert len({one["random"] for one in said}) == 3
-    assert {one["state"] for one in said} == {1}
+    assert len({one["random"] for one in reports}) == 3
+    assert {one["state"] for one in reports} == {1}
 
 
 def test_it_survives_the_kill_of_its_caller(start: Place) -> None:
@@ -116,27 +116,27 @@ def test_a_process_that_fails_leaves_its_traceback_in_the_log(start: Place) -> N
     assert "RuntimeError: as it must" in start.log.read_text()
 
 
-def test_a_module_that_is_not_there_is_told_in_the_log(start: Place) -> None:
+def test_a_missing_module_is_reported_in_the_log(start: Place) -> None:
     until_ended(start.spawn("no_such_module"))
 
     assert "no_such_module" in start.log.read_text()
 
 
-def test_a_directory_that_is_not_there_is_an_error_of_the_start(start: Place) -> None:
+def test_a_missing_directory_is_an_error_of_the_start(start: Place) -> None:
     start.path = start.path / "nowhere"
 
-    with pytest.raises(EngineError, match=r"teller could not be started.*nowhere"):
-        start.spawn("teller", "target")
+    with pytest.raises(EngineError, match=r"reporter could not be started.*nowhere"):
+        start.spawn("reporter", "target")
 
 
 def test_a_log_that_cannot_be_written_is_an_error_of_the_start(start: Place) -> None:
     start.log.mkdir(parents=True)
 
-    with pytest.raises(EngineError, match=r"teller could not be started.*of the child.log"):
-        start.spawn("teller", "target")
+    with pytest.raises(EngineError, match=r"reporter could not be started.*of the child.log"):
+        start.spawn("reporter", "target")
 
 
-def test_terminate_reaches_it_and_it_is_told_dead_then(start: Place) -> None:
+def test_terminate_ends_it(start: Place) -> None:
     sleeper = start.spawn("sleeper")
     until("it sleeps", lambda: start.log.exists() and "asleep" in start.log.read_text())
 

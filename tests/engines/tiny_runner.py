@@ -46,7 +46,7 @@ def serve(directory: TaskDirectory) -> None:
     )
     if (directory.path / "die_after_status").exists():
         sys.exit("it got a little further")
-    while (ending := told(directory)) is None:
+    while (ending := requested_ending(directory)) is None:
         select.poll().poll(2)
     outcome, message = ending
     result = StageResult(
@@ -63,11 +63,11 @@ def serve(directory: TaskDirectory) -> None:
     directory.finalize()
 
 
-def told(directory: TaskDirectory) -> tuple[Outcome, str] | None:
+def requested_ending(directory: TaskDirectory) -> tuple[Outcome, str] | None:
     if (reason := directory.cancel_reason()) is not None:
         return "cancelled", reason
     end = directory.path / "end"
-    return ("succeeded", "as told") if end.exists() else None
+    return ("succeeded", "the test ended it") if end.exists() else None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.services.supervisor import service_environment
 from winslow_dagster.settings import Settings
 
 
@@ -40,6 +41,27 @@ def test_a_port_that_is_none_is_an_error_that_names_the_variable(port: str) -> N
 def test_a_stage_mode_that_there_is_not_is_an_error_that_lists_those_there_are() -> None:
     with pytest.raises(SettingsInvalid, match="WINSLOW_STAGE_MODE is 'podman'; expected one of auto, docker, process"):
         Settings.read({"WINSLOW_STAGE_MODE": "podman"})
+
+
+def test_a_node_has_a_directory_and_tags_of_its_own(tmp_path: Path) -> None:
+    settings = Settings.read({"WINSLOW_HOME": str(tmp_path / "home")})
+    assert (settings.node.node_dir, settings.node.node_tags) == (tmp_path / "home", ())
+    settings = Settings.read({"WINSLOW_NODE_DIR": str(tmp_path / "node"), "WINSLOW_NODE_TAGS": "fast-disk, ulm.07,,"})
+    assert settings.node.tasks_dir == tmp_path / "node" / "tasks"
+    assert settings.node.node_tags == ("fast-disk", "ulm.07")
+
+
+def test_a_malformed_node_tag_is_an_error_that_names_it() -> None:
+    with pytest.raises(
+        SettingsInvalid, match="WINSLOW_NODE_TAGS contains 'big gpu'; expected tags separated by commas"
+    ):
+        Settings.read({"WINSLOW_NODE_TAGS": "fast, big gpu"})
+
+
+def test_the_services_get_every_setting() -> None:
+    variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
+    settings = Settings.read(variables | {"WINSLOW_KEEP_RUNS_DAYS": "3"})
+    assert Settings.read(service_environment(settings)) == settings
 
 
 def test_settings_do_not_change() -> None:

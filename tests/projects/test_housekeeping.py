@@ -77,7 +77,7 @@ class House:
         self.records.attempt_started(task, pipeline_digest=self.digest)
         if not ends:
             return task
-        directory = TaskDirectory.of(self.settings.tasks_dir, task.task_id)
+        directory = TaskDirectory.of(self.settings.node.tasks_dir, task.task_id)
         directory.write_task(task)
         directory.output.mkdir()
         for path, content in FILES.items():
@@ -185,7 +185,7 @@ def test_what_is_carried_out_is_gone_and_a_second_time_there_is_nothing_to_do(ho
     assert [entry.path for entry in kept.files] == ["preview.png"]
     assert house.store.manifest(failed.log_address) is None
     assert house.store.manifest(last.output_address) is not None
-    assert list(house.settings.tasks_dir.iterdir()) == []
+    assert list(house.settings.node.tasks_dir.iterdir()) == []
     removed = {each.task_id: each.outputs_removed_at for each in house.records.attempts("ulm-07")}
     assert removed[first.task_id] is not None
     assert removed[failed.task_id] is removed[last.task_id] is None
@@ -288,7 +288,7 @@ def test_what_fails_is_left_for_the_next_pass_and_the_others_go(house: House) ->
     marker.write_bytes(b"damaged")
     with pytest.raises(StoreError, match="the manifest cannot be read"):
         keeping_house.carry_out(keeping_house.plan())
-    assert list(house.settings.tasks_dir.iterdir()) == []
+    assert list(house.settings.node.tasks_dir.iterdir()) == []
     marker.write_bytes(content)
     assert keeping_house.carry_out(keeping_house.plan()) == 105
     assert house.store.delete_files(first.output_address, ["vehicles.csv"]) == 0
@@ -342,5 +342,5 @@ def test_killed_at_any_step_the_next_pass_leaves_tables_and_store_in_agreement(h
     keeping_house.carry_out(keeping_house.plan())
     assert house.agrees()
     assert keeping_house.plan().removals == ()
-    assert [path for path in house.settings.tasks_dir.iterdir() if not path.name.startswith(".")] == []
+    assert [path for path in house.settings.node.tasks_dir.iterdir() if not path.name.startswith(".")] == []
     assert keeping_house.disk_use("ulm-07").stages[0].outputs_bytes == 115 + 3 * 10

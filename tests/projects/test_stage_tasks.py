@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from winslow_dagster.errors import InputRejected
@@ -13,8 +14,11 @@ from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answer
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.run_request import RunRequest
+from winslow_dagster.projects.planning.result_cache import fingerprint
 from winslow_dagster.projects.planning.stage_tasks import StageInRun, stage_task
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages.launchers.docker.spec import PLACES
+from winslow_dagster.stages.launchers.stage_variables import own_variables, planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
@@ -70,3 +74,37 @@ def test_an_answer_is_a_resource_and_its_variables_lie_between_project_and_run(t
         {"SIDE": "south"},
     )
     assert task(tmp_path).resources == {}
+
+
+def test_a_task_names_the_tags_of_the_nodes_it_can_run_on(tmp_path: Path) -> None:
+    assert task(tmp_path, Stage(name="detect", image="tracker", node_tags=("fast-disk",))).node_tags == ("fast-disk",)
+    assert task(tmp_path).node_tags == ()
+
+
+@pytest.mark.parametrize("memory_bytes", [None, 1 << 30])
+def test_the_fingerprint_of_a_task_is_the_same_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int | None
+) -> None:
+    names = ("WINSLOW_CPUS", "WINSLOW_MEMORY_BYTES", "WINSLOW_GPU_COUNT", "CUDA_VISIBLE_DEVICES")
+    args = tuple(f"${{{name}}}" for name in names)
+    stage = Stage(name="detect", image="tracker", args=args, env={"HEAP": args[1]}, cpus=16, memory_bytes=memory_bytes)
+
+    def on_machine(cpus: int, total_bytes: int) -> str:
+        memory = psutil.virtual_memory()._replace(total=total_bytes)
+        monkeypatch.setattr(psutil, "cpu_count", lambda: cpus)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+        return fingerprint(task(tmp_path, stage))
+
+    assert on_machine(2, 4 << 30) == on_machine(64, 512 << 30)
+    assert fingerprint(task(tmp_path, stage)) != fingerprint(task(tmp_path, stage, cpus=4))
+    assert fingerprint(task(tmp_path, stage)) != fingerprint(task(tmp_path, stage, memory="2GiB"))
+
+
+def test_what_only_a_node_knows_stands_for_itself_in_a_plan(tmp_path: Path) -> None:
+    stage = Stage(name="detect", image="tracker", gpu=Gpu(optional=True))
+    own = planned_variables(task(tmp_path, stage), PLACES)
+    assert (own["WINSLOW_MEMORY_BYTES"], own["WINSLOW_GPU_COUNT"]) == (
+        "${WINSLOW_MEMORY_BYTES}",
+        "${WINSLOW_GPU_COUNT}",
+    )
+    assert set(own) == set(own_variables(task(tmp_path, stage), PLACES, ()))

@@ -17,7 +17,7 @@ from dagster import DagsterInstance, build_sensor_context, job, op
 
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.pipelines.model.pipeline import LogRules
-from winslow_dagster.sensors.orphans import clear_scraps, end_orphans, orphans_sensor
+from winslow_dagster.sensors.orphans import cancel_orphaned_attempts, delete_abandoned_uploads, orphans_sensor
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
@@ -82,7 +82,7 @@ class Node:
         return task
 
     def directory(self, task: StageTask) -> TaskDirectory:
-        return TaskDirectory.of(self.settings.tasks_dir, task.task_id)
+        return TaskDirectory.of(self.settings.node.tasks_dir, task.task_id)
 
     def ended(self, task: StageTask) -> StageResult:
         until("it has ended", lambda: self.engine.status(task.task_id).result)
@@ -91,7 +91,7 @@ class Node:
         return result
 
     def look(self, after: timedelta = timedelta()) -> tuple[str, ...]:
-        return end_orphans(self.settings, self.instance, self.engine, datetime.now(UTC) + after)
+        return cancel_orphaned_attempts(self.instance, self.engine, datetime.now(UTC) + after)
 
     def kill_runner(self, task: StageTask) -> None:
         status = self.engine.status(task.task_id).status
@@ -110,10 +110,10 @@ class Node:
         return containers + [entry.name for entry in Path("/proc").iterdir() if mark(task) in environment(entry)]
 
     def kept(self, task: StageTask) -> bool:
-        """Whether its process supervisor is running: it ends shortly after its program."""
-        told = os.fsencode(self.directory(task).path)
+        """Whether its process supervisor is alive: it exits some moments after its program."""
+        path = os.fsencode(self.directory(task).path)
         return any(
-            told in words and b"process_supervisor.py" in words for words in map(command_line, Path("/proc").iterdir())
+            path in words and b"process_supervisor.py" in words for words in map(command_line, Path("/proc").iterdir())
         )
 
     def clear(self) -> None:
@@ -160,10 +160,10 @@ def node(request: pytest.FixtureRequest, tmp_path: Path, instance: DagsterInstan
 def test_an_attempt_whose_run_does_not_exist_is_ended_by_a_runner_though_its_own_is_dead(node: Node) -> None:
     task = node.start(f"test-{uuid4().hex[:12]}")
     node.kill_runner(task)
-    assert node.look() == (f"ends {task.task_id}: its run does not exist any more",)
+    assert node.look() == (f"cancelled {task.task_id}: its run no longer exists",)
     result = node.ended(task)
     assert result.outcome == "cancelled"
-    assert "its run does not exist any more" in result.message
+    assert "its run no longer exists" in result.message
     assert node.remains(task) == []
     assert node.look() == ()
 
@@ -175,7 +175,7 @@ def test_an_attempt_is_left_alone_while_its_run_goes_on_and_ended_some_time_afte
     node.instance.report_run_failed(run)
     assert node.look() == ()
     assert node.engine.status(task.task_id).served
-    assert node.look(LONG_AFTER) == (f"ends {task.task_id}: its run is over (failure)",)
+    assert node.look(LONG_AFTER) == (f"cancelled {task.task_id}: its run is over (failure)",)
     assert node.ended(task).outcome == "cancelled"
     assert node.remains(task) == []
 
@@ -192,8 +192,8 @@ def test_what_still_runs_of_an_attempt_that_is_over_is_ended(node: Node) -> None
     assert node.remains(task) != []
     assert node.kept(task) is not bool(node.image)
     node.directory(task).finalize()
-    kind = "removed a container" if node.image else "ended a process"
-    assert node.look() == (f"{kind} of {task.task_id}",)
+    kind = "container" if node.image else "process"
+    assert node.look() == (f"removed a {kind} of {task.task_id}",)
     until("nothing of it is left", lambda: node.remains(task) == [] and not node.kept(task))
     assert node.look() == ()
 
@@ -219,16 +219,18 @@ def test_uploads_that_stopped_a_day_ago_are_cleared_away_and_younger_ones_are_no
     video.write_bytes(b"half")
     os.utime(video, (0, 0))  # a copy takes the times of its original along: they say nothing
     now = datetime.now(UTC)
-    assert clear_scraps(quiet.settings, quiet.engine, now) == ()
+    assert delete_abandoned_uploads(quiet.settings, quiet.engine, now) == ()
     assert video.exists()
-    assert clear_scraps(quiet.settings, quiet.engine, now + timedelta(days=2)) == ("deleted the half upload half",)
+    assert delete_abandoned_uploads(quiet.settings, quiet.engine, now + timedelta(days=2)) == (
+        "deleted the abandoned upload half",
+    )
     assert list(incoming.iterdir()) == []
 
 
 def test_a_task_directory_that_was_half_deleted_is_cleared_away(quiet: Node) -> None:
-    half = quiet.settings.tasks_dir / ".forgotten-run.detect.1"
+    half = quiet.settings.node.tasks_dir / ".forgotten-run.detect.1"
     half.mkdir(parents=True)
-    clear_scraps(quiet.settings, quiet.engine, datetime.now(UTC))
+    delete_abandoned_uploads(quiet.settings, quiet.engine, datetime.now(UTC))
     assert not half.exists()
 
 
@@ -237,10 +239,10 @@ def test_the_sensor_looks_each_time_and_clears_scraps_once_an_hour(
 ) -> None:
     monkeypatch.setenv("WINSLOW_HOME", str(quiet.settings.home))
     context = build_sensor_context(quiet.instance)
-    assert "there are no orphans" in str(orphans_sensor(context))
+    assert "no orphans" in str(orphans_sensor(context))
     assert context.cursor is not None
     again = build_sensor_context(quiet.instance, cursor=context.cursor)
-    half = quiet.settings.tasks_dir / ".forgotten-run.detect.1"
+    half = quiet.settings.node.tasks_dir / ".forgotten-run.detect.1"
     half.mkdir(parents=True)
     orphans_sensor(again)
     assert again.cursor == context.cursor

@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from winslow_dagster.engines.local import DYING_S
+from winslow_dagster.engines.local import LOCK_RELEASE_TIMEOUT_S
 from winslow_dagster.locks import free_within
 from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.launchers.process.processes import ProcessLauncher
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.runner.service import serve
@@ -52,6 +53,10 @@ class Place:
     def store(self) -> LocalStore:
         return LocalStore(self.home / "store")
 
+    @property
+    def node(self) -> NodeSettings:
+        return NodeSettings(node_dir=self.home)
+
     def task(self, script: str, **fields: Any) -> StageTask:
         task_id = f"{uuid.uuid4().hex[:12]}.{fields.get('stage', 'detect')}.1"
         program = {"args": ("sh", "-c", script)} if self.image else {"command": ("sh",), "args": ("-c", script)}
@@ -76,15 +81,15 @@ class Place:
         return task
 
     def directory(self, task: StageTask) -> TaskDirectory:
-        return TaskDirectory.of(self.home / "tasks", task.task_id)
+        return TaskDirectory.of(self.node.tasks_dir, task.task_id)
 
     def serve(self, task: StageTask) -> StageResult:
         """Serve the attempt in this process, as the engine does: a runner that was killed may take a moment to let go.
 
         What it had just forked, and has not become another program yet, holds its lock too.
         """
-        assert free_within(self.directory(task).path / "runner.lock", DYING_S)
-        assert serve(self.directory(task).path) == 0
+        assert free_within(self.directory(task).path / "runner.lock", LOCK_RELEASE_TIMEOUT_S)
+        assert serve(self.directory(task).path, self.node) == 0
         result = self.directory(task).result()
         assert result is not None
         return result
@@ -95,7 +100,10 @@ class Place:
     def start_runner(self, task: StageTask) -> subprocess.Popen[bytes]:
         """Serve it in a process of its own, which may be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "winslow_dagster.stages.runner.service", str(self.directory(task).path)],
+            [
+                *(sys.executable, "-m", "winslow_dagster.stages.runner.service"),
+                *(str(self.directory(task).path), self.node.model_dump_json()),
+            ],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )

@@ -147,7 +147,7 @@ def served_by_nobody(docker_place: Place, task: StageTask) -> StageResult:
         os.setgroups([docker_group])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        os._exit(serve(docker_place.directory(task).path))
+        os._exit(serve(docker_place.directory(task).path, docker_place.node))
     assert os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1]) == 0
     ended = docker_place.directory(task).result()
     assert ended is not None

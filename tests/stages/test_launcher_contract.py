@@ -219,7 +219,7 @@ def test_two_runners_at_once_serve_it_once(place: Place) -> None:
     task = place.task('echo start >> "$WINSLOW_OUTPUT_DIR/starts"; sleep 1')
     with place.running(task):
         until("it is served", place.directory(task).runner_alive)
-        assert serve(place.directory(task).path) == SERVED_BY_ANOTHER
+        assert serve(place.directory(task).path, place.node) == SERVED_BY_ANOTHER
         until("it has ended", place.directory(task).result)
     assert place.text(place.directory(task).result().outputs, "starts") == "start\n"
 

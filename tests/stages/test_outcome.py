@@ -94,7 +94,7 @@ def test_a_stage_that_waits_for_a_person_says_what_for() -> None:
         ((), "timed out after 3 h 12 m; raise `timeout` if the stage needs longer"),
         (
             (SubjectProgress(subject="frames", current=120, total=600),),
-            "timed out after 3 h 12 m at frames 120 of 600; raise `timeout` if the stage needs longer",
+            "timed out after 3 h 12 m at frames 120/600 (20 %); raise `timeout` if the stage needs longer",
         ),
     ],
 )

@@ -1,7 +1,7 @@
-"""What pipeline files demand of outputs, as checks of the asset graph.
+"""The output checks of pipeline files, as asset checks.
 
-The stage's runner evaluates them, and its op reports them project by project (`jobs/check_events.py`). Run from Dagit,
-a check is not evaluated again, for outputs never change: the verdicts on the latest outputs of all projects become one.
+The stage runner evaluates them, and the stage's op reports them for each project (`jobs/check_events.py`). A check that
+is run from Dagit is not evaluated again, since outputs never change: it summarizes the latest results of all projects.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,22 +28,22 @@ from winslow_dagster.projects.status.results_csv import verdicts
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import CheckResult
 
-CHECK_JOB = "_verdicts"
-"""No pipeline's name begins with an underscore."""
-MOST_NAMED = 10
+CHECK_JOB = "_checks"
+"""Cannot be the name of a pipeline, which never begins with an underscore."""
+MAX_NAMED = 10
 
 
 def check_definitions(pipeline: Pipeline) -> tuple[AssetChecksDefinition, ...]:
-    """The checks of each stage that has some."""
+    """The checks of all stages."""
     return tuple(_checks_of(pipeline, stage) for stage in pipeline.stages if stage.checks)
 
 
 def check_job(assets: Sequence[AssetsDefinition], checks: Sequence[AssetsDefinition]) -> JobDefinition:
-    """The job in which all checks are."""
+    """The job that contains all checks."""
     job = define_asset_job(
         CHECK_JOB,
         selection=AssetSelection.all_asset_checks(),
-        description="Makes one verdict of those on the latest outputs of all projects",
+        description="Summarizes the check results of the latest outputs of all projects",
     )
     return Definitions(assets=assets, asset_checks=checks, jobs=[job]).resolve_job_def(CHECK_JOB)
 
@@ -60,22 +60,22 @@ def _checks_of(pipeline: Pipeline, stage: Stage) -> AssetChecksDefinition:
         finally:
             records.close()
         for selected in sorted(context.selected_asset_check_keys):
-            yield _over_all(selected, found)
+            yield _summary(selected, found)
 
     return report
 
 
-def _over_all(key: AssetCheckKey, found: Mapping[str, tuple[CheckResult, ...]]) -> AssetCheckResult:
-    """One verdict for all projects: passed where it is passed by each that has one."""
-    said = {project: check for project, checks in found.items() for check in checks if check.name == key.name}
-    failing = {project: check for project, check in said.items() if not check.passed}
-    named = ", ".join(list(failing)[:MOST_NAMED]) + (" and more" if len(failing) > MOST_NAMED else "")
+def _summary(key: AssetCheckKey, found: Mapping[str, tuple[CheckResult, ...]]) -> AssetCheckResult:
+    """One result for all projects: passed if all projects that have a result passed."""
+    results = {project: check for project, checks in found.items() for check in checks if check.name == key.name}
+    failing = {project: check for project, check in results.items() if not check.passed}
+    named = ", ".join(list(failing)[:MAX_NAMED]) + (" and more" if len(failing) > MAX_NAMED else "")
     only_warns = failing and all(check.severity == "warn" for check in failing.values())
     return AssetCheckResult(
         passed=not failing,
         asset_key=key.asset_key,
         check_name=key.name,
         severity=AssetCheckSeverity.WARN if only_warns else AssetCheckSeverity.ERROR,
-        description=f"not passed by {named}" if failing else f"passed by all {len(said)} projects",
-        metadata={"projects": len(said), "not_passed": len(failing), "without_verdict": len(found) - len(said)},
+        description=f"failed in {named}" if failing else f"passed in all {len(results)} projects",
+        metadata={"projects": len(results), "failed": len(failing), "without_result": len(found) - len(results)},
     )

@@ -1,7 +1,6 @@
-"""Pipelines as an asset graph: the files projects bring, what each stage makes of them, and the table of all results.
+"""Pipelines as an asset graph: the input files of projects, the outputs of stages, and the table of all results.
 
-Every asset is external: a stage's op reports it (`jobs/materialization.py`), and Dagit's graph says what comes from
-what. A project is a partition.
+Every asset is external: a stage's op reports it (`jobs/materialization.py`). A project is a partition.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ RESULTS = AssetKey(["results"])
 
 
 def stage_key(pipeline: str, stage: str) -> AssetKey:
-    """What a stage makes."""
+    """The asset of a stage's outputs."""
     return AssetKey([pipeline, stage])
 
 
 def input_key(pipeline: str, name: str) -> AssetKey:
-    """A file that projects bring."""
+    """The asset of an input."""
     return AssetKey([pipeline, "inputs", name])
 
 
 def usable_pipelines(settings: Settings) -> Iterator[Pipeline]:
-    """Those whose file can be read. Of the others their jobs say what is wrong with them."""
+    """All valid pipelines. The jobs of invalid ones show what is wrong."""
     for path in pipeline_names(settings.pipelines_dir).values():
         try:
             yield load(path).pipeline
@@ -39,30 +38,30 @@ def usable_pipelines(settings: Settings) -> Iterator[Pipeline]:
 
 
 def pipeline_assets(pipeline: Pipeline) -> AssetsDefinition:
-    """The inputs and the stages of one pipeline. A stage that waits for no other works on the inputs."""
+    """The inputs and the stages of a pipeline. First stages depend on the inputs."""
     inputs = [
         AssetSpec(
             input_key(pipeline.name, name),
-            description=asked.description or f"The {asked.kind} that each project brings",
+            description=field.description or f"The {field.kind} of each project",
             group_name=pipeline.name,
             partitions_def=PROJECTS,
-            kinds={asked.kind},
+            kinds={field.kind},
         )
-        for name, asked in pipeline.inputs.items()
+        for name, field in pipeline.inputs.items()
     ]
     stages = [_stage_asset(pipeline, stage) for stage in pipeline.stages]
     return AssetsDefinition(specs=[*inputs, *stages])
 
 
 def results_asset(pipelines: Iterable[Pipeline]) -> AssetsDefinition:
-    """The table of the results of all projects; it comes after the last stages of every pipeline."""
+    """The table of the results of all projects; it depends on the last stages of every pipeline."""
     ends = [
         stage_key(pipeline.name, stage.name)
         for pipeline in pipelines
         for stage in pipeline.stages
         if not any(stage.name in other.after for other in pipeline.stages)
     ]
-    description = "The results of all projects, as the latest success of each stage said them"
+    description = "The results of all projects, from the latest successful attempt of each stage"
     return AssetsDefinition(specs=[AssetSpec(RESULTS, deps=ends, description=description, kinds={"csv"})])
 
 

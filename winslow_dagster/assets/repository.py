@@ -1,7 +1,7 @@
-"""The repository: jobs by name, made when asked for, and an asset graph that is made when someone looks at it.
+"""The repository: jobs and the asset graph, both made on demand.
 
-Dagster's lazy repository (a dict of callables) takes no assets, and its list takes no callables. `RepositoryData` is
-the public way to have both: a run worker asks for its one job, and never for the graph.
+Dagster's lazy repository (a dict of callables) accepts no assets, and an eager one no callables. `RepositoryData` is
+the public way to have both: a run worker loads its one job, and never the graph.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class Assets:
     @cached_property
     def definitions(self) -> dict[AssetKey, AssetsDefinition]:
         """By key."""
-        made = [*map(pipeline_assets, self._pipelines), results_asset(self._pipelines)]
-        return {key: definition for definition in made for key in definition.keys}
+        definitions = [*map(pipeline_assets, self._pipelines), results_asset(self._pipelines)]
+        return {key: definition for definition in definitions for key in definition.keys}
 
     @cached_property
     def checks(self) -> dict[AssetCheckKey, AssetsDefinition]:
-        """What the pipeline files demand of outputs, by key."""
-        made = [definition for pipeline in self._pipelines for definition in check_definitions(pipeline)]
-        return {key: definition for definition in made for key in definition.check_keys}
+        """The checks of the pipeline files, by key."""
+        definitions = [definition for pipeline in self._pipelines for definition in check_definitions(pipeline)]
+        return {key: definition for definition in definitions for key in definition.check_keys}
 
     @cached_property
     def jobs(self) -> tuple[JobDefinition, ...]:
-        """One that has the checks, where there are any: Dagit shows a check only as a part of a job."""
+        """The job of the checks, if there are any: Dagit shows a check only as part of a job."""
         checked = {key.asset_key for key in self.checks}
         assets = dict.fromkeys(self.definitions[key] for key in checked)
         return (check_job(tuple(assets), tuple(dict.fromkeys(self.checks.values()))),) if checked else ()
@@ -58,7 +58,7 @@ class Assets:
 
 
 class LazyRepository(RepositoryData):
-    """Jobs and sensors, and, but for a run worker, assets."""
+    """Jobs, sensors and, except in a run worker, assets."""
 
     def __init__(
         self, jobs: Mapping[str, JobMaker], sensors: Sequence[SensorDefinition], assets: Assets | None = None
@@ -66,29 +66,29 @@ class LazyRepository(RepositoryData):
         self._makers = jobs
         self._sensors = sensors
         self._assets = assets
-        self._made: dict[str, JobDefinition] = {}
+        self._jobs: dict[str, JobDefinition] = {}
 
     def get_job_names(self) -> Sequence[str]:
-        """Of all jobs."""
+        """The names of all jobs."""
         return [*self._makers, *self._asset_jobs()]
 
     def has_job(self, job_name: str) -> bool:
-        """Whether there is one of that name."""
+        """Whether there is a job of that name."""
         return job_name in self._makers or job_name in self._asset_jobs()
 
     def get_job(self, job_name: str) -> JobDefinition:
-        """The job of that name, made now or before. Raises KeyError."""
-        if job_name not in self._made:
+        """The job of that name. Raises KeyError."""
+        if job_name not in self._jobs:
             maker = self._makers.get(job_name)
-            self._made[job_name] = maker() if maker else self._asset_jobs()[job_name]
-        return self._made[job_name]
+            self._jobs[job_name] = maker() if maker else self._asset_jobs()[job_name]
+        return self._jobs[job_name]
 
     def get_all_jobs(self) -> Sequence[JobDefinition]:
-        """All of them."""
+        """All jobs."""
         return [self.get_job(name) for name in self.get_job_names()]
 
     def get_all_sensors(self) -> Sequence[SensorDefinition]:
-        """All of them."""
+        """All sensors."""
         return self._sensors
 
     def get_assets_defs_by_key(self) -> Mapping[AssetKey, AssetsDefinition]:
@@ -96,7 +96,7 @@ class LazyRepository(RepositoryData):
         return self._assets.definitions if self._assets else {}
 
     def get_asset_checks_defs_by_key(self) -> Mapping[AssetCheckKey, AssetsDefinition]:  # type: ignore[override]
-        """The checks on it."""
+        """The asset checks."""
         return self._assets.checks if self._assets else {}
 
     def get_top_level_resources(self) -> Mapping[str, ResourceDefinition]:

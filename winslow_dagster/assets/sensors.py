@@ -1,4 +1,4 @@
-"""Keeps Dagster's view of projects up to date: who they are, what they brought, and their results in one table."""
+"""Sensors that keep the asset graph up to date: projects as partitions, their inputs, and the table of results."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, ResultsTable, newest_success, write_results
 from winslow_dagster.settings import Settings
 
-MOST_ARRIVALS = 500
-"""At a tick: each is an event in Dagster's log."""
+MAX_INPUTS = 500
+"""Per evaluation: each becomes an event in Dagster's log."""
 
 
-def catalogue_projects(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-    """Make each project a partition, and report each file it brought. A crash may have some reported twice."""
+def sync_partitions(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    """Add a partition for each new project, and report new inputs. After a crash some may be reported twice."""
     settings = Settings.read()
     records = ProjectRecords.open(settings.database_url)
     try:
         names = project_names(records.database)
         mark = Mark.parse(context.cursor) if context.cursor else None
         until = datetime.now(UTC) - SETTLED_AFTER
-        arrived = new_inputs(records.database, mark, until, MOST_ARRIVALS)
+        inputs = new_inputs(records.database, mark, until, MAX_INPUTS)
     finally:
         records.close()
     missing = sorted(names - set(context.instance.get_dynamic_partitions(str(PROJECTS.name))))
-    if not missing and not arrived:
-        return SkipReason("no new project, and no new file")
+    if not missing and not inputs:
+        return SkipReason("no new projects or inputs")
     requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = (
         [PROJECTS.build_add_request(missing)] if missing else []
     )
     return SensorResult(
         dynamic_partitions_requests=requests,
-        asset_events=[arrival_event(arrival) for arrival in arrived],
-        cursor=str(Mark.of(arrived[-1].added)) if arrived else context.cursor,
+        asset_events=[input_event(new) for new in inputs],
+        cursor=str(Mark.of(inputs[-1].added)) if inputs else context.cursor,
     )
 
 
-def arrival_event(arrival: NewInput) -> AssetMaterialization:
-    """An input version as a materialization in its project's partition."""
-    added = arrival.added
+def input_event(new: NewInput) -> AssetMaterialization:
+    """A new version of an input, as a materialization in its project's partition."""
+    added = new.added
     files = added.manifest.files
     metadata: dict[str, Any] = {
         "version": added.version,
@@ -70,21 +70,21 @@ def arrival_event(arrival: NewInput) -> AssetMaterialization:
         metadata["blake3"] = files[0].blake3
         tags["dagster/data_version"] = files[0].blake3
     return AssetMaterialization(
-        asset_key=input_key(arrival.pipeline, added.name), partition=added.project, metadata=metadata, tags=tags
+        asset_key=input_key(new.pipeline, added.name), partition=added.project, metadata=metadata, tags=tags
     )
 
 
-def tabulate_results(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-    """Write the table of all results again where an attempt has succeeded since. In place: it takes a second."""
+def export_results(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    """Rewrite the table of all results if an attempt has succeeded since. Takes about a second."""
     settings = Settings.read()
     target = settings.home / "results.csv"
     records = ProjectRecords.open(settings.database_url)
     try:
         newest = newest_success(records.database)
         if newest is None:
-            return SkipReason("nothing has succeeded yet")
+            return SkipReason("no attempt has succeeded yet")
         if newest.isoformat() == context.cursor and target.exists():
-            return SkipReason(f"nothing has succeeded since {newest.isoformat()}")
+            return SkipReason(f"no attempt has succeeded since {newest.isoformat()}")
         table = write_results(records.database, target)
     finally:
         records.close()
@@ -105,17 +105,17 @@ def results_event(table: ResultsTable) -> AssetMaterialization:
     )
 
 
-catalogue_sensor = SensorDefinition(
-    name="catalogue_projects",
-    evaluation_fn=catalogue_projects,
+partitions_sensor = SensorDefinition(
+    name="sync_partitions",
+    evaluation_fn=sync_partitions,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Makes each project a partition, and reports the files it brought",
+    description="Adds a partition for each project and reports its inputs",
 )
 results_sensor = SensorDefinition(
-    name="tabulate_results",
-    evaluation_fn=tabulate_results,
+    name="export_results",
+    evaluation_fn=export_results,
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Writes the results of all projects into one table",
+    description="Writes the results of all projects to one CSV table",
 )

@@ -1,7 +1,7 @@
-"""What makes a process a detached one, shared by both ways to start it.
+"""Detaches a process from its starter; shared by both ways to start one.
 
-Standard library only, and few modules of it: `spawn.py` runs this file as a script under `python -I -S`, which begins
-in 8 ms, because a caller that has threads must not fork and go on in Python.
+Imports little, and only of the standard library: `spawn.py` runs this file as a script under `python -I -S`, which
+starts in 8 ms, because a caller with threads must not fork and continue in Python.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def detach(cwd: str, log_path: str) -> None:
-    """Make this fresh fork a process of its own: session, directory, standard streams, signals. Raises OSError."""
+    """Detach this fresh fork: session, directory, standard streams, signals. Raises OSError."""
     os.setsid()
     os.chdir(cwd)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -28,22 +28,22 @@ def detach(cwd: str, log_path: str) -> None:
 
 
 def main(log_path: str, cwd: str, *program: str) -> None:
-    """Start `program` and print its pid; or end with 1 and the reason on stderr.
+    """Start `program` and print its pid; if that fails, exit with 1 and the reason on stderr.
 
-    Stays its parent until stdin ends, so that the pid cannot be another's before the caller has looked at it.
+    Remains its parent until stdin ends, so that the pid is not reused before the caller has read its start time.
     """
-    said, says = os.pipe2(os.O_CLOEXEC)
+    failure_reader, failure_writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
             detach(cwd, log_path)
-            os.execv(program[0], program)  # noqa: S606  # no shell is wanted
+            os.execv(program[0], program)  # noqa: S606  # no shell
         except OSError as error:
-            os.write(says, str(error).encode())
+            os.write(failure_writer, str(error).encode())
         os._exit(127)
-    os.close(says)
-    # The write end goes away by the exec: nothing to read means that the program runs.
-    if failure := os.read(said, 4096):
+    os.close(failure_writer)
+    # A successful exec closes the write end: nothing to read means that the program runs.
+    if failure := os.read(failure_reader, 4096):
         sys.exit(failure.decode())
     os.write(1, f"{pid}\n".encode())
     os.read(0, 1)

@@ -1,31 +1,34 @@
-"""Where a stage runner starts: a few verbs, idempotent by task id. One file per kind (`local.py`, later `slurm.py`)."""
+"""The interface of an engine: it starts stage runners on nodes, idempotent by task id. One file per kind (`local.py`).
+
+Nothing above an engine looks at a node's disk, processes, sockets or container runtime.
+"""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask
 
-__all__ = ["Engine", "Node", "NodeGpu", "TaskState"]
+__all__ = ["Engine", "Node", "NodeGpu", "NodeImage", "NodeUsage", "Orphan", "TaskState", "UnfinishedTask"]
 
-SHORTEST_LOOK_S = 0.005
-LONGEST_LOOK_S = 0.25
-LOOK_SHARE = 0.02
-"""Time between two looks as a share of the attempt's age: waiting adds at most this share to any stage, and a stage
-that has run for hours is looked at four times a second."""
+MIN_POLL_S = 0.005
+MAX_POLL_S = 0.25
+POLL_SHARE = 0.02
+"""Poll interval as a share of the attempt's age: waiting adds at most this share to any stage, and a stage that has run
+for hours is polled four times a second."""
 
 
-class TaskState(BaseModel):
-    """What an engine knows of a task. `result` is set once it has ended; `runner_alive` is False when its runner died
-    and submitting again would start another that takes the work over.
+class TaskState(Frozen):
+    """The state of a task. `result` is set once it has ended.
+
+    If `runner_alive` is False before that, its runner died; submitting the task again starts another, which takes over.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     known: bool
     runner_alive: bool = False
@@ -34,14 +37,27 @@ class TaskState(BaseModel):
 
     @property
     def served(self) -> bool:
-        """Whether there is nothing to do but wait."""
+        """Whether a runner is working on it, so that there is nothing to do but wait."""
         return self.result is None and self.runner_alive
 
 
-class Node(BaseModel):
-    """One machine that can run stages."""
+class UnfinishedTask(Frozen):
+    """A task that has no result yet."""
 
-    model_config = ConfigDict(frozen=True)
+    task_id: str
+    run_id: str
+    cancel_requested: bool
+
+
+class Orphan(Frozen):
+    """Something of a finished attempt that was still running on a node."""
+
+    task_id: str
+    kind: Literal["container", "process"]
+
+
+class Node(Frozen):
+    """A machine that can run stages."""
 
     name: str
     cpus: int
@@ -49,6 +65,36 @@ class Node(BaseModel):
     gpus: tuple[NodeGpu, ...] = ()
     tags: tuple[str, ...] = ()
     containers: str = ""
+    """The container runtime and its version; empty if there is none."""
+    gpu_notes: tuple[str, ...] = ()
+    """Why GPUs of some kind were not found or cannot be used."""
+
+
+class NodeUsage(Frozen):
+    """What is in use on a node at this moment."""
+
+    name: str
+    cpu_percent: float
+    """Of all CPUs together: 0 to 100."""
+    memory_used_bytes: int
+    memory_total_bytes: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    """Of the file system that holds the node directory."""
+    disk_state: Literal["ok", "low", "full"] = "ok"
+    """`full`: no stage starts."""
+
+
+class NodeImage(Frozen):
+    """A container image. `size_bytes` is None if no node has it yet."""
+
+    name: str
+    size_bytes: int | None
+
+    @property
+    def present(self) -> bool:
+        """Whether a stage can start in it without pulling it first."""
+        return self.size_bytes is not None
 
 
 class Engine(ABC):
@@ -61,29 +107,40 @@ class Engine(ABC):
     def submit(self, task: StageTask) -> None:
         """Make sure a runner serves the task: start one if none is alive and there is no result yet.
 
-        Runners that die again and again without getting anywhere make the result `lost`. Raises EngineError where
-        another task was submitted under the same id.
+        The result is `failed` if no node has all of the task's `node_tags`, and `lost` if its runners die repeatedly
+        without making progress. Raises EngineError if another task was submitted under the same id.
         """
 
     @abstractmethod
     def status(self, task_id: str) -> TaskState:
-        """What is known of the task now. Cheap: called many times a second."""
+        """The state of the task. Cheap enough to be called many times a second."""
 
     def wait(self, task_id: str, timeout_s: float) -> TaskState:
-        """The state once the task has ended, needs another `submit`, or `timeout_s` have passed."""
-        began = time.monotonic()
+        """Wait until the task has ended, needs another `submit`, or `timeout_s` has passed; returns its state."""
+        started_s = time.monotonic()
         while True:
             state = self.status(task_id)
-            waited_s = time.monotonic() - began
+            waited_s = time.monotonic() - started_s
             if not state.served or waited_s >= timeout_s:
                 return state
-            time.sleep(min(look_again_s(state, waited_s), timeout_s - waited_s))
+            time.sleep(min(poll_interval_s(state, waited_s), timeout_s - waited_s))
+
+    @abstractmethod
+    def log(self, task_id: str) -> LogReader:
+        """The log of the task, which may still be growing; empty if the nodes have none.
+
+        A finished attempt's log is in the store, too, and stays there when the task is forgotten.
+        """
+
+    @abstractmethod
+    def unfinished(self) -> tuple[UnfinishedTask, ...]:
+        """All submitted tasks that have no result."""
 
     @abstractmethod
     def cancel(self, task_id: str, reason: str) -> None:
-        """Ask that the task end: TERM, grace, KILL, and a result `cancelled`. Returns at once; watch `status`.
+        """Request that the task end: TERM, grace period, KILL, result `cancelled`. Returns at once; poll `status`.
 
-        A runner that obeys is started where none is alive. Nothing happens where there is a result.
+        Starts a runner to do so if none is alive. Does nothing if there is a result.
         """
 
     @abstractmethod
@@ -91,45 +148,82 @@ class Engine(ABC):
         """Cancel every unfinished task of a run."""
 
     @abstractmethod
-    def forget(self, task_id: str) -> None:
-        """Delete what the node keeps of a task that has ended. Its outputs and its log stay in the store.
+    def remove_orphans(self) -> tuple[Orphan, ...]:
+        """Remove containers and processes of attempts that have ended or are not known. Returns what it removed."""
 
-        The id must never be submitted again: it would run again. Raises EngineError where the task has not ended;
-        nothing happens where it is not known.
+    @abstractmethod
+    def leftovers(self, task_ids: Collection[str]) -> Mapping[str, int]:
+        """The bytes that nodes still keep of these tasks, by task id; without those of which nothing is kept."""
+
+    @abstractmethod
+    def forget(self, task_id: str) -> bool:
+        """Delete what the nodes keep of a finished task. Returns whether there was anything.
+
+        Its outputs and its log stay in the store. The id must never be submitted again: it would run again. Raises
+        EngineError if the task has not ended.
         """
 
     @abstractmethod
     def tidy(self, ended_before: datetime, unfinished_runs: Collection[str]) -> tuple[str, ...]:
-        """Forget what ended before then, except tasks of `unfinished_runs`, whose workers may still ask for them.
+        """Forget tasks that ended before then, except those of `unfinished_runs`. Returns their ids."""
 
-        Gives the ids that were forgotten.
+    @abstractmethod
+    def cache_bytes(self) -> int:
+        """The bytes of inputs that the nodes keep for later stages."""
+
+    @abstractmethod
+    def image_digest(self, task: StageTask) -> str | None:
+        """The digest of the image in which the task would run now; None if it would run as a process.
+
+        Empty if the image has to be pulled first. Raises StageFailed if the task cannot run.
         """
 
     @abstractmethod
+    def images(self, names: Collection[str]) -> tuple[NodeImage, ...]:
+        """These images as the nodes have them. Raises ServiceUnavailable if no container runtime is available."""
+
+    @abstractmethod
     def nodes(self) -> tuple[Node, ...]:
-        """The machines there are."""
+        """All nodes."""
+
+    @abstractmethod
+    def node_usage(self) -> tuple[NodeUsage, ...]:
+        """CPU, memory and disk usage of all nodes. Takes 0.1 s, over which CPU usage is measured."""
 
     @abstractmethod
     def explain(self, task_id: str) -> str:
-        """Why the task is not running, in one sentence a person can act on; empty when it is."""
+        """Why the task is not running, in one sentence; empty if it is running or has ended."""
 
 
-def look_again_s(state: TaskState, waited_s: float) -> float:
-    """How long to wait before the next look."""
+def poll_interval_s(state: TaskState, waited_s: float) -> float:
+    """How long to wait before the task's state is read again."""
     age_s = waited_s
     if state.status is not None and state.status.started_at is not None:
         age_s = (datetime.now(UTC) - state.status.started_at) / timedelta(seconds=1)
-    return min(max(age_s * LOOK_SHARE, SHORTEST_LOOK_S), LONGEST_LOOK_S)
+    return min(max(age_s * POLL_SHARE, MIN_POLL_S), MAX_POLL_S)
 
 
 def explanation(state: TaskState) -> str:
     """Why a task in this state is not running."""
     if not state.known:
-        return "It was not submitted."
+        return "The task was not submitted."
     if state.result is not None:
         return ""
     if not state.runner_alive:
-        return "Its runner ended before the stage did; the run worker starts another, which takes over."
+        return "The stage's supervisor process exited; a replacement is starting."
     if state.status is None:
-        return "Its runner is starting."
+        return "The stage runner is starting."
     return state.status.reason
+
+
+def missing_tags(task: StageTask, nodes: Collection[Node]) -> str:
+    """Why no node may run the task, in one sentence; empty if one may."""
+    wanted = set(task.node_tags)
+    if any(wanted.issubset(node.tags) for node in nodes):
+        return ""
+    existing = "; ".join(f"{node.name}: {', '.join(node.tags) or 'no tags'}" for node in nodes)
+    tags = f"the tag {task.node_tags[0]}" if len(wanted) == 1 else f"all of the tags {', '.join(task.node_tags)}"
+    return (
+        f"stage {task.stage} needs a node with {tags}, and there is none ({existing}); "
+        "set WINSLOW_NODE_TAGS on a suitable node, or change `node_tags` of the stage"
+    )

@@ -1,4 +1,4 @@
-"""Which engine serves an installation."""
+"""Opens the engine of an installation."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from winslow_dagster.settings import Settings
 
 
 def open_engine(settings: Settings) -> Engine:
-    """The engine of these settings: this machine's."""
+    """The engine for these settings."""
     return LocalEngine(settings)

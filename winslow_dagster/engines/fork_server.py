@@ -1,11 +1,11 @@
-"""The warm process server: it has imported what its children need, and forks them.
+"""The fork server: it imports what its children need, and forks them.
 
 `python -m winslow_dagster.engines.fork_server --socket PATH --preload MODULE [--preload MODULE…]`. One process with one
-thread (a fork of more could hang on a lock nobody holds). Its children are detached and outlive it, and it ends with
-its supervisor.
+thread (a fork of several could deadlock on a lock that no thread holds). Its children are detached and outlive it; it
+ends with its supervisor.
 
-Code that changes on disk is noticed at the next request: the server declines it, which makes it a plain start with the
-new code, and starts itself again. So nobody ever gets old code, and nobody has to restart anything.
+Each request checks whether the code on disk has changed. If so, the server declines, so that the caller starts the
+process plainly with the new code, and restarts itself. Old code is never run, and nothing has to be restarted by hand.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from winslow_dagster.stages.process_supervisor import create_time_s
 
 BACKLOG = 256
 READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_ALL")
-"""Variables that the interpreter or the loader reads when it begins, by prefix: a fork cannot take them up."""
+"""Prefixes of variables that the interpreter or the loader reads only at its start: a fork cannot change them."""
 
 logger = logging.getLogger(__name__)
 
 
 class ForkServer:
-    """Listens at one socket. `serve` returns in every child with what it is to be, and in the server at its end."""
+    """Listens at one socket. `serve` returns in every child, with its request, and in the server at its end."""
 
     def __init__(self, socket_path: Path, parent_pid: int) -> None:
         self._path = socket_path
@@ -53,12 +53,12 @@ class ForkServer:
         self._lock = only_server_at(socket_path)
         self._variables = read_at_start(os.environ)
         self._code = code_on_disk()
-        # What was imported is never freed: leave it out of collections, which would copy its pages in every child.
+        # Imported modules are never freed: garbage collection would only copy their pages in every child.
         gc.freeze()
         self._listener = listen_at(socket_path)
 
     def serve(self) -> Start | None:
-        """Answer until the supervisor ends."""
+        """Answer requests until the supervisor ends."""
         events = select.poll()
         events.register(self._parent, select.POLLIN)
         events.register(self._listener, select.POLLIN)
@@ -74,10 +74,10 @@ class ForkServer:
                     self._become(start, connection)
                     return start
             if self._code != code_on_disk():
-                self._start_again()
+                self._restart()
 
     def _request(self, connection: socket.socket) -> Start | None:
-        """What is asked for, or None where that was answered already, with a refusal."""
+        """The request; None if it was malformed or has been declined."""
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
             start = Start(**read_message(connection))
@@ -85,39 +85,39 @@ class ForkServer:
                 send(connection, {"declined": reason})
                 return None
         except (OSError, ValueError, TypeError) as error:
-            logger.warning("a request cannot be read: %s", error)
+            logger.warning("malformed request: %s", error)
             return None
         return start
 
     def _forked(self, connection: socket.socket) -> bool:
-        """Fork. True in the child. Where the machine has no room for it, the caller is told so."""
+        """Fork; True in the child. Declines the request if the fork fails."""
         try:
             return forked_away()
         except OSError as error:
-            logger.warning("no fork: %s", error)
+            logger.warning("fork failed: %s", error)
             with suppress(OSError):
                 send(connection, {"declined": str(error)})
             return False
 
     def _reason_against(self, start: Start) -> str:
         if start.python != sys.executable:
-            return f"it is another Python: {sys.executable}"
-        given = read_at_start(start.env)
-        if given != self._variables:
-            names = sorted(name for name, _ in given.items() ^ self._variables.items())
-            return f"its interpreter began with another {', '.join(dict.fromkeys(names))}"
+            return f"it runs another Python: {sys.executable}"
+        variables = read_at_start(start.env)
+        if variables != self._variables:
+            names = sorted(name for name, _ in variables.items() ^ self._variables.items())
+            return f"its interpreter was started with a different {', '.join(dict.fromkeys(names))}"
         if self._code != code_on_disk():
-            return "the code on disk has changed since it began"
+            return "the code on disk has changed since it was started"
         return ""
 
-    def _start_again(self) -> None:
-        logger.warning("the code on disk has changed: starting again")
+    def _restart(self) -> None:
+        logger.warning("the code on disk has changed: restarting")
         self._path.unlink(missing_ok=True)
-        # In place: the supervisor sees the same process, and the lock and the listener close with the old program.
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell is wanted
+        # In place: for the supervisor it is the same process, and exec closes the lock and the listener.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell
 
     def _become(self, start: Start, connection: socket.socket) -> None:
-        """Turn this fork into the process that was asked for; it ends here when nobody waits for it any more."""
+        """Turn this fork into the requested process; exit if the caller is gone."""
         try:
             self._listener.close()
             keep = connection.fileno()
@@ -137,15 +137,15 @@ class ForkServer:
 
 
 def forked_away() -> bool:
-    """Fork twice, so that nobody has to wait for the child. True in the child. Raises OSError in the server."""
-    between = os.fork()
-    if between:
-        os.waitpid(between, 0)
+    """Fork twice, so that the child needs no reaping. True in the child. Raises OSError in the server."""
+    intermediate = os.fork()
+    if intermediate:
+        os.waitpid(intermediate, 0)
         return False
     try:
         child = os.fork()
     except OSError:
-        # The caller sees the connection end without an answer, and starts plainly.
+        # The caller sees the connection close without an answer, and starts the process plainly.
         os._exit(1)
     if child:
         os._exit(0)
@@ -153,7 +153,7 @@ def forked_away() -> bool:
 
 
 def restore_python_signals() -> None:
-    """What the interpreter sets when it begins."""
+    """Set the signal handlers that the interpreter sets at its start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
@@ -165,32 +165,32 @@ def send(connection: socket.socket, message: Mapping[str, object]) -> None:
 
 
 def run(start: Start) -> None:
-    """Do what `python -m` does once it is up, in this fresh fork."""
+    """Do in this fork what `python -m` does after its start."""
     os.environ.clear()
     os.environ.update(start.env)
     time.tzset()
     if isinstance(sys.stdout, TextIOWrapper):
-        # The server's own may be a terminal's.
+        # The server's own may be a terminal.
         sys.stdout.reconfigure(line_buffering=False)
     sys.argv = [start.module, *start.args]
     if not sys.flags.safe_path:
         sys.path[0] = start.cwd
         importlib.invalidate_caches()
-    # A module that was preloaded under its own name runs again as the main one, as it does under `python -m`.
+    # A preloaded module runs once more as the main module, as it does under `python -m`.
     if not hasattr(sys.modules.get(start.module), "__path__"):
         sys.modules.pop(start.module, None)
     runpy.run_module(start.module, run_name="__main__", alter_sys=True)
 
 
 def preload(modules: list[str]) -> None:
-    """Import them. Raises EngineError where one cannot be, or starts a thread."""
+    """Import the modules. Raises EngineError if an import fails or starts a thread."""
     for module in modules:
         try:
             importlib.import_module(module)
         except ImportError as error:
             raise EngineError(f"{module} cannot be imported: {error}", where="--preload") from error
         if len(list(Path("/proc/self/task").iterdir())) > 1:
-            names = ", ".join(thread.name for thread in threading.enumerate()[1:]) or "one that Python does not know"
+            names = ", ".join(thread.name for thread in threading.enumerate()[1:]) or "not a Python thread"
             raise EngineError(
                 f"importing {module} starts a thread ({names}), and a process with threads must not fork",
                 where="--preload",
@@ -199,19 +199,19 @@ def preload(modules: list[str]) -> None:
 
 
 def only_server_at(socket_path: Path) -> int:
-    """The lock that makes this the one server of the socket. Raises EngineError where another lives."""
+    """Take the lock that makes this the only server of the socket. Raises EngineError if another one is running."""
     socket_path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(f"{socket_path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise EngineError("another server answers here", where=str(socket_path)) from None
+        raise EngineError("another fork server is running", where=str(socket_path)) from None
     return lock
 
 
 def listen_at(socket_path: Path) -> socket.socket:
-    """A listener that takes the place of what a dead server left: nobody finds the path without one behind it."""
+    """A listener that atomically replaces the socket of a dead server."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     draft = socket_path.with_name(f".{socket_path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
@@ -227,14 +227,14 @@ def listen_at(socket_path: Path) -> socket.socket:
 
 
 def read_at_start(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those variables that only a new interpreter takes up."""
+    """The variables that are read only at the start of an interpreter."""
     return {name: value for name, value in variables.items() if name.startswith(READ_AT_START)}
 
 
 def code_on_disk() -> dict[str, tuple[int, int]]:
-    """Time and size of every loaded source file that may be edited, and the time of every directory of packages.
+    """Time and size of every loaded source file outside of packages, and the time of every package directory.
 
-    Installing, upgrading or removing a package changes its directory's time, so the files of packages need no look.
+    Installing, upgrading or removing a package changes its directory's time, so that its files need not be checked.
     """
     watched = set(site.getsitepackages())
     for module in list(sys.modules.values()):
@@ -253,10 +253,10 @@ def code_on_disk() -> dict[str, tuple[int, int]]:
 
 
 def main() -> None:
-    """Serve until the supervisor ends; in each child, be what was asked for."""
+    """Serve until the supervisor ends; in each child, run the requested module."""
     parser = argparse.ArgumentParser(prog="python -m winslow_dagster.engines.fork_server", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="where to listen")
-    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="what children will need")
+    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="module that children need")
     parser.add_argument("--parent-pid", type=int, default=os.getppid(), help="the supervisor to end with")
     options = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""What this machine has for stages: processors and memory as far as this process may use them, GPUs, a name."""
+"""The hardware of this machine: its name, GPUs, and the CPUs and memory that this process may use."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ CGROUPS = Path("/sys/fs/cgroup")
 DRM = Path("/sys/class/drm")
 VENDORS = {"0x1002": "amd", "0x8086": "intel"}
 VRAM_FILES = ("device/mem_info_vram_total", "lmem_total_bytes")
-LEAST_VRAM_BYTES = 1 << 30
+MIN_VRAM_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class GpuReport:
-    """The GPUs there are, and for each kind that could not be looked for, why: for `winslow doctor`."""
+    """The GPUs that were found, and why others were not or cannot be used."""
 
     gpus: tuple[NodeGpu, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def node_name() -> str:
-    """What people call this machine."""
+    """The name of this machine."""
     return platform.node()
 
 
 def usable_cpus() -> int:
-    """Processors this process may use: those of its affinity, fewer where a control group grants less time."""
+    """The CPUs that this process may use: those of its affinity mask, fewer if a control group limits their time."""
     allowed = len(os.sched_getaffinity(0))
     quotas = [quota for directory in control_groups("cpu") if (quota := cpu_quota(directory)) is not None]
     return max(1, min([allowed, *(int(quota) for quota in quotas)]))
 
 
 def usable_memory_bytes() -> int:
-    """Memory this process may use: the machine's, less where a control group allows less."""
+    """The memory that this process may use: all of it, less if a control group limits it."""
     limits = [limit for directory in control_groups("memory") if (limit := memory_limit_bytes(directory)) is not None]
     return min([psutil.virtual_memory().total, *limits])
 
 
 def control_groups(controller: str, own: Path = PROC_CGROUP, root: Path = CGROUPS) -> list[Path]:
-    """The control group of this process and those around it, inmost first; both versions where a machine has both.
+    """The control group of this process and its ancestors, innermost first; of both versions if the machine has both.
 
-    Inside a container the names may be those of the host, of which only the root can be seen: it is the inmost then.
+    In a container the names may be those of the host, of which only the root is visible: it is then the innermost.
     """
     try:
         lines = own.read_text().splitlines()
@@ -61,13 +61,13 @@ def control_groups(controller: str, own: Path = PROC_CGROUP, root: Path = CGROUP
         if controllers and controller not in controllers.split(","):
             continue
         base = root / controller if controllers else root
-        inmost = base / name.lstrip("/")
-        found += [group for group in (inmost, *inmost.parents) if group.is_relative_to(base) and group.is_dir()]
+        innermost = base / name.lstrip("/")
+        found += [group for group in (innermost, *innermost.parents) if group.is_relative_to(base) and group.is_dir()]
     return found
 
 
 def cpu_quota(directory: Path) -> float | None:
-    """Processors' worth of time a control group grants, or None where it sets no limit."""
+    """The number of CPUs whose time a control group grants; None if it sets no limit."""
     if (limit := _words(directory / "cpu.max")) is not None:
         quota, period = limit
         return None if quota == "max" else int(quota) / int(period)
@@ -79,19 +79,19 @@ def cpu_quota(directory: Path) -> float | None:
 
 
 def memory_limit_bytes(directory: Path) -> int | None:
-    """Bytes a control group allows, or None where it sets no limit. Version 1 says that by a huge number."""
+    """The bytes that a control group allows; None if it sets no limit. In version 1, no limit is a huge number."""
     limit = _words(directory / "memory.max") or _words(directory / "memory.limit_in_bytes")
     return None if limit is None or limit[0] == "max" else int(limit[0])
 
 
 def detect_gpus() -> GpuReport:
-    """Every GPU a stage could be given."""
+    """All GPUs that stages can use."""
     nvidia, drm = nvidia_gpus(), drm_gpus()
     return GpuReport(nvidia.gpus + drm.gpus, nvidia.notes + drm.notes)
 
 
 def nvidia_gpus() -> GpuReport:
-    """As NVIDIA's management library sees them."""
+    """NVIDIA's, from its management library."""
     import pynvml  # type: ignore[import-untyped]  # it has no stubs
 
     try:
@@ -119,7 +119,7 @@ def nvidia_gpus() -> GpuReport:
 
 
 def drm_gpus(directory: Path = DRM) -> GpuReport:
-    """AMD's and Intel's, as their drivers show them. Graphics that share the processor's memory do not count."""
+    """AMD's and Intel's, from sysfs. Integrated graphics without memory of their own do not count."""
     found: list[NodeGpu] = []
     notes = []
     seen: Counter[str] = Counter()
@@ -128,12 +128,12 @@ def drm_gpus(directory: Path = DRM) -> GpuReport:
         vendor = VENDORS.get(_text(card / "device/vendor"))
         if vendor is None:
             continue
-        # The vendors' own programs count every card of theirs, those without memory too.
+        # The index counts as the vendor's own tools do: all of its cards, those without memory, too.
         index = seen[vendor]
         seen[vendor] += 1
         memory_bytes = max(int(_text(card / name) or 0) for name in VRAM_FILES)
         address = (card / "device").resolve().name
-        if memory_bytes < LEAST_VRAM_BYTES:
+        if memory_bytes < MIN_VRAM_BYTES:
             notes.append(f"the {vendor} graphics at {address} are not used: they have no memory of their own")
             continue
         name = _text(card / "device/product_name") or f"{vendor} {_text(card / 'device/device')}"

@@ -1,8 +1,7 @@
-"""The engine of one machine: every stage runner is a detached process here, and files say the rest.
+"""The engine of one machine: every stage runner is a detached process on it, and all state is in files.
 
-Nothing but the task's directory is shared between the processes that submit, watch and cancel, so any of them may be
-killed at any moment. Which runner serves a task is decided under one lock a task (`start.lock`), so that any number of
-submits at once start exactly one.
+The processes that submit, watch and cancel share nothing but the task's directory, so any of them may be killed at any
+moment. A lock per task (`start.lock`) makes sure that any number of simultaneous submits start exactly one runner.
 """
 
 from __future__ import annotations
@@ -15,54 +14,64 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 
 from typing_extensions import override
 
 import winslow_dagster
-from winslow_dagster.engines import hardware
-from winslow_dagster.engines.engine import Engine, Node, NodeGpu, TaskState, explanation
+from winslow_dagster.engines import local_node
+from winslow_dagster.engines.engine import (
+    Engine,
+    Node,
+    NodeImage,
+    NodeUsage,
+    Orphan,
+    TaskState,
+    UnfinishedTask,
+    explanation,
+    missing_tags,
+)
 from winslow_dagster.engines.runner_records import RunnerRecord, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, ServiceUnavailable
 from winslow_dagster.locks import free_within
-from winslow_dagster.settings import Settings
+from winslow_dagster.settings import NodeSettings, Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
 
 RUNNER = "winslow_dagster.stages.runner.service"
-DYING_S = 5.0
-"""A killed runner counts as dead a moment before its lock is free: a last thread has it, or a child before its exec."""
-LIFE_LOOK_S = 0.25
-"""Between two looks at whether a runner lives."""
-MOST_WATCHED = 1000
+LOCK_RELEASE_TIMEOUT_S = 5.0
+"""A killed runner counts as dead a moment before its lock is free: a thread, or a child before its exec, has it."""
+LIVENESS_POLL_S = 0.25
+MAX_CACHED_TASKS = 1000
 FORGOTTEN = ".forgotten-"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Watched:
+class CachedState:
     """What was last read of one task. Threads may overwrite each other's: each value is right in itself."""
 
     result: StageResult | None = None
     status: StageStatus | None = None
     status_stamp: tuple[int, int] | None = None
     alive: bool = False
-    looked_at_s: float = -LIFE_LOOK_S
+    checked_at_s: float = -LIVENESS_POLL_S
 
 
 class LocalEngine(Engine):
-    """Runners of the tasks in `settings.tasks_dir`. `runner` is the module they run."""
+    """Runs the tasks in `settings.node.tasks_dir`. `runner` is the module that runners execute."""
 
     def __init__(self, settings: Settings, *, runner: str = RUNNER) -> None:
         self._settings = settings
+        self._node = settings.node
         self._runner = runner
-        self._watched: dict[str, Watched] = {}
+        self._cached: dict[str, CachedState] = {}
 
     @override
     def submit(self, task: StageTask) -> None:
@@ -76,27 +85,41 @@ class LocalEngine(Engine):
             )
         if first != task:
             changed = sorted(name for name in StageTask.model_fields if getattr(first, name) != getattr(task, name))
-            logger.warning("%s goes on as it was first submitted, without new %s", task.task_id, ", ".join(changed))
-        self._make_sure_it_is_served(directory)
+            logger.warning("%s continues as first submitted, without the new %s", task.task_id, ", ".join(changed))
+        self._ensure_runner(directory)
 
     @override
     def status(self, task_id: str) -> TaskState:
-        watched = self._watched.get(task_id) or self._watch(task_id)
-        if watched.result is not None:
-            return TaskState(known=True, status=watched.status, result=watched.result)
+        cached = self._cached.get(task_id) or self._add_to_cache(task_id)
+        if cached.result is not None:
+            return TaskState(known=True, status=cached.status, result=cached.result)
         directory = self._directory(task_id)
         now_s = time.monotonic()
-        if now_s - watched.looked_at_s >= LIFE_LOOK_S:
-            # Before the result, which is there once the runner has left after its work.
-            watched.alive = RunnerRecord.alive_in(directory)
-            watched.looked_at_s = now_s
-        self._read_status(directory, watched)
-        if (directory.path / "result.json").exists():
-            watched.result = directory.result()
-            return TaskState(known=True, status=watched.status, result=watched.result)
-        if watched.alive or watched.status is not None:
-            return TaskState(known=True, runner_alive=watched.alive, status=watched.status)
+        if now_s - cached.checked_at_s >= LIVENESS_POLL_S:
+            # Before the result: a runner that exits after its work has written one.
+            cached.alive = RunnerRecord.alive_in(directory)
+            cached.checked_at_s = now_s
+        self._read_status(directory, cached)
+        if _has_result(directory):
+            cached.result = directory.result()
+            return TaskState(known=True, status=cached.status, result=cached.result)
+        if cached.alive or cached.status is not None:
+            return TaskState(known=True, runner_alive=cached.alive, status=cached.status)
         return TaskState(known=(directory.path / "task.json").exists())
+
+    @override
+    def log(self, task_id: str) -> LogReader:
+        return LogReader(self._directory(task_id).log)
+
+    @override
+    def unfinished(self) -> tuple[UnfinishedTask, ...]:
+        return tuple(
+            UnfinishedTask(
+                task_id=task.task_id, run_id=task.run_id, cancel_requested=directory.cancel_reason() is not None
+            )
+            for directory in self._directories()
+            if not _has_result(directory) and (task := directory.task()) is not None
+        )
 
     @override
     def cancel(self, task_id: str, reason: str) -> None:
@@ -105,7 +128,7 @@ class LocalEngine(Engine):
             raise EngineError("the task was never submitted, so it cannot be cancelled", where=task_id)
         if directory.result() is None:
             directory.request_cancel(reason)
-            self._make_sure_it_is_served(directory)
+            self._ensure_runner(directory)
 
     @override
     def cancel_run(self, run_id: str, reason: str) -> None:
@@ -118,20 +141,46 @@ class LocalEngine(Engine):
             except EngineError as error:
                 failures.append(str(error))
         if failures:
-            raise EngineError("; ".join(failures), where=f"run {run_id}", remedy="Cancel it again once that is mended")
+            raise EngineError("; ".join(failures), where=f"run {run_id}", remedy="Fix the cause and cancel again")
 
     @override
-    def forget(self, task_id: str) -> None:
+    def remove_orphans(self) -> tuple[Orphan, ...]:
+        # Imported here: only the daemon's sensor removes orphans.
+        from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
+
+        def over(task_id: str) -> bool:
+            directory = self._directory(task_id)
+            return not directory.path.exists() or _has_result(directory)
+
+        containers = remove_orphaned_containers(self._node.tasks_dir, over)
+        processes = kill_orphaned_processes(self._node.tasks_dir, over)
+        return (
+            *(Orphan(task_id=task_id, kind="container") for task_id in containers),
+            *(Orphan(task_id=task_id, kind="process") for task_id in processes),
+        )
+
+    @override
+    def leftovers(self, task_ids: Collection[str]) -> dict[str, int]:
+        wanted = set(task_ids)
+        return {
+            directory.task_id: local_node.bytes_below(directory.path)
+            for directory in self._directories()
+            if directory.task_id in wanted
+        }
+
+    @override
+    def forget(self, task_id: str) -> bool:
         directory = self._directory(task_id)
         if not directory.path.exists():
-            return
+            return False
         if directory.result() is None:
             raise EngineError("the task has not ended, so it cannot be forgotten", where=task_id)
         with _start_lock(directory):
             # In one step, so that half a directory is never taken for a task.
-            gone = directory.path.rename(directory.path.with_name(f"{FORGOTTEN}{task_id}"))
-        self._watched.pop(task_id, None)
-        _delete(gone)
+            trash = directory.path.rename(directory.path.with_name(f"{FORGOTTEN}{task_id}"))
+        self._cached.pop(task_id, None)
+        _delete(trash)
+        return True
 
     @override
     def tidy(self, ended_before: datetime, unfinished_runs: Collection[str]) -> tuple[str, ...]:
@@ -142,77 +191,112 @@ class LocalEngine(Engine):
                 continue
             self.forget(directory.task_id)
             forgotten.append(directory.task_id)
-        for rest in self._settings.tasks_dir.glob(f"{FORGOTTEN}*"):
-            _delete(rest)
+        for trash in self._node.tasks_dir.glob(f"{FORGOTTEN}*"):
+            _delete(trash)
         return tuple(forgotten)
 
     @override
+    def cache_bytes(self) -> int:
+        return local_node.bytes_below(self._node.cache_dir / "blobs")
+
+    @override
+    def image_digest(self, task: StageTask) -> str | None:
+        from winslow_dagster.stages.runner.runtime_selection import image_digest
+
+        return image_digest(task)
+
+    @override
+    def images(self, names: Collection[str]) -> tuple[NodeImage, ...]:
+        return local_node.images(names)
+
+    @override
     def nodes(self) -> tuple[Node, ...]:
-        return (this_node(),)
+        return (local_node.this_node(self._node),)
+
+    @override
+    def node_usage(self) -> tuple[NodeUsage, ...]:
+        return (local_node.usage(self._node),)
 
     @override
     def explain(self, task_id: str) -> str:
         return explanation(self.status(task_id))
 
     def _directory(self, task_id: str) -> TaskDirectory:
-        return TaskDirectory.of(self._settings.tasks_dir, task_id)
+        return TaskDirectory.of(self._node.tasks_dir, task_id)
 
     def _directories(self) -> Iterator[TaskDirectory]:
-        if self._settings.tasks_dir.exists():
-            for path in sorted(self._settings.tasks_dir.iterdir()):
+        if self._node.tasks_dir.exists():
+            for path in sorted(self._node.tasks_dir.iterdir()):
                 if not path.name.startswith("."):
                     yield TaskDirectory(path)
 
-    def _watch(self, task_id: str) -> Watched:
-        while len(self._watched) >= MOST_WATCHED:
-            self._watched.pop(next(iter(self._watched)), None)
-        return self._watched.setdefault(task_id, Watched())
+    def _add_to_cache(self, task_id: str) -> CachedState:
+        while len(self._cached) >= MAX_CACHED_TASKS:
+            self._cached.pop(next(iter(self._cached)), None)
+        return self._cached.setdefault(task_id, CachedState())
 
-    def _read_status(self, directory: TaskDirectory, watched: Watched) -> None:
+    def _read_status(self, directory: TaskDirectory, cached: CachedState) -> None:
         try:
             stat = os.stat(directory.path / "status.json")  # noqa: PTH116  # many times a second
         except FileNotFoundError:
             return
         # A new file each time; the inode alone could be that of the one before the last.
         stamp = (stat.st_mtime_ns, stat.st_ino)
-        if stamp != watched.status_stamp:
-            watched.status = directory.status()
-            watched.status_stamp = stamp
+        if stamp != cached.status_stamp:
+            cached.status = directory.status()
+            cached.status_stamp = stamp
 
-    def _make_sure_it_is_served(self, directory: TaskDirectory) -> None:
+    def _ensure_runner(self, directory: TaskDirectory) -> None:
         with _start_lock(directory):
             last = RunnerRecord.read(directory)
-            if (directory.path / "result.json").exists() or (last is not None and last.alive()):
+            if _has_result(directory) or (last is not None and last.alive()):
                 return
-            if not free_within(directory.path / "runner.lock", DYING_S):
+            if not free_within(directory.path / "runner.lock", LOCK_RELEASE_TIMEOUT_S):
                 return  # a runner that this engine did not start
-            fruitless = last.fruitless_after(directory.status()) if last else 0
-            if last is not None and last.too_many(fruitless):
+            if last is None and self._refuse(directory):
+                return
+            failed_starts = last.failed_starts_after(directory.status()) if last else 0
+            if last is not None and last.too_many(failed_starts):
                 self._give_up(directory, last)
                 return
-            self._tell_gpus(directory)
+            self._publish_gpus(directory)
             process = spawn_detached(
                 self._runner,
-                [str(directory.path)],
+                [str(directory.path), self._node.model_dump_json()],
                 env={**os.environ, "WINSLOW_HOME": str(self._settings.home)},
                 cwd=Path(winslow_dagster.__file__).parents[1],
                 log_path=directory.path / "runner.log",
                 fork_server_socket=self._settings.sockets_dir / "runners.sock",
             )
-            RunnerRecord.write(directory, process, fruitless)
-        self._watched.pop(directory.task_id, None)
+            RunnerRecord.write(directory, process, failed_starts)
+        self._cached.pop(directory.task_id, None)
 
-    def _tell_gpus(self, directory: TaskDirectory) -> None:
-        """Runners divide among themselves the GPUs that are said to be here."""
-        task, gpus_dir = directory.task(), self._settings.home / "gpus"
-        if task is not None and task.gpu is not None and read_node_gpus(gpus_dir) != gpus_here():
-            write_node_gpus(gpus_dir, gpus_here())
+    def _refuse(self, directory: TaskDirectory) -> bool:
+        """Write a `failed` result if this node lacks a tag that the task needs. Returns whether it did."""
+        task = directory.task()
+        if task is None or not task.node_tags or not (reason := missing_tags(task, self.nodes())):
+            return False
+        now = datetime.now(UTC)
+        with directory.hold():
+            directory.write_outcome(
+                StageResult(
+                    task_id=task.task_id, outcome="failed", message=reason, started_at=now, ended_at=now, node=""
+                )
+            )
+            directory.finalize()
+        return True
+
+    def _publish_gpus(self, directory: TaskDirectory) -> None:
+        """Tell the runners which GPUs they share."""
+        task, gpus_dir, gpus = directory.task(), self._node.gpus_dir, local_node.gpus_here().gpus
+        if task is not None and task.gpu is not None and read_node_gpus(gpus_dir) != gpus:
+            write_node_gpus(gpus_dir, gpus)
 
     def _give_up(self, directory: TaskDirectory, last: RunnerRecord) -> None:
-        """Write the result in the runners' stead, with the runners' lock, and with nothing left that could go on."""
+        """Write the result in place of a runner, holding the runners' lock, once nothing of the attempt is running."""
         try:
             with directory.hold():
-                remove_remains(directory)
+                remove_remains(directory, self._node)
                 if directory.outcome() is None:
                     directory.write_outcome(lost_result(directory, last))
                 directory.finalize()
@@ -220,8 +304,8 @@ class LocalEngine(Engine):
             logger.debug("%s is served after all", directory.task_id)
 
 
-def remove_remains(directory: TaskDirectory) -> None:
-    """Leave nothing of the attempt running. Raises EngineError where that cannot be made sure of."""
+def remove_remains(directory: TaskDirectory, node: NodeSettings) -> None:
+    """Leave nothing of the attempt running. Raises EngineError if that is not certain."""
     from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
     from winslow_dagster.stages.runner.attempt import AttemptRunner
 
@@ -233,15 +317,19 @@ def remove_remains(directory: TaskDirectory) -> None:
             DockerDaemon.connect()
         except ServiceUnavailable as error:
             raise EngineError(
-                f"its runners died, and its container may still run: {error.what}",
+                f"its runners died, and its container may still be running: {error.what}",
                 where=directory.task_id,
                 remedy=error.remedy,
             ) from error
-    AttemptRunner(task, directory).clear()
+    AttemptRunner(task, directory, node).clear()
 
 
 def _attempt(task: StageTask) -> tuple[str, str, str, str, int]:
     return task.project, task.pipeline, task.run_id, task.stage, task.attempt
+
+
+def _has_result(directory: TaskDirectory) -> bool:
+    return (directory.path / "result.json").exists()
 
 
 @contextlib.contextmanager
@@ -259,31 +347,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     except OSError as error:
         raise EngineError(f"cannot be deleted: {error}", where=str(path)) from error
-
-
-@cache
-def gpus_here() -> tuple[NodeGpu, ...]:
-    """This machine's GPUs. Looked for once a process: that takes up to a second, and they do not change."""
-    return hardware.detect_gpus().gpus
-
-
-@cache
-def this_node() -> Node:
-    """This machine."""
-    return Node(
-        name=hardware.node_name(),
-        cpus=hardware.usable_cpus(),
-        memory_bytes=hardware.usable_memory_bytes(),
-        gpus=gpus_here(),
-        containers=containers_here(),
-    )
-
-
-def containers_here() -> str:
-    """What runs containers here; empty where nothing does."""
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-
-    try:
-        return f"Docker, API {DockerDaemon.connect().api_version}"
-    except ServiceUnavailable:
-        return ""

@@ -1,5 +1,5 @@
-"""The last start of a task's runner, written down beside the task: whether that runner lives, and how often in a row
-one died without having got anywhere.
+"""The last start of a task's runner, recorded beside the task: whether that runner is alive, and how many runners in a
+row died without making progress.
 """
 
 from __future__ import annotations
@@ -15,79 +15,79 @@ from winslow_dagster.stages.task.model import LogSummary, StageResult, StageStat
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FILE = "runner_start.json"
-MOST_FRUITLESS = 5
-"""This many runners in a row that died without progress make the attempt lost."""
+MAX_FAILED_STARTS = 5
+"""If this many runners in a row die without progress, the attempt is lost."""
 HEALTHY_AFTER = timedelta(seconds=30)
-"""A runner that lived this long did its work, however silent its stage was."""
-QUOTED_LINES = 5
-QUOTED_CHARACTERS = 1000
+"""A runner that was alive this long worked, however silent its stage was."""
+MAX_QUOTED_LINES = 5
+MAX_QUOTED_CHARACTERS = 1000
 
 
 class RunnerRecord(Frozen):
-    """One start. `fruitless` counts the starts just before it that came to nothing."""
+    """One start. `failed_starts` counts the starts just before it that failed."""
 
     pid: int
     create_time: float
     boot_id: str
     started_at: datetime
     progress: tuple[str, int] | None
-    fruitless: int
+    failed_starts: int
 
     @classmethod
     def read(cls, directory: TaskDirectory) -> RunnerRecord | None:
-        """The task's last start, or None where there was none."""
+        """The task's last start, or None if there was none."""
         return read_value(directory.path / FILE, cls)
 
     @classmethod
-    def write(cls, directory: TaskDirectory, process: ProcessIdentity, fruitless: int) -> None:
-        """Write the start of `process` down. The caller holds the task's start lock."""
+    def write(cls, directory: TaskDirectory, process: ProcessIdentity, failed_starts: int) -> None:
+        """Record the start of `process`. The caller holds the task's start lock."""
         start = cls(
             pid=process.pid,
             create_time=process.create_time,
             boot_id=BOOT_ID.read_text().strip(),
             started_at=datetime.now(UTC),
             progress=progress_of(directory.status()),
-            fruitless=fruitless,
+            failed_starts=failed_starts,
         )
         write_atomically(directory.path / FILE, start.model_dump_json())
 
     @classmethod
     def alive_in(cls, directory: TaskDirectory) -> bool:
-        """Whether a runner serves the task or is about to: between its start and its lock there is only its process."""
+        """Whether a runner serves the task or is about to: it takes its lock only some time after its start."""
         last = cls.read(directory)
         return (last is not None and last.alive()) or directory.runner_alive()
 
     def alive(self) -> bool:
-        """Whether the process of this start lives."""
+        """Whether the process of this start is alive."""
         return ProcessIdentity(self.pid, self.create_time).alive() and self.boot_id == BOOT_ID.read_text().strip()
 
-    def fruitless_after(self, status: StageStatus | None) -> int:
-        """How many starts in a row came to nothing, now that this one's runner is dead too."""
+    def failed_starts_after(self, status: StageStatus | None) -> int:
+        """How many starts in a row failed, now that this one's runner is dead, too."""
         if status is not None and status.updated_at - self.started_at >= HEALTHY_AFTER:
             return 0
-        return self.fruitless + 1 if progress_of(status) == self.progress else 0
+        return self.failed_starts + 1 if progress_of(status) == self.progress else 0
 
-    def too_many(self, fruitless: int) -> bool:
-        """Whether another start makes no sense."""
-        return fruitless >= MOST_FRUITLESS
+    def too_many(self, failed_starts: int) -> bool:
+        """Whether to give up."""
+        return failed_starts >= MAX_FAILED_STARTS
 
 
 def progress_of(status: StageStatus | None) -> tuple[str, int] | None:
-    """What changes when a runner gets anywhere: the phase, and how much of the log is written."""
+    """What changes as a runner makes progress: the phase and the size of the log."""
     return None if status is None else (status.phase, status.log.size_bytes)
 
 
 def lost_result(directory: TaskDirectory, last: RunnerRecord) -> StageResult:
-    """How a task ended whose runners all died; `cancelled` where that had been asked."""
-    status, asked = directory.status(), directory.cancel_reason()
-    message = f"the stage runner died {MOST_FRUITLESS} times in a row without getting any further"
-    if asked is not None:
-        message = f"cancelled ({asked}); {message} before that"
-    quoted = end_of(directory.path / "runner.log")
+    """The result of a task whose runners all died: `cancelled` if that was requested, otherwise `lost`."""
+    status, cancel_reason = directory.status(), directory.cancel_reason()
+    message = f"the stage runner died {MAX_FAILED_STARTS} times in a row without making progress"
+    if cancel_reason is not None:
+        message = f"cancelled ({cancel_reason}); {message} before that"
+    last_lines = end_of(directory.path / "runner.log")
     return StageResult(
         task_id=directory.task_id,
-        outcome="lost" if asked is None else "cancelled",
-        message=f"{message}. Its last words: {quoted}" if quoted else f"{message}, and it left no word",
+        outcome="lost" if cancel_reason is None else "cancelled",
+        message=f"{message}. Its last log lines: {last_lines}" if last_lines else f"{message}; its log is empty",
         started_at=(status and status.started_at) or last.started_at,
         ended_at=datetime.now(UTC),
         node=node_name(),
@@ -97,9 +97,9 @@ def lost_result(directory: TaskDirectory, last: RunnerRecord) -> StageResult:
 
 
 def end_of(path: Path) -> str:
-    """The last few lines of a log, in one."""
+    """The last few lines of a log, joined into one."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return " | ".join(text.splitlines()[-QUOTED_LINES:])[-QUOTED_CHARACTERS:]
+    return " | ".join(text.splitlines()[-MAX_QUOTED_LINES:])[-MAX_QUOTED_CHARACTERS:]

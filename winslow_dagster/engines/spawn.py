@@ -1,9 +1,8 @@
-"""Starts processes that outlive whoever starts them.
+"""Starts processes that outlive their starter.
 
-A start goes through a warm server (`warm.py`) where one answers, and is a plain `python -m` where none does. The two
-differ in nothing but the time they take: same session, streams, directory, environment, arguments and signals. What a
-process inherits beside those (cgroup, umask, limits) it has from the server, which its supervisor started as it starts
-everything else.
+A process is started through a fork server (`fork_server.py`) if one answers, and otherwise by a plain `python -m`. Both
+give it the same session, streams, directory, environment, arguments and signals; a fork is faster. The rest (cgroup,
+umask, limits) is inherited from the fork server, which the services' supervisor started as it starts everything else.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.process_supervisor import create_time_s
 
 ANSWER_TIMEOUT_S = 5.0
-"""A server that takes longer than this is not used. It forks in milliseconds."""
+"""A fork server that takes longer than this is not used. It forks in milliseconds."""
 GO = b"go\n"
 NEVER = -1.0
-MOST_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process, told from a later one with the same pid.
+    """A process, distinguished from a later one with the same pid.
 
-    `create_time` is in seconds since the machine's start, which nobody moves by setting the clock.
+    `create_time` is in seconds since the machine's start, so that setting the clock does not change it.
     """
 
     pid: int
@@ -46,24 +45,24 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
-        """The process that has this pid now. One that has ended already is told as dead."""
+        """The process that has this pid now; not alive if it has ended already."""
         return cls(pid, create_time_s(pid) or NEVER)
 
     def alive(self) -> bool:
-        """Whether it still runs. A zombie does not."""
+        """Whether it is still running. A zombie is not."""
         return create_time_s(self.pid) == self.create_time
 
     def terminate(self) -> None:
-        """Ask it to end (TERM). Nothing happens where it has ended."""
+        """Send TERM. Does nothing if the process has ended."""
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it (KILL). Nothing happens where it has ended."""
+        """Send KILL. Does nothing if the process has ended."""
         self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
-            # The descriptor stays on this one process, whoever gets its number after the check.
+            # The descriptor refers to this process even if another gets its pid after the check.
             handle = os.pidfd_open(self.pid)
             try:
                 if self.alive():
@@ -74,7 +73,7 @@ class ProcessIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start as it travels to the warm server. Python is the starter's: it must be the server's too."""
+    """A request to the fork server. `python` is the starter's interpreter, which must be the server's, too."""
 
     module: str
     args: tuple[str, ...]
@@ -84,11 +83,11 @@ class Start:
     python: str = sys.executable
 
 
-class NotServed(Exception):
-    """The warm server did not start the process, and never will: the reason. The start is then made plainly."""
+class ForkServerUnavailable(Exception):
+    """The reason why the fork server did not start the process, and never will."""
 
 
-def spawn_detached(  # noqa: PLR0913  # one start is that much, and all but two have a name at the call
+def spawn_detached(  # noqa: PLR0913  # all but two are keyword-only
     module: str,
     args: Sequence[str],
     *,
@@ -97,28 +96,28 @@ def spawn_detached(  # noqa: PLR0913  # one start is that much, and all but two 
     log_path: Path,
     fork_server_socket: Path | None,
 ) -> ProcessIdentity:
-    """Run `python -m module args` in its own session, no child of the caller, with exactly `env`.
+    """Run `python -m module args` in a session of its own, not as a child of the caller, with exactly `env`.
 
-    stdin is empty; stdout and stderr are appended to `log_path`, whose directory is made. Raises EngineError where the
-    process cannot be started. It has not been started when this raises, whatever happened on the way.
+    stdin is empty; stdout and stderr are appended to `log_path`, whose directory is created. Raises EngineError if the
+    process cannot be started; it is then certain that it was not.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     start = Start(module, tuple(args), dict(env), str(cwd), str(log_path.absolute()))
     if fork_server_socket is not None:
         try:
-            return ask_server(fork_server_socket, start)
-        except NotServed as reason:
+            return start_by_fork(fork_server_socket, start)
+        except ForkServerUnavailable as reason:
             logger.debug("plain start of %s: %s: %s", module, fork_server_socket, reason)
     return start_plainly(start)
 
 
 def start_plainly(start: Start) -> ProcessIdentity:
-    """By a short-lived process that forks and leaves, so that the caller is no parent and keeps no zombie."""
+    """Start it through a short-lived process that forks and exits, so that the caller has no child to reap."""
     command = (start.python, "-I", "-S", daemonize.__file__, start.log_path, start.cwd)
     program = (start.python, "-m", start.module, *start.args)
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *program], env=start.env, stdin=pipe, stdout=pipe, stderr=pipe) as parent:
-        # One short line where the program runs; nothing, and the end of the stream, where it cannot be started.
+        # One short line if the program runs; an empty stream if it cannot be started.
         line = parent.stdout.readline() if parent.stdout else b""
         identity = ProcessIdentity.of(int(line or 0))
         _, failure = parent.communicate()
@@ -127,11 +126,11 @@ def start_plainly(start: Start) -> ProcessIdentity:
     return identity
 
 
-def ask_server(socket_path: Path, start: Start) -> ProcessIdentity:
-    """By the server at `socket_path`. Raises NotServed where it does not, EngineError where the start itself is bad.
+def start_by_fork(socket_path: Path, start: Start) -> ProcessIdentity:
+    """Start it through the fork server at `socket_path`. Raises ForkServerUnavailable, EngineError for a bad request.
 
-    The new process goes on only when it was told to: if its answer does not arrive here, it ends and the caller may
-    start another without there ever being two.
+    The new process continues only after a go-ahead: if its answer does not arrive here, it ends, so that the caller can
+    start another without ever having two.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -143,17 +142,17 @@ def ask_server(socket_path: Path, start: Start) -> ProcessIdentity:
             if "pid" in answer:
                 connection.sendall(GO)
     except (OSError, ValueError) as error:
-        raise NotServed(str(error)) from error
+        raise ForkServerUnavailable(str(error)) from error
     if "failed" in answer:
         raise EngineError(f"{start.module} could not be started: {answer['failed']}", where=start.cwd)
     if "declined" in answer:
-        raise NotServed(answer["declined"])
+        raise ForkServerUnavailable(answer["declined"])
     return ProcessIdentity(answer["pid"], answer["create_time"])
 
 
 @contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """An address for a unix socket at any path: the kernel takes 107 bytes only, and a path by descriptor is short."""
+    """A short address for a Unix socket at any path: the kernel accepts only 107 bytes."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
@@ -162,16 +161,16 @@ def short_address(path: Path) -> Iterator[str]:
 
 
 def read_message(connection: socket.socket) -> dict[str, Any]:
-    """One line of JSON. Raises OSError or ValueError where the other side did not send one."""
+    """One line of JSON. Raises OSError or ValueError if the other side did not send one."""
     received = bytearray()
     while not received.endswith(b"\n"):
         part = connection.recv(65536)
         if not part:
             raise ConnectionResetError("the other side closed the connection")
         received += part
-        if len(received) > MOST_REQUEST_BYTES:
-            raise ValueError(f"the message is longer than {MOST_REQUEST_BYTES} bytes")
+        if len(received) > MAX_REQUEST_BYTES:
+            raise ValueError(f"the message is longer than {MAX_REQUEST_BYTES} bytes")
     message = json.loads(received)
     if not isinstance(message, dict):
-        raise ValueError("the message is no object")  # noqa: TRY004  # a wrong content, like text that is no JSON
+        raise ValueError("the message is not a JSON object")  # noqa: TRY004  # wrong content, as malformed JSON is
     return message

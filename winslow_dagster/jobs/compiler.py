@@ -1,8 +1,8 @@
-"""Pipeline to Dagster job: a stage is an op, `after` is a dependency, and no more is decided here.
+"""Compiles a pipeline into a Dagster job: a stage becomes an op, `after` a dependency.
 
-An op has one output `outputs` (the manifest) and, for each stage after it, one optional `then_<stage>` of type
-Nothing. Where a run should end before a stage, that output is not yielded, and Dagster skips the stage: the run ends as
-a success with skipped steps, and holds nothing.
+An op has an output `outputs` (the manifest) and, for each stage after it, an optional output `then_<stage>` of type
+Nothing. To end a run before a stage, the op does not yield that output, and Dagster skips the stage: the run succeeds
+with skipped steps and holds no resources.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GPU_POOL = "gpu"
 
 
 def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefinition:
-    """The job of one version of a pipeline. `job_name` differs from the pipeline's for versions no longer current."""
+    """The job of one version of a pipeline. For an old version, `job_name` differs from the pipeline's name."""
     successors = {
         stage.name: tuple(other.name for other in pipeline.stages if stage.name in other.after)
         for stage in pipeline.stages
@@ -67,14 +67,14 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
             "io_manager": IOManagerDefinition(
                 lambda context: ManifestIOManager(context.resources.winslow),
                 required_resource_keys={"winslow"},
-                description="Hands on manifests; the data stays in the store",
+                description="Passes manifests between stages; the data stays in the store",
             ),
         },
     )
 
 
 def queue_of(pipeline: Pipeline) -> str:
-    """The run queue: pipelines with a stage that cannot do without a GPU wait in `gpu`, all others in `cpu`."""
+    """The run queue: `gpu` for pipelines with a stage that requires a GPU, otherwise `cpu`."""
     return "gpu" if any(stage.gpu and not stage.gpu.optional for stage in pipeline.stages) else "cpu"
 
 
@@ -83,7 +83,7 @@ def _stage_op(
 ) -> OpDefinition:
     return OpDefinition(
         compute_fn=run_stage(pipeline, digest, stage, successors),
-        # Op names are unique in a repository; the stage's own name is the alias in its job.
+        # Op names must be unique in a repository; the alias in the job is the stage's own name.
         name=f"{job_name}__{stage.name}",
         description=stage.description or None,
         ins={upstream: In(Manifest) for upstream in stage.after}

@@ -1,9 +1,9 @@
-"""Runs the steps of a run as threads of its one worker process, and goes on where a dead worker stopped.
+"""Runs the steps of a run as threads of its one worker process, and continues where a dead worker stopped.
 
-A stage op only waits for a stage runner, so a thread is enough; a process a step (Dagster's multiprocess executor)
-costs 2.8-4.7 s between ops, a thread 0.01-0.06 s. The state machine is Dagster's own ActiveExecution. After a resume it
-is rebuilt from the event log (`replay`), and the steps that were in flight run again: their ops find the stage attempts
-they had started by task id. Every private Dagster name in this file has a contract test.
+A stage op only waits for a stage runner, so a thread is enough: a process per step (Dagster's multiprocess executor)
+costs 2.8-4.7 s between ops, a thread 0.01-0.06 s. The state machine is Dagster's own ActiveExecution. When a run is
+resumed, it is rebuilt from the event log (`replay`), and the steps that were in flight run again: their ops find the
+attempts that they had started by task id. Every private Dagster name in this file has a contract test.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.interruption import interruption_of
 
-WAKE_S = 0.5
-"""How often the worker looks for a termination signal, a retry that is due, or a freed pool slot."""
+POLL_S = 0.5
+"""How often the worker checks for a termination signal, a retry that is due, or a free pool slot."""
 
 STARTS = frozenset({DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED})
 REPLAYED = frozenset({DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE})
 
 
 def compute_log_key(run_id: str, step_key: str) -> list[str]:
-    """Where Dagit looks for the log of a step."""
+    """The key by which Dagit finds the log of a step."""
     return [run_id, "compute_logs", step_key]
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeLogFiles:
-    """The files from which Dagit shows a step's log while it grows; `complete` says that it no longer does."""
+    """The files from which Dagit shows the log of a step; `complete` exists once the log is complete."""
 
     out: Path
     err: Path
@@ -66,14 +66,14 @@ class ComputeLogFiles:
 
     @classmethod
     def of(cls, instance: DagsterInstance, run_id: str, step_key: str) -> Self:
-        """Raises WinslowError where the instance keeps its compute logs anywhere but in local files."""
+        """Raises WinslowError if the instance does not keep its compute logs in local files."""
         logs = instance.compute_log_manager
         if not isinstance(logs, LocalComputeLogManager):
             raise WinslowError(
-                f"stage logs cannot be shown through {type(logs).__name__}",
+                f"{type(logs).__name__} cannot show stage logs",
                 where="dagster.yaml: compute_logs",
                 expected="Dagster's LocalComputeLogManager, which is the default",
-                remedy="Take the entry out",
+                remedy="Remove the entry",
             )
         key = compute_log_key(run_id, step_key)
         return cls(*(Path(logs.get_captured_local_path(key, extension)) for extension in ("out", "err", "complete")))
@@ -82,10 +82,10 @@ class ComputeLogFiles:
 def replay(active: ActiveExecution, entries: Sequence[EventLogEntry]) -> None:
     """Bring `active` to the state that the events of an earlier worker describe.
 
-    Differs from ActiveExecution.rebuild_from_events in three points, each of which failed a resume: skip events are
-    left out (the state machine finds them again, and refuses them from outside); a retry that has since started does
-    not wait a second time; and pool slots are not claimed for steps that are already over. Steps that were in flight
-    are put back, so that they are handed out, and their slots claimed, in the ordinary way.
+    Differs from ActiveExecution.rebuild_from_events in three points, each of which made a resume fail: skip events are
+    ignored (the state machine derives them itself and rejects them as input); a retry that has already started does not
+    wait again; no pool slots are claimed for finished steps. Steps that were in flight are put back, so that they start
+    and claim their slots as usual.
     """
     starts_left: dict[str, int] = {}
     for entry in entries:
@@ -106,23 +106,23 @@ def replay(active: ActiveExecution, entries: Sequence[EventLogEntry]) -> None:
         elif event.event_type in REPLAYED:
             active.handle_event(event)
         active.get_steps_to_execute()
-    active._executable.extend(sorted(active._in_flight))  # noqa: SLF001  # no public way to hand a step out again
+    active._executable.extend(sorted(active._in_flight))  # noqa: SLF001  # there is no public way to start a step again
     active._in_flight.clear()  # noqa: SLF001
 
 
 class ThreadExecutor(Executor):
-    """One thread a step. `max_concurrent` bounds how many stages of one run go on side by side."""
+    """One thread per step. `max_concurrent` limits the number of concurrent stages of one run."""
 
     def __init__(self, max_concurrent: int | None) -> None:
         self._max_concurrent = max_concurrent
 
     @property
     def retries(self) -> RetryMode:
-        """Retries are decided by the stage op, by cause."""
+        """The stage op decides about retries, by cause."""
         return RetryMode.ENABLED
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        """Run the plan; on resume, what is left of it."""
+        """Run the plan; on resume, the rest of it."""
         resuming = plan_context.resume_from_failure
         yield DagsterEvent.engine_event(
             plan_context,
@@ -158,7 +158,7 @@ class ThreadExecutor(Executor):
 
 
 class StepThreads:
-    """The loop of one run: hands out steps, gathers their events, and stops when asked to."""
+    """The loop of one run: starts steps, collects their events, and stops on request."""
 
     def __init__(self, job_context: PlanExecutionContext, active: ActiveExecution, limit: int | None) -> None:
         self._context = job_context
@@ -170,16 +170,16 @@ class StepThreads:
         self._crashes: list[BaseException] = []
 
     def run(self) -> Iterator[DagsterEvent]:
-        """Yield the events of every step until all are over, or until the run is interrupted."""
+        """Yield the events of all steps until all have finished or the run is interrupted."""
         while not self._active.is_complete or self._threads:
             if not self._interruption.is_set() and self._active.check_for_interrupts():
                 self._active.mark_interrupted()
                 yield DagsterEvent.engine_event(
-                    self._context, "Asked to stop", EngineEventData.interrupted(list(self._threads))
+                    self._context, "Stop requested", EngineEventData.interrupted(list(self._threads))
                 )
                 if not self._cancelled():
-                    # The machine goes down, or the worker is replaced: the attempts go on without it, and its threads,
-                    # which only wait for them, end with this process.
+                    # The machine shuts down or the worker is replaced: the attempts continue without it, and its
+                    # threads, which only wait for them, end with this process.
                     raise DagsterExecutionInterruptedError
                 self._interruption.set()
             if self._interruption.is_set():
@@ -223,7 +223,7 @@ class StepThreads:
         if not self._threads and self._active.is_complete:
             return
         try:
-            key, event = self._events.get(timeout=WAKE_S)
+            key, event = self._events.get(timeout=POLL_S)
         except queue.Empty:
             return
         if isinstance(event, DagsterEvent):
@@ -244,7 +244,7 @@ class StepThreads:
             Noneable(int),
             default_value=None,
             is_required=False,
-            description="How many stages of one run go on side by side; unlimited when left out.",
+            description="Maximum number of concurrent stages of one run; unlimited if not set.",
         )
     },
 )

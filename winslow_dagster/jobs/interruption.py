@@ -1,4 +1,4 @@
-"""One flag a run: set when its worker was asked to stop, looked at by the stage ops that wait for their runners."""
+"""A flag per run, set when its worker shall stop, and checked by the stage ops that wait for their runners."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ _lock = threading.Lock()
 
 
 def interruption_of(run_id: str) -> threading.Event:
-    """The flag of the run, the same one for every caller in this process."""
+    """The flag of the run; the same object for all callers in this process."""
     with _lock:
         return _flags.setdefault(run_id, threading.Event())

@@ -1,7 +1,6 @@
-"""What travels between ops is a manifest, and its home is the table of attempts.
+"""Passes manifests between ops through the project tables.
 
-A stage op writes its attempt there before it yields, so storing an output is no more than a check. Loading asks by the
-run that produced it: Dagster names the true producer through any chain of re-executions.
+Inputs are loaded by the run that produced them: Dagster names it correctly across any chain of re-executions.
 """
 
 from __future__ import annotations
@@ -14,25 +13,25 @@ from winslow_dagster.storage.manifest import Manifest
 
 
 class ManifestIOManager(IOManager):
-    """Keyed by run and stage."""
+    """Stores manifests by run and stage."""
 
     def __init__(self, resources: WorkerResources) -> None:
         self._records = resources.records
 
     def handle_output(self, context: OutputContext, obj: Manifest) -> None:
-        """Note which manifest this run handed on for the stage, whether it made it or found it stored."""
+        """Record the manifest that this run passes on for the stage, whether it is new or reused."""
         self._records.record_run_output(context.run_id, context.step_key, obj)
         context.add_output_metadata({"files": len(obj.files), "size_bytes": obj.size_bytes, "address": obj.address})
 
     def load_input(self, context: InputContext) -> Manifest:
-        """The manifest that the producing run handed on. Raises NotFound where it is gone."""
+        """The manifest that the producing run passed on. Raises NotFound if there is none."""
         producer = context.upstream_output
         if producer is None or producer.run_id is None:
-            raise NotFound("an input without a producing stage", where=context.name)
+            raise NotFound("the input has no producing stage", where=context.name)
         manifest = self._records.run_outputs(producer.run_id, producer.step_key)
         if manifest is None:
             raise NotFound(
-                f"run {producer.run_id} left no outputs of {producer.step_key}",
+                f"run {producer.run_id} has no outputs of {producer.step_key}",
                 where=context.name,
                 remedy="Start from that stage, or from an earlier one",
             )

@@ -1,7 +1,7 @@
-"""Starts one detached worker process a run, tells whether it lives, and starts another when it does not.
+"""Starts one detached worker process per run, checks whether it is alive, and replaces it if not.
 
-The truth about a worker is the lock it holds (`jobs/worker.py`), not a run tag: tags are for display, and concurrent
-writers lose some of them. Every private Dagster name in this file has a contract test.
+A worker is alive while it holds its lock (`jobs/worker.py`). Run tags are not used for that: concurrent writers lose
+some of them. Every private Dagster name in this file has a contract test.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.settings import Settings
 
 PINNED_VERSION = "WINSLOW_PINNED_VERSION"
-"""Tells a worker what it serves, as JOB=PIPELINE=DIGEST: no edit of the file can reach a run that has begun."""
+"""The pipeline version that a worker serves, as JOB=PIPELINE=DIGEST: edits of the file do not affect started runs."""
 
 
 class ProcessRunLauncher(RunLauncher, ConfigurableClass):
-    """Workers are processes of this machine that outlive whoever launched them."""
+    """Workers are processes on this machine that outlive the process that launched them."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
@@ -44,17 +44,17 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
-        """What Dagster needs to build this launcher again elsewhere."""
+        """What Dagster needs to construct this launcher in another process."""
         return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing to configure: the WINSLOW_* settings say it all."""
+        """Nothing: the launcher is configured by the WINSLOW_* settings."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
-        """Dagster's way to build it."""
+        """Dagster's constructor."""
         return cls(inst_data=inst_data, **config_value)
 
     def launch_run(self, context: LaunchRunContext) -> None:
@@ -63,17 +63,17 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
 
     @property
     def supports_resume_run(self) -> bool:
-        """Dead workers are replaced by the run monitoring daemon."""
+        """The run monitoring daemon replaces dead workers."""
         return True
 
     def resume_run(self, context: ResumeRunContext) -> None:
-        """Start another worker for a run whose worker died."""
+        """Start a replacement for a dead worker."""
         run = context.dagster_run
         arguments = ResumeRunArgs(job_origin=_origin(run), run_id=run.run_id, instance_ref=self._instance.get_ref())
         self._spawn(run, arguments.get_command_args()[-2:])
 
     def start_worker(self, run: DagsterRun) -> None:
-        """Start a worker for a run that has not begun. Harmless where one lives: the second leaves at once."""
+        """Start a worker for a run that has not started. Harmless if one is alive: the second exits at once."""
         arguments = ExecuteRunArgs(
             job_origin=_origin(run),
             run_id=run.run_id,
@@ -83,11 +83,11 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
         self._spawn(run, arguments.get_command_args()[-2:])
 
     def worker_pid(self, run_id: str) -> int | None:
-        """The live worker of the run, or None."""
+        """The pid of the run's worker if it is alive."""
         return worker_pid(self._lock_file(run_id))
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel the run: its worker ends the stages, or, where none lives, this process asks their runners to."""
+        """Cancel the run: its worker cancels the stages; if none is alive, this process does."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -97,26 +97,26 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             return True
-        # Only here, so that a daemon that launches runs does not load what serves them.
+        # Imported here, so that a daemon that only launches runs does not load it.
         from winslow_dagster.engines.factory import open_engine
 
         open_engine(self._settings).cancel_run(run_id, "the run was cancelled")
-        self._instance.report_run_canceled(run, "Cancelled; its worker had already ended")
+        self._instance.report_run_canceled(run, "Cancelled; the worker had already exited")
         return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Health is whether the run's lock is held."""
+        """A worker is healthy while it holds its run's lock."""
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """RUNNING also for runs that something else started: a run without a lock file is not ours to resume."""
+        """RUNNING also for runs without a lock file: another launcher started them, and must resume them."""
         if not self._lock_file(run.run_id).exists() or self.worker_pid(run.run_id) is not None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no live worker process")
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:  # noqa: ARG002, FBT001, FBT002  # Dagster's signature
-        """The end of what the worker printed."""
+        """The end of the worker's log."""
         log_file = self._log_file(run.run_id)
         return log_file.read_text(errors="replace")[-2000:] if log_file.exists() else None
 
@@ -145,7 +145,7 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
 
 
 def _origin(run: DagsterRun) -> JobPythonOrigin:
-    """Where the run's job comes from. Every run that came through a code server carries it."""
+    """The origin of the run's job. Every run that came through a code server has one."""
     if run.job_code_origin is None:
-        raise EngineError("the run does not say where its job comes from", where=run.run_id)
+        raise EngineError("the run has no job origin", where=run.run_id)
     return run.job_code_origin

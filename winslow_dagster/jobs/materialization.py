@@ -1,4 +1,4 @@
-"""How a finished stage shows in Dagit: one asset materialization with what a person wants to see of it."""
+"""The asset materialization by which Dagit shows a finished stage."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import Store
 
-PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
-LARGEST_PICTURE_BYTES = 200_000
-"""A preview is part of an event in the database: larger pictures are linked, not shown."""
-LARGEST_TABLE_BYTES = 64_000
+IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+MAX_IMAGE_BYTES = 200_000
+"""A preview is part of an event in the database, so that larger images have none."""
+MAX_TABLE_BYTES = 64_000
 PREVIEW_ROWS = 10
-MOST_PREVIEWS = 3
+MAX_PREVIEWS = 3
 
 
 def materialized(context: OpExecutionContext) -> bool:
-    """Whether this run has said so of this stage before, and then crashed."""
+    """Whether this run has already materialized this stage, before a crash."""
     step_key = context.get_step_execution_context().step.key
-    said = context.instance.get_records_for_run(context.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
-    return any(record.event_log_entry.step_key == step_key for record in said)
+    events = context.instance.get_records_for_run(context.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
+    return any(record.event_log_entry.step_key == step_key for record in events.records)
 
 
 def materialization(settings: Settings, call: StageCall, result: StageResult) -> AssetMaterialization:
@@ -53,7 +53,7 @@ def materialization(settings: Settings, call: StageCall, result: StageResult) ->
 
 
 def result_metadata(result: StageResult) -> dict[str, Any]:
-    """What is known of an attempt however it ended."""
+    """The facts of an attempt, whatever its outcome."""
     metadata: dict[str, Any] = {
         "outcome": result.outcome,
         "duration_s": round(result.duration_s, 3),
@@ -85,7 +85,7 @@ def result_metadata(result: StageResult) -> dict[str, Any]:
 
 
 def output_metadata(store: Store, outputs: Manifest) -> dict[str, Any]:
-    """Where the outputs are and how large."""
+    """The location and size of the outputs."""
     path = store.read_only_path(outputs)
     rows = "\n".join(f"| {file.path} | {file.size_bytes:,} |" for file in outputs.files[:50])
     return {
@@ -100,7 +100,7 @@ def previews(store: Store, outputs: Manifest, highlights: Sequence[Highlight]) -
     """The highlighted outputs that are small pictures or tables, as they are."""
     shown: dict[str, Any] = {}
     for file in outputs.files:
-        if len(shown) == MOST_PREVIEWS:
+        if len(shown) == MAX_PREVIEWS:
             break
         highlight = next((each for each in highlights if matches(file.path, each.glob)), None)
         if highlight is None:
@@ -114,14 +114,14 @@ def previews(store: Store, outputs: Manifest, highlights: Sequence[Highlight]) -
 
 def _preview(store: Store, outputs: Manifest, file: FileEntry) -> MetadataValue[Any] | None:
     suffix = file.path[file.path.rfind(".") :].lower()
-    if suffix in PICTURES and file.size_bytes <= LARGEST_PICTURE_BYTES:
+    if suffix in IMAGE_TYPES and file.size_bytes <= MAX_IMAGE_BYTES:
         data = base64.b64encode(store.read_range(outputs, file, 0, file.size_bytes)).decode()
-        return MetadataValue.md(f"![{file.path}](data:{PICTURES[suffix]};base64,{data})")
+        return MetadataValue.md(f"![{file.path}](data:{IMAGE_TYPES[suffix]};base64,{data})")
     if suffix == ".csv":
-        head = store.read_range(outputs, file, 0, min(file.size_bytes, LARGEST_TABLE_BYTES))
+        head = store.read_range(outputs, file, 0, min(file.size_bytes, MAX_TABLE_BYTES))
         lines = head.decode(errors="replace").splitlines()[: PREVIEW_ROWS + 1]
         return MetadataValue.md(markdown_table(list(csv.reader(io.StringIO("\n".join(lines))))))
-    if suffix == ".json" and file.size_bytes <= LARGEST_TABLE_BYTES:
+    if suffix == ".json" and file.size_bytes <= MAX_TABLE_BYTES:
         try:
             return MetadataValue.json(json.loads(store.read_range(outputs, file, 0, file.size_bytes)))
         except ValueError:
@@ -130,7 +130,7 @@ def _preview(store: Store, outputs: Manifest, file: FileEntry) -> MetadataValue[
 
 
 def markdown_table(rows: list[list[str]]) -> str:
-    """The first row is the header. Pipes in cells are escaped."""
+    """A Markdown table whose header is the first row."""
     if not rows:
         return "(empty)"
     width = len(rows[0])

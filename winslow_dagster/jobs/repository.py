@@ -1,7 +1,7 @@
-"""The jobs of all pipeline files, made when asked for, so that a run worker loads one pipeline and not five hundred.
+"""The jobs of all pipeline files, compiled on demand, so that a run worker loads one pipeline and not five hundred.
 
-A name is taken from its file's name; nothing is parsed to list them. A file that cannot be used becomes a job of the
-same name whose description says what is wrong: it never hides the others.
+A job is named after its file, so that listing them parses nothing. An invalid file becomes a job of the same name whose
+description lists the errors; it does not affect the others.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from winslow_dagster.jobs.compiler import compile_pipeline
 from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
 from winslow_dagster.settings import Settings
 
-SHORT = 8
-"""How many characters of a version's digest its job's name carries."""
+SHORT_DIGEST = 8
+"""Characters of a version's digest in its job's name."""
 
 JobMaker = Callable[[], JobDefinition]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """One kept version of a pipeline."""
+    """A kept version of a pipeline."""
 
     pipeline: str
     digest: str
 
     @property
     def job_name(self) -> str:
-        """The name of its job where it is no longer the current version."""
-        return f"{self.pipeline}__{self.digest[:SHORT]}"
+        """The name of its job if it is not the current version."""
+        return f"{self.pipeline}__{self.digest[:SHORT_DIGEST]}"
 
 
 def pipeline_jobs(settings: Settings, held: Iterable[Version]) -> dict[str, JobMaker]:
-    """Job name -> how to make it, for Dagster's lazy repositories.
+    """Job name -> function that compiles it, for Dagster's lazy repositories.
 
-    There is one job a pipeline file, and one for each version that is not current and that a project holds on to.
+    One job per pipeline file, and one for each of the `held` versions, which projects still use, that is not current.
     """
     current = pipeline_names(settings.pipelines_dir)
     jobs = {name: _current(settings, path) for name, path in current.items()}
@@ -53,7 +53,7 @@ def pipeline_jobs(settings: Settings, held: Iterable[Version]) -> dict[str, JobM
 
 
 def worker_jobs(settings: Settings, pinned: str) -> dict[str, JobMaker]:
-    """The one job a run worker serves: it goes on with the file its run began with, whatever the file says now."""
+    """The one job of a run worker: the version with which the run was started, even if the file has changed since."""
     job_name, pipeline, digest = pinned.split("=")
     return {job_name: _kept(settings, Version(pipeline, digest), job_name)}
 
@@ -76,7 +76,7 @@ def _kept(settings: Settings, version: Version, job_name: str) -> JobMaker:
         except (NotFound, StoreError, PipelineInvalid) as error:
             if job_name == version.pipeline:
                 raise
-            return _invalid(job_name, error)  # one project's lost version hides no pipeline
+            return _invalid(job_name, error)  # a lost version must not hide the pipelines
         return compile_pipeline(pipeline, version.digest, job_name)
 
     return make
@@ -88,7 +88,7 @@ def _invalid(name: str, error: WinslowError) -> JobDefinition:
 
     op = OpDefinition(compute_fn=refuse, name=f"{name}__cannot_be_used", description=str(error), outs={}, ins={})
     problems = "\n".join(f"- {problem}" for problem in getattr(error, "problems", ()) or (error,))
-    description = f"**This pipeline file cannot be used.**\n\n{problems}"
+    description = f"**This pipeline file is invalid.**\n\n{problems}"
     return GraphDefinition(name=name, description=description, node_defs=[op]).to_job(
         name=name, description=description, tags={"winslow/invalid": "true"}
     )

@@ -1,6 +1,6 @@
-"""The flat run config a person writes, in the Launchpad or through the command line, as Dagster checks it.
+"""The schema of the flat run config, as written in the Launchpad or by the command line, for Dagster to validate.
 
-What it means is said in `projects/request.py`.
+`projects/domain/run_request.py` defines its meaning.
 
 project: ulm-07
 start_from: track_vehicles
@@ -36,40 +36,41 @@ def _optional(kind: Any, description: str) -> Field:
 
 
 def config_schema(pipeline: Pipeline) -> dict[str, Field]:
-    """The schema by which the Launchpad checks and completes the run config of this pipeline's job."""
+    """The schema by which the Launchpad validates and completes the run config of this pipeline's job."""
     names = ", ".join(stage.name for stage in pipeline.stages)
     stages = {
         stage.name: _optional(
             _shape(
                 {
-                    "env": _optional(_variables(), f"Variables, over the pipeline's {dict(stage.env)}"),
-                    "args": _optional([str], f"Instead of {list(stage.args)}"),
-                    "image": _optional(str, f"Instead of {stage.image}"),
-                    "cpus": _optional(float, f"Instead of {stage.cpus}"),
+                    "env": _optional(_variables(), f"Variables that override {dict(stage.env)}"),
+                    "args": _optional([str], f"Overrides {list(stage.args)}"),
+                    "image": _optional(str, f"Overrides {stage.image}"),
+                    "cpus": _optional(float, f"Overrides {stage.cpus}"),
                     "memory": _optional(str, "Such as 8GiB"),
                     "timeout": _optional(str, "Such as 2h"),
-                    "gpu": _optional(int, "How many GPUs; 0 is none"),
+                    "gpu": _optional(int, "Number of GPUs; 0 for none"),
                 }
             ),
-            stage.description or f"What this run changes about {stage.name}",
+            stage.description or f"Overrides for {stage.name} in this run",
         )
         for stage in pipeline.stages
     }
     return {
-        "project": Field(str, description="The project the stages work for; `winslow run` makes one"),
+        "project": Field(str, description="Name of an existing project"),
         "start_from": _optional(
-            Noneable(_one_or_several()), f"Earlier stages hand on their stored outputs. One or several of: {names}"
+            Noneable(_one_or_several()),
+            f"First stage or stages to run; earlier ones reuse their stored outputs. Of: {names}",
         ),
-        "stop_after": _optional(Noneable(str), f"Later stages do not run. One of: {names}"),
-        "env": _optional(_variables(), "Variables of this run, for every stage"),
-        "stages": _optional(_shape(stages), "What this run changes, a stage"),
-        "use": _optional(_variables(), "Stage to the attempt (task id) whose outputs it hands on, not the latest"),
-        "reuse": _optional(bool, "Take the outputs of an equal attempt, of any project, where there is one"),
+        "stop_after": _optional(Noneable(str), f"Last stage to run. One of: {names}"),
+        "env": _optional(_variables(), "Variables of this run, for all stages"),
+        "stages": _optional(_shape(stages), "Overrides for this run, by stage"),
+        "use": _optional(_variables(), "Stage -> task id of the attempt whose outputs to use instead of the latest"),
+        "reuse": _optional(bool, "Reuse the outputs of an equal attempt of any project, if there is one"),
     }
 
 
 def flat_config(pipeline: Pipeline) -> ConfigMapping:
-    """Hands the whole flat config to every op, so that each can tell its part in the run."""
+    """Passes the whole flat config to every op, so that each can determine its part in the run."""
 
     def to_ops(config: dict[str, Any]) -> dict[str, Any]:
         return {"ops": {stage.name: {"config": config} for stage in pipeline.stages}}

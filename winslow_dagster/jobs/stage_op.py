@@ -1,7 +1,7 @@
-"""What a stage's op does: find its part in the run, hand the attempt to the engine, wait, and tell Dagster how it went.
+"""The op of a stage: decides what to do, submits the attempt to the engine, waits, and reports the result to Dagster.
 
-The op does no work itself and may die at any line: run again with the same run id and retry number it makes the same
-task id, and the engine gives it the attempt that is already there.
+The op does no work itself and may be killed at any line: run again with the same run id and retry number, it makes the
+same task id, and the engine returns the existing attempt.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ OpBody = Callable[..., Iterator[Any]]
 
 
 def then(successor: str) -> str:
-    """The name of the output that lets the successor run."""
+    """The output that lets the successor run."""
     return f"then_{successor}"
 
 
 def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[str, ...]) -> OpBody:
     """The body of the stage's op."""
 
-    # Not named `context`: Dagster would read that parameter's annotation, which is a text in this module.
+    # Not named `context`: Dagster would evaluate that parameter's annotation, which is a string in this module.
     def body(op_context: OpExecutionContext, inputs: dict[str, Any]) -> Iterator[Any]:
         context = op_context
         resources: WorkerResources = context.resources.winslow
@@ -50,27 +50,27 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
                     context.log.info(f"not run: {entry.reason}")
                     return
                 case Held():
-                    context.log.info(f"not begun: {entry.hold.message}")
+                    context.log.info(f"not started: {entry.hold.message}")
                     return
                 case Reused():
-                    context.log.info(f"handed on: {entry.reason}")
+                    context.log.info(f"outputs reused: {entry.reason}")
                     manifest = entry.manifest
                 case Started():
-                    result, is_news = _attempt(context, resources, call, entry)
+                    result, is_new = _attempt(context, resources, call, entry)
                     if result.outcome == "awaiting_input":
                         resources.stage_decider.waits_for_person(call, result)
-                        context.log.warning(f"a person is needed: {result.message}")
+                        context.log.warning(f"waiting for input: {result.message}")
                         return
-                    if is_news or not materialized(context):
+                    if is_new or not materialized(context):
                         yield materialization(resources.settings, call, result)
                         yield from check_evaluations(pipeline.name, stage.name, request.project, result.checks)
                     manifest = _outputs(result)
-            going_on = resources.stage_decider.after_stage(call, result, successors)
+            released = resources.stage_decider.after_stage(call, result, successors)
         except WinslowError as error:
-            # What a person can act on belongs in front; the stack trace of our own code says nothing to them.
-            raise Failure(str(error), metadata=_shown(error), allow_retries=False) from error
+            # Show the message, not the stack trace of our own code.
+            raise Failure(str(error), metadata=_metadata(error), allow_retries=False) from error
         yield Output(manifest, OUTPUTS)
-        for successor in going_on:
+        for successor in released:
             yield Output(None, then(successor))
 
     return body
@@ -86,27 +86,27 @@ def _attempt(
     if entry.taken_over is not None:
         context.log.info(entry.taken_over.message)
         return entry.taken_over, resources.records.attempt_ended(task.task_id, entry.taken_over)
-    result = AttemptMonitor(context, resources.engine, resources.settings, task).until_ended()
-    is_news = resources.records.attempt_ended(task.task_id, result)
+    result = AttemptMonitor(context, resources.engine, task).wait_for_result()
+    is_new = resources.records.attempt_ended(task.task_id, result)
     if result.outcome in {"succeeded", "awaiting_input"}:
-        return result, is_news
+        return result, is_new
     if retried(retries, result) and context.retry_number < retries.count:
         wait_s = retries.wait_s * retries.backoff**context.retry_number
-        context.log.warning(f"{result.message} Trying again in {wait_s:g} s ({result.outcome}).")
+        context.log.warning(f"{result.message}; retrying in {wait_s:g} s ({result.outcome})")
         raise RetryRequested(max_retries=retries.count, seconds_to_wait=wait_s)
     raise Failure(result.message, metadata=result_metadata(result), allow_retries=False)
 
 
 def retried(retries: Retries, result: StageResult) -> bool:
-    """Whether the rules name the way this attempt ended. `failed` covers every exit code that is not success."""
+    """Whether the rules retry this outcome. `failed` covers every exit code that is not a success."""
     return result.outcome in retries.when or (result.outcome == "failed" and result.exit_code in retries.when)
 
 
 def _outputs(result: StageResult) -> Manifest:
     if result.outputs is None:
-        raise WinslowError("a stage that succeeded has no manifest", where=result.task_id)
+        raise WinslowError("the attempt succeeded but has no manifest", where=result.task_id)
     return result.outputs
 
 
-def _shown(error: WinslowError) -> dict[str, str]:
+def _metadata(error: WinslowError) -> dict[str, str]:
     return {name: value for name, value in error.problem().items() if isinstance(value, str) and value}

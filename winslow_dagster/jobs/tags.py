@@ -1,6 +1,7 @@
-"""The run and job tags Winslow writes. For display and for routing; never the only home of a fact."""
+"""The tags of jobs and runs, for display and routing; never the only record of a fact. `PROJECT_TAG` is beside the
+client that launches runs.
+"""
 
-PROJECT = "winslow/project"
 PIPELINE_NAME = "winslow/pipeline"
 PIPELINE_DIGEST = "winslow/pipeline_digest"
 QUEUE = "winslow/queue"

@@ -1,8 +1,8 @@
 """The run worker process: takes the run's lock, then lets Dagster execute or resume the run.
 
 `python -m winslow_dagster.jobs.worker LOCK_FILE COMMAND JSON`, with Dagster's own `execute_run` or `resume_run` and
-their argument. The lock is what the launcher looks at to see whether a run has a live worker; the kernel frees it
-however the process ends. A second worker for the same run leaves at once, so two never serve one run.
+their argument. By the lock the launcher sees whether a run has a live worker; the kernel releases it however the
+process ends. A second worker of the same run exits at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from winslow_dagster.locks import held, take
 
 
 def worker_pid(lock_file: Path) -> int | None:
-    """The process that holds the run's lock, or None where no live worker does."""
+    """The pid of the process that holds the run's lock; None if no worker is alive."""
     if not held(lock_file):
         return None
     text = lock_file.read_text()
@@ -24,7 +24,7 @@ def worker_pid(lock_file: Path) -> int | None:
 
 
 def serve(lock_file: Path) -> bool:
-    """Hold the run's lock for the life of this process. False where another worker does."""
+    """Hold the run's lock until this process ends. Returns False if another worker holds it."""
     descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not take(descriptor):
         return False
@@ -34,7 +34,7 @@ def serve(lock_file: Path) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the run, or leave when another worker does."""
+    """Serve the run, unless another worker does."""
     lock_file, command, payload = arguments
     if not serve(Path(lock_file)):
         print(f"another worker serves this run: {Path(lock_file).stem}", file=sys.stderr)  # noqa: T201  # its own log

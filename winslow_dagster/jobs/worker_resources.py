@@ -1,4 +1,4 @@
-"""What every stage op of a run worker works with, opened once a worker."""
+"""What the stage ops of a run worker share, opened once per worker."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.planning.stage_decision import StageDecider
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.runner import runtime_selection
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """The settings, the project tables, the engine, and who decides what a stage does."""
+    """The settings, the project tables, the engine, and the stage decisions."""
 
     settings: Settings
     records: ProjectRecords
@@ -24,9 +23,8 @@ class WorkerResources:
 
     @classmethod
     def open(cls) -> Self:
-        """By the WINSLOW_* settings of this process."""
+        """With the WINSLOW_* settings of this process."""
         settings = Settings.read()
         records = ProjectRecords.open(settings.database_url)
-        return cls(
-            settings, records, open_engine(settings), StageDecider(records, settings, runtime_selection.image_digest)
-        )
+        engine = open_engine(settings)
+        return cls(settings, records, engine, StageDecider(records, settings, engine.image_digest))

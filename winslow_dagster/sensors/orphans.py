@@ -1,13 +1,13 @@
-"""Ends what nobody waits for any more: attempts whose run is over, strays on this node, and uploads left half done.
+"""Cancels attempts whose run is over, removes orphans on the nodes, and deletes abandoned uploads.
 
-Each minute the attempts, whose runners see to the end of their containers and processes; the rest once an hour. Only
-this installation's home is looked at: others on the same machine have task directories and labels of their own.
+Every minute the attempts and orphans; once an hour the uploads. The runner of a cancelled attempt ends its container
+and processes. Only this installation's tasks are touched: others on the same machine have task directories and labels
+of their own.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,95 +22,76 @@ from dagster import (
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.storage.factory import open_store
 
-EVERY_S = 60
-SETTLED_AFTER = timedelta(minutes=1)
+INTERVAL_S = 60
+STILL_ENDING = timedelta(minutes=1)
 """A run that ended more recently may still be ending its own stages."""
-SCRAPS_EVERY = timedelta(hours=1)
-SCRAPS_AFTER = timedelta(days=1)
-"""An upload that did not move for so long is not going on."""
+UPLOADS_INTERVAL = timedelta(hours=1)
+ABANDONED_AFTER = timedelta(days=1)
+"""An upload without progress for this long is abandoned."""
 
 
-def end_orphans(settings: Settings, instance: DagsterInstance, engine: Engine, now: datetime) -> tuple[str, ...]:
-    """End attempts whose run is over or is not there, and strays of attempts that are over. Says what it did.
+def cancel_orphaned_attempts(instance: DagsterInstance, engine: Engine, now: datetime) -> tuple[str, ...]:
+    """Cancel attempts whose run is over or does not exist, and remove orphans. Returns what was done, in words.
 
-    An attempt is ended by its own runner, so that its log and its result are as those of any that was cancelled.
+    A cancelled attempt is ended by its own runner, so that its log and its result are complete.
     """
-    from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
-
-    did = []
-    for directory in unfinished(settings.tasks_dir):
-        task = directory.task()
-        if task is None or directory.cancel_reason() is not None:
-            continue
-        if why := why_over(instance, task.run_id, now):
-            engine.cancel(task.task_id, why)
-            did.append(f"ends {task.task_id}: {why}")
-
-    def over(task_id: str) -> bool:
-        path = settings.tasks_dir / task_id
-        return not path.exists() or (path / "result.json").exists()
-
-    tasks_dir = settings.tasks_dir
-    did += [f"removed a container of {task_id}" for task_id in remove_orphaned_containers(tasks_dir, over)]
-    did += [f"ended a process of {task_id}" for task_id in kill_orphaned_processes(tasks_dir, over)]
-    return tuple(did)
-
-
-def unfinished(tasks_dir: Path) -> Iterator[TaskDirectory]:
-    """The attempts on this node that have no result."""
-    for path in sorted(tasks_dir.iterdir()) if tasks_dir.is_dir() else ():
-        if not path.name.startswith(".") and not (path / "result.json").exists():
-            yield TaskDirectory(path)
+    done = []
+    for task in engine.unfinished():
+        if not task.cancel_requested and (reason := why_over(instance, task.run_id, now)):
+            engine.cancel(task.task_id, reason)
+            done.append(f"cancelled {task.task_id}: {reason}")
+    done += [f"removed a {orphan.kind} of {orphan.task_id}" for orphan in engine.remove_orphans()]
+    return tuple(done)
 
 
 def why_over(instance: DagsterInstance, run_id: str, now: datetime) -> str:
-    """Why nobody waits for the run's attempts; empty where somebody does."""
+    """Why nothing waits for the run's attempts any more; empty if something does."""
     record = instance.get_run_record_by_id(run_id)
     if record is None:
-        return "its run does not exist any more"
-    if not record.dagster_run.is_finished or record.update_timestamp.replace(tzinfo=UTC) > now - SETTLED_AFTER:
+        return "its run no longer exists"
+    if not record.dagster_run.is_finished or record.update_timestamp.replace(tzinfo=UTC) > now - STILL_ENDING:
         return ""
     return f"its run is over ({record.dagster_run.status.value.lower()})"
 
 
-def clear_scraps(settings: Settings, engine: Engine, now: datetime) -> tuple[str, ...]:
-    """Delete what uploads, commits and deletions that were killed left behind. Says what it did."""
-    did = []
-    if uploads := open_store(settings.store_url, settings.s3_endpoint).sweep(now - SCRAPS_AFTER):
-        did.append(f"ended {uploads} half uploads to the store")
+def delete_abandoned_uploads(settings: Settings, engine: Engine, now: datetime) -> tuple[str, ...]:
+    """Delete what killed uploads, commits and deletions left behind. Returns what was done, in words."""
+    done = []
+    if uploads := open_store(settings.store_url, settings.s3_endpoint).sweep(now - ABANDONED_AFTER):
+        done.append(f"deleted {uploads} abandoned uploads to the store")
     incoming = settings.home / "incoming"
     for path in sorted(incoming.iterdir()) if incoming.is_dir() else ():
-        if last_touched(path) < now - SCRAPS_AFTER:
+        if last_changed(path) < now - ABANDONED_AFTER:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            did.append(f"deleted the half upload {path.name}")
+            done.append(f"deleted the abandoned upload {path.name}")
+    # Forgets nothing, but finishes deletions that were interrupted.
     engine.tidy(datetime.min.replace(tzinfo=UTC), ())
-    return tuple(did)
+    return tuple(done)
 
 
-def last_touched(path: Path) -> datetime:
-    """When anything in it last changed, by the kernel's word: a copy may bring the times of its original along."""
+def last_changed(path: Path) -> datetime:
+    """When anything in it last changed, by ctime: a copy may take over the modification times of its original."""
     changed = max(each.lstat().st_ctime for each in (path, *path.rglob("*")))
     return datetime.fromtimestamp(changed, UTC)
 
 
-def look_for_orphans(context: SensorEvaluationContext) -> SkipReason:
-    """One look. The cursor is when scraps were last cleared away."""
+def evaluate(context: SensorEvaluationContext) -> SkipReason:
+    """One evaluation of the sensor. The cursor is the time at which uploads were last checked."""
     settings, now = Settings.read(), datetime.now(UTC)
     engine = open_engine(settings)
-    did = end_orphans(settings, context.instance, engine, now)
-    if context.cursor is None or datetime.fromisoformat(context.cursor) <= now - SCRAPS_EVERY:
-        did += clear_scraps(settings, engine, now)
+    done = cancel_orphaned_attempts(context.instance, engine, now)
+    if context.cursor is None or datetime.fromisoformat(context.cursor) <= now - UPLOADS_INTERVAL:
+        done += delete_abandoned_uploads(settings, engine, now)
         context.update_cursor(now.isoformat())
-    return SkipReason("; ".join(did) or "there are no orphans")
+    return SkipReason("; ".join(done) or "no orphans")
 
 
 orphans_sensor = SensorDefinition(
-    name="end_orphans",
-    evaluation_fn=look_for_orphans,
-    minimum_interval_seconds=EVERY_S,
+    name="cancel_orphaned_attempts",
+    evaluation_fn=evaluate,
+    minimum_interval_seconds=INTERVAL_S,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Ends containers, processes and uploads that nobody waits for any more",
+    description="Cancels attempts whose run is over, removes orphaned containers, and deletes abandoned uploads",
 )

@@ -1,7 +1,7 @@
-"""Brings back runs that Dagster's own monitoring leaves lying: killed before they began, or while they were cancelled.
+"""Recovers runs that Dagster's run monitoring does not: those killed before they started, or while being cancelled.
 
-Run monitoring replaces the dead worker of a run that has started. A run whose worker died between launch and start
-would only time out, and one whose worker died while cancelling would leave its stages running until then.
+Run monitoring replaces the dead worker of a started run. A run whose worker died between launch and start would only
+time out, and one whose worker died during cancellation would leave its stages running until then.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dagster import (
 
 from winslow_dagster.jobs.launcher import ProcessRunLauncher
 
-SETTLED_AFTER = timedelta(seconds=5)
-"""A run that changed more recently may have a worker that is just taking its lock."""
+MIN_AGE = timedelta(seconds=5)
+"""A run that changed more recently may have a worker that has not taken its lock yet."""
 
 
 def recover_runs(context: SensorEvaluationContext) -> SkipReason:
-    """Start another worker for runs that never began; end the cancelling of runs whose worker died at it."""
+    """Start a worker for runs that never started; finish the cancellation of runs whose worker died during it."""
     launcher = context.instance.run_launcher
     if not isinstance(launcher, ProcessRunLauncher):
-        return SkipReason("runs are not launched by ProcessRunLauncher; nothing to recover")
-    settled = datetime.now(UTC) - SETTLED_AFTER
+        return SkipReason("the run launcher is not ProcessRunLauncher")
+    changed_before = datetime.now(UTC) - MIN_AGE
     records = context.instance.get_run_records(
-        RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING], updated_before=settled)
+        RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING], updated_before=changed_before)
     )
     recovered = []
     for record in records:
@@ -42,7 +42,7 @@ def recover_runs(context: SensorEvaluationContext) -> SkipReason:
         else:
             launcher.terminate(run.run_id)
         recovered.append(run.run_id)
-    return SkipReason(f"recovered {', '.join(recovered)}" if recovered else "every run has its worker")
+    return SkipReason(f"recovered {', '.join(recovered)}" if recovered else "all runs have a worker")
 
 
 recovery_sensor = SensorDefinition(
@@ -50,5 +50,5 @@ recovery_sensor = SensorDefinition(
     evaluation_fn=recover_runs,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Restarts workers that were killed before their run began, and finishes interrupted cancellations",
+    description="Replaces workers that were killed before their run started, and finishes interrupted cancellations",
 )

@@ -1,4 +1,4 @@
-"""The processes behind a Winslow: code server, web server, daemon and the warm process servers, kept alive together."""
+"""The services of an installation: code server, web server, daemon and fork servers, supervised together."""
 
 from winslow_dagster.services.handle import Services
 

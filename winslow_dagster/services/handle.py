@@ -1,4 +1,4 @@
-"""What the command line and the Python API hold: are the services there, where, and run them for a while."""
+"""A handle on the services: check whether they are running, where, and run them temporarily."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from winslow_dagster.services.readiness import listens, pipelines_loaded
 from winslow_dagster.services.supervisor import Supervisor, service_environment, supervised
 from winslow_dagster.settings import Settings
 
-READY_WITHIN_S = 120.0
-LOOK_EVERY_S = 0.2
+READY_TIMEOUT_S = 120.0
+POLL_S = 0.2
 
 
 class Services:
-    """The services of one home."""
+    """The services of one installation."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @property
     def address(self) -> str:
-        """Where the web server listens."""
+        """URL of the web server."""
         return self._settings.address
 
     def running(self) -> bool:
-        """Whether the web server answers, has loaded the pipelines, and has a code server behind it.
+        """Whether the web server answers, has loaded the pipelines, and has a code server.
 
-        The web server goes on showing what it has loaded while a killed code server is on its way back.
+        The code server is checked, too: while a killed one restarts, the web server still shows what it had loaded.
         """
         if supervised(self._settings) and not listens(code_socket(self._settings)):
             return False
         return pipelines_loaded(self.address)
 
     def serve(self, on_ready: Callable[[str], None]) -> None:
-        """Run the services in this process until TERM or INT. `on_ready` is told the address once they answer."""
+        """Run the services in this process until TERM or INT. Calls `on_ready` with the address once they answer."""
         Supervisor(self._settings).serve(on_ready)
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
-        """The address of running services: those that are there, or else some that end with this block.
+        """The address of the running services; otherwise starts services that end with this block.
 
-        Where a supervisor is there and a service of its does not answer, it is about to: this waits for it.
+        If a supervisor is running but its services do not all answer yet, waits for them.
         """
         if self.running():
             yield self.address
@@ -75,16 +75,16 @@ class Services:
             supervisor.wait()
 
     def wait_until_ready(self, supervisor: subprocess.Popen[bytes] | None = None, log_file: Path | None = None) -> None:
-        """Return once the services answer. Raises ServiceUnavailable when they end, or do not come in time."""
-        deadline = time.monotonic() + READY_WITHIN_S
+        """Wait until the services answer. Raises ServiceUnavailable if they exit or do not answer in time."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
         while not self.running():
             if supervisor is not None and supervisor.poll() is not None:
-                said = log_file.read_text(errors="replace")[-2000:] if log_file else ""
-                raise ServiceUnavailable("the services ended while starting", where=self.address, remedy=said)
+                log = log_file.read_text(errors="replace")[-2000:] if log_file else ""
+                raise ServiceUnavailable("the services exited during their start", where=self.address, remedy=log)
             if time.monotonic() > deadline:
                 raise ServiceUnavailable(
-                    f"the services did not answer within {READY_WITHIN_S:g} s",
+                    f"the services did not answer within {READY_TIMEOUT_S:g} s",
                     where=self.address,
-                    remedy=f"Look at the logs in {self._settings.home / 'logs'}",
+                    remedy=f"See the logs in {self._settings.home / 'logs'}",
                 )
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)

@@ -19,7 +19,7 @@ OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as insta
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
-    """The shipped dagster.yaml, and PostgreSQL as its storage where that is what WINSLOW_DATABASE_URL names."""
+    """The shipped dagster.yaml, with PostgreSQL as its storage if WINSLOW_DATABASE_URL names it."""
     config: dict[str, Any] = yaml.safe_load(default_file("dagster.yaml").read_text())
     if settings.database_url.startswith("postgresql"):
         config["storage"] = {"postgres": {"postgres_url": settings.database_url}}
@@ -27,15 +27,15 @@ def instance_config(settings: Settings) -> dict[str, Any]:
 
 
 def code_socket(settings: Settings) -> Path:
-    """Where the code server listens."""
+    """The socket of the code server."""
     return settings.sockets_dir / "code.sock"
 
 
 def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
-    """Bring Dagster's home up to date with the settings, and let one process make its tables.
+    """Update Dagster's home to the settings, and create its tables.
 
-    Several services that make them at the same moment leave a database behind that none can open. Raises
-    ServiceUnavailable where the instance cannot be opened.
+    In a process of its own: several services that create them at the same time leave a broken database. Raises
+    ServiceUnavailable if the instance cannot be opened.
     """
     write_instance(settings)
     ready = settings.dagster_home / "prepared.yaml"
@@ -53,7 +53,7 @@ def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
 
 
 def write_instance(settings: Settings) -> None:
-    """Write the files Dagster reads, where they say something else."""
+    """Write the files that Dagster reads, if they have changed."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
     text = yaml.safe_dump(instance_config(settings), sort_keys=False)

@@ -1,7 +1,7 @@
-"""Importing this imports what a run worker will import, so that workers forked afterwards need not.
+"""Imports what a run worker imports, so that forked workers do not have to.
 
-Most of it is what Dagster loads when it opens its instance (about a second), which differs by database; so the instance
-is opened once, and closed. Every module that the compiler and the stage op use comes with the repository.
+Most of it is loaded when Dagster opens its instance (about a second) and depends on the database: so the instance is
+opened once, and closed. The repository imports everything that the compiler and the stage op use.
 """
 
 from dagster import DagsterInstance

@@ -1,4 +1,4 @@
-"""Whether the services answer, asked from outside."""
+"""Whether the services answer, checked from outside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-ANSWER_WITHIN_S = 10.0
+TIMEOUT_S = 10.0
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
 
 
 def listens(unix_socket: Path) -> bool:
-    """Whether a process accepts connections there. A file left by a killed one does not count."""
+    """Whether a process accepts connections there. The file alone proves nothing: a killed process leaves it."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(unix_socket))
@@ -34,16 +34,16 @@ def pipelines_loaded(address: str) -> bool:
 
 
 def skip_welcome(address: str) -> None:
-    """Tell the web server that its welcome, which covers the page and asks for a mail address, has been seen."""
+    """Mark Dagit's welcome dialog, which covers the page and asks for a mail address, as seen."""
     ask(address, "mutation { setNuxSeen }")
 
 
 def ask(address: str, query: str) -> Any:
-    """One GraphQL question to the web server. Raises OSError or ValueError where it does not answer."""
-    request = urllib.request.Request(  # noqa: S310  # an http address of this machine
+    """Send one GraphQL query to the web server. Raises OSError or ValueError if it does not answer."""
+    request = urllib.request.Request(  # noqa: S310  # an http URL of this machine
         f"{address}/graphql",
         data=json.dumps({"query": query}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as response:  # noqa: S310  # as above
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310  # as above
         return json.load(response)

@@ -1,7 +1,7 @@
-"""Starts the services, starts each again when it dies, and ends them together.
+"""Starts the services, restarts those that die, and ends them together.
 
-The services die with their supervisor (a parent-death signal), so that a killed `winslow up` leaves nothing that holds
-its port or its database. Run workers and stage runners are no services: they are detached, and outlive all of these.
+The services die with their supervisor (by a parent-death signal), so that a killed `winslow up` leaves nothing that
+holds its port or its database. Run workers and stage runners are not services: they are detached and outlive these.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_w
 from winslow_dagster.settings import Settings
 
 PR_SET_PDEATHSIG = 1
-SHORTEST_LIFE_S = 5.0
-"""A service that dies sooner than this after its start is started again only after a pause."""
+MIN_RESTART_INTERVAL_S = 5.0
+"""Minimum time between two starts of a service, so that one that keeps dying does not restart in a tight loop."""
 GRACE_S = 10.0
-LOOK_EVERY_S = 0.1
+POLL_S = 0.1
 
 WORKER_PRELOADS = ("dagster._cli", "winslow_dagster.services.preload")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process that is kept alive."""
+    """One supervised process."""
 
     name: str
     command: tuple[str, ...]
     after: Path | None = None
-    """A socket that must be listened on before this one starts."""
+    """A socket that must accept connections before this service starts."""
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
-    """What runs, in the order in which it starts."""
-    # Imported here, because those who only ask whether the services run do not need it.
+    """All services, in starting order."""
+    # Imported here: checking whether the services are running does not need it.
     from winslow_dagster.stages.runner import service as stage_runner
 
     python = sys.executable
@@ -55,7 +55,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
     sockets = settings.sockets_dir
     code = code_socket(settings)
     workspace = str(settings.dagster_home / "workspace.yaml")
-    warm = (python, "-m", "winslow_dagster.engines.fork_server", "--socket")
+    fork_server = (python, "-m", "winslow_dagster.engines.fork_server", "--socket")
     quiet = ("--log-level", "warning")
     return (
         Service(
@@ -76,10 +76,10 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
         ),
         Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code),
         Service(
-            "warm-runners",
-            (*warm, str(sockets / "runners.sock"), *_preloads((stage_runner.__name__, *stage_runner.PRELOAD))),
+            "runner-fork-server",
+            (*fork_server, str(sockets / "runners.sock"), *_preloads((stage_runner.__name__, *stage_runner.PRELOAD))),
         ),
-        Service("warm-workers", (*warm, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
+        Service("worker-fork-server", (*fork_server, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
     )
 
 
@@ -89,7 +89,7 @@ def _preloads(modules: tuple[str, ...]) -> Iterator[str]:
 
 
 class Supervisor:
-    """`serve` returns when it is asked to stop (TERM or INT), with every service gone."""
+    """`serve` returns after TERM or INT, when all services have ended."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -98,9 +98,9 @@ class Supervisor:
         self._stopping = False
 
     def serve(self, on_ready: Callable[[str], None] = lambda _address: None) -> None:
-        """Keep the services alive; `on_ready` is told their address, once.
+        """Run the services; calls `on_ready` with their address once they answer.
 
-        Raises ServiceUnavailable where another supervisor serves the same home, or something else has the port.
+        Raises ServiceUnavailable if another supervisor runs the services of this home, or the port is in use.
         """
         with self._only_one(), selectors.DefaultSelector() as wakes:
             _require_free(self._settings.port)
@@ -114,11 +114,11 @@ class Supervisor:
             ready = False
             try:
                 while not self._stopping:
-                    pause_s = self._revive()
+                    pause_s = self._start_missing()
                     if not ready and (ready := pause_s is None and pipelines_loaded(self._settings.address)):
                         skip_welcome(self._settings.address)
                         on_ready(self._settings.address)
-                    if wakes.select(pause_s if ready else LOOK_EVERY_S):
+                    if wakes.select(pause_s if ready else POLL_S):
                         with contextlib.suppress(BlockingIOError):
                             os.read(reader, 4096)
             finally:
@@ -130,18 +130,18 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _revive(self) -> float | None:
-        """Start what is not there. Gives the seconds after which to look again, None for "when something happens"."""
+    def _start_missing(self) -> float | None:
+        """Start services that are not running. Returns the seconds until the next check; None: at the next signal."""
         pauses_s = []
         for service in services_of(self._settings):
             child = self._children.get(service.name)
             if child is not None and child.poll() is None:
                 continue
-            age_s = time.monotonic() - self._started_at.get(service.name, -SHORTEST_LIFE_S)
-            if age_s < SHORTEST_LIFE_S:
-                pauses_s.append(SHORTEST_LIFE_S - age_s)
+            age_s = time.monotonic() - self._started_at.get(service.name, -MIN_RESTART_INTERVAL_S)
+            if age_s < MIN_RESTART_INTERVAL_S:
+                pauses_s.append(MIN_RESTART_INTERVAL_S - age_s)
             elif service.after is not None and not listens(service.after):
-                pauses_s.append(LOOK_EVERY_S)
+                pauses_s.append(POLL_S)
             else:
                 self._start(service)
         return min(pauses_s, default=None)
@@ -192,20 +192,20 @@ class Supervisor:
         with (self._settings.home / "services.lock").open("a") as lock:
             if not take(lock.fileno()):
                 raise ServiceUnavailable(
-                    "the services of this home already run",
+                    "the services of this home are already running",
                     where=str(self._settings.home),
-                    remedy="Use them, or end them first",
+                    remedy="Use them, or stop them first",
                 )
             yield
 
 
 def supervised(settings: Settings) -> bool:
-    """Whether a supervisor serves this home now."""
+    """Whether a supervisor is running the services of this home."""
     return held(settings.home / "services.lock")
 
 
 def service_environment(settings: Settings) -> dict[str, str]:
-    """The environment of every service: the settings made explicit, so that no service depends on a directory."""
+    """The environment of the services, with all settings explicit, so that none depends on the working directory."""
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(settings.dagster_home),
@@ -217,8 +217,11 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_PORT": str(settings.port),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
+        "WINSLOW_KEEP_RUNS_DAYS": str(settings.keep_runs_days),
+        "WINSLOW_NODE_DIR": str(settings.node.node_dir),
+        "WINSLOW_NODE_TAGS": ",".join(settings.node.node_tags),
     }
-    # Process-mode stages find their programs, such as `tracker`, where Winslow itself is installed.
+    # Stages that run as processes find their programs, such as `tracker`, where Winslow is installed.
     environment["PATH"] = os.pathsep.join(
         dict.fromkeys([str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)])
     )
@@ -234,7 +237,7 @@ def _require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ServiceUnavailable(
-                f"port {port} is taken", where="127.0.0.1", remedy="Choose another with WINSLOW_PORT"
+                f"port {port} is in use", where="127.0.0.1", remedy="Choose another with WINSLOW_PORT"
             ) from error
 
 

@@ -7,7 +7,7 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from typing import Literal
 from uuid import uuid4
 
 from winslow_dagster.actions import Action
-from winslow_dagster.engines.hardware import detect_gpus, usable_cpus, usable_memory_bytes
+from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines import Catalogue, Pipeline
@@ -23,7 +23,6 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.disk import Space
 from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
@@ -49,15 +48,16 @@ def findings(context: Context) -> Iterator[Finding]:
     settings = context.settings
     catalogue = Catalogue.read(settings.pipelines_dir)
     pipelines = [loaded.pipeline for loaded in catalogue.pipelines.values()]
+    nodes = context.engine.nodes()
     yield python()
-    yield machine()
+    yield from map(machine, nodes)
     yield pipeline_files(catalogue)
-    yield from containers(settings, pipelines)
-    yield gpus(pipelines)
+    yield from containers(settings, context.engine, pipelines)
+    yield gpus(nodes, pipelines)
     yield from programs(settings)
     yield store(settings)
     yield database(settings)
-    yield disk(settings)
+    yield from map(disk, context.engine.node_usage())
     yield from services(context)
 
 
@@ -69,9 +69,10 @@ def python() -> Finding:
     return Finding("python", "ok" if fits else "missing", detail, "" if fits else "Use Python 3.11, 3.12 or 3.13")
 
 
-def machine() -> Finding:
-    """Processors and memory that stages may use."""
-    return Finding("machine", "ok", f"{usable_cpus()} processors, {format_size(usable_memory_bytes())} of memory")
+def machine(node: Node) -> Finding:
+    """Processors and memory that stages may use on a node."""
+    detail = f"{node.name}: {node.cpus} processors, {format_size(node.memory_bytes)} of memory"
+    return Finding("machine", "ok", f"{detail}; tags: {', '.join(node.tags)}" if node.tags else detail)
 
 
 def pipeline_files(catalogue: Catalogue) -> Finding:
@@ -85,44 +86,39 @@ def pipeline_files(catalogue: Catalogue) -> Finding:
     return Finding("pipelines", "ok", detail)
 
 
-def containers(settings: Settings, pipelines: list[Pipeline]) -> Iterator[Finding]:
+def containers(settings: Settings, engine: Engine, pipelines: list[Pipeline]) -> Iterator[Finding]:
     """Docker, and the images that the pipelines name."""
     if settings.stage_mode == "process":
         yield Finding("docker", "ok", "not used: WINSLOW_STAGE_MODE is process")
         return
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
     try:
-        daemon = DockerDaemon.connect()
+        images = engine.images(sorted({stage.image for stage in stages if stage.image and "${" not in stage.image}))
     except ServiceUnavailable as error:
         needed = settings.stage_mode == "docker"
         rest = "" if needed else "; stages with a `command` run as processes"
         where = f" ({error.where})" if error.where else ""
         yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", error.remedy)
         return
-    yield Finding("docker", "ok", f"API {daemon.api_version}")
-    stages = [stage for pipeline in pipelines for stage in pipeline.stages]
-    with daemon.client() as api:
-        for image in sorted({stage.image for stage in stages if stage.image and "${" not in stage.image}):
-            there = bool(api.images(name=image, quiet=True))
-            yield Finding(
-                f"image {image}",
-                "ok" if there else "warn",
-                "present" if there else "not on this machine; it is pulled when a stage needs it",
-                "" if there else f"Run `docker pull {image}`, or `make images` for those of this project",
-            )
+    yield Finding("docker", "ok", ", ".join(dict.fromkeys(node.containers for node in engine.nodes())))
+    for image in images:
+        yield Finding(
+            f"image {image.name}",
+            "ok" if image.present else "warn",
+            "present" if image.present else "not on any node; it is pulled when a stage needs it",
+            "" if image.present else f"Run `docker pull {image.name}`, or `make images` for those of this project",
+        )
 
 
-def gpus(pipelines: list[Pipeline]) -> Finding:
-    """The GPUs, and whether a pipeline cannot do without."""
-    report = detect_gpus()
-    if report.gpus:
-        names = ", ".join(f"{gpu.name} ({format_size(gpu.memory_bytes)})" for gpu in report.gpus)
-        return Finding("gpus", "ok", names)
+def gpus(nodes: Sequence[Node], pipelines: list[Pipeline]) -> Finding:
+    """The GPUs, and whether a pipeline requires one."""
+    found = [gpu for node in nodes for gpu in node.gpus]
+    if found:
+        return Finding("gpus", "ok", ", ".join(f"{gpu.name} ({format_size(gpu.memory_bytes)})" for gpu in found))
     needing = sorted(
         {pipeline.name for pipeline in pipelines for stage in pipeline.stages if stage.gpu and not stage.gpu.optional}
     )
-    detail = "; ".join(("none", *report.notes))
+    detail = "; ".join(("none", *(note for node in nodes for note in node.gpu_notes)))
     if needing:
         return Finding("gpus", "warn", f"{detail}; needed by {', '.join(needing)}", "Install the driver of the GPU")
     return Finding("gpus", "ok", f"{detail}; no pipeline needs one")
@@ -165,13 +161,13 @@ def database(settings: Settings) -> Finding:
     return Finding("database", "ok", f"{count} project{'' if count == 1 else 's'}")
 
 
-def disk(settings: Settings) -> Finding:
-    """Room for what stages write."""
-    there = next(path for path in (settings.home, *settings.home.parents) if path.exists())
-    space = Space.at(there)
-    if space.full:
-        return Finding("disk", "missing", str(space), "Free some space; no stage starts on a full disk")
-    return Finding("disk", "warn" if space.low else "ok", str(space), "Free some space soon" if space.low else "")
+def disk(usage: NodeUsage) -> Finding:
+    """The space for what stages write on a node."""
+    detail = f"{usage.name}: {format_size(usage.disk_free_bytes)} of {format_size(usage.disk_total_bytes)} free"
+    if usage.disk_state == "full":
+        return Finding("disk", "missing", detail, "Free some space; no stage starts on a full disk")
+    low = usage.disk_state == "low"
+    return Finding("disk", "warn" if low else "ok", detail, "Free some space soon" if low else "")
 
 
 def services(context: Context) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def log_of(context: Context, attempt: Attempt) -> LogReader:
     result = context.records.result(attempt.task_id)
     if result is not None and result.log_manifest is not None:
         return LogReader.stored(context.store, result.log_manifest)
-    return LogReader(context.settings.tasks_dir / attempt.task_id / "log")
+    return context.engine.log(attempt.task_id)
 
 
 def _stored(file: ProjectFile) -> tuple[Manifest, FileEntry]:

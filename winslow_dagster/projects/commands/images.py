@@ -1,4 +1,4 @@
-"""The images that pipelines name, and whether they are on the node."""
+"""The images that pipelines name, and whether a node has them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Literal
 from winslow_dagster.pipelines import Catalogue, references
 from winslow_dagster.projects.commands.context import Context
 
+ImageState = Literal["present", "missing", "varies"]
+
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
@@ -15,22 +17,23 @@ class ImageView:
 
     image: str
     pipelines: tuple[str, ...]
-    state: Literal["present", "missing", "varies"]
+    state: ImageState
     size_bytes: int | None = None
 
 
 def images(context: Context) -> tuple[ImageView, ...]:
     """All images in the order of the pipelines. Raises ServiceUnavailable if containers cannot run."""
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-
-    daemon = DockerDaemon.connect()
+    named = _named(context.pipelines())
+    sizes = {
+        each.name: each.size_bytes for each in context.engine.images([name for name in named if not references(name)])
+    }
     views = []
-    for image, pipelines in _named(context.pipelines()).items():
-        if references(image):
+    for image, pipelines in named.items():
+        if image not in sizes:
             views.append(ImageView(image, pipelines, "varies"))
         else:
-            size_bytes = daemon.image_size_bytes(image)
-            views.append(ImageView(image, pipelines, "missing" if size_bytes is None else "present", size_bytes))
+            state: ImageState = "missing" if sizes[image] is None else "present"
+            views.append(ImageView(image, pipelines, state, sizes[image]))
     return tuple(views)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from winslow_dagster.errors import TemplateMalformed, VariableMissing
 from winslow_dagster.pipelines.substitution import resolve_environment, substitute
 from winslow_dagster.stages.launchers.base import Places
-from winslow_dagster.stages.launchers.stage_variables import own_variables
+from winslow_dagster.stages.launchers.stage_variables import planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import Manifest
 
@@ -96,7 +96,7 @@ def _left_before_right(parts: list[Words]) -> list[Words]:
 
 def _filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
     """Environment and command line as the stage saw them; as they were written where they cannot be filled in."""
-    builtin = {name: f"${{{name}}}" for name in own_variables(task, _PLACES, ())}
+    builtin = {name: f"${{{name}}}" for name in planned_variables(task, _PLACES)}
     try:
         env = resolve_environment(task.env_layers, builtin)
         words = {

@@ -15,12 +15,12 @@ from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
 from winslow_dagster.pipelines.schema.value_parsers import is_image_name
 from winslow_dagster.projects.domain.lineage import upstream_of
 from winslow_dagster.stages.launchers.docker.spec import PLACES
-from winslow_dagster.stages.launchers.stage_variables import own_variables
+from winslow_dagster.stages.launchers.stage_variables import planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 
-class StageSettings(BaseModel):
+class StageOverrides(BaseModel):
     """What one run changes about one stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,7 +52,7 @@ class RunRequest(BaseModel):
     )
     stop_after: str | None = None
     env: dict[str, str] = Field(default_factory=dict)
-    stages: dict[str, StageSettings] = Field(default_factory=dict)
+    stages: dict[str, StageOverrides] = Field(default_factory=dict)
     use: dict[str, str] = Field(
         default_factory=dict,
         description="Stage -> the attempt (task id) whose outputs it hands on, instead of the latest.",
@@ -200,7 +200,7 @@ def check_variables(
         for name, file in known.inputs.items()
     }
     for stage in (stage for stage in pipeline.stages if stage.name in stages):
-        changed = request.stages.get(stage.name, StageSettings())
+        changed = request.stages.get(stage.name, StageOverrides())
         answered = known.answers.get(stage.name, {})
         task = StageTask(
             task_id=f"checked.{stage.name}.1",
@@ -216,7 +216,7 @@ def check_variables(
             store_url="",
             log_rules=LogRules(),
         )
-        env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+        env = resolve_environment(task.env_layers, planned_variables(task, PLACES))
         for arg in stage.args if changed.args is None else changed.args:
             substitute(arg, env, where=f"argument {arg!r} of stage {stage.name}")
         image_of(task)
@@ -230,14 +230,14 @@ def image_of(task: StageTask) -> str | None:
     if task.image is None or "$" not in task.image:
         return task.image
     where = f"image of stage {task.stage}"
-    env = resolve_environment(task.env_layers, own_variables(task, PLACES, ()))
+    env = resolve_environment(task.env_layers, planned_variables(task, PLACES))
     image = substitute(task.image, env, where=where)
     if not is_image_name(image):
         raise InputRejected(f"{image!r} is not the name of an image", where=where, expected="registry/name:tag")
     return image
 
 
-def _check_amounts(stage: str, changed: StageSettings) -> None:
+def _check_amounts(stage: str, changed: StageOverrides) -> None:
     try:
         if changed.memory is not None:
             parse_size_bytes(changed.memory)

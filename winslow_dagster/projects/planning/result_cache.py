@@ -18,17 +18,17 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.stages.launchers.docker.spec import PLACES
-from winslow_dagster.stages.launchers.stage_variables import own_variables
+from winslow_dagster.stages.launchers.stage_variables import planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import Manifest
 
 
 def fingerprint(task: StageTask) -> str:
-    """The same for attempts that would make the same outputs in the same image. Raises VariableMissing."""
-    own = own_variables(task, PLACES, ())
+    """Equal for attempts that would make the same outputs in the same image, on any node. Raises VariableMissing."""
+    own = planned_variables(task, PLACES)
     env = resolve_environment(task.env_layers, own)
     args = [substitute(arg, env, where=f"argument {arg!r} of stage {task.stage}") for arg in task.args]
-    said = {
+    parts = {
         "image": task.image,
         "command": [substitute(word, env, where=f"command of stage {task.stage}") for word in task.command],
         "args": args,
@@ -37,7 +37,7 @@ def fingerprint(task: StageTask) -> str:
         "inputs": _content(task.inputs),
         "resources": _content(task.resources),
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _content(trees: Mapping[str, Manifest]) -> dict[str, list[tuple[str, str]]]:

@@ -10,7 +10,7 @@ from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER_RESOURCE
 from winslow_dagster.projects.domain.model import Project
-from winslow_dagster.projects.domain.run_request import RunRequest, StageSettings, image_of
+from winslow_dagster.projects.domain.run_request import RunRequest, StageOverrides, image_of
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import Manifest
@@ -38,7 +38,7 @@ class StageInRun:
     def env_layers(self, answer: Answer | None) -> tuple[Mapping[str, str], ...]:
         """Later ones win: pipeline, stage, project, answer, run, the run's settings of the stage."""
         answered = {} if answer is None else {**ANSWER_VARIABLES, **answer.variables}
-        changed = self.request.stages.get(self.stage.name, StageSettings())
+        changed = self.request.stages.get(self.stage.name, StageOverrides())
         return (self.pipeline.env, self.stage.env, self.project.env, answered, self.request.env, changed.env)
 
 
@@ -47,7 +47,7 @@ def stage_task(
 ) -> StageTask:
     """Everything the attempt needs, decided here once. Raises VariableMissing and InputRejected for its image."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
-    changed = request.stages.get(stage.name, StageSettings())
+    changed = request.stages.get(stage.name, StageOverrides())
     name = task_id(part.run_id, stage.name, part.attempt)
     address = f"projects/{project.name}/{stage.name}/{name}"
     task = StageTask(
@@ -72,6 +72,7 @@ def stage_task(
         memory_bytes=parse_size_bytes(changed.memory) if changed.memory else stage.memory_bytes,
         shm_size_bytes=stage.shm_size_bytes,
         gpu=_gpu(stage.gpu, changed.gpu),
+        node_tags=stage.node_tags,
         network=stage.network,
         timeout_s=parse_duration_s(changed.timeout) if changed.timeout else stage.timeout_s,
         stop_grace_period_s=stage.stop_grace_period_s,

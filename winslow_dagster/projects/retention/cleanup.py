@@ -18,7 +18,7 @@ from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, WinslowError
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.projects.retention.inventory import bytes_below, histories, referring_projects
+from winslow_dagster.projects.retention.inventory import histories, referring_projects
 from winslow_dagster.projects.retention.pins import Pin, Pins
 from winslow_dagster.projects.retention.rules import Removal, what_goes
 from winslow_dagster.settings import Settings
@@ -54,7 +54,7 @@ class StageUse:
 @dataclass(frozen=True, slots=True)
 class DiskUse:
     """The room that everything takes. `inputs_bytes` by project, all versions and what came with answers; `cache_bytes`
-    is this node's cache of inputs.
+    is the cache of inputs on the nodes.
     """
 
     stages: tuple[StageUse, ...]
@@ -77,10 +77,10 @@ class Cleanup:
         """What would go, of all projects or of one, and why. Changes nothing. Raises NotFound."""
         at = now or datetime.now(UTC)
         if project is None:
-            return Plan(at, what_goes(histories(self._records, self._settings, None), at))
+            return Plan(at, what_goes(histories(self._records, self._settings, None, self._engine), at))
         self._records.project(project)
         involved = referring_projects(self._records, project)
-        removals = what_goes(histories(self._records, self._settings, involved), at)
+        removals = what_goes(histories(self._records, self._settings, involved, self._engine), at)
         return Plan(at, tuple(removal for removal in removals if removal.project == project))
 
     def carry_out(self, plan: Plan, stop: Callable[[], bool] = lambda: False) -> int:
@@ -101,7 +101,8 @@ class Cleanup:
         if project is not None:
             self._records.project(project)
         stages: dict[tuple[str, str], list[int]] = {}
-        for history in histories(self._records, self._settings, None if project is None else {project}):
+        projects = None if project is None else {project}
+        for history in histories(self._records, self._settings, projects, self._engine):
             for made in history.made:
                 use = stages.setdefault((history.project, made.attempt.stage), [0, 0, 0, 0])
                 own = sum(entry.size_bytes for entries in made.trees.values() for entry in entries)
@@ -111,7 +112,7 @@ class Cleanup:
         return DiskUse(
             stages=tuple(StageUse(*of, *use) for of, use in sorted(stages.items())),
             inputs_bytes=self._inputs_bytes(project),
-            cache_bytes=bytes_below(self._settings.cache_dir / "blobs"),
+            cache_bytes=self._engine.cache_bytes(),
         )
 
     def pin(self, project: str, stage: str, attempt: int, *, by: str, reason: str = "") -> Pin:
@@ -194,9 +195,7 @@ class Cleanup:
 
     def _delete(self, kind: str, address: str, paths: Collection[str] | None, size_bytes: int) -> int:
         if kind == "leftovers":
-            there = (self._settings.tasks_dir / address).exists()
-            self._engine.forget(address)
-            return size_bytes if there else 0
+            return size_bytes if self._engine.forget(address) else 0
         return self._store.delete_tree(address) if paths is None else self._store.delete_files(address, paths)
 
     def _inputs_bytes(self, project: str | None) -> dict[str, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import Pipeline, load_version
 from winslow_dagster.projects.database import schema
@@ -42,12 +42,14 @@ class Gone:
         return manifest.model_copy(update={"files": left}) if left else None
 
 
-def histories(records: ProjectRecords, settings: Settings, projects: Collection[str] | None) -> tuple[History, ...]:
-    """One for each project and pipeline; of all projects or of these."""
+def histories(
+    records: ProjectRecords, settings: Settings, projects: Collection[str] | None, engine: Engine | None = None
+) -> tuple[History, ...]:
+    """One for each project and pipeline; of all projects or of these. Leftovers on nodes count only with an engine."""
     rules = Pins(records.database).rules()
     pinned = {pin.task_id for pin in Pins(records.database).pins()}
     with records.database.reading() as connection:
-        made = _made(connection, settings.tasks_dir, projects)
+        made = _made(connection, projects, engine)
         swept = select(schema.runs.c.run_id).where(schema.runs.c.sweep.is_not(None))
         sweeps = frozenset(connection.execute(swept).scalars())
         open_runs = select(schema.runs.c.project).where(schema.runs.c.ended_at.is_(None)).distinct()
@@ -97,19 +99,6 @@ def referring_projects(records: ProjectRecords, project: str) -> frozenset[str]:
         return frozenset({project, *connection.execute(query).scalars()})
 
 
-def bytes_below(directory: Path) -> int:
-    """What the files in a directory take, each counted once however many names it has there."""
-    sizes: dict[tuple[int, int], int] = {}
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            try:
-                status = Path(parent, name).lstat()
-            except FileNotFoundError:
-                continue  # removed meanwhile
-            sizes[status.st_dev, status.st_ino] = status.st_size
-    return sum(sizes.values())
-
-
 def gone(connection: Connection) -> Gone:
     """Everything that housekeeping decided to remove, whether it is done or not."""
     rows = connection.execute(select(schema.removals.c.address, schema.removals.c.paths)).all()
@@ -120,7 +109,7 @@ def gone(connection: Connection) -> Gone:
 
 
 def _made(
-    connection: Connection, tasks_dir: Path, projects: Collection[str] | None
+    connection: Connection, projects: Collection[str] | None, engine: Engine | None
 ) -> Mapping[tuple[str, str], list[Made]]:
     table = schema.attempts
     query = select(*ATTEMPT_COLUMNS, table.c.manifest, table.c.result["log_manifest"].label("log")).order_by(
@@ -129,17 +118,18 @@ def _made(
     if projects is not None:
         query = query.where(table.c.project.in_(projects))
     removed = gone(connection)
-    here = {path.name: path for path in tasks_dir.iterdir()} if tasks_dir.is_dir() else {}
+    rows = connection.execute(query).mappings().all()
+    ended = {row["task_id"] for row in rows if row["ended_at"] is not None}
+    leftovers = engine.leftovers(ended) if engine is not None else {}
     made: dict[tuple[str, str], list[Made]] = {}
-    for row in connection.execute(query).mappings():
+    for row in rows:
         attempt = Attempt(**{name: row[name] for name in Attempt.__dataclass_fields__})
         outputs, log = (
             None if kept is None else removed.left_of(Manifest.model_validate(kept))
             for kept in (row["manifest"], row["log"])
         )
-        at = here.get(attempt.task_id)
-        leftover_bytes = None if at is None or attempt.ended_at is None else bytes_below(at)
-        made.setdefault((attempt.project, attempt.pipeline), []).append(Made(attempt, outputs, log, leftover_bytes))
+        of_attempt = Made(attempt, outputs, log, leftovers.get(attempt.task_id))
+        made.setdefault((attempt.project, attempt.pipeline), []).append(of_attempt)
     return made
 
 

@@ -1,4 +1,4 @@
-"""The environment variables that Winslow sets for every stage."""
+"""The variables that every stage finds in its environment, in a container or as a process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,32 @@ from winslow_dagster.storage.manifest import Manifest
 
 
 def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> dict[str, str]:
-    """The variables that a pipeline cannot override."""
-    memory_bytes = task.memory_bytes or psutil.virtual_memory().total
+    """The variables that no layer of a pipeline overrides, as this machine sets them for a stage that it starts."""
+    return {
+        **_task_variables(task, places),
+        "WINSLOW_CPUS": f"{granted_cpus(task):g}",
+        "WINSLOW_MEMORY_BYTES": str(task.memory_bytes or psutil.virtual_memory().total),
+        "WINSLOW_GPU_COUNT": str(len(gpus)),
+        **visible_devices(gpus),
+    }
+
+
+def planned_variables(task: StageTask, places: Places) -> dict[str, str]:
+    """The same before a node is chosen; equal on every machine.
+
+    CPUs and memory are those that the task requests. A value that only the node knows stands for itself, as `${NAME}`.
+    """
+    gpu = task.gpu
+    return {
+        **_task_variables(task, places),
+        "WINSLOW_CPUS": f"{task.cpus:g}",
+        "WINSLOW_MEMORY_BYTES": str(task.memory_bytes or "${WINSLOW_MEMORY_BYTES}"),
+        "WINSLOW_GPU_COUNT": "${WINSLOW_GPU_COUNT}" if gpu and gpu.optional else str(gpu.count if gpu else 0),
+        "CUDA_VISIBLE_DEVICES": "${CUDA_VISIBLE_DEVICES}" if gpu else "",
+    }
+
+
+def _task_variables(task: StageTask, places: Places) -> dict[str, str]:
     resources = {
         f"WINSLOW_RESOURCE_{name.upper()}": resource_path(places, name, manifest)
         for name, manifest in task.resources.items()
@@ -29,16 +53,12 @@ def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> d
         "WINSLOW_STAGE": task.stage,
         "WINSLOW_ATTEMPT": str(task.attempt),
         "WINSLOW_TASK_ID": task.task_id,
-        "WINSLOW_CPUS": f"{granted_cpus(task):g}",
-        "WINSLOW_MEMORY_BYTES": str(memory_bytes),
-        "WINSLOW_GPU_COUNT": str(len(gpus)),
         **resources,
-        **visible_devices(gpus),
     }
 
 
 def granted_cpus(task: StageTask) -> float:
-    """The requested CPUs, limited to those of this machine."""
+    """The CPUs that the stage requests, at most those of this machine."""
     return min(task.cpus, float(psutil.cpu_count() or 1))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.formatting import count_of, format_size
+from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.checks.evaluation import evaluate
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
 from winslow_dagster.stages.disk import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
@@ -25,7 +26,7 @@ from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
-from winslow_dagster.stages.runner.preparation import TransferProgress, committed, launch_of
+from winslow_dagster.stages.runner.preparation import TransferProgress, Views, committed, launch_of
 from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
@@ -56,16 +57,16 @@ class CancelRequested(Exception):
 class AttemptRunner:
     """Runs one attempt, in a process that holds the lock of its directory."""
 
-    def __init__(self, task: StageTask, directory: TaskDirectory) -> None:
+    def __init__(self, task: StageTask, directory: TaskDirectory, node: NodeSettings) -> None:
         self._task = task
         self._directory = directory
+        self._node = node
         directory.work.mkdir(exist_ok=True)
         self._records = AttemptRecords(directory.work)
         self._status_writer = StatusWriter(directory)
         self._reserved_space = ReservedSpace(directory.work / "reserved_space")
         self._launcher: StageLauncher | None = None
         self._lease = Lease((), [])
-        self._rooms = directory.path.parent.parent / "gpus"
 
     def serve(self) -> StageResult:
         """Bring the attempt to its result, from any recorded step."""
@@ -168,7 +169,7 @@ class AttemptRunner:
         launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._cancellable("waiting"))
         self._launcher = launcher
         if start is not None and launcher.started():
-            self._lease = GpuAllocator(self._rooms, runtime_selection.is_alive).retake(
+            self._lease = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive).retake(
                 self._task, self._directory, start.gpus
             )
             launcher.attach()
@@ -196,7 +197,8 @@ class AttemptRunner:
         if choice.mode == "process":
             note(writer, f"running as a process, not in a container: {choice.reason}")
         gpus = self._lease_gpus(writer)
-        launch = launch_of(self._task, self._directory, launcher.places, gpus, self._cancellable("fetching"))
+        views = Views(self._task, self._directory, self._node.cache_dir, self._cancellable("fetching"))
+        launch = launch_of(self._task, self._directory, launcher.places, gpus, views)
         self._reserved_space.reserve()
         self._status_writer.started_at = datetime.now(UTC)
         self._records.write_start(
@@ -213,11 +215,11 @@ class AttemptRunner:
         gpu = self._task.gpu
         if gpu is None:
             return ()
-        candidates = suitable_gpus(gpu, read_node_gpus(self._rooms), f"stage {self._task.stage}")
+        candidates = suitable_gpus(gpu, read_node_gpus(self._node.gpus_dir), f"stage {self._task.stage}")
         if not candidates:
             note(writer, "this machine has no suitable GPU; the GPU is optional, so the stage runs on the CPU")
             return ()
-        allocator = GpuAllocator(self._rooms, runtime_selection.is_alive)
+        allocator = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive)
         self._lease = allocator.lease(self._task, self._directory, candidates, gpu.count, self._cancellable("waiting"))
         return self._lease.gpus
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from winslow_dagster.formatting import format_duration, format_size
+from winslow_dagster.formatting import format_amount, format_duration, format_size
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.launchers.base import ExitStatus
 from winslow_dagster.stages.task.model import LogFinding, LogSummary, Outcome, StageTask
@@ -104,10 +104,7 @@ def out_of_memory(task: StageTask, exit_code: int | None, log: LogSummary) -> st
 
 def timed_out(timeout_s: float, log: LogSummary) -> str:
     """The message for a program that exceeded its timeout."""
-    progress = ", ".join(
-        f"{one.subject} {one.current:g}" + (f" of {one.total:g}" if one.total is not None else "")
-        for one in log.progress
-    )
+    progress = ", ".join(map(format_amount, log.progress))
     reached = f" at {progress}" if progress else ""
     return f"timed out after {format_duration(timeout_s)}{reached}; raise `timeout` if the stage needs longer"
 

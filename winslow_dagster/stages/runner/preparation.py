@@ -32,7 +32,7 @@ LONGEST_WAIT_S = 60.0
 
 
 def launch_of(
-    task: StageTask, directory: TaskDirectory, places: Places, gpus: Sequence[NodeGpu], announce: Announce
+    task: StageTask, directory: TaskDirectory, places: Places, gpus: Sequence[NodeGpu], views: Views
 ) -> Launch:
     """Everything the launcher needs. Fetches the inputs to this node.
 
@@ -44,7 +44,6 @@ def launch_of(
         tuple(substitute(word, env, where=f"{word!r} of stage {task.stage}") for word in words)
         for words in (task.command, task.args)
     )
-    views = Views(task, directory, announce)
     nothing = directory.work / "nothing"
     nothing.mkdir(exist_ok=True)
     directory.output.mkdir(exist_ok=True)
@@ -79,12 +78,11 @@ def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
 class Views:
     """Read-only directories with files of the store."""
 
-    def __init__(self, task: StageTask, directory: TaskDirectory, announce: Announce) -> None:
+    def __init__(self, task: StageTask, directory: TaskDirectory, cache_dir: Path, announce: Announce) -> None:
         self._store = open_store(task.store_url, task.s3_endpoint)
         self._announce = announce
         self._place = directory.work / "views"
-        home = directory.path.parent.parent
-        self._cache = NodeCache(home / "cache", int(Space.at(directory.path).total_bytes * CACHE_SHARE))
+        self._cache = NodeCache(cache_dir, int(Space.at(directory.path).total_bytes * CACHE_SHARE))
 
     def of(self, manifest: Manifest, name: str) -> Path:
         """The directory with the manifest's files. `name` appears in the status while they are fetched."""

@@ -1,7 +1,7 @@
-"""The stage runner: `python -m winslow_dagster.stages.runner.service <task directory>`, one process an attempt.
+"""The stage runner: `python -m winslow_dagster.stages.runner.service TASK_DIRECTORY NODE_SETTINGS`, one per attempt.
 
-All state is in the directory: if a runner is killed, the next one continues where it was. Exits with 0 once the attempt
-has its result, and with 3 if another runner serves it.
+NODE_SETTINGS is JSON. All state is in the directory: if a runner is killed, the next one continues where it was. Exits
+with 0 once the attempt has its result, and with 3 if another runner serves it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from winslow_dagster.errors import EngineError
+from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.runner.attempt import AttemptRunner
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 
@@ -22,7 +23,7 @@ PRELOAD = (
 """Modules that a process which forks runners may import beforehand."""
 
 
-def serve(path: Path) -> int:
+def serve(path: Path, node: NodeSettings) -> int:
     """Bring the attempt in `path` to its result. Returns the exit code. Raises EngineError if it has no task."""
     directory = TaskDirectory(path.absolute())
     try:
@@ -31,18 +32,18 @@ def serve(path: Path) -> int:
             if task is None:
                 raise EngineError("the directory has no task", where=str(path))
             if directory.result() is None:
-                AttemptRunner(task, directory).serve()
+                AttemptRunner(task, directory, node).serve()
     except AlreadyServed:
         return SERVED_BY_ANOTHER
     return 0
 
 
 def main() -> None:
-    """Serve the attempt whose directory is the argument."""
-    if len(sys.argv) != 2:  # noqa: PLR2004  # the module and the directory
+    """Serve the attempt that the arguments name."""
+    if len(sys.argv) != 3:  # noqa: PLR2004  # the module and its two arguments
         sys.exit(__doc__)
     try:
-        sys.exit(serve(Path(sys.argv[1])))
+        sys.exit(serve(Path(sys.argv[1]), NodeSettings.model_validate_json(sys.argv[2])))
     except EngineError as error:
         sys.exit(str(error))
 

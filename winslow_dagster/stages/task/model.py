@@ -61,6 +61,7 @@ class StageTask(Frozen):
     memory_bytes: int | None = None
     shm_size_bytes: int | None = None
     gpu: Gpu | None = None
+    node_tags: tuple[str, ...] = Field(default=(), description="Tags that the node must have, all of them.")
     network: bool = False
     timeout_s: float | None = None
     stop_grace_period_s: float = Field(default=10.0, description="Between TERM and KILL.")

@@ -1,4 +1,4 @@
-"""What is particular to the warm server."""
+"""The fork server."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from starting_place import ENVIRONMENT, Place
 from winslow_dagster.engines.spawn import (
     ProcessIdentity,
     Start,
-    ask_server,
     read_message,
     short_address,
+    start_by_fork,
 )
 
 
-def was_warm(caplog: pytest.LogCaptureFixture) -> bool:
+def was_forked(caplog: pytest.LogCaptureFixture) -> bool:
     return not any("plain start" in record.message for record in caplog.records)
 
 
 @pytest.fixture(autouse=True)
-def _all_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="winslow_dagster.engines.spawn")
 
 
@@ -44,7 +44,7 @@ def test_a_preloaded_module_is_not_imported_again(place: Place, caplog: pytest.L
             until_ended(place.spawn("user"))
 
         assert (place.path / "imported").read_text().split() == [str(server.pid)]
-    assert was_warm(caplog)
+    assert was_forked(caplog)
 
 
 def test_a_module_that_was_preloaded_itself_runs_as_the_main_one(place: Place) -> None:
@@ -69,9 +69,9 @@ def test_a_socket_at_a_path_longer_than_the_kernel_takes_is_used(
     place = Place(deep)
 
     with place.server():
-        place.told()
+        place.report()
 
-    assert was_warm(caplog)
+    assert was_forked(caplog)
 
 
 def test_children_live_on_when_the_server_is_killed_and_the_next_start_is_plain(
@@ -79,26 +79,26 @@ def test_children_live_on_when_the_server_is_killed_and_the_next_start_is_plain(
 ) -> None:
     with place.server() as server:
         sleeper = place.spawn("sleeper")
-        assert was_warm(caplog)
+        assert was_forked(caplog)
         server.kill()
         server.wait()
 
         assert sleeper.alive()
-        assert place.told()["state"] == 1
-        assert not was_warm(caplog)
+        assert place.report()["state"] == 1
+        assert not was_forked(caplog)
     sleeper.kill()
     until_ended(sleeper)
 
 
-def test_a_new_server_takes_the_place_of_a_killed_one(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_new_server_replaces_a_killed_one(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     with place.server() as server:
         server.kill()
     assert place.socket.exists()
 
     with place.server():
-        place.told()
+        place.report()
 
-    assert was_warm(caplog)
+    assert was_forked(caplog)
 
 
 def test_a_second_server_at_the_same_socket_leaves_at_once(place: Place) -> None:
@@ -106,7 +106,7 @@ def test_a_second_server_at_the_same_socket_leaves_at_once(place: Place) -> None
         _, message = second.communicate()
 
         assert second.returncode == 1
-        assert b"another server answers here" in message
+        assert b"another fork server is running" in message
         assert first.poll() is None
         assert place.answers()
 
@@ -123,7 +123,7 @@ def test_it_ends_with_its_supervisor_and_its_children_do_not(place: Place) -> No
         until_ended(sleeper)
 
 
-def test_it_does_not_begin_without_a_supervisor(place: Place) -> None:
+def test_it_does_not_start_without_a_supervisor(place: Place) -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
 
@@ -146,11 +146,11 @@ def test_a_module_that_must_not_be_preloaded_is_named(place: Place, text: str, m
     place.module("unfit", text)
 
     with place.server("unfit", ready=False) as server:
-        said = server.communicate()[1]
+        errors = server.communicate()[1]
 
     assert server.returncode == 1
-    assert message in said
-    assert b"unfit" in said
+    assert message in errors
+    assert b"unfit" in errors
 
 
 def test_two_hundred_quick_starts_leave_no_zombie_and_no_descriptor(
@@ -170,39 +170,39 @@ def test_two_hundred_quick_starts_leave_no_zombie_and_no_descriptor(
         assert watched.children() == []
         assert watched.num_fds() <= descriptors
         assert watched.num_threads() == 1
-    assert was_warm(caplog)
+    assert was_forked(caplog)
 
 
-def test_code_that_changed_is_never_run_old(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_code_is_never_run_in_its_old_form(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.module("answer", "value = 'old'\n")
     place.module("asks", "import answer\nprint(answer.value)\n")
 
     with place.server("answer") as server:
         until_ended(place.spawn("asks"))
-        assert was_warm(caplog)
+        assert was_forked(caplog)
         place.module("answer", "value = 'newer'\n")
 
         until_ended(place.spawn("asks"))
-        assert not was_warm(caplog)
+        assert not was_forked(caplog)
 
-        until("the server has begun again", place.answers)
+        until("the server has restarted", place.answers)
         caplog.clear()
         until_ended(place.spawn("asks"))
-        assert was_warm(caplog)
+        assert was_forked(caplog)
         assert server.poll() is None
     assert place.log.read_text().split() == ["old", "newer", "newer"]
 
 
 @pytest.mark.parametrize("name", ["PYTHONUTF8", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG"])
-def test_what_only_a_new_interpreter_takes_up_makes_a_plain_start(
+def test_a_variable_that_only_a_new_interpreter_reads_makes_a_plain_start(
     place: Place, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     env = {**ENVIRONMENT, name: f"{place.path}:{ENVIRONMENT['PYTHONPATH']}" if "PATH" in name else "1"}
 
     with place.server():
-        assert place.told(env=env)["env"] == env
+        assert place.report(env=env)["env"] == env
 
-    assert not was_warm(caplog)
+    assert not was_forked(caplog)
     assert name in caplog.text
 
 
@@ -222,8 +222,10 @@ def test_a_child_whose_caller_went_away_before_the_answer_does_not_run(place: Pl
     assert not (place.path / "ran").exists()
 
 
-@pytest.mark.parametrize("request_line", [b"", b"\n", b"nonsense\n", b"[]\n", b'{"module": "teller"}\n', b'{"a": 1}\n'])
-def test_a_request_that_makes_no_sense_does_no_harm(place: Place, request_line: bytes) -> None:
+@pytest.mark.parametrize(
+    "request_line", [b"", b"\n", b"nonsense\n", b"[]\n", b'{"module": "reporter"}\n', b'{"a": 1}\n']
+)
+def test_a_malformed_request_does_no_harm(place: Place, request_line: bytes) -> None:
     with place.server() as server:
         with socket.socket(socket.AF_UNIX) as caller, short_address(place.socket) as address:
             caller.connect(address)
@@ -231,12 +233,12 @@ def test_a_request_that_makes_no_sense_does_no_harm(place: Place, request_line: 
             caller.shutdown(socket.SHUT_WR)
             assert caller.recv(100) == b""
 
-        assert place.told()["state"] == 1
+        assert place.report()["state"] == 1
         assert server.poll() is None
 
 
 def test_the_server_serves_its_own_python_only(place: Place) -> None:
-    start = Start("teller", ("x",), ENVIRONMENT, str(place.path), os.devnull, python="/usr/bin/python")
+    start = Start("reporter", ("x",), ENVIRONMENT, str(place.path), os.devnull, python="/usr/bin/python")
 
     with place.server(), pytest.raises(Exception, match=f"another Python: {sys.executable}"):
-        ask_server(place.socket, start)
+        start_by_fork(place.socket, start)

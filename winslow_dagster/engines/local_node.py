@@ -1,0 +1,83 @@
+"""This machine as a node: what it has, and what is in use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from winslow_dagster.engines import hardware
+from winslow_dagster.engines.engine import Node, NodeImage, NodeUsage
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.settings import NodeSettings
+from winslow_dagster.stages.disk import Space
+
+CPU_SAMPLE_S = 0.1
+
+
+@cache
+def gpus_here() -> hardware.GpuReport:
+    """This machine's GPUs. Detected once per process: detection takes up to a second, and they do not change."""
+    return hardware.detect_gpus()
+
+
+def container_runtime() -> str:
+    """The container runtime and its version; empty if there is none."""
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+
+    try:
+        return f"Docker, API {DockerDaemon.connect().api_version}"
+    except ServiceUnavailable:
+        return ""
+
+
+def this_node(settings: NodeSettings) -> Node:
+    """This machine."""
+    return Node(
+        name=hardware.node_name(),
+        cpus=hardware.usable_cpus(),
+        memory_bytes=hardware.usable_memory_bytes(),
+        gpus=gpus_here().gpus,
+        tags=settings.node_tags,
+        containers=container_runtime(),
+        gpu_notes=gpus_here().notes,
+    )
+
+
+def usage(settings: NodeSettings) -> NodeUsage:
+    """What is in use now. Measures CPU usage over CPU_SAMPLE_S."""
+    memory = psutil.virtual_memory()
+    space = Space.at(next(path for path in (settings.node_dir, *settings.node_dir.parents) if path.exists()))
+    return NodeUsage(
+        name=hardware.node_name(),
+        cpu_percent=psutil.cpu_percent(CPU_SAMPLE_S),
+        memory_used_bytes=memory.total - memory.available,
+        memory_total_bytes=memory.total,
+        disk_free_bytes=space.free_bytes,
+        disk_total_bytes=space.total_bytes,
+        disk_state="full" if space.full else "low" if space.low else "ok",
+    )
+
+
+def images(names: Collection[str]) -> tuple[NodeImage, ...]:
+    """These images as this machine has them. Raises ServiceUnavailable if Docker is not available."""
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+
+    daemon = DockerDaemon.connect()
+    return tuple(NodeImage(name=name, size_bytes=daemon.image_size_bytes(name)) for name in names)
+
+
+def bytes_below(directory: Path) -> int:
+    """The size of the files in a directory; a file with several names in it counts once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                status = Path(parent, name).lstat()
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return sum(sizes.values())
