@@ -32,8 +32,8 @@ class Settings(BaseModel):
     stage_mode: StageMode = Field(description="Run stages in containers, as processes, or as the machine allows.")
     port: int = Field(description="The port of the web server.")
     s3_endpoint: str | None = Field(description="Address of an S3 server other than AWS.")
-    keep_runs_days: float = Field(
-        description="So long Dagster keeps the events of runs that no project needs any more; projects keep their own."
+    run_retention_days: float = Field(
+        description="How long Dagster keeps runs that no project needs any more. A project's own history is kept."
     )
     notify_file: Path = Field(description="The YAML file of who is told what; where there is none, nobody is told.")
     watch_file: Path = Field(description="The YAML file of watched directories; where there is none, none is watched.")
@@ -95,7 +95,7 @@ class Settings(BaseModel):
             stage_mode=mode,
             port=int(port),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
-            keep_runs_days=days(source, "WINSLOW_KEEP_RUNS_DAYS", "90"),
+            run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
             watch_file=Path(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml").expanduser().resolve(),
         )
