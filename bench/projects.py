@@ -62,7 +62,7 @@ def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
     )
     digest = keep_version(pipelines / "nine.yaml", settings.versions_dir)
     with Looking(settings) as actions:
-        fill(actions.records, digest)
+        fill(actions.context.records, digest)
         listed_s = median_s(actions.projects)
         assert len(actions.projects()) == PROJECTS
         yield Figure(f"list_{PROJECTS}_projects_{name}", listed_s, "s", f"<= {GOAL_LIST_S}", listed_s <= GOAL_LIST_S)

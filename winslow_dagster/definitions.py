@@ -10,19 +10,19 @@ from winslow_dagster.assets.sensors import partitions_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.sensors.ingest import landing_sensor
+from winslow_dagster.sensors.ingest import ingest_sensor
 from winslow_dagster.sensors.notifications import notifications_sensor
 from winslow_dagster.sensors.orphans import orphans_sensor
 from winslow_dagster.sensors.recovery import recovery_sensor
-from winslow_dagster.sensors.retention import housekeeping_sensor
+from winslow_dagster.sensors.retention import retention_sensor
 from winslow_dagster.settings import Settings
 
 SENSORS = (
     recovery_sensor,
     notifications_sensor,
-    landing_sensor,
+    ingest_sensor,
     orphans_sensor,
-    housekeeping_sensor,
+    retention_sensor,
     partitions_sensor,
     results_sensor,
 )

@@ -66,7 +66,7 @@ class Settings(BaseModel):
     )
     port: int = Field(description="Port of the web server.")
     s3_endpoint: str | None = Field(description="URL of an S3 server other than AWS.")
-    keep_runs_days: float = Field(
+    run_retention_days: float = Field(
         description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
     )
     notify_file: Path = Field(
@@ -122,7 +122,7 @@ class Settings(BaseModel):
             stage_mode=mode,
             port=int(port),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
-            keep_runs_days=days(source, "WINSLOW_KEEP_RUNS_DAYS", "90"),
+            run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
             watch_file=Path(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml").expanduser().resolve(),
             node=NodeSettings(

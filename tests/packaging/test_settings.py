@@ -60,7 +60,7 @@ def test_a_malformed_node_tag_is_an_error_that_names_it() -> None:
 
 def test_the_services_get_every_setting() -> None:
     variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
-    settings = Settings.read(variables | {"WINSLOW_KEEP_RUNS_DAYS": "3"})
+    settings = Settings.read(variables | {"WINSLOW_RUN_RETENTION_DAYS": "3"})
     assert Settings.read(service_environment(settings)) == settings
 
 

@@ -2,81 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.ingest.table import Landing
-
 
 @click.group("ingest")
 def command() -> None:
-    """List what landed in watched places, and try again what was set aside."""
+    """List files found in watched folders, and retry rejected ones."""
 
 
 @command.command("list")
-@click.option("--watch", help="Only what landed in this one.")
-@click.option("--state", help="Only what is in this state.")
+@click.option("--watch", help="Only files of this watch.")
+@click.option("--state", help="Only files in this state.")
 @json_option
 def list_all(watch: str | None, state: str | None, *, as_json: bool) -> None:
-    """List what landed in watched places, and why it is no project where it is none.
+    """List the files found in watched folders, with their projects, or why they have none.
 
-    State is growing, waiting, taking, launching, running, taken, set_aside or failed.
-    With --json, {"landings": [{"id", "watch", "path", "size_bytes", "modified", "state", "reason", "project",
-    "run_id", "seen_at", "steady_since", "settled_at"}, …]}.
+    State is receiving, ready, importing, starting, running, done, rejected or failed.
+    With --json, {"files": [{"id", "watch", "path", "size_bytes", "modified", "state", "reason", "project", "run_id",
+    "seen_at", "unchanged_since", "state_since"}, …]}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.ingest.config import load_watches
-    from winslow_dagster.projects.ingest.table import STATES, Landings
+    from winslow_dagster.projects.ingest.table import STATES
 
     if state is not None and state not in STATES:
-        raise click.BadParameter(f"{state!r} is none of {', '.join(STATES)}", param_hint="--state")
+        raise click.BadParameter(f"{state!r} is not one of {', '.join(STATES)}", param_hint="--state")
     with Winslow() as winslow:
-        found = Landings(winslow.records.database).all(
-            watch=watch, states=[known for known in STATES if state in {None, known}]
-        )
-        watches = load_watches(winslow.settings.watch_file)
+        found = winslow.ingest.files(watch=watch, state=state)
+        watches = winslow.ingest.watches()
+        watch_file = winslow.settings.watch_file
     if as_json:
-        print_json({"landings": [_as_json(landing) for landing in found]})
-        return
-    if found:
+        print_json(found.model_dump(mode="json"))
+    elif found.files:
         print_table(
-            ("id", "watch", "path", "state", "project", "why"),
-            [(str(one.id), one.watch, one.path, one.state, one.project or "", one.reason) for one in found],
+            ("id", "watch", "path", "state", "project", "reason"),
+            [
+                (str(file.id), file.watch, file.path, file.state, file.project or "", file.reason)
+                for file in found.files
+            ],
         )
     elif watches:
-        console().print("nothing landed yet")
+        console().print("no files found yet")
     else:
-        console().print(f"nothing is watched: say what in {winslow.settings.watch_file}", markup=False)
+        console().print(f"no folders are watched; add some to {watch_file}", markup=False)
 
 
 @command.command("retry")
-@click.argument("landing", metavar="ID", type=int)
+@click.argument("file", metavar="ID", type=int)
 @json_option
-def retry(landing: int, *, as_json: bool) -> None:
-    """Look again at file ID of the list, which was set aside or has failed.
+def retry(file: int, *, as_json: bool) -> None:
+    """Retry the rejected or failed file with the id ID in the list.
 
-    With --json, the landing, as in the list.
+    With --json, the file, as in the list.
     """
-    from datetime import UTC, datetime
+    from pydantic_core import to_jsonable_python
 
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.ingest.table import Landings
+    from winslow_dagster.projects.database.audit import Actor
 
-    with Winslow() as winslow:
-        again = Landings(winslow.records.database).retry(landing, datetime.now(UTC))
-        winslow.context.audit("retry_landing", again.project, landing=again.id, path=again.path)
+    with Winslow(actor=Actor(via="cli")) as winslow:
+        retried = winslow.ingest.retry(file)
     if as_json:
-        print_json(_as_json(again))
+        print_json(to_jsonable_python(retried))
     else:
-        say(f"{again.path} is looked at again once it has settled")
-
-
-def _as_json(landing: Landing) -> dict[str, Any]:
-    times = ("seen_at", "steady_since", "settled_at")
-    row = asdict(landing)
-    return row | {name: row[name] and row[name].isoformat() for name in times}
+        say(f"{retried.path} is ingested once it is complete")

@@ -1,8 +1,8 @@
-"""Takes in what lands in watched places: one pass a tick (projects/watching.py).
+"""Ingests files from watched folders: each tick runs one pass (projects/ingest/scan_pass.py).
 
-The sensor launches runs itself instead of asking Dagster to: a run belongs to a project, whose tables, whose copy of
-the file and whose note of the run have to be there with it, in an order that survives a kill. Dagster's `run_key`
-would know only whether there was a run.
+The sensor launches runs itself instead of returning run requests: a run belongs to a project, and the project, its copy
+of the file and the record of the run have to be written in an order that survives a kill. Dagster's `run_key` only
+says whether there was a run.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillAtIt
-from datetime import UTC, datetime
-from functools import partial
+from concurrent.futures import TimeoutError as StillRunning
 from threading import Thread
 
 from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationContext, SkipReason
@@ -21,16 +19,16 @@ from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.audit import Actor
-from winslow_dagster.projects.ingest.scan_pass import WatchPass, pass_over
+from winslow_dagster.projects.ingest.scan_pass import WatchResult, run_pass
 from winslow_dagster.settings import Settings
 
-ANSWER_WITHIN_S = 40.0
-"""Dagster gives a tick 60 s; to copy a large file takes longer, and goes on behind the answer."""
-ACTOR = Actor(who="landing sensor", via="sensor")
+TICK_TIMEOUT_S = 40.0
+"""Dagster gives a tick 60 s. Copying a large file takes longer, and continues after the tick."""
+ACTOR = Actor(who="ingest sensor", via="sensor")
 
 
-class ServicesAround:
-    """The services that this process is one of: they run, or else nobody asks it anything."""
+class SurroundingServices:
+    """The services that this process is part of."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -41,41 +39,42 @@ class ServicesAround:
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
-        """Their address. Raises ServiceUnavailable where the web server does not answer: a sensor starts none."""
+        """Provide their address. Raises ServiceUnavailable if the web server does not answer: a sensor starts none."""
         if not self.running():
             raise ServiceUnavailable("the web server does not answer yet", where=self.address)
         yield self.address
 
 
-def take_in(_context: SensorEvaluationContext) -> SkipReason:
-    """One pass; the answer says what it did."""
+def ingest_watched_files(_context: SensorEvaluationContext) -> SkipReason:
+    """Run one pass, and report what it did."""
     outcome: Future[SkipReason] = Future()
-    Thread(target=_pass, args=(Settings.read(), outcome), name="landings", daemon=True).start()
+    Thread(target=_pass, args=(Settings.read(), outcome), name="ingest", daemon=True).start()
     try:
-        return outcome.result(ANSWER_WITHIN_S)
-    except StillAtIt:
-        return SkipReason("still at it: large files take time to be copied")
+        return outcome.result(TICK_TIMEOUT_S)
+    except StillRunning:
+        return SkipReason("still running: copying large files takes time")
 
 
 def _pass(settings: Settings, outcome: Future[SkipReason]) -> None:
     try:
-        with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
-            outcome.set_result(SkipReason(said(settings, pass_over(actions, partial(datetime.now, UTC)))))
+        with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+            results = run_pass(installation.context)
+        outcome.set_result(SkipReason(report(settings, results)))
     except Exception as error:  # noqa: BLE001  # whatever it is, the tick fails with it
         outcome.set_exception(error)
 
 
-def said(settings: Settings, passes: tuple[WatchPass, ...] | None) -> str:
-    """A pass in words."""
-    if passes is None:
-        return "the pass before this one is still at it"
-    return "; ".join(map(str, passes)) or f"nothing is watched: {settings.watch_file} names no place, or is not there"
+def report(settings: Settings, results: tuple[WatchResult, ...] | None) -> str:
+    """Summarize a pass."""
+    if results is None:
+        return "the previous pass is still running"
+    return "; ".join(map(str, results)) or f"no folders are watched: {settings.watch_file} is empty or does not exist"
 
 
-landing_sensor = SensorDefinition(
-    name="take_in_landings",
-    evaluation_fn=take_in,
+ingest_sensor = SensorDefinition(
+    name="ingest_watched_files",
+    evaluation_fn=ingest_watched_files,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Files that land in watched places become projects, and start",
+    description="Creates projects from files in watched folders, and starts their runs",
 )

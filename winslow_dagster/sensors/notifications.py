@@ -1,8 +1,9 @@
-"""Notes how runs ended, and tells people: one tick each few seconds."""
+"""Records how runs ended, and sends notifications: one tick every few seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,8 +22,8 @@ from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
 from winslow_dagster.projects.notifications.config import load_channels
-from winslow_dagster.projects.notifications.outbox import Notices
-from winslow_dagster.projects.notifications.rules import note_news, send_waiting
+from winslow_dagster.projects.notifications.outbox import Outbox
+from winslow_dagster.projects.notifications.rules import add_new_messages, send_waiting
 from winslow_dagster.projects.status.project_list import summaries
 from winslow_dagster.settings import Settings
 
@@ -32,66 +33,63 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 @dataclass(frozen=True, slots=True)
 class SeenRun:
-    """What the instance says of a run."""
+    """A run in the Dagster instance."""
 
     status: str
     ended_at: datetime | None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether its status is final."""
         return self.status in ENDED
 
 
-def tell(context: SensorEvaluationContext) -> SkipReason:
-    """One tick; the answer says what it did."""
+def send_notifications(context: SensorEvaluationContext) -> SkipReason:
+    """Run one tick, and report what it did."""
     settings = Settings.read()
-    records = ProjectRecords.open(settings.database_url)
-    try:
-        return SkipReason(told(settings, records, context.instance))
-    finally:
-        records.close()
+    with closing(ProjectRecords.open(settings.database_url)) as records:
+        return SkipReason(notify(settings, records, context.instance))
 
 
-def told(settings: Settings, records: ProjectRecords, instance: DagsterInstance) -> str:
-    """Note the ends of runs, then note and send what is new. Raises NotifyFileInvalid."""
+def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstance) -> str:
+    """Record the ends of runs, then add and send new messages. Raises NotifyFileInvalid."""
     open_runs = records.open_runs()
     seen = seen_runs(instance, (run.run_id for run in open_runs))
-    ended = record_run_ends(records, open_runs, seen.get, partial(why_failed, instance))
-    said = [f"{len(ended)} runs ended"] if ended else []
+    ended = record_run_ends(records, open_runs, seen.get, partial(failure_message, instance))
+    report = [f"{len(ended)} runs ended"] if ended else []
     channels = load_channels(settings.notify_file)
-    notices = Notices(records.database)
+    outbox = Outbox(records.database)
     if channels.channels:
         statuses = {run_id: run.status for run_id, run in seen.items()}
-        new = note_news(notices, channels, summaries(records, statuses), settings.address, datetime.now(UTC))
-        said += [f"{new} things are news"] if new else []
+        new = add_new_messages(outbox, channels, summaries(records, statuses), settings.address, datetime.now(UTC))
+        report += [f"{new} new messages"] if new else []
     for channel in channels.channels:
-        counts = send_waiting(notices, channel, send, partial(datetime.now, UTC))
-        said += [f"{channel.name}: {count} messages {how}" for how, count in counts.items() if count]
-    return "; ".join(said) or "nothing new"
+        counts = send_waiting(outbox, channel, send, partial(datetime.now, UTC))
+        report += [f"{channel.name}: {count} messages {outcome}" for outcome, count in counts.items() if count]
+    return "; ".join(report) or "nothing new"
 
 
 def seen_runs(instance: DagsterInstance, run_ids: Iterable[str]) -> dict[str, SeenRun]:
-    """Those of these runs that Dagster knows."""
-    asked = list(run_ids)
+    """Look up these runs; ids that Dagster does not know are left out."""
+    requested = list(run_ids)
     found = {}
-    for at in range(0, len(asked), PAGE):
-        for record in instance.get_run_records(RunsFilter(run_ids=asked[at : at + PAGE])):
+    for start in range(0, len(requested), PAGE):
+        for record in instance.get_run_records(RunsFilter(run_ids=requested[start : start + PAGE])):
             ended_at = None if record.end_time is None else datetime.fromtimestamp(record.end_time, UTC)
             found[record.dagster_run.run_id] = SeenRun(record.dagster_run.status.value, ended_at)
     return found
 
 
-def why_failed(instance: DagsterInstance, run_id: str) -> str:
-    """What Dagster says of a run that failed."""
+def failure_message(instance: DagsterInstance, run_id: str) -> str:
+    """Return Dagster's message about a failed run."""
     failures = instance.get_records_for_run(run_id, of_type=DagsterEventType.RUN_FAILURE).records
     return failures[-1].event_log_entry.user_message if failures else "the run failed"
 
 
 notifications_sensor = SensorDefinition(
-    name="tell_people",
-    evaluation_fn=tell,
+    name="send_notifications",
+    evaluation_fn=send_notifications,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Notes how runs ended, and tells people what they asked to be told",
+    description="Records how runs ended, and sends notifications",
 )

@@ -1,6 +1,6 @@
-"""Keeps house once a day: what the rules let go, and the events of runs that nobody needs any more.
+"""Applies the retention rules once a day, and deletes old runs that nobody needs from Dagster.
 
-An evaluation may take a minute; a long day's work is done in several, each for some seconds, until nothing is left.
+A tick may take a minute: the work of a day is split into ticks of some seconds each, until nothing is left.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.retention.cleanup import Cleanup
-from winslow_dagster.projects.retention.inventory import histories
+from winslow_dagster.projects.retention.inventory import load_histories
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 
-LOOK_EVERY_S = 600
-AT_ONCE_S = 25.0
+TICK_EVERY_S = 600
+TICK_S = 25.0
 PAGE = 200
 BEFORE_ALL = "-"
 """Sorts before every project's name."""
@@ -41,27 +41,28 @@ Stop = Callable[[], bool]
 
 
 def needed_runs(records: ProjectRecords, settings: Settings) -> frozenset[str]:
-    """The runs whose events stay however old they are: each project's latest, those that have not ended, and those that
-    made what a stage has now, which is what a person would go on from.
+    """Return the runs to keep at any age.
+
+    These are each project's latest run, runs that have not ended, and runs that produced a stage's current outputs.
     """
     latest = {project.latest_run for project in records.projects() if project.latest_run is not None}
     unfinished = {run.run_id for run in records.open_runs()}
-    made = {
-        made.attempt.run_id
-        for history in histories(records, settings, None)
-        for made in history.made
-        if made.attempt.task_id in history.current
+    current = {
+        stored.attempt.run_id
+        for history in load_histories(records, settings, None)
+        for stored in history.attempts
+        if stored.attempt.task_id in history.current
     }
-    return frozenset(latest | unfinished | made)
+    return frozenset(latest | unfinished | current)
 
 
 def prune_runs(
     instance: DagsterInstance, needed: frozenset[str], ended_before: datetime, stop: Stop = lambda: False
 ) -> tuple[str, ...]:
-    """Delete runs that ended before then, with their events, from Dagster; gives their ids. Our own tables keep theirs.
+    """Delete runs that ended before then, with their events, from Dagster, and return their ids.
 
-    A run and its re-executions are one family, and Dagster reads a parent's events to re-execute its child: they go
-    together, and stay together where one of them is needed, is younger, or has not ended.
+    Our own tables keep them. A run and its re-executions form a family, because Dagster reads a parent's events to
+    re-execute its child: all of it stays if one of them is needed, is newer, or has not ended.
     """
     kept_families = {
         family(record)
@@ -82,7 +83,7 @@ def prune_runs(
                 return tuple(pruned)
             run_id = record.dagster_run.run_id
             if family(record) in kept_families:
-                cursor = run_id  # the next page begins after one that is still there
+                cursor = run_id  # the next page begins after a run that still exists
             else:
                 instance.delete_run(run_id)
                 pruned.append(run_id)
@@ -92,25 +93,25 @@ def prune_runs(
 
 
 def family(record: RunRecord) -> str:
-    """The first run of a chain of re-executions. By its field: the tag of that name is not always set."""
+    """Return the first run of a chain of re-executions, by its field: the tag of that name is not always set."""
     return record.dagster_run.root_run_id or record.dagster_run.run_id
 
 
 def _in_parts(run_ids: list[str], size: int) -> Iterator[list[str]]:
-    """So many at a time: a database takes only so many parameters in a query."""
+    """Split the ids, because databases limit the number of parameters in a query."""
     for first in range(0, len(run_ids), size):
         yield run_ids[first : first + size]
 
 
-def keep_house(context: SensorEvaluationContext) -> SkipReason:
-    """One part of a day's work. The cursor is the day, once it is done; before that, also the project it got to."""
+def apply_retention(context: SensorEvaluationContext) -> SkipReason:
+    """Do a part of the day's work. The cursor is the day once it is done; until then, day and last project."""
     now = datetime.now(UTC)
     today = now.date().isoformat()
     day, _, after = (context.cursor or "").partition(" ")
     if day == today and not after:
         return SkipReason("done for today")
-    got_to = after if day == today else BEFORE_ALL
-    until_s = time.monotonic() + AT_ONCE_S
+    last = after if day == today else BEFORE_ALL
+    until_s = time.monotonic() + TICK_S
 
     def stop() -> bool:
         return time.monotonic() > until_s
@@ -120,23 +121,23 @@ def keep_house(context: SensorEvaluationContext) -> SkipReason:
     pruned: tuple[str, ...] = ()
     with closing(ProjectRecords.open(settings.database_url)) as records:
         store = open_store(settings.store_url, settings.s3_endpoint)
-        cleanup = Cleanup(records, store, settings, open_engine(settings))
-        for name in sorted(project.name for project in records.projects() if project.name > got_to):
+        cleanup = Cleanup(records, store, settings, open_engine(settings), "retention sensor")
+        for name in sorted(project.name for project in records.projects() if project.name > last):
             if stop():
                 break
             freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
-            got_to = name
+            last = name
         if not stop():
-            ended_before = now - timedelta(days=settings.keep_runs_days)
+            ended_before = now - timedelta(days=settings.run_retention_days)
             pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
-    context.update_cursor(f"{today} {got_to}" if stop() else today)
-    return SkipReason(f"freed {format_size(freed_bytes)}, and forgot the events of {len(pruned)} runs")
+    context.update_cursor(f"{today} {last}" if stop() else today)
+    return SkipReason(f"freed {format_size(freed_bytes)}, and deleted {len(pruned)} runs from Dagster")
 
 
-housekeeping_sensor = SensorDefinition(
-    name="keep_house",
-    evaluation_fn=keep_house,
-    minimum_interval_seconds=LOOK_EVERY_S,
+retention_sensor = SensorDefinition(
+    name="apply_retention",
+    evaluation_fn=apply_retention,
+    minimum_interval_seconds=TICK_EVERY_S,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Deletes what retention rules let go, and the events of old runs that nobody needs; once a day",
+    description="Once a day, deletes what the retention rules remove, and old runs that nobody needs",
 )

@@ -217,7 +217,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_PORT": str(settings.port),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
-        "WINSLOW_KEEP_RUNS_DAYS": str(settings.keep_runs_days),
+        "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),
         "WINSLOW_NODE_DIR": str(settings.node.node_dir),
         "WINSLOW_NODE_TAGS": ",".join(settings.node.node_tags),
     }

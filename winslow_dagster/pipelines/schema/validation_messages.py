@@ -41,6 +41,17 @@ SYNONYMS = {
     "path": "glob",
     "type": "kind",
     "title": "label",
+    "place": "source",
+    "settle": "stable_for",
+    "at_once": "max_concurrent",
+    "set_aside_dir": "quarantine_dir",
+    "match": "path_regex",
+    "start": "auto_start",
+    "waits_longer": "waiting_too_long",
+    "needs_you": "action_required",
+    "at_most": "rate_limit",
+    "per": "rate_limit",
+    "link": "base_url",
 }
 FORMS = {
     "string_type": "a string",
@@ -113,7 +124,7 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
         found = Finding(path, f"{label}{joint}{context['what']}", context["expected"], context["suggestion"], at_key)
     elif kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
-        close = nearest(value, choices) if isinstance(value, str) else ""
+        close = _close(value, choices) if isinstance(value, str) else ""
         found = Finding(path, f"{label} is {shown(value)}", f"one of {', '.join(choices)}", close)
     elif kind in BOUNDS:
         words, key = BOUNDS[kind]
@@ -130,10 +141,14 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
 def _unknown(path: Path, document: type[Document]) -> Finding:
     """A field that is not known, with the one that was probably meant."""
     name, known = str(path[-1]), list(document.model_fields)
-    synonym = SYNONYMS.get(name, "")
-    suggestion = synonym if synonym in known else nearest(name, known)
+    suggestion = _close(name, known)
     expected = f"a field of {document.noun}" if suggestion else f"one of {', '.join(known)}"
     return Finding(path, f"{document.noun} has no field {named(name)}", expected, suggestion, at_key=True)
+
+
+def _close(name: str, known: list[str]) -> str:
+    synonym = SYNONYMS.get(name, "")
+    return synonym if synonym in known else nearest(name, known)
 
 
 def _untold(path: Path, label: str, value: Any, choices: list[str]) -> Finding:

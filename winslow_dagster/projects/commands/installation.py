@@ -11,7 +11,7 @@ from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.diagnosis import Finding, findings
 from winslow_dagster.projects.commands.images import ImageView, images
-from winslow_dagster.projects.commands.launch import Launch, UploadStarted, launch
+from winslow_dagster.projects.commands.launch import UploadStarted, create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
@@ -19,12 +19,14 @@ from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
-from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import MOST_SHOWN, Actor, Audit, AuditEntry
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
+from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
+from winslow_dagster.projects.notifications.service import NotificationService
+from winslow_dagster.projects.retention.service import RetentionService
 from winslow_dagster.projects.status.project_list import list_projects
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.store import Store
@@ -64,37 +66,6 @@ class Installation:
         other = Installation.__new__(Installation)
         other.context = self.context.acting_as(actor)
         return other
-
-    # passed through for ingest, until it takes a context
-
-    @property
-    def records(self) -> ProjectRecords:
-        """The project tables."""
-        return self.context.records
-
-    @property
-    def store(self) -> Store:
-        """Where inputs and outputs are stored."""
-        return self.context.store
-
-    @property
-    def engine(self) -> Engine:
-        """Where stages run."""
-        return self.context.engine
-
-    @property
-    def actor(self) -> Actor:
-        """Who acts."""
-        return self.context.actor
-
-    @property
-    def annotations(self) -> Annotations:
-        """Tags, notes and to-dos."""
-        return Annotations(self.context.records.database)
-
-    def dagit(self) -> DagsterClient:
-        """Dagster's web server."""
-        return self.context.dagster()
 
     @property
     def settings(self) -> Settings:
@@ -157,11 +128,9 @@ class Installation:
             project_env=dict(env or {}),
             tags=tuple(tags),
         )
-        Launch(self.context, request).create(upload)
+        create(self.context, request, upload)
         if notes:
             Annotations(self.context.records.database).set_notes(project, notes)
-        details = request.audit_details()
-        self.context.audit("create", project, **{name: details[name] for name in ("pipeline", "inputs", "env")})
         return ProjectHandle(self.context, project)
 
     def run(  # noqa: PLR0913  # what a person may say about a run; all but the first three by name
@@ -226,6 +195,22 @@ class Installation:
     def pool(self) -> PoolCommands:
         """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
         return PoolCommands(self.context)
+
+    @property
+    def ingest(self) -> IngestService:
+        """Files found in watched folders."""
+        return IngestService(self.context)
+
+    @property
+    def notifications(self) -> NotificationService:
+        """Notification channels, and their messages."""
+        return NotificationService(lambda: self.context.records.database, self.settings)
+
+    @property
+    def retention(self) -> RetentionService:
+        """Disk usage, pruning, pins, and the rules of projects."""
+        context = self.context
+        return RetentionService(context.records, context.store, context.settings, context.engine, context.actor)
 
     def audit(
         self, project: str | None = None, *, who: str | None = None, limit: int = MOST_SHOWN

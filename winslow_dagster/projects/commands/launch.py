@@ -41,6 +41,13 @@ def launch(context: Context, action: str, request: LaunchRequest, upload: Upload
     return Run(context, request.project, run_id)
 
 
+def create(context: Context, request: LaunchRequest, upload: UploadStarted | None = None) -> None:
+    """Create the project, and record who did. See `Installation.create`."""
+    Launch(context, request).create(upload)
+    details = request.audit_details()
+    context.audit("create", request.project, **{name: details[name] for name in ("pipeline", "inputs", "env")})
+
+
 class Launch:
     """Carries out one launch request."""
 

@@ -315,10 +315,10 @@ removals = Table(
     Index("ix_winslow_removals_done_at", "done_at"),
 )
 
-landings = Table(
-    "winslow_landings",
+ingest_files = Table(
+    "winslow_ingest_files",
     metadata,
-    # One content of one file that landed in a watched place; `project` is None until it has become one.
+    # One version of a file found in a watched folder; `project` is None until it has been given one.
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("watch", String(63), nullable=False),
     Column("path", Text, nullable=False),
@@ -329,27 +329,27 @@ landings = Table(
     Column("project", String(63)),
     Column("run_id", String(64)),
     Column("seen_at", Utc, nullable=False),
-    Column("steady_since", Utc, nullable=False),
-    Column("settled_at", Utc),
-    Index("uq_winslow_landings_watch_path", "watch", "path", unique=True),
-    Index("ix_winslow_landings_state", "state"),
+    Column("unchanged_since", Utc, nullable=False),
+    Column("state_since", Utc),
+    Index("uq_winslow_ingest_files_watch_path", "watch", "path", unique=True),
+    Index("ix_winslow_ingest_files_state", "state"),
 )
 
-notices = Table(
-    "winslow_notices",
+messages = Table(
+    "winslow_messages",
     metadata,
-    # What people are told. The key is what happened, so that nothing is told twice to one channel.
+    # The key is what happened, so that a channel gets one message about it.
     Column("channel", String(63), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("project", String(63)),
-    Column("kind", String(32), nullable=False),
+    Column("event", String(32), nullable=False),
     Column("text", Text, nullable=False),
-    Column("noticed_at", Utc, nullable=False),
+    Column("created_at", Utc, nullable=False),
     Column("sent_at", Utc),
     Column("tried_at", Utc),
     Column("failures", Integer, nullable=False),
     Column("last_failure", Text, nullable=False),
-    Index("ix_winslow_notices_sent_at", "sent_at"),
+    Index("ix_winslow_messages_sent_at", "sent_at"),
 )
 
 pool = Table(

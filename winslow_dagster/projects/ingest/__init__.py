@@ -1,1 +1,1 @@
-"""Files that land in watched folders and become projects."""
+"""Watched folders: files found in them become projects."""

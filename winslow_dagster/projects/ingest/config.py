@@ -1,4 +1,4 @@
-"""The file that says which places are watched, and what becomes of what lands there (WINSLOW_WATCH_FILE)."""
+"""The watch file: which folders are watched, and which pipeline runs for the files in them (WINSLOW_WATCH_FILE)."""
 
 from __future__ import annotations
 
@@ -21,67 +21,69 @@ from winslow_dagster.pipelines.yaml.reader import Tree
 from winslow_dagster.projects.ingest.naming import FIELDS, template_fields
 
 S3 = "s3://"
-MOST_AT_ONCE = 1000
+MAX_CONCURRENT_LIMIT = 1000
 
 
 class Watch(Frozen):
-    """One watched place. `input` None: the pipeline's only required video."""
+    """One watched folder. With `input` None, a file becomes the pipeline's only required video."""
 
     name: str
-    place: str
+    source: str
     pipeline: str
     input: str | None = None
     glob: tuple[str, ...] = ("*",)
-    match: str | None = None
+    path_regex: str | None = None
     project: str = "{stem}"
     env: dict[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
-    settle_s: float = 10.0
-    at_once: int = 20
-    start: bool = True
-    set_aside_dir: Path | None = None
+    stable_for_s: float = 10.0
+    max_concurrent: int = 20
+    auto_start: bool = True
+    quarantine_dir: Path | None = None
 
     @property
     def on_s3(self) -> bool:
-        """Whether it is a prefix of a bucket."""
-        return self.place.startswith(S3)
+        """Whether the source is a prefix in a bucket."""
+        return self.source.startswith(S3)
 
     def input_of(self, pipeline: Pipeline) -> str:
-        """Which input of the pipeline a file becomes. Raises NotFound, and InputRejected where it is not clear."""
+        """Return the name of the input that a file becomes. Raises NotFound, or InputRejected if it is ambiguous."""
         where = f"watch {self.name}"
         if self.input is not None:
             if self.input not in pipeline.inputs:
-                meant = nearest(self.input, pipeline.inputs)
+                suggestion = nearest(self.input, pipeline.inputs)
                 raise NotFound(
-                    f"the pipeline {pipeline.name} takes no input {self.input!r}",
+                    f"pipeline {pipeline.name} has no input {self.input!r}",
                     where=where,
                     expected=f"one of {', '.join(pipeline.inputs)}" if pipeline.inputs else "",
-                    remedy=f"Did you mean {meant}?" if meant else "",
+                    remedy=f"Did you mean {suggestion}?" if suggestion else "",
                 )
             if pipeline.inputs[self.input].kind == "directory":
-                raise InputRejected(f"the input {self.input} is a directory; files land one by one", where=where)
+                raise InputRejected(
+                    f"input {self.input} is a directory; a watch can only provide single files", where=where
+                )
             return self.input
-        videos = [name for name, asked in pipeline.inputs.items() if asked.required and asked.kind == "video"]
+        videos = [name for name, spec in pipeline.inputs.items() if spec.required and spec.kind == "video"]
         if len(videos) != 1:
             raise InputRejected(
-                f"the pipeline {pipeline.name} asks for {len(videos) or 'no'} video{'' if len(videos) == 1 else 's'}",
+                f"pipeline {pipeline.name} requires {len(videos) or 'no'} video{'' if len(videos) == 1 else 's'}",
                 where=where,
-                remedy="Say with `input:` what a file becomes",
+                remedy="Name the input that a file becomes with `input:`",
             )
         return videos[0]
 
 
-def read_place(value: Any) -> str:
-    """An absolute directory, or an S3 prefix."""
+def read_source(value: Any) -> str:
+    """Read an absolute directory or an S3 prefix."""
     text = text_of(value, "a directory, or s3://bucket/prefix")
     bucket = text.removeprefix(S3).split("/")[0]
     if not (bucket if text.startswith(S3) else Path(text).is_absolute()):
-        raise refusal(f"{shown(text)} is no place", "an absolute directory, or s3://bucket/prefix")
+        raise refusal(f"{shown(text)} is not a valid source", "an absolute directory, or s3://bucket/prefix")
     return text
 
 
 def read_directory(value: Any) -> str:
-    """An absolute directory."""
+    """Read an absolute directory."""
     text = text_of(value, "an absolute directory")
     if not Path(text).is_absolute():
         raise refusal(f"{shown(text)} is not absolute", "an absolute directory")
@@ -89,68 +91,66 @@ def read_directory(value: Any) -> str:
 
 
 def read_name_template(value: Any) -> str:
-    """A text with `{fields}`."""
+    """Read a text with `{fields}`."""
     text = text_of(value, "a text with {stem}, {parent} or {date}")
     try:
         template_fields(text)
     except ValueError as error:
-        raise refusal(f"{shown(text)} cannot be read: {error}", "fields such as {stem}; {{ stands for {") from error
+        raise refusal(f"{shown(text)} is not a valid template: {error}", "fields such as {stem}; {{ for {") from error
     return text
 
 
 class WatchDocument(Document):
-    """One watched place."""
+    """One watched folder."""
 
     model = Watch
     noun = "a watch"
 
-    name: Name = Field(description="Names it in listings.")
-    place: Annotated[str, Written(read_place)] = Field(
-        description="The directory (an absolute path) or S3 prefix (s3://bucket/prefix) where files land."
+    name: Name = Field(description="Name of the watch in listings.")
+    source: Annotated[str, Written(read_source)] = Field(
+        description="Folder to watch: an absolute directory, or an S3 prefix (s3://bucket/prefix)."
     )
-    pipeline: Name = Field(description="The pipeline that is run.")
-    input: Name | None = Field(default=None, description="Which input of the pipeline a file becomes.")
+    pipeline: Name = Field(description="Pipeline to run.")
+    input: Name | None = Field(default=None, description="Pipeline input that a file becomes.")
     glob: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
-        default=None, description="Only files that match one of these are looked at; `**` is any number of directories."
+        default=None, description="Ingest only files that match one of these; `**` matches any number of directories."
     )
-    match: Pattern | None = Field(
-        default=None, description="A regular expression found in the path; its named groups may stand in `project`."
+    path_regex: Pattern | None = Field(
+        default=None, description="Regular expression to find in the path; `project` may use its named groups."
     )
     project: Annotated[str, Written(read_name_template)] | None = Field(
-        default=None, description="What projects are called: {stem}, {parent}, {date} and the groups of `match`."
+        default=None, description="Project name: {stem}, {parent}, {date} and the groups of `path_regex`."
     )
-    env: dict[VariableName, TemplateText] | None = Field(default=None, description="The projects' own variables.")
-    tags: list[str] | None = Field(default=None, description="The projects' tags.")
-    settle: Wait | None = Field(default=None, description="How long a file must not have changed.")
-    at_once: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] | None = Field(
-        default=None, description="How many of its projects may be queued or running at a time."
+    env: dict[VariableName, TemplateText] | None = Field(default=None, description="Variables of the projects.")
+    tags: list[str] | None = Field(default=None, description="Tags of the projects.")
+    stable_for: Wait | None = Field(
+        default=None, description="How long a file must be unchanged before it is considered complete."
     )
-    start: bool | None = Field(default=None, description="Whether projects start by themselves, or are only made.")
-    set_aside_dir: Annotated[str, Written(read_directory)] | None = Field(
-        default=None, description="Where bad files are moved; without it they stay where they are."
+    max_concurrent: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_LIMIT)] | None = Field(
+        default=None, description="Maximum number of the watch's projects that are queued or running."
+    )
+    auto_start: bool | None = Field(default=None, description="Whether to start a run; if false, only create projects.")
+    quarantine_dir: Annotated[str, Written(read_directory)] | None = Field(
+        default=None, description="Directory to move rejected files to; by default they stay where they are."
     )
 
 
 class WatchFileDocument(Document):
-    """The file."""
+    """The watch file."""
 
     model = Frozen
-    noun = "the file of watches"
+    noun = "the watch file"
 
-    watches: list[WatchDocument] = Field(description="The places.")
+    watches: list[WatchDocument] = Field(description="Folders to watch.")
 
 
 def load_watches(path: Path) -> tuple[Watch, ...]:
-    """The watches of the file; none where there is no such file, or only comments in it.
-
-    Raises WatchFileInvalid with everything that is wrong with it.
-    """
-    document = load_config(path, WatchFileDocument, WatchFileInvalid, _check_whole)
-    return _watches(document)
+    """Load the watches; none if the file does not exist or is empty. Raises WatchFileInvalid with all problems."""
+    return _watches(load_config(path, WatchFileDocument, WatchFileInvalid, _check_whole))
 
 
 def parse_watches(content: bytes, file: str) -> tuple[Watch, ...]:
-    """The watches in `content`. `file` stands in messages. Raises WatchFileInvalid."""
+    """Read the watches from `content`; messages name `file`. Raises WatchFileInvalid."""
     return _watches(parse_config(content, file, WatchFileDocument, WatchFileInvalid, _check_whole))
 
 
@@ -159,24 +159,24 @@ def _watches(document: WatchFileDocument | None) -> tuple[Watch, ...]:
 
 
 def _check_whole(tree: Tree, document: WatchFileDocument | None) -> None:
-    """What can be said only of a watch as a whole, and of all of them."""
+    """Check what involves several fields, or several watches."""
     names: set[str] = set()
     for index, watch in enumerate(document.watches if document else ()):
         if watch.name in names:
             tree.note(
-                tree.mark(("watches", index, "name")), f"two watches are called {shown(watch.name)}", "another name"
+                tree.mark(("watches", index, "name")), f"duplicate watch name {shown(watch.name)}", "another name"
             )
         names.add(watch.name)
         known = (*FIELDS, *_groups(watch))
         for field in template_fields(watch.project or ""):
             if field not in known:
                 mark = tree.mark(("watches", index, "project"))
-                expected = f"one of {', '.join(known)}, or a group of `match`"
+                expected = f"one of {', '.join(known)}, or a group of `path_regex`"
                 tree.note(mark, f"`project` has no field {{{field}}}", expected, nearest(field, known))
-        if watch.set_aside_dir and watch.place.startswith(S3):
-            mark = tree.key_mark(("watches", index, "set_aside_dir"))
-            tree.note(mark, "`set_aside_dir` cannot be said of an S3 prefix", "objects stay where they are")
+        if watch.quarantine_dir and watch.source.startswith(S3):
+            mark = tree.key_mark(("watches", index, "quarantine_dir"))
+            tree.note(mark, "`quarantine_dir` cannot be used with an S3 source", "a directory as `source`")
 
 
 def _groups(watch: WatchDocument) -> Iterator[str]:
-    yield from re.compile(watch.match).groupindex if watch.match else ()
+    yield from re.compile(watch.path_regex).groupindex if watch.path_regex else ()

@@ -1,19 +1,17 @@
-"""From a file that landed to a project that runs: exactly one of each, whatever is killed, and whenever.
+"""From a file to a running project: exactly one project and one run each, whatever is killed at any time.
 
-Every step is written down before it is begun, and can be done again. Only asking Dagster for a run cannot: a file that
-was found in the middle of that is left alone until the request must have been answered, and then Dagster is asked
-whether it has a run before another is launched.
+Every step is recorded before it begins, and can be repeated. The exception is the request for a run: a file found in
+the middle of it is left alone until the request must have been answered; Dagster is then asked whether it has a run
+before another is launched.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from winslow_dagster.errors import (
     DiskFull,
@@ -24,192 +22,196 @@ from winslow_dagster.errors import (
     StoreUnreachable,
     WinslowError,
 )
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.launch import create, launch
+from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
+from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.naming import candidates, project_name
-from winslow_dagster.projects.ingest.scan import fault
-from winslow_dagster.projects.ingest.sources import Listed, Place, Watched, gone
-from winslow_dagster.projects.ingest.table import Landing, Landings
+from winslow_dagster.projects.ingest.scan import rejection
+from winslow_dagster.projects.ingest.sources import OpenWatch, Source, SourceFile
+from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
-
-IN_DOUBT = timedelta(seconds=ANSWER_TIMEOUT_S)
-"""A launch that was begun longer ago than this has led to a run by now, or will lead to none."""
-PASSING = (ServiceUnavailable, StoreUnreachable, DiskFull)
-"""What is wrong with none of the files: nothing else is tried before the next pass."""
+LAUNCH_TIMEOUT = timedelta(seconds=ANSWER_TIMEOUT_S)
+"""A launch that began longer ago has led to a run by now, or never will."""
+TEMPORARY = (ServiceUnavailable, StoreUnreachable, DiskFull)
+"""Errors that no file causes: nothing else is tried before the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class TakingIn:
-    """Takes in the files of one watch, as the `actor` of its `actions`. The `clock` is read at every step."""
+class Ingester:
+    """Ingests the files of one watch. The context's clock is read at every step."""
 
-    actions: Installation
-    landings: Landings
-    watched: Watched
-    clock: Callable[[], datetime]
-
-    @property
-    def watch(self) -> Watch:
-        """What the file of watches says."""
-        return self.watched.watch
+    context: Context
+    table: IngestTable
+    opened: OpenWatch
 
     @property
-    def place(self) -> Place:
-        """Where the files are."""
-        return self.watched.place
+    def _watch(self) -> Watch:
+        return self.opened.watch
 
-    def take(self, landing: Landing) -> Landing:
-        """Take one as far as it goes: to `running` or `taken`, or to where something is wrong with it.
+    @property
+    def _source(self) -> Source:
+        return self.opened.source
 
-        Raises ServiceUnavailable, StoreUnreachable, DiskFull; the file is then where it was, with the reason.
+    def ingest(self, file: IngestFile) -> IngestFile:
+        """Take a file as far as possible: to `running` or `done`, or to `rejected` or `failed`.
+
+        Raises ServiceUnavailable, StoreUnreachable, DiskFull; the file then keeps its state, with the reason.
         """
         try:
-            return self._taken(landing)
-        except PASSING as error:
-            said = str(error)
-            self._keep_current(landing, lambda current: replace(current, reason=said))
+            return self._ingest(file)
+        except TEMPORARY as error:
+            self.table.save(replace(self.table.get(file.id), reason=str(error)))
             raise
-        except InputRejected as error:
-            said = fault(error)
-            return self._keep_current(landing, lambda current: current.now("set_aside", self.clock(), said))
-        except StoreError as error:
-            # The file changed while it was copied, perhaps; it is looked at again from the beginning.
-            now, said = self.clock(), str(error)
-            return self._keep_current(
-                landing, lambda current: replace(current, steady_since=now).now("growing", now, said)
-            )
         except WinslowError as error:
-            said = str(error)
-            return self._keep_current(landing, lambda current: current.now("failed", self.clock(), said))
+            # Read again: steps may have been recorded since `file` was read.
+            current, now = self.table.get(file.id), self.context.clock()
+            match error:
+                case InputRejected():
+                    after = current.to("rejected", now, rejection(error))
+                case StoreError():
+                    # The file may have changed while it was copied: it starts over.
+                    after = replace(current, unchanged_since=now).to("receiving", now, str(error))
+                case _:
+                    after = current.to("failed", now, str(error))
+            return self.table.save(after)
 
-    def _keep_current(self, landing: Landing, change: Callable[[Landing], Landing]) -> Landing:
-        """Keep a change of what the table has: steps may have been written down since `landing` was read."""
-        return self.landings.keep(change(self.landings.get(landing.id)))
-
-    def _taken(self, landing: Landing) -> Landing:
-        if landing.state == "launching":
-            begun = landing.settled_at or landing.steady_since
-            if self._run_of(landing) is None and self.clock() - begun < IN_DOUBT:
-                return landing
+    def _ingest(self, file: IngestFile) -> IngestFile:
+        if file.state == "starting":
+            started_at = file.state_since or file.unchanged_since
+            if self._run_of(file) is None and self.context.clock() - started_at < LAUNCH_TIMEOUT:
+                return file
         else:
-            file = self.place.file(landing.path)
-            if file is None:
-                raise gone(self.place.address(landing.path))
-            if (file.size_bytes, file.modified) != (landing.size_bytes, landing.modified):
-                now = self.clock()
-                changed = replace(landing, size_bytes=file.size_bytes, modified=file.modified, steady_since=now)
-                return self.landings.keep(changed.now("growing", now))
-            landing = self._made(self._named(landing, file), file)
-            if not self.watch.start:
-                return self.landings.keep(landing.now("taken", self.clock()))
-        landing = self.landings.keep(landing.now("launching", self.clock()))
-        run_id = self._run_of(landing) or self._launched(landing)
-        return self.landings.keep(replace(landing, run_id=run_id).now("running", self.clock()))
+            existing = self._source.file(file.path)
+            if existing is None:
+                raise InputRejected(
+                    "file was removed before it was copied",
+                    where=self._source.address(file.path),
+                    remedy="Copy it to the watched folder again",
+                )
+            if (existing.size_bytes, existing.modified) != (file.size_bytes, file.modified):
+                return self.table.save(file.received(existing.size_bytes, existing.modified, self.context.clock()))
+            file = self._with_project(self._with_name(file, existing), existing)
+            if not self._watch.auto_start:
+                return self.table.save(file.to("done", self.context.clock()))
+        file = self.table.save(file.to("starting", self.context.clock()))
+        run_id = self._run_of(file) or self._launch(file)
+        return self.table.save(replace(file, run_id=run_id).to("running", self.context.clock()))
 
-    def _named(self, landing: Landing, file: Listed) -> Landing:
-        """With a project's name of its own. The file is looked into once more: it may have waited for days."""
-        if landing.state == "taking":
-            return landing
-        self.watched.check(file)
-        if landing.project is not None:
-            return self.landings.keep(landing.now("taking", self.clock()))
-        return self.landings.reserve(landing, self._names(landing, file), self.clock())
+    def _with_name(self, file: IngestFile, existing: SourceFile) -> IngestFile:
+        """Reserve a project name. The file is checked once more: it may have been in line for days."""
+        if file.state == "importing":
+            return file
+        self.opened.check(existing)
+        if file.project is not None:
+            return self.table.save(file.to("importing", self.context.clock()))
+        return self.table.reserve(file, self._names(file, existing), self.context.clock())
 
-    def _names(self, landing: Landing, file: Listed) -> tuple[str, ...]:
-        path = PurePosixPath(landing.path)
-        suffix = max(
-            (s for s in self.watched.asked.suffixes if path.name.lower().endswith(s.lower())), key=len, default=None
-        )
+    def _names(self, file: IngestFile, existing: SourceFile) -> tuple[str, ...]:
+        path = PurePosixPath(file.path)
+        matching = (suffix for suffix in self.opened.input.suffixes if path.name.lower().endswith(suffix.lower()))
+        suffix = max(matching, key=len, default=path.suffix)
         values = {
-            "stem": path.name[: -len(suffix)] if suffix else path.stem,
-            "parent": PurePosixPath(self.place.address(landing.path)).parent.name,
-            "date": f"{file.modified_at:%Y-%m-%d}",
+            "stem": path.name[: len(path.name) - len(suffix)],
+            "parent": PurePosixPath(self._source.address(file.path)).parent.name,
+            "date": f"{existing.modified_at:%Y-%m-%d}",
         }
-        if self.watch.match is not None:
-            found = re.search(self.watch.match, landing.path)
+        if self._watch.path_regex is not None:
+            found = re.search(self._watch.path_regex, file.path)
             if found is None:
-                raise InputRejected("its path does not match", expected=self.watch.match)
+                raise InputRejected("the path does not match `path_regex`", expected=self._watch.path_regex)
             values |= {name: text or "" for name, text in found.groupdict().items()}
-        return tuple(candidates(project_name(self.watch.project, values), _digest(landing)))
+        return tuple(candidates(project_name(self._watch.project, values), _digest(file)))
 
-    def _made(self, landing: Landing, file: Listed) -> Landing:
-        """With its project, which has the file."""
-        landing = self._created(landing, file)
-        project, records = _project_of(landing), self.actions.records
-        if self.watched.input_name not in records.project(project).inputs:
-            address = f"projects/{project}/inputs/{self.watched.input_name}/{_digest(landing)[:32]}"
-            with self.place.local(file) as path:
-                manifest = self.actions.store.put_file(path, address)
-            if manifest.size_bytes != landing.size_bytes:
-                raise StoreError("it has grown while it was copied", where=self.place.address(landing.path))
+    def _with_project(self, file: IngestFile, existing: SourceFile) -> IngestFile:
+        """Create the project, and copy the file to the store as its input."""
+        file = self._created(file, existing)
+        project, records, input_name = _project_of(file), self.context.records, self.opened.input_name
+        if input_name not in records.project(project).inputs:
+            source_address = self._source.address(file.path)
+            address = f"projects/{project}/inputs/{input_name}/{_digest(file)[:32]}"
+            with self._source.local(existing) as path:
+                manifest = self.context.store.put_file(path, address)
+            if manifest.size_bytes != file.size_bytes:
+                raise StoreError("the file grew while it was copied", where=source_address)
             records.add_input(
-                project,
-                self.watched.input_name,
-                manifest,
-                original_path=self.place.address(landing.path),
-                added_by=self.actions.actor.who,
+                project, input_name, manifest, original_path=source_address, added_by=self.context.actor.who
             )
-        return landing
+        return file
 
-    def _created(self, landing: Landing, file: Listed) -> Landing:
-        """With its project. A person may have made one of that name meanwhile: then it gets another name."""
+    def _created(self, file: IngestFile, existing: SourceFile) -> IngestFile:
+        """Create the project, under another name if a person has created one of its name since."""
         while True:
-            project = _project_of(landing)
+            project = _project_of(file)
             try:
-                self.actions.create(self.watch.pipeline, project, env=self.watch.env, tags=self.watch.tags)
+                create(
+                    self.context,
+                    LaunchRequest(
+                        project=project,
+                        pipeline=self._watch.pipeline,
+                        project_env=self._watch.env,
+                        tags=self._watch.tags,
+                    ),
+                )
             except ProjectConflict:
-                if self.actions.records.project(project).created_by == self.actions.actor.who:
-                    # Killed before; what follows the making of a project may be missing.
-                    self.actions.annotations.set_tags(project, self.watch.tags)
-                    return landing
-                landing = self.landings.reserve(landing, self._names(landing, file), self.clock())
+                if self.context.records.project(project).created_by == self.context.actor.who:
+                    # Killed after creating it: the tags may be missing.
+                    Annotations(self.context.records.database).set_tags(project, self._watch.tags)
+                    return file
+                file = self.table.reserve(file, self._names(file, existing), self.context.clock())
             else:
-                return landing
+                return file
 
-    def _launched(self, landing: Landing) -> str:
-        reason = f"{self.place.address(landing.path)} landed"
+    def _launch(self, file: IngestFile) -> str:
         try:
-            return self.actions.run(self.watch.pipeline, _project_of(landing), reason=reason).run_id
+            request = LaunchRequest(
+                project=_project_of(file), pipeline=self._watch.pipeline, reason=self._run_reason(file)
+            )
+            return launch(self.context, "run", request).run_id
         except ProjectConflict:
-            run_id = self._run_of(landing)
+            run_id = self._run_of(file)
             if run_id is None:
                 raise
             return run_id
 
-    def _run_of(self, landing: Landing) -> str | None:
-        """The run its project has, from our tables or from Dagster's; one that only Dagster has is noted."""
-        project = _project_of(landing)
-        noted = self.actions.records.runs(project)
-        if noted and noted[-1].requested_by != UNKNOWN_REQUESTER:
-            return noted[-1].run_id
-        found = self.actions.dagit().runs(project=project)
+    def _run_of(self, file: IngestFile) -> str | None:
+        """Find the run of its project in our tables or in Dagster; one that only Dagster has is recorded."""
+        project = _project_of(file)
+        recorded = self.context.records.runs(project)
+        if recorded and recorded[-1].requested_by != UNKNOWN_REQUESTER:
+            return recorded[-1].run_id
+        found = self.context.dagster().runs(project=project)
         if not found:
             return None
         first = found[-1]
-        self.actions.records.record_run(
+        self.context.records.record_run(
             RunRecord(
                 run_id=first.run_id,
                 project=project,
-                pipeline=self.watch.pipeline,
-                pipeline_digest=self.actions.records.project(project).pipeline_digest,
+                pipeline=self._watch.pipeline,
+                pipeline_digest=self.context.records.project(project).pipeline_digest,
                 launched_at=first.created_at,
-                requested_by=self.actions.actor.who,
-                via=self.actions.actor.via,
-                reason=f"{self.place.address(landing.path)} landed",
+                requested_by=self.context.actor.who,
+                via=self.context.actor.via,
+                reason=self._run_reason(file),
             )
         )
         return first.run_id
 
-
-def _digest(landing: Landing) -> str:
-    """Another one for another file, and for another content of the same."""
-    said = "\0".join((landing.watch, landing.path, str(landing.size_bytes), landing.modified))
-    return sha256(said.encode(errors="surrogateescape")).hexdigest()
+    def _run_reason(self, file: IngestFile) -> str:
+        return f"{self._source.address(file.path)} was ingested"
 
 
-def _project_of(landing: Landing) -> str:
-    assert landing.project is not None  # noqa: S101  # it is given one before anything is made
-    return landing.project
+def _digest(file: IngestFile) -> str:
+    """Identify a file and its content."""
+    text = "\0".join((file.watch, file.path, str(file.size_bytes), file.modified))
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _project_of(file: IngestFile) -> str:
+    assert file.project is not None  # noqa: S101  # reserved before anything is created
+    return file.project

@@ -1,4 +1,4 @@
-"""What a project is called that a file became: a template filled in, made safe, and made unique."""
+"""Project names for ingested files: a template filled in, made valid, and made unique."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from string import Formatter
 from winslow_dagster.projects.domain.model import RESERVED_ENDS
 
 FIELDS = ("stem", "parent", "date")
-LONGEST = 63
+MAX_LENGTH = 63
 DIGEST_LENGTHS = (6, 12, 24)
-NAMELESS = "file"
+FALLBACK = "file"
 
 
 def template_fields(template: str) -> tuple[str, ...]:
-    """The `{fields}` of a template. Raises ValueError, in words, where it cannot be read."""
+    """List the `{fields}` of a template. Raises ValueError with a readable message."""
     fields = []
     for _, name, form, conversion in Formatter().parse(template):
         if name is None:
             continue
         if form or conversion or not name.isidentifier():
             shown = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            raise ValueError(f"{{{shown}}} is no plain field")
+            raise ValueError(f"{{{shown}}} is not a plain field")
         fields.append(name)
     return tuple(fields)
 
 
 def project_name(template: str, values: Mapping[str, str]) -> str:
-    """The template with its fields filled in, as something that can be a project's name.
+    """Fill in the template, and turn the result into a valid project name.
 
-    Accents are dropped, everything else that no name may hold becomes a dash, and what is too long is cut.
+    Accents are dropped, runs of other invalid characters become a dash, and the name is cut to the maximum length.
     """
     text = unicodedata.normalize("NFKD", template.format_map(values)).encode("ascii", "ignore").decode()
     name = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).lstrip("._-")
-    name = name[:LONGEST].rstrip("._-")
+    name = name[:MAX_LENGTH].rstrip("._-")
     while name.endswith(RESERVED_ENDS):
         name = name.rpartition(".")[0].rstrip("._-")
-    return name or NAMELESS
+    return name or FALLBACK
 
 
 def candidates(name: str, digest: str) -> Iterator[str]:
-    """The name, and those to take where it is taken: with a part of the digest of what the file is, longer and longer.
+    """Yield the name, then alternatives that end in more and more of the file's digest.
 
-    The same file asks for the same names in the same order, however often it is asked again.
+    The same file always gets the same candidates in the same order.
     """
     yield name
     for length in DIGEST_LENGTHS:
-        yield f"{name[: LONGEST - 1 - length].rstrip('._-')}-{digest[:length]}"
+        yield f"{name[: MAX_LENGTH - 1 - length].rstrip('._-')}-{digest[:length]}"

@@ -1,4 +1,4 @@
-"""One look at a watched place: what is new, what grows, what has settled, what is bad."""
+"""One scan of a watched folder: finds new, changed, complete and invalid files."""
 
 from __future__ import annotations
 
@@ -7,99 +7,93 @@ from datetime import datetime, timedelta
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.ingest.config import Watch
-from winslow_dagster.projects.ingest.sources import Directory, Listed, Watched
-from winslow_dagster.projects.ingest.table import Landing, Landings
+from winslow_dagster.projects.ingest.sources import DirectorySource, OpenWatch, SourceFile
+from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
 
-LOOKED_INTO_AT_ONCE = 500
-"""How many settled files are opened in one look: the others wait for the next."""
+MAX_CHECKED = 500
+"""How many complete files one scan opens; the next scan checks the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a look did."""
+class ScanResult:
+    """How many files are new, became ready, and were rejected."""
 
     new: int
-    settled: int
-    set_aside: int
+    ready: int
+    rejected: int
 
 
-def look(watched: Watched, landings: Landings, now: datetime) -> Look:
-    """Bring the table up to what is there. Raises what listing the place does."""
-    watch, place = watched.watch, watched.place
-    there = {file.path: file for file in place.files()}
-    known = landings.of_watch(watch.name)
-    fresh = [_fresh(watch, file, now) for path, file in there.items() if path not in known]
-    kept = [_kept(landing, there.get(path), now) for path, landing in known.items()]
-    changed = [after for before, after in zip(known.values(), kept, strict=True) if after not in (before, None)]
-    gone = [before for before, after in zip(known.values(), kept, strict=True) if after is None]
-    landings.note(fresh, [landing for landing in changed if landing is not None], gone)
-    if fresh or changed or gone:
-        known = landings.of_watch(watch.name)
-    steady = timedelta(0) if place.settles_at_once else timedelta(seconds=watch.settle_s)
-    settled = [
-        landing
-        for landing in known.values()
-        if landing.state == "growing" and landing.path in there and now - landing.steady_since >= steady
+def scan(opened: OpenWatch, table: IngestTable, now: datetime) -> ScanResult:
+    """Update the table from the files in the source. Raises what listing them raises."""
+    watch, source = opened.watch, opened.source
+    existing = {file.path: file for file in source.files()}
+    known = table.of_watch(watch.name)
+    new = [_new(watch, file, now) for path, file in existing.items() if path not in known]
+    updates = [(before, _updated(before, existing.get(path), now)) for path, before in known.items()]
+    changed = [after for before, after in updates if after is not None and after != before]
+    removed = [before for before, after in updates if after is None]
+    table.apply(new, changed, removed)
+    if new or changed or removed:
+        known = table.of_watch(watch.name)
+    stable_for = timedelta(0) if source.complete_when_listed else timedelta(seconds=watch.stable_for_s)
+    complete = [
+        file
+        for file in known.values()
+        if file.state == "receiving" and file.path in existing and now - file.unchanged_since >= stable_for
     ]
-    looked_into = [
-        _looked_into(watched, landing, there[landing.path], now) for landing in settled[:LOOKED_INTO_AT_ONCE]
-    ]
-    landings.note((), looked_into)
-    if watch.set_aside_dir is not None and isinstance(place, Directory):
-        for landing in landings.all(watch=watch.name, states=("set_aside",)):
-            if landing.path in there:
-                place.move_aside(landing.path, watch.set_aside_dir, landing.reason)
-    bad = sum(landing.state == "set_aside" for landing in looked_into)
-    return Look(len(fresh), len(looked_into) - bad, bad)
+    checked = [_checked(opened, file, existing[file.path], now) for file in complete[:MAX_CHECKED]]
+    table.apply((), checked)
+    if watch.quarantine_dir is not None and isinstance(source, DirectorySource):
+        for file in table.all(watch=watch.name, states=("rejected",)):
+            if file.path in existing:
+                source.quarantine(file.path, watch.quarantine_dir, file.reason)
+    rejected = sum(file.state == "rejected" for file in checked)
+    return ScanResult(len(new), len(checked) - rejected, rejected)
 
 
-def _fresh(watch: Watch, file: Listed, now: datetime) -> Landing:
-    return Landing(
+def _new(watch: Watch, file: SourceFile, now: datetime) -> IngestFile:
+    return IngestFile(
         id=0,
         watch=watch.name,
         path=file.path,
         size_bytes=file.size_bytes,
         modified=file.modified,
-        state="growing",
+        state="receiving",
         reason="",
         project=None,
         run_id=None,
         seen_at=now,
-        steady_since=now,
-        settled_at=None,
+        unchanged_since=now,
+        state_since=None,
     )
 
 
-def _kept(landing: Landing, file: Listed | None, now: datetime) -> Landing | None:
-    """What becomes of a known file, given what is there now. None: forget it, nothing came of it."""
+def _updated(before: IngestFile, file: SourceFile | None, now: datetime) -> IngestFile | None:
+    """Update a known file; None removes it from the table, because it is gone and nothing came of it."""
     if file is None:
-        return None if landing.state in {"growing", "waiting"} and landing.project is None else landing
-    if (file.size_bytes, file.modified) == (landing.size_bytes, landing.modified):
-        return landing
-    match landing.state:
-        case "growing" | "waiting" | "set_aside" | "failed":
-            return _as_it_is(landing, file, now)
-        case "taken" if file.size_bytes != landing.size_bytes:
-            # Cameras use their names again. A new time alone is no new film: copies and back-ups set it.
-            before = replace(landing, project=None, run_id=None, seen_at=now)
-            return replace(_as_it_is(before, file, now), reason=f"what was here before became {landing.project}")
+        return None if before.state in {"receiving", "ready"} and before.project is None else before
+    if (file.size_bytes, file.modified) == (before.size_bytes, before.modified):
+        return before
+    after = before.received(file.size_bytes, file.modified, now)
+    match before.state:
+        case "receiving" | "ready" | "rejected" | "failed":
+            return after
+        case "done" if file.size_bytes != before.size_bytes:
+            # Cameras reuse file names. A new time alone is no new video: copies and backups set it.
+            reason = f"an earlier file of this name became project {before.project}"
+            return replace(after, project=None, run_id=None, seen_at=now, reason=reason)
         case _:
-            return landing
+            return before
 
 
-def _as_it_is(landing: Landing, file: Listed, now: datetime) -> Landing:
-    changed = replace(landing, size_bytes=file.size_bytes, modified=file.modified, steady_since=now)
-    return changed.now("growing", now)
-
-
-def _looked_into(watched: Watched, landing: Landing, file: Listed, now: datetime) -> Landing:
+def _checked(opened: OpenWatch, file: IngestFile, existing: SourceFile, now: datetime) -> IngestFile:
     try:
-        watched.check(file)
+        opened.check(existing)
     except InputRejected as error:
-        return landing.now("set_aside", now, fault(error))
-    return landing.now("waiting", now)
+        return file.to("rejected", now, rejection(error))
+    return file.to("ready", now)
 
 
-def fault(error: InputRejected) -> str:
-    """What is wrong with a file, without where it is: the table says that."""
+def rejection(error: InputRejected) -> str:
+    """Word why a file was rejected, without its path: the table has that."""
     return f"{error.what}; expected {error.expected}" if error.expected else error.what

@@ -1,122 +1,107 @@
-"""One pass over the watched places: look at each, and take in what is whole, never more at once than a watch allows."""
+"""One pass over the watched folders: scans each, and ingests complete files within the limits of their watches."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
 
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.locks import take
+from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.ingest.config import Watch, load_watches
-from winslow_dagster.projects.ingest.ingest_file import TakingIn
-from winslow_dagster.projects.ingest.scan import look
-from winslow_dagster.projects.ingest.sources import Watched, open_place
-from winslow_dagster.projects.ingest.table import IN_PROGRESS, Landing, Landings
+from winslow_dagster.projects.ingest.ingest_file import Ingester
+from winslow_dagster.projects.ingest.scan import scan
+from winslow_dagster.projects.ingest.sources import OpenWatch, open_source
+from winslow_dagster.projects.ingest.table import IN_PROGRESS, IngestFile, IngestTable
 
-if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
-
-MOST_TAKEN = 50
-"""How many files one pass takes in."""
-TAKE_FOR_S = 30.0
-"""For how long a pass begins to take in files."""
+MAX_INGESTED = 50
+"""How many files one pass ingests."""
+INGEST_FOR_S = 30.0
+"""How long a pass begins to ingest files."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchPass:
-    """What a pass did for one watch. `problem` is why it did not do all of it; empty where it did."""
+@dataclass(slots=True)
+class WatchResult:
+    """What a pass did for one watch. `problem` says why it did not do everything."""
 
     watch: str
     new: int = 0
-    settled: int = 0
-    set_aside: int = 0
-    taken: int = 0
-    waiting: int = 0
+    complete: int = 0
+    rejected: int = 0
+    ingested: int = 0
+    ready: int = 0
     problem: str = ""
 
     def __str__(self) -> str:
         counts = {
             "new": self.new,
-            "settled": self.settled,
-            "set aside": self.set_aside,
-            "taken in": self.taken,
-            "waiting": self.waiting,
+            "complete": self.complete,
+            "rejected": self.rejected,
+            "ingested": self.ingested,
+            "ready": self.ready,
         }
-        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing new"
-        return f"{self.watch}: {said}" + (f"; {self.problem}" if self.problem else "")
+        text = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no new files"
+        return f"{self.watch}: {text}" + (f"; {self.problem}" if self.problem else "")
 
 
-def pass_over(actions: Installation, clock: Callable[[], datetime]) -> tuple[WatchPass, ...] | None:
-    """One pass over all watches. None where another pass is at it.
+def run_pass(context: Context) -> tuple[WatchResult, ...] | None:
+    """Run one pass over all watches, unless another one is running: then return None.
 
-    What is wrong with one watch is said in its part of the answer. Raises WatchFileInvalid, ServiceUnavailable where
-    the database does not answer.
+    A problem with one watch is part of its result. Raises WatchFileInvalid, ServiceUnavailable.
     """
-    watches = load_watches(actions.settings.watch_file)
+    watches = load_watches(context.settings.watch_file)
     if not watches:
         return ()
-    with _alone(actions) as alone:
-        if not alone:
+    context.settings.home.mkdir(parents=True, exist_ok=True)
+    # The kernel frees the lock of a pass that is killed.
+    with (context.settings.home / "ingest.lock").open("a") as lock:
+        if not take(lock.fileno()):
             return None
-        passes: list[WatchPass] = []
-        end_s = time.monotonic() + TAKE_FOR_S
+        results: list[WatchResult] = []
+        deadline_s = time.monotonic() + INGEST_FOR_S
         for watch in watches:
-            most = MOST_TAKEN - sum(done.taken for done in passes)
-            passes.append(_pass_over_one(actions, watch, clock, most, end_s))
-        return tuple(passes)
+            limit = MAX_INGESTED - sum(result.ingested for result in results)
+            results.append(_run_watch(context, watch, limit, deadline_s))
+        return tuple(results)
 
 
-@contextlib.contextmanager
-def _alone(actions: Installation) -> Iterator[bool]:
-    """Whether no other pass of this installation is going on; the kernel frees the lock of one that is killed."""
-    actions.settings.home.mkdir(parents=True, exist_ok=True)
-    with (actions.settings.home / "landings.lock").open("a") as lock:
-        yield take(lock.fileno())
-
-
-def _pass_over_one(
-    actions: Installation, watch: Watch, clock: Callable[[], datetime], most: int, end_s: float
-) -> WatchPass:
-    landings = Landings(actions.records.database)
-    new = settled = set_aside = taken = 0
-    problem = ""
+def _run_watch(context: Context, watch: Watch, limit: int, deadline_s: float) -> WatchResult:
+    table = IngestTable(context.records.database)
+    result = WatchResult(watch.name)
     try:
-        pipeline = actions.pipeline(watch.pipeline).pipeline
+        pipeline = context.pipeline(watch.pipeline).pipeline
         input_name = watch.input_of(pipeline)
-        watched = Watched(watch, open_place(watch, actions.settings), input_name, pipeline.inputs[input_name])
-        seen = look(watched, landings, clock())
-        new, settled, set_aside = seen.new, seen.settled, seen.set_aside
-        taking_in = TakingIn(actions, landings, watched, clock)
-        _note_ended(actions, landings, watch, clock())
-        for landing in _to_take(landings, watch, most):
-            if time.monotonic() > end_s:
+        opened = OpenWatch(watch, open_source(watch, context.settings), input_name, pipeline.inputs[input_name])
+        found = scan(opened, table, context.clock())
+        result.new, result.complete, result.rejected = found.new, found.ready, found.rejected
+        ingester = Ingester(context, table, opened)
+        _finish_ended(context, table, watch)
+        for file in _next_files(table, watch, limit):
+            if time.monotonic() > deadline_s:
                 break
-            after = taking_in.take(landing)
-            taken += after.state in {"running", "taken"}
-            set_aside += after.state == "set_aside"
+            state = ingester.ingest(file).state
+            result.ingested += state in {"running", "done"}
+            result.rejected += state == "rejected"
     except WinslowError as error:
-        problem = str(error)
-    waiting = landings.count(watch.name, "waiting")
-    return WatchPass(watch.name, new, settled, set_aside, taken, waiting, problem)
+        result.problem = str(error)
+    result.ready = table.count(watch.name, "ready")
+    return result
 
 
-def _to_take(landings: Landings, watch: Watch, most: int) -> Iterator[Landing]:
-    """First those that were begun, then as many as may be begun, in the order in which they landed."""
-    begun = landings.all(watch=watch.name, states=IN_PROGRESS)
-    free = min(watch.at_once - len(begun), most)
-    yield from (landing for landing in begun if landing.state != "running")
-    yield from landings.all(watch=watch.name, states=("waiting",), most=max(0, free))
+def _next_files(table: IngestTable, watch: Watch, limit: int) -> Iterator[IngestFile]:
+    """Yield the files in progress, then as many as may begin, the earliest first."""
+    begun = table.all(watch=watch.name, states=IN_PROGRESS)
+    free = min(watch.max_concurrent - len(begun), limit)
+    yield from (file for file in begun if file.state != "running")
+    yield from table.all(watch=watch.name, states=("ready",), limit=max(0, free))
 
 
-def _note_ended(actions: Installation, landings: Landings, watch: Watch, now: datetime) -> None:
-    """Projects whose first run has ended count no more."""
-    running = landings.all(watch=watch.name, states=("running",))
+def _finish_ended(context: Context, table: IngestTable, watch: Watch) -> None:
+    """Mark the files whose run has ended as done."""
+    running = table.all(watch=watch.name, states=("running",))
     if not running:
         return
-    known = actions.dagit().runs_by_id(landing.run_id for landing in running if landing.run_id)
-    ended = [landing for landing in running if (run := known.get(landing.run_id or "")) is None or run.ended]
-    landings.note((), [landing.now("taken", now) for landing in ended])
+    known = context.dagster().runs_by_id(file.run_id for file in running if file.run_id)
+    ended = [file for file in running if (run := known.get(file.run_id or "")) is None or run.ended]
+    table.apply((), [file.to("done", context.clock()) for file in ended])

@@ -1,4 +1,4 @@
-"""Where files land: a directory, or a prefix in an S3 bucket. Each lists what is there, and gives one to read."""
+"""Watched folders: a directory, or a prefix in an S3 bucket. Each lists its files, and provides one for reading."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from winslow_dagster.errors import InputRejected, NotFound, ServiceUnavailable
+from winslow_dagster.errors import NotFound, ServiceUnavailable
 from winslow_dagster.globs import ANY_DIRECTORIES, matches_ignoring_case
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.ingest.config import S3, Watch
@@ -21,16 +21,16 @@ from winslow_dagster.projects.inputs.validation import check_content, check_inpu
 from winslow_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from winslow_dagster.storage.s3_bucket import S3Bucket
+    from winslow_dagster.storage.s3_bucket import S3Bucket, S3Object
 
 REASON_SUFFIX = ".reason.txt"
-PATIENCE_S = 20.0
-"""How long a silent S3 server is waited for: the next pass asks again."""
+S3_TIMEOUT_S = 20.0
+"""How long to wait for a silent S3 server: the next pass tries again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file as it is now. `path` is below the place, with `/`; `modified` is another text for another content."""
+class SourceFile:
+    """A file as it is now. `path` is relative to the source, with `/`; `modified` changes with the content."""
 
     path: str
     size_bytes: int
@@ -38,90 +38,90 @@ class Listed:
     modified_at: datetime
 
 
-class Place(ABC):
-    """A watched place. Names that begin with a dot, as of files that are still being copied, are not seen."""
+class Source(ABC):
+    """A watched folder. Names that begin with a dot, such as those of partial copies, are ignored."""
 
-    settles_at_once = False
-    """Whether what is seen is complete."""
-
-    @abstractmethod
-    def files(self) -> Iterator[Listed]:
-        """What is there now. Raises NotFound, ServiceUnavailable, StoreError."""
+    complete_when_listed = False
+    """Whether a listed file is always complete."""
 
     @abstractmethod
-    def file(self, path: str) -> Listed | None:
-        """One file as it is now."""
+    def files(self) -> Iterator[SourceFile]:
+        """List the files. Raises NotFound, ServiceUnavailable, StoreError."""
+
+    @abstractmethod
+    def file(self, path: str) -> SourceFile | None:
+        """Look up one file."""
 
     @abstractmethod
     def address(self, path: str) -> str:
-        """The whole path or URL of a file, for people."""
+        """Return the full path or URL of a file, for display."""
 
     @abstractmethod
-    def check(self, file: Listed, name: str, asked: ProjectInput) -> None:
-        """Whether the file can be this input of a pipeline; little of it is read. Raises InputRejected, StoreError."""
+    def check(self, file: SourceFile, name: str, spec: ProjectInput) -> None:
+        """Check that the file is valid as this input, reading little of it. Raises InputRejected, StoreError."""
 
     @abstractmethod
-    def local(self, file: Listed) -> contextlib.AbstractContextManager[Path]:
-        """The file on this machine, under its own name, inside the block."""
+    def local(self, file: SourceFile) -> contextlib.AbstractContextManager[Path]:
+        """Provide the file on this machine, under its own name, inside the block."""
 
 
-class Directory(Place):
+class DirectorySource(Source):
     """A directory of this machine."""
 
-    def __init__(self, root: Path, globs: tuple[str, ...], besides: Path | None) -> None:
+    def __init__(self, root: Path, globs: tuple[str, ...], excluded: Path | None) -> None:
         self._root = root
         self._globs = globs
-        self._deep = any("/" in glob.removeprefix("./") or glob == ANY_DIRECTORIES for glob in globs)
-        self._besides = besides
+        self._recursive = any("/" in glob.removeprefix("./") or glob == ANY_DIRECTORIES for glob in globs)
+        self._excluded = excluded
 
-    def files(self) -> Iterator[Listed]:
-        """See Place. Links to files are followed, links to directories are not."""
+    def files(self) -> Iterator[SourceFile]:
+        """List the files. Links to files are followed, links to directories are not."""
         try:
-            yield from self._below(self._root, "")
+            yield from self._walk(self._root, "")
         except FileNotFoundError as error:
             raise NotFound(
-                "there is no such directory", where=str(self._root), remedy="Make it, or mount it"
+                "directory does not exist", where=str(self._root), remedy="Create it, or mount it"
             ) from error
         except OSError as error:
-            raise ServiceUnavailable(f"it cannot be read: {error.strerror}", where=str(self._root)) from error
+            raise ServiceUnavailable(f"cannot read directory: {error.strerror}", where=str(self._root)) from error
 
-    def _below(self, directory: Path, prefix: str) -> Iterator[Listed]:
+    def _walk(self, directory: Path, prefix: str) -> Iterator[SourceFile]:
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 path = prefix + entry.name
-                with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                     if entry.is_dir(follow_symlinks=False):
-                        if self._deep and directory / entry.name != self._besides:
-                            yield from self._below(directory / entry.name, f"{path}/")
+                        if self._recursive and directory / entry.name != self._excluded:
+                            yield from self._walk(directory / entry.name, f"{path}/")
                     elif _is_watched(path, self._globs) and entry.is_file():
-                        yield _listed(path, entry.stat())
+                        yield _on_disk(path, entry.stat())
 
-    def file(self, path: str) -> Listed | None:
-        """See Place."""
+    def file(self, path: str) -> SourceFile | None:
+        """Look up one file."""
         try:
-            return _listed(path, (self._root / path).stat())
+            return _on_disk(path, (self._root / path).stat())
         except FileNotFoundError:
             return None
 
     def address(self, path: str) -> str:
-        """See Place."""
+        """Return the full path."""
         return str(self._root / path)
 
-    def check(self, file: Listed, name: str, asked: ProjectInput) -> None:
-        """See Place."""
-        check_input(name, self._root / file.path, asked)
+    def check(self, file: SourceFile, name: str, spec: ProjectInput) -> None:
+        """Check the file where it is."""
+        check_input(name, self._root / file.path, spec)
 
     @contextlib.contextmanager
-    def local(self, file: Listed) -> Iterator[Path]:
-        """See Place."""
+    def local(self, file: SourceFile) -> Iterator[Path]:
+        """Provide the file where it is."""
         yield self._root / file.path
 
-    def move_aside(self, path: str, directory: Path, reason: str) -> None:
-        """Move a file away, with the reason in a file beside it; a name that is there already is given a number.
+    def quarantine(self, path: str, directory: Path, reason: str) -> None:
+        """Move a file to the directory, with the reason in a file beside it. A name in use gets a number.
 
-        Raises ServiceUnavailable where that cannot be done.
+        Raises ServiceUnavailable.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -133,13 +133,13 @@ class Directory(Place):
             (directory / (target.name + REASON_SUFFIX)).write_text(f"{reason}\n")
             shutil.move(self._root / path, target)
         except OSError as error:
-            raise ServiceUnavailable(f"a bad file cannot be moved there: {error}", where=str(directory)) from error
+            raise ServiceUnavailable(f"cannot move rejected file here: {error}", where=str(directory)) from error
 
 
-class Prefix(Place):
-    """The objects of a bucket whose keys begin alike."""
+class S3Source(Source):
+    """The objects of a bucket whose keys begin with a prefix."""
 
-    settles_at_once = True
+    complete_when_listed = True
 
     def __init__(self, bucket: S3Bucket, prefix: str, globs: tuple[str, ...], scratch: Path) -> None:
         self._bucket = bucket
@@ -147,85 +147,82 @@ class Prefix(Place):
         self._globs = globs
         self._scratch = scratch
 
-    def files(self) -> Iterator[Listed]:
-        """See Place."""
+    def files(self) -> Iterator[SourceFile]:
+        """List the objects."""
         for found in self._bucket.objects(self._prefix):
-            path = found.key.removeprefix(self._prefix)
-            parts = path.split("/")
-            if path.endswith("/") or any(part.startswith(".") for part in parts) or not _is_watched(path, self._globs):
-                continue
-            yield Listed(path, found.size_bytes, found.etag, found.modified_at.astimezone(UTC))
+            file = self._file(found)
+            hidden = any(part.startswith(".") for part in file.path.split("/"))
+            if not (file.path.endswith("/") or hidden) and _is_watched(file.path, self._globs):
+                yield file
 
-    def file(self, path: str) -> Listed | None:
-        """See Place."""
+    def file(self, path: str) -> SourceFile | None:
+        """Look up one object."""
         key = self._prefix + path
-        found = next((found for found in self._bucket.objects(key) if found.key == key), None)
-        return None if found is None else Listed(path, found.size_bytes, found.etag, found.modified_at.astimezone(UTC))
+        return next((self._file(found) for found in self._bucket.objects(key) if found.key == key), None)
+
+    def _file(self, found: S3Object) -> SourceFile:
+        path = found.key.removeprefix(self._prefix)
+        return SourceFile(path, found.size_bytes, found.etag, found.modified_at.astimezone(UTC))
 
     def address(self, path: str) -> str:
-        """See Place."""
+        """Return the URL."""
         return f"{S3}{self._bucket.place.bucket}/{self._prefix}{path}"
 
-    def check(self, file: Listed, name: str, asked: ProjectInput) -> None:
-        """See Place."""
+    def check(self, file: SourceFile, name: str, spec: ProjectInput) -> None:
+        """Check the object with a few range requests."""
         from winslow_dagster.storage.range_reader import RangeReader
 
         where = f"input {name}, {self.address(file.path)}"
-        check_suffix(file.path, asked, where)
+        check_suffix(file.path, spec, where)
         reader = RangeReader(partial(self._bucket.read_range, self._prefix + file.path), file.size_bytes)
-        check_content(cast("BinaryIO", reader), file.size_bytes, asked, where)
+        check_content(cast("BinaryIO", reader), file.size_bytes, spec, where)
 
     @contextlib.contextmanager
-    def local(self, file: Listed) -> Iterator[Path]:
-        """See Place. It is downloaded: whatever is stored is checksummed, so all of it has to be read anyway."""
+    def local(self, file: SourceFile) -> Iterator[Path]:
+        """Download the object: the store computes a checksum of all content, so all of it has to be read anyway."""
         from winslow_dagster.storage.scratch import Scratch
 
         scratch = Scratch(self._scratch)
         scratch.sweep()
-        with scratch.directory("landing") as directory:
+        with scratch.directory("ingest") as directory:
             target = directory / PurePosixPath(file.path).name
             self._bucket.download(self._prefix + file.path, file.size_bytes, target, None)
             yield target
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A watch with what it needs to be followed: its place, and the input of its pipeline that a file becomes."""
+class OpenWatch:
+    """A watch with its source, and the input of its pipeline that a file becomes."""
 
     watch: Watch
-    place: Place
+    source: Source
     input_name: str
-    asked: ProjectInput
+    input: ProjectInput
 
-    def check(self, file: Listed) -> None:
-        """Whether the file can be the input. Raises InputRejected, StoreError."""
-        self.place.check(file, self.input_name, self.asked)
+    def check(self, file: SourceFile) -> None:
+        """Check that the file is valid as the input. Raises InputRejected, StoreError."""
+        self.source.check(file, self.input_name, self.input)
 
 
-def open_place(watch: Watch, settings: Settings) -> Place:
-    """The place of a watch. Touches neither disk nor network."""
+def open_source(watch: Watch, settings: Settings) -> Source:
+    """Open the source of a watch, without any access to disk or network."""
     if not watch.on_s3:
-        return Directory(Path(watch.place), watch.glob, watch.set_aside_dir)
-    # Only here: the S3 clients take most of a second to import.
+        return DirectorySource(Path(watch.source), watch.glob, watch.quarantine_dir)
+    # Imported here because the S3 clients take most of a second to import.
     from winslow_dagster.storage.s3_bucket import S3Bucket
     from winslow_dagster.storage.s3_errors import S3Place
 
-    bucket, _, prefix = watch.place.removeprefix(S3).partition("/")
+    bucket, _, prefix = watch.source.removeprefix(S3).partition("/")
     endpoint = (
         settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
     )
-    scratch = settings.home / "incoming" / "landings"
-    return Prefix(S3Bucket(S3Place(bucket, endpoint), PATIENCE_S), prefix, watch.glob, scratch)
+    scratch = settings.home / "incoming" / "ingest"
+    return S3Source(S3Bucket(S3Place(bucket, endpoint), S3_TIMEOUT_S), prefix, watch.glob, scratch)
 
 
 def _is_watched(path: str, globs: tuple[str, ...]) -> bool:
     return any(matches_ignoring_case(path, glob) for glob in globs)
 
 
-def _listed(path: str, status: os.stat_result) -> Listed:
-    return Listed(path, status.st_size, str(status.st_mtime_ns), datetime.fromtimestamp(status.st_mtime, UTC))
-
-
-def gone(address: str) -> InputRejected:
-    """The error for a file that was taken away before it was copied."""
-    return InputRejected("it was taken away before it was copied", where=address, remedy="Bring it again")
+def _on_disk(path: str, status: os.stat_result) -> SourceFile:
+    return SourceFile(path, status.st_size, str(status.st_mtime_ns), datetime.fromtimestamp(status.st_mtime, UTC))

@@ -1,4 +1,4 @@
-"""The table of what landed in watched places, as plain calls."""
+"""The table of files found in watched folders."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 
-LandingState = Literal["growing", "waiting", "taking", "launching", "running", "taken", "set_aside", "failed"]
-"""growing: may still change. waiting: whole, and waits for its turn. taking: it has a project's name, which is being
-made. launching: a run was asked for. running: its run has not ended. taken: nothing is left to do. set_aside: a bad
-file. failed: something else is wrong that a person has to mend."""
-STATES: tuple[LandingState, ...] = get_args(LandingState)
-IN_PROGRESS: frozenset[LandingState] = frozenset({"taking", "launching", "running"})
-"""What counts against a watch's `at_once`."""
-RETRIED: frozenset[LandingState] = frozenset({"set_aside", "failed"})
+IngestState = Literal["receiving", "ready", "importing", "starting", "running", "done", "rejected", "failed"]
+"""receiving: may still change. ready: complete, and in line. importing: has a project name, and the project is being
+created. starting: a run was requested. running: its run has not ended. done: nothing is left to do. rejected: not a
+valid input. failed: something else is wrong, and a person has to fix it."""
+STATES: tuple[IngestState, ...] = get_args(IngestState)
+IN_PROGRESS: frozenset[IngestState] = frozenset({"importing", "starting", "running"})
+"""The states that count towards a watch's `max_concurrent`."""
+RETRYABLE: frozenset[IngestState] = frozenset({"rejected", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
-    """One file that landed. `modified` is a time or another mark of its content; `path` is below the watched place.
+class IngestFile:
+    """One file. `path` is relative to the watched source; `modified` is a time or another mark of its content.
 
-    `steady_since`: when it was first seen as it is. `settled_at`: since when it is in its state; None while it grows.
+    `unchanged_since`: when it was first seen with its size and mark. `state_since` is None while it is received.
     """
 
     id: int
@@ -36,131 +36,133 @@ class Landing:
     path: str
     size_bytes: int
     modified: str
-    state: LandingState
+    state: IngestState
     reason: str
     project: str | None
     run_id: str | None
     seen_at: datetime
-    steady_since: datetime
-    settled_at: datetime | None
+    unchanged_since: datetime
+    state_since: datetime | None
 
-    def now(self, state: LandingState, at: datetime, reason: str = "") -> Landing:
-        """The same in another state."""
-        return replace(self, state=state, reason=reason, settled_at=None if state == "growing" else at)
+    def to(self, state: IngestState, at: datetime, reason: str = "") -> IngestFile:
+        """Copy it with another state."""
+        return replace(self, state=state, reason=reason, state_since=None if state == "receiving" else at)
+
+    def received(self, size_bytes: int, modified: str, at: datetime) -> IngestFile:
+        """Copy it as a file whose content has just changed."""
+        changed = replace(self, size_bytes=size_bytes, modified=modified, unchanged_since=at)
+        return changed.to("receiving", at)
 
 
-class Landings:
-    """Every method is one transaction. Only one pass over the watched places runs at a time (watching.py)."""
+class IngestTable:
+    """Every method is one transaction. Only one pass over the watched folders runs at a time (scan_pass.py)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_watch(self, watch: str) -> dict[str, Landing]:
-        """Path -> what landed there, the earliest first."""
-        query = select(schema.landings).where(schema.landings.c.watch == watch).order_by(schema.landings.c.id)
-        with self._database.reading() as connection:
-            return {row["path"]: Landing(**row) for row in connection.execute(query).mappings()}
+    def of_watch(self, watch: str) -> dict[str, IngestFile]:
+        """Path -> file, the earliest first."""
+        return {file.path: file for file in self.all(watch=watch)}
 
     def all(
-        self, *, watch: str | None = None, states: Iterable[LandingState] = (), most: int | None = None
-    ) -> tuple[Landing, ...]:
-        """What landed anywhere, or in one place, or is in one of these states; the earliest first, `most` at most."""
-        table, wanted = schema.landings, tuple(states)
-        query = select(table).order_by(table.c.id).limit(most)
+        self, *, watch: str | None = None, states: Iterable[IngestState] = (), limit: int | None = None
+    ) -> tuple[IngestFile, ...]:
+        """List files, the earliest first: of all watches or one, in any state or one of these."""
+        table, wanted = schema.ingest_files, tuple(states)
+        query = select(table).order_by(table.c.id).limit(limit)
         if watch is not None:
             query = query.where(table.c.watch == watch)
         if wanted:
             query = query.where(table.c.state.in_(wanted))
         with self._database.reading() as connection:
-            return tuple(Landing(**row) for row in connection.execute(query).mappings())
+            return tuple(IngestFile(**row) for row in connection.execute(query).mappings())
 
-    def count(self, watch: str, state: LandingState) -> int:
-        """How many of a watch are in a state."""
-        table = schema.landings
+    def count(self, watch: str, state: IngestState) -> int:
+        """Count the files of a watch in a state."""
+        table = schema.ingest_files
         query = select(func.count()).select_from(table).where(table.c.watch == watch, table.c.state == state)
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
 
-    def get(self, landing_id: int) -> Landing:
-        """One of them, as it is in the table. Raises NotFound."""
+    def get(self, file_id: int) -> IngestFile:
+        """Read one file. Raises NotFound."""
         with self._database.reading() as connection:
-            return _one(connection, landing_id)
+            return _one(connection, file_id)
 
-    def note(self, fresh: Iterable[Landing], changed: Iterable[Landing], gone: Iterable[Landing] = ()) -> None:
-        """Keep what one look at a place showed: all or nothing. The ids of fresh ones are given by the database."""
-        table = schema.landings
-        new = [{key: value for key, value in asdict(each).items() if key != "id"} for each in fresh]
-        rows = [_values(each) for each in changed]
-        ids = [{"landing": each.id} for each in gone]
-        if not (new or rows or ids):
+    def apply(
+        self, new: Iterable[IngestFile], changed: Iterable[IngestFile], removed: Iterable[IngestFile] = ()
+    ) -> None:
+        """Write the result of a scan, all or nothing. The database assigns the ids of new files."""
+        table = schema.ingest_files
+        inserts = [{key: value for key, value in asdict(file).items() if key != "id"} for file in new]
+        updates = [_values(file) for file in changed]
+        deletes = [{"file_id": file.id} for file in removed]
+        if not (inserts or updates or deletes):
             return
         with self._database.writing() as connection:
-            if new:
-                connection.execute(table.insert(), new)
-            if rows:
-                _write(connection, rows)
-            if ids:
-                connection.execute(table.delete().where(table.c.id == bindparam("landing")), ids)
+            if inserts:
+                connection.execute(table.insert(), inserts)
+            if updates:
+                _write(connection, updates)
+            if deletes:
+                connection.execute(table.delete().where(table.c.id == bindparam("file_id")), deletes)
 
-    def keep(self, landing: Landing) -> Landing:
-        """Keep one as it is now, and give it back."""
+    def save(self, file: IngestFile) -> IngestFile:
+        """Write one file, and return it."""
         with self._database.writing() as connection:
-            _write(connection, [_values(landing)])
-        return landing
+            _write(connection, [_values(file)])
+        return file
 
-    def reserve(self, landing: Landing, names: Iterable[str], at: datetime) -> Landing:
-        """Give it the first of these names that no project has and no other file was given; it is then `taking`.
+    def reserve(self, file: IngestFile, names: Iterable[str], at: datetime) -> IngestFile:
+        """Give the file the first name that no project and no other file has; its state is then `importing`.
 
-        Raises ProjectConflict where all are taken.
+        Raises ProjectConflict if every name is taken.
         """
         with self._database.writing() as connection:
             for name in names:
-                if _free(connection, name, landing.id):
-                    reserved = replace(landing, project=name).now("taking", at)
+                if _free(connection, name, file.id):
+                    reserved = replace(file, project=name).to("importing", at)
                     _write(connection, [_values(reserved)])
                     return reserved
-        raise ProjectConflict("every name that its project could have is taken", where=landing.path)
+        raise ProjectConflict("every possible name for its project is taken", where=file.path)
 
-    def retry(self, landing_id: int, at: datetime) -> Landing:
-        """Have a file that was set aside, or failed, looked at again. Raises NotFound, ProjectConflict."""
+    def retry(self, file_id: int, at: datetime) -> IngestFile:
+        """Start over with a rejected or failed file. Raises NotFound, ProjectConflict."""
         with self._database.writing() as connection:
-            landing = _one(connection, landing_id)
-            if landing.state not in RETRIED:
+            file = _one(connection, file_id)
+            if file.state not in RETRYABLE:
                 raise ProjectConflict(
-                    f"it is {landing.state}",
-                    where=f"landing {landing_id}, {landing.path}",
-                    expected=f"one that is {' or '.join(sorted(RETRIED))}",
+                    f"the file is {file.state}",
+                    where=f"ingested file {file_id}, {file.path}",
+                    expected=f"a file that is {' or '.join(sorted(RETRYABLE))}",
                 )
-            again = replace(landing, steady_since=at).now("growing", at)
+            again = replace(file, unchanged_since=at).to("receiving", at)
             _write(connection, [_values(again)])
         return again
 
 
-def _one(connection: Connection, landing_id: int) -> Landing:
-    query = select(schema.landings).where(schema.landings.c.id == landing_id)
+def _one(connection: Connection, file_id: int) -> IngestFile:
+    query = select(schema.ingest_files).where(schema.ingest_files.c.id == file_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise NotFound(
-            f"nothing landed as number {landing_id}",
-            remedy=Action("list_ingest_files"),
-        )
-    return Landing(**row)
+        raise NotFound(f"no ingested file has the id {file_id}", remedy=Action("list_ingest_files"))
+    return IngestFile(**row)
 
 
-def _values(landing: Landing) -> dict[str, object]:
-    return {("landing" if key == "id" else f"new_{key}"): value for key, value in asdict(landing).items()}
+def _values(file: IngestFile) -> dict[str, object]:
+    return {("file_id" if key == "id" else f"new_{key}"): value for key, value in asdict(file).items()}
 
 
 def _write(connection: Connection, rows: list[dict[str, object]]) -> None:
-    table = schema.landings
+    table = schema.ingest_files
     values: dict[str, BindParameter[object]] = {
         column.name: bindparam(f"new_{column.name}") for column in table.c if column.name != "id"
     }
-    connection.execute(table.update().where(table.c.id == bindparam("landing")).values(values), rows)
+    connection.execute(table.update().where(table.c.id == bindparam("file_id")).values(values), rows)
 
 
-def _free(connection: Connection, name: str, landing_id: int) -> bool:
-    project, other = schema.projects.c.name, schema.landings.c
-    there = connection.execute(select(project).where(project == name)).first()
-    promised = connection.execute(select(other.id).where(other.project == name, other.id != landing_id)).first()
-    return there is None and promised is None
+def _free(connection: Connection, name: str, file_id: int) -> bool:
+    project, other = schema.projects.c.name, schema.ingest_files.c
+    existing = connection.execute(select(project).where(project == name)).first()
+    reserved = connection.execute(select(other.id).where(other.project == name, other.id != file_id)).first()
+    return existing is None and reserved is None

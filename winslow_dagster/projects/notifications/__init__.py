@@ -1,1 +1,1 @@
-"""Messages to people about projects: rules, outbox, delivery."""
+"""Messages about projects: rules, outbox, delivery."""

@@ -1,4 +1,4 @@
-"""The file that says who is told what, and how (WINSLOW_NOTIFY_FILE)."""
+"""The notification file: which channels get which messages (WINSLOW_NOTIFY_FILE)."""
 
 from __future__ import annotations
 
@@ -20,53 +20,71 @@ from winslow_dagster.pipelines.schema.field_types import Glob, Name, Timeout, Wr
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, read_template, refusal, text_of
 from winslow_dagster.pipelines.yaml.reader import Tree
 
-Event = Literal["finished", "failed", "needs_you", "waits_longer"]
+Event = Literal["finished", "failed", "action_required", "waiting_too_long"]
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
+class RateLimit(Frozen):
+    """At most `max` messages in any `per_s` seconds."""
+
+    max: int = 20
+    per_s: float = 3600.0
+
+
 class Channel(Frozen):
-    """Where messages go, and which. `url` is a template: its variables are those of the services' environment."""
+    """Where to send messages, and which. `url` is a template with variables of the services' environment."""
 
     name: str
     url: str
-    events: tuple[Event, ...] = ("finished", "failed", "needs_you")
+    events: tuple[Event, ...] = ("finished", "failed", "action_required")
     projects: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ()
-    waits_longer_s: float = 3600.0
-    at_most: int = 20
-    per_s: float = 3600.0
+    waiting_too_long_s: float = 3600.0
+    rate_limit: RateLimit = RateLimit()
 
     def wants(self, project: str, tags: tuple[str, ...]) -> bool:
-        """Whether it is told of this project at all."""
+        """Whether it gets messages about this project."""
         named = any(matches(project, pattern) for pattern in self.projects)
         return named and (not self.tags or bool(set(self.tags) & set(tags)))
 
     def address(self) -> str:
-        """The URL with its variables filled in. Raises VariableMissing."""
+        """Return the URL with its variables filled in. Raises VariableMissing."""
         return substitute(self.url, os.environ, where=f"url of channel {self.name}")
 
 
 class Channels(Frozen):
-    """All channels, and the address that links in messages begin with; empty: that of the web server."""
+    """All channels, and the base of links in messages; empty: the web server's address."""
 
     channels: tuple[Channel, ...] = ()
-    link: str = ""
+    base_url: str = ""
 
 
 def read_url(value: Any) -> str:
-    """An address as Apprise writes them."""
+    """Read an Apprise URL."""
     text = read_template(value)
     if not ADDRESS.fullmatch(text):
-        raise refusal(f"{shown(text)} is no address", "an Apprise URL such as mailto://, slack:// or json://")
+        raise refusal(f"{shown(text)} is not a URL", "an Apprise URL such as mailto://, slack:// or json://")
     return text
 
 
-def read_link(value: Any) -> str:
-    """An http address."""
+def read_base_url(value: Any) -> str:
+    """Read an http address."""
     text = text_of(value, "an address")
     if not re.fullmatch(r"https?://\S+", text):
-        raise refusal(f"{shown(text)} is no address", "http://… or https://…")
+        raise refusal(f"{shown(text)} is not a URL", "http://… or https://…")
     return text.rstrip("/")
+
+
+class RateLimitDocument(Document):
+    """How many messages a channel may get."""
+
+    model = RateLimit
+    noun = "a rate limit"
+
+    max: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Maximum number of messages; further ones are combined into the last."
+    )
+    per: Timeout | None = Field(default=None, description="Time window that `max` applies to.")
 
 
 class ChannelDocument(Document):
@@ -75,12 +93,13 @@ class ChannelDocument(Document):
     model = Channel
     noun = "a channel"
 
-    name: Name = Field(description="Names it in `winslow notify status`.")
+    name: Name = Field(description="Name of the channel in listings.")
     url: Annotated[str, Written(read_url)] = Field(
-        description="An Apprise URL. `${VAR}` is filled in from the environment of the services: secrets stay out."
+        description="Apprise URL. `${VAR}` is read from the services' environment, so that the file holds no secrets."
     )
     events: Annotated[list[Event], Field(min_length=1), Written(one_or_list)] | None = Field(
-        default=None, description="Of `finished`, `failed`, `needs_you`, `waits_longer`; by default the first three."
+        default=None,
+        description="Any of `finished`, `failed`, `action_required`, `waiting_too_long`; by default the first three.",
     )
     projects: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only projects whose names match one of these patterns."
@@ -88,42 +107,38 @@ class ChannelDocument(Document):
     tags: Annotated[list[str], Written(one_or_list)] | None = Field(
         default=None, description="Only projects with one of these tags."
     )
-    waits_longer: Timeout | None = Field(
-        default=None, description="How long a project may be queued, or wait for a person, before it is told."
+    waiting_too_long: Timeout | None = Field(
+        default=None, description="How long a project may be queued, or wait for a person, before a message is sent."
     )
-    at_most: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="So many messages in a window; what is beyond is gathered into one."
-    )
-    per: Timeout | None = Field(default=None, description="How long the window is.")
+    rate_limit: RateLimitDocument | None = Field(default=None, description="How many messages the channel may get.")
 
 
 class NotifyDocument(Document):
-    """The file."""
+    """The notification file."""
 
     model = Frozen
-    noun = "the file of channels"
+    noun = "the notification file"
 
-    channels: list[ChannelDocument] = Field(description="Who is told.")
-    link: Annotated[str, Written(read_link)] | None = Field(default=None, description="What links begin with.")
+    channels: list[ChannelDocument] = Field(description="Channels to send messages to.")
+    base_url: Annotated[str, Written(read_base_url)] | None = Field(
+        default=None, description="Base of the links in messages; by default the web server's address."
+    )
 
 
 def load_channels(path: Path) -> Channels:
-    """The channels of the file; none where there is no such file, or only comments in it.
-
-    Raises NotifyFileInvalid with everything that is wrong with it.
-    """
+    """Load the channels; none if the file does not exist or is empty. Raises NotifyFileInvalid with all problems."""
     document = load_config(path, NotifyDocument, NotifyFileInvalid, _check_whole)
     if document is None:
         return Channels()
     channels = tuple(Channel.model_validate(channel.resolved()) for channel in document.channels)
-    return Channels(channels=channels, link=document.link or "")
+    return Channels(channels=channels, base_url=document.base_url or "")
 
 
 def _check_whole(tree: Tree, document: NotifyDocument | None) -> None:
-    """No two channels have one name."""
+    """Check that names are unique."""
     names: set[str] = set()
     for index, channel in enumerate(document.channels if document else ()):
         if channel.name in names:
             mark = tree.mark(("channels", index, "name"))
-            tree.note(mark, f"two channels are called {shown(channel.name)}", "another name")
+            tree.note(mark, f"duplicate channel name {shown(channel.name)}", "another name")
         names.add(channel.name)

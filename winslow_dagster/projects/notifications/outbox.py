@@ -1,31 +1,33 @@
-"""What people are told, as plain calls: noted once, sent at least once, and given up after many failures."""
+"""The table of messages: each is recorded once, sent at least once, and given up after many failures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import distinct, func, select, tuple_
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, insert
 
-MOST_FAILURES = 10
-FIRST_WAIT = timedelta(seconds=10)
-LONGEST_WAIT = timedelta(hours=1)
+MessageState = Literal["sent", "waiting", "given_up"]
+MAX_FAILURES = 10
+FIRST_DELAY = timedelta(seconds=10)
+MAX_DELAY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing that one channel is told of. The first line of `text` is the title. `key` is what happened."""
+class Message:
+    """One message to one channel. The first line of `text` is the title. `key` identifies what happened."""
 
     channel: str
     key: str
     project: str | None
-    kind: str
+    event: str
     text: str
-    noticed_at: datetime
+    created_at: datetime
     sent_at: datetime | None = None
     tried_at: datetime | None = None
     failures: int = 0
@@ -33,64 +35,66 @@ class Notice:
 
     @property
     def title(self) -> str:
-        """Its first line."""
+        """The first line."""
         return self.text.partition("\n")[0]
 
     @property
-    def given_up(self) -> bool:
-        """Whether it is not tried again."""
-        return self.sent_at is None and self.failures >= MOST_FAILURES
+    def state(self) -> MessageState:
+        """Whether it was sent, will be tried again, or will not."""
+        if self.sent_at is not None:
+            return "sent"
+        return "waiting" if self.failures < MAX_FAILURES else "given_up"
 
     def due(self, now: datetime) -> bool:
-        """Whether it is time to try it: at once, and after failures ever later."""
+        """Whether to try it now: at once at first, after each failure with a longer delay."""
         if self.tried_at is None:
             return True
-        wait: timedelta = min(FIRST_WAIT * 2**self.failures, LONGEST_WAIT)
-        return now >= self.tried_at + wait
+        delay: timedelta = min(FIRST_DELAY * 2**self.failures, MAX_DELAY)
+        return now >= self.tried_at + delay
 
 
-class Notices:
+class Outbox:
     """Every method is one transaction. All raise ServiceUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note(self, notices: Iterable[Notice]) -> int:
-        """Keep what is to be told; what was kept before stays as it is. Gives how many were new."""
+    def add(self, messages: Iterable[Message]) -> int:
+        """Add messages, except those that exist, and return how many are new."""
         new = 0
         with self._database.writing() as connection:
-            for notice in notices:
-                row = insert(connection, schema.notices).values(asdict(notice)).on_conflict_do_nothing()
+            for message in messages:
+                row = insert(connection, schema.messages).values(asdict(message)).on_conflict_do_nothing()
                 new += connection.execute(row).rowcount
         return new
 
     def known(self, channel: str, keys: Sequence[str]) -> frozenset[str]:
-        """Those of these things that the channel is, or was, told of."""
-        table = schema.notices
+        """Return those of these keys that the channel has messages for."""
+        table = schema.messages
         query = select(table.c.key).where(table.c.channel == channel, table.c.key.in_(keys))
         with self._database.reading() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    def waiting(self, channel: str) -> tuple[Notice, ...]:
-        """What has yet to be sent, the oldest first."""
-        table = schema.notices
+    def waiting(self, channel: str) -> tuple[Message, ...]:
+        """List the messages still to be sent, the oldest first."""
+        table = schema.messages
         query = (
             select(table)
-            .where(table.c.channel == channel, table.c.sent_at.is_(None), table.c.failures < MOST_FAILURES)
-            .order_by(table.c.noticed_at, table.c.key)
+            .where(table.c.channel == channel, table.c.sent_at.is_(None), table.c.failures < MAX_FAILURES)
+            .order_by(table.c.created_at, table.c.key)
         )
         with self._database.reading() as connection:
-            return tuple(Notice(**row) for row in connection.execute(query).mappings())
+            return tuple(Message(**row) for row in connection.execute(query).mappings())
 
-    def latest(self, limit: int = 100) -> tuple[Notice, ...]:
-        """What was noted last, of all channels."""
-        query = select(schema.notices).order_by(schema.notices.c.noticed_at.desc()).limit(limit)
+    def latest(self, limit: int) -> tuple[Message, ...]:
+        """List the newest messages of all channels, the newest first."""
+        query = select(schema.messages).order_by(schema.messages.c.created_at.desc()).limit(limit)
         with self._database.reading() as connection:
-            return tuple(Notice(**row) for row in connection.execute(query).mappings())
+            return tuple(Message(**row) for row in connection.execute(query).mappings())
 
-    def messages_since(self, channel: str, moment: datetime) -> int:
-        """How many messages the channel was sent since; what was gathered into one counts once."""
-        table = schema.notices
+    def count_sent_since(self, channel: str, moment: datetime) -> int:
+        """Count what the channel was sent since then; messages that were combined count once."""
+        table = schema.messages
         query = select(func.count(distinct(table.c.sent_at))).where(
             table.c.channel == channel, table.c.sent_at > moment
         )
@@ -98,17 +102,17 @@ class Notices:
             count: int = connection.execute(query).scalar_one()
         return count
 
-    def sent(self, notices: Sequence[Notice], at: datetime) -> None:
-        """They were sent, in one message."""
-        self._write(notices, {"sent_at": at, "tried_at": at})
+    def mark_sent(self, messages: Sequence[Message], at: datetime) -> None:
+        """Record that these were sent together."""
+        self._write(messages, {"sent_at": at, "tried_at": at})
 
-    def failed(self, notices: Sequence[Notice], why: str) -> None:
-        """They could not be sent; they are tried again later."""
-        table = schema.notices
-        self._write(notices, {"tried_at": datetime.now(UTC), "failures": table.c.failures + 1, "last_failure": why})
+    def mark_failed(self, messages: Sequence[Message], reason: str) -> None:
+        """Record that these could not be sent; they are tried again later."""
+        table = schema.messages
+        self._write(messages, {"tried_at": datetime.now(UTC), "failures": table.c.failures + 1, "last_failure": reason})
 
-    def _write(self, notices: Sequence[Notice], values: dict[str, object]) -> None:
-        table = schema.notices
-        keys = [(notice.channel, notice.key) for notice in notices]
+    def _write(self, messages: Sequence[Message], values: dict[str, object]) -> None:
+        table = schema.messages
+        keys = [(message.channel, message.key) for message in messages]
         with self._database.writing() as connection:
             connection.execute(table.update().where(tuple_(table.c.channel, table.c.key).in_(keys)).values(values))

@@ -1,6 +1,6 @@
-"""Who is told what, when: what happened is noted for each channel, and sent within the channel's measure.
+"""Decides which messages each channel gets, and sends them within its rate limit.
 
-A message is sent before it is noted as sent: who is killed in between tells it twice, and never not at all.
+Delivery is at least once: a message is marked as sent after it was sent, so a crash in between sends it twice.
 """
 
 from __future__ import annotations
@@ -11,62 +11,65 @@ from datetime import datetime, timedelta
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
 from winslow_dagster.projects.notifications.config import Channel, Channels, Event
-from winslow_dagster.projects.notifications.outbox import Notice, Notices
+from winslow_dagster.projects.notifications.outbox import Message, Outbox
 
 LOOK_BACK = timedelta(days=1)
-"""What ended earlier is no news: a channel that is added today is not told of last year."""
-MOST_NAMED = 20
+"""Earlier events get no message: a channel added today gets nothing about last year."""
+MAX_TITLES = 20
 Send = Callable[[str, str, str], None]
-"""Sends a message: address, title, body. Raises ServiceUnavailable where that fails."""
+"""Sends a message: address, title, body. Raises ServiceUnavailable."""
 
-_EVENTS: dict[ProjectState, Event] = {"succeeded": "finished", "failed": "failed", "awaiting_input": "needs_you"}
-_WAITING: dict[ProjectState, str] = {"queued": "is queued", "awaiting_input": "waits for a person"}
+_EVENTS: dict[ProjectState, Event] = {"succeeded": "finished", "failed": "failed", "awaiting_input": "action_required"}
+_WAITING: dict[ProjectState, str] = {"queued": "queued", "awaiting_input": "waiting for input"}
 
 
-def news(channel: Channel, standings: Iterable[ProjectSummary], link: str, now: datetime) -> Iterator[Notice]:
-    """What the channel is to be told of these projects."""
-    for standing in standings:
-        if standing.run_id is None or not channel.wants(standing.project, standing.tags):
+def new_messages(
+    channel: Channel, projects: Iterable[ProjectSummary], base_url: str, now: datetime
+) -> Iterator[Message]:
+    """Yield the messages that the channel should have about these projects."""
+    for project in projects:
+        if project.run_id is None or not channel.wants(project.project, project.tags):
             continue
-        event = _EVENTS.get(standing.state)
-        if event in channel.events and now - standing.changed_at < LOOK_BACK:
-            yield _notice(channel, event, standing, link, now)
-        waited = now - standing.changed_at
+        event = _EVENTS.get(project.state)
+        waited = now - project.changed_at
+        if event in channel.events and waited < LOOK_BACK:
+            yield _message(channel, event, project, base_url, now)
         if (
-            "waits_longer" in channel.events
-            and standing.state in _WAITING
-            and waited >= timedelta(seconds=channel.waits_longer_s)
+            "waiting_too_long" in channel.events
+            and project.state in _WAITING
+            and waited >= timedelta(seconds=channel.waiting_too_long_s)
         ):
-            yield _notice(channel, "waits_longer", standing, link, now)
+            yield _message(channel, "waiting_too_long", project, base_url, now)
 
 
-def _notice(channel: Channel, event: Event, standing: ProjectSummary, link: str, now: datetime) -> Notice:
-    return Notice(
+def _message(channel: Channel, event: Event, project: ProjectSummary, base_url: str, now: datetime) -> Message:
+    return Message(
         channel=channel.name,
-        key=f"{event}:{standing.run_id}",
-        project=standing.project,
-        kind=event,
-        text=message(event, standing, link, now),
-        noticed_at=now,
+        key=f"{event}:{project.run_id}",
+        project=project.project,
+        event=event,
+        text=message_text(event, project, base_url, now),
+        created_at=now,
     )
 
 
-def message(event: Event, standing: ProjectSummary, link: str, now: datetime) -> str:
-    """The title, the reason, what can be done, and where to look."""
-    project = standing.project
+def message_text(event: Event, project: ProjectSummary, base_url: str, now: datetime) -> str:
+    """Write the title, the link, the reason, and commands for what to do next."""
+    name = project.project
     titles = {
-        "finished": f"{project} has finished",
-        "failed": f"{project} failed",
-        "needs_you": f"{project} needs you",
-        "waits_longer": f"{project} {_WAITING.get(standing.state, 'waits')} since {_hours(now - standing.changed_at)}",
+        "finished": f"{name} finished",
+        "failed": f"{name} failed",
+        "action_required": f"{name} needs your input",
+        "waiting_too_long": f"{name} has been {_WAITING.get(project.state, 'waiting')} for "
+        f"{_hours(now - project.changed_at)}",
     }
-    advice = {
-        "finished": f"winslow files {project}",
-        "failed": f"winslow resume {project}, or winslow redo {project} STAGE",
-        "needs_you": f"winslow answer {project}",
-        "waits_longer": f"winslow status {project}",
+    commands = {
+        "finished": (f"List its files: winslow files {name}",),
+        "failed": (f"Resume it: winslow resume {name}", "Run a stage again with other parameters: winslow redo --help"),
+        "action_required": (f"Answer: winslow answer {name}",),
+        "waiting_too_long": (f"Show its status: winslow status {name}",),
     }
-    lines = [titles[event], standing.reason, advice[event], f"{link}/runs/{standing.run_id}"]
+    lines = (titles[event], f"{base_url}/runs/{project.run_id}", project.reason, *commands[event])
     return "\n".join(line for line in lines if line)
 
 
@@ -75,51 +78,53 @@ def _hours(waited: timedelta) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004  # two hours
 
 
-def gathered(waiting: Sequence[Notice], allowed: int) -> list[Sequence[Notice]]:
-    """The messages that may be sent now: one a notice, and what is beyond the measure in one last message."""
+def batches(waiting: Sequence[Message], allowed: int) -> list[Sequence[Message]]:
+    """Group messages for at most `allowed` sends: each alone, and all beyond the limit in the last one."""
     if allowed <= 0:
         return []
     if len(waiting) <= allowed:
-        return [(notice,) for notice in waiting]
-    return [*((notice,) for notice in waiting[: allowed - 1]), waiting[allowed - 1 :]]
+        return [(message,) for message in waiting]
+    return [*((message,) for message in waiting[: allowed - 1]), waiting[allowed - 1 :]]
 
 
-def as_text(notices: Sequence[Notice]) -> tuple[str, str]:
-    """The title and the body of one message."""
-    if len(notices) == 1:
-        title, _, body = notices[0].text.partition("\n")
+def combined(messages: Sequence[Message]) -> tuple[str, str]:
+    """Return the title and body to send for one batch."""
+    if len(messages) == 1:
+        title, _, body = messages[0].text.partition("\n")
         return title, body or title
-    lines = [notice.title for notice in notices[:MOST_NAMED]]
-    more = len(notices) - len(lines)
-    return f"{len(notices)} more projects", "\n".join([*lines, *([f"and {more} more"] if more else [])])
+    lines = [message.title for message in messages[:MAX_TITLES]]
+    more = len(messages) - len(lines)
+    return f"{len(messages)} more projects", "\n".join([*lines, *([f"and {more} more"] if more else [])])
 
 
-def send_waiting(notices: Notices, channel: Channel, send: Send, now: Callable[[], datetime]) -> Mapping[str, int]:
-    """Send what the channel may be sent now. Gives how many messages were `sent`, and how many `failed`."""
-    began = now()
-    waiting = [notice for notice in notices.waiting(channel.name) if notice.due(began)]
-    allowed = channel.at_most - notices.messages_since(channel.name, began - timedelta(seconds=channel.per_s))
+def send_waiting(outbox: Outbox, channel: Channel, send: Send, now: Callable[[], datetime]) -> Mapping[str, int]:
+    """Send what is due within the channel's rate limit. Returns how many sends `sent` and `failed`."""
+    began, limit = now(), channel.rate_limit
+    waiting = [message for message in outbox.waiting(channel.name) if message.due(began)]
+    allowed = limit.max - outbox.count_sent_since(channel.name, began - timedelta(seconds=limit.per_s))
     counts = {"sent": 0, "failed": 0}
-    for together in gathered(waiting, allowed):
-        title, body = as_text(together)
+    for batch in batches(waiting, allowed):
+        title, body = combined(batch)
         try:
             send(channel.address(), title, body)
         except WinslowError as error:
-            notices.failed(together, str(error))
+            outbox.mark_failed(batch, str(error))
             counts["failed"] += 1
         else:
-            notices.sent(together, now())
+            outbox.mark_sent(batch, now())
             counts["sent"] += 1
     return counts
 
 
-def note_news(
-    notices: Notices, channels: Channels, standings: Sequence[ProjectSummary], link: str, now: datetime
+def add_new_messages(
+    outbox: Outbox, channels: Channels, projects: Sequence[ProjectSummary], base_url: str, now: datetime
 ) -> int:
-    """Note what is new for each channel; how much that was."""
+    """Add each channel's new messages to the outbox, and return how many there are."""
     new = 0
     for channel in channels.channels:
-        found = {notice.key: notice for notice in news(channel, standings, channels.link or link, now)}
-        known = notices.known(channel.name, list(found))
-        new += notices.note(notice for key, notice in found.items() if key not in known)
+        found = {
+            message.key: message for message in new_messages(channel, projects, channels.base_url or base_url, now)
+        }
+        known = outbox.known(channel.name, list(found))
+        new += outbox.add(message for key, message in found.items() if key not in known)
     return new

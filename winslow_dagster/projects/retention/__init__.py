@@ -1,1 +1,1 @@
-"""Which outputs may be deleted, and deleting them."""
+"""Retention: what the rules remove, pins, pruning, and disk usage."""

@@ -1,8 +1,7 @@
-"""Takes what the rules let go, says how much room everything has, and loses nothing when it is killed.
+"""Removes what the rules allow, and measures how much space everything takes. Loses nothing when it is killed.
 
-What goes is written down first, in one transaction with the attempts that lose outputs by it, and only then deleted:
-whatever was not done when a process died is done by the next pass. From the moment it is written down, nobody counts on
-it any more.
+A removal is recorded first, in one transaction with the attempts that lose outputs, and then carried out: the next pass
+finishes what a killed process did not. Once it is recorded, nobody uses the files any more.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from itertools import groupby
 from sqlalchemy import select
 
 from winslow_dagster.engines.engine import Engine
-from winslow_dagster.errors import NotFound, WinslowError
+from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
-from winslow_dagster.projects.retention.inventory import histories, referring_projects
-from winslow_dagster.projects.retention.pins import Pin, Pins
-from winslow_dagster.projects.retention.rules import Removal, what_goes
+from winslow_dagster.projects.retention.inventory import load_histories, referring_projects
+from winslow_dagster.projects.retention.rules import Removal, removals_by_rules, stored_at
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
@@ -28,20 +26,20 @@ from winslow_dagster.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would go at a moment."""
+    """What the rules remove at a moment."""
 
     at: datetime
     removals: tuple[Removal, ...]
 
     @property
     def size_bytes(self) -> int:
-        """How much that frees."""
+        """How much space that frees."""
         return sum(removal.size_bytes for removal in self.removals)
 
 
 @dataclass(frozen=True, slots=True)
-class StageUse:
-    """The room that one stage of a project takes. What several attempts share is counted once, with its owner."""
+class StageUsage:
+    """The space that one stage of a project takes. Files that attempts share count once, for their owner."""
 
     project: str
     stage: str
@@ -52,41 +50,47 @@ class StageUse:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskUse:
-    """The room that everything takes. `inputs_bytes` by project, all versions and what came with answers; `cache_bytes`
-    is the cache of inputs on the nodes.
+class Usage:
+    """The space that everything takes.
+
+    `inputs_bytes` are by project, with earlier versions and files of answers. `cache_bytes` is that of the input caches.
     """
 
-    stages: tuple[StageUse, ...]
+    stages: tuple[StageUsage, ...]
     inputs_bytes: dict[str, int]
     cache_bytes: int
 
 
 class Cleanup:
-    """All methods raise ServiceUnavailable; those that delete also StoreError and EngineError."""
+    """All methods raise ServiceUnavailable; those that delete also StoreError and EngineError.
 
-    def __init__(self, records: ProjectRecords, store: Store, settings: Settings, engine: Engine) -> None:
+    `actor` is named to those who wait for a project's lock.
+    """
+
+    def __init__(
+        self, records: ProjectRecords, store: Store, settings: Settings, engine: Engine, actor: str = ""
+    ) -> None:
         self._records = records
         self._database = records.database
         self._store = store
         self._settings = settings
         self._engine = engine
-        self._keeping = Pins(records.database)
+        self._actor = actor
 
     def plan(self, project: str | None = None, *, now: datetime | None = None) -> Plan:
-        """What would go, of all projects or of one, and why. Changes nothing. Raises NotFound."""
+        """List what the rules remove, of all projects or of one. Changes nothing. Raises NotFound."""
         at = now or datetime.now(UTC)
         if project is None:
-            return Plan(at, what_goes(histories(self._records, self._settings, None, self._engine), at))
+            return Plan(at, removals_by_rules(load_histories(self._records, self._settings, None, self._engine), at))
         self._records.project(project)
         involved = referring_projects(self._records, project)
-        removals = what_goes(histories(self._records, self._settings, involved, self._engine), at)
+        removals = removals_by_rules(load_histories(self._records, self._settings, involved, self._engine), at)
         return Plan(at, tuple(removal for removal in removals if removal.project == project))
 
     def carry_out(self, plan: Plan, stop: Callable[[], bool] = lambda: False) -> int:
-        """Delete what is planned and may still go, and what an earlier pass left undone. Gives the bytes freed.
+        """Delete what is planned and may still be deleted, finish earlier passes, and return the bytes freed.
 
-        `stop` is asked before each step. What fails is left for the next pass, and its error is raised at the end.
+        `stop` is called before each step. What fails is left to the next pass, and its error is raised at the end.
         """
         freed_bytes = self._finish(stop)
         for project, removals in groupby(plan.removals, lambda removal: removal.project):
@@ -96,71 +100,49 @@ class Cleanup:
             freed_bytes += self._finish(stop)
         return freed_bytes
 
-    def disk_use(self, project: str | None = None) -> DiskUse:
-        """How much room projects and stages take, by the tables and by what lies on this node. Raises NotFound."""
+    def usage(self, project: str | None = None) -> Usage:
+        """Measure how much space projects and stages take, in the store and on this node. Raises NotFound."""
         if project is not None:
             self._records.project(project)
         stages: dict[tuple[str, str], list[int]] = {}
         projects = None if project is None else {project}
-        for history in histories(self._records, self._settings, projects, self._engine):
-            for made in history.made:
-                use = stages.setdefault((history.project, made.attempt.stage), [0, 0, 0, 0])
-                own = sum(entry.size_bytes for entries in made.trees.values() for entry in entries)
-                logged = made.log.size_bytes if made.log is not None else 0
-                for index, more in enumerate((1, own, logged, made.leftover_bytes or 0)):
-                    use[index] += more
-        return DiskUse(
-            stages=tuple(StageUse(*of, *use) for of, use in sorted(stages.items())),
+        for history in load_histories(self._records, self._settings, projects, self._engine):
+            for stored in history.attempts:
+                sums = stages.setdefault((history.project, stored.attempt.stage), [0, 0, 0, 0])
+                own = sum(entry.size_bytes for entries in stored.own_trees.values() for entry in entries)
+                logged = stored.log.size_bytes if stored.log is not None else 0
+                for index, more in enumerate((1, own, logged, stored.leftover_bytes or 0)):
+                    sums[index] += more
+        return Usage(
+            stages=tuple(StageUsage(*of, *sums) for of, sums in sorted(stages.items())),
             inputs_bytes=self._inputs_bytes(project),
             cache_bytes=self._engine.cache_bytes(),
         )
 
-    def pin(self, project: str, stage: str, attempt: int, *, by: str, reason: str = "") -> Pin:
-        """Nothing of the stage's attempt of that number (from 1, over all runs) goes from now on. Raises NotFound."""
-        return self._keeping.pin(self._task_id(project, stage, attempt), by, reason)
-
-    def unpin(self, project: str, stage: str, attempt: int) -> None:
-        """The rules hold for it again. Raises NotFound where there is no such attempt, or it was not pinned."""
-        self._keeping.unpin(self._task_id(project, stage, attempt))
-
-    def pins(self, project: str | None = None) -> tuple[Pin, ...]:
-        """What is pinned."""
-        return self._keeping.pins(project)
-
-    def _task_id(self, project: str, stage: str, attempt: int) -> str:
-        attempts = [each for each in self._records.attempts(project) if each.stage == stage]
-        if not 1 <= attempt <= len(attempts):
-            raise NotFound(
-                f"there is no attempt {attempt}" if attempts else "the stage has not begun yet",
-                where=f"{project}/{stage}",
-                expected=f"an attempt from 1 to {len(attempts)}" if attempts else "",
-            )
-        return attempts[attempt - 1].task_id
-
     def _decide(self, project: str, planned: Collection[Removal], at: datetime) -> None:
-        """Write down what goes of a project, while nobody else decides about it: only what may still go now."""
-        with self._records.project_lock(project):
+        """Record the planned removals that are still allowed, while nobody else decides about the project."""
+        with self._records.project_lock(project, holder=self._actor, purpose="deciding what to delete"):
             removals = [removal for removal in self.plan(project, now=at).removals if removal in planned]
             for removal in removals:
-                self._note(removal)
+                self._record(removal)
 
-    def _note(self, removal: Removal) -> None:
+    def _record(self, removal: Removal) -> None:
         attempts = schema.attempts
         losing = set(removal.task_ids)
         row = {name: value for name, value in asdict(removal).items() if name not in {"task_id", "task_ids"}}
         with self._database.writing() as connection:
-            # Whoever lets an attempt stand for another one takes its row too, and then one of the two comes first.
+            # Reusing an attempt's outputs locks its row too, so that one of the two comes first.
             held = select(attempts.c.task_id).where(attempts.c.task_id.in_(losing)).with_for_update()
             connection.execute(held)
             theirs = select(attempts.c.output_address).where(attempts.c.task_id.in_(losing))
-            taken = select(attempts.c.task_id).where(
+            sharing = select(attempts.c.task_id).where(
                 attempts.c.output_address.in_(theirs), attempts.c.outputs_removed_at.is_(None)
             )
             reusing = select(attempts.c.task_id).where(
                 attempts.c.reused_from.in_(losing), attempts.c.ended_at.is_(None)
             )
-            if not losing.issuperset(connection.execute(taken.union(reusing)).scalars()):
-                return  # one that began to use it just now: another pass looks again
+            if not losing.issuperset(connection.execute(sharing.union(reusing)).scalars()):
+                return  # another attempt has just begun to use the outputs: the next pass decides again
             now = datetime.now(UTC)
             connection.execute(schema.removals.insert().values(row | {"decided_at": now}))
             connection.execute(
@@ -170,7 +152,7 @@ class Cleanup:
             )
 
     def _finish(self, stop: Callable[[], bool]) -> int:
-        """Do what was decided, by whichever pass."""
+        """Carry out the recorded removals, of any pass."""
         table = schema.removals
         with self._database.reading() as connection:
             query = select(table).where(table.c.done_at.is_(None)).order_by(table.c.id)
@@ -186,8 +168,8 @@ class Cleanup:
                 failure = failure or error
                 continue
             with self._database.writing() as connection:
-                mine = table.update().where(table.c.id == row["id"], table.c.done_at.is_(None))
-                done = connection.execute(mine.values(done_at=datetime.now(UTC), freed_bytes=freed))
+                unfinished = table.update().where(table.c.id == row["id"], table.c.done_at.is_(None))
+                done = connection.execute(unfinished.values(done_at=datetime.now(UTC), freed_bytes=freed))
             freed_bytes += freed if done.rowcount else 0
         if failure is not None:
             raise failure
@@ -209,8 +191,8 @@ class Cleanup:
                 for row in connection.execute(query):
                     manifest = Manifest.model_validate(row.manifest)
                     for entry in manifest.files:
-                        place = manifest.place(entry)
-                        if (place.address, place.path) not in seen:
-                            seen.add((place.address, place.path))
+                        place = stored_at(manifest, entry)
+                        if place not in seen:
+                            seen.add(place)
                             sizes[row.project] = sizes.get(row.project, 0) + entry.size_bytes
         return sizes

@@ -1,4 +1,4 @@
-"""What all attempts left, as the tables know it: nothing of the store is walked through."""
+"""What is left of all attempts, according to the tables: the store is not searched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.retention.pins import Pins
-from winslow_dagster.projects.retention.rules import History, Made, stored_at
+from winslow_dagster.projects.retention.rules import History, StoredAttempt, stored_at
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
 
@@ -25,31 +25,31 @@ PICK_COLUMNS = [schema.picks.c[name] for name in Pick.__dataclass_fields__]
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """What was removed: trees as a whole, and files of others."""
+class RemovedFiles:
+    """Whole trees, and files of other trees, that were removed."""
 
     trees: Collection[str]
     files: Collection[tuple[str, str]]
 
-    def left_of(self, manifest: Manifest) -> Manifest | None:
-        """What there still is of a manifest; None where there is nothing."""
-        left = tuple(
+    def remaining(self, manifest: Manifest) -> Manifest | None:
+        """Return the manifest without removed files; None if no file is left."""
+        files = tuple(
             entry
             for entry in manifest.files
             for place in (stored_at(manifest, entry),)
             if place[0] not in self.trees and place not in self.files
         )
-        return manifest.model_copy(update={"files": left}) if left else None
+        return manifest.model_copy(update={"files": files}) if files else None
 
 
-def histories(
+def load_histories(
     records: ProjectRecords, settings: Settings, projects: Collection[str] | None, engine: Engine | None = None
 ) -> tuple[History, ...]:
-    """One for each project and pipeline; of all projects or of these. Leftovers on nodes count only with an engine."""
+    """Load one history for each project and pipeline: of all projects, or of these. Nodes are asked by `engine`."""
     rules = Pins(records.database).rules()
     pinned = {pin.task_id for pin in Pins(records.database).pins()}
     with records.database.reading() as connection:
-        made = _made(connection, projects, engine)
+        stored = _stored_attempts(connection, projects, engine)
         swept = select(schema.runs.c.run_id).where(schema.runs.c.sweep.is_not(None))
         sweeps = frozenset(connection.execute(swept).scalars())
         open_runs = select(schema.runs.c.project).where(schema.runs.c.ended_at.is_(None)).distinct()
@@ -58,7 +58,7 @@ def histories(
         picks: dict[tuple[str, str], list[Pick]] = {}
         for pick in (Pick(**row) for row in connection.execute(query).mappings()):
             picks.setdefault((pick.project, pick.pipeline), []).append(pick)
-    busy |= {each.attempt.project for part in made.values() for each in part if each.attempt.ended_at is None}
+    busy |= {each.attempt.project for part in stored.values() for each in part if each.attempt.ended_at is None}
     versions: dict[tuple[str, str], Pipeline | None] = {}
 
     def version(attempt: Attempt) -> Pipeline | None:
@@ -70,71 +70,71 @@ def histories(
     return tuple(
         History(
             project=project,
-            # The rules that hold are those of the version that ran last.
+            # The rules in force are those of the version that ran last.
             pipeline=version(part[-1].attempt),
-            made=tuple(part),
+            attempts=tuple(part),
             picks=tuple(picks.get((project, pipeline), ())),
             sweep_runs=sweeps,
             pinned=pinned,
             own_rules=rules.get(project, ()),
             busy=project in busy,
         )
-        for (project, pipeline), part in made.items()
+        for (project, pipeline), part in stored.items()
     )
 
 
 def referring_projects(records: ProjectRecords, project: str) -> frozenset[str]:
-    """The projects with attempts that have the same outputs as one of this one's, which is among them.
+    """Find the projects that share outputs with this one, including itself.
 
-    By the address, which stays the same however often outputs are taken over.
+    By address, which stays the same however often outputs are reused.
     """
-    table, taken = schema.attempts, schema.attempts.alias()
+    table, shared = schema.attempts, schema.attempts.alias()
     query = (
         select(table.c.project)
-        .join(taken, table.c.output_address == taken.c.output_address)
-        .where(taken.c.project == project)
+        .join(shared, table.c.output_address == shared.c.output_address)
+        .where(shared.c.project == project)
         .distinct()
     )
     with records.database.reading() as connection:
         return frozenset({project, *connection.execute(query).scalars()})
 
 
-def gone(connection: Connection) -> Gone:
-    """Everything that housekeeping decided to remove, whether it is done or not."""
+def removed_files(connection: Connection) -> RemovedFiles:
+    """Read what was decided to be removed, whether that is done or not."""
     rows = connection.execute(select(schema.removals.c.address, schema.removals.c.paths)).all()
-    return Gone(
+    return RemovedFiles(
         frozenset(row.address for row in rows if row.paths is None),
         frozenset((row.address, path) for row in rows if row.paths is not None for path in row.paths),
     )
 
 
-def _made(
+def _stored_attempts(
     connection: Connection, projects: Collection[str] | None, engine: Engine | None
-) -> Mapping[tuple[str, str], list[Made]]:
+) -> Mapping[tuple[str, str], list[StoredAttempt]]:
     table = schema.attempts
     query = select(*ATTEMPT_COLUMNS, table.c.manifest, table.c.result["log_manifest"].label("log")).order_by(
         table.c.started_at, table.c.task_id
     )
     if projects is not None:
         query = query.where(table.c.project.in_(projects))
-    removed = gone(connection)
+    removed = removed_files(connection)
     rows = connection.execute(query).mappings().all()
     ended = {row["task_id"] for row in rows if row["ended_at"] is not None}
     leftovers = engine.leftovers(ended) if engine is not None else {}
-    made: dict[tuple[str, str], list[Made]] = {}
+    stored: dict[tuple[str, str], list[StoredAttempt]] = {}
     for row in rows:
         attempt = Attempt(**{name: row[name] for name in Attempt.__dataclass_fields__})
         outputs, log = (
-            None if kept is None else removed.left_of(Manifest.model_validate(kept))
-            for kept in (row["manifest"], row["log"])
+            None if manifest is None else removed.remaining(Manifest.model_validate(manifest))
+            for manifest in (row["manifest"], row["log"])
         )
-        of_attempt = Made(attempt, outputs, log, leftovers.get(attempt.task_id))
-        made.setdefault((attempt.project, attempt.pipeline), []).append(of_attempt)
-    return made
+        found = StoredAttempt(attempt, outputs, log, leftovers.get(attempt.task_id))
+        stored.setdefault((attempt.project, attempt.pipeline), []).append(found)
+    return stored
 
 
 def _version(versions_dir: Path, name: str, digest: str) -> Pipeline | None:
-    """The kept version; None where it cannot be read any more: then nothing goes."""
+    """Load the kept version; None if it cannot be read any more: then nothing is removed."""
     try:
         return load_version(versions_dir, name, digest)
     except (NotFound, PipelineInvalid):

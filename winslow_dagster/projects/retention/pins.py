@@ -1,10 +1,9 @@
-"""What people say about keeping: pins, and a project's own rules, as plain calls."""
+"""Pinned attempts, and the retention rules that projects have of their own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import yaml
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, insert
@@ -19,9 +19,8 @@ from winslow_dagster.projects.database.engine import Database, hold_project, ins
 RULES = TypeAdapter(tuple[RetentionRule, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """That no rule takes anything of an attempt."""
+class Pin(Frozen):
+    """An attempt that no rule removes anything of."""
 
     task_id: str
     project: str
@@ -31,15 +30,14 @@ class Pin:
 
 
 def read_rule(text: str) -> RetentionRule:
-    """A rule as it is written in a pipeline file. Raises InputRejected."""
+    """Read a rule written as in a pipeline file. Raises InputRejected."""
     expected = "a rule such as '{glob: \"*.mp4\", attempts: 2}', with what, glob, attempts and days"
     try:
-        written = yaml.safe_load(text)
-        rule = RetentionRule.model_validate(written)
+        rule = RetentionRule.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError) as error:
-        raise InputRejected(f"{text!r} is no rule", expected=expected) from error
+        raise InputRejected(f"{text!r} is not a retention rule", expected=expected) from error
     if (rule.attempts is not None and rule.attempts < 1) or (rule.days is not None and not 0 <= rule.days < math.inf):
-        raise InputRejected(f"{text!r} is no rule", expected="attempts from 1 on, days from 0 on")
+        raise InputRejected(f"{text!r} is not a retention rule", expected="attempts >= 1 and days >= 0")
     return rule
 
 
@@ -50,29 +48,29 @@ class Pins:
         self._database = database
 
     def pin(self, task_id: str, by: str, reason: str = "") -> Pin:
-        """From now on nothing of the attempt goes; the first who pinned it is the one who did. Raises NotFound."""
+        """Pin an attempt. If it is pinned already, that pin stays. Raises NotFound."""
         attempts, pins = schema.attempts, schema.pins
         with self._database.writing() as connection:
             project = connection.execute(
                 select(attempts.c.project).where(attempts.c.task_id == task_id)
             ).scalar_one_or_none()
             if project is None:
-                raise NotFound("there is no such attempt", where=task_id)
+                raise NotFound("attempt does not exist", where=task_id)
             hold_project(connection, project)
-            pin = Pin(task_id, project, datetime.now(UTC), by, reason)
-            connection.execute(insert(connection, pins).values(asdict(pin)).on_conflict_do_nothing())
+            pin = Pin(task_id=task_id, project=project, pinned_at=datetime.now(UTC), pinned_by=by, reason=reason)
+            connection.execute(insert(connection, pins).values(pin.model_dump()).on_conflict_do_nothing())
             row = connection.execute(select(pins).where(pins.c.task_id == task_id)).mappings().one()
         return Pin(**row)
 
     def unpin(self, task_id: str) -> None:
-        """The rules hold for the attempt again. Raises NotFound where it was not pinned."""
+        """Unpin an attempt. Raises NotFound if it is not pinned."""
         with self._database.writing() as connection:
-            done = connection.execute(schema.pins.delete().where(schema.pins.c.task_id == task_id))
-        if done.rowcount == 0:
+            deleted = connection.execute(schema.pins.delete().where(schema.pins.c.task_id == task_id))
+        if deleted.rowcount == 0:
             raise NotFound("the attempt is not pinned", where=task_id)
 
     def pins(self, project: str | None = None) -> tuple[Pin, ...]:
-        """The pins of all projects, or of one, in order."""
+        """List the pins of all projects or of one, the oldest first."""
         query = select(schema.pins).order_by(schema.pins.c.pinned_at, schema.pins.c.task_id)
         if project is not None:
             query = query.where(schema.pins.c.project == project)
@@ -80,7 +78,7 @@ class Pins:
             return tuple(Pin(**row) for row in connection.execute(query).mappings())
 
     def set_rules(self, project: str, rules: Iterable[RetentionRule], by: str) -> None:
-        """The project's own rules, which come before those of its pipeline; none lets the pipeline's stand alone."""
+        """Replace the project's own rules, which take precedence over those of its pipeline."""
         row = {
             "project": project,
             "rules": RULES.dump_python(tuple(rules), mode="json"),
@@ -95,7 +93,7 @@ class Pins:
             )
 
     def rules(self) -> dict[str, tuple[RetentionRule, ...]]:
-        """Project -> its own rules, where it has some."""
+        """Project -> its own rules, if it has any."""
         table = schema.retention
         with self._database.reading() as connection:
             rows = connection.execute(select(table.c.project, table.c.rules)).all()

@@ -1,8 +1,8 @@
-"""What may go, and why, by the rules of pipelines and projects. Pure: told from what happened, a file at a time.
+"""Decides which files the retention rules of pipelines and projects remove, and why. Pure.
 
-A file of the store can be part of the outputs of several attempts, since one may stand for another and manifests are
-composed. It goes when every attempt that has it lets it go; what must stay does not depend on any rule: what a stage
-has now, what is pinned, what is highlighted, and everything of a project in which a run has not ended.
+A stored file can be part of the outputs of several attempts: outputs can be reused, and manifests composed. It is
+removed when the rules of every such attempt remove it. Regardless of rules, these stay: the current outputs of stages,
+pinned attempts, highlighted files, and everything of a project with a run that has not ended.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 RemovalKind = Literal["outputs", "log", "leftovers"]
 STORED_LEFTOVERS_STAY = timedelta(days=1)
-"""So long lies on its node what is in the store too."""
+"""How long a node keeps files that are also in the store."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One attempt and what there still is of it: its outputs and its log in the store, and bytes on this node.
+class StoredAttempt:
+    """An attempt and what is left of it: outputs and log in the store, and bytes on this node.
 
-    `leftover_bytes` is None where the node has nothing of it.
+    `leftover_bytes` is None if the node has nothing of it.
     """
 
     attempt: Attempt
@@ -38,14 +38,14 @@ class Made:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it did what it should."""
+        """Whether its outcome is success."""
         return self.attempt.outcome == "succeeded"
 
     @property
-    def trees(self) -> dict[str, list[FileEntry]]:
-        """Address -> the files of its outputs that lie in trees of its own, and not in those of attempts before it.
+    def own_trees(self) -> dict[str, list[FileEntry]]:
+        """Address -> output files in trees that belong to this attempt rather than to earlier ones.
 
-        Its own are the tree of its outputs, where it did not take them over, and all whose address has its task id.
+        These are the tree of its outputs, unless it reused them, and every tree whose address contains its task id.
         """
         found: dict[str, list[FileEntry]] = {}
         if self.outputs is None:
@@ -60,9 +60,9 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One thing that goes: a tree of the store, some files of one (`paths`), or what lies on the node (`leftovers`).
+    """One thing to remove: a tree in the store, some of its files (`paths`), or what is on the node (`leftovers`).
 
-    `address` is that of the tree, or the task id of the leftovers. `task_ids` are all attempts that lose outputs by it.
+    `address` is that of the tree, or the task id of the leftovers. `task_ids` are all attempts that lose outputs.
     """
 
     project: str
@@ -78,14 +78,14 @@ class Removal:
 
 @dataclass(frozen=True)
 class History:
-    """What one pipeline made of one project. `busy`: a run has not ended. Without a `pipeline` there are no rules.
+    """The attempts of one project in one pipeline. `busy`: a run has not ended. Without `pipeline` there are no rules.
 
-    `own_rules` are the project's, and come before those of the stages.
+    `own_rules` are those of the project, and take precedence over those of the stages.
     """
 
     project: str
     pipeline: Pipeline | None
-    made: tuple[Made, ...]
+    attempts: tuple[StoredAttempt, ...]
     picks: tuple[Pick, ...] = ()
     sweep_runs: Collection[str] = ()
     pinned: Collection[str] = ()
@@ -94,84 +94,84 @@ class History:
 
     @cached_property
     def current(self) -> frozenset[str]:
-        """The attempts whose outputs the stages have now."""
-        found = current_attempts([each.attempt for each in self.made], self.picks, self.sweep_runs)
+        """The attempts with the current outputs of the stages."""
+        found = current_attempts([each.attempt for each in self.attempts], self.picks, self.sweep_runs)
         return frozenset(attempt.task_id for _moment, attempt in found.values())
 
     @cached_property
-    def ages(self) -> dict[str, int]:
-        """Attempt -> how many of its stage, and as successful as it, began after it."""
+    def newer(self) -> dict[str, int]:
+        """Attempt -> how many newer attempts of its stage succeeded, or failed, as it did."""
         counts: dict[tuple[str, bool], int] = {}
-        ages = {}
-        for each in sorted(self.made, key=lambda each: (each.attempt.started_at, each.attempt.task_id), reverse=True):
+        newer = {}
+        for each in sorted(
+            self.attempts, key=lambda each: (each.attempt.started_at, each.attempt.task_id), reverse=True
+        ):
             kind = (each.attempt.stage, each.succeeded)
-            ages[each.attempt.task_id] = counts.get(kind, 0)
-            counts[kind] = ages[each.attempt.task_id] + 1
-        return ages
-
-    def untouchable(self, made: Made) -> bool:
-        """Whether no rule is even asked."""
-        task_id = made.attempt.task_id
-        return self.busy or made.attempt.ended_at is None or task_id in self.pinned or task_id in self.current
+            newer[each.attempt.task_id] = counts.get(kind, 0)
+            counts[kind] = newer[each.attempt.task_id] + 1
+        return newer
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
-        """The pipeline's stages by their names."""
+        """The pipeline's stages by name."""
         return {} if self.pipeline is None else {stage.name: stage for stage in self.pipeline.stages}
 
-    def stage(self, made: Made) -> Stage | None:
-        """The stage of the attempt, where the pipeline has it."""
-        return self.stages.get(made.attempt.stage)
+    def output_reason(self, stored: StoredAttempt, entry: FileEntry, now: datetime) -> str:
+        """Return why this attempt's rules remove the output file; empty if they keep it."""
+        stage = self.stages.get(stored.attempt.stage)
+        if stage is None or self._protected(stored):
+            return ""
+        if any(matches(entry.path, one.glob) for one in stage.highlights):
+            return ""
+        return self._reason(stored, stage, "outputs", now, entry.path)
 
-    def why_output_goes(self, made: Made, entry: FileEntry, now: datetime) -> str:
-        """Why this file of the attempt's outputs may go as far as the attempt is concerned; empty where it stays."""
-        if self.untouchable(made):
+    def log_reason(self, stored: StoredAttempt, now: datetime) -> str:
+        """Return why its log is removed, and its leftovers if it did not succeed; empty if they are kept."""
+        stage = self.stages.get(stored.attempt.stage)
+        if stage is None or self._protected(stored):
             return ""
-        stage = self.stage(made)
-        if stage is None or any(matches(entry.path, one.glob) for one in stage.highlights):
-            return ""
-        rules = (rule for rule in (*self.own_rules, *stage.retention) if rule.what == "outputs")
-        return self._why(made, next((rule for rule in rules if matches(entry.path, rule.glob)), None), now)
+        return self._reason(stored, stage, "logs" if stored.succeeded else "failed", now)
 
-    def why_log_goes(self, made: Made, now: datetime) -> str:
-        """The same for its log, and for all that an attempt left that did not succeed."""
-        stage = self.stage(made)
-        if self.untouchable(made) or stage is None:
+    def leftovers_reason(self, stored: StoredAttempt, now: datetime) -> str:
+        """Return why its leftovers on the node are removed; empty if they are kept."""
+        if not stored.succeeded:
+            return self.log_reason(stored, now)
+        ended_at = stored.attempt.ended_at
+        if self.busy or ended_at is None or stored.log is None or ended_at > now - STORED_LEFTOVERS_STAY:
             return ""
-        what = "logs" if made.succeeded else "failed"
-        return self._why(
-            made, next((rule for rule in (*self.own_rules, *stage.retention) if rule.what == what), None), now
+        return "its outputs and log are in the store"
+
+    def _protected(self, stored: StoredAttempt) -> bool:
+        task_id = stored.attempt.task_id
+        return self.busy or stored.attempt.ended_at is None or task_id in self.pinned or task_id in self.current
+
+    def _reason(self, stored: StoredAttempt, stage: Stage, what: str, now: datetime, path: str | None = None) -> str:
+        """Apply the first rule about `what`, or about this output file."""
+        rules = (
+            rule
+            for rule in (*self.own_rules, *stage.retention)
+            if rule.what == what and (path is None or matches(path, rule.glob))
         )
-
-    def why_leftovers_go(self, made: Made, now: datetime) -> str:
-        """The same for what lies on the node."""
-        if not made.succeeded:
-            return self.why_log_goes(made, now)
-        ended_at, stored = made.attempt.ended_at, made.log is not None
-        if self.busy or ended_at is None or not stored or ended_at > now - STORED_LEFTOVERS_STAY:
-            return ""
-        return "its outputs and its log are in the store"
-
-    def _why(self, made: Made, rule: RetentionRule | None, now: datetime) -> str:
-        if rule is None or made.attempt.ended_at is None or (rule.attempts is None and rule.days is None):
+        rule = next(rules, None)
+        if rule is None or stored.attempt.ended_at is None or (rule.attempts is None and rule.days is None):
             return ""
         reasons = []
         if rule.attempts is not None:
-            if self.ages[made.attempt.task_id] < rule.attempts:
+            if self.newer[stored.attempt.task_id] < rule.attempts:
                 return ""
-            which = "" if made.succeeded else "failed "
+            which = "" if stored.succeeded else "failed "
             reasons.append(f"{rule.attempts} newer {which}attempt{'' if rule.attempts == 1 else 's'}")
         if rule.days is not None:
-            if made.attempt.ended_at > now - timedelta(days=rule.days):
+            if stored.attempt.ended_at > now - timedelta(days=rule.days):
                 return ""
             reasons.append(f"older than {rule.days:g} days")
         return " and ".join(reasons)
 
 
-def what_goes(histories: Iterable[History], now: datetime) -> tuple[Removal, ...]:
-    """Everything that may go, by project, stage and attempt.
+def removals_by_rules(histories: Iterable[History], now: datetime) -> tuple[Removal, ...]:
+    """List everything to remove, by project, stage and attempt.
 
-    Only files whose owner is among the histories go; all who have files of theirs have to be among them too.
+    `histories` must include every project that shares files with one of them: only files of these are removed.
     """
     known = tuple(histories)
     return tuple(
@@ -183,52 +183,52 @@ def what_goes(histories: Iterable[History], now: datetime) -> tuple[Removal, ...
 
 
 def _outputs(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]:
-    free: dict[tuple[str, str], str] = {}
+    removable: dict[tuple[str, str], str] = {}
     kept: set[tuple[str, str]] = set()
     holders: dict[tuple[str, str], set[str]] = {}
-    for history, made, outputs in _with_outputs(histories):
+    for history, stored, outputs in _with_outputs(histories):
         for entry in outputs.files:
             place = stored_at(outputs, entry)
-            if reason := history.why_output_goes(made, entry, now):
-                free.setdefault(place, reason)
-                holders.setdefault(place, set()).add(made.attempt.task_id)
+            if reason := history.output_reason(stored, entry, now):
+                removable.setdefault(place, reason)
+                holders.setdefault(place, set()).add(stored.attempt.task_id)
             else:
                 kept.add(place)
-    for history, made, outputs in _with_outputs(histories):
-        for address, entries in made.trees.items():
+    for history, stored, outputs in _with_outputs(histories):
+        for address, entries in stored.own_trees.items():
             places = {stored_at(outputs, entry): entry.size_bytes for entry in entries}
-            going = [place for place in places if place in free and place not in kept]
-            if going:
+            removed = [place for place in places if place in removable and place not in kept]
+            if removed:
                 yield Removal(
                     project=history.project,
-                    stage=made.attempt.stage,
-                    task_id=made.attempt.task_id,
+                    stage=stored.attempt.stage,
+                    task_id=stored.attempt.task_id,
                     kind="outputs",
                     address=address,
-                    paths=None if len(going) == len(places) else tuple(path for _address, path in going),
-                    size_bytes=sum(places[place] for place in going),
-                    reason=free[going[0]],
-                    task_ids=tuple(sorted(set().union(*(holders[place] for place in going)))),
+                    paths=None if len(removed) == len(places) else tuple(path for _address, path in removed),
+                    size_bytes=sum(places[place] for place in removed),
+                    reason=removable[removed[0]],
+                    task_ids=tuple(sorted(set().union(*(holders[place] for place in removed)))),
                 )
 
 
 def _logs_and_leftovers(histories: tuple[History, ...], now: datetime) -> Iterator[Removal]:
     for history in histories:
-        for made in history.made:
-            of = (history.project, made.attempt.stage, made.attempt.task_id)
-            if made.log is not None and (reason := history.why_log_goes(made, now)):
-                yield Removal(*of, "log", made.log.address, None, made.log.size_bytes, reason)
-            if made.leftover_bytes is not None and (reason := history.why_leftovers_go(made, now)):
-                yield Removal(*of, "leftovers", made.attempt.task_id, None, made.leftover_bytes, reason)
+        for stored in history.attempts:
+            of = (history.project, stored.attempt.stage, stored.attempt.task_id)
+            if stored.log is not None and (reason := history.log_reason(stored, now)):
+                yield Removal(*of, "log", stored.log.address, None, stored.log.size_bytes, reason)
+            if stored.leftover_bytes is not None and (reason := history.leftovers_reason(stored, now)):
+                yield Removal(*of, "leftovers", stored.attempt.task_id, None, stored.leftover_bytes, reason)
 
 
-def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, Made, Manifest]]:
+def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, StoredAttempt, Manifest]]:
     for history in histories:
-        for made in history.made:
-            if made.outputs is not None:
-                yield history, made, made.outputs
+        for stored in history.attempts:
+            if stored.outputs is not None:
+                yield history, stored, stored.outputs
 
 
 def stored_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
-    """Where the store has the file: address and path. A plain pair, for there are millions of them."""
+    """Return the file's address and path in the store. A plain pair, because there are millions of them."""
     return (outputs.address, entry.path) if entry.lies is None else (entry.lies.address, entry.lies.path)

@@ -1,4 +1,4 @@
-"""What a project is called that a file became."""
+"""The project names of ingested files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_template_becomes_a_safe_name(template: str, values: dict[str, str], n
 
 
 @given(stem=st.text(), parent=st.text(), template=st.sampled_from(["{stem}", "{parent}-{stem}", "{stem}.files"]))
-def test_whatever_a_file_is_called_its_project_can_be_called_so(stem: str, parent: str, template: str) -> None:
+def test_every_file_name_leads_to_a_valid_project_name(stem: str, parent: str, template: str) -> None:
     name = project_name(template, {"stem": stem, "parent": parent})
     names = list(candidates(name, DIGEST))
     assert [checked_name(one) for one in names] == names
@@ -41,7 +41,7 @@ def test_whatever_a_file_is_called_its_project_can_be_called_so(stem: str, paren
 
 
 @given(text=st.text())
-def test_a_template_is_read_or_refused_in_words(text: str) -> None:
+def test_a_template_is_read_or_rejected_with_a_message(text: str) -> None:
     try:
         fields = template_fields(text)
     except ValueError as error:
@@ -51,11 +51,11 @@ def test_a_template_is_read_or_refused_in_words(text: str) -> None:
 
 
 @pytest.mark.parametrize("template", ["{0}", "{}", "{stem.__class__}", "{stem[0]}", "{stem!r}", "{stem:>9}", "{"])
-def test_only_plain_fields_are_taken(template: str) -> None:
-    with pytest.raises(ValueError, match=r"is no plain field|expected|Single"):
+def test_only_plain_fields_are_accepted(template: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a plain field|expected|Single"):
         template_fields(template)
 
 
-def test_a_name_that_is_taken_is_followed_by_the_digest_of_the_file() -> None:
+def test_alternatives_to_a_taken_name_end_in_the_digest_of_the_file() -> None:
     assert list(islice(candidates("ulm", DIGEST), 2)) == ["ulm", "ulm-012345"]
     assert list(candidates("x" * 63, DIGEST))[1] == "x" * 56 + "-012345"

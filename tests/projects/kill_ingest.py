@@ -1,7 +1,7 @@
-"""Takes in one film after the other, each in a process that is killed (SIGKILL) one step later than the one before,
-until one lives to the end; and again in a process that lives, once the launch can no longer be in doubt.
+"""Ingests one film after the other, each in a process that is killed (SIGKILL) one step later than the one before,
+until one runs to the end; each is ingested again by a process that is not killed, after the launch timeout.
 
-    python kill_taking_in.py PLACE WATCH_FILE
+    python kill_ingest.py SOURCE WATCH_FILE
 
 A step is whatever leaves something behind: a transaction, a request to Dagster, a change of the file system. Prints
 {"kills": n, "states": [what the film was when it was killed, ...]} as JSON. The services run elsewhere.
@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,18 @@ from films import film
 from sqlalchemy import Engine, event
 
 from winslow_dagster.projects.commands.installation import Installation
-from winslow_dagster.projects.ingest.ingest_file import IN_DOUBT
-from winslow_dagster.projects.ingest.scan_pass import pass_over
-from winslow_dagster.projects.ingest.table import Landings
-from winslow_dagster.sensors.ingest import ACTOR, ServicesAround
+from winslow_dagster.projects.ingest.ingest_file import LAUNCH_TIMEOUT
+from winslow_dagster.projects.ingest.scan_pass import run_pass
+from winslow_dagster.projects.ingest.table import IngestTable
+from winslow_dagster.sensors.ingest import ACTOR, SurroundingServices
 from winslow_dagster.settings import Settings
 
 STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
 
 
 def one_pass(settings: Settings, ahead: timedelta) -> None:
-    with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
-        pass_over(actions, lambda: datetime.now(UTC) + ahead)
+    with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+        run_pass(replace(installation.context, clock=lambda: datetime.now(UTC) + ahead))
 
 
 def in_a_process(settings: Settings, ahead: timedelta, killed_at: int | None) -> bool:
@@ -62,12 +63,12 @@ def kill_at(step: int) -> None:
 
 
 def state_of(settings: Settings, path: str) -> str:
-    with Installation(settings, ServicesAround(settings.address), ACTOR) as actions:
-        found = Landings(actions.records.database).of_watch("drone").get(path)
+    with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+        found = IngestTable(installation.context.records.database).of_watch("drone").get(path)
         return "unseen" if found is None else found.state
 
 
-def main(place: Path, watch_file: Path) -> None:
+def main(source: Path, watch_file: Path) -> None:
     settings = Settings.read().model_copy(update={"watch_file": watch_file})
     one_pass(settings, timedelta(0))  # what is imported and made only once is no step of a film
     states: list[str] = []
@@ -75,11 +76,11 @@ def main(place: Path, watch_file: Path) -> None:
     while not lived:
         step += 1
         name = f"film-{step}.mp4"
-        (place / f".{name}").write_bytes(film(name.encode()))
-        (place / f".{name}").rename(place / name)
+        (source / f".{name}").write_bytes(film(name.encode()))
+        (source / f".{name}").rename(source / name)
         lived = in_a_process(settings, timedelta(0), step)
         states += [] if lived else [state_of(settings, name)]
-        in_a_process(settings, 2 * IN_DOUBT, None)
+        in_a_process(settings, 2 * LAUNCH_TIMEOUT, None)
     sys.stdout.write(json.dumps({"kills": step - 1, "states": states}))
 
 

@@ -1,4 +1,4 @@
-"""Housekeeping on real tables, a real store and a real node: what it takes is gone, and what it says is so."""
+"""Cleanup on real tables, a real store and a real node: removed files are gone, and the tables agree."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.pipelines.model.pipeline import LogRules, RetentionRule
+from winslow_dagster.projects.database.audit import Actor
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.pins import Pins
+from winslow_dagster.projects.retention.service import RetentionService
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
@@ -50,8 +52,12 @@ class House:
     now: datetime
 
     @property
-    def keeping_house(self) -> Cleanup:
+    def cleanup(self) -> Cleanup:
         return Cleanup(self.records, self.store, self.settings, open_engine(self.settings))
+
+    def retention(self, who: str) -> RetentionService:
+        engine = open_engine(self.settings)
+        return RetentionService(self.records, self.store, self.settings, engine, Actor(who))
 
     def task(self, run: int, project: str) -> StageTask:
         task_id = f"run{run}.detect.1"
@@ -112,11 +118,13 @@ class House:
 
     def agrees(self) -> bool:
         """Whether the store has exactly what the tables say: no more, no less."""
-        said = set()
+        recorded = set()
         for attempt in self.records.attempts("ulm-07"):
             result = self.records.result(attempt.task_id)
             outputs, log = (result.outputs, result.log_manifest) if result is not None else (None, None)
-            said |= {(each.address, entry.path) for each in (outputs, log) if each is not None for entry in each.files}
+            recorded |= {
+                (each.address, entry.path) for each in (outputs, log) if each is not None for entry in each.files
+            }
         stored = {
             (address, entry.path)
             for address in self.trees()
@@ -134,7 +142,7 @@ class House:
         assert all(row["done_at"] is not None for row in rows)
         whole = {row["address"] for row in rows if row["paths"] is None}
         partly = {(row["address"], path) for row in rows for path in row["paths"] or ()}
-        return stored == {place for place in said if place[0] not in whole} - partly
+        return stored == {place for place in recorded if place[0] not in whole} - partly
 
 
 @pytest.fixture
@@ -157,29 +165,29 @@ def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     records.close()
 
 
-def test_a_plan_changes_nothing_and_says_what_would_go_why_and_how_much(house: House) -> None:
+def test_a_plan_changes_nothing_and_lists_removals_with_reasons_and_sizes(house: House) -> None:
     house.run(1)
     house.run(2, succeeds=False)
     house.run(3)
     before = house.trees()
-    plan = house.keeping_house.plan()
+    plan = house.cleanup.plan()
     assert house.trees() == before
     assert [(each.task_id, each.kind, each.paths, each.size_bytes, each.reason) for each in plan.removals] == [
-        ("run1.detect.1", "leftovers", None, plan.removals[0].size_bytes, "its outputs and its log are in the store"),
+        ("run1.detect.1", "leftovers", None, plan.removals[0].size_bytes, "its outputs and log are in the store"),
         ("run1.detect.1", "outputs", ("frames/1.jpg", "vehicles.csv"), 105, "1 newer attempt"),
         ("run2.detect.1", "leftovers", None, plan.removals[2].size_bytes, "older than 0 days"),
         ("run2.detect.1", "log", None, 5, "older than 0 days"),
-        ("run3.detect.1", "leftovers", None, plan.removals[4].size_bytes, "its outputs and its log are in the store"),
+        ("run3.detect.1", "leftovers", None, plan.removals[4].size_bytes, "its outputs and log are in the store"),
     ]
     assert plan.size_bytes == sum(each.size_bytes for each in plan.removals)
     assert plan.removals[2].size_bytes > sum(map(len, FILES.values()))
 
 
-def test_what_is_carried_out_is_gone_and_a_second_time_there_is_nothing_to_do(house: House) -> None:
+def test_removed_files_are_gone_and_a_second_pass_has_nothing_to_do(house: House) -> None:
     first, failed, last = house.run(1), house.run(2, succeeds=False), house.run(3)
-    keeping_house = house.keeping_house
-    plan = keeping_house.plan()
-    assert keeping_house.carry_out(plan) == plan.size_bytes
+    cleanup = house.cleanup
+    plan = cleanup.plan()
+    assert cleanup.carry_out(plan) == plan.size_bytes
     kept = house.store.manifest(first.output_address)
     assert kept is not None
     assert [entry.path for entry in kept.files] == ["preview.png"]
@@ -190,44 +198,45 @@ def test_what_is_carried_out_is_gone_and_a_second_time_there_is_nothing_to_do(ho
     assert removed[first.task_id] is not None
     assert removed[failed.task_id] is removed[last.task_id] is None
     assert house.agrees()
-    assert keeping_house.plan().removals == ()
-    assert keeping_house.carry_out(plan) == 0
+    assert cleanup.plan().removals == ()
+    assert cleanup.carry_out(plan) == 0
 
 
-def test_what_is_pinned_stays_until_it_is_not(house: House) -> None:
+def test_a_pinned_attempt_stays_until_it_is_unpinned(house: House) -> None:
     first = house.run(1)
     house.run(2)
-    keeping_house = house.keeping_house
-    plan = keeping_house.plan("ulm-07")
-    pin = keeping_house.pin("ulm-07", "detect", 1, by="anna", reason="the paper's figure")
+    cleanup, anna, ben = house.cleanup, house.retention("anna"), house.retention("ben")
+    plan = cleanup.plan("ulm-07")
+    pin = anna.pin("ulm-07", "detect", 1, reason="the paper's figure")
     assert (pin.task_id, pin.pinned_by, pin.reason) == (first.task_id, "anna", "the paper's figure")
-    assert keeping_house.pin("ulm-07", "detect", 1, by="ben") == pin
-    assert keeping_house.pins("ulm-07") == (pin,)
-    assert all(each.kind == "leftovers" for each in keeping_house.plan().removals)
-    keeping_house.carry_out(plan)
+    assert ben.pin("ulm-07", "detect", first.task_id) == pin
+    assert ben.pins("ulm-07") == anna.pins() == (pin,)
+    assert all(each.kind == "leftovers" for each in cleanup.plan().removals)
+    cleanup.carry_out(plan)
     assert house.store.manifest(first.output_address) == house.records.manifests([first.task_id])[first.task_id]
-    keeping_house.unpin("ulm-07", "detect", 1)
-    assert [each.kind for each in keeping_house.plan().removals] == ["outputs"]
+    unpinned = anna.unpin("ulm-07", "detect", "1")
+    assert (unpinned.attempt, unpinned.task_id) == (1, first.task_id)
+    assert [each.kind for each in cleanup.plan().removals] == ["outputs"]
     with pytest.raises(NotFound, match="is not pinned"):
-        keeping_house.unpin("ulm-07", "detect", 1)
-    with pytest.raises(NotFound, match=r"no attempt 3; expected an attempt from 1 to 2"):
-        keeping_house.pin("ulm-07", "detect", 3, by="anna")
+        anna.unpin("ulm-07", "detect", first.task_id)
+    with pytest.raises(NotFound, match=r"no attempt 3; expected a number from 1 to 2, or a task id"):
+        anna.pin("ulm-07", "detect", 3)
 
 
-def test_a_run_that_began_since_the_plan_was_made_is_left_alone(house: House) -> None:
+def test_a_project_with_a_run_that_began_since_the_plan_was_made_is_left_alone(house: House) -> None:
     first = house.run(1)
     house.run(2)
-    plan = house.keeping_house.plan()
+    plan = house.cleanup.plan()
     house.run(3, ends=False)
-    assert house.keeping_house.carry_out(plan) == 0
+    assert house.cleanup.carry_out(plan) == 0
     assert house.store.manifest(first.output_address) is not None
-    assert house.keeping_house.plan().removals == ()
+    assert house.cleanup.plan().removals == ()
 
 
-def test_outputs_that_another_project_took_since_the_plan_was_made_stay(house: House) -> None:
+def test_outputs_that_another_project_reused_since_the_plan_was_made_stay(house: House) -> None:
     first = house.run(1)
     house.run(2)
-    plan = house.keeping_house.plan()
+    plan = house.cleanup.plan()
     taking = house.task(9, "ulm-08")
     house.records.attempt_started(taking, pipeline_digest=house.digest, reused_from=first.task_id)
     outputs = house.store.manifest(first.output_address)
@@ -244,7 +253,7 @@ def test_outputs_that_another_project_took_since_the_plan_was_made_stay(house: H
             outputs=outputs,
         ),
     )
-    house.keeping_house.carry_out(plan)
+    house.cleanup.carry_out(plan)
     assert house.store.manifest(first.output_address) == outputs
 
 
@@ -252,12 +261,12 @@ def test_a_projects_own_rules_come_first(house: House) -> None:
     house.run(1)
     house.run(2)
     Pins(house.records.database).set_rules("ulm-07", [RetentionRule()], "anna")
-    assert [each.kind for each in house.keeping_house.plan().removals] == ["leftovers", "leftovers"]
+    assert [each.kind for each in house.cleanup.plan().removals] == ["leftovers", "leftovers"]
     Pins(house.records.database).set_rules("ulm-07", [], "anna")
-    assert "outputs" in [each.kind for each in house.keeping_house.plan().removals]
+    assert "outputs" in [each.kind for each in house.cleanup.plan().removals]
 
 
-def test_disk_use_is_told_by_project_and_stage_and_what_is_shared_counts_once(house: House, tmp_path: Path) -> None:
+def test_usage_is_by_project_and_stage_and_shared_files_count_once(house: House, tmp_path: Path) -> None:
     house.run(1)
     house.run(2)
     house.run(3, project="ulm-08")
@@ -265,32 +274,34 @@ def test_disk_use_is_told_by_project_and_stage_and_what_is_shared_counts_once(ho
     video.write_bytes(b"v" * 1000)
     stored = house.store.put_file(video, "projects/ulm-07/inputs/video/1")
     house.records.add_input("ulm-07", "video", stored, original_path=str(video), added_by="anna")
-    use = house.keeping_house.disk_use()
-    assert [(each.project, each.stage, each.attempts, each.outputs_bytes, each.logs_bytes) for each in use.stages] == [
+    usage = house.cleanup.usage()
+    assert [
+        (each.project, each.stage, each.attempts, each.outputs_bytes, each.logs_bytes) for each in usage.stages
+    ] == [
         ("ulm-07", "detect", 2, 230, 10),
         ("ulm-08", "detect", 1, 115, 5),
     ]
-    assert use.inputs_bytes == {"ulm-07": 1000}
-    assert [each.project for each in house.keeping_house.disk_use("ulm-08").stages] == ["ulm-08"]
-    house.keeping_house.carry_out(house.keeping_house.plan())
-    after = house.keeping_house.disk_use("ulm-07").stages[0]
+    assert usage.inputs_bytes == {"ulm-07": 1000}
+    assert [each.project for each in house.cleanup.usage("ulm-08").stages] == ["ulm-08"]
+    house.cleanup.carry_out(house.cleanup.plan())
+    after = house.cleanup.usage("ulm-07").stages[0]
     assert (after.outputs_bytes, after.leftovers_bytes) == (125, 0)
 
 
-def test_what_fails_is_left_for_the_next_pass_and_the_others_go(house: House) -> None:
+def test_failed_removals_are_left_to_the_next_pass_and_the_others_are_done(house: House) -> None:
     first = house.run(1)
     house.run(2, succeeds=False)
     house.run(3)
-    keeping_house = house.keeping_house
+    cleanup = house.cleanup
     marker = next((house.settings.home / "store" / "manifests").rglob("run1.detect.1/output.manifest.json"))
     content = marker.read_bytes()
     marker.chmod(0o600)
     marker.write_bytes(b"damaged")
     with pytest.raises(StoreError, match="the manifest cannot be read"):
-        keeping_house.carry_out(keeping_house.plan())
+        cleanup.carry_out(cleanup.plan())
     assert list(house.settings.node.tasks_dir.iterdir()) == []
     marker.write_bytes(content)
-    assert keeping_house.carry_out(keeping_house.plan()) == 105
+    assert cleanup.carry_out(cleanup.plan()) == 105
     assert house.store.delete_files(first.output_address, ["vehicles.csv"]) == 0
     assert house.agrees()
 
@@ -314,10 +325,10 @@ def count(event, arguments):
 
 settings = Settings.read()
 records = ProjectRecords.open(settings.database_url)
-housekeeping = Cleanup(records, open_store(settings.store_url), settings, open_engine(settings))
-plan = housekeeping.plan()
+cleanup = Cleanup(records, open_store(settings.store_url), settings, open_engine(settings))
+plan = cleanup.plan()
 sys.addaudithook(count)
-housekeeping.carry_out(plan)
+cleanup.carry_out(plan)
 """
 
 
@@ -338,9 +349,9 @@ def test_killed_at_any_step_the_next_pass_leaves_tables_and_store_in_agreement(h
         assert ended.returncode in {0, -signal.SIGKILL}
         killed += ended.returncode != 0
     assert killed >= 3
-    keeping_house = house.keeping_house
-    keeping_house.carry_out(keeping_house.plan())
+    cleanup = house.cleanup
+    cleanup.carry_out(cleanup.plan())
     assert house.agrees()
-    assert keeping_house.plan().removals == ()
+    assert cleanup.plan().removals == ()
     assert [path for path in house.settings.node.tasks_dir.iterdir() if not path.name.startswith(".")] == []
-    assert keeping_house.disk_use("ulm-07").stages[0].outputs_bytes == 115 + 3 * 10
+    assert cleanup.usage("ulm-07").stages[0].outputs_bytes == 115 + 3 * 10

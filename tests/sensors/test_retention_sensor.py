@@ -1,4 +1,4 @@
-"""Old events go; what a project's history or a re-execution needs stays. On a real Dagster instance."""
+"""Old runs are deleted; what a project's history or a re-execution needs stays. On a real Dagster instance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dagster import (
 from winslow_dagster.errors import SettingsInvalid
 from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
-from winslow_dagster.sensors.retention import housekeeping_sensor, needed_runs, prune_runs
+from winslow_dagster.sensors.retention import needed_runs, prune_runs, retention_sensor
 from winslow_dagster.settings import Settings
 
 NONE: frozenset[str] = frozenset()
@@ -95,7 +95,7 @@ def test_a_run_that_is_young_or_has_not_ended_stays(instance: DagsterInstance) -
     assert runs(instance) == {going_on}
 
 
-def test_more_runs_than_a_page_are_all_looked_at(instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_runs_than_a_page_are_all_considered(instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("winslow_dagster.sensors.retention.PAGE", 2)
     ids = [run(instance) for _ in range(7)]
     needed = frozenset({ids[0], ids[3], ids[6]})
@@ -103,7 +103,7 @@ def test_more_runs_than_a_page_are_all_looked_at(instance: DagsterInstance, monk
     assert runs(instance) == needed
 
 
-def test_it_ends_when_it_is_told_to_and_goes_on_the_next_time(instance: DagsterInstance) -> None:
+def test_it_stops_on_request_and_continues_the_next_time(instance: DagsterInstance) -> None:
     ids = {run(instance) for _ in range(3)}
     future = datetime.now(UTC) + LATER
     answers = iter([False, True])
@@ -112,11 +112,11 @@ def test_it_ends_when_it_is_told_to_and_goes_on_the_next_time(instance: DagsterI
     assert {*first, *prune_runs(instance, NONE, future)} == ids
 
 
-def test_the_sensor_keeps_house_once_a_day_and_spares_the_latest_run_of_a_project(
+def test_the_sensor_works_once_a_day_and_keeps_the_latest_run_of_a_project(
     instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WINSLOW_KEEP_RUNS_DAYS", "0")
+    monkeypatch.setenv("WINSLOW_RUN_RETENTION_DAYS", "0")
     settings = Settings.read()
     (settings.home).mkdir()
     records = ProjectRecords.open(settings.database_url)
@@ -128,31 +128,31 @@ def test_the_sensor_keeps_house_once_a_day_and_spares_the_latest_run_of_a_projec
         records.record_run_end(run_id, "succeeded", "", at)
     assert needed_runs(records, settings) == {latest}
     context = build_sensor_context(instance)
-    said = housekeeping_sensor(context)
-    assert "events of 2 runs" in str(said)
+    report = retention_sensor(context)
+    assert "deleted 2 runs from Dagster" in str(report)
     assert runs(instance) == {latest}
     assert stranger not in runs(instance)
     assert [each.run_id for each in records.runs("ulm-07")] == [latest, first]
-    assert "done for today" in str(housekeeping_sensor(build_sensor_context(instance, cursor=context.cursor)))
+    assert "done for today" in str(retention_sensor(build_sensor_context(instance, cursor=context.cursor)))
     records.close()
 
 
-def test_a_day_for_which_there_was_no_time_goes_on_where_it_stopped(
+def test_a_day_that_ran_out_of_time_continues_where_it_stopped(
     instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("winslow_dagster.sensors.retention.AT_ONCE_S", -1.0)
+    monkeypatch.setattr("winslow_dagster.sensors.retention.TICK_S", -1.0)
     today = datetime.now(UTC).date().isoformat()
     context = build_sensor_context(instance)
-    housekeeping_sensor(context)
+    retention_sensor(context)
     assert context.cursor == f"{today} -"
-    monkeypatch.setattr("winslow_dagster.sensors.retention.AT_ONCE_S", 600.0)
+    monkeypatch.setattr("winslow_dagster.sensors.retention.TICK_S", 600.0)
     again = build_sensor_context(instance, cursor=context.cursor)
-    housekeeping_sensor(again)
+    retention_sensor(again)
     assert again.cursor == today
 
 
 @pytest.mark.parametrize("days", ["-1", "soon", "inf", "nan", ""])
-def test_days_that_are_none_are_an_error_that_names_the_variable(days: str) -> None:
-    with pytest.raises(SettingsInvalid, match=r"WINSLOW_KEEP_RUNS_DAYS is .*; expected a number of days"):
-        Settings.read({"WINSLOW_KEEP_RUNS_DAYS": days})
+def test_an_invalid_number_of_days_is_an_error_that_names_the_variable(days: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_RUN_RETENTION_DAYS is .*; expected a number of days"):
+        Settings.read({"WINSLOW_RUN_RETENTION_DAYS": days})

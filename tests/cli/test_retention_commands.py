@@ -37,9 +37,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     file = tmp_path / "pipelines" / "traffic.yaml"
     file.parent.mkdir()
     file.write_text(PIPELINE)
-    there = Settings.read()
-    digest = keep_version(file, there.versions_dir)
-    records, store = ProjectRecords.open(there.database_url), open_store(there.store_url)
+    settings = Settings.read()
+    digest = keep_version(file, settings.versions_dir)
+    records, store = ProjectRecords.open(settings.database_url), open_store(settings.store_url)
     records.create_project("ulm-07", pipeline="traffic", pipeline_digest=digest, env={}, created_by="anna")
     for number in (1, 2):
         at = datetime.now(UTC) - timedelta(days=10 - number)
@@ -53,13 +53,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             run_id=run_id,
             output_address=f"{run_id}/output",
             log_address=f"{run_id}/log",
-            store_url=there.store_url,
+            store_url=settings.store_url,
             log_rules=LogRules(),
         )
-        made = tmp_path / run_id
-        made.mkdir()
-        (made / "vehicles.csv").write_bytes(b"v" * 2048)
-        (made / "preview.png").write_bytes(b"p" * 10)
+        outputs = tmp_path / run_id
+        outputs.mkdir()
+        (outputs / "vehicles.csv").write_bytes(b"v" * 2048)
+        (outputs / "preview.png").write_bytes(b"p" * 10)
         records.record_run(RunRecord(run_id, "ulm-07", "traffic", digest, at, "anna"))
         records.attempt_started(task, pipeline_digest=digest)
         result = StageResult(
@@ -69,12 +69,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             started_at=at,
             ended_at=at,
             node="n",
-            outputs=store.commit_tree(made, task.output_address),
+            outputs=store.commit_tree(outputs, task.output_address),
         )
         records.attempt_ended(task.task_id, result)
         records.record_run_end(run_id, "succeeded", "", at)
     records.close()
-    return there
+    return settings
 
 
 @pytest.fixture
@@ -85,14 +85,14 @@ def ask(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Ask:
     def run(*words: str, code: int = 0) -> Any:
         with pytest.raises(SystemExit) as ended:
             main([*words, "--json"])
-        said = capsys.readouterr()
-        assert ended.value.code == code, said
-        return json.loads(said.out or said.err)
+        printed = capsys.readouterr()
+        assert ended.value.code == code, printed
+        return json.loads(printed.out or printed.err)
 
     return run
 
 
-def test_cleaning_says_what_would_go_and_deletes_it_only_when_told_to(ask: Ask, settings: Settings) -> None:
+def test_prune_lists_what_it_would_delete_and_deletes_it_only_with_yes(ask: Ask, settings: Settings) -> None:
     planned = ask("prune")
     assert planned == ask("prune", "--dry-run") == ask("prune", "ulm-07")
     assert planned["removals"] == [
@@ -116,7 +116,7 @@ def test_cleaning_says_what_would_go_and_deletes_it_only_when_told_to(ask: Ask, 
     assert ask("prune")["removals"] == []
 
 
-def test_disk_use_is_told_by_stage(ask: Ask) -> None:
+def test_usage_is_shown_by_stage(ask: Ask) -> None:
     use = ask("usage")
     assert use["stages"] == [
         {
@@ -134,14 +134,19 @@ def test_disk_use_is_told_by_stage(ask: Ask) -> None:
 def test_a_pinned_attempt_stays_and_who_pinned_it_is_in_the_audit(ask: Ask, settings: Settings) -> None:
     assert ask("pin", "ulm-07", "detect", "1", "--reason", "a figure")["task_id"] == "run1.detect.1"
     assert ask("prune")["removals"] == []
-    assert ask("unpin", "ulm-07", "detect", "1") == {"project": "ulm-07", "stage": "detect", "attempt": 1}
+    assert ask("unpin", "ulm-07", "detect", "1") == {
+        "project": "ulm-07",
+        "stage": "detect",
+        "attempt": 1,
+        "task_id": "run1.detect.1",
+    }
     assert len(ask("prune")["removals"]) == 1
     records = ProjectRecords.open(settings.database_url)
     assert {entry.action for entry in Audit(records.database).entries("ulm-07")} == {"pin", "unpin"}
     records.close()
 
 
-def test_a_projects_own_rules_are_set_shown_and_taken_away(ask: Ask) -> None:
+def test_a_projects_own_rules_are_set_shown_and_cleared(ask: Ask) -> None:
     assert ask("retention", "ulm-07") == {"rules": []}
     rule = {"what": "outputs", "glob": "*.csv", "attempts": 2, "days": None}
     assert ask("retention", "ulm-07", '{glob: "*.csv", attempts: 2}') == {"rules": [rule]}
@@ -154,29 +159,31 @@ def test_a_projects_own_rules_are_set_shown_and_taken_away(ask: Ask) -> None:
 @pytest.mark.parametrize(
     "rule", ["{attempts: 0}", "{days: -1}", "{glob: 1}", "nothing", "{", "{day: 3}", "{days: .inf}"]
 )
-def test_what_is_no_rule_is_refused_and_changes_nothing(ask: Ask, rule: str) -> None:
+def test_an_invalid_rule_is_rejected_and_changes_nothing(ask: Ask, rule: str) -> None:
     with pytest.raises(SystemExit):
         main(["retention", "ulm-07", rule])
     assert ask("retention", "ulm-07") == {"rules": []}
 
 
-def test_what_there_is_not_is_an_error(ask: Ask) -> None:
-    assert "an attempt from 1 to 2" in ask("pin", "ulm-07", "detect", "3", code=NotFound.exit_code)["expected"]
+def test_unknown_attempts_and_contradictory_options_are_errors(ask: Ask) -> None:
+    assert (
+        "a number from 1 to 2, or a task id" in ask("pin", "ulm-07", "detect", "3", code=NotFound.exit_code)["expected"]
+    )
     assert ask("unpin", "ulm-07", "detect", "1", code=NotFound.exit_code)["what"] == "the attempt is not pinned"
-    assert "opposites" in ask("prune", "--yes", "--dry-run", code=2)["what"]
+    assert "cannot be combined" in ask("prune", "--yes", "--dry-run", code=2)["what"]
 
 
 def test_people_see_tables(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     del settings
-    said = []
+    printed = []
     for words in (["prune"], ["usage"], ["retention", "ulm-07"], ["prune", "--yes"], ["prune"]):
         with pytest.raises(SystemExit):
             main(words)
-        said.append(capsys.readouterr())
-    dry, disk, rules, done, after = said
+        printed.append(capsys.readouterr())
+    dry, disk, rules, done, after = printed
     assert "1 file of run1.detect.1" in dry.out
-    assert "2 KiB would be freed; --yes deletes it" in dry.err
+    assert "this would free 2 KiB; --yes deletes it" in dry.err
     assert "4 KiB" in disk.out
-    assert "ulm-07 has no rules of its own" in rules.out
+    assert "ulm-07 has no retention rules of its own" in rules.out
     assert "freed 2 KiB" in done.err
-    assert "nothing has to go" in after.out
+    assert "nothing to delete" in after.out

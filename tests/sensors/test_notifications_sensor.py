@@ -1,4 +1,4 @@
-"""Real runs, a real receiver: people are told once of each end, also where the receiver was away."""
+"""Real runs, a real receiver: each end is one message, also if the receiver was down."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Installation]:
-    made = Installation(tmp_path_factory.mktemp("told"), None, {"ends": PIPELINE})
-    made.settings.home.mkdir()
-    (made.settings.home / "notify.yaml").write_text(
-        f"channels: [{{name: hook, url: 'json://127.0.0.1:{port}/', events: [finished, failed, needs_you]}}]\n"
+def installation(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Installation]:
+    installation = Installation(tmp_path_factory.mktemp("notified"), None, {"ends": PIPELINE})
+    installation.settings.home.mkdir()
+    (installation.settings.home / "notify.yaml").write_text(
+        f"channels: [{{name: hook, url: 'json://127.0.0.1:{port}/', events: [finished, failed, action_required]}}]\n"
     )
-    made.up()
-    yield made
-    made.down()
+    installation.up()
+    yield installation
+    installation.down()
 
 
 @pytest.mark.slow
-def test_people_are_told_once_how_projects_ended_though_the_receiver_was_away(there: Installation, port: int) -> None:
-    with Winslow(there.settings) as winslow:
+def test_each_end_is_one_message_though_the_receiver_was_down(installation: Installation, port: int) -> None:
+    with Winslow(installation.settings) as winslow:
         winslow.run("ends", "good").wait()
         with pytest.raises(StageFailed):
             winslow.run("ends", "bad", settings={"first": {"env": {"CODE": "3"}}}).wait()
@@ -84,40 +84,40 @@ def test_people_are_told_once_how_projects_ended_though_the_receiver_was_away(th
             winslow.run("ends", "worse", settings={"first": {"args": ["echo oops >&2; exit 4"]}}).wait()
         winslow.run("ends", "asking", settings={"first": {"args": ["echo WINSLOW_AWAIT_INPUT: who; exit 75"]}}).ended()
     with Receiver(port) as receiver:
-        until(lambda: len(receiver.messages) >= 4, "all are told", 120)
+        until(lambda: len(receiver.messages) >= 4, "all messages arrived", 120)
         titles = sorted(message["title"] for message in receiver.messages)
-        assert titles == ["asking needs you", "bad failed", "good has finished", "worse failed"]
+        assert titles == ["asking needs your input", "bad failed", "good finished", "worse failed"]
         bad = next(message["message"] for message in receiver.messages if message["title"] == "bad failed")
         assert "first: failed: exit code 3" in bad
-        assert f"{there.settings.address}/runs/" in bad
-        said = command(there, "notify", "status", "--json")
-        assert {notice["state"] for notice in json.loads(said.stdout)["notices"]} == {"sent"}
-        assert command(there, "notify", "test", "hook").returncode == 0
-        assert receiver.messages[-1]["title"] == "Winslow can reach you"
-        assert len(receiver.messages) == 5, "nothing was told twice"
+        assert f"{installation.settings.address}/runs/" in bad
+        listed = command(installation, "notify", "status", "--json")
+        assert {message["state"] for message in json.loads(listed.stdout)["messages"]} == {"sent"}
+        assert command(installation, "notify", "test", "hook").returncode == 0
+        assert receiver.messages[-1]["title"] == "Test message from Winslow"
+        assert len(receiver.messages) == 5, "nothing was sent twice"
 
 
-def command(there: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", "from winslow_dagster.cli import main; main()", *arguments]
-    return subprocess.run(program, env=there.environment, capture_output=True, text=True, check=False)
+    return subprocess.run(program, env=installation.environment, capture_output=True, text=True, check=False)
 
 
-def test_an_unknown_channel_and_a_bad_file_are_told(there: Installation, tmp_path: Path) -> None:
-    unknown = command(there, "notify", "test", "hok", "--json")
+def test_an_unknown_channel_and_an_invalid_file_are_errors(installation: Installation, tmp_path: Path) -> None:
+    unknown = command(installation, "notify", "test", "hok", "--json")
     assert unknown.returncode == 4
     assert "hook" in json.loads(unknown.stderr)["expected"]
     bad = tmp_path / "notify.yaml"
     bad.write_text("channels: [{name: x, url: 1}]\n")
     program = [sys.executable, "-c", "from winslow_dagster.cli import main; main()", "notify", "test", "x"]
-    environment = {**there.environment, "WINSLOW_NOTIFY_FILE": str(bad)}
-    told = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
-    assert told.returncode == 3
-    assert "notify.yaml:1:" in told.stderr
+    environment = {**installation.environment, "WINSLOW_NOTIFY_FILE": str(bad)}
+    failed = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 3
+    assert "notify.yaml:1:" in failed.stderr
 
 
-def test_an_address_nobody_knows_and_one_where_nobody_answers_are_told_apart() -> None:
-    with pytest.raises(InputRejected, match=r"no service is known for nonsense://…"):
+def test_an_unsupported_address_and_one_that_does_not_answer_are_different_errors() -> None:
+    with pytest.raises(InputRejected, match=r"unsupported service nonsense://…"):
         send("nonsense://secret", "title", "body")
-    with pytest.raises(ServiceUnavailable, match="the message could not be sent") as caught:
+    with pytest.raises(ServiceUnavailable, match="cannot send message") as caught:
         send(f"json://user:secret@127.0.0.1:{free_port()}/", "title", "body")
     assert "secret" not in str(caught.value)

@@ -1,0 +1,38 @@
+"""What a person can do with ingested files: list them, and retry one."""
+
+from __future__ import annotations
+
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.ingest.config import Watch, load_watches
+from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
+
+
+class IngestList(Frozen):
+    """Files found in watched folders, the earliest first."""
+
+    files: tuple[IngestFile, ...]
+
+
+class IngestService:
+    """All methods raise ServiceUnavailable."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def watches(self) -> tuple[Watch, ...]:
+        """Read the watch file. Raises WatchFileInvalid."""
+        return load_watches(self._context.settings.watch_file)
+
+    def files(self, *, watch: str | None = None, state: IngestState | None = None) -> IngestList:
+        """List files: of all watches or one, in any state or one."""
+        return IngestList(files=self._table().all(watch=watch, states=() if state is None else (state,)))
+
+    def retry(self, file_id: int) -> IngestFile:
+        """Start over with a rejected or failed file. Raises NotFound, ProjectConflict."""
+        file = self._table().retry(file_id, self._context.clock())
+        self._context.audit("retry_ingest", file.project, file=file.id, path=file.path)
+        return file
+
+    def _table(self) -> IngestTable:
+        return IngestTable(self._context.records.database)
