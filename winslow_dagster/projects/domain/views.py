@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.projects.database.annotations import Todo
 from winslow_dagster.stages.task.model import SubjectProgress
@@ -96,6 +96,32 @@ class ProjectSummary(NamedTuple):
     run_id: str | None
     changed_at: datetime
     created_by: str
+
+
+ProjectSort = Literal["name", "changed_at", "created_at", "state"]
+
+
+class ProjectQuery(Answer):
+    """Which projects to list, in which order, and which page of them. An empty field does not restrict.
+
+    `text` is looked for in names, notes and tags, whatever its case. A project has to have all of `tags`.
+    """
+
+    states: tuple[ProjectState, ...] = ()
+    text: str = ""
+    tags: tuple[str, ...] = ()
+    pipeline: str | None = None
+    sort: ProjectSort = "name"
+    descending: bool = False
+    limit: int = Field(default=50, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+
+
+class ProjectPage(Answer):
+    """One page of projects. `total` counts those on all pages."""
+
+    projects: tuple[ProjectSummary, ...]
+    total: int
 
 
 class ProjectStatus(Answer):
