@@ -18,7 +18,7 @@ from winslow_dagster.pipelines import keep_version
 from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.change_feed import ChangeFeed
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.status.project_list import find_projects
 from winslow_dagster.settings import Settings
@@ -101,8 +101,7 @@ class Looking(Installation):
     """A read-only installation."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, NoServices())  # type: ignore[arg-type]  # it starts none
-        self.__dict__["engine"] = InMemoryEngine()
+        super().__init__(settings, NoServices(), engine=InMemoryEngine())  # type: ignore[arg-type]  # it starts none
 
 
 def median_s(call: Callable[[], object]) -> float:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import NotifyFileInvalid, ServiceUnavailable, VariableMissing
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
 from winslow_dagster.projects.notifications.config import Channel, Channels, load_channels
 from winslow_dagster.projects.notifications.outbox import MOST_FAILURES, Notice, Notices

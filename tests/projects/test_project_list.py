@@ -15,10 +15,11 @@ from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, RunEvent
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs, reconcile_runs
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.answers import Answer, Answers
+from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import Hold, Holds
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.schema import metadata
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import RunOutcome, RunRecord
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectState, ProjectSummary

@@ -64,7 +64,7 @@ def prune(project: str | None, *, really: bool, dry_run: bool, as_json: bool) ->
 
     from winslow_dagster import Winslow
     from winslow_dagster.formatting import format_size
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     if really and dry_run:
         raise click.UsageError("--yes and --dry-run are opposites")
@@ -98,7 +98,7 @@ def pin(project: str, stage: str, attempt: int, reason: str, *, as_json: bool) -
     With --json, {"task_id", "project", "pinned_at", "pinned_by", "reason"}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         pinned = cleanup(winslow).pin(project, stage, attempt, by=winslow.actor.who, reason=reason)
@@ -128,7 +128,7 @@ def unpin(project: str, stage: str, attempt: int, *, as_json: bool) -> None:
     With --json, {"project", "stage", "attempt"}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         cleanup(winslow).unpin(project, stage, attempt)
@@ -152,7 +152,7 @@ def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: boo
     With --json, {"rules": [{"what", "glob", "attempts", "days"}, …]}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
     from winslow_dagster.projects.retention.pins import Pins, read_rule
 
     if clear and rules:

@@ -18,8 +18,9 @@ from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load,
 from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
-from winslow_dagster.projects.database.audit import Actor, Audit
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.views import ProjectStatus
 from winslow_dagster.projects.status.project_status import StatusReader, changes_since

@@ -11,7 +11,7 @@ from typing import Protocol
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.reasons import run_failure
 from winslow_dagster.projects.database.holds import Hold, Holds
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import Attempt, RunOutcome, RunRecord
 
 FORGOTTEN = "Dagster has no record of the run any more"

@@ -9,7 +9,7 @@ SQLite has one writer at a time, so that its row numbers are in the order of com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from sqlalchemy import Column, Connection, Table, func, or_, select, text
@@ -17,13 +17,15 @@ from sqlalchemy import Column, Connection, Table, func, or_, select, text
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 
-RUN_S_PROJECT = "(SELECT project FROM winslow_runs WHERE run_id = {row}.run_id)"
+CHANGES_KEPT = timedelta(days=1)
+"""How long a watcher may sleep without missing a change."""
+PROJECT_OF_RUN = "(SELECT project FROM winslow_runs WHERE run_id = {row}.run_id)"
 WATCHED: dict[Table, tuple[str, str]] = {
     schema.projects: ("{row}.name", "NULL"),
     schema.attempts: ("{row}.project", "{row}.task_id"),
     schema.pins: ("{row}.project", "{row}.task_id"),
     schema.picks: ("{row}.project", "{row}.task_id"),
-    schema.run_outputs: (RUN_S_PROJECT, "NULL"),
+    schema.run_outputs: (PROJECT_OF_RUN, "NULL"),
     **dict.fromkeys(
         (
             schema.inputs,

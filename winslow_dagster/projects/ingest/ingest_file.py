@@ -25,7 +25,7 @@ from winslow_dagster.errors import (
     WinslowError,
 )
 from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
-from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER
+from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.naming import candidates, project_name

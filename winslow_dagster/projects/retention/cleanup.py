@@ -17,7 +17,7 @@ from sqlalchemy import select
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, WinslowError
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.retention.inventory import bytes_below, histories, referring_projects
 from winslow_dagster.projects.retention.pins import Pin, Pins
 from winslow_dagster.projects.retention.rules import Removal, what_goes

@@ -14,7 +14,7 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.reasons import run_failure
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectSummary
 from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state, wish

@@ -17,10 +17,10 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Project, RunRecord
-from winslow_dagster.projects.domain.questions import Asking, Question
+from winslow_dagster.projects.domain.questions import Question, QuestionContext
 from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
 from winslow_dagster.projects.status.state import (
     RunSnapshot,
@@ -132,7 +132,7 @@ class StatusReader:
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
         """What has to be answered before the stages that are next can run."""
         layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
-        asking = Asking(
+        context = QuestionContext(
             found.name,
             lineage,
             Answers(self._records.database).of_project(found.name),
@@ -145,7 +145,7 @@ class StatusReader:
             for stage in in_order(lineage.pipeline)
             if stage.name in held or (stage.name in to_run and not to_run & set(stage.after))
         )
-        asked = (asking.question(stage) for stage in ready)
+        asked = (context.question(stage) for stage in ready)
         return tuple(question for question in asked if question is not None)
 
     def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
