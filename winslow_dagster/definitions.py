@@ -9,7 +9,7 @@ from winslow_dagster.assets.repository import Assets, LazyRepository
 from winslow_dagster.assets.sensors import partitions_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.sensors.ingest import ingest_sensor
 from winslow_dagster.sensors.notifications import notifications_sensor
 from winslow_dagster.sensors.orphans import orphans_sensor

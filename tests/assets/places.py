@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.stages.task.model import CheckResult, LogSummary, StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 

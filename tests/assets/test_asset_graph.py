@@ -17,7 +17,7 @@ from winslow_dagster.assets.repository import Assets, LazyRepository
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import pipeline_jobs
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 
 FORK = """

@@ -16,7 +16,7 @@ from places import add_project, add_success, add_video
 from winslow_dagster.assets import sensors
 from winslow_dagster.assets.graph import RESULTS, input_key
 from winslow_dagster.projects.database.new_inputs import Mark, new_inputs, project_names
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, newest_success, write_results
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)

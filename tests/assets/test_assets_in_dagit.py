@@ -13,7 +13,7 @@ from places import CHECKS, TWO, add_project, add_success, add_video
 
 from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.services.readiness import ask
 from winslow_dagster.services.supervisor import service_environment
 

@@ -21,7 +21,7 @@ from installation import Installation, kill, until
 from nine_stages import AFTER, pipeline_yaml
 
 from winslow_dagster import Winslow
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.storage.factory import open_store
 
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))

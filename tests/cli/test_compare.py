@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from winslow_dagster.cli.main import main
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.factory import open_store

@@ -15,7 +15,7 @@ from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.database.audit import Audit
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageResult, StageTask

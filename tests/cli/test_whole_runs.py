@@ -200,7 +200,7 @@ def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_wit
     done = there.said("run", "speeding", "--project", "stop")
     assert stages(done)["pick"]["task_id"] == stages(stopped)["pick"]["task_id"]
     redone = there.said("run", "speeding", "--project", "stop", "--start-from", "pick", "--stop-after", "pick")
-    assert stages(redone)["count"]["outdated"] == "pick has other outputs since"
+    assert stages(redone)["count"]["outdated"] == "pick has other outputs now"
     last = there.said("run", "speeding", "--project", "stop")
     assert (last["reason"], stages(last)["count"]["outdated"]) == ("", "")
     assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]

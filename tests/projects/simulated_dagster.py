@@ -16,7 +16,7 @@ from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, Job
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.planning.stage_decision import Reused, StageCall, StageDecider, Started
 from winslow_dagster.settings import Settings

@@ -17,8 +17,8 @@ from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.pipelines.model.pipeline import LogRules, RetentionRule
-from winslow_dagster.projects.database.audit import Actor
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.pins import Pins
@@ -310,7 +310,7 @@ CARRY_OUT = """
 import os, signal, sys
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.projects.retention.cleanup import Cleanup
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 

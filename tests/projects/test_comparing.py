@@ -12,7 +12,7 @@ import pytest
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.comparison.service import MOST_ATTEMPTS, ComparisonService
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest

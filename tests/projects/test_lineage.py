@@ -73,8 +73,8 @@ def test_what_is_missing_is_to_run_in_order() -> None:
 def test_a_stage_that_ran_again_makes_both_branches_out_of_date() -> None:
     lineage = Lineage(DIAMOND, (*WHOLE, made("a", 9, run="run2")))
     assert lineage.outdated == {
-        "b": "a has other outputs since",
-        "c": "a has other outputs since",
+        "b": "a has other outputs now",
+        "c": "a has other outputs now",
         "d": "b is out of date",
     }
     assert lineage.to_run == ("b", "c", "d")
@@ -82,7 +82,7 @@ def test_a_stage_that_ran_again_makes_both_branches_out_of_date() -> None:
 
 def test_a_stage_that_runs_again_makes_what_follows_out_of_date_at_once() -> None:
     assert Lineage(DIAMOND, (*WHOLE, made("b", 9, run="run2", outcome=None, a="run1"))).outdated == {
-        "d": "b runs again"
+        "d": "b is running again"
     }
 
 

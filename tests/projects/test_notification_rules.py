@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import NotFound, NotifyFileInvalid, ServiceUnavailable, VariableMissing
 from winslow_dagster.projects.database.engine import Database
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
 from winslow_dagster.projects.notifications.config import Channel, Channels, RateLimit, load_channels
 from winslow_dagster.projects.notifications.outbox import MAX_FAILURES, Message, Outbox

@@ -9,7 +9,7 @@ import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile, sources
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store

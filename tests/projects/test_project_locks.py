@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from winslow_dagster.errors import ProjectConflict
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 
 THREADS = 32
 

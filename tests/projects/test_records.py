@@ -12,7 +12,7 @@ from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
@@ -100,7 +100,7 @@ def test_projects_are_listed_by_name(ulm: ProjectRecords) -> None:
 
 
 def test_a_name_is_given_once(ulm: ProjectRecords) -> None:
-    with pytest.raises(ProjectConflict, match="there is a project 'ulm-07' already"):
+    with pytest.raises(ProjectConflict, match="the project 'ulm-07' already exists"):
         create(ulm)
 
 
@@ -220,7 +220,7 @@ def test_an_attempt_that_never_started_cannot_end(ulm: ProjectRecords) -> None:
 def test_a_stage_succeeds_once_in_a_run(ulm: ProjectRecords) -> None:
     finish(ulm, task(attempt=1))
     ulm.attempt_started(task(attempt=2))
-    with pytest.raises(ProjectConflict, match="succeeded in this run already"):
+    with pytest.raises(ProjectConflict, match="already succeeded in this run"):
         ulm.attempt_ended(task(attempt=2).task_id, result(task(attempt=2)))
     assert ulm.result(task(attempt=2).task_id) is None
 
@@ -293,7 +293,7 @@ def test_what_a_run_handed_on_is_found_by_run_and_stage(ulm: ProjectRecords) -> 
 
 def test_a_run_hands_on_one_set_of_outputs_of_a_stage(ulm: ProjectRecords) -> None:
     ulm.record_run_output("run1", "detect", manifest("1"))
-    with pytest.raises(ProjectConflict, match="handed on other outputs"):
+    with pytest.raises(ProjectConflict, match="passed on other outputs"):
         ulm.record_run_output("run1", "detect", manifest("2"))
 
 

@@ -20,9 +20,10 @@ from simulated_dagster import End, SimulatedDagster
 
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.projects.commands.context import Context, Resources
 from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.commands.project import ProjectHandle
-from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import OVER
 from winslow_dagster.settings import Settings
@@ -72,19 +73,24 @@ class Nobody:
         raise AssertionError("nothing is to be started")
 
 
+class SimulatedResources(Resources):
+    """An installation's resources, with the simulated Dagster in the place of the web server."""
+
+    simulated: SimulatedDagster | None = None
+
+    def dagster(self) -> Any:
+        return self.simulated
+
+    def dagster_if_running(self) -> Any:
+        return self.simulated
+
+
 class Person(Installation):
     """An installation in the hands of one person."""
 
     def __init__(self, place: Settings, who: str) -> None:
-        super().__init__(place, Nobody(), Actor(who, "test"))
-        self.__dict__["engine"] = InMemoryEngine()
-        self.simulated: SimulatedDagster | None = None
-
-    def dagit(self) -> Any:
-        return self.simulated
-
-    def _dagit_if_there(self) -> Any:
-        return self.simulated
+        self.resources = SimulatedResources(place, Nobody(), engine=InMemoryEngine())
+        self.context = Context(place, self.resources, Actor(who, "test"))
 
 
 class Sequences(RuleBasedStateMachine):
@@ -100,7 +106,7 @@ class Sequences(RuleBasedStateMachine):
         self.people = [Person(place, "anna"), Person(place, "ben")]
         self.dagster = SimulatedDagster(place, self.people[0].records, self.people[0].store)
         for person in self.people:
-            person.simulated = self.dagster
+            person.resources.simulated = self.dagster
         self.seen: dict[str, Attempt] = {}
         self.done = 0
 
@@ -282,7 +288,7 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def every_deed_is_on_record_and_no_refusal(self) -> None:
-        assert len(self.people[0].audit.entries()) == self.done
+        assert len(self.people[0].audit()) == self.done
 
     def teardown(self) -> None:
         try:

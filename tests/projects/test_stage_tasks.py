@@ -11,7 +11,7 @@ import pytest
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
-from winslow_dagster.projects.database.answers import Answer
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.planning.result_cache import fingerprint

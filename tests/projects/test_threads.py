@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.answers import Answer, Answers
-from winslow_dagster.projects.database.audit import Actor, Audit
+from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.database.holds import Hold, Holds
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.status.project_list import list_projects
 from winslow_dagster.stages.task.model import StageResult, StageTask

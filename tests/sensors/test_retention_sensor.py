@@ -19,7 +19,8 @@ from dagster import (
 )
 
 from winslow_dagster.errors import SettingsInvalid
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.change_feed import ChangeFeed
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.sensors.retention import needed_runs, prune_runs, retention_sensor
 from winslow_dagster.settings import Settings
@@ -134,6 +135,20 @@ def test_the_sensor_works_once_a_day_and_keeps_the_latest_run_of_a_project(
     assert stranger not in runs(instance)
     assert [each.run_id for each in records.runs("ulm-07")] == [latest, first]
     assert "done for today" in str(retention_sensor(build_sensor_context(instance, cursor=context.cursor)))
+    records.close()
+
+
+def test_the_sensor_prunes_the_feed_of_changes(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("winslow_dagster.sensors.retention.CHANGES_KEPT", -LATER)
+    records = ProjectRecords.open(Settings.read().database_url)
+    feed = ChangeFeed(records.database)
+    cursor = feed.changes().cursor
+    records.create_project("ulm-07", pipeline="two", pipeline_digest="d", env={}, created_by="anna")
+    retention_sensor(build_sensor_context(instance))
+    assert feed.changes(cursor).missed
     records.close()
 
 

@@ -17,7 +17,7 @@ from java_images import contract_jar, java_base
 
 from winslow_dagster import Winslow
 from winslow_dagster.cli.main import main
-from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.actor import Actor
 
 pytestmark = [pytest.mark.docker, pytest.mark.java]
 

@@ -11,7 +11,7 @@ from installation import Installation, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, ProjectConflict, StageFailed
-from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.actor import Actor
 
 GATED = """
 name: gated
@@ -156,7 +156,7 @@ def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winsl
     redone = winslow.project("redone")
     status = redone.redo("gate", env={"LEVEL": "2"}, only=True, reason="a higher level").wait()
     assert status.reason == "behind, last have yet to run"
-    assert status.stage("behind").outdated == "gate has other outputs since"
+    assert status.stage("behind").outdated == "gate has other outputs now"
     assert status.stage("last").outdated == "behind is out of date"
     assert redone.resume().wait().reason == ""
     assert text(winslow, "redone", "last", "d.txt") == "gate 2\nnone\n"
@@ -243,7 +243,7 @@ def test_a_project_asks_is_answered_and_goes_on(winslow: Winslow, ben: Winslow) 
     status = run.ended()
     assert text(winslow, "east", "choose", "side.txt") == "north 3\n"
     assert json.loads(text(winslow, "east", "choose", "said.json")) == {"side": "north", "count": 3}
-    assert status.reason.startswith("before confirmed: Look at the result of look")
+    assert status.reason.startswith("before confirmed: Review the result of look")
     rejected = east.answer("confirmed", {"fine": {"accepted": False, "env": {"SIZE": "large"}}})
     assert rejected is not None
     status = rejected.ended()

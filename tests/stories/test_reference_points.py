@@ -15,7 +15,7 @@ from installation import Installation, until
 from winslow_dagster import Winslow
 from winslow_dagster.cli.main import main
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.actor import Actor
 
 SHIPPED = Path(__file__).parents[2] / "pipeline_configs" / "traffic_analysis.yaml"
 ASKING = "define_reference_points"

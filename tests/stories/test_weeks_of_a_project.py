@@ -12,7 +12,7 @@ from installation import Installation, kill, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import ProjectConflict, WinslowError
-from winslow_dagster.projects.database.audit import Actor
+from winslow_dagster.projects.domain.actor import Actor
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

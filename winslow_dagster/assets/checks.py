@@ -23,7 +23,7 @@ from dagster import (
 
 from winslow_dagster.assets.graph import stage_key
 from winslow_dagster.pipelines import Pipeline, Stage
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.status.results_csv import verdicts
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import CheckResult

@@ -20,7 +20,7 @@ from dagster import (
 from winslow_dagster.assets.graph import PROJECTS, RESULTS, input_key
 from winslow_dagster.jobs.materialization import markdown_table
 from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, project_names
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, ResultsTable, newest_success, write_results
 from winslow_dagster.settings import Settings
 

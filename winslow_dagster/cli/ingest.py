@@ -59,7 +59,7 @@ def retry(file: int, *, as_json: bool) -> None:
     from pydantic_core import to_jsonable_python
 
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         retried = winslow.ingest.retry(file)

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 def open_installation() -> Winslow:
     """The installation that the WINSLOW_* variables name."""
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     return Winslow(actor=Actor(via="cli"))

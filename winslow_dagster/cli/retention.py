@@ -61,7 +61,7 @@ def prune(project: str | None, *, yes: bool, dry_run: bool, as_json: bool) -> No
     """
     from winslow_dagster import Winslow
     from winslow_dagster.formatting import format_size
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run cannot be combined")
@@ -93,7 +93,7 @@ def pin(project: str, stage: str, attempt: str, reason: str, *, as_json: bool) -
     With --json, {"task_id", "project", "pinned_at", "pinned_by", "reason"}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         pinned = winslow.retention.pin(project, stage, attempt, reason=reason)
@@ -115,7 +115,7 @@ def unpin(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
     With --json, {"project", "stage", "attempt", "task_id"}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     with Winslow(actor=Actor(via="cli")) as winslow:
         unpinned = winslow.retention.unpin(project, stage, attempt)
@@ -138,7 +138,7 @@ def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: boo
     With --json, {"rules": [{"what", "glob", "attempts", "days"}, …]}.
     """
     from winslow_dagster import Winslow
-    from winslow_dagster.projects.database.audit import Actor
+    from winslow_dagster.projects.domain.actor import Actor
 
     if clear and rules:
         raise click.UsageError("--clear cannot be combined with rules")

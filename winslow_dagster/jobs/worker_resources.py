@@ -7,7 +7,7 @@ from typing import Self
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.planning.stage_decision import StageDecider
 from winslow_dagster.settings import Settings
 

@@ -19,7 +19,7 @@ from dagster import (
 )
 
 from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
 from winslow_dagster.projects.notifications.config import load_channels
 from winslow_dagster.projects.notifications.outbox import Outbox

@@ -23,7 +23,8 @@ from dagster import (
 
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.formatting import format_size
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.change_feed import CHANGES_KEPT, ChangeFeed
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import load_histories
 from winslow_dagster.settings import Settings
@@ -128,6 +129,7 @@ def apply_retention(context: SensorEvaluationContext) -> SkipReason:
             freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
             last = name
         if not stop():
+            ChangeFeed(records.database).prune(now - CHANGES_KEPT)
             ended_before = now - timedelta(days=settings.run_retention_days)
             pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
     context.update_cursor(f"{today} {last}" if stop() else today)

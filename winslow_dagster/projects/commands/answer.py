@@ -17,10 +17,11 @@ from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.database.answers import Answer, Answers
+from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import Lineage
-from winslow_dagster.projects.domain.questions import OF, Question
+from winslow_dagster.projects.domain.questions import REVIEWED_OUTPUTS, Question
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.inputs.validation import check_answer_files
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -171,5 +172,5 @@ def _with_confirmed_outputs(form: Form, values: Mapping[str, Any], lineage: Line
     for field in form.form:
         if isinstance(field, ConfirmField) and field.name in found:
             current = lineage.current.get(field.stage)
-            found[field.name] = {**found[field.name], OF: current.output_address if current else None}
+            found[field.name] = {**found[field.name], REVIEWED_OUTPUTS: current.output_address if current else None}
     return found

@@ -17,8 +17,10 @@ from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.dagster_api.client import DagsterClient
-from winslow_dagster.projects.database.audit import Actor, Audit
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
+from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.views import ProjectStatus
 from winslow_dagster.projects.status.project_status import StatusReader, changes_since
@@ -174,6 +176,10 @@ class Context:
         pipeline = self.pinned(found)
         changed = changes_since(pipeline, found.pipeline_digest, lambda: self.pipeline(found.pipeline))
         return self.status_reader.status(found, pipeline, changed)
+
+    def reconcile(self, project: str) -> None:
+        """Record the ends of the project's runs before deciding about it, if the services are running."""
+        reconcile_runs(self.records, self.resources.dagster_if_running(), project)
 
     def pipelines(self) -> Catalogue:
         """All pipeline files, with the errors of those that cannot be used."""

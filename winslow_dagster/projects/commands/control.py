@@ -250,7 +250,7 @@ class ProjectControl:
 
     def _latest_open(self) -> RunRecord | None:
         """A run that is in progress."""
-        self._context.status(self.name)
+        self._context.reconcile(self.name)
         return next(iter(self._context.records.open_runs(self.name)), None)
 
     def _open_run(self, verb: str) -> RunRecord:

@@ -21,7 +21,7 @@ from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import DagsterClient
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 

@@ -20,8 +20,9 @@ from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.audit import MOST_SHOWN, Actor, Audit, AuditEntry
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntry
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
 from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources

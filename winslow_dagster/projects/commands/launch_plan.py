@@ -51,6 +51,8 @@ class LaunchPlanner:
         Raises NotFound, PipelineInvalid, InputRejected, VariableMissing, ProjectConflict.
         """
         existing = self.existing_project()
+        if existing is not None:
+            self._context.reconcile(existing.name)
         pipeline, digest = self.version(existing)
         current = existing.inputs if existing else {}
         if stored is None:

@@ -14,12 +14,14 @@ from winslow_dagster.projects.commands.files import fetch, files_of, log_of, ope
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
-from winslow_dagster.projects.database.annotations import Annotations, Todo
-from winslow_dagster.projects.database.answers import Answer, Answers
+from winslow_dagster.projects.database.annotations import Annotations
+from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Audit, AuditEntry
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
+from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import HistoryLine, ProjectFile, ProjectStatus
 from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern

@@ -69,6 +69,7 @@ class Run:
                 if progress is not None:
                     progress(status)
                 if over and status.over:
+                    self._context.reconcile(self.project)
                     return status
             pause.wait(POLL_INTERVAL_S)
 

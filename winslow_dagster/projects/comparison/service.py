@@ -18,7 +18,7 @@ from winslow_dagster.projects.comparison.compare import (
 )
 from winslow_dagster.projects.comparison.csv_summary import TableFacts, table_facts
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import Store

@@ -1,32 +1,19 @@
-"""What people write on a project: tags, notes, and a list of what is to be done."""
+"""What people write about a project: tags, notes and to-dos."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project
+from winslow_dagster.projects.domain.todo import Todo
 
 LONGEST_TEXT = 100_000
 LONGEST_TAG = 63
-
-
-class Todo(BaseModel):
-    """Something to be done for a project; `number` names it in the project."""
-
-    model_config = ConfigDict(frozen=True)
-
-    number: int
-    text: str
-    created_at: datetime
-    created_by: str
-    done_at: datetime | None = None
-    done_by: str | None = None
 
 
 class Annotations:
@@ -36,35 +23,37 @@ class Annotations:
         self._database = database
 
     def set_tags(self, project: str, tags: Iterable[str]) -> tuple[str, ...]:
-        """Replace the project's tags; gives them in order, each once. Raises InputRejected."""
+        """Replace the project's tags. Returns them sorted, without duplicates. Raises InputRejected."""
         kept = tuple(sorted({tag.strip() for tag in tags} - {""}))
         for tag in kept:
             if len(tag) > LONGEST_TAG or "," in tag:
-                raise InputRejected(f"{tag!r} cannot be a tag", expected=f"at most {LONGEST_TAG} characters, no comma")
+                raise InputRejected(
+                    f"{tag!r} is not a valid tag", expected=f"at most {LONGEST_TAG} characters, no comma"
+                )
         self._write(project, tags=list(kept))
         return kept
 
     def set_notes(self, project: str, notes: str) -> None:
-        """Replace the project's notes. Raises InputRejected for a text that is too long."""
+        """Replace the project's notes. Raises InputRejected if they are too long."""
         if len(notes) > LONGEST_TEXT:
             raise InputRejected(f"the notes have {len(notes)} characters", expected=f"at most {LONGEST_TEXT}")
         self._write(project, notes=notes)
 
     def add_todo(self, project: str, text: str, by: str) -> Todo:
-        """Put something on the project's list. Raises InputRejected for an empty text."""
+        """Add a to-do. Raises InputRejected if the text is empty or too long."""
         text = text.strip()
         if not text or len(text) > LONGEST_TEXT:
-            raise InputRejected("nothing is said to be done" if not text else "the text is too long")
+            raise InputRejected("the text is empty" if not text else "the text is too long")
         row = {"project": project, "text": text, "created_at": datetime.now(UTC), "created_by": by}
         with self._database.writing() as connection:
             hold_project(connection, project)
             key = connection.execute(schema.todos.insert().values(row)).inserted_primary_key
         if key is None:
-            raise RuntimeError("the database gave no number for a row it took")
+            raise RuntimeError("the database returned no key for a new row")
         return Todo(number=key[0], text=text, created_at=row["created_at"], created_by=by)
 
     def finish_todo(self, project: str, number: int, by: str, *, done: bool = True) -> None:
-        """Tick it off, or open it again. Raises NotFound."""
+        """Mark a to-do as done, or as open again. Raises NotFound."""
         values = {"done_at": datetime.now(UTC), "done_by": by} if done else {"done_at": None, "done_by": None}
         table = schema.todos
         mine = (table.c.project == project, table.c.id == number)
@@ -75,7 +64,7 @@ class Annotations:
             raise NotFound(f"the project has no to-do {number}", where=f"project {project}")
 
     def todos(self, project: str) -> tuple[Todo, ...]:
-        """The project's list, in the order in which it was written."""
+        """The project's to-dos, in the order in which they were added."""
         table = schema.todos
         columns = [table.c.id.label("number"), *(table.c[name] for name in Todo.model_fields if name != "number")]
         query = select(*columns).where(table.c.project == project).order_by(table.c.id)

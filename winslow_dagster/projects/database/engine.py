@@ -187,6 +187,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA journal_mode=WAL")
+    # SQLite's own knows only the letters of ASCII.
+    connection.create_function("lower", 1, lambda text: text if text is None else text.lower(), deterministic=True)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import Holds
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.storage.manifest import Manifest
 

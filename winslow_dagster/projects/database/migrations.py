@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.change_feed import create_triggers
 
 Step = Callable[[Operations], None]
 FIRST_VERSION = 1
@@ -26,6 +27,7 @@ def upgrade(connection: sa.Connection, version: int, steps: tuple[Step, ...] = S
     """Bring the tables from `version` (0: there are none) to the newest, in the connection's transaction."""
     if version == 0:
         schema.metadata.create_all(connection)
+        create_triggers(connection)
         record(connection, FIRST_VERSION + len(steps))
         return
     operations = Operations(MigrationContext.configure(connection))

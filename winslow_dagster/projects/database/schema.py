@@ -170,6 +170,12 @@ attempts = Table(
     Index("ix_winslow_attempts_fingerprint", "fingerprint"),
     Index("ix_winslow_attempts_output_address", "output_address"),
     Index(
+        "ix_winslow_attempts_open",
+        "run_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
         "uq_winslow_attempts_one_success",
         "run_id",
         "stage",
@@ -371,4 +377,25 @@ locks = Table(
     Column("holder", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("since", Utc, nullable=False),
+)
+
+changes = Table(
+    "winslow_changes",
+    metadata,
+    # Written by triggers (`change_feed.py`). A row without a project marks up to where earlier rows were pruned.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("project", String(63)),
+    Column("attempt", String(200)),
+    # On PostgreSQL the transaction; SQLite goes by `id`.
+    Column("position", BigInteger),
+    Column("noted_at", Utc, nullable=False),
+    Index("ix_winslow_changes_position", "position"),
+    Index("ix_winslow_changes_noted_at", "noted_at"),
+    Index(
+        "ix_winslow_changes_pruned",
+        "position",
+        sqlite_where=text("project IS NULL"),
+        postgresql_where=text("project IS NULL"),
+    ),
+    sqlite_autoincrement=True,
 )

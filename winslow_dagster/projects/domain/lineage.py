@@ -1,4 +1,4 @@
-"""Which outputs a project's stages have now, and which of them no longer fit. Pure: told from what happened."""
+"""Which outputs a project's stages have now, and which of them are out of date. Pure functions of the history."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.domain.model import Attempt
 
 ANSWER_RESOURCE = "answer"
-"""Under this name a stage finds what a person answered, beside the project's inputs."""
+"""The resource name under which a stage finds the answer, next to the project's inputs."""
 ANSWER = "@answer"
-"""The name under which an attempt's `inputs` say which person's answer it read."""
+"""The key in an attempt's `inputs` for the answer that it read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A person's word that a stage has the outputs of this attempt from `picked_at` on."""
+    """A person's decision that a stage has the outputs of this attempt from `picked_at` on."""
 
     project: str
     pipeline: str
@@ -30,10 +30,10 @@ class Pick:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What one pipeline of a project made so far.
+    """The history of one pipeline in a project.
 
-    `attempts` are all of them in the order in which they started. Those of `sweep_runs` are candidates only: they count
-    once they were picked. `answers` has the address of the latest answer of each stage that was asked.
+    `attempts` are in the order in which they started. Those of `sweep_runs` are candidates: they count once they are
+    picked. `answers` has the address of the latest answer to each stage's questions.
     """
 
     pipeline: Pipeline
@@ -43,51 +43,51 @@ class Lineage:
     answers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def in_turn(self) -> tuple[Attempt, ...]:
-        """The attempts that are not of a sweep."""
+    def attempts_outside_sweeps(self) -> tuple[Attempt, ...]:
+        """The attempts that are not part of a sweep."""
         return tuple(attempt for attempt in self.attempts if attempt.run_id not in self.sweep_runs)
 
     @cached_property
     def current(self) -> dict[str, Attempt]:
-        """Stage -> the attempt whose outputs it has: the one that succeeded, or was picked, last."""
+        """Stage -> the attempt whose outputs it has: the last one to succeed or to be picked."""
         found = current_attempts(self.attempts, self.picks, self.sweep_runs)
         return {stage: attempt for stage, (_moment, attempt) in found.items()}
 
     @cached_property
     def outdated(self) -> dict[str, str]:
-        """Stage -> why the outputs it has no longer fit: something it worked on is another now, or it failed since."""
+        """Stage -> why its outputs are out of date: something that it used has changed, or it has failed since."""
         moments = current_attempts(self.attempts, self.picks, self.sweep_runs)
-        latest = {attempt.stage: attempt for attempt in self.in_turn}
-        why: dict[str, str] = {}
+        latest = {attempt.stage: attempt for attempt in self.attempts_outside_sweeps}
+        reasons: dict[str, str] = {}
         for stage in in_order(self.pipeline):
             if stage.name not in moments:
                 continue
             moment, own = moments[stage.name]
             last = latest.get(stage.name, own)
             if last.outcome is None and last is not own:
-                continue  # it is being renewed
+                continue  # it is running again
             if last.outcome not in {None, "succeeded"} and last.started_at > moment:
-                why[stage.name] = "its last attempt did not succeed"
-            elif found := self._outrun(stage, own, why, latest):
-                why[stage.name] = found
-        return why
+                reasons[stage.name] = "its last attempt did not succeed"
+            elif found := self._reason(stage, own, reasons, latest):
+                reasons[stage.name] = found
+        return reasons
 
-    def _outrun(self, stage: Stage, own: Attempt, why: Mapping[str, str], latest: Mapping[str, Attempt]) -> str:
+    def _reason(self, stage: Stage, own: Attempt, reasons: Mapping[str, str], latest: Mapping[str, Attempt]) -> str:
         for upstream in stage.after:
-            if upstream in why:
+            if upstream in reasons:
                 return f"{upstream} is out of date"
             if upstream in latest and latest[upstream].outcome is None:
-                return f"{upstream} runs again"
+                return f"{upstream} is running again"
             other = self.current.get(upstream)
             if other is not None and own.inputs.get(upstream) not in {None, other.output_address}:
-                return f"{upstream} has other outputs since"
+                return f"{upstream} has other outputs now"
         if stage.name in self.answers and own.inputs.get(ANSWER) != self.answers[stage.name]:
-            return "it was answered anew since"
+            return "its question was answered again"
         return ""
 
     @cached_property
     def to_run(self) -> tuple[str, ...]:
-        """The stages whose outputs are missing or out of date, each after those it needs."""
+        """The stages whose outputs are missing or out of date, each after its upstream stages."""
         return tuple(
             stage.name
             for stage in in_order(self.pipeline)
@@ -98,7 +98,7 @@ class Lineage:
 def current_attempts(
     attempts: Iterable[Attempt], picks: Iterable[Pick], sweep_runs: Collection[str]
 ) -> dict[str, tuple[datetime, Attempt]]:
-    """Stage -> since when it has the outputs of which attempt. Attempts whose outputs are gone do not count."""
+    """Stage -> the attempt whose outputs it has, and since when. Attempts whose outputs were removed do not count."""
     usable = {attempt.task_id: attempt for attempt in attempts if attempt.usable}
     claims = [
         (attempt.ended_at, attempt.task_id)
@@ -110,7 +110,7 @@ def current_attempts(
 
 
 def in_order(pipeline: Pipeline) -> tuple[Stage, ...]:
-    """The stages, each after those it needs; in file order otherwise."""
+    """The stages, each after its upstream stages, otherwise in the order of the file."""
     ordered: dict[str, Stage] = {}
     while len(ordered) < len(pipeline.stages):
         ready = [
@@ -123,7 +123,7 @@ def in_order(pipeline: Pipeline) -> tuple[Stage, ...]:
 
 
 def upstream_of(pipeline: Pipeline, name: str) -> frozenset[str]:
-    """Every stage that `name` needs, directly or not."""
+    """Every stage that `name` depends on, directly or not."""
     after = {stage.name: stage.after for stage in pipeline.stages}
     found: set[str] = set()
     waiting = list(after[name])

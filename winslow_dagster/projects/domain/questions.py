@@ -1,4 +1,4 @@
-"""What a stage asks a person, and whether it does: by its rule in the pipeline file, or because an attempt said so."""
+"""Whether a stage has a question for a person, by its rule in the pipeline file or because an attempt asked one."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from winslow_dagster.pipelines.model.pipeline import NeedsInput, Stage
-from winslow_dagster.projects.database.answers import Answer
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER, Lineage
 from winslow_dagster.stages.task.model import StageResult
 
 CONFIRM = "confirm"
-OF = "of"
-"""In a confirmation's value: the address of the outputs that were looked at."""
+REVIEWED_OUTPUTS = "of"
+"""The key in a confirmation's value for the address of the outputs that the person reviewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked before a stage may run. An empty form asks for no more than a word to go on.
+    """A question to answer before a stage may run. An empty form asks only for permission to continue.
 
-    `asked_by_attempt` is the attempt that found that it needs a person; None where the pipeline file says so.
+    `asked_by_attempt` is the attempt that asked it; None for a rule of the pipeline file.
     """
 
     project: str
@@ -32,7 +32,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class QuestionContext:
     """What a stage's question depends on. `layers`: the variables the stage would have; `run_id`: the run it is in."""
 
     project: str
@@ -43,18 +43,18 @@ class Asking:
     layers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
 
     def latest_answer(self, stage: str) -> Answer | None:
-        """What the stage would read now."""
+        """The answer that the stage would read now."""
         pipeline = self.lineage.pipeline.name
         own = [each for each in self.answers if each.stage == stage and each.pipeline == pipeline and each.accepted]
         return own[-1] if own else None
 
     def question(self, stage: Stage) -> Question | None:
-        """What has to be answered before the stage may begin; None where nothing has."""
+        """The question to answer before the stage may start; None if there is none."""
         answer = self.latest_answer(stage.name)
-        return self._of_attempt(stage, answer) or self._of_rule(stage, answer)
+        return self._asked_by_attempt(stage, answer) or self._asked_by_rule(stage, answer)
 
-    def _of_attempt(self, stage: Stage, answer: Answer | None) -> Question | None:
-        last = next((each for each in reversed(self.lineage.in_turn) if each.stage == stage.name), None)
+    def _asked_by_attempt(self, stage: Stage, answer: Answer | None) -> Question | None:
+        last = next((each for each in reversed(self.lineage.attempts_outside_sweeps) if each.stage == stage.name), None)
         if last is None or last.outcome != "awaiting_input":
             return None
         if answer is not None and last.inputs.get(ANSWER) != answer.manifest.address:
@@ -64,7 +64,7 @@ class Asking:
         form = own or (form_of(stage.needs_input) if stage.needs_input else ())
         return Question(self.project, last.pipeline, stage.name, last.message, form, last.task_id)
 
-    def _of_rule(self, stage: Stage, answer: Answer | None) -> Question | None:
+    def _asked_by_rule(self, stage: Stage, answer: Answer | None) -> Question | None:
         rule = stage.needs_input
         if rule is None or not self._needed(stage, rule, answer):
             return None
@@ -80,7 +80,7 @@ class Asking:
                 return False
         if answer is None:
             return True
-        if any(self._confirmed_another(stage, item, answer) for item in confirmations(stage, form_of(rule)).items()):
+        if any(self._reviewed_others(*item, answer) for item in confirmations(stage, form_of(rule)).items()):
             return True
         return rule.when == "always" and self._was_read(stage, answer)
 
@@ -88,17 +88,16 @@ class Asking:
         """Whether the stage has succeeded with this answer before, in another run."""
         return any(
             attempt.inputs.get(ANSWER) == answer.manifest.address
-            for attempt in self.lineage.in_turn
+            for attempt in self.lineage.attempts_outside_sweeps
             if attempt.stage == stage.name and attempt.outcome == "succeeded" and attempt.run_id != self.run_id
         )
 
-    def _confirmed_another(self, stage: Stage, item: tuple[str, str], answer: Answer) -> bool:
-        name, confirmed = item
-        del stage
-        looked_at = answer.values.get(name)
-        current = self.lineage.current.get(confirmed)
+    def _reviewed_others(self, name: str, stage: str, answer: Answer) -> bool:
+        """Whether the answer confirms other outputs than those that the stage has now."""
+        confirmation = answer.values.get(name)
+        current = self.lineage.current.get(stage)
         address = current.output_address if current is not None else None
-        return not isinstance(looked_at, Mapping) or looked_at.get(OF) != address
+        return not isinstance(confirmation, Mapping) or confirmation.get(REVIEWED_OUTPUTS) != address
 
 
 def form_of(rule: NeedsInput) -> tuple[dict[str, Any], ...]:
@@ -107,7 +106,7 @@ def form_of(rule: NeedsInput) -> tuple[dict[str, Any], ...]:
 
 
 def confirmations(stage: Stage, form: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The form's confirmations: name -> the stage whose result is to be looked at."""
+    """The form's confirmations: name -> the stage whose result is to be reviewed."""
     return {
         each["name"]: each.get("stage") or stage.after[-1]
         for each in form
@@ -116,10 +115,10 @@ def confirmations(stage: Stage, form: Iterable[Mapping[str, Any]]) -> dict[str, 
 
 
 def default_message(stage: Stage, rule: NeedsInput) -> str:
-    """What is asked where the file does not say it."""
-    looked_at = sorted(set(confirmations(stage, form_of(rule)).values()))
-    if looked_at:
-        return f"Look at the result of {' and '.join(looked_at)}: accept it, or have it made again"
+    """The message for a rule without one."""
+    reviewed = sorted(set(confirmations(stage, form_of(rule)).values()))
+    if reviewed:
+        return f"Review the result of {' and '.join(reviewed)}: accept it, or reject it to run the stage again"
     if rule.when == "unset":
         return f"{stage.name} needs {', '.join(rule.variables)}"
-    return f"{stage.name} needs your input" if rule.form else f"{stage.name} waits for your word to go on"
+    return f"{stage.name} needs your input" if rule.form else f"{stage.name} waits for your permission to continue"

@@ -1,4 +1,4 @@
-"""What the actions answer with. These shapes are what `--json` prints, so that a field, once there, stays."""
+"""What commands return. `--json` prints these shapes, so that fields are only ever added."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from winslow_dagster.projects.database.annotations import Todo
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.stages.task.model import SubjectProgress
 
 StageState = Literal["pending", "waiting", "running", "succeeded", "failed", "cancelled", "awaiting_input"]
@@ -26,21 +27,19 @@ ProjectState = Literal[
     "cancelled",
 ]
 OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "succeeded", "failed", "cancelled"})
-"""The states in which nothing happens until a person acts."""
+"""Nothing happens in these states until a person acts."""
 NextAction = Literal["run", "pause", "resume", "answer", "pick", "redo", "sweep", "cancel"]
 
 
-class Answer(BaseModel):
-    """A value: equal by content, never changed."""
-
-    model_config = ConfigDict(frozen=True)
+class View(Frozen):
+    """A frozen value, equal by content."""
 
 
-class StageView(Answer):
+class StageView(View):
     """One stage of a project: its latest attempt, or why there is none.
 
-    `reason` is empty while it runs and when it succeeded. `outdated` says why outputs that are there no longer fit.
-    `attempts` counts all there were; `in_use` is the task id of the one whose outputs later stages work on.
+    `reason` is empty while it runs and when it succeeded. `outdated` is why its current outputs are out of date.
+    `attempts` counts all attempts; `in_use` is the task id of the attempt whose outputs later stages use.
     """
 
     stage: str
@@ -58,15 +57,15 @@ class StageView(Answer):
     progress: tuple[SubjectProgress, ...] = ()
     warning_count: int = 0
     error_count: int = 0
-    results: dict[str, str] = {}
+    results: dict[str, str] = Field(default_factory=dict)
     output_files: int = 0
     output_bytes: int = 0
     attempts: int = 0
     in_use: str | None = None
 
 
-class InputView(Answer):
-    """One file a project brought."""
+class InputView(View):
+    """One input file of a project."""
 
     name: str
     original_path: str
@@ -76,8 +75,8 @@ class InputView(Answer):
     added_by: str
 
 
-class QuestionView(Answer):
-    """What a person is asked before a stage can run. `asked_by_attempt`: the attempt that found that it needs it."""
+class QuestionView(View):
+    """A question to answer before a stage can run. `asked_by_attempt`: the attempt that asked it, if one did."""
 
     stage: str
     message: str
@@ -98,8 +97,34 @@ class ProjectSummary(NamedTuple):
     created_by: str
 
 
-class ProjectStatus(Answer):
-    """A project now. `reason` says why it is not running, and what can be done; empty while it runs.
+ProjectSort = Literal["name", "changed_at", "created_at", "state"]
+
+
+class ProjectQuery(View):
+    """Which projects to list, in which order, and which page of them. An empty field does not restrict.
+
+    `text` is looked for in names, notes and tags, whatever its case. A project has to have all of `tags`.
+    """
+
+    states: tuple[ProjectState, ...] = ()
+    text: str = ""
+    tags: tuple[str, ...] = ()
+    pipeline: str | None = None
+    sort: ProjectSort = "name"
+    descending: bool = False
+    limit: int = Field(default=50, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+
+
+class ProjectPage(View):
+    """One page of projects. `total` counts those on all pages."""
+
+    projects: tuple[ProjectSummary, ...]
+    total: int
+
+
+class ProjectStatus(View):
+    """A project's status. `reason` is why it is not running, empty while it runs.
 
     `actions` are what a person can do next, the most likely first (`next_steps.py` adds what they need). `sweep_stage`
     is the stage of the sweep that is in progress or has ended, and `sweep` its id.
@@ -135,8 +160,8 @@ class ProjectStatus(Answer):
         return {view.stage: view for view in self.stages}[name]
 
 
-class HistoryLine(Answer):
-    """One attempt of one stage in a project's history: what it was told, what came of it, who asked for it and why.
+class HistoryLine(View):
+    """One attempt of one stage in a project's history: its settings, its outcome, who requested it and why.
 
     `number` counts the stage's attempts over all runs. `settings` is what its run changed about the stage.
     """
@@ -156,14 +181,15 @@ class HistoryLine(Answer):
     requested_by: str
     via: str
     reason: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     reused_from: str | None = None
     outputs_removed_at: datetime | None = None
 
 
-class ProjectFile(Answer):
-    """One output file of a project. The store has it in the tree `address`, as `stored_path`. `local_path` is where it
-    can be read on this machine; None where it must be fetched first.
+class ProjectFile(View):
+    """One output file of a project, stored in the tree `address` as `stored_path`.
+
+    `local_path` is where this machine can read it; None if it has to be fetched first.
     """
 
     stage: str

@@ -27,7 +27,7 @@ from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER
+from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.naming import candidates, project_name

@@ -1,6 +1,6 @@
-"""What a stage does in a run, decided without Dagster: left out, handed on, held back, taken over, or run.
+"""Decides what a stage does in a run, without Dagster: skip, reuse outputs, hold, take over an equal attempt, or run.
 
-The op of a stage asks `entry` first and `after` last. Both may be asked again after a crash, and answer as before.
+The op of a stage calls `before_stage` first and `after_stage` last. Called again after a crash, both decide as before.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
-from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER, ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.lineage import Pick, upstream_of
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
-from winslow_dagster.projects.domain.questions import Asking
+from winslow_dagster.projects.domain.questions import QuestionContext
 from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
 from winslow_dagster.projects.planning.result_cache import ended_early, fingerprint, reusable
 from winslow_dagster.projects.planning.stage_tasks import StageInRun, stage_task, task_id
@@ -198,7 +199,7 @@ class StageDecider:
         if (paused := self._paused(call, stage)) is not None:
             return paused
         project = call.request.project
-        question = self._asking(call, stage).question(stage)
+        question = self._question_context(call, stage).question(stage)
         if question is None:
             return None
         hold = Hold(call.run_id, stage.name, project, "input", question.message, datetime.now(UTC), list(question.form))
@@ -209,12 +210,12 @@ class StageDecider:
         upstream = upstream_of(call.pipeline, stage.name)
         return self._holds.held_by_pause(call.request.project, call.run_id, stage.name, upstream)
 
-    def _asking(self, call: StageCall, stage: Stage) -> Asking:
+    def _question_context(self, call: StageCall, stage: Stage) -> QuestionContext:
         project = self._records.project(call.request.project)
         part = StageInRun(call.pipeline, call.digest, stage, project, call.request, call.run_id, call.attempt)
         lineage = lineage_of(self._records, project.name, call.pipeline)
         # An attempt of this run that asked is answered only in the next run: what it asks was held already.
-        return Asking(
+        return QuestionContext(
             project.name,
             lineage,
             Answers(self._records.database).of_project(project.name),
@@ -226,7 +227,7 @@ class StageDecider:
     def _begins(self, call: StageCall, upstream: dict[str, Manifest]) -> Started:
         project = self._records.project(call.request.project)
         part = StageInRun(call.pipeline, call.digest, call.stage, project, call.request, call.run_id, call.attempt)
-        answer = self._asking(call, call.stage).latest_answer(call.stage.name)
+        answer = self._question_context(call, call.stage).latest_answer(call.stage.name)
         task = stage_task(self._settings, part, upstream, answer)
         key = fingerprint(task)
         before = ended_early(self._records.database, project.name, call.stage.name, key)

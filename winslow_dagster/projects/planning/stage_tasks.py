@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
-from winslow_dagster.projects.database.answers import Answer
+from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER_RESOURCE
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.run_request import RunRequest, StageOverrides, image_of

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.retention.inventory import load_histories, referring_projects
 from winslow_dagster.projects.retention.rules import Removal, removals_by_rules, stored_at
 from winslow_dagster.settings import Settings

@@ -12,7 +12,7 @@ from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import Pipeline, load_version
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.retention.pins import Pins

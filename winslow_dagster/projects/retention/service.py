@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import RetentionRule
-from winslow_dagster.projects.database.audit import Actor, Audit
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.retention.cleanup import Cleanup, Plan, Usage

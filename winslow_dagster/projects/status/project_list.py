@@ -1,51 +1,95 @@
-"""All projects and their states in a few statements, however many there are."""
+"""All projects and their states, or a page of those that match a query, in a few statements however many there are."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select, true
 
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.reasons import run_failure
-from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
+from winslow_dagster.projects.dagster_api.run_completion import ended_runs
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
-from winslow_dagster.projects.domain.views import ProjectSummary
+from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectSummary
 from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state, wish
+from winslow_dagster.projects.status.state_queries import (
+    CHANGED_AT,
+    WITH_LATEST_RUN,
+    has_open_run,
+    matching,
+    picked,
+    unanswered,
+)
+
+NOTHING_ENDED: Mapping[str, RunRecord] = MappingProxyType({})
 
 
-def list_projects(records: ProjectRecords, dagit: Callable[[], DagsterClient | None]) -> tuple[ProjectSummary, ...]:
+def list_projects(records: ProjectRecords, dagster: Callable[[], DagsterClient | None]) -> tuple[ProjectSummary, ...]:
     """Every project by name, with its state and the reason of it. Dagster is asked only of runs that are open."""
-    open_runs = records.open_runs()
-    statuses: dict[str, str] = {}
-    server = dagit() if open_runs else None
-    if server is not None:
-        seen = server.runs_by_id(run.run_id for run in open_runs)
-        record_run_ends(records, open_runs, seen.get, lambda run_id: run_failure(server, run_id))
-        statuses = {run_id: run.status for run_id, run in seen.items()}
-    return summaries(records, statuses)
+    return summaries(records, *_observe(records, dagster))
 
 
-def summaries(records: ProjectRecords, statuses: Mapping[str, str]) -> tuple[ProjectSummary, ...]:
-    """The same, with what Dagster says of the runs that are open: run -> its word."""
+def find_projects(
+    records: ProjectRecords, dagster: Callable[[], DagsterClient | None], query: ProjectQuery
+) -> ProjectPage:
+    """The page of projects that the query asks for, and how many match it in all."""
+    statuses, ended = _observe(records, dagster)
+    # The state of these depends on Dagster; that of all others follows from the tables.
+    active = summaries(records, statuses, ended, has_open_run())
+    changed = {each.project: each.changed_at for each in active if each.run_id in ended}
     with records.database.reading() as connection:
-        rows = connection.execute(_PROJECTS).all()
-        details = _Details(connection)
+        names, total = matching(connection, query, {each.project: each.state for each in active}, changed)
+    found = {each.project: each for each in summaries(records, statuses, ended, schema.projects.c.name.in_(names))}
+    return ProjectPage(projects=tuple(found[name] for name in names if name in found), total=total)
+
+
+def summaries(
+    records: ProjectRecords,
+    statuses: Mapping[str, str],
+    ended: Mapping[str, RunRecord] = NOTHING_ENDED,
+    chosen: ColumnElement[bool] | None = None,
+) -> tuple[ProjectSummary, ...]:
+    """All projects, or those `chosen`. `statuses` is Dagster's status of open runs; `ended` are those that have ended.
+
+    `ended` takes precedence over the tables, in which these ends are not recorded yet.
+    """
+    condition = true() if chosen is None else chosen
+    with records.database.reading() as connection:
+        rows = connection.execute(_PROJECTS.where(condition)).all()
+        details = _Details(connection, ended, condition)
     found = []
     # Unpacked, because a row's names are looked up one by one, and there may be ten thousand rows; most have a run that
-    # is over, and need no more than how it ended.
+    # has ended, and need no more than its outcome.
     for row in rows:
         name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from = row
+        if latest in ended:
+            run = ended[latest]
+            outcome, reason, changed_at = run.outcome, run.outcome_reason, run.ended_at or changed_at
         if outcome is not None and sweep is None:
-            state, why = after_run(outcome, reason, answered=latest not in details.asking)
+            state, why = after_run(outcome, reason, answered=latest not in details.unanswered)
         else:
             state, why = project_state(details.snapshot(row, statuses), details.running.get(latest, ()))
         found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
     return tuple(found)
+
+
+def _observe(
+    records: ProjectRecords, dagster: Callable[[], DagsterClient | None]
+) -> tuple[dict[str, str], dict[str, RunRecord]]:
+    """Dagster's statuses of the open runs, and those runs that have ended."""
+    open_runs = records.open_runs()
+    client = dagster() if open_runs else None
+    if client is None:
+        return {}, {}
+    seen = client.runs_by_id(run.run_id for run in open_runs)
+    ended = ended_runs(records, open_runs, seen.get, partial(run_failure, client))
+    return {run_id: run.status for run_id, run in seen.items()}, ended
 
 
 _PROJECTS = (
@@ -55,32 +99,31 @@ _PROJECTS = (
         schema.projects.c.tags,
         schema.projects.c.latest_run,
         schema.projects.c.created_by,
-        func.coalesce(
-            schema.runs.c.ended_at, schema.runs.c.launched_at, schema.projects.c.created_at, type_=schema.Utc
-        ).label("changed_at"),
+        CHANGED_AT,
         schema.runs.c.run_id,
         schema.runs.c.outcome,
         schema.runs.c.outcome_reason,
         schema.runs.c.sweep,
         schema.runs.c.start_from,
     )
-    .outerjoin_from(schema.projects, schema.runs, schema.runs.c.run_id == schema.projects.c.latest_run)
+    .select_from(WITH_LATEST_RUN)
     .order_by(schema.projects.c.name)
 )
 
 
 class _Details:
-    """What only some projects need: pauses and stages of open runs, answers to those that wait, runs of sweeps."""
+    """What only some projects need: pauses and stages of open runs, unanswered questions, runs of sweeps."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, ended: Mapping[str, RunRecord], chosen: ColumnElement[bool]) -> None:
+        self._connection = connection
         self._pauses: dict[str, str] = {}
         self.running: dict[str, list[str]] = defaultdict(list)
-        self.asking: set[str] = set()
-        self._sweeps: Mapping[str, list[RunRecord]] = {}
-        self._picked: set[str] = set()
-        self._open(connection)
-        self._waiting(connection)
-        self._swept(connection)
+        self._read_open_runs()
+        runs = schema.runs
+        waiting = or_(runs.c.outcome == "awaiting_input", runs.c.run_id.in_(list(ended)))
+        self.unanswered = self._latest_runs(runs.c.run_id, chosen, waiting, unanswered(runs))
+        self._picked = self._latest_runs(runs.c.sweep, chosen, runs.c.sweep.is_not(None), picked(runs))
+        self._sweeps = self._read_sweeps(ended, chosen)
 
     def snapshot(self, row: Any, statuses: Mapping[str, str]) -> RunSnapshot:
         """What the state of one project is read from."""
@@ -88,74 +131,42 @@ class _Details:
             return RunSnapshot(())
         if row.sweep is not None:
             return RunSnapshot(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
-        run = RunRecord(
-            row.latest_run,
-            row.name,
-            row.pipeline,
-            "",
-            row.changed_at,
-            "",
-            start_from=row.start_from,
-        )
-        pause = self._pauses.get(row.latest_run, "")
-        return RunSnapshot((run,), statuses, pause=pause)
+        run = RunRecord(row.latest_run, row.name, row.pipeline, "", row.changed_at, "", start_from=row.start_from)
+        return RunSnapshot((run,), statuses, pause=self._pauses.get(row.latest_run, ""))
 
-    def _open(self, connection: Connection) -> None:
+    def _read_open_runs(self) -> None:
         runs, pauses, attempts = schema.runs, schema.pauses, schema.attempts
-        asked = (
+        requested = (
             select(pauses.c.run_id, pauses.c.asked_by, pauses.c.after_stage)
             .join(runs, runs.c.run_id == pauses.c.run_id)
             .where(runs.c.ended_at.is_(None), pauses.c.withdrawn_at.is_(None))
         )
-        self._pauses = {row.run_id: wish(row.asked_by, row.after_stage) for row in connection.execute(asked)}
+        for row in self._connection.execute(requested):
+            self._pauses[row.run_id] = wish(row.asked_by, row.after_stage)
         stages = (
             select(attempts.c.run_id, attempts.c.stage)
             .join(runs, runs.c.run_id == attempts.c.run_id)
             .where(runs.c.ended_at.is_(None), attempts.c.ended_at.is_(None))
         )
-        for row in connection.execute(stages):
+        for row in self._connection.execute(stages):
             self.running[row.run_id].append(row.stage)
 
-    def _waiting(self, connection: Connection) -> None:
-        """Runs that waited for a person, and something that they asked was not answered since."""
-        runs, holds, answers = schema.runs, schema.holds, schema.answers
-        given = (
-            select(answers.c.project, answers.c.pipeline, answers.c.stage, func.max(answers.c.given_at).label("at"))
-            .where(answers.c.accepted.is_(True))
-            .group_by(answers.c.project, answers.c.pipeline, answers.c.stage)
-            .subquery()
-        )
-        of_hold = and_(
-            given.c.project == holds.c.project, given.c.pipeline == runs.c.pipeline, given.c.stage == holds.c.stage
-        )
-        asked = (
-            select(holds.c.run_id)
-            .join(runs, runs.c.run_id == holds.c.run_id)
-            .outerjoin(given, of_hold)
-            .where(
-                runs.c.outcome == "awaiting_input",
-                holds.c.cause == "input",
-                or_(given.c.at.is_(None), given.c.at <= holds.c.held_at),
-            )
-        )
-        self.asking = set(connection.execute(asked).scalars())
+    def _latest_runs(self, column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> frozenset[str]:
+        query = select(column).select_from(WITH_LATEST_RUN).where(*conditions)
+        return frozenset(self._connection.execute(query).scalars())
 
-    def _swept(self, connection: Connection) -> None:
-        runs, latest = schema.runs, schema.runs.alias()
-        of_latest = (
-            select(runs)
-            .join(latest, latest.c.sweep == runs.c.sweep)
-            .join(schema.projects, schema.projects.c.latest_run == latest.c.run_id)
-            .order_by(runs.c.launched_at)
+    def _read_sweeps(
+        self, ended: Mapping[str, RunRecord], chosen: ColumnElement[bool]
+    ) -> Mapping[str, list[RunRecord]]:
+        of_sweep = schema.runs.alias()
+        query = (
+            select(of_sweep)
+            .select_from(WITH_LATEST_RUN.join(of_sweep, of_sweep.c.sweep == schema.runs.c.sweep))
+            .where(chosen)
+            .order_by(of_sweep.c.launched_at)
         )
         sweeps: dict[str, list[RunRecord]] = defaultdict(list)
-        for row in connection.execute(of_latest).mappings():
-            sweeps[row["sweep"]].append(RunRecord(**row))
-        self._sweeps = sweeps
-        picked = (
-            select(runs.c.sweep)
-            .join(schema.attempts, schema.attempts.c.run_id == runs.c.run_id)
-            .join(schema.picks, schema.picks.c.task_id == schema.attempts.c.task_id)
-            .where(runs.c.sweep.is_not(None))
-        )
-        self._picked = set(connection.execute(picked).scalars())
+        for row in self._connection.execute(query).mappings():
+            run = RunRecord(**row)
+            sweeps[row["sweep"]].append(ended.get(run.run_id, run))
+        return sweeps

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 
 from winslow_dagster.engines.engine import Engine, explanation
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failure
-from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
+from winslow_dagster.projects.dagster_api.run_completion import ended_runs
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
-from winslow_dagster.projects.database.runs_and_attempts import ProjectRecords
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Project, RunRecord
-from winslow_dagster.projects.domain.questions import Asking, Question
+from winslow_dagster.projects.domain.questions import Question, QuestionContext
 from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
 from winslow_dagster.projects.status.state import (
     RunSnapshot,
@@ -29,23 +30,24 @@ from winslow_dagster.projects.status.state import (
     stage_views,
     wish,
 )
+from winslow_dagster.projects.status.state_queries import answered_and_picked
 
 AskDagster = Callable[[], DagsterClient | None]
-"""Dagster's web server, or None where it does not run. Asked only where something may be in progress."""
+"""Dagster's web server, or None if it is not running. Called only where a run may be in progress."""
 
 
 class StatusReader:
     """Reads one installation. Raises NotFound for a project that does not exist."""
 
-    def __init__(self, records: ProjectRecords, engine: Engine, dagit: AskDagster) -> None:
+    def __init__(self, records: ProjectRecords, engine: Engine, dagster: AskDagster) -> None:
         self._records = records
         self._engine = engine
-        self._dagit = dagit
+        self._dagster = dagster
 
     def status(self, found: Project, pipeline: Pipeline, pipeline_changes: tuple[str, ...]) -> ProjectStatus:
         """The project as it is now."""
         lineage = lineage_of(self._records, found.name, pipeline)
-        snapshot = self.runs(found, lineage)
+        snapshot = self.runs(found)
         attempts = StageSnapshot(
             lineage=lineage,
             result_of=self._records.result,
@@ -101,33 +103,36 @@ class StatusReader:
             todos=Annotations(self._records.database).todos(found.name),
         )
 
-    def runs(self, found: Project, lineage: Lineage) -> RunSnapshot:
+    def runs(self, found: Project) -> RunSnapshot:
         """The project's latest run, or all of its latest sweep, with what Dagster says of those that are open."""
         runs = self._latest(found.name)
         statuses: dict[str, DagsterRun] = {}
-        dagit = self._dagit() if any(run.ended_at is None for run in runs) else None
-        if dagit is not None:
+        dagster = self._dagster() if any(run.ended_at is None for run in runs) else None
+        if dagster is not None:
             still_open = [run for run in runs if run.ended_at is None]
-            statuses = dagit.runs_by_id(run.run_id for run in still_open)
-            if record_run_ends(self._records, still_open, statuses.get, lambda run_id: run_failure(dagit, run_id)):
-                runs = self._latest(found.name)
+            statuses = dagster.runs_by_id(run.run_id for run in still_open)
+            ended = ended_runs(self._records, still_open, statuses.get, partial(run_failure, dagster))
+            runs = tuple(ended.get(run.run_id, run) for run in runs)
         queued = [run for run in statuses.values() if run.status in {"QUEUED", "NOT_STARTED"}]
+        answered, picked = answered_and_picked(self._records.database, runs[0].run_id) if runs else (False, False)
         pause = None
         if len(runs) == 1 and runs[0].ended_at is None:
             pause = Holds(self._records.database).pause_of(runs[0].run_id)
         return RunSnapshot(
             runs=runs,
             statuses={run_id: run.status for run_id, run in statuses.items()},
-            queue_reasons={queued[0].run_id: queue_reason(dagit, queued[0])} if dagit is not None and queued else {},
+            queue_reasons={queued[0].run_id: queue_reason(dagster, queued[0])}
+            if dagster is not None and queued
+            else {},
             pause=wish(pause.asked_by, pause.after_stage) if pause else "",
-            answered=bool(runs) and runs[0].outcome == "awaiting_input" and self._answered(found, runs[0]),
-            picked=_picked_of(lineage, runs),
+            answered=answered,
+            picked=picked,
         )
 
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
         """What has to be answered before the stages that are next can run."""
         layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
-        asking = Asking(
+        context = QuestionContext(
             found.name,
             lineage,
             Answers(self._records.database).of_project(found.name),
@@ -140,7 +145,7 @@ class StatusReader:
             for stage in in_order(lineage.pipeline)
             if stage.name in held or (stage.name in to_run and not to_run & set(stage.after))
         )
-        asked = (asking.question(stage) for stage in ready)
+        asked = (context.question(stage) for stage in ready)
         return tuple(question for question in asked if question is not None)
 
     def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
@@ -148,31 +153,12 @@ class StatusReader:
         holds = Holds(self._records.database).holds([run_id]) if run_id is not None else ()
         return {hold.stage: hold.held_at for hold in holds if hold.cause == cause}
 
-    def _answered(self, found: Project, run: RunRecord) -> bool:
-        """Whether all that the run asked was answered since: the same rule as in `listing`."""
-        answers = [
-            each
-            for each in Answers(self._records.database).of_project(found.name)
-            if each.accepted and each.pipeline == run.pipeline
-        ]
-        return all(
-            any(answer.stage == stage and answer.given_at > held_at for answer in answers)
-            for stage, held_at in self._held(run.run_id).items()
-        )
-
     def _latest(self, project: str) -> tuple[RunRecord, ...]:
         latest = self._records.project(project).latest_run
         run = None if latest is None else self._records.run(latest)
         if run is None:
             return ()
         return self._records.runs_of_sweep(run.sweep) if run.sweep is not None else (run,)
-
-
-def _picked_of(lineage: Lineage, runs: tuple[RunRecord, ...]) -> bool:
-    """Whether one of the attempts of a sweep was picked."""
-    run_ids = {run.run_id for run in runs if run.sweep is not None}
-    of_sweep = {attempt.task_id for attempt in lineage.attempts if attempt.run_id in run_ids}
-    return any(pick.task_id in of_sweep for pick in lineage.picks)
 
 
 def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedPipeline]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ _NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
     "cancelled": ("resume", "redo"),
     "succeeded": ("redo", "sweep"),
 }
+NEVER_RUN: tuple[ProjectState, str] = ("idle", "it has not been run yet")
 NO_SERVICES = "the services are not running"
 
 
@@ -90,7 +91,7 @@ def project_state(
 ) -> tuple[ProjectState, str]:
     """The project's state and its reason. `running` are the stages that run now, `left` those that have yet to run."""
     if not snapshot.runs:
-        return "idle", "it has not been run yet"
+        return NEVER_RUN
     if snapshot.runs[0].sweep is not None:
         return _sweep(snapshot)
     run = snapshot.runs[0]
@@ -141,16 +142,23 @@ def _sweep(snapshot: RunSnapshot) -> tuple[ProjectState, str]:
             return "interrupted", NO_SERVICES
         return ("running" if "STARTED" in statuses else "queued"), told
     stage = snapshot.runs[0].start_from or "the stage"
+    last = min(snapshot.runs, key=lambda run: (-run.launched_at.timestamp(), run.run_id))
+    state = sweep_state(picked=snapshot.picked, succeeded=good > 0, last=last.outcome)
     if snapshot.picked:
-        return "paused", f"one attempt of {stage} was picked, and it can go on"
+        return state, f"one attempt of {stage} was picked, and it can go on"
     if not good:
-        last = max(snapshot.runs, key=lambda run: run.launched_at)
-        return (
-            "cancelled" if last.outcome == "cancelled" else "failed"
-        ), f"no combination succeeded; {last.outcome_reason}"
-    return "awaiting_input", f"pick one of {good} attempts of {stage}" + (
-        f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
-    )
+        return state, f"no combination succeeded; {last.outcome_reason}"
+    unsuccessful = f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
+    return state, f"pick one of {good} attempts of {stage}{unsuccessful}"
+
+
+def sweep_state(*, picked: bool, succeeded: bool, last: RunOutcome | None) -> ProjectState:
+    """The state of a project after a sweep: whether an attempt was picked, a run succeeded, how the last run ended."""
+    if picked:
+        return "paused"
+    if succeeded:
+        return "awaiting_input"
+    return "cancelled" if last == "cancelled" else "failed"
 
 
 def wish(asked_by: str, after_stage: str | None) -> str:

@@ -1,0 +1,180 @@
+"""Which projects and attempts changed since one last asked, whoever changed them.
+
+Triggers write a row for each change, in the transaction that changes something, so that no caller can forget it.
+Transactions of PostgreSQL commit in another order than they begin, and a late one must not be missed. A cursor is
+therefore a snapshot: which transactions were over when it was taken. Everything that those have not written is news.
+SQLite has one writer at a time, so that its row numbers are in the order of commits, and serve as the snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from sqlalchemy import Column, Connection, Table, func, or_, select, text
+
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database
+
+CHANGES_KEPT = timedelta(days=1)
+"""How long a watcher may sleep without missing a change."""
+PROJECT_OF_RUN = "(SELECT project FROM winslow_runs WHERE run_id = {row}.run_id)"
+WATCHED: dict[Table, tuple[str, str]] = {
+    schema.projects: ("{row}.name", "NULL"),
+    schema.attempts: ("{row}.project", "{row}.task_id"),
+    schema.pins: ("{row}.project", "{row}.task_id"),
+    schema.picks: ("{row}.project", "{row}.task_id"),
+    schema.run_outputs: (PROJECT_OF_RUN, "NULL"),
+    **dict.fromkeys(
+        (
+            schema.inputs,
+            schema.runs,
+            schema.holds,
+            schema.pauses,
+            schema.answers,
+            schema.todos,
+            schema.audit,
+            schema.retention,
+            schema.removals,
+        ),
+        ("{row}.project", "NULL"),
+    ),
+}
+"""Table -> the project and the attempt that a row of it belongs to."""
+UNWATCHED = frozenset(
+    {schema.schema_version, schema.locks, schema.changes, schema.pool, schema.ingest_files, schema.messages}
+)
+"""No part of a project: what becomes of them shows in the other tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed, and the cursor from which to ask on.
+
+    `missed`: the cursor was too old, or of another database. Everything may have changed.
+    """
+
+    cursor: str
+    projects: frozenset[str] = frozenset()
+    attempts: frozenset[str] = frozenset()
+    missed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which positions were taken: all below `low`, and those below `high` that are not in `open`."""
+
+    low: int
+    high: int
+    open: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, cursor: str) -> Self:
+        """As PostgreSQL writes it, such as 10:20:10,14. Raises ValueError."""
+        low, high, still_open = cursor.split(":")
+        return cls(int(low), int(high), frozenset(map(int, filter(None, still_open.split(",")))))
+
+    def contains(self, position: int) -> bool:
+        """Whether what was written at this position could be seen."""
+        return position < self.low or (position < self.high and position not in self.open)
+
+
+class ChangeFeed:
+    """Every method is one transaction. All raise ServiceUnavailable when the database does not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def changes(self, since: str | None = None) -> Changes:
+        """What changed after the cursor `since`; nothing without one, which is where a watcher starts.
+
+        A change may be reported twice, and is never left out.
+        """
+        table = schema.changes
+        with self._database.reading() as connection:
+            # Before the rows are read: what is committed in between is reported now and once more.
+            cursor = _now(connection)
+            if since is None:
+                return Changes(cursor)
+            try:
+                before = Snapshot.parse(since)
+            except ValueError:
+                return Changes(cursor, missed=True)
+            position = _position(connection)
+            pruned = connection.execute(select(func.max(table.c.position)).where(table.c.project.is_(None))).scalar()
+            if before.high > Snapshot.parse(cursor).high or (pruned is not None and pruned >= before.low):
+                return Changes(cursor, missed=True)
+            query = select(table.c.project, table.c.attempt, position).distinct()
+            rows = connection.execute(query.where(position >= before.low, table.c.project.is_not(None))).all()
+        news = [(project, attempt) for project, attempt, at in rows if not before.contains(at)]
+        return Changes(
+            cursor,
+            frozenset(project for project, _ in news),
+            frozenset(attempt for _, attempt in news if attempt is not None),
+        )
+
+    def prune(self, before: datetime) -> int:
+        """Delete what was noted before then; gives how many rows. A watcher with an older cursor is told so."""
+        table = schema.changes
+        old = table.c.noted_at < before
+        mark = table.c.project.is_(None)
+        with self._database.writing() as connection:
+            position = _position(connection)
+            last = connection.execute(select(func.max(position)).where(old, ~mark)).scalar()
+            if last is None:
+                return 0
+            marked = connection.execute(select(func.max(table.c.position)).where(mark)).scalar()
+            deleted = connection.execute(table.delete().where(or_(old, mark))).rowcount
+            # What is left of them: up to where they reached.
+            row = {"position": max(last, marked or 0), "noted_at": before}
+            connection.execute(table.insert().values(row))
+        return deleted
+
+
+def create_triggers(connection: Connection) -> None:
+    """Create what notes the changes. For tables that have just been created."""
+    postgresql = connection.dialect.name == "postgresql"
+    for table, (project, attempt) in WATCHED.items():
+        for statement in (_postgresql if postgresql else _sqlite)(table.name, project, attempt):
+            connection.execute(text(statement))
+
+
+def _postgresql(table: str, project: str, attempt: str) -> tuple[str, ...]:
+    values = f"{project}, {attempt}, pg_current_xact_id()::text::bigint, clock_timestamp()".format(row="changed")
+    return (
+        f"""CREATE FUNCTION {table}_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE changed {table}%ROWTYPE;
+        BEGIN
+            IF TG_OP = 'DELETE' THEN changed := OLD; ELSE changed := NEW; END IF;
+            INSERT INTO winslow_changes (project, attempt, position, noted_at)
+                SELECT {values} WHERE {project.format(row="changed")} IS NOT NULL;
+            RETURN NULL;
+        END $$""",
+        f"""CREATE TRIGGER {table}_changed AFTER INSERT OR UPDATE OR DELETE ON {table}
+        FOR EACH ROW EXECUTE FUNCTION {table}_changed()""",
+    )
+
+
+def _sqlite(table: str, project: str, attempt: str) -> tuple[str, ...]:
+    statements = []
+    for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+        whose = project.format(row=row)
+        values = f"{whose}, {attempt.format(row=row)}, strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+        statements.append(
+            f"""CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} BEGIN
+            INSERT INTO winslow_changes (project, attempt, noted_at) SELECT {values} WHERE {whose} IS NOT NULL;
+            END"""
+        )
+    return tuple(statements)
+
+
+def _position(connection: Connection) -> Column[int]:
+    return schema.changes.c.position if connection.dialect.name == "postgresql" else schema.changes.c.id
+
+
+def _now(connection: Connection) -> str:
+    if connection.dialect.name == "postgresql":
+        return str(connection.execute(text("SELECT pg_current_snapshot()::text")).scalar_one())
+    following = (connection.execute(select(func.max(schema.changes.c.id))).scalar() or 0) + 1
+    return f"{following}:{following}:"

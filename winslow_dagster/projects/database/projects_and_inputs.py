@@ -1,0 +1,111 @@
+"""Projects and their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
+
+from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database, hold_project, unknown_project
+from winslow_dagster.projects.domain.model import InputVersion, Project, checked_name
+from winslow_dagster.storage.manifest import Manifest
+
+
+class ProjectsAndInputs:
+    """See `ProjectRecords`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_project(
+        self, name: str, *, pipeline: str, pipeline_digest: str, env: dict[str, str], created_by: str
+    ) -> Project:
+        """Create a project. Raises InputRejected for an invalid name, ProjectConflict for one that is taken."""
+        project = Project(checked_name(name), pipeline, pipeline_digest, env, datetime.now(UTC), created_by)
+        row = {key: value for key, value in asdict(project).items() if key != "inputs"}
+        try:
+            with self._database.writing() as connection:
+                connection.execute(schema.projects.insert().values(row))
+        except IntegrityError as error:
+            raise ProjectConflict(f"the project {name!r} already exists", where=f"project {name}") from error
+        return project
+
+    def project(self, name: str) -> Project:
+        """The project of that name, with its current inputs."""
+        with self._database.reading() as connection:
+            query = select(schema.projects).where(schema.projects.c.name == name)
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                raise unknown_project(name)
+            return _project(row, _inputs_in_use(connection, name))
+
+    def projects(self) -> tuple[Project, ...]:
+        """All projects by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schema.projects).order_by(schema.projects.c.name)).mappings().all()
+            inputs: dict[str, list[InputVersion]] = {}
+            for found in _inputs_in_use(connection):
+                inputs.setdefault(found.project, []).append(found)
+        return tuple(_project(row, inputs.get(row["name"], ())) for row in rows)
+
+    def pin_pipeline(self, project: str, pipeline: str, digest: str) -> None:
+        """Have the project's next runs use this version of this pipeline."""
+        with self._database.writing() as connection:
+            done = connection.execute(
+                schema.projects.update()
+                .where(schema.projects.c.name == project)
+                .values(pipeline=pipeline, pipeline_digest=digest)
+            )
+        if done.rowcount == 0:
+            raise unknown_project(project)
+
+    def add_input(
+        self, project: str, name: str, manifest: Manifest, *, original_path: str, added_by: str
+    ) -> InputVersion:
+        """Make a file the current input of this name; earlier versions stay in the history.
+
+        Adding the current content again changes nothing. If two people add at the same time, the later one is used.
+        """
+        with self._database.writing() as connection:
+            # Locks the project's row, so that each version number is used once.
+            hold_project(connection, project)
+            in_use = next((found for found in _inputs_in_use(connection, project) if found.name == name), None)
+            if in_use is not None and in_use.manifest.files == manifest.files:
+                return in_use
+            version = 1 if in_use is None else in_use.version + 1
+            added = InputVersion(project, name, version, manifest, original_path, datetime.now(UTC), added_by)
+            row = {**asdict(added), "manifest": manifest.model_dump(mode="json")}
+            connection.execute(schema.inputs.insert().values(row))
+        return added
+
+    def inputs(self, project: str) -> tuple[InputVersion, ...]:
+        """The current inputs, by name."""
+        with self._database.reading() as connection:
+            hold_project(connection, project)
+            return _inputs_in_use(connection, project)
+
+
+def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[InputVersion, ...]:
+    table = schema.inputs
+    newest = select(table.c.project, table.c.name, func.max(table.c.version).label("version")).group_by(
+        table.c.project, table.c.name
+    )
+    if project is not None:
+        newest = newest.where(table.c.project == project)
+    found = newest.subquery()
+    query = select(table).join(
+        found,
+        and_(table.c.project == found.c.project, table.c.name == found.c.name, table.c.version == found.c.version),
+    )
+    rows = connection.execute(query.order_by(table.c.project, table.c.name)).mappings()
+    return tuple(InputVersion(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
+
+
+def _project(row: RowMapping, inputs: Iterable[InputVersion]) -> Project:
+    return Project(**{**row, "tags": tuple(row["tags"])}, inputs={found.name: found.manifest for found in inputs})

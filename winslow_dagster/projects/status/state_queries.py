@@ -1,0 +1,151 @@
+"""The rules of `state.py` as SQL, for projects whose state needs no word of Dagster: those without an open run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, get_args
+
+from sqlalchemy import Alias, ColumnElement, Connection, Table, and_, case, exists, func, literal, or_, select
+
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.domain.model import RunOutcome
+from winslow_dagster.projects.domain.views import ProjectQuery, ProjectState
+from winslow_dagster.projects.status.state import NEVER_RUN, after_run, sweep_state
+
+Runs = Table | Alias
+OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
+STATES: tuple[ProjectState, ...] = get_args(ProjectState)
+
+WITH_LATEST_RUN = schema.projects.outerjoin(schema.runs, schema.runs.c.run_id == schema.projects.c.latest_run)
+CHANGED_AT = func.coalesce(
+    schema.runs.c.ended_at, schema.runs.c.launched_at, schema.projects.c.created_at, type_=schema.Utc
+).label("changed_at")
+
+
+def unanswered(runs: Runs) -> ColumnElement[bool]:
+    """Whether a question of the run has not been answered since it was asked."""
+    holds, answers = schema.holds, schema.answers
+    # Correlated by hand: SQLAlchemy does so with the next query around it only.
+    answered = (
+        select(answers.c.stage)
+        .where(
+            answers.c.project == holds.c.project,
+            answers.c.pipeline == runs.c.pipeline,
+            answers.c.stage == holds.c.stage,
+            answers.c.accepted.is_(True),
+            answers.c.given_at > holds.c.held_at,
+        )
+        .correlate(holds, runs)
+        .exists()
+    )
+    of_run = (holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
+    return select(holds.c.stage).where(*of_run, ~answered).correlate(runs).exists()
+
+
+def picked(runs: Runs) -> ColumnElement[bool]:
+    """Whether an attempt of the run's sweep was picked."""
+    of_sweep, attempts, picks = schema.runs.alias(), schema.attempts, schema.picks
+    return exists(picks.c.id).where(
+        picks.c.project == runs.c.project,
+        attempts.c.task_id == picks.c.task_id,
+        of_sweep.c.run_id == attempts.c.run_id,
+        of_sweep.c.sweep == runs.c.sweep,
+    )
+
+
+def has_open_run() -> ColumnElement[bool]:
+    """Whether a run of the project has not ended, which is so wherever Dagster knows more than the tables."""
+    open_runs = schema.runs.alias()
+    return schema.projects.c.name.in_(select(open_runs.c.project).where(open_runs.c.ended_at.is_(None)))
+
+
+def answered_and_picked(database: Database, run_id: str) -> tuple[bool, bool]:
+    """Whether all that the run asked has been answered, and whether an attempt of its sweep was picked."""
+    runs = schema.runs
+    query = select(unanswered(runs), picked(runs)).where(runs.c.run_id == run_id)
+    with database.reading() as connection:
+        open_question, pick = connection.execute(query).one()
+    return not open_question, bool(pick)
+
+
+def matching(
+    connection: Connection,
+    query: ProjectQuery,
+    active: Mapping[str, ProjectState],
+    changed: Mapping[str, datetime],
+) -> tuple[tuple[str, ...], int]:
+    """The names on the query's page in order, and how many projects match.
+
+    `active` are the states of the projects with an open run, and `changed` when such a run has ended.
+    """
+    projects = schema.projects
+    state = _state(active)
+    conditions: list[ColumnElement[bool]] = []
+    if query.states:
+        conditions.append(state.in_(query.states))
+    if query.pipeline is not None:
+        conditions.append(projects.c.pipeline == query.pipeline)
+    conditions += [_has_tag(connection, lambda value, tag=tag: value == tag) for tag in query.tags]
+    if query.text:
+        conditions.append(_has_text(connection, query.text))
+    ended = {name: literal(moment, schema.Utc) for name, moment in changed.items()}
+    changed_at = case(ended, value=projects.c.name, else_=CHANGED_AT) if ended else CHANGED_AT
+    order: dict[str, ColumnElement[Any]] = {
+        "name": projects.c.name,
+        "changed_at": changed_at,
+        "created_at": projects.c.created_at,
+        "state": case({name: position for position, name in enumerate(STATES)}, value=state),
+    }
+    key = order[query.sort].desc() if query.descending else order[query.sort]
+    found = select(projects.c.name).select_from(WITH_LATEST_RUN).where(*conditions)
+    page = found.order_by(key, projects.c.name).limit(query.limit).offset(query.offset)
+    names = tuple(connection.execute(page).scalars())
+    if names and len(names) < query.limit:
+        return names, query.offset + len(names)
+    return names, connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+
+
+def _state(active: Mapping[str, ProjectState]) -> ColumnElement[str]:
+    """The state of the project with its latest run."""
+    projects, runs = schema.projects, schema.runs
+    by_state: dict[ProjectState, list[str]] = defaultdict(list)
+    for name, state in active.items():
+        by_state[state].append(name)
+    of_sweep = schema.runs.alias()
+    succeeded = exists().where(of_sweep.c.sweep == runs.c.sweep, of_sweep.c.outcome == "succeeded")
+    return case(
+        *((projects.c.name.in_(names), literal(state)) for state, names in by_state.items()),
+        (runs.c.run_id.is_(None), literal(NEVER_RUN[0])),
+        (and_(runs.c.sweep.is_(None), runs.c.outcome == "awaiting_input", unanswered(runs)), _after("awaiting_input")),
+        *(
+            (and_(runs.c.sweep.is_(None), runs.c.outcome == outcome), _after(outcome, answered=True))
+            for outcome in OUTCOMES
+        ),
+        (picked(runs), literal(sweep_state(picked=True, succeeded=True, last=None))),
+        (succeeded, literal(sweep_state(picked=False, succeeded=True, last=None))),
+        *(
+            (runs.c.outcome == outcome, literal(sweep_state(picked=False, succeeded=False, last=outcome)))
+            for outcome in OUTCOMES
+        ),
+    )
+
+
+def _after(outcome: RunOutcome, *, answered: bool = False) -> ColumnElement[str]:
+    return literal(after_run(outcome, "", answered=answered)[0])
+
+
+def _has_tag(connection: Connection, condition: Any) -> ColumnElement[bool]:
+    elements = func.jsonb_array_elements_text if connection.dialect.name == "postgresql" else func.json_each
+    tags = elements(schema.projects.c.tags).table_valued("value")
+    return select(literal(1)).select_from(tags).where(condition(tags.c.value)).correlate(schema.projects).exists()
+
+
+def _has_text(connection: Connection, text: str) -> ColumnElement[bool]:
+    def contains(column: ColumnElement[str]) -> ColumnElement[bool]:
+        return func.lower(column).contains(text.lower(), autoescape=True)
+
+    projects = schema.projects
+    return or_(contains(projects.c.name), contains(projects.c.notes), _has_tag(connection, contains))
