@@ -53,7 +53,7 @@ class StageUsage:
 class Usage:
     """The space that everything takes.
 
-    `inputs_bytes` are by project, with earlier versions and files of answers. `cache_bytes` is that of the input caches.
+    `inputs_bytes` are by project, with earlier versions and files of answers. `cache_bytes` are of input caches.
     """
 
     stages: tuple[StageUsage, ...]
