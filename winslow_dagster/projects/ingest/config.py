@@ -13,6 +13,7 @@ from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, Wat
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.pipelines.loader import read_content
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.pipelines.patterns import group_names
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.field_types import Name, Pattern, TemplateText, VariableName, Wait, Written
@@ -206,4 +207,4 @@ def _check_whole(tree: Tree, document: WatchFileDocument) -> None:
 
 
 def _groups(watch: WatchDocument) -> Iterator[str]:
-    yield from re.compile(watch.match).groupindex if watch.match else ()
+    yield from group_names(watch.match) if watch.match else ()

@@ -7,7 +7,6 @@ whether it has a run before another is launched.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from winslow_dagster.errors import (
     StoreUnreachable,
     WinslowError,
 )
+from winslow_dagster.pipelines.patterns import compile_pattern
 from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
 from winslow_dagster.projects.database.runs_and_attempts import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.model import RunRecord
@@ -129,7 +129,7 @@ class TakingIn:
             "date": f"{file.modified_at:%Y-%m-%d}",
         }
         if self.watch.match is not None:
-            found = re.search(self.watch.match, landing.path)
+            found = compile_pattern(self.watch.match).search(landing.path.encode(errors="replace").decode())
             if found is None:
                 raise InputRejected("its path does not match", expected=self.watch.match)
             values |= {name: text or "" for name, text in found.groupdict().items()}

@@ -48,7 +48,11 @@ def choose(task: StageTask) -> Choice:
         daemon = DockerDaemon.connect()
     except ServiceUnavailable as error:
         if task.mode == "docker" or not task.command:
-            remedy = error.remedy if task.mode == "docker" else f"{error.remedy} or give the stage a `command` to run as a process"
+            remedy = (
+                error.remedy
+                if task.mode == "docker"
+                else f"{error.remedy} or give the stage a `command` to run as a process"
+            )
             raise StageFailed(error.what, where=f"{where}, {error.where}", remedy=remedy) from error
         return Choice("process", f"{error.what} ({error.where})")
     reason = "the settings require containers" if task.mode == "docker" else "Docker is available"
