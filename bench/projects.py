@@ -15,11 +15,11 @@ from bench.databases import postgres_database
 from bench.figure import Figure
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.change_feed import ChangeFeed
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectQuery
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.projects.status.project_list import find_projects
 from winslow_dagster.settings import Settings
 

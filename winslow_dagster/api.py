@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 

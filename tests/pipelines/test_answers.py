@@ -254,8 +254,8 @@ def test_a_file_has_to_be_there_under_a_name_that_is_accepted(tmp_path: Path) ->
     assert faults_of(form, {}) == ["a: is required; expected a file"]
 
 
-def test_a_pattern_that_takes_for_ever_is_stopped() -> None:
-    assert "takes too long" in fault_of({"kind": "text", "pattern": r"(a+|b+|ab)*\d"}, "ab" * 40 + "!")
+def test_no_pattern_takes_for_ever() -> None:
+    assert "expected a match of" in fault_of({"kind": "text", "pattern": r"(a+|b+|ab)*\d"}, "ab" * 40 + "!")
 
 
 @pytest.fixture(scope="module")

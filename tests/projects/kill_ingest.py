@@ -21,10 +21,10 @@ from typing import Any
 from films import film
 from sqlalchemy import Engine, event
 
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.ingest.ingest_file import LAUNCH_TIMEOUT
 from winslow_dagster.projects.ingest.scan_pass import run_pass
 from winslow_dagster.projects.ingest.table import IngestTable
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.sensors.ingest import ACTOR, SurroundingServices
 from winslow_dagster.settings import Settings
 

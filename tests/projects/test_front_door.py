@@ -14,9 +14,9 @@ import pytest
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.inputs.uploads import InputStream
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 

@@ -21,11 +21,11 @@ from simulated_dagster import End, SimulatedDagster
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.context import Context, Resources
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import OVER
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
 
 SEQUENCES = int(os.environ.get("WINSLOW_SEQUENCES", "40"))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 
 import pytest
@@ -10,8 +9,9 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
 from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.patterns import compile_pattern
 from winslow_dagster.stages.log import RuleMatcher
-from winslow_dagster.stages.log.patterns import MATCH_LIMIT_S, MATCH_STRIKES, LinePattern, scan_pattern
+from winslow_dagster.stages.log.patterns import LinePattern, can_scan
 from winslow_dagster.stages.log.rules import FINDINGS_KEPT, RESULTS_LIMIT
 from winslow_dagster.stages.task.model import LogSummary
 
@@ -67,7 +67,7 @@ def test_what_no_database_takes_is_replaced() -> None:
 
 
 def test_bytes_that_are_not_utf8_hide_nothing() -> None:
-    matcher = RuleMatcher(LogRules(errors=("Fehler: Überlauf", r"Größe \w+ x")))
+    matcher = RuleMatcher(LogRules(errors=("Fehler: Überlauf", r"Größe \pL+ x")))
     matcher.feed(b"\xff\xfe\nFehler: \xc3\x9cberlauf\n\xff Gr\xc3\xb6\xc3\x9fe \xc3\xbc x\n", 1, NOW)
     assert [finding.line for finding in matcher.summary(3, 0, NOW).errors] == [2, 3]
 
@@ -100,7 +100,9 @@ def test_two_rules_for_one_subject_give_the_later_line() -> None:
 
 
 def test_a_bad_pattern_is_named() -> None:
-    with pytest.raises(PipelineInvalid, match=r"the log pattern '\(' cannot be used"):
+    with pytest.raises(
+        PipelineInvalid, match=r"the log pattern '\(' is not a regular expression in RE2 syntax: missing \)"
+    ):
         RuleMatcher(LogRules(errors=("(",)))
 
 
@@ -117,12 +119,16 @@ PATTERNS = [
     r"(?s)a.b",
     r"ü\b",
     r"\bÜ",
-    r"(?<!no )error",
-    r"error(?! 0)",
     r"\Aat",
-    r"b\Z",
-    r"(a)\1",
-    r"a{,2}b",
+    r"b\z",
+    r"\Qat\E",
+    r"(?-m)^at",
+    r"(?m)^at$",
+    r"(?i-m:^at|7)",
+    r"(?U)a.*b",
+    r"[[:alpha:]]7",
+    r"\pL\PL",
+    r"a{0,2}b",
     r"x*",
     r"\x1c",
     r"a\sb",
@@ -167,8 +173,9 @@ LINE = st.lists(
     st.lists(st.sampled_from(PATTERNS), max_size=4),
     st.lists(st.integers(0, 11), max_size=3),
 )
-def test_findings_are_those_of_pythons_re_line_by_line(lines: list[str], patterns: list[str], cuts: list[int]) -> None:
-    expected = [n for n, line in enumerate(lines, 1) if any(re.search(pattern, line) for pattern in patterns)]
+def test_findings_are_those_of_each_line_searched_alone(lines: list[str], patterns: list[str], cuts: list[int]) -> None:
+    searched = [compile_pattern(pattern) for pattern in patterns]
+    expected = [n for n, line in enumerate(lines, 1) if any(pattern.search(line) for pattern in searched)]
     matcher = RuleMatcher(LogRules(errors=tuple(patterns)))
     edges = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
     for start, end in itertools.pairwise(edges):
@@ -177,51 +184,36 @@ def test_findings_are_those_of_pythons_re_line_by_line(lines: list[str], pattern
 
 
 @given(
-    st.lists(LINE, min_size=1, max_size=12), st.sampled_from([r"(?P<current>\d)", r"(?<!no )error: (?P<current>\d+)"])
+    st.lists(LINE, min_size=1, max_size=12),
+    st.sampled_from([r"(?P<current>\d)", r"\Aerror: (?P<current>\d+)", r"a(?<current>\d)"]),
 )
 def test_progress_is_that_of_the_last_line_that_matches(lines: list[str], pattern: str) -> None:
-    found = [match["current"] for line in lines if (match := re.search(pattern, line))]
+    found = [match["current"] for line in lines if (match := compile_pattern(pattern).search(line))]
     summary = read(LogRules(progress=(ProgressRule(subject="x", pattern=pattern),)), "".join(f"{x}\n" for x in lines))
     assert [progress.current for progress in summary.progress] == [float(x) for x in found[-1:]]
 
 
-def test_patterns_that_the_fast_engine_reads_otherwise_are_kept_from_it() -> None:
-    assert [pattern for pattern in PATTERNS if scan_pattern(pattern) is None] == [
-        r"(?s)a.b",
-        r"(?<!no )error",
-        r"error(?! 0)",
+def test_patterns_that_mean_something_else_in_many_lines_are_tried_line_by_line() -> None:
+    assert [pattern for pattern in PATTERNS if not can_scan(pattern)] == [
         r"\Aat",
-        r"b\Z",
-        r"(a)\1",
-        r"a{,2}b",
-        r"[^\W]7",
+        r"b\z",
+        r"\Qat\E",
+        r"(?-m)^at",
+        r"(?i-m:^at|7)",
     ]
 
 
-def test_an_expression_that_would_run_for_ever_is_given_up_and_named() -> None:
-    pattern = r"(?=a)(a+)+$"  # the look-ahead keeps it from the engine that would not mind
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|aa)+\z", r"(x+x+)+y", r"\A(.*)*(a*)*c"])
+def test_no_pattern_hangs_the_reader(pattern: str) -> None:
     matcher = RuleMatcher(LogRules(errors=(pattern,), warnings=("warn",)))
     began_s = time.process_time()
-    matcher.feed((b"a" * 5_000 + b"b\n") * 100 + b"warn\n", 1, NOW)
-    assert time.process_time() - began_s < 20 * MATCH_STRIKES * MATCH_LIMIT_S
-    summary = matcher.summary(101, 0, NOW)
-    assert summary.warning_count == 1
-    assert summary.notes == (f"the pattern {pattern!r} was given up: it took too long on {MATCH_STRIKES} lines",)
+    matcher.feed((b"a" * 5_000 + b"b\n" + b"x" * 5_000 + b"\n") * 100 + b"warn\n", 1, NOW)
+    assert time.process_time() - began_s < 3
+    summary = matcher.summary(201, 0, NOW)
+    assert (summary.warning_count, summary.error_count) == (1, 0)
 
 
-def test_a_pattern_given_up_stays_given_up_after_a_restart() -> None:
-    rules = LogRules(errors=(r"(?=a)(a+)+$",))
-    matcher = RuleMatcher(rules)
-    matcher.feed((b"a" * 5_000 + b"b\n") * MATCH_STRIKES, 1, NOW)
-    again = RuleMatcher(rules, matcher.kept_state())
-    assert again.summary(0, 0, NOW).notes == matcher.summary(0, 0, NOW).notes
-
-
-def test_the_fast_engine_does_not_mind_such_expressions() -> None:
-    assert read(LogRules(errors=(r"(a+)+$", r"(x+x+)+y")), ("a" * 5_000 + "b\n" + "x" * 5_000 + "\n") * 20).notes == ()
-
-
-def test_a_slow_pattern_gives_none_not_an_error() -> None:
-    pattern = LinePattern(r"(a+)+$")
-    assert pattern.search("a" * 5_000 + "b") is None
-    assert pattern.strikes == 1
+@pytest.mark.parametrize("pattern", [r"error(?! 0)", r"(?<!no )error", r"(a)\1"])
+def test_what_linear_time_cannot_do_is_refused(pattern: str) -> None:
+    with pytest.raises(PipelineInvalid, match="not a regular expression in RE2 syntax"):
+        LinePattern(pattern)

@@ -11,9 +11,9 @@ from winslow_dagster.cli.output import print_json, say, say_if_services_start
 from winslow_dagster.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
     from winslow_dagster.projects.commands.run import Run
     from winslow_dagster.projects.domain.views import ProjectStatus
+    from winslow_dagster.projects.installation import Installation
 
 DETACHED_EXIT_CODE = 130
 

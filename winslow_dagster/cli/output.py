@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from winslow_dagster.projects.commands.installation import Installation
+    from winslow_dagster.projects.installation import Installation
 
 JSON_FLAG = "--json"
 json_option = click.option(JSON_FLAG, "as_json", is_flag=True, help="Print JSON, errors too.")

@@ -11,8 +11,8 @@ from winslow_dagster.cli.output import json_option
 from winslow_dagster.cli.run_options import pairs, stage_settings
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.installation import Installation
     from winslow_dagster.projects.commands.run import Run
+    from winslow_dagster.projects.installation import Installation
 
 
 @click.command("run")

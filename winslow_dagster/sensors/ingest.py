@@ -16,10 +16,10 @@ from threading import Thread
 from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationContext, SkipReason
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.projects.commands.installation import Installation
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.ingest.scan_pass import WatchResult, run_pass
+from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
 
 TICK_TIMEOUT_S = 40.0

@@ -30,7 +30,7 @@ class ProgressRule(Frozen):
 
 
 class LogRules(Frozen):
-    """What is read from the log. Every pattern is a Python regular expression searched in each line."""
+    """What is read from the log. Every pattern is a regular expression in RE2 syntax, searched in each line."""
 
     progress: tuple[ProgressRule, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ class Written:
 
 _SECONDS_SCHEMA: Schema = {"title": "duration", "type": ["string", "number"], "pattern": DURATION_PATTERN, "minimum": 0}
 _BYTES_SCHEMA: Schema = {"title": "size", "type": ["string", "integer"], "pattern": SIZE_PATTERN, "minimum": 0}
-_REGEX_SCHEMA: Schema = {"title": "regular expression", "type": "string"}
+_REGEX_SCHEMA: Schema = {"title": "regular expression (RE2)", "type": "string"}
 # In env, args and command a number or a boolean is taken as it is written.
 _TEMPLATE_SCHEMA: Schema = {"title": "text with variables", "type": ["string", "number", "boolean"]}
 

@@ -114,35 +114,34 @@ def is_image_name(text: str) -> bool:
 
 
 def read_pattern(value: Any) -> str:
-    """A Python regular expression."""
+    """A regular expression in RE2 syntax."""
     text = text_of(value, "a regular expression")
-    _compiled(text)
+    _group_names(text)
     return text
 
 
 def read_progress_pattern(value: Any) -> str:
     """A regular expression that says how far a stage is."""
     text = text_of(value, "a regular expression")
-    names = _compiled(text).groupindex
+    names = _group_names(text)
     expected = "a group (?P<current>…), optionally with (?P<total>…) and (?P<unit>…), or a group (?P<percent>…)"
     for name in names:
         if name not in PROGRESS_GROUPS:
             close = nearest(name, PROGRESS_GROUPS)
             raise refusal(f"{shown(text)} has an unknown group `{name}`", expected, f"(?P<{close}>" if close else "")
-    if not names.keys() & {"current", "percent"}:
+    if not {"current", "percent"}.intersection(names):
         raise refusal(f"{shown(text)} captures no progress", expected)
     return text
 
 
-def _compiled(text: str) -> re.Pattern[str]:
+def _group_names(text: str) -> tuple[str, ...]:
+    from winslow_dagster.pipelines.patterns import PatternMalformed, group_names
+
     try:
-        return re.compile(text)
-    except re.error as error:
-        what = f"is not a valid regular expression: {error.msg} at character {(error.pos or 0) + 1} of {shown(text)}"
-        named = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", text)
-        raise refusal(what, "a Python regular expression", shown(named) if named != text else "") from error
-    except (OverflowError, RecursionError) as error:  # what re raises for huge repetitions and deep nesting
-        raise refusal(f"is too large a regular expression: {shown(text)}", "a smaller one") from error
+        return group_names(text)
+    except PatternMalformed as error:
+        what = f"is {shown(text)}, which is not a valid regular expression: {error}"
+        raise refusal(what, "RE2 syntax (no look-around, no back-references)") from error
 
 
 def read_glob(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from winslow_dagster.errors import InputRejected, NotFound, WatchFileInvalid
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.pipelines.config_file import load_config, parse_config
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.pipelines.patterns import group_names
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.field_types import Glob, Name, Pattern, TemplateText, VariableName, Wait, Written
@@ -179,4 +179,4 @@ def _check_whole(tree: Tree, document: WatchFileDocument | None) -> None:
 
 
 def _groups(watch: WatchDocument) -> Iterator[str]:
-    yield from re.compile(watch.path_regex).groupindex if watch.path_regex else ()
+    yield from group_names(watch.path_regex) if watch.path_regex else ()

@@ -7,7 +7,6 @@ before another is launched.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -22,6 +21,7 @@ from winslow_dagster.errors import (
     StoreUnreachable,
     WinslowError,
 )
+from winslow_dagster.pipelines.patterns import compile_pattern
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
@@ -121,7 +121,7 @@ class Ingester:
             "date": f"{existing.modified_at:%Y-%m-%d}",
         }
         if self._watch.path_regex is not None:
-            found = re.search(self._watch.path_regex, file.path)
+            found = compile_pattern(self._watch.path_regex).search(file.path.encode(errors="replace").decode())
             if found is None:
                 raise InputRejected("the path does not match `path_regex`", expected=self._watch.path_regex)
             values |= {name: text or "" for name, text in found.groupdict().items()}

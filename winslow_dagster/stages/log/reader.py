@@ -137,7 +137,7 @@ class _Wanted:
             return False
         if self._contains is not None and line.find(self._contains, TEXT_OFFSET) < 0:
             return False
-        return self._grep is None or self._grep.search(line[TEXT_OFFSET:].decode("utf-8", "replace")) is not None
+        return self._grep is None or self._grep.search(line[TEXT_OFFSET:]) is not None
 
 
 def _numbered_up_to(cursor: Cursor, wanted: _Wanted, last: int | None) -> Iterator[LogLine]:

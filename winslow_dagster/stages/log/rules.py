@@ -1,4 +1,4 @@
-"""What is read from the log while it is written: findings, results, requests for input, progress."""
+"""Reads findings, results, requests for input and progress from the log while it is written."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from winslow_dagster.stages.log.patterns import (
     LinePattern,
     Scanner,
     Span,
-    line_text,
-    scan_pattern,
+    can_scan,
+    line_part,
     scannable,
 )
 from winslow_dagster.stages.log.progress import Pace, Reading
 from winslow_dagster.stages.task.model import LogFinding, LogSummary
 
 FINDINGS_KEPT: Final = 50
-"""So many of the first, and so many of the last, of each kind."""
+"""The number of first and of last findings kept of each kind."""
 
 TEXT_LIMIT: Final = 1_000
 RESULTS_LIMIT: Final = 1_000
 RESULT_VALUE_LIMIT: Final = 4_096
 
-SPOKEN: Final = r"^WINSLOW_(?:RESULT|AWAIT_INPUT): "
+MARKER: Final = r"^WINSLOW_(?:RESULT|AWAIT_INPUT): "
 RESULT: Final = re.compile(r"WINSLOW_RESULT: *([^=]*[^= ]) *= *(.*)")
 AWAIT_INPUT: Final = re.compile(r"WINSLOW_AWAIT_INPUT: *(.*)")
 
-Kind = Literal["warning", "error", "spoken"]
+Kind = Literal["warning", "error", "marker"]
 
 
 @dataclass(slots=True)
-class Findings:
-    """The first and the last few of one kind, as (line, text), and how many there were."""
+class KeptFindings:
+    """The first and the last few findings of one kind, as (line, text), and the count of all."""
 
     count: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
@@ -52,28 +52,27 @@ class Findings:
             del self.last[0]
 
     def kept(self) -> tuple[LogFinding, ...]:
-        """What was kept, in order."""
+        """The findings that were kept, in order."""
         return tuple(LogFinding(line=line, text=storable(text)) for line, text in (*self.first, *self.last))
 
 
 class MatcherState(BaseModel):
-    """Everything the matcher knows, so that another can go on after it."""
+    """The state of a matcher, from which another continues after a restart."""
 
     model_config = ConfigDict(extra="forbid")
 
-    warnings: Findings = Field(default_factory=Findings)
-    errors: Findings = Field(default_factory=Findings)
+    warnings: KeptFindings = Field(default_factory=KeptFindings)
+    errors: KeptFindings = Field(default_factory=KeptFindings)
     results: dict[str, str] = {}
     results_refused: int = 0
     awaiting_input_message: str | None = None
     paces: dict[str, Pace] = {}
-    strikes: dict[str, int] = {}
 
 
 class RuleMatcher:
-    """Applies the rules of one stage to its log, chunk by chunk; what comes of it does not depend on the chunks.
+    """Applies the rules of one stage to its log, chunk by chunk. The result does not depend on the chunks.
 
-    Raises PipelineInvalid for a pattern that cannot be used.
+    Raises PipelineInvalid for a malformed pattern.
     """
 
     def __init__(self, rules: LogRules, state: MatcherState | None = None) -> None:
@@ -81,13 +80,11 @@ class RuleMatcher:
         self._progress = [_ProgressMatcher(rule) for rule in rules.progress]
         self._any_progress = Scanner([rule.pattern for rule in rules.progress])
         self._searches = _searches(rules)
-        for pattern in self._patterns():
-            pattern.strikes = self.state.strikes.get(pattern.source, 0)
 
     def feed(self, lines: bytes, first_line: int, at_ns: int, updates: bytes | None = None) -> None:
-        """Read whole lines, the first of them numbered `first_line`, that came at `at_ns`.
+        """Read whole lines that arrived at `at_ns`, the first of them numbered `first_line`.
 
-        `updates` is what progress is read from where that is not the lines themselves.
+        Progress is read from `updates` if given, else from the lines.
         """
         if lines:
             self._find(scannable(lines), first_line)
@@ -96,7 +93,7 @@ class RuleMatcher:
             self._read_progress(scannable(moving), at_ns)
 
     def summary(self, lines: int, size_bytes: int, now_ns: int) -> LogSummary:
-        """Everything found so far. Elapsed and remaining times are those at `now_ns`."""
+        """Everything found so far, with elapsed and remaining times as of `now_ns`."""
         state = self.state
         return LogSummary(
             lines=lines,
@@ -112,37 +109,37 @@ class RuleMatcher:
         )
 
     def kept_state(self) -> MatcherState:
-        """The state as it is now, to be stored."""
-        self.state.strikes = {pattern.source: pattern.strikes for pattern in self._patterns() if pattern.strikes}
+        """The current state, to be stored."""
         return self.state
 
     def _find(self, chunk: bytes, first_line: int) -> None:
-        hits: dict[Span, tuple[str, list[Kind]]] = {}
+        hits: dict[Span, tuple[bytes, list[Kind]]] = {}
         for search in self._searches:
             for span in search.scanner.spans(chunk):
-                text = line_text(chunk, span)
+                part = line_part(chunk, span)
                 for kind, patterns in search.patterns:
                     for pattern in patterns:
-                        if pattern.search(text):
-                            hits.setdefault(span, (text, []))[1].append(kind)
+                        if pattern.search(part):
+                            hits.setdefault(span, (part, []))[1].append(kind)
                             break
         line, counted_to = first_line, 0
         for span in sorted(hits):
             line += chunk.count(b"\n", counted_to, span.start)
             counted_to = span.start
-            text, kinds = hits[span]
+            part, kinds = hits[span]
+            text = part.decode("utf-8", "replace")
             if "warning" in kinds:
                 self.state.warnings.add(line, text)
             if "error" in kinds:
                 self.state.errors.add(line, text)
-            if "spoken" in kinds:
-                self._hear(storable(text))
+            if "marker" in kinds:
+                self._read_marker(storable(text))
 
-    def _hear(self, text: str) -> None:
-        if asked := AWAIT_INPUT.fullmatch(text):
-            self.state.awaiting_input_message = asked[1][:TEXT_LIMIT]
-        elif told := RESULT.fullmatch(text):
-            key, value = told[1][:TEXT_LIMIT], told[2].rstrip()[:RESULT_VALUE_LIMIT]
+    def _read_marker(self, text: str) -> None:
+        if request := AWAIT_INPUT.fullmatch(text):
+            self.state.awaiting_input_message = request[1][:TEXT_LIMIT]
+        elif result := RESULT.fullmatch(text):
+            key, value = result[1][:TEXT_LIMIT], result[2].rstrip()[:RESULT_VALUE_LIMIT]
             if key in self.state.results or len(self.state.results) < RESULTS_LIMIT:
                 self.state.results[key] = value
             else:
@@ -162,47 +159,37 @@ class RuleMatcher:
             self.state.paces[subject] = Pace.starting(reading, at_ns) if pace is None else pace.after(reading, at_ns)
 
     def _notes(self) -> tuple[str, ...]:
-        notes = [
-            f"the pattern {pattern.source!r} was given up: it took too long on {pattern.strikes} lines"
-            for pattern in self._patterns()
-            if pattern.given_up
-        ]
-        if self.state.results_refused:
-            notes.append(f"{self.state.results_refused} results beyond the first {RESULTS_LIMIT} were not kept")
-        return tuple(notes)
-
-    def _patterns(self) -> list[LinePattern]:
-        return [
-            *(pattern for search in self._searches for _, patterns in search.patterns for pattern in patterns),
-            *(matcher.pattern for matcher in self._progress),
-        ]
+        refused = self.state.results_refused
+        return (f"{refused} results beyond the first {RESULTS_LIMIT} were not kept",) if refused else ()
 
 
 class _Search:
-    """Patterns of several kinds that one scan serves."""
+    """Patterns of several kinds that share one scan."""
 
     def __init__(self, sources: Sequence[tuple[Kind, str]]) -> None:
         self.scanner = Scanner([source for _, source in sources])
         kinds = dict.fromkeys(kind for kind, _ in sources)
-        self.patterns = [(kind, [LinePattern(source) for of, source in sources if of == kind]) for kind in kinds]
+        self.patterns = [
+            (kind, [LinePattern(source, capture=False) for of, source in sources if of == kind]) for kind in kinds
+        ]
 
 
 class _ProgressMatcher:
-    """One progress rule. Only the last matching line of a chunk counts, so it is looked for from the end."""
+    """One progress rule. Only the last matching line of a chunk counts, so the search starts from the end."""
 
     def __init__(self, rule: ProgressRule) -> None:
         self.rule = rule
-        self.pattern = LinePattern(rule.pattern)
+        self._pattern = LinePattern(rule.pattern)
         self._scanner = Scanner([rule.pattern])
 
     def last(self, chunk: bytes) -> tuple[int, Reading] | None:
-        """Where in the chunk the last reading stands, and the reading."""
+        """The last reading in the chunk with its position."""
         end, size = len(chunk), 4_096
         while end:
             start = chunk.rfind(b"\n", 0, max(0, end - size)) + 1
             window = chunk[start:end]
             for span in reversed(list(self._scanner.spans(window))):
-                match = self.pattern.search(line_text(window, span))
+                match = self._pattern.search(line_part(window, span).decode("utf-8", "replace"))
                 reading = Reading.from_groups(match.groupdict()) if match else None
                 if reading is not None:
                     return start + span.start, reading
@@ -211,15 +198,15 @@ class _ProgressMatcher:
 
 
 def _searches(rules: LogRules) -> list[_Search]:
-    """One search for all patterns that can be scanned for at once, and one for the others, which try every line."""
-    sources: list[tuple[Kind, str]] = [("spoken", SPOKEN)]
+    """One search for all patterns that can be scanned for together, and one for the others, which try every line."""
+    sources: list[tuple[Kind, str]] = [("marker", MARKER)]
     sources += [("warning", source) for source in rules.warnings]
     sources += [("error", source) for source in rules.errors]
-    together = [pair for pair in sources if scan_pattern(pair[1]) is not None]
-    alone = [pair for pair in sources if scan_pattern(pair[1]) is None]
+    together = [pair for pair in sources if can_scan(pair[1])]
+    alone = [pair for pair in sources if not can_scan(pair[1])]
     return [_Search(group) for group in (together, alone) if group]
 
 
 def storable(text: str) -> str:
-    """Text as every database takes it: PostgreSQL refuses NUL."""
+    """Text that every database accepts: PostgreSQL rejects NUL."""
     return text.replace("\x00", "\ufffd")
