@@ -46,10 +46,10 @@ def scene(background: np.ndarray = ROAD, road: np.ndarray | None = None) -> Scen
     return Scene(background_model, 2, np.full(SIZE, 255, np.uint8) if road is None else road, None, PIXEL_M, 1.2, 2.0)
 
 
-class ToldLooks:
+class ScriptedLooks:
     """A fake network with scripted detections per time."""
 
-    name, provider = "told", "cpu"
+    name, provider = "scripted", "cpu"
 
     def __init__(self, tell: Callable[[float], list[Boxes]]) -> None:
         self.tell = tell
@@ -67,7 +67,7 @@ class ToldLooks:
 def fused(
     pictures: list[np.ndarray], tell: Callable[[float], list[Boxes]], *, every: int = 5, background: np.ndarray = ROAD
 ) -> list[list[Sighting]]:
-    fusion = Fusion(ToldLooks(tell), scene(background), 0.4)
+    fusion = Fusion(ScriptedLooks(tell), scene(background), 0.4)
     found = []
     for index, picture in enumerate(pictures):
         seen, coarse = fusion.scene.levelled(view(picture, index / 10))
@@ -203,7 +203,7 @@ def test_a_vehicle_lost_by_motion_is_searched_at_its_predicted_position() -> Non
     def tell(time_s: float) -> list[Boxes]:
         return [box(60 + 80 * time_s, 100)]
 
-    looks = ToldLooks(tell)
+    looks = ScriptedLooks(tell)
     fusion = Fusion(looks, scene(), 0.4)
     for index in range(5):
         grey = 220 if index < 3 else 110

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rendered_film import Film
 
-from tracker.asking import read_answer
 from tracker.cli import main
 from tracker.reference import Frame, parse_points
+from tracker.reference_point_form import read_answer
 
 FRAME = Frame(0.0, 1280, 720)
 

@@ -89,7 +89,7 @@ class Score:
     def f1(self) -> float:
         return 2 * self.found / max(1, 2 * self.found + self.missed + self.invented)
 
-    def tell(self, name: str, **more: object) -> None:
+    def report(self, name: str, **more: object) -> None:
         """One line of JSON."""
         errors = np.array(self.errors_m or [0.0])
         precision = self.found / max(1, self.found + self.invented)
@@ -127,7 +127,7 @@ def on_crops(model: Path, path: Path, threshold: float | None) -> None:
                 np.ones(len(some), bool),
             )
     best = max(range(len(scores)), key=lambda index: scores[index].f1)
-    scores[best].tell("rendered crops", threshold=float(thresholds[best]))
+    scores[best].report("rendered crops", threshold=float(thresholds[best]))
 
 
 def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, width_px: int = 1920) -> None:
@@ -174,7 +174,7 @@ def on_film(network: ShippedNetwork, directory: Path, every_s: float = 2.0, widt
         score.add(
             on_ground, true, kinds, 1.0, np.array([row["visible"] == "1" for row in rows]), np.ones(len(boxes), bool)
         )
-    score.tell(f"film {directory.name}", threshold=network.threshold)
+    score.report(f"film {directory.name}", threshold=network.threshold)
 
 
 def on_frames(network: ShippedNetwork, directory: Path, arguments: argparse.Namespace) -> None:
@@ -200,9 +200,9 @@ def on_frames(network: ShippedNetwork, directory: Path, arguments: argparse.Name
         if drawn:
             drawn.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(drawn / f"{path.stem}.png"), draw(picture, boxes, true, road))
-    in_road.tell("real frames, in the road", threshold=network.threshold, core_ms=1e3 * float(np.median(times)))
-    everywhere.tell("real frames, everywhere", threshold=network.threshold)
-    film.tell("real frames, in the road, each as a film that stands", threshold=network.threshold)
+    in_road.report("real frames, in the road", threshold=network.threshold, core_ms=1e3 * float(np.median(times)))
+    everywhere.report("real frames, everywhere", threshold=network.threshold)
+    film.report("real frames, in the road, each as a film that stands", threshold=network.threshold)
 
 
 def in_a_film(network: ShippedNetwork, picture: NDArray[np.uint8], pixel_m: float) -> Boxes:

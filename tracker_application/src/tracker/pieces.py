@@ -70,7 +70,7 @@ class Piece:
             )  # fmt: skip
 
 
-def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -> None:
+def make_piece(job: Job, segment: Segment, on_progress: Callable[[int | None], None]) -> None:
     """Decode a segment once: register its frames and encode its piece of the proxy, independently of other segments."""
     cv2.setNumThreads(1)
     half_done = job.proxy(segment).with_suffix(".part")
@@ -86,7 +86,7 @@ def make_piece(job: Job, segment: Segment, tell: Callable[[int | None], None]) -
                 inliers.append(np.zeros(len(job.points_px), bool) if registered is None else registered.inliers)
                 writer.write(frame)
                 if count % TELL_EVERY == 0:
-                    tell(count)
+                    on_progress(count)
         damaged = film.damaged_pictures
     if times:  # a segment that is damaged throughout has no piece
         half_done.rename(job.proxy(segment))

@@ -219,7 +219,7 @@ class Proxy:
 
     @cached_property
     def _referred(self) -> list[int]:
-        """The frames that others refer to, as the encoder was told to arrange them."""
+        """The frames that others refer to, as the encoder is set to arrange them."""
         borders = [*self.key_rows, len(self.times_s)]
         return [row for first, end in pairwise(borders) for row in range(first, end, B_FRAMES + 1)]
 

@@ -1,4 +1,4 @@
-"""What tracks tell about vehicles: size, class, and whether they are vehicles at all."""
+"""Properties of vehicles derived from tracks: size, class, and whether they are vehicles at all."""
 
 from __future__ import annotations
 

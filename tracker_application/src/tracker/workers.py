@@ -35,7 +35,7 @@ def share_out(
 ) -> None:
     """Do all tasks in order in `count` processes, or in this one if one is enough.
 
-    Calls `tell` with a task and its number of finished frames from time to time, and with None when it is done; an
+    Calls `on_progress` with a task and its number of finished frames at intervals, and with None when it is done; an
     exception from it stops all work. Raises WorkerLost, or the exception of a task: a TrackerError or OSError.
     """
     if count <= 1 or len(tasks) <= 1:

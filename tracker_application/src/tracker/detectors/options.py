@@ -22,7 +22,7 @@ class Parameters:
     provider: str = parameter("auto", "where networks run: auto, cpu, cuda, tensorrt, openvino")
     model_file: str = parameter("", "ONNX file of a detector to use instead of the shipped one")
     model_classes: str = parameter("", "its vehicle classes: 0=car 1=truck_bus 2=two_wheeler 3=vehicle")
-    model_layout: str = parameter("auto", "the layout of its outputs, if the file does not tell")
+    model_layout: str = parameter("auto", "the layout of its outputs, if it is not in the file")
     model_score: float = parameter(0.25, "its least score", minimum=0.01, maximum=1)
     model_picture_width_px: int = parameter(
         0, "width to which images are scaled for it; 0: not scaled, but tiled", minimum=0

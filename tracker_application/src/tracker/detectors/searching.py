@@ -85,7 +85,7 @@ def plan(registered: Flags, rate_fps: float, detection_rate_hz: float) -> tuple[
     )
 
 
-def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) -> None:
+def search(job: Search, stretch: Stretch, on_progress: Callable[[int | None], None]) -> None:
     """Write the vehicles of a stretch, independently of other stretches."""
     cv2.setNumThreads(1)
     parameters = job.parameters
@@ -109,7 +109,7 @@ def search(job: Search, stretch: Stretch, tell: Callable[[int | None], None]) ->
                 _Seen(view.row, view.time_s, sighting, uncut) for sighting, uncut in zip(sightings, whole, strict=True)
             ]
             if count % TELL_EVERY == 0:
-                tell(count)
+                on_progress(count)
     write_table(job.found(stretch), _table(seen, views, places, parameters))
 
 

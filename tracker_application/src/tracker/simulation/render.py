@@ -94,7 +94,7 @@ def simulate(directory: Path, plan: FilmPlan) -> None:
     frames = round(plan.seconds * plan.rate_fps)
     traffic = Traffic(plan.seed, 1 / plan.rate_fps, stage.scene)
     grain = Grain(plan.seed, plan.width_px, plan.height_px)
-    # Under a temporary name until complete, so that nobody uses half a film.
+    # Under a temporary name until complete, so that an incomplete film is never used.
     unfinished = directory / "unfinished.mp4"
     with FilmWriter(
         unfinished, plan.width_px, plan.height_px, plan.rate_fps, grain=grain, bitrate_mbit_s=plan.bitrate_mbit_s

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 
 from tracker.arrays import Picture
-from tracker.asking import FORM_FILE, read_answer, write_form
 from tracker.contract import Report, StageFiles
 from tracker.errors import InputMissing, PersonNeeded, PointsInvalid
 from tracker.reference import Frame, ReferencePoints, parse_points, read_points
+from tracker.reference_point_form import FORM_FILE, read_answer, write_form
 from tracker.stages.extract_frame import JPEG_QUALITY
 
 # Largest difference between two timestamps of one frame: at 120 frames per second, frames are 8 ms apart.

@@ -111,11 +111,11 @@ def _search_all(job: Search, stretches: Sequence[Stretch], usual_workers: int, r
     report.say(f"{len(stretches)} stretches, {workers} workers")
     total = sum(len(stretch.rows) for stretch in stretches)
 
-    def tell(stretch: Stretch, frames: int | None) -> None:
+    def on_progress(stretch: Stretch, frames: int | None) -> None:
         done[stretch.number] = len(stretch.rows) if frames is None else frames
         report.progress("frames", sum(done.values()), total)
 
-    share_out(search, job, todo, workers, tell)
+    share_out(search, job, todo, workers, on_progress)
 
 
 def _finish(files: StageFiles, columns: Table, searched: int, report: Report) -> None:

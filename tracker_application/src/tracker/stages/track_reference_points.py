@@ -12,8 +12,8 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.checkpoint import folder_for
 from tracker.contract import Report, StageFiles
-from tracker.course import Course, Enough, unregistered
 from tracker.errors import ParameterInvalid, ReferenceLost
+from tracker.film_progress import Enough, FilmProgress, unregistered
 from tracker.footage import open_footage
 from tracker.homographies import write_homographies
 from tracker.lens import Lens
@@ -87,21 +87,23 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         np.save(folder / REFERENCE_FILE, reference.luma())
     job = Job(film.path, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
     length_s = min(whole_s, facts.duration_s)
-    course = Course(job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report)
+    film_progress = FilmProgress(
+        job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report
+    )
     todo = [segment for segment in segments if not job.table(segment).exists()]
     if len(todo) < len(segments):
         report.say(f"{len(segments) - len(todo)} of {len(segments)} segments were already done")
     workers = min(parameters.workers or affordable(WORKER_BYTES, OWN_BYTES), max(1, len(todo)))
     report.say(f"{len(segments)} segments, {workers} workers")
 
-    def tell(segment: Segment, frames: int | None) -> None:
-        course.tell(segment, frames)
-        report.progress("frames", *course.frames_done())
+    def on_progress(segment: Segment, frames: int | None) -> None:
+        film_progress.record(segment, frames)
+        report.progress("frames", *film_progress.frames_done())
 
     with suppress(Enough):
-        course.advance()
-        share_out(make_piece, job, todo, workers, tell)
-    pieces, count = course.good_part()
+        film_progress.advance()
+        share_out(make_piece, job, todo, workers, on_progress)
+    pieces, count = film_progress.good_part()
     report.progress("frames", count, count)
     matrices = _held(np.concatenate([piece.matrices for piece in pieces])[:count])
     inliers = np.concatenate([piece.inliers for piece in pieces])[:count]

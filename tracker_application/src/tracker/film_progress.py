@@ -15,7 +15,7 @@ from tracker.segments import Segment
 # If no more than this share of the film matches the reference frame, the stage gives up.
 WORTH_KEEPING = 0.5
 # Unusable stretches longer than this are reported, and cut off at the end.
-WORTH_TELLING_S = 1.0
+WORTH_REPORTING_S = 1.0
 # Frames further apart than this, also relative to the usual interval, have a gap between them.
 GAP_S, GAP_STEPS = 0.5, 5
 
@@ -24,7 +24,7 @@ class Enough(Exception):
     """The reference frame is lost for good, and the good part is kept."""
 
 
-class Course:
+class FilmProgress:
     """Checks finished segments in the order of the film, to stop early when the reference frame is lost.
 
     Decisions do not depend on the order in which segments finish. The film is `length_s` long, and the points belong to
@@ -41,7 +41,7 @@ class Course:
         self._done: dict[int, int] = {}
         self._good_until_s = -np.inf
 
-    def tell(self, segment: Segment, frames: int | None) -> None:
+    def record(self, segment: Segment, frames: int | None) -> None:
         """Record finished frames of a segment, or all of them (None). Raises ReferenceLost, or Enough."""
         if frames is None:
             self.advance()
@@ -97,17 +97,17 @@ class Course:
         if not len(times_s):
             raise FootageDamaged("no frame of the video can be decoded", remedy="Copy it from the camera again")
         worked_through = len(self._pieces) == len(self._segments)
-        self._tell_gaps(times_s, worked_through=worked_through)
+        self._report_gaps(times_s, worked_through=worked_through)
         if registered.sum() <= WORTH_KEEPING * len(registered):
             raise self._lost(float(times_s[-1]))
         count = int(np.flatnonzero(registered)[-1]) + 1
-        if times_s[-1] - times_s[count - 1] <= WORTH_TELLING_S:
+        if times_s[-1] - times_s[count - 1] <= WORTH_REPORTING_S:
             count = len(times_s)
         else:
             self._report.warning(f"{self._how_lost(float(times_s[-1]))}: only the part before is used")
         return self._pieces, count
 
-    def _tell_gaps(self, times_s: Floats, *, worked_through: bool) -> None:
+    def _report_gaps(self, times_s: Floats, *, worked_through: bool) -> None:
         steps = np.diff(times_s)
         usual_s = float(np.median(steps)) if len(steps) else 0.0
         wide = np.flatnonzero(steps > max(GAP_S, GAP_STEPS * usual_s)).tolist()
@@ -119,7 +119,7 @@ class Course:
             )
         if gaps:
             self._report.warning(f"the video has gaps {_listed(gaps)}: vehicles are not tracked across long gaps")
-        if worked_through and times_s[-1] < self._length_s - WORTH_TELLING_S:
+        if worked_through and times_s[-1] < self._length_s - WORTH_REPORTING_S:
             self._report.warning(
                 f"the video should be {self._length_s:.1f} s long but ends at {times_s[-1]:.1f} s: the existing part "
                 "is used; was the file copied completely?"
@@ -129,7 +129,7 @@ class Course:
 def unregistered(times_s: Floats, registered: Flags) -> str:
     """Lists stretches without registered frames as text; omits short ones."""
     stretches = [(times_s[first], times_s[end - 1]) for first, end in runs(~registered)]
-    return _listed([f"from {a:.1f} to {b:.1f} s" for a, b in stretches if b - a > WORTH_TELLING_S])
+    return _listed([f"from {a:.1f} to {b:.1f} s" for a, b in stretches if b - a > WORTH_REPORTING_S])
 
 
 def _listed(parts: list[str], most: int = 5) -> str:
