@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from winslow_dagster.engines import hardware
+from winslow_dagster.stages.launchers.process import cgroups
 
 
 def write(path: Path, text: str) -> None:
@@ -43,7 +44,7 @@ def test_no_more_memory_is_reported_than_the_machine_has() -> None:
 def test_the_processor_quota_of_version_2_is_read(tmp_path: Path, file: str, text: str, quota: float | None) -> None:
     write(tmp_path / file, text)
 
-    assert hardware.cpu_quota(tmp_path) == quota
+    assert cgroups.cpu_quota(tmp_path) == quota
 
 
 @pytest.mark.parametrize(("quota_us", "quota"), [("200000", 2.0), ("-1", None)])
@@ -51,7 +52,7 @@ def test_the_processor_quota_of_version_1_is_read(tmp_path: Path, quota_us: str,
     write(tmp_path / "cpu.cfs_quota_us", quota_us)
     write(tmp_path / "cpu.cfs_period_us", "100000")
 
-    assert hardware.cpu_quota(tmp_path) == quota
+    assert cgroups.cpu_quota(tmp_path) == quota
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_the_processor_quota_of_version_1_is_read(tmp_path: Path, quota_us: str,
 def test_the_memory_limit_of_both_versions_is_read(tmp_path: Path, file: str, text: str, limit: int | None) -> None:
     write(tmp_path / file, text)
 
-    assert hardware.memory_limit_bytes(tmp_path) == limit
+    assert cgroups.memory_limit_bytes(tmp_path) == limit
 
 
 def test_the_own_control_group_and_those_around_it_count(tmp_path: Path) -> None:
@@ -74,14 +75,14 @@ def test_the_own_control_group_and_those_around_it_count(tmp_path: Path) -> None
     (tmp_path / "unified").mkdir()
     write(tmp_path / "self", "4:memory:/outer/own\n3:cpu,cpuacct:/\n0::/gone/in/this/container")
 
-    found = hardware.control_groups("memory", tmp_path / "self", tmp_path)
+    found = cgroups.groups_around("memory", tmp_path / "self", tmp_path)
 
     memory = tmp_path / "memory"
     assert found == [memory / "outer/own", memory / "outer", memory, tmp_path]
 
 
 def test_a_machine_without_control_groups_has_none(tmp_path: Path) -> None:
-    assert hardware.control_groups("cpu", tmp_path / "self", tmp_path) == []
+    assert cgroups.groups_around("cpu", tmp_path / "self", tmp_path) == []
 
 
 def test_amd_and_intel_gpus_are_found_with_their_memory(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 import psutil
 
 from winslow_dagster.engines.engine import NodeGpu
+from winslow_dagster.stages.launchers.process import cgroups
 
-PROC_CGROUP = Path("/proc/self/cgroup")
-CGROUPS = Path("/sys/fs/cgroup")
 DRM = Path("/sys/class/drm")
 VENDORS = {"0x1002": "amd", "0x8086": "intel"}
 VRAM_FILES = ("device/mem_info_vram_total", "lmem_total_bytes")
@@ -36,52 +35,15 @@ def node_name() -> str:
 def usable_cpus() -> int:
     """The CPUs that this process may use: those of its affinity mask, fewer if a control group limits their time."""
     allowed = len(os.sched_getaffinity(0))
-    quotas = [quota for directory in control_groups("cpu") if (quota := cpu_quota(directory)) is not None]
+    quotas = [quota for group in cgroups.groups_around("cpu") if (quota := cgroups.cpu_quota(group)) is not None]
     return max(1, min([allowed, *(int(quota) for quota in quotas)]))
 
 
 def usable_memory_bytes() -> int:
     """The memory that this process may use: all of it, less if a control group limits it."""
-    limits = [limit for directory in control_groups("memory") if (limit := memory_limit_bytes(directory)) is not None]
+    groups = cgroups.groups_around("memory")
+    limits = [limit for group in groups if (limit := cgroups.memory_limit_bytes(group)) is not None]
     return min([psutil.virtual_memory().total, *limits])
-
-
-def control_groups(controller: str, own: Path = PROC_CGROUP, root: Path = CGROUPS) -> list[Path]:
-    """The control group of this process and its ancestors, innermost first; of both versions if the machine has both.
-
-    In a container the names may be those of the host, of which only the root is visible: it is then the innermost.
-    """
-    try:
-        lines = own.read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    found: list[Path] = []
-    for line in lines:
-        _, controllers, name = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        base = root / controller if controllers else root
-        innermost = base / name.lstrip("/")
-        found += [group for group in (innermost, *innermost.parents) if group.is_relative_to(base) and group.is_dir()]
-    return found
-
-
-def cpu_quota(directory: Path) -> float | None:
-    """The number of CPUs whose time a control group grants; None if it sets no limit."""
-    if (limit := _words(directory / "cpu.max")) is not None:
-        quota, period = limit
-        return None if quota == "max" else int(quota) / int(period)
-    quota_us = _words(directory / "cpu.cfs_quota_us")
-    period_us = _words(directory / "cpu.cfs_period_us")
-    if quota_us is None or period_us is None or int(quota_us[0]) <= 0:
-        return None
-    return int(quota_us[0]) / int(period_us[0])
-
-
-def memory_limit_bytes(directory: Path) -> int | None:
-    """The bytes that a control group allows; None if it sets no limit. In version 1, no limit is a huge number."""
-    limit = _words(directory / "memory.max") or _words(directory / "memory.limit_in_bytes")
-    return None if limit is None or limit[0] == "max" else int(limit[0])
 
 
 def detect_gpus() -> GpuReport:
@@ -141,11 +103,6 @@ def drm_gpus(directory: Path = DRM) -> GpuReport:
             NodeGpu(uuid=f"{vendor}-{address}", index=index, vendor=vendor, name=name, memory_bytes=memory_bytes)
         )
     return GpuReport(tuple(found), tuple(notes))
-
-
-def _words(path: Path) -> list[str] | None:
-    text = _text(path)
-    return text.split() if text else None
 
 
 def _text(path: Path) -> str:

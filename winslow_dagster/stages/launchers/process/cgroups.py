@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 PERIOD_US = 100_000
 LEAST_QUOTA_US = 1000
@@ -16,16 +17,46 @@ LEAST_QUOTA_US = 1000
 
 def group_of(pid: int | str, controller: str) -> Path | None:
     """The directory of the process's group for `controller`, or None if the system has none."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controller in controllers.split(","):
-                return ROOT / controller / path.lstrip("/")
-        for root in (ROOT, ROOT / "unified"):
-            offered = root / "cgroup.controllers"
-            if offered.is_file() and controller in offered.read_text(encoding="utf-8").split():
-                return root / path.lstrip("/")
+    path: str | None = None
+    for controllers, path in _memberships(Path(f"/proc/{pid}/cgroup")):
+        if controller in controllers:
+            return ROOT / controller / path
+    for root in (ROOT, ROOT / "unified"):
+        if path is not None and controller in (_words(root / "cgroup.controllers") or ()):
+            return root / path
     return None
+
+
+def groups_around(controller: str, own: Path = OWN, root: Path = ROOT) -> list[Path]:
+    """The control group of this process and its ancestors, innermost first; of both versions if the machine has both.
+
+    In a container the names may be those of the host, of which only the root is visible: it is then the innermost.
+    """
+    found: list[Path] = []
+    for controllers, path in _memberships(own):
+        if controllers and controller not in controllers:
+            continue
+        base = root / controller if controllers else root
+        innermost = base / path
+        found += [group for group in (innermost, *innermost.parents) if group.is_relative_to(base) and group.is_dir()]
+    return found
+
+
+def cpu_quota(group: Path) -> float | None:
+    """The number of CPUs whose time a control group grants; None if it sets no limit."""
+    if (limit := _words(group / "cpu.max")) is not None:
+        quota, period = limit
+        return None if quota == "max" else int(quota) / int(period)
+    quota_us, period_us = _words(group / "cpu.cfs_quota_us"), _words(group / "cpu.cfs_period_us")
+    if quota_us is None or period_us is None or int(quota_us[0]) <= 0:
+        return None
+    return int(quota_us[0]) / int(period_us[0])
+
+
+def memory_limit_bytes(group: Path) -> int | None:
+    """The bytes that a control group allows; None if it sets no limit. In version 1, no limit is a huge number."""
+    limit = _words(group / "memory.max") or _words(group / "memory.limit_in_bytes")
+    return None if limit is None or limit[0] == "max" else int(limit[0])
 
 
 def peak_memory_bytes(group: Path) -> int | None:
@@ -153,3 +184,18 @@ class PeakMemory:
         """Record the peak so far."""
         if self._group is not None:
             self.peak_bytes = peak_memory_bytes(self._group) or self.peak_bytes
+
+
+def _memberships(file: Path) -> Iterator[tuple[list[str], str]]:
+    """The groups in a process's `cgroup` file: the controllers, none in version 2, and the path below their root."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            yield controllers.split(",") if controllers else [], path.lstrip("/")
+
+
+def _words(path: Path) -> list[str] | None:
+    try:
+        return path.read_text(encoding="ascii").split() or None
+    except FileNotFoundError:
+        return None
