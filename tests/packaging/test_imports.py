@@ -54,6 +54,7 @@ def test_private_names_of_dagster_stay_where_they_are_tested() -> None:
         ("engines/engine.py", "import docker", "Docker is one file's business"),
         ("stages/task/model.py", "import sqlalchemy", "Stages know no Dagster, no database, no web"),
         ("pipelines/model/pipeline.py", "import subprocess", "Pipelines are pure"),
+        ("pipelines/yaml/reader.py", "import winslow_dagster.pipelines.schema.base", "Pipelines are layered"),
     ],
 )
 def test_an_import_against_the_rules_is_found(tmp_path: Path, module: str, statement: str, contract: str) -> None:

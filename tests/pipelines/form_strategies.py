@@ -1,4 +1,4 @@
-"""Any form that can be written, and answers to it."""
+"""Strategies for valid forms and their answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORLD = {
 WORLD["optional"] = st.none() | WORLD["metres"]
 
 Pair = tuple[dict[str, Any], Any]
-"""A field as it is written, and an answer to it."""
+"""A field as a file has it, and a valid answer."""
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Forms that stages write, and answers to them: what is taken, what is refused, and in which words."""
+"""Forms that stages write, and answers to them: what is accepted, what is rejected, and the messages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_confirm_field_means_the_only_stage_directly_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "line 1, column 1: not valid JSON: Expecting value"),
         ("[]", "the form is a list"),
@@ -77,10 +77,10 @@ def test_a_confirm_field_means_the_only_stage_directly_before() -> None:
         ('{"form": [{"kind": "text", "name": "a"}, {"kind": "text", "name": "a"}]}', "form[2].name: two fields"),
     ],
 )
-def test_a_form_that_cannot_be_used_is_told_with_its_place(text: str | bytes, said: str) -> None:
+def test_an_invalid_form_is_reported_with_the_path_of_its_fault(text: str | bytes, expected: str) -> None:
     with pytest.raises(InputRejected) as raised:
         parse_form(text)
-    assert said in str(raised.value)
+    assert expected in str(raised.value)
     assert str(raised.value).startswith("await_input.json: ")
 
 
@@ -92,7 +92,7 @@ def test_a_form_that_is_too_large_is_not_read() -> None:
         parse_form({"form": fields})
 
 
-def test_an_answer_is_stored_as_files_and_told_as_variables(tmp_path: Path) -> None:
+def test_an_answer_becomes_files_and_variables(tmp_path: Path) -> None:
     form = form_of(
         {"kind": "text", "name": "note"},
         {"kind": "number", "name": "speed", "default": 2.5},
@@ -127,7 +127,7 @@ def test_an_answer_is_stored_as_files_and_told_as_variables(tmp_path: Path) -> N
     }
 
 
-def test_all_faults_of_an_answer_are_told_at_once() -> None:
+def test_all_faults_of_an_answer_are_reported_at_once() -> None:
     form = form_of(
         {"kind": "number", "name": "speed"}, {"kind": "boolean", "name": "night"}, {"kind": "file", "name": "table"}
     )
@@ -140,7 +140,7 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "expected"),
     [
         ({"kind": "text"}, "", "a: is empty; expected a non-empty string"),
         ({"kind": "text", "max_length": 3}, "four", "a: has 4 characters; expected at most 3"),
@@ -214,25 +214,25 @@ def test_all_faults_of_an_answer_are_told_at_once() -> None:
         ({"kind": "confirm", "stage": "b"}, {"accepted": True, "args": []}, "is accepted but changes args"),
     ],
 )
-def test_a_value_that_cannot_be_taken_is_told(field: dict[str, Any], value: Any, said: str) -> None:
-    assert said in fault_of(field, value)
+def test_an_invalid_value_is_reported(field: dict[str, Any], value: Any, expected: str) -> None:
+    assert expected in fault_of(field, value)
 
 
-def test_a_place_beside_the_image_is_told_where_its_size_is_known() -> None:
+def test_a_point_outside_the_image_is_reported_if_its_size_is_known() -> None:
     field = {"kind": "points", "image": "./a"}
     sizes = {"a": (1920, 1080)}
     assert answered(field, [{"x": 1919.9, "y": 1079.9}], image_sizes=sizes).values
-    said = fault_of(field, [{"x": 1920, "y": 0}], image_sizes=sizes)
-    assert said == "a: point 1 is at (1920, 0); expected a point inside the image of 1920x1080"
+    expected = fault_of(field, [{"x": 1920, "y": 0}], image_sizes=sizes)
+    assert expected == "a: point 1 is at (1920, 0); expected a point inside the image of 1920x1080"
 
 
-def test_steps_are_those_that_a_person_means() -> None:
+def test_steps_are_counted_in_decimal_arithmetic() -> None:
     assert answered({"kind": "number", "step": 0.1}, 0.3).variables == {"A": "0.3"}
 
 
-@pytest.mark.parametrize(("value", "told"), [(1e-7, "0.0000001"), (1e20, "1" + "0" * 20), (2.0, "2"), (-0.5, "-0.5")])
-def test_a_number_is_told_without_an_exponent(value: float, told: str) -> None:
-    assert answered({"kind": "number"}, value).variables == {"A": told}
+@pytest.mark.parametrize(("value", "text"), [(1e-7, "0.0000001"), (1e20, "1" + "0" * 20), (2.0, "2"), (-0.5, "-0.5")])
+def test_a_number_has_no_exponent_in_a_variable(value: float, text: str) -> None:
+    assert answered({"kind": "number"}, value).variables == {"A": text}
 
 
 def test_a_rejected_result_is_a_redo_and_needs_no_other_answer() -> None:
@@ -243,7 +243,7 @@ def test_a_rejected_result_is_a_redo_and_needs_no_other_answer() -> None:
     assert faults_of(form, {"ok": {"accepted": True}}) == ["note: is required"]
 
 
-def test_a_file_has_to_be_there_under_a_name_that_is_accepted(tmp_path: Path) -> None:
+def test_a_file_must_exist_and_have_an_accepted_name(tmp_path: Path) -> None:
     form = form_of({"kind": "file", "name": "a", "suffixes": [".csv"]})
     video = tmp_path / "a.mp4"
     video.touch()
@@ -276,7 +276,7 @@ SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 @SLOW
 @given(case=forms_with_answers())
-def test_every_form_answered_as_it_asks_is_taken_and_survives_json(
+def test_every_valid_answer_is_accepted_and_survives_json(
     case: tuple[dict[str, Any], dict[str, Any]], uploads: Path
 ) -> None:
     written, answer = case
@@ -350,7 +350,7 @@ def taken_or_told(call: Callable[[], T]) -> T | None:
 
 @SLOW
 @given(case=forms_with_answers(), data=st.data())
-def test_any_change_of_a_form_or_an_answer_is_taken_or_rejected_in_one_line(
+def test_any_changed_form_or_answer_is_accepted_or_rejected_in_one_line(
     case: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject, uploads: Path
 ) -> None:
     written, answer = case

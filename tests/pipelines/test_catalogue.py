@@ -59,20 +59,20 @@ def test_names_are_listed_without_reading_a_file(tmp_path: Path) -> None:
     assert names["a"] == tmp_path / "a.yaml"
 
 
-def test_a_directory_that_is_not_there_has_no_pipelines_and_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_pipelines_and_is_reported(tmp_path: Path) -> None:
     assert pipeline_names(tmp_path / "nowhere") == {}
     (problem,) = Catalogue.read(tmp_path / "nowhere").problems
     assert problem.what == "the directory cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize("name", ["tracks.yml", "tracks.YAML"])
-def test_a_file_with_another_ending_is_told_and_not_passed_over(tmp_path: Path, name: str) -> None:
+def test_a_file_with_another_suffix_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(GOOD.format(name="tracks"))
     (problem,) = Catalogue.read(tmp_path).problems
     assert (problem.file, problem.suggestion) == (str(tmp_path / name), "tracks.yaml")
 
 
-def test_a_file_whose_name_cannot_be_a_pipelines_is_told(tmp_path: Path) -> None:
+def test_a_file_with_an_invalid_name_is_reported(tmp_path: Path) -> None:
     (tmp_path / "My Tracks.yaml").write_text(GOOD.format(name="my_tracks"))
     (problem,) = Catalogue.read(tmp_path).problems
-    assert problem.what == 'the pipeline is called "my_tracks" and its file My Tracks.yaml'
+    assert problem.what == 'the pipeline is named "my_tracks", but its file is My Tracks.yaml'

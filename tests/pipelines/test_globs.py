@@ -62,7 +62,7 @@ def test_case_is_ignored_on_request() -> None:
         ("a/b**", "has `**` beside other characters"),
     ],
 )
-def test_a_pattern_that_could_mean_nothing_is_a_problem(pattern: str, problem: str) -> None:
+def test_an_unusable_pattern_is_a_problem(pattern: str, problem: str) -> None:
     assert problem_of(pattern) == problem
 
 
@@ -139,7 +139,7 @@ def test_files_are_found_that_match_and_no_others(
         assert matching_files(directory, patterns[0]) == [path for path in sorted(files) if matches(path, patterns[0])]
 
 
-def test_links_in_a_circle_end(tmp_path: Path) -> None:
+def test_link_cycles_end(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "x.png").touch()
     for name in ("one", "two"):
@@ -159,7 +159,7 @@ def test_links_to_files_are_files_and_links_to_nothing_are_not(tmp_path: Path) -
     assert matching_files(tmp_path, "*.png") == ["latest.png", "x.png"]
 
 
-def test_a_directory_that_is_missing_has_no_files(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_files(tmp_path: Path) -> None:
     assert matching_files(tmp_path / "missing", "**") == []
 
 

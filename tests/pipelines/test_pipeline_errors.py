@@ -1,4 +1,4 @@
-"""What is said about every fault of a pipeline file: the exact words and the exact place."""
+"""Every fault of a pipeline file is reported with its exact message and position."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ HEAD = "name: tracks\nimage: tracker:1\nstages:\n"
 
 
 def faults(file: str) -> list[object]:
-    """The cases of a golden file: what is written, and what is said about it, under a sentence."""
+    """The cases of a golden file: a description, the content, and the expected problems."""
     _, *sections = (HERE / file).read_text(encoding="utf-8").split("\n## ")
     cases = []
     for section in sections:
         sentence, _, rest = section.partition("\n")
         lines = rest.rstrip("\n").split("\n")
-        said = [line.removeprefix("=> ") for line in lines if line.startswith("=> ")]
+        expected = [line.removeprefix("=> ") for line in lines if line.startswith("=> ")]
         written = "\n".join(line for line in lines if not line.startswith("=> "))
-        cases.append(pytest.param(written, said, id=sentence))
+        cases.append(pytest.param(written, expected, id=sentence))
     return cases
 
 
@@ -36,18 +36,18 @@ def problems_of(content: str | bytes, name: str = "tracks") -> list[str]:
     return [str(problem).removeprefix(f"{name}.yaml:") for problem in raised.value.problems]
 
 
-@pytest.mark.parametrize(("field", "said"), faults("faults_in_a_stage.txt"))
-def test_a_fault_in_a_stage_is_told_with_its_place(field: str, said: list[str]) -> None:
-    assert problems_of(f"{HEAD}- name: decode\n  {field}\n- name: detect\n  after: []\n") == said
+@pytest.mark.parametrize(("field", "expected"), faults("faults_in_a_stage.txt"))
+def test_a_fault_in_a_stage_is_reported_with_its_position(field: str, expected: list[str]) -> None:
+    assert problems_of(f"{HEAD}- name: decode\n  {field}\n- name: detect\n  after: []\n") == expected
 
 
-@pytest.mark.parametrize(("content", "said"), faults("faults_of_a_file.txt"))
-def test_a_fault_of_the_whole_file_is_told_with_its_place(content: str, said: list[str]) -> None:
-    assert problems_of(content + "\n") == said
+@pytest.mark.parametrize(("content", "expected"), faults("faults_of_a_file.txt"))
+def test_a_fault_of_the_whole_file_is_reported_with_its_position(content: str, expected: list[str]) -> None:
+    assert problems_of(content + "\n") == expected
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         pytest.param(b"", "1:1: the file is empty; expected a mapping with `name` and `stages`", id="empty"),
         pytest.param(
@@ -67,16 +67,16 @@ def test_a_fault_of_the_whole_file_is_told_with_its_place(content: str, said: li
         ),
     ],
 )
-def test_a_file_that_is_no_text_is_told_with_the_place_of_the_first_bad_byte(content: bytes, said: str) -> None:
-    assert problems_of(content) == [said]
+def test_the_first_byte_that_is_not_text_is_reported(content: bytes, expected: str) -> None:
+    assert problems_of(content) == [expected]
 
 
-def test_a_number_of_a_thousand_digits_is_told() -> None:
-    (said,) = problems_of(f"{HEAD}- name: a\n  cpus: {'9' * 1000}\n")
-    assert said == f'5:9: the number "{"9" * 60}…" is too long; expected at most 100 digits'
+def test_a_number_with_a_thousand_digits_is_reported() -> None:
+    (problem,) = problems_of(f"{HEAD}- name: a\n  cpus: {'9' * 1000}\n")
+    assert problem == f'5:9: the number "{"9" * 60}…" is too long; expected at most 100 digits'
 
 
-def test_all_problems_of_a_file_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_file_order() -> None:
     content = dedent("""\
         name: trucks
         imagee: x
@@ -109,22 +109,22 @@ def test_all_problems_of_a_file_are_told_at_once_in_the_order_of_the_file() -> N
 def test_aliases_that_multiply_are_stopped() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    (said,) = problems_of("\n".join(lines))
-    assert "more than 100000 values after its aliases are expanded; expected fewer aliases" in said
+    (problem,) = problems_of("\n".join(lines))
+    assert "more than 100000 values after its aliases are expanded; expected fewer aliases" in problem
 
 
 @pytest.mark.parametrize("opening", ["[", "- ", "? ", "{a: "])
 def test_deep_nesting_is_an_error_and_does_not_end_the_process(opening: str) -> None:
-    (said,) = problems_of(opening * 200_000)
-    assert "nested more than 32 levels deep" in said
+    (problem,) = problems_of(opening * 200_000)
+    assert "nested more than 32 levels deep" in problem
 
 
 def test_a_file_that_is_too_large_is_not_read() -> None:
-    (said,) = problems_of(b"#" * (2 << 20))
-    assert said.startswith("1:1: the file has")
+    (problem,) = problems_of(b"#" * (2 << 20))
+    assert problem.startswith("1:1: the file is too large")
 
 
-def test_a_directory_with_the_name_of_a_file_is_told(tmp_path: Path) -> None:
+def test_a_directory_instead_of_a_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tracks.yaml"
     path.mkdir()
     with pytest.raises(PipelineInvalid) as raised:
@@ -132,14 +132,14 @@ def test_a_directory_with_the_name_of_a_file_is_told(tmp_path: Path) -> None:
     assert str(raised.value) == f"{path}:1:1: not a file; expected a YAML file"
 
 
-def test_a_pipe_with_the_name_of_a_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_a_file_is_reported_without_waiting_for_it(tmp_path: Path) -> None:
     path = tmp_path / "tracks.yaml"
     os.mkfifo(path)
     with pytest.raises(PipelineInvalid, match="not a file"):
         load(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tracks.yaml"
     with pytest.raises(PipelineInvalid) as raised:
         load(path)
@@ -148,7 +148,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_link_in_a_circle_is_told(tmp_path: Path) -> None:
+def test_a_link_cycle_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tracks.yaml"
     path.symlink_to(path)
     with pytest.raises(PipelineInvalid, match="the file cannot be read"):

@@ -144,7 +144,7 @@ def test_a_stage_without_anything_has_the_defaults_of_the_model() -> None:
     assert stage == Stage(name="a", image="x")
 
 
-def test_a_stage_comes_after_the_one_above_unless_it_says_otherwise() -> None:
+def test_a_stage_comes_after_the_one_above_by_default() -> None:
     pipeline = parsed("""
         name: tracks
         image: x
@@ -165,7 +165,7 @@ def test_a_stage_may_stand_above_what_it_comes_after() -> None:
     assert [stage.after for stage in pipeline.stages] == [("b",), ()]
 
 
-def test_defaults_hold_for_every_stage_that_says_nothing_else() -> None:
+def test_defaults_apply_to_stages_without_their_own_value() -> None:
     pipeline = parsed("""
         name: tracks
         image: top:1
@@ -206,7 +206,7 @@ def test_a_variable_that_only_a_project_or_run_can_supply_is_no_problem() -> Non
     assert parsed("{name: tracks, image: x, stages: [{name: a, env: {A: '${FROM_PROJECT}'}}]}").stages
 
 
-def test_arguments_in_one_text_are_split_as_a_shell_does() -> None:
+def test_arguments_in_one_string_are_split_like_in_a_shell() -> None:
     (stage,) = parsed("""{name: tracks, image: x, stages: [{name: a, args: "--x 'a b' ${Y} 1"}]}""").stages
     assert stage.args == ("--x", "a b", "${Y}", "1")
 
@@ -269,35 +269,35 @@ def test_a_size_is_read(text: str | int, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "s", "1 2", "1x", "-1s", "1s 2", "\u0661s", "1e3", "nan", "1.s"])
-def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_rejected(text: str) -> None:
     with pytest.raises(AmountMalformed, match="a duration"):
         parse_duration_s(text)
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "1XB", "1 G B", "-1", "1e3", "1GiB 2MiB"])
-def test_a_text_that_is_no_size_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_size_is_rejected(text: str) -> None:
     with pytest.raises(AmountMalformed, match="a size"):
         parse_size_bytes(text)
 
 
-def test_an_amount_that_was_misspelt_comes_with_what_was_meant() -> None:
+def test_a_misspelt_unit_comes_with_a_suggestion() -> None:
     with pytest.raises(AmountMalformed) as raised:
         parse_duration_s("2 days 3 hours")
     assert raised.value.suggestion == "2d 3h"
 
 
-def test_durations_and_sizes_are_shown_as_people_write_them() -> None:
+def test_durations_and_sizes_are_written_as_in_a_file() -> None:
     assert [written_duration(seconds) for seconds in (0, 0.5, 90, 93600)] == ["0s", "0.5s", "1m 30s", "1d 2h"]
     assert [written_size(size) for size in (0, 1000, 8 * 1024**3)] == ["0B", "1000B", "8GiB"]
 
 
-def test_the_names_that_dagster_reserves_are_those_we_refuse() -> None:
+def test_the_reserved_names_are_those_of_dagster() -> None:
     from dagster._core.definitions.utils import DISALLOWED_NAMES
 
     assert RESERVED_NAMES == DISALLOWED_NAMES
 
 
-def test_the_example_of_the_documentation_is_a_pipeline(tmp_path: Path) -> None:
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
     _, _, rest = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").partition("```yaml\n")
     path = tmp_path / "count_cars.yaml"
     path.write_text(rest.partition("```")[0], encoding="utf-8")
@@ -310,7 +310,7 @@ def test_the_example_of_the_documentation_is_a_pipeline(tmp_path: Path) -> None:
     }
 
 
-def test_the_stages_that_the_documentation_shows_can_be_used() -> None:
+def test_the_stages_in_the_documentation_are_valid() -> None:
     _, *blocks = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").split("```yaml\nstages:\n")
     assert len(blocks) == 2
     for block in blocks:
@@ -318,12 +318,12 @@ def test_the_stages_that_the_documentation_shows_can_be_used() -> None:
         assert parse_pipeline(text.encode(), "tracks.yaml", "tracks").stages
 
 
-def test_the_form_that_the_documentation_shows_can_be_used() -> None:
+def test_the_form_in_the_documentation_is_valid() -> None:
     _, _, rest = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8").partition("```json\n")
     assert door.parse_form(rest.partition("```")[0]).variables == ("CORNERS",)
 
 
-def test_a_result_to_confirm_is_that_of_the_only_stage_before_unless_it_says_otherwise() -> None:
+def test_a_confirm_field_refers_to_the_only_stage_before_by_default() -> None:
     pipeline = parsed("""
         name: tracks
         image: x
@@ -333,21 +333,21 @@ def test_a_result_to_confirm_is_that_of_the_only_stage_before_unless_it_says_oth
           - {name: b}
           - {name: c, needs_input: {form: [{kind: confirm, name: ok, stage: a}]}}
     """)
-    asked = [stage.needs_input.form[0].stage for stage in pipeline.stages[1:] if stage.needs_input]
-    assert asked == ["a", "a"]
+    stages = [stage.needs_input.form[0].stage for stage in pipeline.stages[1:] if stage.needs_input]
+    assert stages == ["a", "a"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipeline_configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_pipeline_that_ships_can_be_used_and_names_the_schema(path: Path) -> None:
+def test_every_shipped_pipeline_is_valid_and_names_the_schema(path: Path) -> None:
     assert load(path).pipeline.name == path.stem
     assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=pipeline.schema.json\n")
 
 
-def test_the_door_names_what_it_offers() -> None:
+def test_the_package_lists_its_public_names() -> None:
     assert all(hasattr(door, name) for name in door.__all__)
 
 
-def test_the_door_is_opened_without_dagster_docker_or_a_database() -> None:
+def test_the_package_is_imported_without_dagster_docker_or_a_database() -> None:
     program = "import sys, winslow_dagster.pipelines; print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "yaml" in modules

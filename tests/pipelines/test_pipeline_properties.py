@@ -1,4 +1,4 @@
-"""The loader under anything that may be thrown at it, and there and back again for everything that is valid."""
+"""The loader with arbitrary input, and round trips of valid pipelines."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def problems_of(content: bytes) -> tuple[Problem, ...]:
 
 
 @given(st.binary())
-def test_any_bytes_are_used_or_refused(content: bytes) -> None:
+def test_any_bytes_are_accepted_or_rejected(content: bytes) -> None:
     used_or_refused(content)
 
 
 @given(st.text())
-def test_any_text_is_used_or_refused(text: str) -> None:
+def test_any_text_is_accepted_or_rejected(text: str) -> None:
     used_or_refused(text.encode())
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=40))
-def test_any_pieces_of_yaml_are_used_or_refused(pieces: list[str]) -> None:
+def test_any_pieces_of_yaml_are_accepted_or_rejected(pieces: list[str]) -> None:
     used_or_refused("".join(pieces).encode())
 
 
@@ -177,7 +177,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=300)
 @given(mutated(), st.booleans())
-def test_a_valid_file_with_any_change_is_used_or_refused(data: dict[str, Any], flow: bool) -> None:  # noqa: FBT001 # a drawn value
+def test_a_valid_file_with_any_change_is_accepted_or_rejected(data: dict[str, Any], flow: bool) -> None:  # noqa: FBT001 # a drawn value
     used_or_refused(yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True, sort_keys=False).encode())
 
 

@@ -69,12 +69,12 @@ def test_a_field_of_a_document_becomes_a_field_of_the_model() -> None:
                 assert document.target(name) in document.model_of(name).model_fields, f"{document.__name__}.{name}"
 
 
-def test_the_defaults_that_are_told_are_those_that_hold() -> None:
+def test_the_documented_defaults_are_the_actual_ones() -> None:
     stage = json_schema()["definitions"]["Stage"]["properties"]
-    told = {name: described["default"] for name, described in stage.items() if "default" in described}
-    spelt_out = {"name": "tracks", "image": "x", "stages": [{"name": "a", **told}]}
+    documented = {name: described["default"] for name, described in stage.items() if "default" in described}
+    spelt_out = {"name": "tracks", "image": "x", "stages": [{"name": "a", **documented}]}
     silent = {"name": "tracks", "image": "x", "stages": [{"name": "a"}]}
-    assert told["stop_grace_period"] == 10
+    assert documented["stop_grace_period"] == 10
     assert parsed(spelt_out) == parsed(silent)
 
 
@@ -140,13 +140,13 @@ def parsed(data: object) -> object:
 
 
 @pytest.mark.parametrize("data", VALID)
-def test_what_the_loader_takes_the_schema_takes(data: dict[str, object]) -> None:
+def test_the_schema_accepts_what_the_loader_accepts(data: dict[str, object]) -> None:
     parsed({"name": "tracks", **data})
     VALIDATOR.validate({"name": "tracks", **data})
 
 
 @pytest.mark.parametrize("data", INVALID)
-def test_what_the_schema_refuses_the_loader_refuses(data: dict[str, object]) -> None:
+def test_the_loader_rejects_what_the_schema_rejects(data: dict[str, object]) -> None:
     assert not VALIDATOR.is_valid({"name": "tracks", **data})
     with pytest.raises(PipelineInvalid):
         parsed({"name": "tracks", **data})

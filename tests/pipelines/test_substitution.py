@@ -68,7 +68,7 @@ def test_a_variable_without_a_value_is_an_error_with_its_message(text: str, mess
     assert str(raised.value).startswith(message)
 
 
-def test_the_place_of_a_text_is_named_in_its_error() -> None:
+def test_an_error_names_where_the_text_is_from() -> None:
     with pytest.raises(VariableMissing) as raised:
         substitute("--size ${SIZE}", {}, where="args of the stage detect")
     assert str(raised.value).startswith("args of the stage detect: ${SIZE} has no value")
@@ -78,22 +78,22 @@ def test_the_place_of_a_text_is_named_in_its_error() -> None:
     ("text", "position"),
     [("${", 1), ("a${A", 2), ("${A:-${B}", 1), ("${1}", 1), ("${}", 1), ("${A b}", 4), ("${A:=b}", 4), ("${A[0]}", 4)],
 )
-def test_a_text_that_cannot_be_read_is_an_error_with_the_place(text: str, position: int) -> None:
+def test_a_malformed_text_is_an_error_with_its_position(text: str, position: int) -> None:
     with pytest.raises(TemplateMalformed) as raised:
         substitute(text, SET)
     assert raised.value.position == position
 
 
-def test_variables_nested_without_end_are_an_error() -> None:
+def test_too_deeply_nested_variables_are_an_error() -> None:
     with pytest.raises(TemplateMalformed, match="nested too deeply"):
         substitute("${A:-" * 5000 + "}" * 5000, {})
 
 
-def test_the_names_in_a_text_are_told_also_those_in_operands() -> None:
+def test_names_in_operands_are_references_too() -> None:
     assert references("${A:-${B}} $C $${D}") == {"A", "B"}
 
 
-def test_later_layers_cover_earlier_ones() -> None:
+def test_later_layers_override_earlier_ones() -> None:
     assert resolve_environment([{"A": "1", "B": "1"}, {"A": "2"}], {}) == {"A": "2", "B": "1"}
 
 
@@ -121,12 +121,12 @@ def test_builtin_values_are_final_and_are_not_read_as_templates() -> None:
     assert resolved == {"OUT": "/${A}$$", "COPY": "/${A}$$/a"}
 
 
-def test_the_environment_of_the_host_is_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_host_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINSLOW_TEST_ON_HOST", "there")
     assert resolve_environment([{"A": "${WINSLOW_TEST_ON_HOST:-not there}"}], {}) == {"A": "not there"}
 
 
-def test_a_circle_is_an_error_that_names_it() -> None:
+def test_a_cycle_is_an_error_that_names_it() -> None:
     with pytest.raises(VariableMissing) as raised:
         resolve_environment([{"X": "${A}", "A": "${B}", "B": "${C:-${A}}"}], {})
     assert str(raised.value) == "A: variables refer to each other in a cycle: A -> B -> A"
@@ -137,7 +137,7 @@ def test_a_chain_of_thousands_of_variables_is_followed() -> None:
     assert resolve_environment([layer], {})["A0"] == "end"
 
 
-def test_values_that_double_each_other_are_stopped_at_what_the_system_passes() -> None:
+def test_values_that_double_each_other_stop_at_the_limit_of_the_system() -> None:
     layer = {f"A{n}": f"${{A{n + 1}}}" * 2 for n in range(64)} | {"A64": "x"}
     with pytest.raises(VariableMissing, match="the value is too long; expected at most 131071 bytes"):
         resolve_environment([layer], {})
@@ -186,7 +186,7 @@ TEMPLATES = joined(
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not there")
 @settings(max_examples=300, deadline=None)
 @given(TEMPLATES, st.dictionaries(NAMES, st.text(alphabet="xyz $\\}\"' ", max_size=4)))
-def test_bash_gives_the_same(template: str, variables: dict[str, str]) -> None:
+def test_bash_gives_the_same_result(template: str, variables: dict[str, str]) -> None:
     script = f'set -u; printf %s "{template}"'
     bash = subprocess.run(["bash", "--norc", "-c", script], env=variables, capture_output=True, check=False)
     try:

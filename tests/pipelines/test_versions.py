@@ -46,7 +46,7 @@ def test_keeping_a_version_again_changes_nothing(file: Path, tmp_path: Path) -> 
     assert copy.stat() == before
 
 
-def test_many_may_keep_the_same_version_at_once(file: Path, tmp_path: Path) -> None:
+def test_many_can_keep_the_same_version_at_once(file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "versions"
     with ThreadPoolExecutor(16) as pool:
         digests = set(pool.map(lambda _: keep_version(file, kept), range(64)))
@@ -54,7 +54,7 @@ def test_many_may_keep_the_same_version_at_once(file: Path, tmp_path: Path) -> N
     assert len(list((kept / "tracks").iterdir())) == 1
 
 
-def test_a_file_that_cannot_be_used_is_not_kept(file: Path, tmp_path: Path) -> None:
+def test_an_invalid_file_is_not_kept(file: Path, tmp_path: Path) -> None:
     file.write_text("name: tracks\n")
     with pytest.raises(PipelineInvalid):
         keep_version(file, tmp_path / "versions")
@@ -71,7 +71,7 @@ def test_a_version_that_was_never_kept_is_not_found(file: Path, tmp_path: Path, 
         load_version(tmp_path / "versions", name, digest.format(kept=kept))
 
 
-def test_a_version_that_was_changed_on_disk_is_refused(file: Path, tmp_path: Path) -> None:
+def test_a_version_that_was_changed_on_disk_is_rejected(file: Path, tmp_path: Path) -> None:
     digest = keep_version(file, tmp_path / "versions")
     copy = tmp_path / "versions" / "tracks" / f"{digest}.yaml"
     copy.chmod(0o644)
@@ -80,7 +80,7 @@ def test_a_version_that_was_changed_on_disk_is_refused(file: Path, tmp_path: Pat
         load_version(tmp_path / "versions", "tracks", digest)
 
 
-def test_a_place_that_cannot_be_written_is_told(file: Path, tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_reported(file: Path, tmp_path: Path) -> None:
     (tmp_path / "versions").write_text("a file where a directory belongs")
     with pytest.raises(StoreError, match="a version of tracks cannot be stored: Not a directory"):
         keep_version(file, tmp_path / "versions")
@@ -95,7 +95,7 @@ def test_nothing_changed_between_a_pipeline_and_itself() -> None:
     assert changes(same, same) == ()
 
 
-def test_changes_are_told_in_the_words_of_the_file() -> None:
+def test_changes_are_described_in_the_terms_of_the_file() -> None:
     old = pipeline(r"""
 env: {A: "1", B: "2"}
 inputs: {video: {kind: video}}

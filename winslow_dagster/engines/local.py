@@ -19,7 +19,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-import winslow_dagster
+from winslow_dagster.defaults import PACKAGE_DIR
 from winslow_dagster.engines import local_node
 from winslow_dagster.engines.engine import (
     Engine,
@@ -264,7 +264,7 @@ class LocalEngine(Engine):
                 self._runner,
                 [str(directory.path), self._node.model_dump_json()],
                 env={**os.environ, "WINSLOW_HOME": str(self._settings.home)},
-                cwd=Path(winslow_dagster.__file__).parents[1],
+                cwd=PACKAGE_DIR.parent,
                 log_path=directory.path / "runner.log",
                 fork_server_socket=self._settings.sockets_dir / "runners.sock",
             )

@@ -1,7 +1,7 @@
-"""YAML to Pipeline. Pure: no Dagster, no Docker, no database.
+"""Loads and validates pipeline files. Pure: no Dagster, no Docker, no database.
 
-`load` reads one file, `Catalogue.read` a directory, `pipeline_names` only lists one; `keep_version` and `load_version`
-hold on to a file as it was; `resolve_environment` and `substitute` fill in `${VAR}`.
+`load` loads one file, `Catalogue.read` all files of a directory, and `pipeline_names` lists them. `keep_version` and
+`load_version` store and load immutable versions. `resolve_environment` and `substitute` substitute `${VAR}`.
 """
 
 from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load, pipeline_names

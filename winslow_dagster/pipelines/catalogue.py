@@ -1,4 +1,4 @@
-"""The pipeline files of a directory: all of them, read; or only their names, in no time."""
+"""The pipeline files of a directory: loaded, or only listed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOKALIKES = frozenset({".yml", ".YAML", ".YML"})
 
 @dataclass(frozen=True, slots=True)
 class LoadedPipeline:
-    """A pipeline, the file it was read from, and the SHA-256 of that file's bytes, in hex."""
+    """A pipeline, its file, and the SHA-256 of the file's content, in hex."""
 
     path: Path
     pipeline: Pipeline
@@ -29,16 +29,15 @@ class LoadedPipeline:
 
 
 def load(path: Path) -> LoadedPipeline:
-    """The pipeline of one file; the digest is that of the very bytes it was read from. Raises PipelineInvalid."""
+    """The pipeline of one file, with the digest of the same read of the file. Raises PipelineInvalid."""
     content = read_content(path)
     return LoadedPipeline(path, parse_pipeline(content, str(path), path.stem), sha256(content).hexdigest())
 
 
 def pipeline_names(directory: Path) -> dict[str, Path]:
-    """Name -> file of every pipeline in `directory`, in order, without reading one.
+    """Name -> file of every pipeline in `directory`, in order, without reading the files.
 
-    A file whose name cannot be a pipeline's is left out here; `Catalogue.read` says what is wrong with it. Empty where
-    there is no such directory.
+    Files with invalid names are left out; `Catalogue.read` reports them. Empty if the directory does not exist.
     """
     if not directory.exists():
         return {}
@@ -47,7 +46,7 @@ def pipeline_names(directory: Path) -> dict[str, Path]:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every pipeline of a directory that can be used, by name, and everything that is wrong with the others."""
+    """The valid pipelines of a directory, by name, and the problems of the others."""
 
     directory: Path
     pipelines: Mapping[str, LoadedPipeline]
@@ -55,7 +54,7 @@ class Catalogue:
 
     @classmethod
     def read(cls, directory: Path) -> Catalogue:
-        """Read every file. One that cannot be used becomes problems, and hides no other."""
+        """Load every file. An invalid file does not affect the others."""
         pipelines: dict[str, LoadedPipeline] = {}
         problems: list[Problem] = []
         try:
@@ -76,7 +75,7 @@ class Catalogue:
 
 
 def _entries(directory: Path, also: frozenset[str] = frozenset()) -> Iterator[tuple[Path, bool]]:
-    """What looks like a pipeline file, in order, and whether it is a file. Hidden ones are editors' swap files."""
+    """Paths that look like pipeline files, in order, and whether they are files. Editors' swap files are hidden."""
     with os.scandir(directory) as entries:
         names = sorted(
             (entry.name, entry.is_file())

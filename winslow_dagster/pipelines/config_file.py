@@ -1,7 +1,4 @@
-"""A YAML file to a validated document, or to everything that is wrong with it.
-
-Pipelines, watched folders and notification channels are read by this one path.
-"""
+"""Loads and validates a YAML file: pipelines, watched folders and notification channels."""
 
 from __future__ import annotations
 
@@ -21,13 +18,13 @@ from winslow_dagster.pipelines.yaml.reader import Tree, read_tree
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 Check = Callable[[Tree, AnyDocument | None], None]
-"""Notes problems of the file as a whole; without a document where the fields have problems already."""
+"""Notes problems of the file as a whole. There is no document if its fields have problems."""
 
 _ONLY_COMMENTS = re.compile(rb"(\s*(#[^\n]*)?(\n|\Z))*")
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file. Raises PipelineInvalid where there is no readable file."""
+    """The bytes of a file. Raises PipelineInvalid if there is no readable file."""
     try:
         if path.exists() and not path.is_file():
             raise unusable(str(path), Mark(1, 1), "not a file", "a YAML file")
@@ -52,7 +49,7 @@ def parse_document(
     except ValidationError as error:
         for found in findings(error, document_type):
             if found.empty:
-                continue  # the reader has noted it
+                continue  # already noted by the reader
             mark = tree.key_mark(found.path) if found.at_key else tree.mark(found.path)
             tree.note(mark, found.what, found.expected, found.suggestion)
     check(tree, document)
@@ -65,7 +62,7 @@ def parse_document(
 def load_config(
     path: Path, document_type: type[AnyDocument], error_type: type[PipelineInvalid], check: Check[AnyDocument]
 ) -> AnyDocument | None:
-    """The document of an optional file; None where the file is missing or holds only comments.
+    """The document of an optional file; None if the file is missing or has only comments.
 
     Raises `error_type` with all problems.
     """
@@ -81,7 +78,7 @@ def parse_config(
     error_type: type[PipelineInvalid],
     check: Check[AnyDocument],
 ) -> AnyDocument | None:
-    """The same of the bytes of a file."""
+    """The same, from the content of a file."""
     if _ONLY_COMMENTS.fullmatch(content):
         return None
     with _raising(error_type):

@@ -1,7 +1,7 @@
-"""What a file must be beyond the form of its single fields: names that meet, and `after` without cycles.
+"""Checks of a pipeline file as a whole, such as duplicate names and cycles in `after`.
 
-The checks work on the plain data, so that they find what they can beside faults of single fields; where the data has
-not the right form they say nothing, because the documents (documents.py) say it.
+They work on plain data, so that they also run if single fields are invalid. They ignore values of the wrong type, which
+the documents (schema/) report.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from winslow_dagster.pipelines.forms.validation import faults_around_form, faults_between_fields
+from winslow_dagster.pipelines.forms.validation import faults_between_fields, reference_faults
 from winslow_dagster.pipelines.model.form import ANSWER
 from winslow_dagster.pipelines.model.output_checks import check_name
 from winslow_dagster.pipelines.model.pipeline import Stage
@@ -22,14 +22,14 @@ MOST_CYCLES = 20
 
 
 def check_whole(tree: Tree, name: str) -> None:
-    """Note in `tree` everything that is wrong between fields. `name` is what the pipeline has to be called."""
+    """Note all problems in `tree`. `name` is the name that the pipeline must have."""
     if not isinstance(tree.data, dict):
         return
     data = tree.data
     written = data.get("name")
     if isinstance(written, str) and written != name:
-        what = f"the pipeline is called {shown(written)} and its file {name}.yaml"
-        tree.note(tree.mark(("name",)), what, "the same name for both", name)
+        what = f"the pipeline is named {shown(written)}, but its file is {name}.yaml"
+        tree.note(tree.mark(("name",)), what, "the same name", name)
     for variable in _mapping(data.get("env")).keys() & _mapping(_mapping(data.get("defaults")).get("env")).keys():
         mark = tree.key_mark(("defaults", "env", variable))
         tree.note(mark, f"{named(variable)} is also set in the pipeline's `env`", "it in one place only")
@@ -38,14 +38,14 @@ def check_whole(tree: Tree, name: str) -> None:
         path: Path = ("stages", index)
         settings.append((path, stage))
         _check_program(tree, path, stage)
-    for path, given in settings:
-        _check_needs_input(tree, path, given)
-        _check_exit_codes(tree, path, given)
-        _check_names_of_checks(tree, path, given)
+    for path, fields in settings:
+        _check_needs_input(tree, path, fields)
+        _check_exit_codes(tree, path, fields)
+        _check_names_of_checks(tree, path, fields)
     if ANSWER in _mapping(data.get("inputs")):
         what = f"`{ANSWER}` is reserved for the answers of forms"
         tree.note(tree.key_mark(("inputs", ANSWER)), what, "another name for the input")
-    _check_forms_in_place(tree, _check_order(tree))
+    _check_form_references(tree, _check_order(tree))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -68,17 +68,17 @@ def _check_program(tree: Tree, path: Path, stage: dict[str, Any]) -> None:
         tree.note(tree.mark(path), f"{label} has neither an `image` nor a `command`", expected)
 
 
-def _check_needs_input(tree: Tree, path: Path, given: dict[str, Any]) -> None:
-    asked = _mapping(given.get("needs_input"))
-    if asked.get("when") == "unset" and not asked.get("variables") and not asked.get("form"):
+def _check_needs_input(tree: Tree, path: Path, fields: dict[str, Any]) -> None:
+    question = _mapping(fields.get("needs_input"))
+    if question.get("when") == "unset" and not question.get("variables") and not question.get("form"):
         what = "`when: unset` has no variables to look at"
         tree.note(tree.mark((*path, "needs_input", "when")), what, "`variables` or a `form`")
-    for found in faults_between_fields(asked.get("form")):
+    for found in faults_between_fields(question.get("form")):
         tree.note(tree.mark((*path, "needs_input", "form", *found.path)), found.what, found.expected, found.suggestion)
 
 
-def _check_names_of_checks(tree: Tree, path: Path, given: dict[str, Any]) -> None:
-    checks = given.get("checks")
+def _check_names_of_checks(tree: Tree, path: Path, fields: dict[str, Any]) -> None:
+    checks = fields.get("checks")
     first: dict[str, int] = {}
     for index, check in enumerate(checks if isinstance(checks, list) else ()):
         kind = _mapping(check).get("kind")
@@ -93,14 +93,14 @@ def _check_names_of_checks(tree: Tree, path: Path, given: dict[str, Any]) -> Non
         first.setdefault(name, index)
 
 
-def _check_forms_in_place(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
-    """Forms name stages that have run when the person is asked. A form of `defaults` is looked at for every stage."""
+def _check_form_references(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
+    """Forms may only refer to upstream stages. A form in `defaults` is checked for every stage."""
     defaults = _mapping(tree.data.get("defaults"))
     for index, stage in _stages(tree.data):
         own = "needs_input" in stage
-        asked = _mapping((stage if own else defaults).get("needs_input"))
+        question = _mapping((stage if own else defaults).get("needs_input"))
         after = edges.get(stage["name"]) if isinstance(stage.get("name"), str) else None
-        if after is None or not asked.get("form"):
+        if after is None or not question.get("form"):
             continue
         upstream: dict[str, None] = {}
         waiting = list(after)
@@ -111,18 +111,18 @@ def _check_forms_in_place(tree: Tree, edges: dict[str, dict[str, Path]]) -> None
                 waiting += edges.get(name, {})
         upstream.pop(stage["name"], None)
         place: Path = (*(("stages", index) if own else ("defaults",)), "needs_input", "form")
-        for found in faults_around_form(asked["form"], list(after), list(upstream), str(asked.get("when"))):
+        for found in reference_faults(question["form"], list(after), list(upstream), str(question.get("when"))):
             tree.note(tree.mark((*place, *found.path)), found.what, found.expected, found.suggestion)
 
 
-def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
+def _check_exit_codes(tree: Tree, path: Path, fields: dict[str, Any]) -> None:
     defaults = _mapping(tree.data.get("defaults"))
 
     def effective(key: str) -> Any:
-        return given.get(key, defaults.get(key, Stage.model_fields[key].default))
+        return fields.get(key, defaults.get(key, Stage.model_fields[key].default))
 
     waiting, successes = effective("awaiting_input_exit_code"), effective("success_exit_codes")
-    here = [key for key in ("awaiting_input_exit_code", "success_exit_codes") if key in given]
+    here = [key for key in ("awaiting_input_exit_code", "success_exit_codes") if key in fields]
     if here and isinstance(successes, (list, tuple)) and type(waiting) is int and waiting in successes:
         what = f"exit code {waiting} means both success and awaiting input"
         tree.note(
@@ -131,7 +131,7 @@ def _check_exit_codes(tree: Tree, path: Path, given: dict[str, Any]) -> None:
 
 
 def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:
-    """Names that stand twice, `after` without such a stage, and circles. Gives what each stage comes after."""
+    """Note duplicate stages, unknown stages in `after`, and cycles. Returns the direct predecessors of each stage."""
     first: dict[str, int] = {}
     for index, stage in _stages(tree.data):
         name = stage.get("name")
@@ -154,14 +154,14 @@ def _check_order(tree: Tree) -> dict[str, dict[str, Path]]:
         if first[name] == index:
             edges[name] = upstream
         above = name
-    _note_circles(tree, edges)
+    _note_cycles(tree, edges)
     return edges
 
 
 def _upstream(
     tree: Tree, index: int, stage: dict[str, Any], above: str | None, known: dict[str, int]
 ) -> Iterator[tuple[str, Path]]:
-    """The stages that one stage comes after, with where each is named; notes the names that lead nowhere."""
+    """The direct predecessors of a stage, with the position of each name; notes unknown names."""
     path: Path = ("stages", index, "after")
     if "after" not in stage:
         if above is not None and above != stage["name"]:
@@ -195,18 +195,18 @@ def _upstream(
         seen.add(name)
 
 
-def _note_circles(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
-    """One problem for each circle; a circle is opened where it was noted, to find the next."""
+def _note_cycles(tree: Tree, edges: dict[str, dict[str, Path]]) -> None:
+    """Note each cycle, and break it where it was noted, to find the next."""
     for _ in range(MOST_CYCLES):
         try:
             TopologicalSorter(edges).prepare()
         except CycleError as error:
-            circle: list[str] = error.args[1]
-            # Told from the stage that stands first in the file; each comes before the next.
-            start = min(range(len(circle) - 1), key=lambda at: list(edges).index(circle[at]))
-            circle = [*circle[start:-1], *circle[: start + 1]]
-            place = edges[circle[0]].pop(circle[-2])
-            what = f"the stages form a cycle: {' -> '.join(circle)}"
+            cycle: list[str] = error.args[1]
+            # Start with the stage that comes first in the file; each comes before the next.
+            start = min(range(len(cycle) - 1), key=lambda at: list(edges).index(cycle[at]))
+            cycle = [*cycle[start:-1], *cycle[: start + 1]]
+            place = edges[cycle[0]].pop(cycle[-2])
+            what = f"the stages form a cycle: {' -> '.join(cycle)}"
             tree.note(tree.mark(place), what, "`after` without cycles")
         else:
             return

@@ -1,4 +1,4 @@
-"""A pipeline file to a `Pipeline`, or to everything that is wrong with it."""
+"""Loads a pipeline file, or reports all of its problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from winslow_dagster.pipelines.config_file import parse_document, read_content
 from winslow_dagster.pipelines.consistency import check_whole
-from winslow_dagster.pipelines.forms.validation import placed
+from winslow_dagster.pipelines.forms.validation import with_default_stage
 from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline
 from winslow_dagster.pipelines.schema.pipeline_fields import PipelineDocument
 
@@ -20,7 +20,7 @@ def load_pipeline(path: Path) -> Pipeline:
 
 
 def parse_pipeline(content: bytes, file: str, name: str) -> Pipeline:
-    """The pipeline in `content`. `file` is named in messages; `name` is what the pipeline has to be called.
+    """The pipeline in `content`. `file` is named in messages; `name` is the name that the pipeline must have.
 
     Raises PipelineInvalid with all problems, in the order of the file.
     """
@@ -28,10 +28,10 @@ def parse_pipeline(content: bytes, file: str, name: str) -> Pipeline:
 
 
 def _resolve(document: PipelineDocument) -> Pipeline:
-    """The same pipeline with its defaults applied to every stage."""
+    """The pipeline, with its defaults applied to every stage."""
     whole = document.resolved()
     defaults: dict[str, Any] = whole.pop("defaults", {})
-    # The pipeline's variables stay a layer below a stage's own: a value there may refer to the one it covers.
+    # The pipeline's variables stay a layer below those of a stage: a stage's value may refer to the one it overrides.
     whole["env"] = whole.get("env", {}) | defaults.pop("env", {})
     shared = {key: whole.pop(key) for key in ("image", "command") if key in whole} | defaults
     above: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ def _resolve(document: PipelineDocument) -> Pipeline:
         if values.get("gpu", {}).get("count") == 0:
             del values["gpu"]
         if "needs_input" in values:
-            values["needs_input"] = placed(values["needs_input"], values["after"])
+            values["needs_input"] = with_default_stage(values["needs_input"], values["after"])
         values["log"] = {key: values.pop(key) for key in LogRules.model_fields if key in values}
         stages.append(values)
         above = (stage["name"],)

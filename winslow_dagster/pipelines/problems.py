@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline file, where, and what was probably meant."""
+"""Problems of a YAML file, with their position and a suggestion."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_COMPARED = 300
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault of a file. `line` and `column` count from 1; `expected` and `suggestion` may be empty.
+    """One problem of a file. `line` and `column` count from 1; `expected` and `suggestion` may be empty.
 
-    Every text is one printable line, whatever the file holds.
+    All texts are single printable lines, whatever the file contains.
     """
 
     file: str
@@ -40,7 +40,7 @@ class Problem:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` was probably meant to be, or an empty text; empty also where too many are known."""
+    """The known word that `word` is probably a misspelling of; empty if there is none, or if too many are known."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
     if len(by_folded) > MOST_COMPARED:
         return ""
@@ -49,7 +49,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from a file, in words short enough for one line."""
+    """A value from a file, shortened for a message."""
     match value:
         case bool():
             return str(value).lower()
@@ -66,7 +66,7 @@ def shown(value: object) -> str:
 
 
 def named(key: object) -> str:
-    """A key from a file, as messages name it."""
+    """A key from a file, quoted for a message."""
     return f"`{_short(str(key))}`"
 
 
@@ -75,7 +75,7 @@ def _short(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text as one line that every terminal and every file takes."""
+    """The text as one line that any terminal and file can hold."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,17 +1,16 @@
-r"""`${VAR}` in texts, as bash does it, and environments made of layers.
+r"""Substitutes `${VAR}` as bash does, and resolves environments made of layers.
 
-| written | becomes |
+| notation | result |
 |---|---|
-| `${VAR}` | the value; an error where there is none |
-| `${VAR:-text}`, `${VAR-text}` | the text where VAR is unset or empty (`:-`), or unset (`-`) |
-| `${VAR:?message}`, `${VAR?message}` | an error with the message where VAR is unset or empty, or unset |
-| `${VAR:+text}`, `${VAR+text}` | the text where VAR is set and not empty, or set; else nothing |
+| `${VAR}` | the value; an error if VAR is unset |
+| `${VAR:-text}`, `${VAR-text}` | the text if VAR is unset or empty (`:-`), or unset (`-`) |
+| `${VAR:?message}`, `${VAR?message}` | an error with the message if VAR is unset or empty, or unset |
+| `${VAR:+text}`, `${VAR+text}` | the text if VAR is set and not empty, or set; else nothing |
 | `$$` | one `$`, so that `$${VAR}` is the literal `${VAR}` |
 
-The text of an operator may hold variables itself, to any depth; `\}` and `\\` in it are a literal `}` and `\`.
-Unlike in bash, a bare `$VAR` stays as it is: a `$` is common in regular expressions and Java arguments, and a value
-silently emptied there is harder to find than two braces are to write. The environment of the host is never consulted:
-the same files give the same values on every machine.
+The text of an operator may contain variables, nested to any depth; `\}` and `\\` in it are a literal `}` and `\`.
+Unlike in bash, a bare `$VAR` is not substituted: `$` is common in regular expressions and Java arguments. The
+environment of the host is never used: the same files give the same values on every machine.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from winslow_dagster.errors import TemplateMalformed, VariableMissing
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 DEEPEST = 50
-# What Linux passes to a program in one variable or argument (MAX_ARG_STRLEN); also stops values that double each other.
+# Linux's limit for one variable or argument (MAX_ARG_STRLEN); also bounds values that double each other.
 LONGEST_VALUE = 128 * 1024 - 1
 
 _OPERATOR = re.compile(r":?[-?+]")
@@ -47,29 +46,29 @@ Lookup = Callable[[str], str | None]
 
 
 def substitute(text: str, variables: Mapping[str, str], *, where: str = "") -> str:
-    """`text` with its variables filled in. `where` names the text in errors; by default it is the text itself.
+    """`text` with its variables substituted. `where` names the text in errors; by default it is the text itself.
 
-    Raises VariableMissing, and TemplateMalformed for a text that cannot be read.
+    Raises VariableMissing, and TemplateMalformed if the text is malformed.
     """
     return _expand(parse_template(text), variables.get, where or text)
 
 
 def references(text: str) -> frozenset[str]:
-    """The names of all variables in `text`, also of those in operands. Raises TemplateMalformed."""
+    """The names of all variables in `text`, including those in operands. Raises TemplateMalformed."""
     return frozenset(_names(parse_template(text)))
 
 
 def escape(text: str) -> str:
-    """A text that `substitute` turns into exactly `text`."""
+    """A text that `substitute` turns into `text`."""
     return text.replace("$", "$$")
 
 
 def resolve_environment(layers: Sequence[Mapping[str, str]], builtin: Mapping[str, str]) -> dict[str, str]:
-    """The environment a stage sees: templates in `layers` filled in, later layers before earlier ones.
+    """The environment of a stage: the templates in `layers`, substituted; later layers override earlier ones.
 
     `builtin` are final values, not templates; they are part of the result, and no layer overrides them. Values may
     refer to each other in any order, and to their own name for the value in the layer below.
-    Raises VariableMissing for a variable without a value and for a circle, TemplateMalformed for an unreadable value.
+    Raises VariableMissing for an unset variable and for a cycle, TemplateMalformed for a malformed value.
     """
     resolver = _Resolver(layers, builtin)
     for name in resolver.stacks:
@@ -79,11 +78,11 @@ def resolve_environment(layers: Sequence[Mapping[str, str]], builtin: Mapping[st
 
 
 Slot = tuple[str, int]
-"""A variable, and how many layers with that variable lie above the one meant."""
+"""A variable, and the number of layers above that also have it."""
 
 
 class _Needs(Exception):
-    """Raised while a value is computed, by a reference to one that is not there yet."""
+    """Raised by a reference to a value that is not computed yet."""
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
@@ -91,7 +90,7 @@ class _Needs(Exception):
 
 
 class _Resolver:
-    """Values of an environment, each computed after those it refers to; not recursive, so that chains may be long."""
+    """Computes each value after those that it refers to; not recursive, so that chains may be long."""
 
     def __init__(self, layers: Sequence[Mapping[str, str]], builtin: Mapping[str, str]) -> None:
         self.values: dict[Slot, str] = {(name, 0): value for name, value in builtin.items()}
@@ -110,8 +109,8 @@ class _Resolver:
             except _Needs as need:
                 if need.slot in waiting:
                     names = [name for name, _ in waiting]
-                    circle = " -> ".join([*names[list(waiting).index(need.slot) :], need.slot[0]])
-                    what = f"variables refer to each other in a cycle: {circle}"
+                    cycle = " -> ".join([*names[list(waiting).index(need.slot) :], need.slot[0]])
+                    what = f"variables refer to each other in a cycle: {cycle}"
                     raise VariableMissing(what, where=need.slot[0]) from None
                 waiting[need.slot] = None
             else:
@@ -138,11 +137,11 @@ def _expand(template: Template, lookup: Lookup, where: str) -> str:
 
 def _value_of(reference: Reference, lookup: Lookup, where: str) -> str:
     value = lookup(reference.name)
-    there = bool(value) if reference.operator.startswith(":") else value is not None
+    is_set = bool(value) if reference.operator.startswith(":") else value is not None
     kind = reference.operator[-1:]
     if kind == "+":
-        return _expand(reference.operand, lookup, where) if there else ""
-    if there and value is not None:
+        return _expand(reference.operand, lookup, where) if is_set else ""
+    if is_set and value is not None:
         return value
     if kind == "-":
         return _expand(reference.operand, lookup, where)
@@ -163,12 +162,12 @@ def _names(template: Template) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def parse_template(text: str) -> Template:
-    """The literal texts and references of `text`. Raises TemplateMalformed with the position of what cannot be read."""
+    """The literals and references of `text`. Raises TemplateMalformed with the position of the error."""
     return _Parser(text).template(0)
 
 
 class _Parser:
-    """Reads one text from left to right; `at` is the offset of the next character."""
+    """Parses one text from left to right; `at` is the offset of the next character."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -178,7 +177,7 @@ class _Parser:
         return TemplateMalformed(what, position=at + 1, where=self.text, expected=expected)
 
     def template(self, depth: int) -> Template:
-        """Parts up to the end of the text, or, inside a reference, up to its closing brace (which stays unread)."""
+        """The parts up to the end of the text or, inside a reference, up to its closing brace (exclusive)."""
         literal = _OPERAND_LITERAL if depth else _TOP_LITERAL
         parts: list[str | Reference] = []
         while self.at < len(self.text):

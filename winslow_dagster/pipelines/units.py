@@ -9,7 +9,7 @@ from winslow_dagster.errors import AmountMalformed
 from winslow_dagster.pipelines.problems import nearest, shown
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-# Single letters are powers of 1024, as Docker, Slurm and Java read them; KB, MB, … are powers of 1000, as on disks.
+# Single letters are powers of 1024, as in Docker, Slurm and Java; KB, MB, … are powers of 1000, as for disks.
 BYTES: dict[str, int] = {"B": 1} | {
     f"{prefix}{ending}": base**power
     for power, prefix in enumerate("KMGT", start=1)
@@ -61,7 +61,7 @@ def parse_size_bytes(written: str | int) -> int:
 
 
 def written_duration(seconds: float) -> str:
-    """`1d 2h`, `1m 30s`, `0.5s`: a short text that `parse_duration_s` reads as the same number."""
+    """`1d 2h`, `1m 30s`, `0.5s`: the inverse of `parse_duration_s`."""
     whole = int(seconds)
     if whole != seconds or not whole:
         return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
@@ -90,14 +90,14 @@ def _sum_of_parts(text: str) -> float:
     if len(parts) == 1 and not parts[0][2]:
         return float(parts[0][1])
     if any(part[2] not in SECONDS for part in parts):
-        meant = [(part[1], _unit_of(part[2])) for part in parts]
-        suggestion = " ".join(f"{amount}{unit}" for amount, unit in meant) if all(unit for _, unit in meant) else ""
+        units = [(part[1], _unit_of(part[2])) for part in parts]
+        suggestion = " ".join(f"{amount}{unit}" for amount, unit in units) if all(unit for _, unit in units) else ""
         raise AmountMalformed(f"{shown(text)} is not a duration", expected=DURATION, suggestion=suggestion)
     return sum(float(part[1]) * SECONDS[part[2]] for part in parts)
 
 
 def _unit_of(word: str) -> str:
-    """The unit of time a word was meant to be, or an empty text."""
+    """The unit of time that a word stands for, or an empty string."""
     return nearest(word, SECONDS) or _COMMON_UNITS.get(nearest(word, _COMMON_UNITS), "")
 
 
@@ -108,8 +108,8 @@ def _bytes_of(text: str) -> int:
     amount, unit = match.groups()
     factor = _BYTES_FOLDED.get(unit.casefold() or "b")
     if factor is None:
-        meant = nearest(unit, BYTES)
-        suggestion = f"{amount}{meant}" if meant else ""
+        close = nearest(unit, BYTES)
+        suggestion = f"{amount}{close}" if close else ""
         raise AmountMalformed(f"{shown(text)} is not a size", expected=SIZE, suggestion=suggestion)
     whole, _, fraction = amount.partition(".")
     return int(whole) * factor + (int(fraction) * factor // 10 ** len(fraction) if fraction else 0)

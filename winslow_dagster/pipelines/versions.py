@@ -1,4 +1,4 @@
-"""Immutable copies of pipeline files, so that a project goes on with the file it was started with."""
+"""Immutable copies of pipeline files: a project continues with the version that it was started with."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _READ_ONLY = 0o444
 
 
 def keep_version(path: Path, versions_dir: Path) -> str:
-    """Copy a pipeline file to `<versions_dir>/<name>/<digest>.yaml` and give its digest (SHA-256 in hex).
+    """Copy a pipeline file to `<versions_dir>/<name>/<digest>.yaml`, and return its digest (SHA-256 in hex).
 
-    Only a file that can be used is kept. The copy is complete or not there, whoever else keeps the same file at the
-    same time; keeping it again changes nothing. `load_version` with this digest gives what was in the file now, even
-    if it changes between the two. Raises PipelineInvalid, and StoreError where the copy cannot be written.
+    Only valid files are kept. The copy is atomic, also if others keep the same file at the same time; keeping a file
+    again changes nothing. Raises PipelineInvalid, and StoreError if the copy cannot be written.
     """
     content = read_content(path)
     parse_pipeline(content, str(path), path.stem)
@@ -43,10 +42,10 @@ def keep_version(path: Path, versions_dir: Path) -> str:
 
 
 def load_version(versions_dir: Path, name: str, digest: str) -> Pipeline:
-    """The pipeline as it was kept.
+    """The pipeline of a kept version.
 
-    Raises NotFound where there is no such version, StoreError where the copy is not what was kept, PipelineInvalid
-    where this release no longer reads what an earlier one kept.
+    Raises NotFound if the version does not exist, StoreError if its file was changed, and PipelineInvalid if this
+    release rejects a file that an earlier one accepted.
     """
     path = _path_of(versions_dir, name, digest)
     if not _DIGEST.fullmatch(digest) or not NAME.fullmatch(name) or not path.is_file():
@@ -68,7 +67,7 @@ def load_version(versions_dir: Path, name: str, digest: str) -> Pipeline:
 
 
 def version_digests(versions_dir: Path, name: str) -> tuple[str, ...]:
-    """The digests of all versions that were kept of a pipeline, the earliest first."""
+    """The digests of all kept versions of a pipeline, the earliest first."""
     directory = versions_dir / name
     if not NAME.fullmatch(name) or not directory.is_dir():
         return ()
@@ -81,7 +80,7 @@ def _path_of(versions_dir: Path, name: str, digest: str) -> Path:
 
 
 def _write_whole(target: Path, content: bytes) -> None:
-    """Write a new file so that after a crash it is there whole, or not at all."""
+    """Write a new file that is complete or missing after a crash."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".")
     temporary = Path(name)
     try:

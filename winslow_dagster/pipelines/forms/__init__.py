@@ -1,1 +1,1 @@
-"""Forms and answers: checked, and turned into what a stage reads."""
+"""Validates forms and answers, and turns answers into what a stage reads."""

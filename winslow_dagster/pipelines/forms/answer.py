@@ -1,4 +1,4 @@
-"""A person's answer to a form: checked as a whole, and turned into what a stage reads."""
+"""Validates a person's answer to a form, and turns it into what a stage reads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from winslow_dagster.pipelines.problems import nearest, printable, shown
 from winslow_dagster.pipelines.substitution import escape
 
 PLACE = f"${{WINSLOW_RESOURCES_DIR}}/{ANSWER}/"
-"""Where a stage finds the files of an answer, as a template."""
+"""The directory with the files of an answer, as a template."""
 ANSWER_FILE = f"{ANSWER}.json"
 SETTINGS = ("env", "args", "image", "cpus", "memory", "timeout")
 MOST_FAULTS = 100
@@ -51,11 +51,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnswer:
-    """An answer that can be taken.
+    """A valid answer.
 
-    `values` are ready for JSON, with defaults filled in; fields without an answer are left out.
-    `variables` are templates. `documents` and `files` are to be stored under their names, as the resource `answer`.
-    `redo` is what the person asks for who rejects a result: `{"stage": …, "settings": {…}}`.
+    `values` are ready for JSON, with defaults; fields without an answer are left out. `variables` are templates.
+    `documents` and `files` are to be stored under their names, as the resource `answer`.
+    `redo` is the request of a person who rejects a result: `{"stage": …, "settings": {…}}`.
     """
 
     values: dict[str, Any]
@@ -73,22 +73,22 @@ def check_answer(
     *,
     image_sizes: Mapping[str, Size] | None = None,
 ) -> CheckedAnswer:
-    """The answer, if it answers the form. `image_sizes` has width and height in pixels by the name of a field.
+    """The validated answer. `image_sizes` has the width and height in pixels of the images, by field name.
 
-    None is the same as no answer. A form whose result is rejected may be left unanswered otherwise.
-    Raises AnswerRejected (an InputRejected) with all faults at once.
+    None counts as no answer. If a result is rejected, other fields may be left without an answer.
+    Raises AnswerRejected with all faults.
     """
     return _Answering(form, values, files or {}, image_sizes or {}).checked()
 
 
 class _Answering:
-    """Goes through the fields once, and gathers what is wrong."""
+    """Validates all fields, and collects their faults."""
 
     def __init__(
         self, form: Form, values: Mapping[str, Any], files: Mapping[str, Path], image_sizes: Mapping[str, Size]
     ) -> None:
         self.form = form
-        self.given = {name: value for name, value in values.items() if value is not None}
+        self.values = {name: value for name, value in values.items() if value is not None}
         self.uploads = files
         self.image_sizes = image_sizes
         self.faults: list[tuple[str, str]] = []
@@ -96,7 +96,7 @@ class _Answering:
 
     def checked(self) -> CheckedAnswer:
         fields = {one.name: one for one in self.form.form}
-        for name in [*self.given, *self.uploads]:
+        for name in [*self.values, *self.uploads]:
             if name not in fields:
                 close = nearest(str(name), fields)
                 hint = f"; did you mean {close}?" if close else ""
@@ -111,24 +111,24 @@ class _Answering:
         return self.answer
 
     def fault(self, name: str, sentence: str) -> None:
-        """Note what is wrong with one field."""
+        """Note a fault of one field."""
         self.faults.append((printable(name), printable(sentence)))
 
     def confirmation(self) -> dict[str, Any] | None:
-        """What was decided on a result, noted in the answer; None where nothing was."""
+        """The decision on a result, which is also noted in the answer; None if there is none."""
         for one in self.form.form:
             if not isinstance(one, ConfirmField):
                 continue
-            if one.name not in self.given:
+            if one.name not in self.values:
                 if one.required:
                     self.fault(one.name, "is required; expected accepted: true or false")
                 continue
-            value = self.given[one.name]
+            value = self.values[one.name]
             written: dict[str, Any] | None = self.tried(one, partial(document_value, ConfirmAnswer, value))
             if written is not None:
                 self.answer.values[one.name] = written
                 if not written["accepted"]:
-                    # In a run's settings these are texts.
+                    # These are strings in a run's settings.
                     texts = {key: str(written[key]) for key in ("memory", "timeout") if key in written}
                     settings = {key: written[key] for key in SETTINGS if key in written} | texts
                     redo = {"stage": one.stage, "settings": settings}
@@ -137,14 +137,14 @@ class _Answering:
         return None
 
     def take(self, one: FormField, *, rejected: bool) -> None:
-        """Check one field, and note its value and what a stage is told."""
+        """Validate one field, and note its value and variable."""
         if isinstance(one, FileField):
             self.take_file(one, rejected=rejected)
             return
         if one.name in self.uploads:
             self.fault(one.name, f"is a {one.kind} field; expected a value, not a file")
             return
-        value = self.given.get(one.name, getattr(one, "default", None))
+        value = self.values.get(one.name, getattr(one, "default", None))
         if value is None:
             if one.required and not rejected:
                 self.fault(one.name, "is required")
@@ -152,7 +152,7 @@ class _Answering:
         self.tried(one, lambda: self.note(one, value))
 
     def tried(self, one: FormField, call: Callable[[], Any]) -> Any:
-        """What the call gives; None where it refuses, which is noted."""
+        """The result of the call; None if it raises Refused, which is noted."""
         try:
             return call()
         except Refused as refused:
@@ -165,34 +165,34 @@ class _Answering:
         match one:
             case TextField():
                 checked: Any = text_value(one, value)
-                told = escape(checked)
+                variable_value = escape(checked)
             case NumberField():
                 checked = number_value(one, value)
-                told = plain_number(checked)
+                variable_value = plain_number(checked)
             case ChoiceField():
                 checked = choice_value(one, value)
-                told = escape(checked) if isinstance(checked, str) else plain_number(checked)
+                variable_value = escape(checked) if isinstance(checked, str) else plain_number(checked)
             case BooleanField():
                 checked = boolean_value(value)
-                told = str(checked).lower()
+                variable_value = str(checked).lower()
             case PointsField() | PolygonField() | LinesField():
                 checked = self.marked(one, value)
-                told = f"{PLACE}{one.name}.json"
+                variable_value = f"{PLACE}{one.name}.json"
                 self.answer.documents[f"{one.name}.json"] = as_document(checked)
             case _:
                 raise TypeError(one.kind)
         self.answer.values[one.name] = checked
-        self.answer.variables[variable] = told
+        self.answer.variables[variable] = variable_value
 
     def marked(self, one: ImageField, value: Any) -> list[dict[str, Any]]:
         size = self.image_sizes.get(one.name)
         return points_value(one, value, size) if isinstance(one, PointsField) else shapes_value(one, value, size)
 
     def take_file(self, one: FileField, *, rejected: bool) -> None:
-        """An uploaded file, which lies beside the documents of the answer."""
+        """Validate and note an uploaded file, which is stored beside the documents of the answer."""
         path = self.uploads.get(one.name)
-        if one.name in self.given:
-            self.fault(one.name, f"is a file field, but the answer is {shown(self.given[one.name])}; expected a file")
+        if one.name in self.values:
+            self.fault(one.name, f"is a file field, but the answer is {shown(self.values[one.name])}; expected a file")
         elif path is None:
             if one.required and not rejected:
                 self.fault(one.name, "is required; expected a file")
@@ -212,10 +212,10 @@ class _Answering:
 
 
 def as_document(value: Any) -> bytes:
-    """The JSON of a file of an answer."""
+    """The content of a JSON file of an answer."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def plain_number(value: float) -> str:
-    """A number as programs read it everywhere: without an exponent."""
+    """A number without an exponent, which every program can read."""
     return f"{Decimal(str(value)).normalize():f}"

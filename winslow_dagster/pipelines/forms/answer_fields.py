@@ -1,4 +1,4 @@
-"""What an answer looks like where it is more than one value."""
+"""The fields of composite answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Place = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class CornerDocument(Document):
-    """A place on an image, in pixels from its upper left corner, and in the world."""
+    """A point on an image, in pixels from the upper left corner, and its world coordinates."""
 
     noun = "a point"
 
-    x: Pixel = Field(description="To the right.")
-    y: Pixel = Field(description="Down.")
-    world: Place | None = Field(default=None, description="Where it is in the world.")
+    x: Pixel = Field(description="Pixels to the right.")
+    y: Pixel = Field(description="Pixels down.")
+    world: Place | None = Field(default=None, description="World coordinates.")
 
 
 class PointDocument(CornerDocument):
     """A point with its label."""
 
-    label: str | None = Field(default=None, description="What it is.")
+    label: str | None = Field(default=None, description="Label.")
 
 
 class ShapeDocument(Document):
@@ -37,8 +37,8 @@ class ShapeDocument(Document):
 
     noun = "a shape"
 
-    label: str | None = Field(default=None, description="What it is.")
-    points: Annotated[list[CornerDocument], Field(max_length=MOST_CORNERS)] = Field(description="Its corners.")
+    label: str | None = Field(default=None, description="Label.")
+    points: Annotated[list[CornerDocument], Field(max_length=MOST_CORNERS)] = Field(description="Points of the shape.")
 
 
 class PointsAnswer(Document):
@@ -58,12 +58,12 @@ class ShapesAnswer(Document):
 
 
 class ConfirmDocument(Document):
-    """A result is accepted, or the stage shall be done again with these settings."""
+    """A result is accepted, or the stage is to be redone with these settings."""
 
     noun = "a confirmation"
 
-    accepted: bool = Field(description="Whether the result is good.")
-    why: str | None = Field(default=None, description="What is to be better.")
+    accepted: bool = Field(description="Whether the result is accepted.")
+    why: str | None = Field(default=None, description="Reason for a rejection.")
     env: dict[VariableName, TemplateText] | None = Field(default=None, description="Changed variables.")
     args: list[TemplateText] | None = Field(default=None, description="Other arguments.")
     image: Image | None = Field(default=None, description="Another image.")
@@ -84,4 +84,4 @@ class ConfirmAnswer(Document):
 
     noun = "an answer"
 
-    value: ConfirmDocument = Field(description="What the person decided.")
+    value: ConfirmDocument = Field(description="The decision.")

@@ -1,8 +1,9 @@
-"""Single values of an answer: each is checked and given as it is stored, or refused with everything that is wrong."""
+"""Validates single values of an answer. Each function returns the value to store, or raises Refused."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +15,11 @@ from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.validation_messages import findings
 
 LARGEST_WHOLE = 2**53
-"""Above, whole numbers are not exact everywhere."""
+"""Larger integers are not exact in all programs."""
 
 
 class Refused(Exception):
-    """A value cannot be taken: `sentences` go on behind the name of its field."""
+    """A value is invalid. `sentences` continue after the name of its field."""
 
     def __init__(self, *sentences: str) -> None:
         self.sentences = sentences
@@ -26,7 +27,7 @@ class Refused(Exception):
 
 
 def text_value(field: TextField, value: Any) -> str:
-    """A text of the right length and form, which can be an environment variable."""
+    """A text of valid length and form, which can be the value of an environment variable."""
     if not isinstance(value, str):
         raise Refused(f"is {shown(value)}; expected a string")
     if not value and field.required:
@@ -44,7 +45,7 @@ def text_value(field: TextField, value: Any) -> str:
 
 
 def number_value(field: NumberField, value: Any) -> int | float:
-    """A finite number in its bounds and on its steps; a whole one where that is asked."""
+    """A finite number within its bounds and on its steps."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Refused(f"is {shown(value)}; expected a number")
     if abs(value) > LARGEST_WHOLE and (isinstance(value, int) or (field.integer and math.isfinite(value))):
@@ -63,20 +64,20 @@ def number_value(field: NumberField, value: Any) -> int | float:
 
 
 def _on_step(value: float, step: float, start: float) -> bool:
-    """Whether it is as many steps away as a person would say, who means 0.1 and not what a computer has for it."""
+    """Whether the value is a multiple of `step` in decimal arithmetic, in which 0.1 is exact."""
     steps = (Decimal(str(value)) - Decimal(str(start))) / Decimal(str(step))
     return abs(steps - steps.to_integral_value()) < Decimal("1e-9")
 
 
 def choice_value(field: ChoiceField, value: Any) -> str | int | float:
-    """One of the options, as the form has it."""
+    """One of the options of the form."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         for option in field.options:
             if option.value == value:
                 return option.value
     values = [str(option.value) for option in field.options]
     close = nearest(value, values) if isinstance(value, str) else ""
-    listed = ", ".join(values[:20]) + (", …" if len(values) > 20 else "")  # noqa: PLR2004 # enough to see
+    listed = ", ".join(values[:20]) + (", …" if len(values) > 20 else "")  # noqa: PLR2004 # enough for a message
     raise Refused(f"is {shown(value)}; expected one of {listed}" + (f"; did you mean {close}?" if close else ""))
 
 
@@ -88,20 +89,21 @@ def boolean_value(value: Any) -> bool:
 
 
 def document_value(answer: type[Document], value: Any) -> Any:
-    """A value of several parts that has the form of `answer`, as it was given and without what is null."""
+    """A composite value, validated as `answer`, without null fields."""
     try:
         answer.model_validate({"value": value})
     except ValidationError as error:
         found = [str(one).removeprefix("value") for one in findings(error, answer)]
         raise Refused(*(one.lstrip(".: ") if one.startswith((":", ".")) else one for one in found)) from error
-    return _as_given(value)
+    return without_nulls(value)
 
 
-def _as_given(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """The value without null fields, which programs write for fields that they do not set."""
     match value:
-        case dict():
-            return {key: _as_given(item) for key, item in value.items() if item is not None}
-        case list():
-            return [_as_given(item) for item in value]
+        case Mapping():
+            return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [without_nulls(item) for item in value]
         case _:
             return value

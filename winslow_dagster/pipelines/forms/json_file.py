@@ -1,4 +1,4 @@
-"""A form that a running stage writes, as JSON, in the syntax of `needs_input` in a pipeline file."""
+"""Parses a form that a running stage wrote as JSON, in the syntax of `needs_input`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any
 from pydantic import ValidationError
 
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.pipelines.forms.validation import faults_between_fields, placed
+from winslow_dagster.pipelines.forms.answer_values import without_nulls
+from winslow_dagster.pipelines.forms.validation import faults_between_fields, with_default_stage
 from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, Form
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.form_fields import FormDocument
 from winslow_dagster.pipelines.schema.validation_messages import Finding, findings
 
 LARGEST_FORM_BYTES = 1 << 20
-MOST_TOLD = 20
+MOST_FAULTS = 20
 EXPECTED = '{"message": "…", "form": [{"kind": "text", "name": "…"}, …]}'
 
 
 def parse_form(
     written: str | bytes | Mapping[str, Any], *, where: str = AWAITING_INPUT_FILE, after: Sequence[str] = ()
 ) -> Form:
-    """The form in a JSON text, or in what was read from one. Null is the same as nothing.
+    """The form in a JSON text, or in parsed JSON. Null values count as missing.
 
-    `after` are the stages directly before the one that asks: a confirm field that names no stage means the only one.
-    Raises InputRejected with all that is wrong with it.
+    `after` are the direct predecessors of the asking stage: a confirm field without a `stage` refers to the only one.
+    Raises InputRejected with all faults.
     """
     faults: list[Finding] = []
     document: FormDocument | None = None
     try:
-        data = _without_nulls(_parsed(written, where) if isinstance(written, (str, bytes)) else dict(written))
+        data = without_nulls(_parsed(written, where) if isinstance(written, (str, bytes)) else dict(written))
         document = FormDocument.model_validate(data)
     except ValidationError as error:
         faults += findings(error, FormDocument)
@@ -40,15 +41,15 @@ def parse_form(
     between = faults_between_fields(data.get("form"))
     faults += [Finding(("form", *found.path), found.what, found.expected) for found in between]
     if document is not None and not faults:
-        resolved = placed(document.resolved(), after)
+        resolved = with_default_stage(document.resolved(), after)
         for index, field in enumerate(resolved.get("form", ())):
             if field["kind"] == "confirm" and "stage" not in field:
                 faults.append(Finding(("form", index), "the confirm field needs a `stage`", "`stage`: …"))
         if not faults:
             return Form.model_validate(resolved)
-    told = "; ".join(dict.fromkeys(map(str, faults[:MOST_TOLD])))
-    more = f"; and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
-    raise InputRejected(told + more, where=where)
+    text = "; ".join(dict.fromkeys(map(str, faults[:MOST_FAULTS])))
+    more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+    raise InputRejected(text + more, where=where)
 
 
 def _parsed(text: str | bytes, where: str) -> Any:
@@ -61,20 +62,9 @@ def _parsed(text: str | bytes, where: str) -> Any:
         what = f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
         raise InputRejected(what, where=where, expected=EXPECTED) from error
     except UnicodeDecodeError as error:
-        raise InputRejected("the form is not UTF-8", where=where, expected="a JSON text in UTF-8") from error
-    except ValueError as error:  # what int() says of thousands of digits
+        raise InputRejected("the form is not UTF-8", where=where, expected="JSON in UTF-8") from error
+    except ValueError as error:  # int() with thousands of digits
         raise InputRejected(f"a number cannot be read: {error}", where=where, expected=EXPECTED) from error
     if not isinstance(data, dict):
         raise InputRejected(f"the form is {shown(data)}", where=where, expected=EXPECTED)
     return data
-
-
-def _without_nulls(value: Any) -> Any:
-    """The same without fields that are null: programs write these for what they do not set."""
-    match value:
-        case Mapping():
-            return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-        case list() | tuple():
-            return [_without_nulls(item) for item in value]
-        case _:
-            return value

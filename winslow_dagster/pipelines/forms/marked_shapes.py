@@ -1,4 +1,4 @@
-"""What a person marked on an image: points, polygons and lines, checked beyond their form."""
+"""Validates points, polygons and lines that a person marked on an image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from winslow_dagster.pipelines.forms.answer_fields import PointsAnswer, ShapesAnswer
 from winslow_dagster.pipelines.forms.answer_values import Refused, document_value
-from winslow_dagster.pipelines.forms.polygons import cuts_itself
+from winslow_dagster.pipelines.forms.polygons import self_intersection
 from winslow_dagster.pipelines.model.form import ImageField, PointsField, PolygonField, ShapesField
 from winslow_dagster.pipelines.problems import nearest, shown
 
@@ -18,7 +18,7 @@ FARTHEST_LATITUDE = 90
 
 
 def points_value(field: PointsField, value: Any, size: Size | None) -> list[dict[str, Any]]:
-    """`[{"label", "x", "y", "world": [a, b] or null}, …]`; points without a label are called by their number.
+    """`[{"label", "x", "y", "world": [a, b] or null}, …]`; points without a label are named by their number.
 
     Raises Refused.
     """
@@ -72,8 +72,8 @@ def _label_faults(field: ImageField, marked: dict[str, Any], label: str) -> Iter
     if field.labels and written not in field.labels:
         close = nearest(written, field.labels) if written else ""
         hint = f"; did you mean {close}?" if close else ""
-        said = "has no label" if written is None else f"has the label {shown(written)}"
-        yield f"{label} {said}; expected one of {', '.join(field.labels)}{hint}"
+        problem = "has no label" if written is None else f"has the label {shown(written)}"
+        yield f"{label} {problem}; expected one of {', '.join(field.labels)}{hint}"
 
 
 def _place_faults(field: ImageField, corner: dict[str, Any], size: Size | None, label: str) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _kind_of_world(field: ImageField) -> str:
 
 
 def _course_faults(field: ShapesField, corners: list[tuple[float, float]], label: str) -> Iterator[str]:
-    """What is wrong with the way a line or a border runs."""
+    """The faults of a shape's outline."""
     distinct = len(set(corners))
     if distinct < field.min_points:
         yield f"{label} has {distinct} different points; expected at least {field.min_points}"
@@ -104,6 +104,6 @@ def _course_faults(field: ShapesField, corners: list[tuple[float, float]], label
     elif distinct < len(corners):
         twice = next(corner for index, corner in enumerate(corners) if corner in corners[:index])
         yield f"{label} has the corner ({twice[0]:g}, {twice[1]:g}) twice; expected each corner once"
-    elif meeting := cuts_itself(corners):
+    elif meeting := self_intersection(corners):
         first, second = (f"{edge + 1}-{(edge + 1) % len(corners) + 1}" for edge in meeting)
         yield f"{label} intersects itself: its edges {first} and {second} meet; expected a simple polygon"

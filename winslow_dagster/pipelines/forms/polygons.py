@@ -1,4 +1,4 @@
-"""Whether a polygon cuts itself. Exact: nothing is decided by rounding."""
+"""Detects polygons that intersect themselves, in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Corner = tuple[float, float]
 Edge = tuple[Corner, Corner]
 
 
-def cuts_itself(corners: Sequence[Corner]) -> tuple[int, int] | None:
-    """Two edges of the closed polygon that meet elsewhere than at a shared corner, by the index of their beginnings.
+def self_intersection(corners: Sequence[Corner]) -> tuple[int, int] | None:
+    """Two edges of the closed polygon that meet outside of a shared corner, by the index of their first corners.
 
-    None for a simple polygon. Takes time with the square of the corners.
+    None for a simple polygon. Takes quadratic time.
     """
     count = len(corners)
     edges = [(corners[index], corners[(index + 1) % count]) for index in range(count)]
@@ -32,7 +32,7 @@ def cuts_itself(corners: Sequence[Corner]) -> tuple[int, int] | None:
 
 
 def _apart(one: Edge, other: Edge) -> bool:
-    """Whether boxes around the two do not touch: spares nearly all exact arithmetic."""
+    """Whether the bounding boxes are disjoint; avoids most of the exact arithmetic."""
     return any(
         max(one[0][axis], one[1][axis]) < min(other[0][axis], other[1][axis])
         or max(other[0][axis], other[1][axis]) < min(one[0][axis], one[1][axis])
@@ -41,13 +41,13 @@ def _apart(one: Edge, other: Edge) -> bool:
 
 
 def _turn(a: Corner, b: Corner, c: Corner) -> Fraction:
-    """More than 0 where a, b, c turn one way, less for the other, 0 on one line."""
+    """Positive if a, b, c turn one way, negative for the other, 0 on one line."""
     ax, ay, bx, by, cx, cy = map(Fraction, (*a, *b, *c))
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
 
 
 def _folds(edge: Edge, following: Edge) -> bool:
-    """Whether an edge goes back along the one before it."""
+    """Whether an edge runs back along the previous one."""
     (a, b), (_, c) = edge, following
     if _turn(a, b, c):
         return False
@@ -60,5 +60,5 @@ def _meet(one: Edge, other: Edge) -> bool:
     c, d = other
     sides = [_turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)]
     if not any(sides):
-        return True  # on one line, and the boxes touch
+        return True  # collinear, and the boxes touch
     return sides[0] * sides[1] <= 0 and sides[2] * sides[3] <= 0

@@ -1,6 +1,6 @@
-"""What is wrong between the fields of a form, and between a form and the stages around it.
+"""Checks of a form as a whole, and of its references to stages.
 
-Works on plain data, as checks.py does: what has not the right form is left to the documents.
+Works on plain data, as consistency.py does, and leaves values of the wrong type to the documents (schema/).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_NAMES_LISTED = 12
 
 
 def faults_between_fields(form: Any) -> Iterator[Finding]:
-    """Names and variables that meet; more than one result to confirm. Paths begin in the list of fields."""
+    """Duplicate names and variables, and more than one confirm field. Paths start in the list of fields."""
     names: dict[str, int] = {}
     variables: dict[str, str] = {}
     confirmed = False
@@ -57,8 +57,8 @@ def _variable_faults(index: int, name: str, field: Mapping[str, Any], taken: dic
             yield Finding(path, f"the field {shown(name)} cannot set {named(variable)}", "another `variable`")
 
 
-def faults_around_form(form: Any, after: Sequence[str], upstream: Sequence[str], when: str) -> Iterator[Finding]:
-    """References of a form to stages that are not upstream of the one that asks, in a pipeline file."""
+def reference_faults(form: Any, after: Sequence[str], upstream: Sequence[str], when: str) -> Iterator[Finding]:
+    """References of a form to stages that are not upstream of the asking stage."""
     for index, field in _fields(form):
         image, stage = field.get("image"), field.get("stage")
         if isinstance(image, str) and "/" in image:
@@ -86,12 +86,12 @@ def _not_upstream(path: Path, name: str, upstream: Sequence[str]) -> Iterator[Fi
         yield Finding(path, what, expected, nearest(name, upstream))
 
 
-def placed(asked: dict[str, Any], after: Sequence[str]) -> dict[str, Any]:
-    """A `needs_input` or a form whose confirm field has its stage: the only one of `after` where it names none."""
-    if "form" not in asked or len(after) != 1:
-        return asked
-    fields = [{"stage": after[0]} | field if field["kind"] == "confirm" else field for field in asked["form"]]
-    return asked | {"form": fields}
+def with_default_stage(form: dict[str, Any], after: Sequence[str]) -> dict[str, Any]:
+    """A form, or a `needs_input`, whose confirm field without a `stage` refers to the only one of `after`."""
+    if "form" not in form or len(after) != 1:
+        return form
+    fields = [{"stage": after[0]} | field if field["kind"] == "confirm" else field for field in form["form"]]
+    return form | {"form": fields}
 
 
 def _fields(form: Any) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,1 +1,1 @@
-"""A pipeline file as frozen values."""
+"""Pipelines and forms as frozen values."""

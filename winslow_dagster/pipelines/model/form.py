@@ -1,4 +1,4 @@
-"""A form: what a person is asked, as frozen values. A pipeline file declares it, or a running stage writes it."""
+"""Forms, as frozen values. A pipeline file declares a form, or a running stage writes one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import Field
 from winslow_dagster.pipelines.model.frozen import Frozen, Name
 
 AWAITING_INPUT_FILE = "await_input.json"
-"""What a stage that needs a person writes into its output directory."""
+"""The file with a form that a stage writes into its output directory."""
 ANSWER = "answer"
-"""The resource as which a stage finds what a person answered."""
+"""The name of the resource with a person's answers."""
 MOST_FIELDS = 100
 MOST_OPTIONS = 1000
 MOST_POINTS = 10_000
 MOST_SHAPES = 1000
 MOST_CORNERS = 500
 LONGEST_TEXT = 32_000
-"""In characters: four bytes of each fit into one variable of a program."""
+"""In characters. Four bytes for each still fit into an environment variable."""
 
 OptionValue = str | int | float
 InputKind = Literal["video", "image", "table", "json", "model", "file"]
@@ -27,7 +27,7 @@ OWN_OUTPUT = "./"
 
 
 class FieldBase(Frozen):
-    """What every field has."""
+    """Attributes of all fields."""
 
     name: Name
     label: str = ""
@@ -36,7 +36,7 @@ class FieldBase(Frozen):
 
 
 class ValueField(FieldBase):
-    """A field whose answer a stage finds in an environment variable: `variable`, or else the name in upper case."""
+    """A field whose answer sets an environment variable: `variable`, or else the name in upper case."""
 
     variable: str | None = None
 
@@ -47,7 +47,7 @@ class ValueField(FieldBase):
 
 
 class TextField(ValueField):
-    """A text. `pattern` must match the whole of it."""
+    """A text. `pattern` must match all of it."""
 
     kind: Literal["text"] = "text"
     default: str | None = None
@@ -56,7 +56,7 @@ class TextField(ValueField):
 
 
 class NumberField(ValueField):
-    """A number, counted in `step`s from `min`."""
+    """A number. Allowed values are multiples of `step`, counted from `min`."""
 
     kind: Literal["number"] = "number"
     default: float | None = None
@@ -90,7 +90,7 @@ class BooleanField(ValueField):
 
 
 class FileField(ValueField):
-    """A file that a person uploads."""
+    """An uploaded file."""
 
     kind: Literal["file"] = "file"
     suffixes: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class FileField(ValueField):
 
 
 class ImageFieldBase(ValueField):
-    """Something a person marks on an image: `<stage>/<glob>`, or `./<glob>` of the stage that asks."""
+    """Marks on an image: `<stage>/<glob>`, or `./<glob>` for an output of the asking stage itself."""
 
     image: str
     labels: tuple[str, ...] = ()
@@ -106,12 +106,12 @@ class ImageFieldBase(ValueField):
 
     @property
     def image_stage(self) -> str:
-        """The stage that wrote the image; empty for the one that asks."""
+        """The stage that wrote the image; empty for the asking stage itself."""
         return "" if self.image.startswith(OWN_OUTPUT) else self.image.partition("/")[0]
 
     @property
     def image_glob(self) -> str:
-        """Which of that stage's outputs the image is."""
+        """The pattern of the image among that stage's outputs."""
         return self.image.partition("/")[2]
 
 
@@ -124,7 +124,7 @@ class PointsField(ImageFieldBase):
 
 
 class PolygonField(ImageFieldBase):
-    """Areas on an image."""
+    """Polygons on an image."""
 
     kind: Literal["polygon"] = "polygon"
     min_points: int = 3
@@ -142,7 +142,7 @@ class LinesField(ImageFieldBase):
 
 
 class ConfirmField(FieldBase):
-    """A look at the result of `stage`: a person accepts it, or has the stage done again with other settings."""
+    """A review of the result of `stage`: the person accepts it, or has the stage redone with other settings."""
 
     kind: Literal["confirm"] = "confirm"
     stage: Name
@@ -165,13 +165,13 @@ FormField = Annotated[
 
 
 class Form(Frozen):
-    """What a person is asked at once. Field names and variables differ."""
+    """A message with fields. The names and variables of the fields are unique."""
 
     message: str = ""
     form: tuple[FormField, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """What `parse_form` reads as the same form."""
+        """The form as `parse_form` reads it."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @property

@@ -1,4 +1,4 @@
-"""What all values of a pipeline have in common."""
+"""The base of all frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pipeline file demands of a stage's outputs beyond their being there, as frozen values."""
+"""Checks of a stage's outputs, as frozen values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Plain = str | int | float | bool
 
 
 def check_name(kind: str, subject: str) -> str:
-    """What a check is called that has no name: `csv_tracks_csv` for the kind `csv` and the glob `tracks.csv`."""
+    """The default name of a check: `csv_tracks_csv` for the kind `csv` and the pattern `tracks.csv`."""
     return re.sub(r"[^a-z0-9]+", "_", f"{kind} {subject}".lower()).strip("_")[:LONGEST_CHECK_NAME].rstrip("_")
 
 
 class CheckBase(Frozen):
-    """What every check has. `blocking`: whether the project stops after the stage if the check fails."""
+    """Attributes of all checks. `blocking`: whether the project stops after the stage if the check fails."""
 
     name: Name
     severity: Severity = "error"
@@ -28,7 +28,7 @@ class CheckBase(Frozen):
 
 
 class FileCheck(CheckBase):
-    """Files that are there, or are not, and how large each is."""
+    """Existence and sizes of files."""
 
     kind: Literal["file"] = "file"
     glob: str
@@ -38,7 +38,7 @@ class FileCheck(CheckBase):
 
 
 class Range(Frozen):
-    """Between which values a column lies. `allow_empty`: cells may be empty."""
+    """The range of the values in a column."""
 
     min: float | None = None
     max: float | None = None
@@ -46,7 +46,7 @@ class Range(Frozen):
 
 
 class CsvCheck(CheckBase):
-    """A table with a header line."""
+    """A CSV file with a header line."""
 
     kind: Literal["csv"] = "csv"
     glob: str
@@ -58,7 +58,7 @@ class CsvCheck(CheckBase):
 
 
 class JsonCheck(CheckBase):
-    """The value at `pointer` (RFC 6901; empty: the whole) of a JSON file."""
+    """The value at `pointer` (RFC 6901; empty: the whole document) in a JSON file."""
 
     kind: Literal["json"] = "json"
     glob: str
@@ -69,7 +69,7 @@ class JsonCheck(CheckBase):
 
 
 class ResultCheck(CheckBase):
-    """A number that the stage said in a line `WINSLOW_RESULT: key=value`."""
+    """A result that the stage reported with `WINSLOW_RESULT: key=value`."""
 
     kind: Literal["result"] = "result"
     key: str

@@ -1,4 +1,4 @@
-"""What a pipeline file says, as frozen values. Pure: no Dagster, no Docker, no database."""
+"""Pipelines, as frozen values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RetryCause = Literal["lost", "failed", "out_of_memory", "timed_out"]
 
 
 class Gpu(Frozen):
-    """GPUs a stage is given. `optional`: run on the CPU where the machine has none."""
+    """GPUs of a stage. `optional`: the stage runs on the CPU if the node has none."""
 
     count: int = Field(default=1, ge=1)
     vendor: Literal["nvidia", "amd", "intel"] | None = None
@@ -23,7 +23,7 @@ class Gpu(Frozen):
 
 
 class ProgressRule(Frozen):
-    """`pattern` has the groups `current` and, where known, `total` and `unit`; or `percent`."""
+    """`pattern` has the group `current`, and optionally `total` and `unit`; or the group `percent`."""
 
     subject: str
     pattern: str
@@ -39,14 +39,14 @@ class LogRules(Frozen):
 
 
 class PromisedOutput(Frozen):
-    """Files that must exist at the end: at least one match of `glob`, each at least `min_size_bytes`."""
+    """At least one file must match `glob`, and each match must have at least `min_size_bytes`."""
 
     glob: str
     min_size_bytes: int = 0
 
 
 class Retries(Frozen):
-    """How often, and after which ends, a stage is tried again."""
+    """When and how often a stage is retried."""
 
     count: int = Field(default=0, ge=0)
     when: tuple[RetryCause | int, ...] = ("lost",)
@@ -55,16 +55,16 @@ class Retries(Frozen):
 
 
 class Highlight(Frozen):
-    """An output worth a preview."""
+    """An output with a preview."""
 
     glob: str
     title: str = ""
 
 
 class RetentionRule(Frozen):
-    """What housekeeping may delete, and when: what is neither of the latest `attempts` nor younger than `days`.
+    """Files may be deleted that are neither of the latest `attempts` nor younger than `days`.
 
-    Without either, the rule keeps for good. Of the rules that cover a file, the first decides.
+    Without either, files are kept forever. The first rule that matches a file applies.
     """
 
     what: Literal["outputs", "failed", "logs"] = "outputs"
@@ -74,7 +74,7 @@ class RetentionRule(Frozen):
 
 
 class NeedsInput(Frozen):
-    """A human is asked before the stage runs; with `asked`, only when the stage itself ends by asking."""
+    """A question before the stage runs or, with `asked`, only if the stage itself asks."""
 
     when: Literal["always", "once", "unset", "asked"] = "once"
     message: str = ""
@@ -83,17 +83,17 @@ class NeedsInput(Frozen):
 
     @property
     def asks(self) -> Form:
-        """What the person is shown."""
+        """The form that the person sees."""
         return Form(message=self.message, form=self.form)
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The variables that `unset` looks at: `variables`, or those of the form."""
+        """The variables that `unset` checks: `variables`, or those of the form."""
         return self.variables or self.asks.variables
 
 
 class ProjectInput(Frozen):
-    """What a project brings: one file (or directory) under a name."""
+    """A file or directory that a project provides."""
 
     kind: Literal["video", "image", "table", "json", "model", "file", "directory"] = "file"
     suffixes: tuple[str, ...] = ()
@@ -104,8 +104,8 @@ class ProjectInput(Frozen):
 class Stage(Frozen):
     """One stage, with the pipeline's defaults already applied.
 
-    `env`, `args` and `command` are templates (substitution.py). `env` holds the stage's own variables only, so that a
-    value may refer to what it covers: `resolve_environment([pipeline.env, stage.env, …], …)` puts them together.
+    `env`, `args` and `command` are templates (substitution.py). `env` has only the stage's own variables, so that a
+    value may refer to the one that it overrides: `resolve_environment([pipeline.env, stage.env, …], …)` merges them.
     """
 
     name: Name
@@ -135,7 +135,7 @@ class Stage(Frozen):
 
 
 class Pipeline(Frozen):
-    """A whole pipeline. Stages are in file order; `after` is always explicit here."""
+    """A pipeline. Stages are in file order, and `after` is always explicit."""
 
     name: Name
     description: str = ""

@@ -1,1 +1,1 @@
-"""The fields of a pipeline file: how each is read, checked and described."""
+"""The fields of YAML files: how each is parsed, validated and described."""

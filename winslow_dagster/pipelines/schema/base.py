@@ -1,4 +1,4 @@
-"""What all mappings that people write have in common."""
+"""The base of all models that validate a mapping in a YAML file."""
 
 from __future__ import annotations
 

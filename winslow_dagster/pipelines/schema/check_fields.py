@@ -1,4 +1,4 @@
-"""What people write in `checks` of a stage. Defaults are those of output_checks.py."""
+"""The fields of `checks`, with their descriptions. Their defaults are those of model/output_checks.py."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class CheckBaseDocument(Document):
-    """What every check has."""
+    """Attributes that all checks have."""
 
     name: FieldName | None = Field(
-        default=None, description="Names the check in the stage; without it, made of its kind and its file."
+        default=None, description="Name of the check, unique in the stage; by default its kind and pattern."
     )
-    severity: Severity | None = Field(default=None, description="What it means where it is not passed.")
+    severity: Severity | None = Field(default=None, description="Severity of a failed check.")
     blocking: bool | None = Field(
         default=None,
-        description="Whether the project stops after the stage if this check fails; by default, unless it only warns.",
+        description="Whether a failed check stops the project after the stage; by default unless `severity` is `warn`.",
     )
 
     def resolved(self) -> dict[str, Any]:
-        """With the name and with what `severity` means for `blocking`."""
+        """See Document. Fills in the default `name` and `blocking`."""
         values = super().resolved()
         subject = values.get("glob", values.get("key", ""))
         return {
@@ -38,16 +38,16 @@ class CheckBaseDocument(Document):
 
 
 class FileCheckDocument(CheckBaseDocument):
-    """Files that must be there, or must not, and how large each must be."""
+    """Checks that files exist or do not exist, and their sizes."""
 
     model = output_checks.FileCheck
     noun = "a file check"
 
-    kind: Literal["file"] = Field(description="Is there such a file, and how large is it?")
-    glob: Glob = Field(description="The files it is about, below the output directory.")
-    exists: bool | None = Field(default=None, description="Whether at least one must be there, or none may be.")
-    min_size: FileSize | None = Field(default=None, description="What each must have at least.")
-    max_size: FileSize | None = Field(default=None, description="What each may have at most.")
+    kind: Literal["file"] = Field(description="Checks files.")
+    glob: Glob = Field(description="Pattern of the files, relative to the output directory.")
+    exists: bool | None = Field(default=None, description="Whether at least one file must match, or none may.")
+    min_size: FileSize | None = Field(default=None, description="Minimum size of each matching file.")
+    max_size: FileSize | None = Field(default=None, description="Maximum size of each matching file.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -55,14 +55,14 @@ class FileCheckDocument(CheckBaseDocument):
 
 
 class RangeDocument(Document):
-    """Between which numbers the cells of a column lie."""
+    """Range of the numbers in a column."""
 
     model = output_checks.Range
     noun = "a range"
 
-    min: float | None = Field(default=None, description="The least a cell may be.")
-    max: float | None = Field(default=None, description="The most a cell may be.")
-    allow_empty: bool | None = Field(default=None, description="Whether cells may be empty.")
+    min: float | None = Field(default=None, description="Minimum value.")
+    max: float | None = Field(default=None, description="Maximum value.")
+    allow_empty: bool | None = Field(default=None, description="Whether empty cells are allowed.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -70,23 +70,23 @@ class RangeDocument(Document):
 
 
 class CsvCheckDocument(CheckBaseDocument):
-    """A table with a header line. It is read row by row, however large it is."""
+    """Checks a CSV file with a header line. Files of any size are read row by row."""
 
     model = output_checks.CsvCheck
     noun = "a csv check"
 
-    kind: Literal["csv"] = Field(description="Is the table as it should be?")
-    glob: Glob = Field(description="The tables it is about, below the output directory; there must be one.")
+    kind: Literal["csv"] = Field(description="Checks a CSV file.")
+    glob: Glob = Field(description="Pattern of the files, relative to the output directory; at least one must match.")
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        default=None, description="What stands between the cells."
+        default=None, description="Delimiter between cells."
     )
     columns: list[Annotated[str, Field(min_length=1)]] | None = Field(
-        default=None, description="Columns that must be there, all of them; there may be more."
+        default=None, description="Columns that the file must have; further columns are allowed."
     )
-    min_rows: Count | None = Field(default=None, description="How many rows it has at least, without the header.")
-    max_rows: Count | None = Field(default=None, description="How many rows it has at most.")
+    min_rows: Count | None = Field(default=None, description="Minimum number of rows, without the header.")
+    max_rows: Count | None = Field(default=None, description="Maximum number of rows, without the header.")
     range: dict[str, RangeDocument] | None = Field(
-        default=None, description="Columns that must be there and hold numbers, and between which these lie."
+        default=None, description="Columns that the file must have and that contain numbers, with the range of each."
     )
 
     @model_validator(mode="after")
@@ -97,19 +97,20 @@ class CsvCheckDocument(CheckBaseDocument):
 
 
 class JsonCheckDocument(CheckBaseDocument):
-    """One value of a JSON file."""
+    """Checks one value in a JSON file."""
 
     model = output_checks.JsonCheck
     noun = "a json check"
 
-    kind: Literal["json"] = Field(description="Is the value as it should be?")
-    glob: Glob = Field(description="The files it is about, below the output directory; there must be one.")
+    kind: Literal["json"] = Field(description="Checks a value in a JSON file.")
+    glob: Glob = Field(description="Pattern of the files, relative to the output directory; at least one must match.")
     pointer: JsonPointer | None = Field(
-        default=None, description="Where the value is, as RFC 6901 has it: `/lanes/0/width_m`; without it, the whole."
+        default=None,
+        description="JSON pointer (RFC 6901) to the value, such as `/lanes/0/width_m`; by default the whole document.",
     )
-    equals: PlainValue | None = Field(default=None, description="What the value must be.")
-    min: float | None = Field(default=None, description="The least it may be.")
-    max: float | None = Field(default=None, description="The most it may be.")
+    equals: PlainValue | None = Field(default=None, description="Value that is required.")
+    min: float | None = Field(default=None, description="Minimum value.")
+    max: float | None = Field(default=None, description="Maximum value.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -117,15 +118,15 @@ class JsonCheckDocument(CheckBaseDocument):
 
 
 class ResultCheckDocument(CheckBaseDocument):
-    """A number that the stage says in its log: `WINSLOW_RESULT: key=value`."""
+    """Checks a result that the stage reports in its log: `WINSLOW_RESULT: key=value`."""
 
     model = output_checks.ResultCheck
     noun = "a result check"
 
-    kind: Literal["result"] = Field(description="Is the result as it should be?")
-    key: Annotated[str, Field(min_length=1)] = Field(description="The name of the result.")
-    min: float | None = Field(default=None, description="The least it may be.")
-    max: float | None = Field(default=None, description="The most it may be.")
+    kind: Literal["result"] = Field(description="Checks a result.")
+    key: Annotated[str, Field(min_length=1)] = Field(description="Name of the result.")
+    min: float | None = Field(default=None, description="Minimum value.")
+    max: float | None = Field(default=None, description="Maximum value.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -1,4 +1,4 @@
-"""The kinds of values in a pipeline file: how each is read, and how it is described to editors."""
+"""Types of the values in a YAML file: how each is parsed, and how the JSON Schema describes it."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An annotation: `read` turns what is written into the value; `schema` says what may be written.
+    """An annotation: `read` parses the value in the file, and `schema` describes what the file may contain.
 
-    `alternatives` are further ways to write it, beside the annotated type itself.
+    `alternatives` describe other notations, besides that of the annotated type.
     """
 
     read: Callable[[Any], Any]
@@ -70,8 +70,8 @@ class Written:
 _SECONDS_SCHEMA: Schema = {"title": "duration", "type": ["string", "number"], "pattern": DURATION_PATTERN, "minimum": 0}
 _BYTES_SCHEMA: Schema = {"title": "size", "type": ["string", "integer"], "pattern": SIZE_PATTERN, "minimum": 0}
 _REGEX_SCHEMA: Schema = {"title": "regular expression (RE2)", "type": "string"}
-# In env, args and command a number or a boolean is taken as it is written.
-_TEMPLATE_SCHEMA: Schema = {"title": "text with variables", "type": ["string", "number", "boolean"]}
+# Numbers and booleans in env, args and command are kept as they are written.
+_TEMPLATE_SCHEMA: Schema = {"title": "string with variables", "type": ["string", "number", "boolean"]}
 
 Name = Annotated[
     str,
@@ -88,17 +88,17 @@ ImageReference = Annotated[
     str,
     Written(
         read_image_reference,
-        {"title": "output of a stage", "type": "string", "pattern": rf"^({IMAGE_OWNER.pattern})/[^/]"},
+        {"title": "stage output", "type": "string", "pattern": rf"^({IMAGE_OWNER.pattern})/[^/]"},
     ),
 ]
 OptionText = Annotated[
-    OptionValue, Written(read_option, {"title": "text or number", "type": ["string", "number"], "minLength": 1})
+    OptionValue, Written(read_option, {"title": "string or number", "type": ["string", "number"], "minLength": 1})
 ]
 JsonPointer = Annotated[
     str, Written(read_pointer, {"title": "JSON pointer", "type": "string", "pattern": r"^(/([^~/]|~[01])*)*$"})
 ]
 PlainValue = Annotated[
-    Plain, Written(read_plain, {"title": "text, number or boolean", "type": ["string", "number", "boolean"]})
+    Plain, Written(read_plain, {"title": "string, number or boolean", "type": ["string", "number", "boolean"]})
 ]
 VariableName = Annotated[
     str,
@@ -109,8 +109,8 @@ Words = Annotated[
     list[TemplateText],
     Written(
         read_words,
-        {"title": "list of texts", "type": "array", "items": _TEMPLATE_SCHEMA},
-        ({"title": "text (split as a shell does)", "type": "string"},),
+        {"title": "list of strings", "type": "array", "items": _TEMPLATE_SCHEMA},
+        ({"title": "string (split like in a shell)", "type": "string"},),
     ),
 ]
 Image = Annotated[str, Written(read_image, {"title": "image name", "type": "string", "minLength": 1})]

@@ -1,4 +1,4 @@
-"""What people write in a form: the kinds of fields, with the description of each. Defaults are those of form.py."""
+"""The fields of a form, with their descriptions. Their defaults are those of model/form.py."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ BARE_VALUE = Written(
 
 
 class FieldBaseDocument(Document):
-    """What every field of a form has."""
+    """Attributes that all form fields have."""
 
-    name: FieldName = Field(description="Names the answer.")
-    label: str | None = Field(default=None, description="Stands above the field; without it, the name.")
-    help: str | None = Field(default=None, description="What to do, for the person who answers.")
-    required: bool | None = Field(default=None, description="Whether it has to be answered.")
+    name: FieldName = Field(description="Name of the answer.")
+    label: str | None = Field(default=None, description="Label of the field; by default its name.")
+    help: str | None = Field(default=None, description="Help text for the person who answers.")
+    required: bool | None = Field(default=None, description="Whether an answer is required.")
 
 
 class ValueFieldDocument(FieldBaseDocument):
-    """A field whose answer a stage finds in a variable."""
+    """A field whose answer is passed to the stage in an environment variable."""
 
     variable: VariableName | None = Field(
-        default=None, description="The environment variable the answer sets; without it, the name in upper case."
+        default=None, description="Environment variable that the answer sets; by default the name in upper case."
     )
 
 
 class TextFieldDocument(ValueFieldDocument):
-    """A text."""
+    """A line or several lines of text."""
 
     model = form.TextField
     noun = "a text field"
 
     kind: Literal["text"] = Field(description="A text.")
-    default: str | None = Field(default=None, description="The answer of who gives none.")
+    default: str | None = Field(default=None, description="Answer that is used if the person gives none.")
     max_length: Annotated[int, Field(ge=1, le=LONGEST_TEXT)] | None = Field(
-        default=None, description="The characters it may have."
+        default=None, description="Maximum number of characters."
     )
-    pattern: Pattern | None = Field(default=None, description="Must match the whole text.")
+    pattern: Pattern | None = Field(default=None, description="Regular expression that the whole text must match.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -81,21 +81,21 @@ class NumberFieldDocument(ValueFieldDocument):
     noun = "a number field"
 
     kind: Literal["number"] = Field(description="A number.")
-    default: float | None = Field(default=None, description="The answer of who gives none.")
-    min: float | None = Field(default=None, description="The least it may be.")
-    max: float | None = Field(default=None, description="The most it may be.")
-    step: float | None = Field(default=None, gt=0, description="It is a whole number of these from `min`, or from 0.")
-    unit: str | None = Field(default=None, description="Stands behind the number, such as `m`.")
-    integer: bool | None = Field(default=None, description="Only whole numbers.")
+    default: float | None = Field(default=None, description="Answer that is used if the person gives none.")
+    min: float | None = Field(default=None, description="Minimum value.")
+    max: float | None = Field(default=None, description="Maximum value.")
+    step: float | None = Field(default=None, gt=0, description="Step between allowed values, counted from `min` or 0.")
+    unit: str | None = Field(default=None, description="Unit, shown after the number, such as `m`.")
+    integer: bool | None = Field(default=None, description="Whether only integers are allowed.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         ordered(self, "min", "max")
-        low, high, given = self.min, self.max, self.default
-        if given is not None and ((low is not None and given < low) or (high is not None and given > high)):
-            raise refusal(f"the default {given:g} is not between `min` and `max`", "a default that is a valid answer")
-        if given is not None and self.integer and not given.is_integer():
-            raise refusal(f"the default {given:g} is not an integer", "an integer, because `integer` is true")
+        low, high, default = self.min, self.max, self.default
+        if default is not None and ((low is not None and default < low) or (high is not None and default > high)):
+            raise refusal(f"the default {default:g} is not between `min` and `max`", "a default that is a valid answer")
+        if default is not None and self.integer and not default.is_integer():
+            raise refusal(f"the default {default:g} is not an integer", "an integer, because `integer` is true")
         return self
 
 
@@ -105,21 +105,21 @@ class OptionDocument(Document):
     model = form.Option
     noun = "an option"
 
-    value: OptionText = Field(description="What the stage is told.")
-    label: str | None = Field(default=None, description="What the person sees; without it, the value.")
+    value: OptionText = Field(description="Value that is passed to the stage.")
+    label: str | None = Field(default=None, description="Label of the option; by default its value.")
 
 
 class ChoiceFieldDocument(ValueFieldDocument):
-    """One of several values."""
+    """A choice of one of several values."""
 
     model = form.ChoiceField
     noun = "a choice field"
 
-    kind: Literal["choice"] = Field(description="One of several values.")
+    kind: Literal["choice"] = Field(description="A choice of one value.")
     options: Annotated[list[Annotated[OptionDocument, BARE_VALUE]], Field(min_length=1, max_length=MOST_OPTIONS)] = (
-        Field(description="The values to choose from.")
+        Field(description="Values to choose from.")
     )
-    default: OptionText | None = Field(default=None, description="The answer of who gives none.")
+    default: OptionText | None = Field(default=None, description="Answer that is used if the person gives none.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -143,7 +143,7 @@ class BooleanFieldDocument(ValueFieldDocument):
     noun = "a boolean field"
 
     kind: Literal["boolean"] = Field(description="Yes or no.")
-    default: bool | None = Field(default=None, description="The answer of who gives none.")
+    default: bool | None = Field(default=None, description="Answer that is used if the person gives none.")
 
 
 class FileFieldDocument(ValueFieldDocument):
@@ -152,31 +152,29 @@ class FileFieldDocument(ValueFieldDocument):
     model = form.FileField
     noun = "a file field"
 
-    kind: Literal["file"] = Field(description="A file that is uploaded.")
-    suffixes: list[Suffix] | None = Field(
-        default=None, description="Ends of file names that are accepted; without it, all."
-    )
+    kind: Literal["file"] = Field(description="An uploaded file.")
+    suffixes: list[Suffix] | None = Field(default=None, description="Accepted file name suffixes; by default any.")
     input_kind: InputKind | None = Field(
-        default=None, description="What it is: decides how it is checked and previewed."
+        default=None, description="Kind of content; decides how the file is validated and previewed."
     )
 
 
 class ImageFieldDocument(ValueFieldDocument):
-    """Something that is marked on an image."""
+    """Something that a person marks on an image."""
 
     image: ImageReference = Field(
-        description="The image it is marked on: `<stage>/<glob>` is an output of a stage upstream, `./<glob>` one of "
-        "the stage that asks."
+        description="Image to mark: `<stage>/<glob>` for an output of an upstream stage, `./<glob>` for an output of "
+        "the asking stage itself."
     )
     labels: list[Annotated[str, Field(min_length=1)]] | None = Field(
-        default=None, description="The labels that may be given; without it, any text."
+        default=None, description="Allowed labels; by default any text."
     )
     world: World | None = Field(
         default=None,
-        description="Whether each point says where it is in the world: `none`, `metres` (`[x, y]`, right-handed), "
-        "`wgs84` (`[longitude, latitude]`), or `optional` (in metres, where it is known).",
+        description="World coordinates of each point: `none`, `metres` (`[x, y]`, right-handed), `wgs84` (`[longitude, "
+        "latitude]`), or `optional` (metres, for the points where they are known).",
     )
-    min_count: int | None = Field(default=None, ge=0, description="How many there are at least.")
+    min_count: int | None = Field(default=None, ge=0, description="Minimum number of marks.")
 
 
 class PointsFieldDocument(ImageFieldDocument):
@@ -187,7 +185,7 @@ class PointsFieldDocument(ImageFieldDocument):
 
     kind: Literal["points"] = Field(description="Points on an image.")
     max_count: Annotated[int, Field(ge=1, le=MOST_POINTS)] | None = Field(
-        default=None, description="How many there are at most."
+        default=None, description="Maximum number of marks."
     )
 
     @model_validator(mode="after")
@@ -196,10 +194,10 @@ class PointsFieldDocument(ImageFieldDocument):
 
 
 class ShapesFieldDocument(ImageFieldDocument):
-    """Something of several points on an image."""
+    """Polygons or lines on an image."""
 
     max_count: Annotated[int, Field(ge=1, le=MOST_SHAPES)] | None = Field(
-        default=None, description="How many there are at most."
+        default=None, description="Maximum number of marks."
     )
 
     @model_validator(mode="after")
@@ -210,14 +208,14 @@ class ShapesFieldDocument(ImageFieldDocument):
 
 
 class PolygonFieldDocument(ShapesFieldDocument):
-    """Areas on an image."""
+    """Polygons on an image."""
 
     model = form.PolygonField
     noun = "a polygon field"
 
-    kind: Literal["polygon"] = Field(description="Areas on an image.")
+    kind: Literal["polygon"] = Field(description="Polygons on an image.")
     min_points: Annotated[int, Field(ge=3, le=MOST_CORNERS)] | None = Field(
-        default=None, description="How many corners each has at least."
+        default=None, description="Minimum number of corners of each polygon."
     )
 
 
@@ -229,19 +227,19 @@ class LinesFieldDocument(ShapesFieldDocument):
 
     kind: Literal["lines"] = Field(description="Lines on an image.")
     min_points: Annotated[int, Field(ge=2, le=MOST_CORNERS)] | None = Field(
-        default=None, description="How many points each has at least."
+        default=None, description="Minimum number of points of each line."
     )
 
 
 class ConfirmFieldDocument(FieldBaseDocument):
-    """A look at the result of a stage: a person accepts it, or has the stage done again with other settings."""
+    """A review of a stage's result: the person accepts it, or has the stage redone with other settings."""
 
     model = form.ConfirmField
     noun = "a confirm field"
 
-    kind: Literal["confirm"] = Field(description="A look at a result.")
+    kind: Literal["confirm"] = Field(description="A review of a result.")
     stage: Annotated[str, Field(title="stage name")] | None = Field(
-        default=None, description="The stage upstream whose result it is; without it, the only one in `after`."
+        default=None, description="Upstream stage whose result is reviewed; by default the only stage in `after`."
     )
 
 
@@ -260,12 +258,12 @@ FieldDocument = Annotated[
 
 
 class FormDocument(Document):
-    """The form that a running stage writes."""
+    """A form that a running stage writes."""
 
     model = form.Form
     noun = "a form"
 
-    message: str | None = Field(default=None, description="What the person is asked to do.")
+    message: str | None = Field(default=None, description="Message to the person who is asked.")
     form: Annotated[list[FieldDocument], Field(max_length=MOST_FIELDS)] | None = Field(
-        default=None, description="The fields of the form that is shown."
+        default=None, description="Fields of the form."
     )

@@ -1,4 +1,4 @@
-"""The JSON Schema of a pipeline file, for editors that complete and check while one writes."""
+"""The JSON Schema of pipeline files, for completion and validation in editors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFIX = "#/definitions/"
 
 
 class _Generator(GenerateJsonSchema):
-    """Without null (an empty value is an error) and without the titles that only repeat a field's name."""
+    """Omits null, because empty values are errors, and titles that only repeat a field's name."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -26,15 +26,15 @@ class _Generator(GenerateJsonSchema):
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 # asked for every kind of field
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 # required signature
         return False
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, in draft 7, which is what YAML language servers read.
+    """The schema, in draft 7, which YAML language servers support.
 
-    What a schema cannot say (stages that meet, regular expressions that compile, `${…}` that closes) is found by
-    `winslow pipelines check`.
+    `winslow pipelines check` also finds what a schema cannot express: duplicate stages, invalid regular expressions,
+    unclosed `${…}`.
     """
     schema = PipelineDocument.model_json_schema(schema_generator=_Generator, ref_template=f"{_PREFIX}{{model}}")
     definitions: dict[str, Any] = schema.pop("$defs")
@@ -42,7 +42,7 @@ def json_schema() -> dict[str, Any]:
     for name, definition in definitions.items():
         _add_defaults(definition, known[name])
     definitions = {_short(name): definition | {"title": _short(name)} for name, definition in definitions.items()}
-    # What a stage has before what it shares with `defaults`.
+    # `name` and `after` come before the fields that stages share with `defaults`.
     stage = definitions["Stage"]
     stage["properties"] = {name: stage["properties"][name] for name in ("name", "after")} | stage["properties"]
     tidy = _tidy(schema | {"title": "Pipeline", "definitions": definitions})
@@ -50,12 +50,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the text of a file."""
+    """The schema as JSON text."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def default_of(document: type[Document], name: str) -> Any:
-    """What holds where a field is not written, as it would be written; None where nothing does."""
+    """The default value of a field, as a file would have it; None if there is none."""
     field = document.model_of(name).model_fields.get(document.target(name))
     default = None if field is None or field.is_required() else field.get_default(call_default_factory=True)
     if isinstance(default, Frozen) or default in (None, "", (), {}):
@@ -66,7 +66,7 @@ def default_of(document: type[Document], name: str) -> Any:
 
 
 def _below(document: type[Document]) -> Iterator[type[Document]]:
-    """All kinds of documents that are known."""
+    """All subclasses."""
     for kind in document.__subclasses__():
         yield kind
         yield from _below(kind)
@@ -84,7 +84,7 @@ def _short(name: str) -> str:
 
 
 def _tidy(value: Any) -> Any:
-    """The same, with short names, closed mappings, and descriptions that stand beside no `$ref`."""
+    """The schema with short names and closed mappings, and with descriptions moved away from `$ref`."""
     if isinstance(value, list):
         return [_tidy(item) for item in value]
     if not isinstance(value, dict):
@@ -92,9 +92,9 @@ def _tidy(value: Any) -> Any:
     tidy = {key: _tidy(item) for key, item in value.items()}
     if isinstance(reference := tidy.pop("$ref", None), str):
         target = {"$ref": _PREFIX + _short(reference.removeprefix(_PREFIX))}
-        # Draft 7 ignores whatever stands beside a $ref.
+        # Draft 7 ignores siblings of a $ref.
         return {"allOf": [target], **tidy} if tidy else target
-    tidy.pop("discriminator", None)  # of OpenAPI; each kind names itself
+    tidy.pop("discriminator", None)  # OpenAPI only; `kind` is a constant of each document
     if "patternProperties" in tidy:
         tidy["additionalProperties"] = False
     return tidy

@@ -1,8 +1,8 @@
-"""What people write in a pipeline file: every field, with its description.
+"""The fields of a pipeline file, with their descriptions.
 
-These models check a file, and are the one source of its JSON Schema and of the reference in docs/pipelines.md.
-Defaults are those of the resolved model (pipeline.py): here, a field that is not given stays unset. A field becomes the
-field of the same name there, or of that name with its unit: `timeout` -> `timeout_s`, `memory` -> `memory_bytes`.
+These models validate a file, and the JSON Schema and the reference in docs/pipelines.md are generated from them. Fields
+that a file does not set stay unset here: the defaults are those of the resolved model (model/pipeline.py). A field has
+the same name there, or that name with a unit: `timeout` -> `timeout_s`, `memory` -> `memory_bytes`.
 """
 
 from __future__ import annotations
@@ -45,192 +45,210 @@ ExitCode = Annotated[int, Field(ge=0, le=HIGHEST_EXIT_CODE)]
 
 
 class InputDocument(Document):
-    """A file or directory that a project brings."""
+    """A file or directory that a project provides."""
 
     model = pipeline.ProjectInput
     noun = "an input"
 
     kind: Literal["video", "image", "table", "json", "model", "file", "directory"] | None = Field(
-        default=None, description="What it is: decides how it is checked, picked and previewed."
+        default=None, description="Kind of content; decides how the input is validated and previewed."
     )
-    suffixes: list[Suffix] | None = Field(
-        default=None, description="Ends of file names that are accepted; without it, all."
+    suffixes: list[Suffix] | None = Field(default=None, description="Accepted file name suffixes; by default any.")
+    required: bool | None = Field(default=None, description="Whether a project needs this input to start.")
+    description: str | None = Field(
+        default=None, description="What to provide, shown to the person who creates a project."
     )
-    required: bool | None = Field(default=None, description="Whether a project cannot start without it.")
-    description: str | None = Field(default=None, description="What to bring, for the person who creates a project.")
 
 
 class GpuDocument(Document):
-    """The GPUs a stage is given."""
+    """GPUs that a stage needs."""
 
     model = pipeline.Gpu
     noun = "`gpu`"
 
-    count: int | None = Field(default=None, ge=0, description="How many; 0 is none, whatever `defaults` says.")
-    vendor: Literal["nvidia", "amd", "intel"] | None = Field(default=None, description="Only GPUs of this vendor.")
-    memory: DeviceMemory | None = Field(default=None, description="What each GPU must have at least.")
-    optional: bool | None = Field(default=None, description="Run on the CPU where the machine has no such GPU.")
+    count: int | None = Field(default=None, ge=0, description="Number of GPUs; 0 means none, regardless of `defaults`.")
+    vendor: Literal["nvidia", "amd", "intel"] | None = Field(
+        default=None, description="Vendor of the GPUs; by default any."
+    )
+    memory: DeviceMemory | None = Field(default=None, description="Minimum memory of each GPU.")
+    optional: bool | None = Field(
+        default=None, description="Whether the stage runs on the CPU if the node has no such GPU."
+    )
 
 
 class ProgressDocument(Document):
-    """How far the stage is, read from its log. Several subjects may be followed side by side."""
+    """Progress of the stage, read from its log. Several subjects can be tracked at the same time."""
 
     model = pipeline.ProgressRule
     noun = "a progress rule"
 
-    subject: str = Field(min_length=1, description="What is counted, such as `frames`.")
+    subject: str = Field(min_length=1, description="Name of what is counted, such as `frames`.")
     pattern: ProgressPattern = Field(
-        description="Searched in each log line. Its group `current`, with `total` and `unit` where known, or its group "
-        "`percent`, says how far it is: `frame (?P<current>\\d+)/(?P<total>\\d+)`."
+        description="Regular expression that is searched in each log line. It captures the progress in the group "
+        "`current`, optionally with `total` and `unit`, or in the group `percent`: "
+        "`frame (?P<current>\\d+)/(?P<total>\\d+)`."
     )
 
 
 class RetriesDocument(Document):
-    """How often, and after which ends, a stage is tried again."""
+    """When and how often a stage is retried."""
 
     model = pipeline.Retries
     noun = "`retries`"
 
-    count: int | None = Field(default=None, ge=0, description="How many further attempts there may be.")
+    count: int | None = Field(default=None, ge=0, description="Maximum number of retries.")
     when: list[RetryWhen] | None = Field(
         default=None,
-        description="Ends after which it is tried again: `lost` (its machine or runner was), `failed` (an exit code "
-        "that is not a success), `out_of_memory`, `timed_out`, or certain exit codes.",
+        description="Outcomes that are retried: `lost` (the node or the runner was lost), `failed` (an exit code that "
+        "does not mean success), `out_of_memory`, `timed_out`, or specific exit codes.",
     )
-    wait: Wait | None = Field(default=None, description="Before the first further attempt.")
-    backoff: float | None = Field(default=None, ge=1, description="By what each further wait is longer than the last.")
+    wait: Wait | None = Field(default=None, description="Wait before the first retry.")
+    backoff: float | None = Field(default=None, ge=1, description="Factor by which the wait grows after each retry.")
 
 
 class OutputDocument(Document):
-    """Files that must be there when the stage ends; without them it has failed."""
+    """Files that the stage must have written when it ends; it fails without them."""
 
     model = pipeline.PromisedOutput
     noun = "an output"
 
-    glob: Glob = Field(description="At least one file must match, below the output directory.")
-    min_size: FileSize | None = Field(default=None, description="What each match must have at least.")
+    glob: Glob = Field(description="Pattern that at least one file in the output directory must match.")
+    min_size: FileSize | None = Field(default=None, description="Minimum size of each matching file.")
 
 
 class HighlightDocument(Document):
-    """An output worth showing."""
+    """An output that is shown as a preview and never deleted by retention rules."""
 
     model = pipeline.Highlight
     noun = "a highlight"
 
-    glob: Glob = Field(description="The files to show, below the output directory.")
-    title: str | None = Field(default=None, description="Stands above the preview.")
+    glob: Glob = Field(description="Pattern of the files to show, relative to the output directory.")
+    title: str | None = Field(default=None, description="Title of the preview.")
 
 
 class RetentionDocument(Document):
-    """What is kept, and for how long. What no rule covers is kept; of several rules, the first that covers decides."""
+    """How long outputs and logs are kept. The first rule that matches a file applies; files without a rule are kept."""
 
     model = pipeline.RetentionRule
     noun = "a retention rule"
 
     what: Literal["outputs", "failed", "logs"] | None = Field(
         default=None,
-        description="Outputs; the log and the leftovers of attempts that did not succeed; or the logs of those that "
-        "did.",
+        description="What the rule applies to: `outputs`; `failed`, the logs and leftovers of unsuccessful attempts; "
+        "or `logs`, the logs of successful attempts.",
     )
-    glob: Glob | None = Field(default=None, description="The files the rule is about, below the output directory.")
-    attempts: int | None = Field(default=None, ge=1, description="Of how many latest attempts it is kept.")
+    glob: Glob | None = Field(
+        default=None, description="Pattern of the outputs that the rule applies to, relative to the output directory."
+    )
+    attempts: int | None = Field(default=None, ge=1, description="Number of latest attempts whose files are kept.")
     days: float | None = Field(
-        default=None, ge=0, description="For how many days it is kept; with `attempts`, what either keeps stays."
+        default=None,
+        ge=0,
+        description="Number of days that files are kept; with `attempts`, files are kept as long as either applies.",
     )
 
 
 class NeedsInputDocument(Document):
-    """A person is asked before the stage runs; the project waits without holding anything."""
+    """A question to a person before the stage runs. The project uses no resources while it waits."""
 
     model = pipeline.NeedsInput
     noun = "`needs_input`"
 
     when: Literal["always", "once", "unset", "asked"] | None = Field(
         default=None,
-        description="Ask before every attempt, once in a project, only if one of `variables` has no value, or only "
-        "when the stage itself ended by asking (`asked`).",
+        description="When to ask: before every attempt (`always`), once per project (`once`), if one of `variables` "
+        "has no value (`unset`), or only if the stage itself asks (`asked`).",
     )
-    message: str | None = Field(default=None, description="What the person is asked to do.")
+    message: str | None = Field(default=None, description="Message to the person who is asked.")
     variables: list[VariableName] | None = Field(
-        default=None, description="The variables that `unset` looks at; without it, those that the form sets."
+        default=None, description="Variables that `unset` checks; by default those that the form sets."
     )
     form: Annotated[list[FieldDocument], Field(max_length=MOST_FIELDS)] | None = Field(
-        default=None, description="The fields of the form that is shown."
+        default=None, description="Fields of the form."
     )
 
 
 class StageFields(Document):
-    """What may be said of a stage, and in `defaults` of every stage."""
+    """Fields that a stage and `defaults` have in common."""
 
     model = pipeline.Stage
 
-    description: str | None = Field(default=None, description="What the stage does; Markdown.")
-    image: Image | None = Field(default=None, description="The container image it runs in.")
-    args: Words | None = Field(default=None, description="Arguments of the image's entry point, or after `command`.")
+    description: str | None = Field(default=None, description="What the stage does, in Markdown.")
+    image: Image | None = Field(default=None, description="Container image of the stage.")
+    args: Words | None = Field(
+        default=None, description="Arguments for the image's entry point, or for `command` in process mode."
+    )
     command: Words | None = Field(
-        default=None, description="The program that is run where there is no Docker, before `args` (process mode)."
+        default=None, description="Program to run without Docker (process mode); `args` follow it."
     )
     env: dict[VariableName, TemplateText] | None = Field(
-        default=None, description="Environment variables. They are added to those of the pipeline and cover them."
+        default=None, description="Environment variables; they override those of the pipeline."
     )
-    cpus: float | None = Field(default=None, gt=0, le=4096, description="CPU cores it may use.")
-    memory: Memory | None = Field(default=None, description="Memory it may use; it is ended when it needs more.")
-    shm_size: DeviceMemory | None = Field(default=None, description="Size of /dev/shm; PyTorch data loaders need it.")
+    cpus: float | None = Field(default=None, gt=0, le=4096, description="Number of CPU cores.")
+    memory: Memory | None = Field(default=None, description="Memory limit; the stage is killed if it exceeds it.")
+    shm_size: DeviceMemory | None = Field(default=None, description="Size of /dev/shm, which PyTorch data loaders use.")
     gpu: Annotated[GpuDocument, BARE_COUNT] | None = Field(
-        default=None, description="The GPUs it is given: how many, or which."
+        default=None, description="GPUs of the stage: a number, or requirements."
     )
-    node_tags: list[NodeTag] | None = Field(default=None, description="Tags that its machine must have, all of them.")
-    network: bool | None = Field(default=None, description="Whether it can reach the network.")
-    timeout: Timeout | None = Field(default=None, description="It is ended when it runs longer.")
-    stop_grace_period: Wait | None = Field(default=None, description="Time between TERM and KILL when it is stopped.")
-    retries: RetriesDocument | None = Field(default=None, description="Whether it is tried again.")
-    progress: list[ProgressDocument] | None = Field(default=None, description="What says in its log how far it is.")
+    node_tags: list[NodeTag] | None = Field(default=None, description="Tags that the node must have, all of them.")
+    network: bool | None = Field(default=None, description="Whether the stage has network access.")
+    timeout: Timeout | None = Field(
+        default=None, description="Maximum run time; the stage is stopped when it is exceeded."
+    )
+    stop_grace_period: Wait | None = Field(
+        default=None, description="Time between SIGTERM and SIGKILL when the stage is stopped."
+    )
+    retries: RetriesDocument | None = Field(default=None, description="When the stage is retried.")
+    progress: list[ProgressDocument] | None = Field(
+        default=None, description="Rules that read the stage's progress from its log."
+    )
     warnings: list[Pattern] | None = Field(
-        default=None, description="Log lines that one of these is found in are warnings."
+        default=None, description="Regular expressions of log lines that are warnings."
     )
-    errors: list[Pattern] | None = Field(
-        default=None, description="Log lines that one of these is found in are errors."
+    errors: list[Pattern] | None = Field(default=None, description="Regular expressions of log lines that are errors.")
+    fail_on_error_line: bool | None = Field(
+        default=None, description="Whether the stage fails if its log has an error line."
     )
-    fail_on_error_line: bool | None = Field(default=None, description="Whether an error line makes it fail.")
     success_exit_codes: Annotated[list[ExitCode], Field(min_length=1)] | None = Field(
         default=None, description="Exit codes that mean success."
     )
     awaiting_input_exit_code: Annotated[int, Field(ge=1, le=HIGHEST_EXIT_CODE)] | None = Field(
-        default=None, description="The exit code with which it says that it needs a person."
+        default=None, description="Exit code that means that the stage needs a person's input."
     )
-    needs_input: NeedsInputDocument | None = Field(default=None, description="Whether a person is asked first.")
+    needs_input: NeedsInputDocument | None = Field(
+        default=None, description="Input that the stage needs from a person."
+    )
     outputs: list[Annotated[OutputDocument, BARE_GLOB]] | None = Field(
-        default=None, description="Files that it must have written at its end."
+        default=None, description="Files that the stage must write."
     )
-    checks: list[CheckDocument] | None = Field(
-        default=None, description="What is looked at in its outputs once it has succeeded."
-    )
+    checks: list[CheckDocument] | None = Field(default=None, description="Checks of the outputs of a successful stage.")
     highlights: list[Annotated[HighlightDocument, BARE_GLOB]] | None = Field(
-        default=None, description="Outputs that are shown."
+        default=None, description="Outputs that are shown as previews."
     )
-    retention: list[RetentionDocument] | None = Field(default=None, description="Which outputs may be deleted when.")
+    retention: list[RetentionDocument] | None = Field(default=None, description="Rules for deleting outputs and logs.")
 
     @classmethod
     def model_of(cls, name: str) -> type[Frozen]:
-        """See Document. The rules for the log are one value of their own."""
+        """See Document. The model keeps the rules for the log in a value of its own."""
         return pipeline.LogRules if name in pipeline.LogRules.model_fields else cls.model
 
 
 class DefaultsDocument(StageFields):
-    """What every stage has unless it says otherwise."""
+    """Fields of every stage that does not set them itself."""
 
     noun = "`defaults`"
 
 
 class StageDocument(StageFields):
-    """One step of the pipeline."""
+    """One stage of the pipeline."""
 
     noun = "a stage"
 
-    name: Name = Field(description="Names it in this file, in the UI and in addresses.")
+    name: Name = Field(description="Name of the stage.")
     after: Annotated[list[Annotated[str, Field(title="stage name")]], ONE_NAME] | None = Field(
         default=None,
-        description="The stages whose outputs it works on. Without it: the stage above. `[]`: none, it is a root.",
+        description="Stages that must finish first, and whose outputs the stage reads; `[]` for none. By default the "
+        "stage above.",
     )
 
 
@@ -240,13 +258,13 @@ class PipelineDocument(Document):
     model = pipeline.Pipeline
     noun = "a pipeline"
 
-    name: Name = Field(description="The name of the file, without `.yaml`.")
-    description: str | None = Field(default=None, description="What the pipeline is for; Markdown.")
-    image: Image | None = Field(default=None, description="The container image of the stages that name none.")
-    command: Words | None = Field(default=None, description="The process-mode program of the stages that name none.")
+    name: Name = Field(description="Name of the pipeline, equal to the file name without `.yaml`.")
+    description: str | None = Field(default=None, description="What the pipeline does, in Markdown.")
+    image: Image | None = Field(default=None, description="Container image of stages without their own.")
+    command: Words | None = Field(default=None, description="Process-mode program of stages without their own.")
     env: dict[VariableName, TemplateText] | None = Field(
-        default=None, description="Environment variables of all stages. A stage, a project and a run may cover them."
+        default=None, description="Environment variables of all stages; stages, projects and runs can override them."
     )
-    inputs: dict[Name, InputDocument] | None = Field(default=None, description="What a project brings, by name.")
-    defaults: DefaultsDocument | None = Field(default=None, description="What stages have unless they say otherwise.")
-    stages: Annotated[list[StageDocument], Field(min_length=1)] = Field(description="The steps, in order.")
+    inputs: dict[Name, InputDocument] | None = Field(default=None, description="Inputs of a project, by name.")
+    defaults: DefaultsDocument | None = Field(default=None, description="Default values for the fields of stages.")
+    stages: Annotated[list[StageDocument], Field(min_length=1)] = Field(description="Stages of the pipeline.")

@@ -1,6 +1,6 @@
-"""The reference of all fields, written into docs/pipelines.md from the same models that check the files.
+"""The field reference in docs/pipelines.md, generated from the models that validate pipeline files.
 
-`python -m winslow_dagster.pipelines.schema.reference_page DOCUMENT SCHEMA` brings both files up to date.
+`python -m winslow_dagster.pipelines.schema.reference_page DOCUMENT SCHEMA` updates both files.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ORDER = (
     *("ConfirmField", "Input"),
 )
 TYPES = {
-    "string": "text",
-    "integer": "whole number",
+    "string": "string",
+    "integer": "integer",
     "number": "number",
     "boolean": "true or false",
     "object": "mapping",
@@ -37,7 +37,7 @@ def field_reference() -> str:
 
 
 def with_reference(document: str) -> str:
-    """The text of a document with the reference between its two markers. Raises ValueError where they are missing."""
+    """The document with the reference between its two markers. Raises ValueError if they are missing."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -52,7 +52,7 @@ def _section(title: str, definition: dict[str, Any]) -> str:
         needed = name in definition.get("required", ())
         default = "**required**" if needed else _literal(described["default"]) if "default" in described else ""
         lines.append(
-            f"| `{name}` | {_words(described)} | {default} | {described['description'].replace('|', chr(92) + '|')} |"
+            f"| `{name}` | {_type(described)} | {default} | {described['description'].replace('|', chr(92) + '|')} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -63,34 +63,34 @@ def _literal(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _words(described: dict[str, Any]) -> str:
-    """What may be written, in words."""
+def _type(described: dict[str, Any]) -> str:
+    """What the field may contain."""
     if "allOf" in described:
-        return _words(described["allOf"][0])
+        return _type(described["allOf"][0])
     if "$ref" in described:
         target = described["$ref"].rpartition("/")[2]
         return "as in [Stage](#stage)" if target == "Defaults" else f"[{target}](#{target.lower()})"
     if choices := described.get("anyOf") or described.get("oneOf"):
-        return " or ".join(map(_words, choices))
-    return _plain_words(described)
+        return " or ".join(map(_type, choices))
+    return _plain_type(described)
 
 
-def _plain_words(described: dict[str, Any]) -> str:
+def _plain_type(described: dict[str, Any]) -> str:
     if choices := described.get("enum", [described["const"]] if "const" in described else []):
         return ", ".join(f"`{choice}`" for choice in choices)
     if "title" in described:
         return str(described["title"])
     inner = described.get("additionalProperties") or next(iter(described.get("patternProperties", {}).values()), None)
     if isinstance(inner, dict):
-        return f"mapping of names to {_words(inner)}"
+        return f"mapping of names to {_type(inner)}"
     if described["type"] == "array":
-        return f"list: {_words(described['items'])}"
-    # In env, numbers and booleans may be written, and are taken as text.
-    return "text" if isinstance(described["type"], list) else TYPES[described["type"]]
+        return f"list: {_type(described['items'])}"
+    # Numbers and booleans in env are taken as strings.
+    return "string" if isinstance(described["type"], list) else TYPES[described["type"]]
 
 
 def main(document: Path, schema: Path) -> None:
-    """Bring both files up to date."""
+    """Update both files."""
     document.write_text(with_reference(document.read_text(encoding="utf-8")), encoding="utf-8")
     schema.write_text(schema_text(), encoding="utf-8")
 

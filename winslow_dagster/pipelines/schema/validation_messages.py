@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a document, in the words of the person who wrote it."""
+"""pydantic's validation errors, in terms of the file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Path = tuple[str | int, ...]
 
 MOST_FINDINGS = 500
 TAG = "kind"
-"""The field that says which of several documents a mapping is."""
+"""The field that selects one of several kinds of mappings."""
 
-# Names that other tools use for the same thing.
+# Names that other tools use, and former names.
 SYNONYMS = {
     "depends_on": "after",
     "needs": "after",
@@ -77,7 +77,7 @@ BOOLEANS = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "fal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault. `path` leads to the value; with `at_key`, to the key before it. `empty`: there is no value."""
+    """One fault of the value at `path`, or of its key if `at_key`. `empty`: the file has no value there."""
 
     path: Path
     what: str
@@ -87,19 +87,19 @@ class Finding:
     empty: bool = False
 
     def __str__(self) -> str:
-        """The sentence, with the path in it: for what has no lines."""
-        text = f"{in_words(self.path)}: {self.what}" if self.path else self.what
+        """The sentence with the path, for sources without line numbers."""
+        text = f"{path_text(self.path)}: {self.what}" if self.path else self.what
         text += f"; expected {self.expected}" if self.expected else ""
         return printable(text + (f"; did you mean {self.suggestion}?" if self.suggestion else ""))
 
 
-def in_words(path: Path) -> str:
-    """A path as a reader counts: `form[2].options[1]`, where the first is 1."""
+def path_text(path: Path) -> str:
+    """A path such as `form[2].options[1]`, counted from 1."""
     return "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def findings(error: ValidationError, root: type[Document]) -> Iterator[Finding]:
-    """What is wrong with a mapping that was read as `root`; the first few hundred."""
+    """The faults of a mapping that was validated as `root`, up to a few hundred."""
     for details in error.errors(include_url=False)[:MOST_FINDINGS]:
         yield replace(_finding(details, root), empty=details["type"] != "missing" and details["input"] is None)
 
@@ -118,7 +118,7 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
         _, document = _located(location[:-1], root)
         found = _unknown(path, document)
     elif kind.startswith("union_tag"):
-        found = _untold(path, label, value, _choices(location, root))
+        found = _unknown_kind(path, label, value, _choices(location, root))
     elif kind == "refused":
         joint = " " if context["what"].startswith("is ") else ": "
         found = Finding(path, f"{label}{joint}{context['what']}", context["expected"], context["suggestion"], at_key)
@@ -127,8 +127,8 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
         close = _close(value, choices) if isinstance(value, str) else ""
         found = Finding(path, f"{label} is {shown(value)}", f"one of {', '.join(choices)}", close)
     elif kind in BOUNDS:
-        words, key = BOUNDS[kind]
-        found = Finding(path, f"{label} is {shown(value)}", f"{words} {context[key]:g}", at_key=at_key)
+        bound, key = BOUNDS[kind]
+        found = Finding(path, f"{label} is {shown(value)}", f"{bound} {context[key]:g}", at_key=at_key)
     elif kind.endswith("too_long"):
         found = Finding(path, f"{label} is too long", f"at most {context['max_length']}", at_key=at_key)
     elif kind.endswith("too_short"):
@@ -139,7 +139,7 @@ def _finding(details: ErrorDetails, root: type[Document]) -> Finding:
 
 
 def _unknown(path: Path, document: type[Document]) -> Finding:
-    """A field that is not known, with the one that was probably meant."""
+    """An unknown field, with the field that was probably meant."""
     name, known = str(path[-1]), list(document.model_fields)
     suggestion = _close(name, known)
     expected = f"a field of {document.noun}" if suggestion else f"one of {', '.join(known)}"
@@ -151,8 +151,8 @@ def _close(name: str, known: list[str]) -> str:
     return synonym if synonym in known else nearest(name, known)
 
 
-def _untold(path: Path, label: str, value: Any, choices: list[str]) -> Finding:
-    """A mapping that does not say, or says wrongly, which of several it is."""
+def _unknown_kind(path: Path, label: str, value: Any, choices: list[str]) -> Finding:
+    """A mapping without a `kind`, or with an unknown one."""
     tag = value.get(TAG) if isinstance(value, dict) else None
     expected = f"one of {', '.join(choices)}"
     if tag is None:
@@ -162,7 +162,7 @@ def _untold(path: Path, label: str, value: Any, choices: list[str]) -> Finding:
 
 
 def _as_meant(kind: str, value: object) -> str:
-    """The value in the form that was expected, where that is clear."""
+    """The value in the expected form, if that is clear."""
     if kind == "bool_type" and isinstance(value, str):
         return BOOLEANS.get(value.lower(), "")
     if kind in {"int_type", "float_type"} and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
@@ -173,7 +173,7 @@ def _as_meant(kind: str, value: object) -> str:
 
 
 def _label(path: Path) -> str:
-    """The name of a field as a reader finds it: the last key, with the positions in its list."""
+    """The field as messages name it: the last key of the path, or an item of its list."""
     keys = [index for index, step in enumerate(path) if isinstance(step, str)]
     if not keys:
         return "the file"
@@ -182,9 +182,9 @@ def _label(path: Path) -> str:
 
 
 def _located(location: Path, root: type[Document]) -> tuple[Path, type[Document]]:
-    """The path as the reader has it, and what the mapping at its end is read as.
+    """The path in the file, and the document that validates the mapping at its end.
 
-    pydantic puts the `kind` of a mapping behind its place, which is no step in the file.
+    pydantic adds the `kind` of a mapping to its location, which is no step in the file.
     """
     document = root
     path: list[str | int] = []
@@ -206,7 +206,7 @@ def _located(location: Path, root: type[Document]) -> tuple[Path, type[Document]
 
 
 def _choices(location: Path, root: type[Document]) -> list[str]:
-    """What the mapping at `location` may be."""
+    """The kinds that the mapping at `location` may have."""
     _, document = _located(location[:-2], root)
     return [_tag(kind) for kind in _documents(document.model_fields[str(location[-2])].annotation)]
 

@@ -1,7 +1,7 @@
-"""How single values of a pipeline file are checked and converted.
+"""Parsers for single values in a YAML file.
 
-Each reader takes what YAML gave and returns the value, or raises the PydanticCustomError that `refusal` makes, which
-the loader turns into a problem with its place.
+Each takes a plain YAML value and returns the parsed value, or raises the PydanticCustomError made by `refusal`, which
+the loader turns into a problem with its position in the file.
 """
 
 from __future__ import annotations
@@ -26,41 +26,47 @@ Values = TypeVar("Values")
 
 LONGEST_NAME = 63
 HIGHEST_EXIT_CODE = 255
-# Dagster refuses these as names; tests/pipelines compares the list with Dagster's own.
+# Dagster rejects these names; tests/pipelines compares the list with Dagster's own.
 RESERVED_NAMES = frozenset(
     {"context", "conf", "config", "meta", "arg_dict", "dict", "input_arg_dict", "output_arg_dict"}
     | {"int", "str", "float", "bool", "input", "output", "type"}
     | set(keyword.kwlist)
 )
-# No __: <pipeline>__<stage> names a stage's op in Dagster, and must not be read in two ways.
+# No __: Dagster's op is named <pipeline>__<stage>, which must be unambiguous.
 NAME = re.compile(r"[a-z](?:_?[a-z0-9])*_?", re.ASCII)
 IMAGE_OWNER = re.compile(rf"\.|{NAME.pattern}", re.ASCII)
 PROGRESS_GROUPS = ("current", "total", "unit", "percent")
 
 
 def refusal(what: str, expected: str = "", suggestion: str = "") -> PydanticCustomError:
-    """The error of a value that cannot be used; `what` goes on after the field's name."""
+    """The error for an invalid value; `what` continues the sentence after the field's name."""
     return PydanticCustomError("refused", "{what}", {"what": what, "expected": expected, "suggestion": suggestion})
 
 
 def text_of(value: Any, kind: str) -> str:
-    """The value, if it is a text."""
+    """The value, if it is a string."""
     if not isinstance(value, str):
         raise refusal(f"is {shown(value)}", kind, f'"{value}"' if isinstance(value, (int, float)) else "")
     return value
 
 
-def read_name(value: Any) -> str:
-    """A name that Dagster takes too."""
+def read_field_name(value: Any) -> str:
+    """The name of a form field or of a check."""
     expected = (
         f"lowercase letters, digits and single underscores, starting with a letter, at most {LONGEST_NAME} characters"
     )
     text = text_of(value, expected)
-    if text in RESERVED_NAMES:
-        raise refusal(f"{shown(text)} is reserved by Dagster", "another name", f"{text}_stage")
     if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
         slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
         raise refusal(f"{shown(text)} is not a valid name", expected, slug)
+    return text
+
+
+def read_name(value: Any) -> str:
+    """A name that is also valid in Dagster."""
+    text = read_field_name(value)
+    if text in RESERVED_NAMES:
+        raise refusal(f"{shown(text)} is reserved by Dagster", "another name", f"{text}_stage")
     return text
 
 
@@ -75,8 +81,8 @@ def read_variable_name(value: Any) -> str:
 
 
 def read_template(value: Any) -> str:
-    """A text in which every `${` can be read."""
-    text = text_of(value, "a text")
+    """A string whose `${…}` are well-formed."""
+    text = text_of(value, "a string")
     try:
         parse_template(text)
     except TemplateMalformed as error:
@@ -85,7 +91,7 @@ def read_template(value: Any) -> str:
 
 
 def read_words(value: Any) -> list[str]:
-    """A list of words as it is; a text split as a shell splits it."""
+    """A list as it is, or a string split like in a shell."""
     words = value
     if isinstance(value, str):
         try:
@@ -98,7 +104,7 @@ def read_words(value: Any) -> list[str]:
 
 
 def read_image(value: Any) -> str:
-    """The name of a container image, in which variables may stand."""
+    """The name of a container image, possibly with variables."""
     text = text_of(value, "an image name")
     if "${" in text:
         return read_template(text)
@@ -109,7 +115,7 @@ def read_image(value: Any) -> str:
 
 
 def is_image_name(text: str) -> bool:
-    """Whether an image can have this name."""
+    """Whether the text is a valid image name."""
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", text, re.ASCII))
 
 
@@ -121,7 +127,7 @@ def read_pattern(value: Any) -> str:
 
 
 def read_progress_pattern(value: Any) -> str:
-    """A regular expression that says how far a stage is."""
+    """A regular expression that captures progress."""
     text = text_of(value, "a regular expression")
     names = _group_names(text)
     expected = "a group (?P<current>…), optionally with (?P<total>…) and (?P<unit>…), or a group (?P<percent>…)"
@@ -145,7 +151,7 @@ def _group_names(text: str) -> tuple[str, ...]:
 
 
 def read_glob(value: Any) -> str:
-    """A glob pattern, as globs.py describes them."""
+    """A glob pattern (globs.py)."""
     expected = "a relative path such as result.csv, *.png or **/*.jpg"
     text = text_of(value, expected)
     if problem := problem_of(text):
@@ -157,7 +163,7 @@ def read_glob(value: Any) -> str:
 
 
 def read_suffix(value: Any) -> str:
-    """The end of a file name, with its dot."""
+    """A file name suffix, with its dot."""
     text = text_of(value, "a file name suffix")
     if not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", text):
         word = text.strip(" *.")
@@ -166,27 +172,15 @@ def read_suffix(value: Any) -> str:
 
 
 def read_node_tag(value: Any) -> str:
-    """A tag that machines can have."""
+    """A tag of a node."""
     text = text_of(value, "a node tag")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
         raise refusal(f"{shown(text)} is not a valid node tag", "letters, digits, `_`, `.` and `-`")
     return text
 
 
-def read_field_name(value: Any) -> str:
-    """The name of a field of a form, or of a check."""
-    expected = (
-        f"lowercase letters, digits and single underscores, starting with a letter, at most {LONGEST_NAME} characters"
-    )
-    text = text_of(value, expected)
-    if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
-        slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:LONGEST_NAME]
-        raise refusal(f"{shown(text)} is not a valid name", expected, slug)
-    return text
-
-
 def read_image_reference(value: Any) -> str:
-    """An output of a stage: `<stage>/<glob>`, or `./<glob>` of the one that asks."""
+    """An output of a stage: `<stage>/<glob>`, or `./<glob>` for one of the asking stage itself."""
     expected = "a stage output such as decode/frame.jpg, or ./frame.jpg for an output of the asking stage"
     text = text_of(value, expected)
     stage, slash, glob = text.partition("/")
@@ -217,14 +211,14 @@ def read_pointer(value: Any) -> str:
 
 
 def read_plain(value: Any) -> str | float | bool:
-    """A text, a number, true or false."""
+    """A string, a number, true or false."""
     if not isinstance(value, (str, int, float, bool)):
         raise refusal(f"is {shown(value)}", "a string, a number, true or false")
     return value
 
 
 def ordered(values: Values, low: str, high: str) -> Values:
-    """The values, of which the one named `low` is not above the one named `high`."""
+    """The values, if the field `low` is not greater than the field `high`."""
     least, most = getattr(values, low), getattr(values, high)
     if least is not None and most is not None and least > most:
         raise refusal(f"`{low}` ({least:g}) is greater than `{high}` ({most:g})", f"`{low}` not greater than `{high}`")
@@ -232,7 +226,7 @@ def ordered(values: Values, low: str, high: str) -> Values:
 
 
 def read_retry_cause(value: Any) -> str | int:
-    """A cause to try again: a word, or an exit code."""
+    """A cause for a retry: an outcome or an exit code."""
     expected = f"one of {', '.join(get_args(RetryCause))}, or an exit code from 1 to {HIGHEST_EXIT_CODE}"
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST_EXIT_CODE:
         return value
@@ -243,17 +237,17 @@ def read_retry_cause(value: Any) -> str | int:
 
 
 def one_or_list(value: Any) -> Any:
-    """A list; a bare text is a list of one."""
+    """A list; a string is a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 def short_for(name: str, kind: type) -> Callable[[Any], Any]:
-    """A reader that takes a bare `kind` as a mapping with the one field `name`."""
+    """A parser that takes a bare value of type `kind` as a mapping with the single field `name`."""
     return lambda value: {name: value} if type(value) is kind else value
 
 
 def duration_reader(*, above_zero: bool) -> Callable[[Any], float]:
-    """A reader of durations."""
+    """A parser of durations."""
 
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -267,14 +261,14 @@ def duration_reader(*, above_zero: bool) -> Callable[[Any], float]:
 
 
 def size_reader(smallest: int) -> Callable[[Any], int]:
-    """A reader of sizes of at least `smallest` bytes."""
+    """A parser of sizes of at least `smallest` bytes."""
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise refusal(f"is {shown(value)}", SIZE)
         size: int = _amount(parse_size_bytes, value)
         if size < smallest:
-            # Whoever writes `memory: 8` has forgotten the unit.
+            # `memory: 8` lacks the unit.
             unit_forgotten = isinstance(value, int) and value > 0
             expected = f"at least {written_size(smallest)}; a number without a unit is in bytes"
             raise refusal(f"is {shown(value)}", expected, f"{value}GiB" if unit_forgotten else "")

@@ -1,1 +1,1 @@
-"""YAML text as plain data that knows its line and column."""
+"""YAML as plain data with line and column numbers."""

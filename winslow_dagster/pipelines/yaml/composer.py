@@ -1,7 +1,6 @@
-"""YAML text to a tree of nodes with their places.
+"""Composes YAML text into a tree of nodes with their positions.
 
-Composed here, from libyaml's events, because PyYAML's own composer recurses in C: a file of some thousand nested lists
-ends the whole process with a segmentation fault.
+PyYAML's own composer is not used because it recurses in C: some thousand nested lists crash the process.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in a file, counted from 1."""
+    """A position in a file, counted from 1."""
 
     line: int
     column: int
@@ -29,7 +28,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as written. `plain`: without quotes and tag, so that it may be a number, a boolean or empty."""
+    """A single value as written. `plain`: without quotes and tag, so it may be a number, a boolean or empty."""
 
     mark: Mark
     tag: str | None
@@ -48,7 +47,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Keys and values, in file order; keys may repeat and may be of any kind."""
+    """Keys and values in file order. Keys may repeat, and may be any node."""
 
     mark: Mark
     tag: str | None
@@ -59,18 +58,20 @@ Node = Scalar | Sequence | Mapping
 
 
 def unusable(file: str, mark: Mark, what: str, expected: str = "", suggestion: str = "") -> PipelineInvalid:
-    """The error for a file with one problem that keeps it from being read further."""
+    """The error for a file whose first problem prevents further reading."""
     problem = Problem(file, mark.line, mark.column, what, expected, suggestion)
     return PipelineInvalid(str(problem), problems=(problem,))
 
 
 def compose(content: bytes, file: str) -> Node:
-    """The root node of the only document in `content`. An alias becomes the very node it names.
+    """The root node of the only document in `content`. An alias becomes the node that it refers to.
 
-    Raises PipelineInvalid with the one problem that keeps the file from being read.
+    Raises PipelineInvalid with the problem that prevents reading.
     """
     if len(content) > LARGEST_FILE_BYTES:
-        raise unusable(file, Mark(1, 1), f"the file has {len(content)} bytes", f"at most {LARGEST_FILE_BYTES}")
+        raise unusable(
+            file, Mark(1, 1), f"the file is too large: {len(content)} bytes", f"at most {LARGEST_FILE_BYTES}"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,7 +87,7 @@ def compose(content: bytes, file: str) -> Node:
 
 
 class _Composer:
-    """Reads events, one at a time, and gives nodes."""
+    """Turns parser events into nodes."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -135,7 +136,7 @@ class _Composer:
         return node
 
     def until(self, end: type[Any]) -> Iterator[Any]:
-        """The events before the end of a collection, each read only when it is asked for."""
+        """The events before the end of a collection, read lazily."""
         while not isinstance(event := next(self.events), end):
             yield event
 
@@ -151,7 +152,7 @@ def _mark_of_byte(content: bytes, position: int) -> Mark:
 
 
 def _syntax_error(file: str, text: str, error: yaml.MarkedYAMLError) -> PipelineInvalid:
-    """The parser's complaint, with what is usually behind it."""
+    """The parser's error, with its usual cause."""
     mark = _mark(error.problem_mark or error.context_mark)
     what = f"not valid YAML: {error.problem}" + (f" {error.context}" if error.context else "")
     lines = text.split("\n")

@@ -1,7 +1,7 @@
-"""A file's content as plain data that remembers where each value stands.
+"""Reads YAML into plain data, and keeps the position of each value.
 
-Scalars are read by YAML 1.2's core rules, as editors read them: `on`, `yes` and `1:30` are texts, not a boolean and a
-number. YAML 1.1's merge key `<<` is refused: `defaults` says the same in a way that every reader knows.
+Scalars follow YAML 1.2's core schema, as in editors: `on`, `yes` and `1:30` are strings, not booleans and numbers.
+YAML 1.1's merge key `<<` is rejected in favour of `defaults`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 
 MOST_VALUES = 100_000
 LONGEST_NUMBER = 100
-# In these, every scalar is kept as it was written: 1.10 stays 1.10, and yes stays yes.
+# Scalars in these fields are kept as they are written: 1.10 stays 1.10.
 TEXT_FIELDS = frozenset({"env", "args", "command"})
 
 _TAG = "tag:yaml.org,2002:"
@@ -32,7 +32,7 @@ _NOT_FINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 @dataclass(slots=True)
 class Tree:
-    """The data of one file, where its keys and values stand, and what was wrong with its form."""
+    """The data of one file, the positions of its keys and values, and its problems."""
 
     file: str
     data: Any = None
@@ -41,13 +41,13 @@ class Tree:
     problems: list[Problem] = field(default_factory=list)
 
     def mark(self, path: Path) -> Mark:
-        """Where the value at `path` stands, or the nearest value around it."""
+        """The position of the value at `path`, or of the nearest enclosing value."""
         while path and path not in self.values:
             path = path[:-1]
         return self.values[path]
 
     def key_mark(self, path: Path) -> Mark:
-        """Where the key at the end of `path` stands, or else its value."""
+        """The position of the key at the end of `path`, or else of its value."""
         return self.keys.get(path) or self.mark(path)
 
     def note(self, mark: Mark, what: str, expected: str = "", suggestion: str = "") -> None:
@@ -56,9 +56,9 @@ class Tree:
 
 
 def read_tree(content: bytes, file: str) -> Tree:
-    """The plain data of a YAML file; faults that leave the rest readable are in `problems`.
+    """The plain data of a YAML file; `problems` has those that do not prevent reading.
 
-    Raises PipelineInvalid with the one problem that keeps the file from being read at all.
+    Raises PipelineInvalid with a problem that does.
     """
     builder = _Builder(Tree(file))
     builder.tree.data = builder.value(compose(content, file), ())
@@ -67,7 +67,7 @@ def read_tree(content: bytes, file: str) -> Tree:
 
 @dataclass(slots=True)
 class _Builder:
-    """Nodes to plain data, noting places and problems in `tree`."""
+    """Turns nodes into plain data, and notes positions and problems in `tree`."""
 
     tree: Tree
     count: int = 0
@@ -126,7 +126,7 @@ class _Builder:
 
 
 def _plain_value(text: str) -> bool | float | str | None:
-    """The value of a plain scalar by YAML 1.2's core rules; None for a number too long to be meant."""
+    """The value of a plain scalar in YAML 1.2's core schema; None for a number that is too long."""
     if _TRUE.fullmatch(text):
         return True
     if _FALSE.fullmatch(text):
