@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
 
@@ -23,12 +24,11 @@ def list_all(watch: str | None, state: str | None, *, as_json: bool) -> None:
     With --json, {"files": [{"id", "watch", "path", "size_bytes", "modified", "state", "reason", "project", "run_id",
     "seen_at", "unchanged_since", "state_since"}, …]}.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.projects.ingest.table import STATES
 
     if state is not None and state not in STATES:
         raise click.BadParameter(f"{state!r} is not one of {', '.join(STATES)}", param_hint="--state")
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         found = winslow.ingest.files(watch=watch, state=state)
         watches = winslow.ingest.watches()
         watch_file = winslow.settings.watch_file
@@ -58,10 +58,7 @@ def retry(file: int, *, as_json: bool) -> None:
     """
     from pydantic_core import to_jsonable_python
 
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.domain.actor import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         retried = winslow.ingest.retry(file)
     if as_json:
         print_json(to_jsonable_python(retried))

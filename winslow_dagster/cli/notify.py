@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
 
@@ -20,9 +21,7 @@ def test(channel: str, *, as_json: bool) -> None:
 
     With --json, {"channel", "sent": true}.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         sent = winslow.notifications.test(channel)
     if as_json:
         print_json(sent.model_dump(mode="json"))
@@ -38,9 +37,7 @@ def status(*, as_json: bool) -> None:
     With --json, {"messages": [{"channel", "project", "event", "title", "state", "created_at", "sent_at", "failures",
     "last_failure"}, …]}.
     """
-    from winslow_dagster import Winslow
-
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         channels = winslow.notifications.channels()
         found = winslow.notifications.messages()
         notify_file = winslow.settings.notify_file

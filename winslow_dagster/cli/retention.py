@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ def usage(project: str | None, *, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from winslow_dagster import Winslow
     from winslow_dagster.formatting import format_size
 
-    with Winslow() as winslow:
+    with open_installation() as winslow:
         result = winslow.retention.usage(project)
     if as_json:
         print_json(asdict(result))
@@ -59,13 +59,11 @@ def prune(project: str | None, *, yes: bool, dry_run: bool, as_json: bool) -> No
     "task_ids"}, …], "size_bytes", "freed_bytes"}. kind is outputs, log or leftovers; paths is null if everything is
     deleted; freed_bytes is null without --yes.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.formatting import format_size
-    from winslow_dagster.projects.domain.actor import Actor
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run cannot be combined")
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         result = winslow.retention.prune(project) if yes else winslow.retention.plan(project)
     if as_json:
         print_json(result.model_dump(mode="json"))
@@ -92,10 +90,7 @@ def pin(project: str, stage: str, attempt: str, reason: str, *, as_json: bool) -
     ATTEMPT is a number, count_of from 1 over all runs, or a task id.
     With --json, {"task_id", "project", "pinned_at", "pinned_by", "reason"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.domain.actor import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         pinned = winslow.retention.pin(project, stage, attempt, reason=reason)
     if as_json:
         print_json(pinned.model_dump(mode="json"))
@@ -114,10 +109,7 @@ def unpin(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
     ATTEMPT is a number, count_of from 1 over all runs, or a task id.
     With --json, {"project", "stage", "attempt", "task_id"}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.domain.actor import Actor
-
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         unpinned = winslow.retention.unpin(project, stage, attempt)
     if as_json:
         print_json(unpinned.model_dump(mode="json"))
@@ -137,12 +129,9 @@ def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: boo
 
     With --json, {"rules": [{"what", "glob", "attempts", "days"}, …]}.
     """
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.domain.actor import Actor
-
     if clear and rules:
         raise click.UsageError("--clear cannot be combined with rules")
-    with Winslow(actor=Actor(via="cli")) as winslow:
+    with open_installation() as winslow:
         change = clear or rules
         result = winslow.retention.set_rules(project, rules) if change else winslow.retention.rules(project)
     if as_json:
