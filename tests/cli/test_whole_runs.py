@@ -175,7 +175,7 @@ def test_logs_are_read_whole_from_the_end_and_by_their_errors(there: Installatio
     assert there.winslow("logs", "first", "count", "--errors").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1", "--timestamps").stdout.startswith("20")
-    assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "count has no attempt 2")
+    assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "stage count has no attempt 2")
 
 
 def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Installation) -> None:

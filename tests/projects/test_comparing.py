@@ -13,6 +13,7 @@ from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.comparison.service import MOST_ATTEMPTS, ComparisonService
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageTask
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
@@ -165,7 +166,8 @@ def test_attempts_of_two_projects_are_compared(place: Place) -> None:
 def test_attempts_are_counted_from_one_over_all_runs(place: Place) -> None:
     ids = [place.attempt(run_id, {"x": run_id}) for run_id in ("c", "a", "b")]
     comparing = place.comparing
-    assert [comparing.attempt("ulm-07", "detect", number) for number in (1, 2, 3)] == ids
+    attempts = place.records.attempts("ulm-07")
+    assert [find_attempt(attempts, "detect", number).task_id for number in (1, 2, 3)] == ids
     assert [row.attempt.number for row in comparing.many([ids[2], ids[0]]).rows] == [3, 1]
 
 
@@ -191,7 +193,7 @@ def test_a_sweep_is_a_table_of_what_differs(place: Place) -> None:
 def test_an_attempt_that_never_was_is_not_found(place: Place, stage: str, number: int) -> None:
     place.attempt("a", {"x": "x"})
     with pytest.raises(NotFound):
-        place.comparing.attempt("ulm-07", stage, number)
+        find_attempt(place.records.attempts("ulm-07"), stage, number)
 
 
 def test_an_unknown_task_or_project_is_not_found(place: Place) -> None:

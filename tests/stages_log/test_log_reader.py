@@ -43,6 +43,18 @@ def test_any_part_of_a_log_can_be_read(thousand: LogReader) -> None:
     assert list(thousand.lines(first=1_001)) == []
 
 
+@pytest.mark.parametrize("max_bytes", [1, 500, 10_000, 1_000_000])
+def test_windows_one_after_the_other_are_the_whole_log(thousand: LogReader, max_bytes: int) -> None:
+    numbers, next_line, ended = [], 1, False
+    while not ended:
+        window = thousand.window(next_line, max_bytes)
+        assert len(window.lines) <= 1 or sum(len(line.text) + 1 for line in window.lines) <= max_bytes
+        numbers += [line.number for line in window.lines]
+        next_line, ended = window.next_line, window.ended
+    assert numbers == list(range(1, 1_001))
+    assert next_line == 1_001
+
+
 def test_lines_are_found_by_stream_text_and_expression(thousand: LogReader) -> None:
     assert [line.number for line in thousand.lines(streams=["stderr"], last=30)] == [10, 20, 30]
     assert [line.number for line in thousand.lines(contains="50 of [")] == list(range(50, 1_000, 100))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from winslow_dagster.engines.engine import Engine, Node
+from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
@@ -21,6 +21,7 @@ from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntry
+from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
@@ -222,6 +223,17 @@ class Installation:
     def nodes(self) -> tuple[Node, ...]:
         """The machines that run stages."""
         return self.context.engine.nodes()
+
+    def node_usage(self) -> tuple[NodeUsage, ...]:
+        """CPU, memory and disk in use on each node."""
+        return self.context.engine.node_usage()
+
+    def changes(self, since: str | None = None) -> Changes:
+        """The projects and attempts that changed since a cursor, and the next cursor; without one, only the cursor.
+
+        Cheap enough to call every second. A change may be reported twice, and is never left out.
+        """
+        return ChangeFeed(self.context.records.database).changes(since)
 
     def queue(self) -> tuple[QueuedRun, ...]:
         """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines import Pipeline, nearest
+from winslow_dagster.errors import InputRejected, ProjectConflict
+from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch import Launch, launch
@@ -17,6 +17,7 @@ from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
+from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
@@ -207,26 +208,7 @@ class ProjectControl:
 
     def attempt(self, stage: str, which: str | int) -> Attempt:
         """An attempt of the stage, by its number (counted from 1 over all runs) or its task id. Raises NotFound."""
-        all_attempts = self._context.records.attempts(self.name)
-        attempts = [each for each in all_attempts if each.stage == stage]
-        if not attempts:
-            meant = nearest(stage, {each.stage for each in all_attempts})
-            raise NotFound(
-                f"there is no attempt of {stage!r}",
-                where=self._where,
-                remedy=f"Did you mean {meant}?" if meant else "",
-            )
-        if isinstance(which, str) and not which.isdigit():
-            found = next((each for each in attempts if each.task_id == which), None)
-        else:
-            found = attempts[int(which) - 1] if 1 <= int(which) <= len(attempts) else None
-        if found is None:
-            raise NotFound(
-                f"{stage} has no attempt {which}",
-                where=self._where,
-                expected=f"a number from 1 to {len(attempts)}, or a task id",
-            )
-        return found
+        return find_attempt(self._context.records.attempts(self.name), stage, which)
 
     @property
     def _where(self) -> str:

@@ -45,17 +45,6 @@ class ComparisonService:
             raise InputRejected(f"{len(task_ids)} attempts are too many", expected=f"at most {MOST_ATTEMPTS}")
         return compare_many(self._sides(task_ids))
 
-    def attempt(self, project: str, stage: str, number: int) -> str:
-        """The task id of an attempt, counted from 1 over all runs. Raises NotFound."""
-        found = self._task_ids(project, stage)
-        if not 1 <= number <= len(found):
-            raise NotFound(
-                f"there is no attempt {number}" if found else "the stage has not begun yet",
-                where=f"{project}/{stage}",
-                expected=f"an attempt from 1 to {len(found)}" if found else "a stage that has begun",
-            )
-        return found[number - 1]
-
     def finished(self, project: str, stage: str) -> tuple[str, ...]:
         """The task ids of a stage's attempts that have ended, in order. Raises NotFound where there is none."""
         ended = self._task_ids(project, stage, ended=True)

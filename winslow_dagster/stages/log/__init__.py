@@ -6,7 +6,7 @@ One writer, any number of readers, and only files between them. Why it is so, an
 from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer
 from winslow_dagster.stages.log.lines import LogLine, Stream
 from winslow_dagster.stages.log.mirror import StreamMirror
-from winslow_dagster.stages.log.reader import LogReader
+from winslow_dagster.stages.log.reader import LogReader, LogWindow
 from winslow_dagster.stages.log.resume import Entry, ResumePoint, StoredLines
 from winslow_dagster.stages.log.rules import RuleMatcher
 from winslow_dagster.stages.log.writer import LogWriter
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "LogLine",
     "LogReader",
+    "LogWindow",
     "LogWriter",
     "ResumePoint",
     "RuleMatcher",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -42,6 +43,15 @@ class StoredFiles:
         if entry is None:
             raise FileNotFoundError(f"{self._manifest.address}/{name}")
         return io.BytesIO(self._store.read_range(self._manifest, entry, 0, entry.size_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class LogWindow:
+    """Part of a log. `next_line` is where to read on; `ended`: the log is complete, and this is its end."""
+
+    lines: tuple[LogLine, ...]
+    next_line: int
+    ended: bool
 
 
 class LogReader:
@@ -93,6 +103,21 @@ class LogReader:
         wanted = _Wanted(streams, contains, grep)
         with Cursor(self.files, first) as cursor:
             yield from _numbered_up_to(cursor, wanted, last)
+
+    def window(self, first: int = 1, max_bytes: int = 65536) -> LogWindow:
+        """The lines from `first` on whose texts fit into `max_bytes`, and at least one if there is one.
+
+        A place in a log is a line number: byte offsets change when the middle of a large log is dropped.
+        """
+        ended = self.ended  # read first: what was written before the end is read after it
+        lines: list[LogLine] = []
+        left_bytes = max_bytes
+        for line in self.lines(first):
+            left_bytes -= len(line.text.encode()) + 1
+            if lines and left_bytes < 0:
+                return LogWindow(tuple(lines), line.number, ended=False)
+            lines.append(line)
+        return LogWindow(tuple(lines), lines[-1].number + 1 if lines else first, ended)
 
     def tail(self, count: int) -> Iterator[LogLine]:
         """The last `count` lines."""
