@@ -161,13 +161,13 @@ def test_a_task_whose_runners_lived_long_is_never_lost() -> None:
         pid=1, create_time=1, boot_id="", started_at=began, progress=("running", 7), failed_starts=MAX_FAILED_STARTS - 1
     )
 
-    def said(after: timedelta) -> StageStatus:
+    def status_at(after: timedelta) -> StageStatus:
         return StageStatus(
             task_id="run.detect.1", phase="running", updated_at=began + after, log=LogSummary(size_bytes=7)
         )
 
-    assert start.failed_starts_after(said(timedelta(seconds=1))) == MAX_FAILED_STARTS
-    assert start.failed_starts_after(said(timedelta(minutes=1))) == 0
+    assert start.failed_starts_after(status_at(timedelta(seconds=1))) == MAX_FAILED_STARTS
+    assert start.failed_starts_after(status_at(timedelta(minutes=1))) == 0
 
 
 def test_a_task_that_was_cancelled_before_its_runners_were_lost_is_cancelled(local: LocalDriver) -> None:

@@ -57,7 +57,7 @@ def holder(lock: Path) -> subprocess.Popen[str]:
     )
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def printed_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -66,10 +66,10 @@ def test_the_lock_names_its_holder_until_the_holder_dies_however_it_dies(tmp_pat
     lock = tmp_path / "run.lock"
     assert worker_pid(lock) is None
     with holder(lock) as first:
-        assert said(first) == "True"
+        assert printed_line(first) == "True"
         assert worker_pid(lock) == first.pid
         with holder(lock) as second:
-            assert said(second) == "False"
+            assert printed_line(second) == "False"
             second.kill()
         assert worker_pid(lock) == first.pid
         first.kill()
@@ -82,10 +82,10 @@ def test_a_look_at_the_lock_never_keeps_a_worker_from_taking_it(tmp_path: Path) 
     lock.touch()
     looker = subprocess.Popen([sys.executable, "-c", LOOK, str(lock)], stdout=subprocess.PIPE, text=True)
     with looker:
-        assert said(looker) == "looking"
+        assert printed_line(looker) == "looking"
         for _ in range(20):
             with holder(lock) as worker:
-                assert said(worker) == "True"
+                assert printed_line(worker) == "True"
                 worker.kill()
         looker.kill()
 
@@ -105,7 +105,7 @@ def test_a_run_whose_lock_nobody_holds_has_lost_its_worker(instance: DagsterInst
     launcher = instance.run_launcher
     assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
     with holder(lock) as worker:
-        assert said(worker) == "True"
+        assert printed_line(worker) == "True"
         assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
         worker.kill()
 

@@ -25,15 +25,15 @@ def test_a_project_runs_on_postgresql_and_s3(
     tmp_path: Path, postgres_url: str, s3_endpoint: str, s3_bucket_url: str
 ) -> None:
     store_url = f"{s3_bucket_url}/winslow"
-    there = Installation(tmp_path, None, {"two": TWO}, database_url=postgres_url)
-    there.use(WINSLOW_STORE_URL=store_url, WINSLOW_S3_ENDPOINT=s3_endpoint)
-    there.up()
+    installation = Installation(tmp_path, None, {"two": TWO}, database_url=postgres_url)
+    installation.use(WINSLOW_STORE_URL=store_url, WINSLOW_S3_ENDPOINT=s3_endpoint)
+    installation.up()
     try:
-        with Winslow(there.settings) as winslow:
+        with Winslow(installation.settings) as winslow:
             winslow.run("two", project="far").wait()
             outputs = winslow.project("far").outputs()["use"]
     finally:
-        there.down()
+        installation.down()
     store = open_store(store_url, s3_endpoint)
     assert store.read_range(outputs, outputs.files[0], 0, 5) == b"made\n"
-    assert not list(there.settings.home.rglob("*.db")), "nothing of it is kept in SQLite"
+    assert not list(installation.settings.home.rglob("*.db")), "nothing of it is kept in SQLite"

@@ -71,7 +71,7 @@ stages:
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     pipelines = {"pictures": PICTURES, "trying": TRYING, "gated": GATED, "checkpoints": CHECKPOINTS}
     made = Installation(tmp_path_factory.mktemp("runs"), None, pipelines)
     made.up()
@@ -80,17 +80,17 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="module")
-def winslow(there: Installation) -> Iterator[Winslow]:
-    with Winslow(there.settings) as api:
+def winslow(installation: Installation) -> Iterator[Winslow]:
+    with Winslow(installation.settings) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
-def dagster(there: Installation) -> Iterator[DagsterInstance]:
+def dagster(installation: Installation) -> Iterator[DagsterInstance]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in there.environment.items():
+        for name, value in installation.environment.items():
             patch.setenv(name, value)
-        patch.setenv("DAGSTER_HOME", str(there.settings.dagster_home))
+        patch.setenv("DAGSTER_HOME", str(installation.settings.dagster_home))
         with DagsterInstance.get() as instance:
             yield instance
 
@@ -106,9 +106,9 @@ def status(dagster: DagsterInstance, run_id: str) -> DagsterRunStatus:
     return run.status
 
 
-def graphql(there: Installation, query: str, **variables: Any) -> Any:
+def graphql(installation: Installation, query: str, **variables: Any) -> Any:
     request = urllib.request.Request(
-        f"{there.settings.address}/graphql",
+        f"{installation.settings.address}/graphql",
         data=json.dumps({"query": query, "variables": variables}).encode(),
         headers={"Content-Type": "application/json"},
     )
@@ -127,7 +127,9 @@ mutation($parameters: {kind}!) {{
 """
 
 
-def re_executed(there: Installation, dagster: DagsterInstance, run_id: str, steps: list[str] | None = None) -> str:
+def re_executed(
+    installation: Installation, dagster: DagsterInstance, run_id: str, steps: list[str] | None = None
+) -> str:
     """Dagit's own "Re-execute": from failure, or the selected steps. Gives the new run, which has ended."""
     if steps is None:
         query = RE_EXECUTE.format(kind="ReexecutionParams", argument="reexecutionParams")
@@ -144,7 +146,7 @@ def re_executed(there: Installation, dagster: DagsterInstance, run_id: str, step
             "mode": "default",
             "executionMetadata": {"rootRunId": run_id, "parentRunId": run_id},
         }
-    launched = graphql(there, query, parameters=parameters)["launchRunReexecution"]
+    launched = graphql(installation, query, parameters=parameters)["launchRunReexecution"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     new: str = launched["run"]["id"]
     until(lambda: status(dagster, new) in {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE}, "the re-execution ends")
@@ -183,10 +185,10 @@ def test_a_stage_is_tried_again_only_after_the_ends_its_retries_name(
     assert len(records(dagster, run, DagsterEventType.STEP_SUCCESS, "often_lost")) == 1
     assert records(dagster, run, DagsterEventType.STEP_UP_FOR_RETRY, "never_again") == []
     (failure,) = records(dagster, run, DagsterEventType.STEP_FAILURE, "never_again")
-    said = failure.event_log_entry.get_dagster_event().step_failure_data.error
-    assert said is not None
-    assert "exit code 42" in said.message
-    assert "no such lane" in said.message
+    error = failure.event_log_entry.get_dagster_event().step_failure_data.error
+    assert error is not None
+    assert "exit code 42" in error.message
+    assert "no such lane" in error.message
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
 
 
@@ -226,51 +228,51 @@ def test_the_log_of_a_stage_is_in_dagit_while_it_runs(
 
 
 def test_a_cancelled_run_leaves_nothing_running(
-    there: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
 ) -> None:
     run = winslow.run("gated", project="cancelled", env={"GATE": str(tmp_path / "never")})
-    until(lambda: there.stage() != [], "the gate is reached")
+    until(lambda: installation.stage() != [], "the gate is reached")
     dagster.run_launcher.terminate(run.run_id)
     until(lambda: status(dagster, run.run_id) is DagsterRunStatus.CANCELED, "the run is cancelled")
-    assert there.stage() == []
-    until(lambda: there.run_worker() == [], "the worker ends")
+    assert installation.stage() == []
+    until(lambda: installation.run_worker() == [], "the worker ends")
     assert records(dagster, run, DagsterEventType.STEP_START, "behind") == []
 
 
 def test_a_run_whose_worker_is_dead_is_cancelled_with_its_stages(
-    there: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
 ) -> None:
     run = winslow.run("gated", project="orphaned", env={"GATE": str(tmp_path / "never")})
-    until(lambda: there.stage() != [], "the gate is reached")
-    os.kill(there.run_worker()[0], 9)
-    until(lambda: there.run_worker() == [], "the worker is dead")
+    until(lambda: installation.stage() != [], "the gate is reached")
+    os.kill(installation.run_worker()[0], 9)
+    until(lambda: installation.run_worker() == [], "the worker is dead")
     dagster.run_launcher.terminate(run.run_id)
-    until(lambda: there.stage() == [], "the stage is gone")
+    until(lambda: installation.stage() == [], "the stage is gone")
     until(lambda: status(dagster, run.run_id) is DagsterRunStatus.CANCELED, "the run is cancelled")
 
 
 def test_dagit_s_re_execution_from_failure_goes_on_from_what_the_failed_run_made(
-    there: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
 ) -> None:
     (tmp_path / "gate").touch()
     run = winslow.run("gated", project="again", env={"GATE": str(tmp_path / "gate"), "EXIT": "${CODE:-3}"})
     with pytest.raises(StageFailed, match="exit code 3"):
         run.wait()
     assert status(dagster, run.run_id) is DagsterRunStatus.FAILURE
-    again = re_executed(there, dagster, run.run_id)
+    again = re_executed(installation, dagster, run.run_id)
     stages = {attempt.stage: attempt.run_id for attempt in winslow.context.records.attempts("again")}
     assert stages["before"] == run.run_id
     assert stages["gate"] == again
 
 
 def test_dagit_s_re_execution_of_selected_steps_takes_inputs_from_their_true_producers(
-    there: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
 ) -> None:
     (tmp_path / "gate").touch()
     run = winslow.run("gated", project="chain", env={"GATE": str(tmp_path / "gate")})
     run.wait()
-    second = re_executed(there, dagster, run.run_id, ["gate"])
-    third = re_executed(there, dagster, second, ["gate", "behind"])
+    second = re_executed(installation, dagster, run.run_id, ["gate"])
+    third = re_executed(installation, dagster, second, ["gate", "behind"])
     assert status(dagster, third) is DagsterRunStatus.SUCCESS
     attempts = winslow.context.records.attempts("chain")
     assert [attempt.run_id for attempt in attempts if attempt.stage == "before"] == [run.run_id]
@@ -278,15 +280,15 @@ def test_dagit_s_re_execution_of_selected_steps_takes_inputs_from_their_true_pro
 
 
 def test_an_edit_of_the_pipeline_file_does_not_reach_a_run_that_has_begun(
-    there: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
 ) -> None:
     run = winslow.run("gated", project="edited", env={"GATE": str(tmp_path / "gate")})
-    until(lambda: there.stage() != [], "the gate is reached")
-    path = there.settings.pipelines_dir / "gated.yaml"
+    until(lambda: installation.stage() != [], "the gate is reached")
+    path = installation.settings.pipelines_dir / "gated.yaml"
     text = path.read_text()
     path.write_text("name: gated\ncommand: [sh, -c]\nstages:\n  - {name: other, args: ['true']}\n")
     try:
-        os.kill(there.run_worker()[0], 9)
+        os.kill(installation.run_worker()[0], 9)
         (tmp_path / "gate").touch()
         until(lambda: status(dagster, run.run_id) is DagsterRunStatus.SUCCESS, "another worker ends the run")
     finally:
