@@ -60,8 +60,8 @@ def reads_in(sources: list[BuildSource]) -> set[str]:
     options.follow_imports = "skip"
     options.ignore_missing_imports = True
     plugin = NotesReads(options)
-    result = build.build(sources, options, extra_plugins=[plugin])
-    assert result.errors == []
+    # Its errors are of no interest: without the types of other packages there are some. `make lint` type-checks.
+    build.build(sources, options, extra_plugins=[plugin])
     return plugin.reads
 
 
