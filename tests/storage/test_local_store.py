@@ -128,7 +128,7 @@ def test_a_damaged_manifest_is_told_with_its_place(local: LocalStore, plant: Pla
     marker = local.root / "manifests" / "a.manifest.json"
     marker.chmod(0o644)
     marker.write_text('{"address": "a", "files": [{"pa')
-    with pytest.raises(StoreError, match=r"a\.manifest\.json: the manifest cannot be read\. The file was damaged"):
+    with pytest.raises(StoreError, match=r"a\.manifest\.json: the manifest cannot be read\. The file is damaged"):
         local.manifest("a")
 
 
