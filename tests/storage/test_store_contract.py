@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import StoreError
 from winslow_dagster.storage.cache import NodeCache
-from winslow_dagster.storage.manifest import FileEntry, Manifest, Place, replaced
+from winslow_dagster.storage.manifest import FileEntry, Location, Manifest, replaced
 from winslow_dagster.storage.store import Store
 
 Tree = dict[str, bytes]
@@ -386,7 +386,7 @@ def test_a_manifest_that_is_not_composed_is_written_as_ever_and_a_composed_one_c
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", ""])
 def test_a_composed_manifest_cannot_name_files_outside_of_trees(path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside a tree"):
-        Place(address="a", path=path)
+        Location(address="a", path=path)
 
 
 def test_some_files_of_a_tree_can_go_and_the_others_stay(store: Store, plant: Plant, harvest: Harvest) -> None:
