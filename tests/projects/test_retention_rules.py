@@ -244,7 +244,9 @@ def worlds(draw: st.DrawFn) -> tuple[History, ...]:
 
 def places(manifest: Manifest | None) -> set[tuple[str, str]]:
     files = () if manifest is None else manifest.files
-    return {(place.address, place.path) for entry in files for place in (manifest.place(entry),)} if manifest else set()
+    return (
+        {(place.address, place.path) for entry in files for place in (manifest.location(entry),)} if manifest else set()
+    )
 
 
 def places_of(removals: tuple[Removal, ...], histories: tuple[History, ...]) -> set[tuple[str, str]]:
@@ -270,7 +272,7 @@ def test_protected_files_are_never_removed(histories: tuple[History, ...]) -> No
             for entry in () if stored.outputs is None else stored.outputs.files:
                 if any(matches(entry.path, each.glob) for each in shown[one.stage]):
                     assert stored.outputs is not None
-                    place = stored.outputs.place(entry)
+                    place = stored.outputs.location(entry)
                     assert (place.address, place.path) not in taken
             if places(stored.outputs) & taken:
                 assert any(one.task_id in removal.task_ids for removal in removals)
@@ -290,7 +292,7 @@ def test_after_one_pass_there_is_nothing_more_to_remove(histories: tuple[History
         files = tuple(
             entry
             for entry in manifest.files
-            for place in (manifest.place(entry),)
+            for place in (manifest.location(entry),)
             if (place.address, place.path) not in taken
         )
         return manifest.model_copy(update={"files": files}) if files else None

@@ -1,4 +1,4 @@
-"""A place where attempts are run as the product runs them: real task directories, real runners, real containers."""
+"""Runs attempts as the product does: real task directories, real runners, real containers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Place:
     def task(self, script: str, **fields: Any) -> StageTask:
         task_id = f"{uuid.uuid4().hex[:12]}.{fields.get('stage', 'detect')}.1"
         program = {"args": ("sh", "-c", script)} if self.image else {"command": ("sh",), "args": ("-c", script)}
-        asked = {
+        values = {
             "project": "ulm-07",
             "pipeline": "traffic",
             "stage": "detect",
@@ -75,7 +75,7 @@ class Place:
             **program,
             **fields,
         }
-        task = StageTask(task_id=task_id, **asked)
+        task = StageTask(task_id=task_id, **values)
         self.tasks.append(task)
         self.directory(task).write_task(task)
         return task
@@ -84,9 +84,9 @@ class Place:
         return TaskDirectory.of(self.node.tasks_dir, task.task_id)
 
     def serve(self, task: StageTask) -> StageResult:
-        """Serve the attempt in this process, as the engine does: a runner that was killed may take a moment to let go.
+        """Serve the attempt in this process, as the engine does: a killed runner may hold its lock for a moment.
 
-        What it had just forked, and has not become another program yet, holds its lock too.
+        A child that it has just forked holds the lock, too, until it executes another program.
         """
         assert free_within(self.directory(task).path / "runner.lock", LOCK_RELEASE_TIMEOUT_S)
         assert serve(self.directory(task).path, self.node) == 0
@@ -98,7 +98,7 @@ class Place:
         return self.serve(self.task(script, **fields))
 
     def start_runner(self, task: StageTask) -> subprocess.Popen[bytes]:
-        """Serve it in a process of its own, which may be killed."""
+        """Serve the attempt in a separate process, which may be killed."""
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "winslow_dagster.stages.runner.service"),
@@ -110,7 +110,7 @@ class Place:
 
     @contextmanager
     def running(self, task: StageTask) -> Iterator[subprocess.Popen[bytes]]:
-        """A runner that is gone at the end of the block, whatever happens in it."""
+        """A runner that is killed at the end of the block."""
         runner = self.start_runner(task)
         try:
             yield runner
@@ -119,9 +119,9 @@ class Place:
             runner.wait()
 
     def kill_runner_once(self, task: StageTask, what: str, holds: Callable[[], object]) -> None:
-        """Start a runner and kill it with -9 at the moment `holds` is true.
+        """Start a runner and kill it with -9 once `holds` is true.
 
-        One that was quicker than the look at it has ended by then: the kill finds nothing, which must change nothing.
+        A runner may have ended by then: then the kill has no effect, which must not change the result.
         """
         with self.running(task) as runner:
             until(what, lambda: runner.poll() is not None or holds())
@@ -133,15 +133,15 @@ class Place:
         return self.store.read_range(manifest, entry, 0, entry.size_bytes).decode()
 
     def lines(self, task: StageTask) -> list[str]:
-        """What the log has of the stage, without the runner's own words."""
+        """The lines of the stage in the log, without the runner's own lines."""
         return [line.text for line in LogReader(self.directory(task).log).lines() if line.stream != "winslow"]
 
     def number(self, task: StageTask, text: str) -> int:
         """The number of the line in the log."""
         return next(line.number for line in LogReader(self.directory(task).log).lines() if line.text == text)
 
-    def words(self, task: StageTask) -> str:
-        """What the runner itself has said in the log."""
+    def runner_lines(self, task: StageTask) -> str:
+        """The runner's own lines in the log."""
         return "\n".join(line.text for line in LogReader(self.directory(task).log).lines() if line.stream == "winslow")
 
     def phase(self, task: StageTask) -> str:
@@ -153,11 +153,11 @@ class Place:
         return status.reason if status else ""
 
     def printed(self, task: StageTask) -> int:
-        """How many lines of the stage are in the log."""
+        """The number of the stage's lines in the log."""
         return len(self.lines(task)) if self.directory(task).log.exists() else 0
 
     def left_over(self, task: StageTask) -> list[str]:
-        """Containers and processes of the attempt that are still there."""
+        """Containers and processes of the attempt that still exist."""
         mark = f"WINSLOW_TASK_ID={task.task_id}"
         found = []
         for process in psutil.process_iter():
@@ -169,7 +169,7 @@ class Place:
         return found + (containers(f"label=winslow.task={task.task_id}") if self.image else [])
 
     def clear(self) -> None:
-        """End what a failed test has left."""
+        """Remove what a failed test left behind."""
         for task in self.tasks:
             if self.image:
                 for container in containers(f"label=winslow.task={task.task_id}"):

@@ -11,22 +11,22 @@ from attempts import Place
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Where stages run, once with each launcher."""
     image = request.getfixturevalue("test_image") if request.param == "docker" else None
-    made = Place(tmp_path / "home", request.param, image)
-    yield made
-    made.clear()
+    place = Place(tmp_path / "home", request.param, image)
+    yield place
+    place.clear()
 
 
 @pytest.fixture
 def docker_place(test_image: str, tmp_path: Path) -> Iterator[Place]:
     """Where stages run in containers. Mark the test `docker`."""
-    made = Place(tmp_path / "home", "docker", test_image)
-    yield made
-    made.clear()
+    place = Place(tmp_path / "home", "docker", test_image)
+    yield place
+    place.clear()
 
 
 @pytest.fixture
 def process_place(tmp_path: Path) -> Iterator[Place]:
     """Where stages run as processes."""
-    made = Place(tmp_path / "home", "process", None)
-    yield made
-    made.clear()
+    place = Place(tmp_path / "home", "process", None)
+    yield place
+    place.clear()

@@ -51,16 +51,16 @@ def test_a_table_that_is_as_it_should_be_passes_and_tells_what_was_seen(tmp_path
 @pytest.mark.parametrize(
     ("text", "fields", "said"),
     [
-        ("", {}, "t.csv: it is empty; expected a header line"),
-        (TRACKS, {"columns": ["sped"]}, 't.csv: it has no column "sped"; did you mean speed?'),
-        ("a,a\n1,2\n", {"columns": ["a"]}, 't.csv: it has the column "a" 2 times'),
-        (TRACKS, {"min_rows": 4}, "t.csv: it has 3 rows, below 4"),
-        (TRACKS, {"max_rows": 2}, "t.csv: it has 3 rows, above 2"),
+        ("", {}, "t.csv: the file is empty; expected a header line"),
+        (TRACKS, {"columns": ["sped"]}, 't.csv: the column "sped" is missing; did you mean speed?'),
+        ("a,a\n1,2\n", {"columns": ["a"]}, 't.csv: the column "a" occurs 2 times'),
+        (TRACKS, {"min_rows": 4}, "t.csv: 3 rows, below 4"),
+        (TRACKS, {"max_rows": 2}, "t.csv: 3 rows, above 2"),
         (TRACKS, {"range": {"speed": {"max": 30}}}, "t.csv: speed is 31 in line 3, above 30"),
         (TRACKS, {"range": {"speed": {"min": 20}}}, "t.csv: speed is 12.5 in line 2, below 20, and 1 more row"),
-        ("a\nx\n", {"range": {"a": {}}}, 't.csv: a is "x" in line 2, which is no number'),
-        ("a\nnan\n", {"range": {"a": {}}}, 't.csv: a is "nan" in line 2, which is no number'),
-        ("a\n1_0\n", {"range": {"a": {}}}, 't.csv: a is "1_0" in line 2, which is no number'),
+        ("a\nx\n", {"range": {"a": {}}}, 't.csv: a is "x" in line 2, which is not a number'),
+        ("a\nnan\n", {"range": {"a": {}}}, 't.csv: a is "nan" in line 2, which is not a number'),
+        ("a\n1_0\n", {"range": {"a": {}}}, 't.csv: a is "1_0" in line 2, which is not a number'),
         ("a,b\n,1\n", {"range": {"a": {}}}, "t.csv: a is empty in line 2"),
         ("a,b\n1,2\n3\n", {}, "t.csv: line 3 has 1 cell, the header 2"),
         (b"a\n1\n\xff\n", {}, "t.csv is not UTF-8"),
@@ -104,10 +104,10 @@ def test_files_are_there_or_not_and_as_large_as_they_should_be(tmp_path: Path) -
         checked(tmp_path, kind="file", glob="*.jpg", exists=False).message,
     ]
     assert said == [
-        "frame.jpeg is not there; did you mean frame.jpg?",
-        "frame.jpg has 2 KiB, below 4 KiB",
-        "frame.jpg has 2 KiB, above 1 KiB",
-        "frame.jpg is there, and should not be",
+        "no file matches frame.jpeg; did you mean frame.jpg?",
+        "the size of frame.jpg is 2 KiB, below 4 KiB",
+        "the size of frame.jpg is 2 KiB, above 1 KiB",
+        "frame.jpg exists, but must not",
     ]
     assert checked(tmp_path, kind="file", glob="*.mp4", exists=False).passed
 
@@ -116,7 +116,7 @@ def test_of_many_files_the_first_that_is_not_as_it_should_be_is_told(tmp_path: P
     for name, size in (("a", 5), ("b", 1), ("c", 2)):
         (tmp_path / name).write_bytes(b"x" * size)
     result = checked(tmp_path, kind="file", glob="*", min_size_bytes=3)
-    assert (result.message, result.file) == ("b has 1 B, below 3 B; and 1 more file", "b")
+    assert (result.message, result.file) == ("the size of b is 1 B, below 3 B; and 1 more file", "b")
     assert checked(tmp_path, kind="file", glob="*", min_size_bytes=1).message == "3 files match *"
 
 
@@ -142,12 +142,12 @@ def test_a_value_of_a_json_file_passes(tmp_path: Path, fields: dict[str, Any]) -
     [
         ({"pointer": "/lanes/0/width~1m", "max": 3}, "/lanes/0/width~1m of a.json is 3.25, above 3"),
         ({"pointer": "/ok", "equals": 1}, "/ok of a.json is true, not 1"),
-        ({"pointer": "/ok", "min": 0}, "/ok of a.json is true, which is no number"),
-        ({"pointer": "/none", "min": 0}, "/none of a.json is null, which is no number"),
-        ({"pointer": "/lane"}, 'a.json: the whole has no "lane"; did you mean lanes?'),
-        ({"pointer": "/lanes/1"}, 'a.json: /lanes is a list of 1, and has no "1"'),
-        ({"pointer": "/lanes/-"}, 'a.json: /lanes is a list of 1, and has no "-"'),
-        ({"pointer": "/name/0"}, 'a.json: /name is "A8", and has no "0"'),
+        ({"pointer": "/ok", "min": 0}, "/ok of a.json is true, which is not a number"),
+        ({"pointer": "/none", "min": 0}, "/none of a.json is null, which is not a number"),
+        ({"pointer": "/lane"}, 'a.json: the document has no "lane"; did you mean lanes?'),
+        ({"pointer": "/lanes/1"}, 'a.json: /lanes is a list of length 1 and has no "1"'),
+        ({"pointer": "/lanes/-"}, 'a.json: /lanes is a list of length 1 and has no "-"'),
+        ({"pointer": "/name/0"}, 'a.json: /name is "A8" and has no "0"'),
     ],
 )
 def test_a_value_of_a_json_file_that_is_wrong_is_told(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
@@ -167,7 +167,7 @@ def test_a_json_file_beyond_all_reason_is_not_read(tmp_path: Path) -> None:
         file.truncate(LARGEST_FILE_BYTES + 1)
     assert (
         checked(tmp_path, kind="json", glob="a.json").message
-        == "a.json has 64 MiB; JSON files are checked up to 64 MiB"
+        == "a.json is 64 MiB large; JSON files are checked up to 64 MiB"
     )
 
 
@@ -176,10 +176,10 @@ def test_a_result_that_the_stage_said_is_checked(tmp_path: Path) -> None:
     passed = checked(tmp_path, said, kind="result", key="vehicles", min=10)
     assert (passed.passed, passed.observed) == (True, {"vehicles": 12})
     assert checked(tmp_path, said, kind="result", key="vehicles", min=13).message == "vehicles is 12, below 13"
-    assert checked(tmp_path, said, kind="result", key="road", min=13).message == 'road is "A8", which is no number'
+    assert checked(tmp_path, said, kind="result", key="road", min=13).message == 'road is "A8", which is not a number'
     assert checked(tmp_path, said, kind="result", key="road").passed
     missing = checked(tmp_path, said, kind="result", key="vehicle")
-    assert missing.message == 'the stage did not say the result "vehicle"; did you mean vehicles?'
+    assert missing.message == 'the stage did not report the result "vehicle"; did you mean vehicles?'
 
 
 def test_a_link_out_of_the_outputs_is_not_followed(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_link_out_of_the_outputs_is_not_followed(tmp_path: Path) -> None:
     output.mkdir()
     (output / "a.json").symlink_to(secret)
     result = checked(output, kind="json", glob="a.json", equals="known")
-    assert (result.passed, result.message) == (False, "a.json is a link that leads out of the output directory")
+    assert (result.passed, result.message) == (False, "a.json is a link that points out of the output directory")
 
 
 @pytest.fixture(scope="module")

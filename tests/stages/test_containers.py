@@ -161,7 +161,7 @@ def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
     task = docker_place.task("", mode="auto", command=("sh",), args=("-c", "echo ran"))
     result = docker_place.serve(task)
     assert (result.outcome, result.mode) == ("succeeded", "process")
-    assert "no Docker daemon was found" in docker_place.words(task)
+    assert "no Docker daemon was found" in docker_place.runner_lines(task)
 
 
 def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:

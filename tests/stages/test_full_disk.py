@@ -35,7 +35,7 @@ def test_a_disk_with_little_room_is_warned_of(place: Place) -> None:
     with small_disk(place.home / "tasks", 128):
         task = place.task("true")
         assert place.serve(task).outcome == "succeeded"
-        assert "the stage may run out of space" in place.words(task)
+        assert "the stage may run out of space" in place.runner_lines(task)
 
 
 def test_a_stage_that_fills_the_disk_fails_for_that_and_its_end_is_still_written_down(place: Place) -> None:

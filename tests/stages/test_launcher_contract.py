@@ -204,7 +204,7 @@ def test_an_end_by_a_signal_from_outside_is_told_as_such(place: Place) -> None:
 def test_a_promised_output_that_is_not_there_is_named_with_what_is(place: Place) -> None:
     result = place.run('echo x > "$WINSLOW_OUTPUT_DIR/Tracks.csv"', outputs=(PromisedOutput(glob="tracks.csv"),))
     assert result.outcome == "failed"
-    assert result.message == "the promised output tracks.csv is not there; did you mean Tracks.csv (2 B)?"
+    assert result.message == "the promised output tracks.csv is missing; did you mean Tracks.csv (2 B)?"
     assert result.outputs is None
 
 

@@ -43,21 +43,19 @@ def test_every_match_has_to_be_large_enough(output: Path) -> None:
     ],
 )
 def test_a_near_miss_is_suggested(output: Path, glob: str, meant: str) -> None:
-    assert broken(output, glob) == (f"the promised output {glob} is not there; did you mean {meant}?",)
+    assert broken(output, glob) == (f"the promised output {glob} is missing; did you mean {meant}?",)
 
 
 def test_without_a_near_miss_the_first_few_files_are_named(output: Path) -> None:
     for number in range(5):
         (output / f"frame_{number}.jpg").touch()
     (sentence,) = broken(output, "model.onnx")
-    assert sentence.startswith(
-        "the promised output model.onnx is not there; the stage wrote charts/speed.png (2 KiB), "
-    )
+    assert sentence.startswith("the promised output model.onnx is missing; the stage wrote charts/speed.png (2 KiB), ")
     assert sentence.endswith(" and 2 more")
 
 
 def test_a_stage_that_wrote_nothing_is_told_so(tmp_path: Path) -> None:
-    assert broken(tmp_path, "*") == ("the promised output * is not there; the stage wrote no file",)
+    assert broken(tmp_path, "*") == ("the promised output * is missing; the stage wrote no files",)
 
 
 def test_a_directory_keeps_no_promise(output: Path) -> None:

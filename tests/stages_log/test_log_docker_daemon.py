@@ -94,7 +94,7 @@ def test_long_lines_and_unfinished_ones_arrive_whole(start: Callable[..., Contai
     long, *others = [line.text for line in LogReader(log).lines()]
     whole = ",".join(map(str, range(1, 20_001)))
     assert long.startswith(whole[:65_536])
-    assert long.endswith(f"[{len(whole) - 65_536:,} more bytes of this line left out]")
+    assert long.endswith(f"[{len(whole) - 65_536:,} more bytes of this line omitted]")
     assert others == ["next", "a b", "no line feed"]
 
 

@@ -174,7 +174,7 @@ def test_a_word_of_the_runner_does_not_hide_what_the_container_said_before_it(lo
 
 
 def test_an_error_of_the_daemon_is_told() -> None:
-    with pytest.raises(ServiceUnavailable, match="the log broke off: disk on fire"):
+    with pytest.raises(ServiceUnavailable, match="the log ended early: disk on fire"):
         DockerLogDemuxer().feed(struct.pack(">BxxxL", 3, 13) + b"disk on fire\n")
 
 
@@ -184,5 +184,5 @@ def test_a_container_with_a_terminal_is_told_from_a_log() -> None:
 
 
 def test_a_line_without_a_stamp_is_told() -> None:
-    with pytest.raises(ServiceUnavailable, match="expected a time stamp"):
+    with pytest.raises(ServiceUnavailable, match="expected a timestamp"):
         DockerLogDemuxer().feed(struct.pack(">BxxxL", 1, 6) + b"hello\n")

@@ -65,7 +65,7 @@ def test_a_line_of_100_mb_is_cut_and_says_so() -> None:
         assert len(assembler._head) <= LINE_LIMIT_BYTES
     line = assembler.feed(b"\nnext\n").lines
     left_out = 100_000_000 - LINE_LIMIT_BYTES
-    assert line == b"x" * LINE_LIMIT_BYTES + f" … [{left_out:,} more bytes of this line left out]\nnext\n".encode()
+    assert line == b"x" * LINE_LIMIT_BYTES + f" … [{left_out:,} more bytes of this line omitted]\nnext\n".encode()
 
 
 @given(st.integers(0, 2 * LINE_LIMIT_BYTES), st.integers(0, 2 * LINE_LIMIT_BYTES))

@@ -175,8 +175,8 @@ def test_a_log_over_its_limit_keeps_its_head_and_its_tail_and_says_what_is_missi
     (mark,) = [line for line in lines if line.stream == "winslow"]
     place = lines.index(mark)
     first, last = mark.number, lines[place + 1].number - 1
-    missing = f"{last - first + 1:,} lines left out here ({first:,} to {last:,})"
-    assert mark.text == f"… {missing}: the log passed its size limit"
+    missing = f"{last - first + 1:,} lines omitted ({first:,} to {last:,})"
+    assert mark.text == f"… {missing}: the log exceeded its size limit"
     assert all(line.text.startswith(f"{line.number} ") for line in lines if line is not mark)
     assert lines[place - 1].number == first - 1
     assert writer.summary(NOW).lines == 20_000

@@ -110,7 +110,7 @@ def test_deleting_copes_with_what_it_made_read_only(local: LocalStore, plant: Pl
     assert local.delete_tree("projects/a/b") == manifest.size_bytes
     assert sorted(contents(local.root)) == ["commit.lock"]
     assert not (local.root / "trees" / "projects").exists()
-    with pytest.raises(StoreError, match="is not there"):
+    with pytest.raises(StoreError, match="is missing"):
         local.read_only_path(manifest)
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_manifest_is_told_with_its_place(local: LocalStore, plant: Pla
     marker = local.root / "manifests" / "a.manifest.json"
     marker.chmod(0o644)
     marker.write_text('{"address": "a", "files": [{"pa')
-    with pytest.raises(StoreError, match=r"a\.manifest\.json: the manifest cannot be read\. The file was damaged"):
+    with pytest.raises(StoreError, match=r"a\.manifest\.json: the manifest cannot be read\. The file is damaged"):
         local.manifest("a")
 
 
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_not_handed_out(local: LocalStore, plant: Plant, tmp_p
     damaged = files_of(local, manifest) / "a.csv"
     damaged.chmod(0o644)
     damaged.write_bytes(b"ID\n")
-    with pytest.raises(StoreError, match="the content is not what was committed"):
+    with pytest.raises(StoreError, match="the content differs from what was committed"):
         local.fetch_file(manifest, manifest.files[0], tmp_path / "copy")
 
 
@@ -168,7 +168,7 @@ def test_of_many_who_commit_different_content_at_once_one_wins_and_the_others_ar
     manifest = local.manifest("a")
     assert manifest is not None
     assert [*contents(files_of(local, manifest)).values()] == winners
-    assert len([error for error in errors if "other content is committed here already" in error]) == 11
+    assert len([error for error in errors if "different content is already committed here" in error]) == 11
 
 
 def test_many_commit_and_delete_at_once(local: LocalStore, plant: Plant) -> None:
@@ -201,7 +201,7 @@ def test_a_full_disk_is_told_with_what_is_needed_and_what_is_free(plant: Plant, 
     source = plant({"one": b"1" * 3_000_000, "two": b"2" * 6_000_000})
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=8m", "none") as disk:
         store = LocalStore(disk / "store")
-        expected = r"the disk is full: 9000000 bytes needed, (8|7)\d{6} free\. Delete what is no longer needed"
+        expected = r"the disk is full: 9000000 bytes needed, (8|7)\d{6} free\. Free space on it"
         with pytest.raises(DiskFull, match=expected):
             store.commit_tree(source, "a")
         with pytest.raises(DiskFull, match=r"the disk is full: 12000000 bytes needed"):

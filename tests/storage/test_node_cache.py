@@ -141,7 +141,7 @@ def test_what_was_used_longest_ago_goes_first_and_what_is_in_use_stays(
         far.delete_tree(name)
         cache.view(far, trees[name], tasks / f"{name} is here still")
     far.delete_tree("c")
-    with pytest.raises(StoreError, match="is not there"):
+    with pytest.raises(StoreError, match="is missing"):
         cache.view(far, trees["c"], tasks / "c is not")
 
 
@@ -239,7 +239,7 @@ def test_a_view_on_another_disk_than_the_cache_is_told(far: FarStore, plant: Pla
     manifest = far.commit_tree(plant(TREE), "a")
     with (
         tempfile.TemporaryDirectory(dir=memory) as elsewhere,
-        pytest.raises(StoreError, match=r"on different file systems\. Let WINSLOW_HOME"),
+        pytest.raises(StoreError, match=r"on different file systems\. Keep all of WINSLOW_HOME"),
     ):
         cache.view(far, manifest, Path(elsewhere, "input"))
 

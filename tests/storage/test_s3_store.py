@@ -163,7 +163,7 @@ def test_an_object_that_was_changed_behind_our_back_is_not_handed_out(
     (tmp_path / "source" / "f").write_bytes(b"as it was")
     manifest = s3.commit_tree(tmp_path / "source", "a")
     behind.write("trees/a.files/f", change)
-    with pytest.raises(StoreError, match=r"bytes shorter than what was committed|not what was committed"):
+    with pytest.raises(StoreError, match=r"bytes shorter than what was committed|differs from what was committed"):
         s3.fetch_file(manifest, manifest.files[0], tmp_path / "f")
     assert [path for path in tmp_path.iterdir() if path.is_file()] == []
 
@@ -174,7 +174,7 @@ def test_a_damaged_manifest_and_a_missing_object_are_told(
 ) -> None:
     manifest = s3.commit_tree(plant({"f": b"content"}), "a")
     behind.ask("delete_object", "trees/a.files/f")
-    with pytest.raises(StoreError, match=r"trees/a\.files/f at http.*: the object is not there \(NoSuchKey\)"):
+    with pytest.raises(StoreError, match=r"trees/a\.files/f at http.*: the object does not exist \(NoSuchKey\)"):
         s3.fetch_file(manifest, manifest.files[0], tmp_path / "f")
     behind.write("manifests/a.manifest.json", b'{"address"')
     with pytest.raises(StoreError, match="the manifest cannot be read"):
@@ -186,7 +186,7 @@ def test_a_name_that_is_too_long_for_s3_is_told_before_anything_is_sent(
     s3: S3Store, behind: Behind, plant: Plant
 ) -> None:
     long = "/".join(["x" * 200] * 5)
-    with pytest.raises(StoreError, match="this name is too long for S3; expected at most 1024 bytes"):
+    with pytest.raises(StoreError, match="the name is too long for S3; expected at most 1024 bytes"):
         s3.commit_tree(plant({"short": b"", long: b""}), "a")
     assert behind.keys() == []
 
@@ -245,7 +245,9 @@ def test_a_missing_bucket_is_told(s3_endpoint: str, plant: Plant) -> None:
         lambda: store.put_file(source / "f", "a"),
         lambda: store.delete_tree("a"),
     ):
-        with pytest.raises(StoreError, match=r"s3://no-such-bucket-here/.*: there is no such bucket \(NoSuchBucket\)"):
+        with pytest.raises(
+            StoreError, match=r"s3://no-such-bucket-here/.*: the bucket does not exist \(NoSuchBucket\)"
+        ):
             use()
 
 
@@ -259,7 +261,7 @@ def test_no_credentials_at_all_are_told_before_anything_is_sent(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     store = S3Store("bucket", endpoint="http://127.0.0.1:1", patience_s=SHORT_S)
     for use in (lambda: store.manifest("a"), lambda: store.delete_tree("a")):
-        with pytest.raises(StoreError, match=r"there are no credentials for the server\. Set AWS_ACCESS_KEY_ID"):
+        with pytest.raises(StoreError, match=r"no credentials for the server are configured\. Set AWS_ACCESS_KEY_ID"):
             use()
 
 
@@ -309,7 +311,9 @@ def test_a_server_that_does_not_answer_is_told_after_a_while(
         lambda: store.delete_tree("a"),
         lambda: store.commit_tree(source, "a"),
     ):
-        with pytest.raises(StoreUnreachable, match=rf"at {address}: the server does not answer: .*WINSLOW_S3_ENDPOINT"):
+        with pytest.raises(
+            StoreUnreachable, match=rf"at {address}: the server does not respond: .*WINSLOW_S3_ENDPOINT"
+        ):
             use()
 
 
@@ -317,7 +321,7 @@ def test_a_server_that_does_not_answer_is_told_after_a_while(
 def test_something_else_than_an_s3_server_is_told(web_server: str) -> None:
     store = S3Store("bucket", endpoint=web_server, patience_s=SHORT_S)
     for use in (lambda: store.manifest("a"), lambda: store.sweep(datetime.now(UTC))):
-        with pytest.raises(StoreError, match=r"something answers, but not as an S3 server does \(404\)\. Correct WINS"):
+        with pytest.raises(StoreError, match=r"the server responds, but is not an S3 server \(404\)\. Correct WINS"):
             use()
 
 

@@ -1,7 +1,7 @@
-"""A Java program as a stage image: checked, packed into a build context, and built by deploy/images/java/Dockerfile.
+"""Builds a stage image from a Java program, with deploy/images/java/Dockerfile.
 
-It is built through the daemon that runs the stages, so that the image is where they look for it; the `docker` command
-may be set to another, or be missing.
+The Docker daemon that runs the stages builds it, so that they find the image. The `docker` command is not used: it may
+be missing, or configured for another daemon.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from winslow_dagster.images.java_archive import JavaArchive
 from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
 
 DOCKERFILE = "deploy/images/java/Dockerfile"
-PLACE = PurePosixPath("/opt/tracker")
+PROGRAM_DIRECTORY = PurePosixPath("/opt/tracker")
 LAST_LINES = 12
-BUILDERS_OWN = re.compile(r"^ ---> .*|^Removing intermediate container .*|\x1b\[[0-9;]*m")
-"""What the builder notes for itself, and its colours."""
+BUILDER_NOISE = re.compile(r"^ ---> .*|^Removing intermediate container .*|\x1b\[[0-9;]*m")
+"""The builder's internal messages, and its colours."""
 OPTIONS = (
-    # Java's own default is a quarter of the container's memory; below 250 MiB it is a half, and stays so.
+    # Java's default is a quarter of the container's memory; below 250 MiB it is half, whatever this option says.
     "-XX:MaxRAMPercentage=75",
-    # A thread that runs out of memory leaves a program behind that waits for ever.
+    # Otherwise a program may wait forever for a thread that ran out of memory.
     "-XX:+ExitOnOutOfMemoryError",
-    # A user without a name has `?` as its home.
+    # The home directory of a user without a name would be `?`.
     "-Duser.home=/tmp",
 )
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 TAG = re.compile(
     rf"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
 )
-"""The name of an image as Docker's reference grammar has it, without a digest."""
+"""The name of an image in Docker's reference grammar, without a digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """An image that is on this machine now. `missing` are entries of the jar's Class-Path that were not added."""
+    """An image built on this machine. `missing` has the entries of the jar's Class-Path that were not added."""
 
     image: str
     digest: str
@@ -55,10 +55,10 @@ class BuiltImage:
 
 @dataclass(frozen=True, slots=True)
 class JavaImage:
-    """What an image is made of. `added` are files and directories that lie beside the jar, under their own names.
+    """The parts of an image. `added` are files and directories that are copied beside the jar, under their own names.
 
-    With a `main_class`, the class path is the jar and every jar that was added; without, the jar says what is run.
-    `java_options` stand behind OPTIONS, and so override them.
+    With a `main_class`, the class path is the jar and all added jars; without, the jar's manifest decides.
+    `java_options` follow OPTIONS and so override them.
     """
 
     archive: JavaArchive
@@ -70,25 +70,23 @@ class JavaImage:
 
     def __post_init__(self) -> None:
         if not TAG.fullmatch(self.tag):
-            raise ImageNotBuilt(f'"{self.tag}" is not the name of an image', expected="a name such as my/tracker:1.0")
+            raise ImageNotBuilt(f'"{self.tag}" is not a valid image name', expected="a name such as my/tracker:1.0")
         if not (self.main_class or self.archive.main_class):
             raise ImageNotBuilt(
-                "its manifest has no Main-Class",
+                "the manifest has no Main-Class",
                 where=str(self.archive.path),
                 remedy=Action("choose_main_class"),
             )
         names = [self.archive.path.name]
         for path in self.added:
             if not path.exists():
-                raise NotFound("there is no such file or directory to add", where=str(path))
+                raise NotFound("the file or directory to add does not exist", where=str(path))
             if path.resolve().name in names:
-                raise ImageNotBuilt(
-                    f"two things called {path.resolve().name} would lie beside each other", where=str(path)
-                )
+                raise ImageNotBuilt(f"the name {path.resolve().name} is used twice", where=str(path))
             names.append(path.resolve().name)
 
     def build(self, daemon: DockerDaemon, announce: Callable[[str], None]) -> BuiltImage:
-        """Build it. `announce` is told what goes on. Raises ImageNotBuilt, ServiceUnavailable."""
+        """Build the image. `announce` gets the progress. Raises ImageNotBuilt, ServiceUnavailable."""
         dockerfile = default_file(DOCKERFILE).read_bytes()
         base_image = self.base_image or public_base(dockerfile)
         if daemon.image_size_bytes(base_image) is None:
@@ -114,23 +112,23 @@ class JavaImage:
         )
 
     def missing(self) -> tuple[str, ...]:
-        """What the jar's Class-Path names and nobody added. Java says nothing about it until a class is not found."""
-        beside = {path.resolve().name: path for path in self.added}
+        """Entries of the jar's Class-Path that were not added. Java ignores them until a class is not found."""
+        added = {path.resolve().name: path for path in self.added}
         missing = []
         for entry in self.archive.class_path:
             first, *rest = PurePosixPath(entry).parts or (".",)
-            if first not in beside or not beside[first].joinpath(*rest).exists():
+            if first not in added or not added[first].joinpath(*rest).exists():
                 missing.append(entry)
         return tuple(missing)
 
     def java_arguments(self) -> tuple[str, ...]:
-        """What java is told before the arguments of the stage."""
-        jar = str(PLACE / self.archive.path.name)
+        """The arguments of java before those of the stage."""
+        jar = str(PROGRAM_DIRECTORY / self.archive.path.name)
         if not self.main_class:
             return (*OPTIONS, *self.java_options, "-jar", jar)
-        places = [(PLACE / path.resolve().name, path.is_dir()) for path in self.added]
-        beside = [f"{place}/*" if is_directory else str(place) for place, is_directory in places]
-        return (*OPTIONS, *self.java_options, "-cp", ":".join([jar, *beside]), self.main_class)
+        paths = [(PROGRAM_DIRECTORY / path.resolve().name, path.is_dir()) for path in self.added]
+        added = [f"{path}/*" if is_directory else str(path) for path, is_directory in paths]
+        return (*OPTIONS, *self.java_options, "-cp", ":".join([jar, *added]), self.main_class)
 
     def _pull(self, image: str, daemon: DockerDaemon, announce: Callable[[str], None]) -> None:
         try:
@@ -154,14 +152,14 @@ class JavaImage:
 
 
 def public_base(dockerfile: bytes) -> str:
-    """The base image that a user with a network has."""
+    """The Dockerfile's default base image, which is public."""
     found = re.search(r"^ARG BASE_IMAGE=(\S+)$", dockerfile.decode(), re.MULTILINE)
     assert found is not None, "the Dockerfile that ships has a default"  # noqa: S101  # ours
     return found[1]
 
 
 def quoted(argument: str) -> str:
-    r"""An argument as java reads it from an @file.
+    r"""An argument, quoted for an @file of java.
 
     >>> print(quoted('-Dname=a "b" c'))
     "-Dname=a \"b\" c"
@@ -171,7 +169,7 @@ def quoted(argument: str) -> str:
 
 
 def readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Owned by root, and read by any user: the image's has no share in this person's files."""
+    """The entry owned by root and readable by all users: the image may run as any user."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mode = (entry.mode & 0o755) | (0o555 if entry.isdir() or entry.mode & 0o100 else 0o444)
@@ -179,12 +177,12 @@ def readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _failed(tag: str, what: str, lines: list[str]) -> ImageNotBuilt:
-    told = [text for line in lines if (text := BUILDERS_OWN.sub("", line).rstrip())]
-    last = "".join(f"\n    {line}" for line in told[-LAST_LINES:])
-    said = "\n".join(told)
+    output = [text for line in lines if (text := BUILDER_NOISE.sub("", line).rstrip())]
+    last = "".join(f"\n    {line}" for line in output[-LAST_LINES:])
+    text = "\n".join(output)
     remedy: str | Action = ""
-    if "UnsupportedClassVersionError" in said:
+    if "UnsupportedClassVersionError" in text:
         remedy = Action("choose_base_image")
-    elif "ClassNotFoundException" in said or "NoClassDefFoundError" in said:
+    elif "ClassNotFoundException" in text or "NoClassDefFoundError" in text:
         remedy = Action("add_libraries")
-    return ImageNotBuilt(f"{what}; the last lines of the build:{last}\n", where=tag, remedy=remedy)
+    return ImageNotBuilt(f"{what}; last lines of the build:{last}\n", where=tag, remedy=remedy)

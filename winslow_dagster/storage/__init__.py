@@ -1,1 +1,1 @@
-"""Where bytes live: stores, manifests, transfers, the node cache."""
+"""Stores, manifests, transfers, and the node's cache."""

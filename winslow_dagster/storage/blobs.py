@@ -1,4 +1,4 @@
-"""The files of a node's cache, named by their blake3. Those with a second name somewhere are in use."""
+"""The files of a node's cache, named by their blake3. A file with another hard link is in use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from winslow_dagster.storage.scratch import Scratch
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One file as it was found. `used_ns`: when a view last took it."""
+    """One cached file. `used_ns`: when a view last linked it."""
 
     path: Path
     size_bytes: int
@@ -25,47 +25,47 @@ class Blob:
 
 
 class Blobs:
-    """The files below `root`. Methods raise OSError."""
+    """The cached files in `root`. Methods raise OSError."""
 
     def __init__(self, root: Path) -> None:
         self._whole = root / "blobs"
         self._incoming = Scratch(root / "incoming")
 
     def path(self, entry: FileEntry) -> Path:
-        """Where the file is, if it is here."""
+        """The path of the file in the cache, whether it exists or not."""
         return self._whole / entry.blake3[:2] / entry.blake3
 
     def place_for(self, entry: FileEntry) -> AbstractContextManager[Path]:
-        """A directory to fetch the file to, for one process at a time; it waits while another one fetches it."""
+        """A directory to fetch the file to. Waits while another process holds it."""
         return self._incoming.directory(entry.blake3)
 
     def link(self, entry: FileEntry, name: Path) -> bool:
-        """Give the file the name too, and note that it was used. False where it is not here."""
+        """Hard-link the file to `name` and record its use. Returns False if it is not in the cache."""
         try:
             os.link(self.path(entry), name)
         except FileNotFoundError:
             return False
-        # By the new name, for the file may be dropped from the cache at any moment; only atime, which no stage heeds.
+        # By the new name, because the cache may drop the file at any moment. Only atime, which stages do not use.
         os.utime(name, ns=(time.time_ns(), name.stat().st_mtime_ns))
         return True
 
     def admit(self, fetched: Path, entry: FileEntry, name: Path) -> None:
-        """Make what was fetched a file of the cache, and give it the name, without a moment in which it is unused."""
+        """Move a fetched file into the cache and hard-link it to `name`, without a moment in which it is unused."""
         fetched.chmod(READ_ONLY_FILE)
         os.link(fetched, name)
         make_directories(self.path(entry).parent)
         fetched.rename(self.path(entry))
 
     def size_bytes(self) -> int:
-        """What all of them take."""
+        """The size of all files."""
         return sum(blob.size_bytes for blob in self._found())
 
     def in_use_bytes(self) -> int:
-        """What those take that views have."""
+        """The size of the files that are in use."""
         return sum(blob.size_bytes for blob in self._found() if blob.in_use)
 
     def drop(self, wanted_bytes: int, *, spare: frozenset[str]) -> int:
-        """Delete files that are not in use nor in `spare`, those used longest ago first. Gives the bytes freed."""
+        """Delete files neither in use nor in `spare`, least recently used first. Returns the bytes freed."""
         freed_bytes = 0
         for blob in sorted(self._found(), key=lambda blob: blob.used_ns):
             if freed_bytes >= wanted_bytes:
@@ -76,7 +76,7 @@ class Blobs:
         return freed_bytes
 
     def sweep(self) -> None:
-        """Delete what fetchers that were killed left behind."""
+        """Delete what killed processes left behind."""
         self._incoming.sweep()
 
     def _found(self) -> Iterator[Blob]:

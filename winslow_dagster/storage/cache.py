@@ -1,11 +1,11 @@
-"""The inputs of a node's stages, fetched once and kept by what is in them (blake3), however many stages read them.
+"""Caches the inputs of a node's stages by content (blake3), so that each file is fetched once.
 
     blobs/<2 digits>/<blake3>     the files, read-only
-    incoming/<blake3>/            one that is being fetched, and beside it `.lock`, held by whoever fetches it
+    incoming/<blake3>/            a file that is being fetched; beside it `.lock`, held by the process that fetches it
 
-A view is a directory of hard links to blobs: while it stands, the link count of its blobs says that they are in use.
-Nothing is counted anywhere else, so nothing is wrong after a process was killed: a dead fetcher's lock is free, its
-file is thrown away, and a view appears whole (by rename) or not at all.
+A view is a directory of hard links to blobs: the link count of a blob shows whether it is in use. No other state exists
+that a killed process could leave wrong: its lock is free, its partial file is discarded, and a view appears complete
+(by rename) or not at all.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LARGE_BYTES = 16 << 20  # from here on a store moves the parts of one file in pa
 
 
 class NodeCache:
-    """The cache in the directory `root`. Any number of processes of one machine may share it.
+    """The cache in the directory `root`. Any number of processes on one machine may share it.
 
-    `limit_bytes` is what it keeps at most for later: before it fetches, it drops what was used longest ago. What
-    running stages need at the same time may be more, as long as the disk has room; files in use are never dropped.
+    Before it fetches, it drops the least recently used files beyond `limit_bytes`. Files in use are never dropped: what
+    running stages need may exceed the limit, as long as the disk has space.
     """
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
@@ -45,27 +45,27 @@ class NodeCache:
         self._blobs = Blobs(self.root)
 
     def view(self, store: Store, manifest: Manifest, target: Path, moved: BytesMoved | None = None) -> Path:
-        """A directory with exactly the manifest's files, read-only: the store's own where it has one, else `target`.
+        """A read-only directory with exactly the manifest's files: the store's own if it has one, else `target`.
 
-        `target` has to be on the cache's file system, and one process at a time makes it; done again after a crash,
-        it gives the same view. `moved` hears of every byte, of those that are here already too. Raises StoreError.
+        `target` must be on the cache's file system. Only one process may create it at a time; after a crash, call this
+        again. `moved` is called for all bytes, including cached ones. Raises StoreError.
         """
         own = store.read_only_path(manifest)
         if own is None:
             with disk_errors(f"{manifest.address} to {self.root}", disk=self.root, needed_bytes=manifest.size_bytes):
-                shown = self._shows(target, manifest)
-                if not shown:
+                complete = self._is_complete(target, manifest)
+                if not complete:
                     self._build(store, manifest, target, moved)
-                # Only now: a directory that is not writable cannot be renamed. A killed process may have left it so.
+                # Only now, because a read-only directory cannot be renamed. Also repairs what a killed process left.
                 target.chmod(READ_ONLY_DIRECTORY)
-                if not shown:
+                if not complete:
                     return target
         if moved:
             moved(manifest.size_bytes)
         return own or target
 
-    def _shows(self, target: Path, manifest: Manifest) -> bool:
-        """Whether `target` is the whole view already: exactly the manifest's files, and each the cache's own."""
+    def _is_complete(self, target: Path, manifest: Manifest) -> bool:
+        """Whether `target` has exactly the manifest's files, all of them links into the cache."""
         if not target.is_dir() or sum(len(names) for _, _, names in os.walk(target)) != len(manifest.files):
             return False
         return all(
@@ -82,7 +82,7 @@ class NodeCache:
             raise StoreError(
                 "the view and the cache are on different file systems",
                 where=f"{target} and {self.root}",
-                remedy="Let WINSLOW_HOME be on one file system.",
+                remedy="Keep all of WINSLOW_HOME on one file system.",
             )
         self._make_room(manifest)
         building = target.with_name(f".{target.name}.building")
@@ -102,13 +102,13 @@ class NodeCache:
         for directory in {(view / entry.path).parent for entry in manifest.files}:
             directory.mkdir(parents=True, exist_ok=True)
 
-        def show(entry: FileEntry) -> None:
+        def add(entry: FileEntry) -> None:
             name = view / entry.path
             if self._blobs.link(entry, name):
                 if moved:
                     moved(entry.size_bytes)
                 return
-            # Of all who want this file, on this node, one fetches it; the others find it when their turn comes.
+            # One process of this node fetches the file; the others find it in the cache afterwards.
             with self._blobs.place_for(entry) as place:
                 if self._blobs.link(entry, name):
                     if moved:
@@ -118,24 +118,24 @@ class NodeCache:
                 self._fetch(store, manifest, entry, fetched, moved)
                 self._blobs.admit(fetched, entry, name)
 
-        each(show, [entry for entry in manifest.files if entry.size_bytes < LARGE_BYTES], at_once=FILES_AT_ONCE)
-        each(show, [entry for entry in manifest.files if entry.size_bytes >= LARGE_BYTES], at_once=1)
+        each(add, [entry for entry in manifest.files if entry.size_bytes < LARGE_BYTES], at_once=FILES_AT_ONCE)
+        each(add, [entry for entry in manifest.files if entry.size_bytes >= LARGE_BYTES], at_once=1)
 
     def _fetch(
         self, store: Store, manifest: Manifest, entry: FileEntry, fetched: Path, moved: BytesMoved | None
     ) -> None:
-        """Fetch a file; where the disk fills up meanwhile, drop what can be dropped, and once more."""
+        """Fetch a file. If the disk fills up meanwhile, drop cached files and retry once."""
         reported = Reported(moved)
         try:
             store.fetch_file(manifest, entry, fetched, reported)
         except DiskFull:
             if not self._blobs.drop(entry.size_bytes, spare=hashes(manifest)):
                 raise
-            reported.begin_again()
+            reported.restart()
             store.fetch_file(manifest, entry, fetched, reported)
 
     def _make_room(self, manifest: Manifest) -> None:
-        """Drop what has to go before this manifest is fetched. Raises DiskFull where that is not enough."""
+        """Make room for the manifest's missing files. Raises DiskFull."""
         self._blobs.sweep()
         missing = {entry.blake3: entry.size_bytes for entry in manifest.files if not self._blobs.path(entry).exists()}
         needed_bytes = sum(missing.values())
@@ -148,28 +148,28 @@ class NodeCache:
 
 
 class Reported:
-    """Tells a caller of bytes as they move, and of none twice when they have to move again."""
+    """Reports bytes as they move, but not again when they are moved again."""
 
     def __init__(self, moved: BytesMoved | None) -> None:
         self._moved = moved
-        self._told_bytes = 0
-        self._now_bytes = 0
+        self._reported_bytes = 0
+        self._moved_bytes = 0
         self._lock = Lock()
 
     def __call__(self, count_bytes: int) -> None:
-        """So many bytes have moved since the last call."""
+        """Count the bytes moved since the last call."""
         with self._lock:
-            self._now_bytes += count_bytes
-            new_bytes = max(0, self._now_bytes - self._told_bytes)
-            self._told_bytes += new_bytes
+            self._moved_bytes += count_bytes
+            new_bytes = max(0, self._moved_bytes - self._reported_bytes)
+            self._reported_bytes += new_bytes
         if self._moved and new_bytes:
             self._moved(new_bytes)
 
-    def begin_again(self) -> None:
-        """What comes from now on was told already, up to where the first attempt got."""
-        self._now_bytes = 0
+    def restart(self) -> None:
+        """Start over: bytes up to the number already reported are not reported again."""
+        self._moved_bytes = 0
 
 
 def hashes(manifest: Manifest) -> frozenset[str]:
-    """What a manifest's files are called in the cache."""
+    """The names of a manifest's files in the cache."""
     return frozenset(entry.blake3 for entry in manifest.files)

@@ -1,7 +1,7 @@
-"""blake3 over files of tens of gigabytes: all cores, and never more memory than one buffer.
+"""blake3 of large files, on all cores and with one buffer of memory.
 
-Files are read, not mapped: a mapping of 2 GiB showed up as 2 GiB of resident memory, and a file that shrinks while it
-is mapped kills the process. Reading into one buffer costs a quarter more processor time.
+Files are read, not mapped: a mapping of 2 GiB counts as 2 GiB of resident memory, and a file that shrinks while mapped
+kills the process. Reading costs a quarter more processor time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ BUFFER_BYTES = 2 << 20
 
 @dataclass
 class HashingThreads:
-    """How many threads a hasher may use. Its pool starts at first use, and a fork does not take the threads along:
-    a child that was forked after that would wait for them for ever, and hashes with one.
+    """The number of threads of a hasher.
+
+    The thread pool starts at first use, and a fork does not copy its threads: a child forked later would wait for them
+    forever, and therefore uses one thread.
     """
 
     count: int = blake3.AUTO
@@ -31,7 +33,7 @@ class HashingThreads:
         return self.count
 
     def after_fork(self) -> None:
-        """Called in every forked child."""
+        """Called in each forked child."""
         if self.started:
             self.count = 1
 
@@ -41,12 +43,12 @@ os.register_at_fork(after_in_child=THREADS.after_fork)
 
 
 def new_hasher() -> blake3:
-    """A hasher that uses all cores on large pieces."""
+    """A hasher that uses all cores for large pieces."""
     return blake3(max_threads=THREADS.start())
 
 
 def checksum(path: Path, moved: Callable[[int], None] | None = None) -> str:
-    """The blake3 of a file as long as it is now, in hexadecimal. Raises OSError."""
+    """The blake3 of a file up to its current length, in hexadecimal. Raises OSError."""
     hasher = new_hasher()
     buffer = memoryview(bytearray(BUFFER_BYTES))
     with path.open("rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Copies of large files: by shared blocks where the file system can, else inside the kernel; checksummed on the way."""
+"""Copies large files, sharing blocks if the file system can, and computes the checksum on the way."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP,
 
 
 def copy_file(source: Path, target: Path, moved: Callable[[int], None] | None = None, *, more_bytes: int = 0) -> str:
-    """Copy a file to the new file `target`, durably, and give the blake3 of what stands there now.
+    """Copy a file durably to the new file `target`. Returns the blake3 of the copy.
 
-    `more_bytes`: the room that is needed beside this file, so that a full disk is told before the first of many.
-    Raises OSError, and StoreError where the source changes meanwhile or the disk has no room for it.
+    `more_bytes`: the space needed for further files, so that a full disk is reported before the first copy.
+    Raises OSError, and StoreError if the source changes meanwhile or the disk has too little space.
     """
     before = source.stat()
     with source.open("rb", buffering=0) as reading, target.open("x+b", buffering=0) as writing:
@@ -32,10 +32,10 @@ def copy_file(source: Path, target: Path, moved: Callable[[int], None] | None = 
         hasher = new_hasher()
         buffer = memoryview(bytearray(PIECE_BYTES))
         offset = 0
-        # Up to the size it had: a file that somebody goes on writing would never end.
+        # Up to the initial size: a file that grows all the time would never end.
         while wanted := min(PIECE_BYTES, before.st_size - offset):
             count = wanted if shared else copy_piece(reading.fileno(), writing.fileno(), offset, wanted)
-            # What is hashed is the copy, so the checksum is true of what is kept.
+            # Hash the copy, not the source: the checksum must match what is stored.
             if not count or os.preadv(writing.fileno(), [buffer[:count]], offset) != count:
                 raise changed_meanwhile(source)
             hasher.update(buffer[:count])
@@ -48,7 +48,7 @@ def copy_file(source: Path, target: Path, moved: Callable[[int], None] | None = 
 
 
 def share_blocks(source: int, target: int) -> bool:
-    """Make `target` share all blocks of `source`; False where the file system cannot."""
+    """Make `target` share all blocks of `source`. Returns False if the file system cannot."""
     try:
         fcntl.ioctl(target, FICLONE, source)
     except OSError as error:
@@ -59,7 +59,7 @@ def share_blocks(source: int, target: int) -> bool:
 
 
 def copy_piece(source: int, target: int, offset: int, wanted_bytes: int) -> int:
-    """Copy at most so many bytes and give how many it were, 0 at the end of the source."""
+    """Copy at most `wanted_bytes`. Returns the number of bytes copied, 0 at the end of the source."""
     try:
         return os.copy_file_range(source, target, wanted_bytes, offset, offset)
     except OSError as error:
@@ -73,16 +73,16 @@ def copy_piece(source: int, target: int, offset: int, wanted_bytes: int) -> int:
 
 
 def check_unchanged(source: Path, before: os.stat_result) -> None:
-    """Raise StoreError where the file is not the one that `before` describes any more."""
+    """Raise StoreError if the file has changed since `before`."""
     now = source.stat()
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
         raise changed_meanwhile(source)
 
 
 def changed_meanwhile(source: Path) -> StoreError:
-    """The error of a file that somebody still writes to."""
+    """The error for a file that is still being written."""
     return StoreError(
         "the file changed while it was being read",
         where=str(source),
-        remedy="Wait until whoever writes it has finished, and try again.",
+        remedy="Wait until it is completely written, and try again.",
     )

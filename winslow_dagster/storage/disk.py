@@ -1,4 +1,4 @@
-"""What a disk can do to us: errors with the place and the space, durable writes, copies that share blocks, locks."""
+"""File system helpers: errors that name the path and the free space, durable writes, locks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SYNCS_AT_ONCE = 8  # the journal commits many fsyncs together when they arrive t
 
 @contextmanager
 def disk_errors(where: str, *, disk: Path, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn an OSError of the block into a StoreError about `where`; a full `disk` is told with the space it has."""
+    """Turn an OSError of the block into a StoreError about `where`; for a full `disk` it states the free space."""
     try:
         yield
     except OSError as error:
@@ -33,27 +33,27 @@ def disk_errors(where: str, *, disk: Path, needed_bytes: int | None = None) -> I
             raise disk_full(where, disk=disk, needed_bytes=needed_bytes) from error
         place = f" ({os.fsdecode(error.filename)})" if error.filename is not None else ""
         reason = error.strerror or str(error)
-        raise StoreError(f"{reason}{place}", where=where, remedy=f"Look at {disk} and who may write there.") from error
+        raise StoreError(f"{reason}{place}", where=where, remedy=f"Check {disk} and its permissions.") from error
 
 
 def disk_full(where: str, *, disk: Path, needed_bytes: int | None) -> DiskFull:
-    """The error of a full disk, with the bytes that are needed (where known) and those that are free."""
+    """The error for a full disk, with the bytes needed (if known) and the bytes free."""
     needed = "" if needed_bytes is None else f"{needed_bytes} bytes needed, "
     return DiskFull(
         f"the disk is full: {needed}{free_bytes(disk)} free",
         where=f"{where} on {disk}",
-        remedy="Delete what is no longer needed there, or use a larger disk, and try again.",
+        remedy="Free space on it or use a larger disk, and try again.",
     )
 
 
 def free_bytes(path: Path) -> int:
-    """The bytes this user may still write to the file system of `path` or of its nearest existing parent."""
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    return shutil.disk_usage(there).free
+    """The bytes this user can still write to the file system of `path` or of its nearest existing parent."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(existing).free
 
 
 def make_directories(path: Path) -> None:
-    """Make a directory and its parents, each durable in the one above."""
+    """Create a directory and its parents durably."""
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def make_directories(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the file or directory is on the disk."""
+    """Sync a file or directory to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -70,12 +70,12 @@ def sync(path: Path) -> None:
 
 
 def sync_all(paths: Iterable[Path]) -> None:
-    """Wait until all of them are on the disk."""
+    """Sync files and directories to disk."""
     each(sync, paths, at_once=SYNCS_AT_ONCE)
 
 
-def write_whole(path: Path, content: bytes, *, scratch: Path) -> None:
-    """Make `path` hold `content`, durably and all or nothing. `scratch`: a free name on the same file system."""
+def write_durably(path: Path, content: bytes, *, scratch: Path) -> None:
+    """Write `content` to `path`, durably and atomically. `scratch`: an unused path on the same file system."""
     with scratch.open("wb") as file:
         file.write(content)
         file.flush()
@@ -86,7 +86,7 @@ def write_whole(path: Path, content: bytes, *, scratch: Path) -> None:
 
 
 def remove_directory(path: Path) -> None:
-    """Delete a directory with everything in it, however read-only; one that is not there is fine."""
+    """Delete a directory with all its content, even if read-only. Does nothing if it does not exist."""
     if not path.is_dir():
         return
     path.chmod(WRITABLE_DIRECTORY)
@@ -98,17 +98,17 @@ def remove_directory(path: Path) -> None:
 
 
 def move_directory(source: Path, target: Path) -> None:
-    """Rename a directory, however read-only; one that is not there is fine."""
+    """Rename a directory, even if read-only. Does nothing if it does not exist."""
     if source.is_dir():
-        source.chmod(WRITABLE_DIRECTORY)  # a directory that is not writable cannot change its parent
+        source.chmod(WRITABLE_DIRECTORY)  # a read-only directory cannot be moved to another parent
         source.rename(target)
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """A name to write to, in the directory of `target`, which becomes `target` when the block ends well.
+    """A temporary path in the directory of `target`, which is renamed to `target` if the block succeeds.
 
-    One writer at a time; what a killed one left is overwritten by the next.
+    One writer at a time; it overwrites what a killed writer left.
     """
     if target.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
@@ -123,7 +123,7 @@ def new_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; waits for it. The kernel frees it when its holder dies, however it dies."""
+    """Hold the lock file `path`; waits for it. The kernel frees it when the holder dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -134,13 +134,13 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sole_holder(path: Path) -> Iterator[None]:
-    """Like `locked`, for lock files that come and go: the file is deleted at the end."""
+    """Like `locked`, for temporary lock files: the file is deleted at the end."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if is_still(path, descriptor):
             break
-        os.close(descriptor)  # the holder before us deleted the file: what we locked is no lock any more
+        os.close(descriptor)  # the previous holder deleted the file: locking it has no effect any more
     try:
         yield
     finally:
@@ -149,7 +149,7 @@ def sole_holder(path: Path) -> Iterator[None]:
 
 
 def is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path names the file that the descriptor is open on."""
+    """Whether the path is the file that the descriptor refers to."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def is_still(path: Path, descriptor: int) -> bool:
 
 
 def try_lock(path: Path) -> int | None:
-    """The descriptor of the lock file `path`, held until it is closed; None while somebody else holds it."""
+    """Lock the file `path` without waiting. Returns its descriptor, held until closed; None if another holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     if lock_now(descriptor, fcntl.LOCK_EX):
         return descriptor

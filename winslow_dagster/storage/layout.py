@@ -1,9 +1,9 @@
-"""How addresses become places: the same two names in every store, a directory and on S3 alike.
+"""Maps addresses to paths, the same in every kind of store.
 
     trees/<address>.files/<path>            the files of a tree, and nothing else
     manifests/<address>.manifest.json       the commit marker: a tree without one was never committed
 
-The suffixes keep the trees `a` and `a/b` apart, and the manifests in a place of their own make listing them cheap.
+The suffixes keep the trees `a` and `a/b` apart; manifests in a directory of their own can be listed without the trees.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ FILES_SUFFIX = ".files"
 MANIFEST_SUFFIX = ".manifest.json"
 TREES = "trees"
 MANIFESTS = "manifests"
-LONGEST_SEGMENT_BYTES = 200  # a file name may have 255, of which the suffixes need some
-LONGEST_ADDRESS_BYTES = 700  # an S3 key may have 1024; what is left is for the path inside the tree
+LONGEST_SEGMENT_BYTES = 200  # a file name may have 255, including the suffixes
+LONGEST_ADDRESS_BYTES = 700  # an S3 key may have 1024, including the path inside the tree
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 def checked(address: str) -> str:
-    """The address itself. Raises StoreError where it could not be a place in every kind of store."""
+    """The address itself. Raises StoreError unless every kind of store can use it."""
     segments = address.split("/")
     if any(segment in {"", ".", ".."} for segment in segments):
         raise unusable(address, "it has an empty, '.' or '..' part")
@@ -42,19 +42,19 @@ def checked(address: str) -> str:
 
 
 def unusable(address: str, why: str) -> StoreError:
-    """The error of an address that some kind of store could not hold."""
+    """The error for an address that not every kind of store can use."""
     return StoreError(
-        f"this address cannot be used: {why}",
+        f"invalid address: {why}",
         where=repr(address),
         expected=f"names joined by '/', each at most {LONGEST_SEGMENT_BYTES} bytes of UTF-8",
     )
 
 
 def tree_key(address: str) -> PurePosixPath:
-    """Where the files of a tree are, below the store's root."""
+    """The directory of a tree's files, relative to the store's root."""
     return PurePosixPath(TREES, checked(address) + FILES_SUFFIX)
 
 
 def manifest_key(address: str) -> PurePosixPath:
-    """Where the commit marker of a tree is, below the store's root."""
+    """The path of a tree's commit marker, relative to the store's root."""
     return PurePosixPath(MANIFESTS, checked(address) + MANIFEST_SUFFIX)

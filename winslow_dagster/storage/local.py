@@ -1,9 +1,8 @@
-"""A store in a local directory. Outputs on the same file system are taken by name: no byte of them moves.
+"""A store in a local directory. Outputs on the same file system are hard-linked, not copied.
 
-A commit builds the whole tree in `staging/`, out of second names (hard links) of the source's files where it can, out
-of copies where it cannot; moves it to its place; and writes the marker last. The source keeps its files until the
-marker stands, so a commit that is killed at any moment can be done again. What a dead process left in `staging/` is
-swept away by the next commit.
+A commit builds the tree in `staging/` from hard links to the source's files, or copies if links are impossible; moves
+it to its final path; and writes the commit marker last. The source keeps its files until the marker is written, so a
+commit that is killed at any moment can be repeated. The next commit deletes what dead processes left in `staging/`.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from winslow_dagster.storage.disk import (
     new_file,
     sync,
     sync_all,
-    write_whole,
+    write_durably,
 )
-from winslow_dagster.storage.manifest import FileEntry, Manifest, Place
+from winslow_dagster.storage.manifest import FileEntry, Location, Manifest
 from winslow_dagster.storage.scratch import Scratch
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums, take
-from winslow_dagster.storage.tree import Found, survey, survey_file
+from winslow_dagster.storage.tree import TreeFile, survey, survey_file
 
 
 class LocalStore(Store):
-    """Trees under the directory `root`, which is made when something is first committed."""
+    """Trees in the directory `root`, which the first commit creates."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
@@ -50,7 +49,7 @@ class LocalStore(Store):
         self._lock = self.root / "commit.lock"
 
     def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
-        """See Store. The copy shares the source's blocks where the file system can."""
+        """See Store. The copy shares the source's blocks if the file system supports that."""
         committed = self.manifest(address)
         with disk_errors(f"{source} to {address}", disk=self.root):
             found = survey_file(source)
@@ -65,7 +64,7 @@ class LocalStore(Store):
                 return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
 
     def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
-        """See Store. The source is gone afterwards where its files could be taken by name."""
+        """See Store. Removes the source if its files could be hard-linked."""
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed
@@ -75,8 +74,10 @@ class LocalStore(Store):
                 return committed
             return self.adopt(source, address, found, checksums(found, moved))
 
-    def adopt(self, source: Path, address: str, found: tuple[Found, ...], entries: tuple[FileEntry, ...]) -> Manifest:
-        """The second half of `commit_tree`: what remains once the files are found and their checksums known."""
+    def adopt(
+        self, source: Path, address: str, found: tuple[TreeFile, ...], entries: tuple[FileEntry, ...]
+    ) -> Manifest:
+        """The second half of `commit_tree`, for files that are already listed and checksummed."""
         manifest = Manifest(address=address, files=entries)
         with disk_errors(f"{source} to {address}", disk=self.root, needed_bytes=manifest.size_bytes):
             with self._scratch() as scratch:
@@ -85,8 +86,8 @@ class LocalStore(Store):
                 taken = take(found, entries, files)
                 result = self._commit(manifest, files, scratch)
                 if taken:
-                    # The store's files must have no name left that somebody could write through. Moved away in one
-                    # step, because half a source would look like other content to whoever commits again.
+                    # Nobody may write to the store's files through another hard link. Moved in one step, because half
+                    # a source would look like different content to a repeated commit.
                     move_directory(source, scratch / "source")
             return result
 
@@ -102,7 +103,7 @@ class LocalStore(Store):
                 raise StoreError(
                     "the manifest cannot be read",
                     where=str(path),
-                    remedy="The file was damaged after it was written: restore it, or delete it and commit again.",
+                    remedy="The file is damaged: restore it, or delete it and commit again.",
                 ) from error
 
     def read_only_path(self, manifest: Manifest) -> Path | None:
@@ -111,29 +112,29 @@ class LocalStore(Store):
             return None
         path = self._tree(manifest.address)
         if not path.is_dir():
-            raise not_there(manifest.address, path)
+            raise missing_error(manifest.address, path)
         for entry in manifest.files:
             if not (path / entry.path).is_file():
-                raise not_there(manifest.address, path / entry.path)
+                raise missing_error(manifest.address, path / entry.path)
         return path
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
         """See Store."""
-        source = self._file(manifest.place(entry))
+        source = self._file(manifest.location(entry))
         with disk_errors(f"{source} to {target}", disk=target.parent, needed_bytes=entry.size_bytes):
             if not source.is_file():
-                raise not_there(manifest.address, source)
+                raise missing_error(manifest.address, source)
             with new_file(target) as partial:
                 entry.require(copy_file(source, partial, moved), where=str(source))
 
     def read_range(self, manifest: Manifest, entry: FileEntry, start: int, length: int) -> bytes:
         """See Store."""
-        source = self._file(manifest.place(entry))
+        source = self._file(manifest.location(entry))
         with disk_errors(str(source), disk=self.root):
             try:
                 descriptor = os.open(source, os.O_RDONLY)
             except FileNotFoundError as error:
-                raise not_there(manifest.address, source) from error
+                raise missing_error(manifest.address, source) from error
             try:
                 return os.pread(descriptor, length, start)
             finally:
@@ -163,11 +164,11 @@ class LocalStore(Store):
         with disk_errors(address, disk=self.root), self._scratch() as scratch, locked(self._lock):
             committed = self.manifest(address)
             if committed is not None and (left := committed.without(paths)) != committed:
-                write_whole(marker, left.model_dump_json().encode(), scratch=scratch / "marker")
-            return sum(remove_file(tree, Place(address=address, path=path)) for path in paths)
+                write_durably(marker, left.model_dump_json().encode(), scratch=scratch / "marker")
+            return sum(remove_file(tree, Location(address=address, path=path)) for path in paths)
 
     def sweep(self, begun_before: datetime) -> int:
-        """See Store. Who still works there is known by a lock, whenever it began."""
+        """See Store. Locks show which commits are still running, so the time is not used."""
         del begun_before
         with disk_errors(str(self._staging.root), disk=self.root):
             return self._staging.sweep()
@@ -175,18 +176,18 @@ class LocalStore(Store):
     def _tree(self, address: str) -> Path:
         return self.root / layout.tree_key(address)
 
-    def _file(self, place: Place) -> Path:
+    def _file(self, place: Location) -> Path:
         return self._tree(place.address) / place.path
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A directory of our own on the store's file system, gone afterwards."""
+        """A temporary directory on the store's file system."""
         self._staging.sweep()
         with self._staging.directory(uuid.uuid4().hex) as directory:
             yield directory
 
     def _commit(self, manifest: Manifest, files: Path, scratch: Path) -> Manifest:
-        """Seal the tree `files`, move it to its place, and write its marker: the moment from which it exists."""
+        """Make the tree `files` read-only, move it to its final path, and write its marker: then it exists."""
         directories = [Path(parent) for parent, _, _ in os.walk(files, topdown=False)]
         for entry in manifest.files:
             (files / entry.path).chmod(READ_ONLY_FILE)
@@ -203,25 +204,25 @@ class LocalStore(Store):
             make_directories(tree.parent)
             make_directories(marker.parent)
             files.rename(tree)
-            # Only now: a directory that is not writable cannot be moved.
+            # Only now, because a read-only directory cannot be moved.
             tree.chmod(READ_ONLY_DIRECTORY)
             sync_all([tree, tree.parent])
-            write_whole(marker, manifest.model_dump_json().encode(), scratch=scratch / "marker")
+            write_durably(marker, manifest.model_dump_json().encode(), scratch=scratch / "marker")
         return manifest
 
 
-def not_there(address: str, path: Path) -> StoreError:
-    """The error of a tree or file that a manifest promises and the disk does not have."""
+def missing_error(address: str, path: Path) -> StoreError:
+    """The error for a tree or file that is in a manifest but not on disk."""
     return StoreError(
-        f"{path} is not there",
+        f"{path} is missing",
         where=address,
         expected="a committed tree",
-        remedy="It was never committed to this store, or it was deleted since.",
+        remedy="It was never committed to this store, or was deleted.",
     )
 
 
-def remove_file(tree: Path, place: Place) -> int:
-    """Delete a file of a sealed tree, and the directories that are empty then. Gives its bytes; 0 where it is gone."""
+def remove_file(tree: Path, place: Location) -> int:
+    """Delete a file of a committed tree, and directories that become empty. Returns its size; 0 if it is missing."""
     file = tree / place.path
     above = [parent for parent in file.parents if parent.is_relative_to(tree)]
     if not file.parent.is_dir():
@@ -238,7 +239,7 @@ def remove_file(tree: Path, place: Place) -> int:
 
 
 def prune(directory: Path, root: Path) -> None:
-    """Remove directories upwards from `directory` for as long as they are empty, but not `root`."""
+    """Remove empty directories from `directory` upwards, but not `root`."""
     while directory != root:
         try:
             directory.rmdir()

@@ -1,4 +1,4 @@
-"""The same work on many things at once."""
+"""Runs a function on many items in parallel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def each(work: Callable[[Item], object], items: Iterable[Item], *, at_once: int) -> None:
-    """Do the work on every item, `at_once` at a time. The first failure begins no more of it, and is raised."""
+    """Call `work` on every item, `at_once` at a time. Raises the first failure; no further calls start after it."""
     with ThreadPoolExecutor(at_once, thread_name_prefix="storage") as pool:
         futures = [pool.submit(work, item) for item in items]
         try:

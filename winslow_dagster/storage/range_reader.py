@@ -1,4 +1,4 @@
-"""A file of a store, or an S3 object, as a file that is read here and there."""
+"""A file of a store, or an S3 object, as a seekable file object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import Buffer
 
 
 class RangeReader(io.RawIOBase):
-    """Reads only the ranges that are asked for, with one call of `read(begin, end)` each, and raises what that does."""
+    """Reads only requested ranges, each with one call of `read(begin, end)`. Raises what `read` raises."""
 
     def __init__(self, read: Callable[[int, int], bytes], size_bytes: int) -> None:
         super().__init__()
@@ -19,21 +19,21 @@ class RangeReader(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As a file."""
+        """See io.IOBase."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def readinto(self, buffer: Buffer) -> int:
-        """As a file."""
+        """See io.RawIOBase."""
         view = memoryview(buffer).cast("B")
         end = min(self._at + len(view), self._size_bytes)
         if end <= self._at:

@@ -1,7 +1,7 @@
-"""A store in a bucket of an S3 server. Objects first, the marker last: what has no marker was never committed.
+"""A store in an S3 bucket. Objects are written first, the commit marker last: a tree without one is not committed.
 
-One commit at a time to an address: S3 has nothing dependable to fence with, so whoever commits holds a lock of his own
-(a stage runner holds its task's).
+Only one process may commit to an address at a time. S3 has no reliable lock, so the caller must hold its own (a stage
+runner holds its task's).
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from winslow_dagster.storage import layout
 from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.copying import check_unchanged
 from winslow_dagster.storage.disk import disk_errors, new_file
-from winslow_dagster.storage.manifest import FileEntry, Manifest, Place
+from winslow_dagster.storage.manifest import FileEntry, Location, Manifest
 from winslow_dagster.storage.parallel import each
 from winslow_dagster.storage.s3_bucket import PART_BYTES, S3Bucket
 from winslow_dagster.storage.s3_errors import S3Place
 from winslow_dagster.storage.store import BytesMoved, Store
 from winslow_dagster.storage.taking import checksums
-from winslow_dagster.storage.tree import Found, survey, survey_file
+from winslow_dagster.storage.tree import TreeFile, survey, survey_file
 
 DIGEST = "blake3"  # the metadata field of an object
 LONGEST_KEY_BYTES = 1024
 SMALL_FILES_AT_ONCE = 8
-PATIENCE_S = 30.0  # whoever has more begins again: a call that waits hears nothing else
+PATIENCE_S = 30.0  # callers that want to wait longer retry: a waiting call cannot be cancelled
 
 
 class S3Store(Store):
-    """Trees under `prefix` in a bucket. Credentials come from where botocore finds them, AWS_* variables first.
+    """Trees under `prefix` in a bucket. botocore finds the credentials, AWS_* variables first.
 
-    `endpoint`: the address of a server other than AWS. `patience_s`: how long a server that does not answer is tried
-    again before a call fails.
+    `endpoint`: the address of a server other than AWS. `patience_s`: how long to retry before a call fails if the
+    server does not respond.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class S3Store(Store):
         return self._commit(Manifest(address=address, files=(entry,)), committed)
 
     def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
-        """See Store. The source stays as it is; files that an earlier attempt stored whole are not sent again."""
+        """See Store. Keeps the source; files that an interrupted commit stored completely are not sent again."""
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed
@@ -84,17 +84,17 @@ class S3Store(Store):
             raise StoreError(
                 "the manifest cannot be read",
                 where=key,
-                remedy="The object was damaged after it was written: restore it, or delete it and commit again.",
+                remedy="The object is damaged: restore it, or delete it and commit again.",
             ) from error
 
     def read_only_path(self, manifest: Manifest) -> Path | None:
-        """None: what is on a server has to be fetched first."""
+        """None: files have to be fetched first."""
         layout.checked(manifest.address)
         return None
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
         """See Store."""
-        key = self._key_at(manifest.place(entry))
+        key = self._key_at(manifest.location(entry))
         with disk_errors(str(target), disk=target.parent, needed_bytes=entry.size_bytes), new_file(target) as partial:
             self._bucket.download(key, entry.size_bytes, partial, moved)
             entry.require(checksum(partial), where=key)
@@ -104,7 +104,7 @@ class S3Store(Store):
         end = min(start + length, entry.size_bytes)
         if end <= start:
             return b""
-        return self._bucket.read_range(self._key_at(manifest.place(entry)), start, end)
+        return self._bucket.read_range(self._key_at(manifest.location(entry)), start, end)
 
     def delete_tree(self, address: str) -> int:
         """See Store."""
@@ -126,7 +126,7 @@ class S3Store(Store):
         return sum(stored.values())
 
     def sweep(self, begun_before: datetime) -> int:
-        """See Store. Objects without a marker stay: the next attempt to commit them needs not send them again."""
+        """See Store. Keeps objects without a marker: a repeated commit does not have to send them again."""
         return self._bucket.abort_unfinished(f"{self._prefix}{layout.TREES}/", begun_before)
 
     def _manifest_key(self, address: str) -> str:
@@ -139,27 +139,27 @@ class S3Store(Store):
         key = self._tree_prefix(address) + path
         if len(key.encode()) > LONGEST_KEY_BYTES:
             raise StoreError(
-                "this name is too long for S3",
+                "the name is too long for S3",
                 where=key,
                 expected=f"at most {LONGEST_KEY_BYTES} bytes",
-                remedy="Give the file a shorter name, or put it into fewer directories.",
+                remedy="Use a shorter file name or fewer directories.",
             )
         return key
 
-    def _key_at(self, place: Place) -> str:
+    def _key_at(self, place: Location) -> str:
         return self._key(place.address, place.path)
 
     def _upload_tree(
-        self, manifest: Manifest, found: tuple[Found, ...], keys: list[str], moved: BytesMoved | None
+        self, manifest: Manifest, found: tuple[TreeFile, ...], keys: list[str], moved: BytesMoved | None
     ) -> None:
-        """Make the objects of a tree exactly these files. Large ones one by one, each in parallel parts."""
+        """Make the objects of a tree exactly these files. Large ones are sent one by one, each in parallel parts."""
         prefix = self._tree_prefix(manifest.address)
-        there = dict(self._bucket.keys(prefix))
-        self._bucket.delete(sorted(there.keys() - set(keys)))
+        existing = dict(self._bucket.keys(prefix))
+        self._bucket.delete(sorted(existing.keys() - set(keys)))
 
-        def send(one: tuple[str, Found, FileEntry]) -> None:
+        def send(one: tuple[str, TreeFile, FileEntry]) -> None:
             key, file, entry = one
-            if there.get(key) == entry.size_bytes and self._bucket.head(key).get(DIGEST) == entry.blake3:
+            if existing.get(key) == entry.size_bytes and self._bucket.head(key).get(DIGEST) == entry.blake3:
                 if moved:
                     moved(entry.size_bytes)
                 return
@@ -175,6 +175,6 @@ class S3Store(Store):
             committed.require_same(manifest)
             return committed
         self._bucket.put(self._manifest_key(manifest.address), manifest.model_dump_json().encode())
-        # From here on nothing needs them: an upload that a killed process began is of no use to anybody.
+        # Uploads that a killed process left unfinished are of no use from now on.
         self._bucket.abort_unfinished(self._tree_prefix(manifest.address))
         return manifest

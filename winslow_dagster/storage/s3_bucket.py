@@ -1,4 +1,4 @@
-"""What we do with the keys of an S3 bucket. Files move in parallel parts, and never through memory whole."""
+"""Operations on the keys of an S3 bucket. Large files are transferred in parallel parts, with bounded memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS_A_DELETION = 1000  # S3's limit
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """An object as a listing shows it. `etag` is another one for another content."""
+    """An object in a listing. `etag` changes with the content."""
 
     key: str
     size_bytes: int
@@ -43,14 +43,14 @@ class S3Object:
 
 
 class S3Bucket:
-    """Keys of a bucket. Every method raises StoreError; `patience_s` is how long a silent server is waited for."""
+    """A bucket. All methods raise StoreError. `patience_s`: how long to wait for a server that does not respond."""
 
     def __init__(self, place: S3Place, patience_s: float) -> None:
         self.place = place
         self._clients = S3Clients(place, patience_s)
 
     def get(self, key: str) -> bytes | None:
-        """A small object whole, or None where there is none."""
+        """The content of a small object, or None if it does not exist."""
         with s3_errors(self.place, key):
             try:
                 return bytes(obstore.get(self._clients.bulk, key).bytes())
@@ -60,12 +60,12 @@ class S3Bucket:
                 raise
 
     def put(self, key: str, content: bytes) -> None:
-        """Write a small object, all or nothing."""
+        """Write a small object atomically."""
         with s3_errors(self.place, key):
             obstore.put(self._clients.bulk, key, content, use_multipart=False)
 
     def upload(self, source: Path, key: str, moved: BytesMoved | None, metadata: dict[str, str] | None = None) -> str:
-        """Write a file in parallel parts, all or nothing, and give the blake3 of what was sent."""
+        """Write a file in parallel parts, atomically. Returns the blake3 of what was sent."""
         size_bytes = source.stat().st_size
         part_bytes = max(PART_BYTES, math.ceil(size_bytes / MOST_PARTS))
         hasher = new_hasher()
@@ -96,7 +96,7 @@ class S3Bucket:
         return hasher.hexdigest()
 
     def download(self, key: str, size_bytes: int, target: Path, moved: BytesMoved | None) -> None:
-        """Write an object to the new file `target`, in parallel ranges; a piece of each is in memory at a time."""
+        """Write an object to the new file `target` in parallel ranges, with one piece of each in memory."""
         with disk_errors(key, disk=target.parent, needed_bytes=size_bytes):
             if size_bytes > free_bytes(target.parent):
                 raise disk_full(key, disk=target.parent, needed_bytes=size_bytes)
@@ -124,10 +124,10 @@ class S3Bucket:
             raise self._short(key, part.stop - offset)
 
     def _pieces(self, key: str, part: range) -> Iterator[bytes]:
-        """The bytes of a range as they arrive. Between pieces, errors are the reader's own."""
+        """The bytes of a range as they arrive. Translates errors of the client only, not of the caller."""
         with s3_errors(self.place, key):
-            answer = obstore.get(self._clients.bulk, key, options={"range": (part.start, part.stop)})
-            pieces = iter(answer.stream(PIECE_BYTES))
+            response = obstore.get(self._clients.bulk, key, options={"range": (part.start, part.stop)})
+            pieces = iter(response.stream(PIECE_BYTES))
         while True:
             with s3_errors(self.place, key):
                 piece = next(pieces, None)
@@ -136,23 +136,23 @@ class S3Bucket:
             yield piece
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
-        """The bytes from `start` up to, not including, `end`; both inside the object."""
+        """The bytes from `start` to `end` (exclusive); both must be inside the object."""
         with s3_errors(self.place, key):
             return bytes(obstore.get_range(self._clients.bulk, key, start=start, end=end))
 
     def head(self, key: str) -> dict[str, str]:
-        """The metadata of an object that is there."""
-        return dict(self._ask(key, "head_object", Key=key)["Metadata"])
+        """The metadata of an existing object."""
+        return dict(self._call(key, "head_object", Key=key)["Metadata"])
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """All keys that begin with `prefix` with their sizes in bytes, a page at a time."""
+        """All keys that begin with `prefix`, with their sizes in bytes. Fetches a page at a time."""
         return ((found.key, found.size_bytes) for found in self.objects(prefix))
 
     def objects(self, prefix: str) -> Iterator[S3Object]:
-        """All objects whose keys begin with `prefix`, a page at a time."""
+        """All objects whose keys begin with `prefix`. Fetches a page at a time."""
         more: dict[str, str] = {}
         while True:
-            page = self._ask(prefix, "list_objects_v2", Prefix=prefix, **more)
+            page = self._call(prefix, "list_objects_v2", Prefix=prefix, **more)
             for item in page.get("Contents", ()):
                 yield S3Object(item["Key"], item["Size"], item["ETag"], item["LastModified"])
             if not page.get("IsTruncated"):
@@ -160,33 +160,33 @@ class S3Bucket:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, keys: list[str]) -> None:
-        """Delete objects; those that are not there are fine."""
+        """Delete objects. Ignores missing ones."""
         for first in range(0, len(keys), KEYS_A_DELETION):
             objects = [{"Key": key} for key in keys[first : first + KEYS_A_DELETION]]
-            answer = self._ask(keys[first], "delete_objects", Delete={"Objects": objects, "Quiet": True})
-            for refused in answer.get("Errors", ()):
+            response = self._call(keys[first], "delete_objects", Delete={"Objects": objects, "Quiet": True})
+            for refused in response.get("Errors", ()):
                 raise StoreError(
                     f"the object was not deleted: {refused.get('Code')} {refused.get('Message', '')}".strip(),
                     where=f"s3://{self.place.bucket}/{refused.get('Key')} at {self.place.server}",
-                    remedy="The key needs to be allowed to delete in this bucket.",
+                    remedy="Permit the credentials to delete objects in this bucket.",
                 )
 
     def abort_unfinished(self, prefix: str, begun_before: datetime | None = None) -> int:
-        """Free what uploads that never ended hold on the server, for keys that begin with `prefix`; how many.
+        """Abort unfinished uploads to keys that begin with `prefix`. Returns their number.
 
-        Only those that began before then, where that is given: others may still be going on.
+        With `begun_before`, only uploads that began before then: later ones may still be running.
         """
         uploads = [
             upload for upload in self._unfinished(prefix) if begun_before is None or upload["Initiated"] < begun_before
         ]
         for upload in uploads:
-            self._ask(upload["Key"], "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
+            self._call(upload["Key"], "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
         return len(uploads)
 
     def _unfinished(self, prefix: str) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}
         while True:
-            page = self._ask(prefix, "list_multipart_uploads", Prefix=prefix, **more)
+            page = self._call(prefix, "list_multipart_uploads", Prefix=prefix, **more)
             yield from page.get("Uploads", ())
             if not page.get("IsTruncated"):
                 return
@@ -199,7 +199,7 @@ class S3Bucket:
             remedy="It was changed in the store: restore it from a backup, or run the stage again.",
         )
 
-    def _ask(self, key: str, request: str, **parameters: Any) -> dict[str, Any]:
+    def _call(self, key: str, request: str, **parameters: Any) -> dict[str, Any]:
         with s3_errors(self.place, key):
-            answer: dict[str, Any] = self._clients.asking.call_s3(request, Bucket=self.place.bucket, **parameters)
-        return answer
+            response: dict[str, Any] = self._clients.metadata.call_s3(request, Bucket=self.place.bucket, **parameters)
+        return response

@@ -1,5 +1,5 @@
-"""The two S3 clients, set up alike. Each does what it does best (docs/decisions/0002-bulk-transfer-client.md): obstore
-moves bytes; s3fs asks and tidies: lists, heads, deletes, finds unfinished uploads.
+"""The two S3 clients with the same configuration (docs/decisions/0002-bulk-transfer-client.md): obstore transfers
+content; s3fs does the rest (lists, heads, deletes, finds unfinished uploads).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULT_REGION = "us-east-1"
 
 
 class S3Clients:
-    """Both clients for one bucket, made when first used. `patience_s`: how long a silent server is waited for."""
+    """Both clients for one bucket, created at first use. `patience_s`: how long to wait for a silent server."""
 
     def __init__(self, place: S3Place, patience_s: float) -> None:
         self._place = place
@@ -35,7 +35,7 @@ class S3Clients:
 
     @cached_property
     def _credentials(self) -> Credentials:
-        """What botocore finds, by which s3fs lives too: AWS_* variables, a profile, the machine's role."""
+        """What botocore finds, as for s3fs: AWS_* variables, a profile, the machine's role."""
         found = get_session().get_credentials()
         if found is None:
             raise self._place.explain("", NoCredentialsError())
@@ -47,7 +47,7 @@ class S3Clients:
             "access_key_id": frozen.access_key or "",
             "secret_access_key": frozen.secret_key or "",
             "token": frozen.token,
-            "expires_at": datetime.now(UTC) + CREDENTIALS_FOR,  # then botocore is asked again; it renews its own
+            "expires_at": datetime.now(UTC) + CREDENTIALS_FOR,  # then obstore asks again; botocore renews them
         }
 
     @cached_property
@@ -56,7 +56,7 @@ class S3Clients:
 
     @cached_property
     def bulk(self) -> ObjectStore:
-        """obstore, for bytes."""
+        """obstore, for content."""
         _ = self._credentials
         endpoint = self._place.endpoint
         return ObjectStore(
@@ -64,21 +64,21 @@ class S3Clients:
             config={"endpoint": endpoint} if endpoint else None,
             region=self._region,
             credential_provider=self._credential,
-            # With an endpoint, the bucket is a part of the path: few servers have a host name for each bucket.
+            # With an endpoint, the bucket is part of the path: few servers have a host name per bucket.
             virtual_hosted_style_request=endpoint is None,
             client_options={
                 "allow_http": True,
                 "connect_timeout": timedelta(seconds=min(CONNECT_TIMEOUT_S, self._patience_s)),
                 "read_timeout": timedelta(seconds=min(READ_TIMEOUT_S, self._patience_s)),
-                # Of a whole request, body included: generous, since the time without a byte is limited above.
+                # Of a whole request with its body: generous, because the time without data is limited above.
                 "timeout": timedelta(seconds=REQUEST_TIMEOUT_S),
             },
             retry_config={"max_retries": self._attempts, "retry_timeout": timedelta(seconds=self._patience_s)},
         )
 
     @cached_property
-    def asking(self) -> Any:
-        """s3fs, for questions: its `call_s3` sends any request of the S3 API."""
+    def metadata(self) -> Any:
+        """s3fs, for everything else: its `call_s3` sends any request of the S3 API."""
         from s3fs import S3FileSystem  # type: ignore[import-untyped]  # it has no types
 
         _ = self._credentials
@@ -90,16 +90,16 @@ class S3Clients:
                 "read_timeout": min(READ_TIMEOUT_S, self._patience_s),
                 "retries": {"mode": "standard", "total_max_attempts": self._attempts},
                 "s3": {"addressing_style": "path" if self._place.endpoint else "auto"},
-                # Servers other than AWS do not all know the newer checksum headers.
+                # Not all servers know the newer checksum headers.
                 "request_checksum_calculation": "when_required",
                 "response_checksum_validation": "when_required",
             },
             skip_instance_cache=True,
         )
-        files.retries = 1  # botocore tries again; its attempts times those of s3fs would be no limit
+        files.retries = 1  # botocore retries; multiplied by retries of s3fs, the limit would not hold
         return files
 
     @property
     def _attempts(self) -> int:
-        """Pauses between attempts double from about a second, so their number goes with the logarithm of the time."""
+        """The number of attempts that fit into the time: pauses between them double from about a second."""
         return 1 + int(math.log2(max(1.0, self._patience_s)))

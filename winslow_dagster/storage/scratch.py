@@ -1,4 +1,4 @@
-"""Directories that processes work in while they live. What a dead one left behind is swept away by those who follow."""
+"""Temporary working directories of processes. Later processes delete those of dead ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LOCK_SUFFIX = ".lock"
 
 
 class Scratch:
-    """Named directories under `root`, each with a lock file beside it that its holder has. Methods raise OSError."""
+    """Named directories in `root`, each with a lock file beside it. Methods raise OSError."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @contextmanager
     def directory(self, name: str) -> Iterator[Path]:
-        """The empty directory of that name, for one holder at a time: waits for it. It is gone afterwards."""
+        """An empty directory of that name, deleted at the end. One holder at a time: waits for it."""
         make_directories(self.root)
         with sole_holder(self._lock(name)):
             directory = self.root / name
@@ -32,7 +32,7 @@ class Scratch:
                 remove_directory(directory)
 
     def sweep(self) -> int:
-        """Delete every directory whose holder is dead; how many."""
+        """Delete all directories whose holder is dead. Returns their number."""
         count = 0
         if not self.root.is_dir():
             return count

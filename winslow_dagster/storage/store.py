@@ -1,4 +1,4 @@
-"""Where bytes live: one small interface, one file per kind (`local.py`, `s3.py`)."""
+"""The interface of stores, implemented in `local.py` and `s3.py`."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ BytesMoved = Callable[[int], None]
 
 
 class Store(ABC):
-    """Immutable trees of files under addresses. Every method raises StoreError with the address and the cause."""
+    """Immutable trees of files, identified by addresses. All methods raise StoreError."""
 
     @abstractmethod
     def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
-        """Copy one file in; it becomes the tree `address` with one entry, `source.name`. Checksums while it reads."""
+        """Copy one file into the store, as the tree `address` with one entry named `source.name`."""
 
     @abstractmethod
     def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
-        """Make everything under `source` the tree `address`, all or nothing, and give back its manifest.
+        """Commit all files in `source` as the tree `address`, atomically. Returns its manifest.
 
-        A store on the same file system takes the files by rename, so `source` may be gone afterwards. Committing the
-        same content to the same address again, after a crash at any moment, is not an error; other content is.
+        A store on the same file system takes over the files, so `source` may be gone afterwards. Committing the same
+        content to the same address again, for example after a crash, is not an error; different content is.
         """
 
     @abstractmethod
     def manifest(self, address: str) -> Manifest | None:
-        """The committed manifest at `address`, or None where nothing was committed."""
+        """The manifest committed at `address`, or None."""
 
     @abstractmethod
     def read_only_path(self, manifest: Manifest) -> Path | None:
-        """A local directory with exactly these files that may be mounted as it is, or None where there is none.
+        """A local directory with exactly these files that can be mounted as it is, or None.
 
-        There is none of a composed manifest: a NodeCache makes a view of it.
+        Always None for a composed manifest: NodeCache creates a view of it.
         """
 
     @abstractmethod
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
-        """Copy one file out to `target` (a new file), in parallel parts where it is large; verify its checksum."""
+        """Copy one file to `target` (a new file), in parallel parts if it is large. Verifies its checksum."""
 
     @abstractmethod
     def read_range(self, manifest: Manifest, entry: FileEntry, start: int, length: int) -> bytes:
-        """A part of a file, for previews and for serving ranges."""
+        """A part of a file."""
 
     @abstractmethod
     def delete_tree(self, address: str) -> int:
-        """Delete a tree, its commit marker first. Gives the bytes freed; 0 where there was none."""
+        """Delete a tree, its commit marker first. Returns the bytes freed; 0 if it does not exist."""
 
     @abstractmethod
     def delete_files(self, address: str, paths: Collection[str]) -> int:
-        """Delete some files of a tree, which its commit marker then no longer lists. Gives the bytes freed.
+        """Delete some files of a tree and remove them from its commit marker. Returns the bytes freed.
 
-        Files that are gone already are fine, so what was killed in the middle can be done again. Readers with the
-        manifest of before get a StoreError for them.
+        Ignores missing files, so that an interrupted call can be repeated. Readers with the earlier manifest get a
+        StoreError for the deleted files.
         """
 
     @abstractmethod
     def sweep(self, begun_before: datetime) -> int:
-        """Delete what commits that never ended left behind, if they began before then; how many."""
+        """Delete what unfinished commits that began before then left behind. Returns their number."""

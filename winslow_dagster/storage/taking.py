@@ -1,4 +1,4 @@
-"""How a tree comes into a local store: checksummed, then by name where that can be, by copy where it cannot."""
+"""Adds files to a local store: checksums them, then hard-links them, or copies them if links are impossible."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.copying import check_unchanged, copy_file
 from winslow_dagster.storage.manifest import FileEntry
 from winslow_dagster.storage.store import BytesMoved
-from winslow_dagster.storage.tree import Found
+from winslow_dagster.storage.tree import TreeFile
 
 NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 
 
-def checksums(found: tuple[Found, ...], moved: BytesMoved | None = None) -> tuple[FileEntry, ...]:
-    """The manifest's entries for these files. Raises StoreError where one changes meanwhile, OSError."""
+def checksums(found: tuple[TreeFile, ...], moved: BytesMoved | None = None) -> tuple[FileEntry, ...]:
+    """The manifest entries of these files. Raises StoreError if one changes meanwhile, OSError."""
     entries = []
     for file in found:
         digest = checksum(file.real, moved)
@@ -25,10 +25,10 @@ def checksums(found: tuple[Found, ...], moved: BytesMoved | None = None) -> tupl
     return tuple(entries)
 
 
-def take(found: tuple[Found, ...], entries: tuple[FileEntry, ...], files: Path) -> bool:
-    """Give every file its name under the directory `files`; whether all could be taken without a copy.
+def take(found: tuple[TreeFile, ...], entries: tuple[FileEntry, ...], files: Path) -> bool:
+    """Link or copy all files into the directory `files`. Returns whether all could be linked.
 
-    Raises StoreError where the disk has no room for the copies, OSError.
+    Raises StoreError if the disk has too little space for the copies, OSError.
     """
     for directory in {(files / file.path).parent for file in found}:
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,8 +40,8 @@ def take(found: tuple[Found, ...], entries: tuple[FileEntry, ...], files: Path) 
     return bool(found) and not to_copy
 
 
-def linked(file: Found, target: Path) -> bool:
-    """Give a file a second name. False where the file system cannot, or where somebody else could change it later."""
+def linked(file: TreeFile, target: Path) -> bool:
+    """Hard-link a file. Returns False if the file system cannot, or if another user could change the file later."""
     if os.geteuid() not in {0, file.status.st_uid}:
         return False
     try:
@@ -50,6 +50,6 @@ def linked(file: Found, target: Path) -> bool:
         if error.errno in NO_SECOND_NAME:
             return False
         raise
-    # Still what the checksum was made of.
+    # The file must not have changed since its checksum was computed.
     check_unchanged(target, file.status)
     return True

@@ -1,9 +1,8 @@
-"""What stands under a directory, as the files a manifest can hold.
+"""Lists the files in a directory that a manifest can hold.
 
-A tree is its files: empty directories, modes and times do not survive. A symbolic link that stays inside the tree
-counts as the file or directory it points to (`latest.mp4 -> run_3.mp4` gives two files; no store keeps links). A link
-that leaves the tree, leads in a circle or nowhere, a socket, pipe or device, and a name that is not UTF-8 or has
-control characters are errors.
+Empty directories, modes and times are not kept. A symbolic link inside the tree counts as the file or directory that it
+points to (`latest.mp4 -> run_3.mp4` yields two files; stores have no links). Errors are: links that point out of the
+tree, to nothing or in a cycle; sockets, pipes and devices; names that are not UTF-8 or contain control characters.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 from winslow_dagster.errors import StoreError
 
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
-MOST_FILES = 1_000_000  # links can multiply files without bound, and a manifest has to stay a value
+MOST_FILES = 1_000_000  # links can multiply files without bound, and a manifest has to fit into memory
 KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a pipe",
@@ -29,18 +28,18 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One file. `path` is its name in the tree, with forward slashes; `real` is where it stands, links resolved."""
+class TreeFile:
+    """One file. `path` is its path in the tree, with forward slashes; `real` is its path with links resolved."""
 
     path: str
     real: Path
     status: os.stat_result
 
 
-def survey(root: Path) -> tuple[Found, ...]:
-    """The files under `root`, by path. Raises StoreError where something there cannot be kept, OSError."""
+def survey(root: Path) -> tuple[TreeFile, ...]:
+    """The files in `root`, sorted by path. Raises StoreError if something cannot be stored, OSError."""
     real_root = root.resolve(strict=True)
-    found: list[Found] = []
+    found: list[TreeFile] = []
     for file in walk(real_root, "", (real_root,)):
         found.append(file)
         if len(found) > MOST_FILES:
@@ -48,24 +47,24 @@ def survey(root: Path) -> tuple[Found, ...]:
     return tuple(sorted(found, key=lambda file: file.path))
 
 
-def survey_file(path: Path) -> Found:
-    """One file, as the tree of that file alone. Raises StoreError where it cannot be kept, OSError."""
+def survey_file(path: Path) -> TreeFile:
+    """One file as a tree of its own. Raises StoreError if it cannot be stored, OSError."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else kind_of(status)
         raise StoreError(f"this is {kind}", where=str(path), expected="a file")
-    return Found(readable(path.name, path.parent), path, status)
+    return TreeFile(checked_name(path.name, path.parent), path, status)
 
 
-def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Found]:
-    """The files under one directory. `above`: the real directories that lead here, the root first."""
+def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[TreeFile]:
+    """The files in one directory. `above`: the real directories from the root to this one."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            path = prefix + readable(entry.name, directory)
-            real = inside(Path(entry.path), path, above[0]) if entry.is_symlink() else Path(entry.path)
+            path = prefix + checked_name(entry.name, directory)
+            real = resolved_inside(Path(entry.path), path, above[0]) if entry.is_symlink() else Path(entry.path)
             status = real.stat()
             if stat.S_ISREG(status.st_mode):
-                yield Found(path, real, status)
+                yield TreeFile(path, real, status)
             elif not stat.S_ISDIR(status.st_mode):
                 raise StoreError(
                     f"this is {kind_of(status)}",
@@ -75,19 +74,19 @@ def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Foun
                 )
             elif real in above:
                 raise StoreError(
-                    "this link leads in a circle", where=entry.path, remedy="Delete it before the stage ends."
+                    "the symbolic link is part of a cycle", where=entry.path, remedy="Delete it before the stage ends."
                 )
             else:
                 yield from walk(real, path + "/", (*above, real))
 
 
 def kind_of(status: os.stat_result) -> str:
-    """What something that is neither file nor directory is called."""
+    """The name of a file type that is neither file nor directory."""
     return KINDS.get(stat.S_IFMT(status.st_mode), "neither a file nor a directory")
 
 
-def readable(name: str, directory: Path) -> str:
-    """The name itself. Raises StoreError where not every store could hold it."""
+def checked_name(name: str, directory: Path) -> str:
+    """The name itself. Raises StoreError unless every store can hold it."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -97,24 +96,26 @@ def readable(name: str, directory: Path) -> str:
             remedy="Rename the file, or run the program with a UTF-8 locale.",
         ) from error
     if UNUSABLE.search(name):
-        raise StoreError(f"the name {name!r} has a control character", where=str(directory), remedy="Rename the file.")
+        raise StoreError(
+            f"the name {name!r} contains a control character", where=str(directory), remedy="Rename the file."
+        )
     return name
 
 
-def inside(link: Path, path: str, root: Path) -> Path:
-    """What a link finally points to. Raises StoreError unless that is in the tree."""
+def resolved_inside(link: Path, path: str, root: Path) -> Path:
+    """The final target of a link. Raises StoreError unless it is in the tree."""
     remedy = f"Write the file itself to {path}, or link to it by a relative path inside the directory."
     try:
         real = link.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
-        nowhere = f"this link points to {link.readlink()}, which is not there"
-        raise StoreError(nowhere, where=str(link), remedy=remedy) from error
-    except RuntimeError as error:  # how pathlib tells ELOOP before Python 3.13
-        raise StoreError("this link leads in a circle", where=str(link), remedy=remedy) from error
+        dangling = f"the symbolic link points to {link.readlink()}, which does not exist"
+        raise StoreError(dangling, where=str(link), remedy=remedy) from error
+    except RuntimeError as error:  # ELOOP, in pathlib before Python 3.13
+        raise StoreError("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise StoreError("this link leads in a circle", where=str(link), remedy=remedy) from error
+        raise StoreError("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
     if not real.is_relative_to(root):
-        raise StoreError(f"this link points out of the directory, to {real}", where=str(link), remedy=remedy)
+        raise StoreError(f"the symbolic link points out of the directory, to {real}", where=str(link), remedy=remedy)
     return real

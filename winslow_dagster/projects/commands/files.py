@@ -26,7 +26,7 @@ def files_of(store: Store, outputs: Mapping[str, Manifest], stages: Iterable[str
             continue
         local = {address: store.read_only_path(Manifest(address=address)) for address in manifest.trees()}
         for entry in sorted(manifest.files, key=lambda entry: entry.path):
-            place = manifest.place(entry)
+            place = manifest.location(entry)
             tree = local[place.address]
             found.append(
                 ProjectFile(

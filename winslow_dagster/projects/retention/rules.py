@@ -52,7 +52,7 @@ class StoredAttempt:
             return found
         for entry in self.outputs.files:
             address, _path = stored_at(self.outputs, entry)
-            direct = entry.lies is None and self.attempt.reused_from is None
+            direct = entry.stored_at is None and self.attempt.reused_from is None
             if direct or self.attempt.task_id in address.split("/"):
                 found.setdefault(address, []).append(entry)
         return found
@@ -231,4 +231,4 @@ def _with_outputs(histories: tuple[History, ...]) -> Iterator[tuple[History, Sto
 
 def stored_at(outputs: Manifest, entry: FileEntry) -> tuple[str, str]:
     """Return the file's address and path in the store. A plain pair, because there are millions of them."""
-    return (outputs.address, entry.path) if entry.lies is None else (entry.lies.address, entry.lies.path)
+    return (outputs.address, entry.path) if entry.stored_at is None else (entry.stored_at.address, entry.stored_at.path)

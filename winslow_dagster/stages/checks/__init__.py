@@ -1,1 +1,1 @@
-"""A stage's outputs, checked against what its pipeline declares."""
+"""Checks a stage's outputs against the declarations of its pipeline."""

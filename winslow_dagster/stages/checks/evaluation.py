@@ -1,4 +1,4 @@
-"""What a stage wrote, held against the checks of its pipeline. Nothing that is in a file is an error here."""
+"""Runs the checks of a pipeline on the outputs of a stage. Malformed files are findings, not errors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from winslow_dagster.globs import matching_files
 from winslow_dagster.pipelines.model.output_checks import Check, CsvCheck, FileCheck, JsonCheck, ResultCheck
 from winslow_dagster.pipelines.problems import nearest, printable, shown
 from winslow_dagster.pipelines.units import parse_finite
-from winslow_dagster.stages.checks.findings import Found, out_of_bounds
-from winslow_dagster.stages.checks.json_check import checked_json
+from winslow_dagster.stages.checks.findings import CheckFinding, out_of_bounds
+from winslow_dagster.stages.checks.json_check import check_json
 from winslow_dagster.stages.checks.promised_outputs import near_misses
-from winslow_dagster.stages.checks.table_check import checked_table
+from winslow_dagster.stages.checks.table_check import check_table
 from winslow_dagster.stages.task.model import CheckResult
 
 LONGEST_MESSAGE = 500
 
 
 def evaluate(checks: Sequence[Check], output: Path, results: Mapping[str, str]) -> tuple[CheckResult, ...]:
-    """What came of each check. `results` are those that the stage said in its log. Raises nothing."""
+    """The result of each check. `results` are those that the stage reported in its log. Raises nothing."""
     return tuple(_result(check, _found(check, output, results)) for check in checks)
 
 
-def _result(check: Check, found: Found) -> CheckResult:
+def _result(check: Check, found: CheckFinding) -> CheckResult:
     return CheckResult(
         name=check.name,
         passed=not found.fault,
@@ -38,72 +38,74 @@ def _result(check: Check, found: Found) -> CheckResult:
     )
 
 
-def _found(check: Check, output: Path, results: Mapping[str, str]) -> Found:
+def _found(check: Check, output: Path, results: Mapping[str, str]) -> CheckFinding:
     if isinstance(check, ResultCheck):
-        return _said(check, results)
+        return _result_finding(check, results)
     try:
         return _in_files(check, output)
     except OSError as error:
-        return Found(f"{check.glob} cannot be read: {error.strerror or error}")
+        return CheckFinding(f"{check.glob} cannot be read: {error.strerror or error}")
 
 
-def _in_files(check: FileCheck | CsvCheck | JsonCheck, output: Path) -> Found:
-    """All files that match, together. Raises OSError."""
+def _in_files(check: FileCheck | CsvCheck | JsonCheck, output: Path) -> CheckFinding:
+    """One finding for all matching files. Raises OSError."""
     names = matching_files(output, check.glob)
     if isinstance(check, FileCheck) and not check.exists:
-        return Found(f"{names[0]} is there, and should not be" if names else "", f"{check.glob} is not there")
+        return CheckFinding(f"{names[0]} exists, but must not" if names else "", f"no file matches {check.glob}")
     if not names:
-        return Found(f"{check.glob} is not there{_meant(check.glob, output)}")
+        return CheckFinding(f"no file matches {check.glob}{_suggestion(check.glob, output)}")
     found = [_in_file(check, output, name) for name in names]
     bad = [one for one in found if one.fault]
     if len(bad) > 1:
-        return Found(f"{bad[0].fault}; and {count_of(len(bad) - 1, 'more file')}", "", bad[0].file, bad[0].observed)
+        return CheckFinding(
+            f"{bad[0].fault}; and {count_of(len(bad) - 1, 'more file')}", "", bad[0].file, bad[0].observed
+        )
     if bad or len(found) == 1:
         return (bad or found)[0]
-    return Found("", f"{count_of(len(found), 'file')} match {check.glob}", "", {"files": len(found)})
+    return CheckFinding("", f"{count_of(len(found), 'file')} match {check.glob}", "", {"files": len(found)})
 
 
-def _in_file(check: FileCheck | CsvCheck | JsonCheck, output: Path, name: str) -> Found:
+def _in_file(check: FileCheck | CsvCheck | JsonCheck, output: Path, name: str) -> CheckFinding:
     path = output / name
     if not path.resolve().is_relative_to(output.resolve()):
-        # What lies elsewhere on the node is nobody's to read.
-        return Found(f"{name} is a link that leads out of the output directory", file=name)
+        # A stage must not make the runner read other files of the node.
+        return CheckFinding(f"{name} is a link that points out of the output directory", file=name)
     match check:
         case CsvCheck():
-            return checked_table(check, path, name)
+            return check_table(check, path, name)
         case JsonCheck():
-            return checked_json(check, path, name)
+            return check_json(check, path, name)
         case FileCheck():
-            return _size(check, path, name)
+            return _size_finding(check, path, name)
 
 
-def _size(check: FileCheck, path: Path, name: str) -> Found:
+def _size_finding(check: FileCheck, path: Path, name: str) -> CheckFinding:
     size = path.stat().st_size
-    message = f"{name} has {format_size(size)}"
+    message = f"the size of {name} is {format_size(size)}"
     fault = ""
     if check.min_size_bytes is not None and size < check.min_size_bytes:
         fault = f"{message}, below {format_size(check.min_size_bytes)}"
     elif check.max_size_bytes is not None and size > check.max_size_bytes:
         fault = f"{message}, above {format_size(check.max_size_bytes)}"
-    return Found(fault, message, name, {"size_bytes": size})
+    return CheckFinding(fault, message, name, {"size_bytes": size})
 
 
-def _meant(glob: str, output: Path) -> str:
+def _suggestion(glob: str, output: Path) -> str:
     near = near_misses(glob, matching_files(output, "**"))
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _said(check: ResultCheck, results: Mapping[str, str]) -> Found:
+def _result_finding(check: ResultCheck, results: Mapping[str, str]) -> CheckFinding:
     written = results.get(check.key)
     if written is None:
         close = nearest(check.key, results)
         hint = f"; did you mean {close}?" if close else ""
-        return Found(f"the stage did not say the result {shown(check.key)}{hint}")
+        return CheckFinding(f"the stage did not report the result {shown(check.key)}{hint}")
     value = parse_finite(written)
     if value is None:
         bounded = check.min is not None or check.max is not None
-        fault = f"{check.key} is {shown(written)}, which is no number" if bounded else ""
-        return Found(fault, f"{check.key} is {shown(written)}", observed={check.key: written})
+        fault = f"{check.key} is {shown(written)}, which is not a number" if bounded else ""
+        return CheckFinding(fault, f"{check.key} is {shown(written)}", observed={check.key: written})
     outside = out_of_bounds(value, check.min, check.max)
     message = f"{check.key} is {value:g}"
-    return Found(f"{message}, {outside}" if outside else "", message, observed={check.key: value})
+    return CheckFinding(f"{message}, {outside}" if outside else "", message, observed={check.key: value})

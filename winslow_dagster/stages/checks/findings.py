@@ -1,4 +1,4 @@
-"""What is found of one file or value that is checked."""
+"""The finding of one check of one file or value."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """`fault` is a sentence, empty where all is as it should be; then `message` says what was seen."""
+class CheckFinding:
+    """`fault` is a sentence, empty if the check passed; then `message` says what was found."""
 
     fault: str = ""
     message: str = ""

@@ -1,4 +1,4 @@
-"""One value of a JSON file, held against its check."""
+"""Checks one value of a JSON file."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from typing import Any
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.model.output_checks import JsonCheck
 from winslow_dagster.pipelines.problems import nearest, shown
-from winslow_dagster.stages.checks.findings import Found, out_of_bounds
+from winslow_dagster.stages.checks.findings import CheckFinding, out_of_bounds
 
 LARGEST_FILE_BYTES = 64 << 20
-"""JSON is read as a whole."""
+"""Larger files are not checked: JSON has to be read as a whole."""
 
 
-class NotThere(Exception):
-    """A pointer leads nowhere."""
+class PointerMissing(Exception):
+    """A JSON pointer does not match the document."""
 
 
-def checked_json(check: JsonCheck, path: Path, name: str) -> Found:
-    """What is found of the file in `path`, which messages call `name`. Raises OSError."""
+def check_json(check: JsonCheck, path: Path, name: str) -> CheckFinding:
+    """Check the file at `path`; messages call it `name`. Raises OSError."""
     size = path.stat().st_size
     if size > LARGEST_FILE_BYTES:
         limit = format_size(LARGEST_FILE_BYTES)
-        return Found(f"{name} has {format_size(size)}; JSON files are checked up to {limit}", file=name)
+        return CheckFinding(f"{name} is {format_size(size)} large; JSON files are checked up to {limit}", file=name)
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        return Found(f"{name} is not valid JSON: {error}", file=name)
+        return CheckFinding(f"{name} is not valid JSON: {error}", file=name)
     try:
-        value = at(data, check.pointer)
-    except NotThere as error:
-        return Found(f"{name}: {error}", file=name)
+        value = value_at(data, check.pointer)
+    except PointerMissing as error:
+        return CheckFinding(f"{name}: {error}", file=name)
     place = f"{check.pointer} of {name}" if check.pointer else name
     fault = fault_of(value, check)
     observed: dict[str, str | float] = {}
     if isinstance(value, (str, int, float)):
-        observed["value"] = value if is_number(value) else in_words(value)
-    return Found(
-        f"{place} is {in_words(value)}, {fault}" if fault else "", f"{place} is {in_words(value)}", name, observed
+        observed["value"] = value if is_number(value) else json_text(value)
+    return CheckFinding(
+        f"{place} is {json_text(value)}, {fault}" if fault else "", f"{place} is {json_text(value)}", name, observed
     )
 
 
 def fault_of(value: Any, check: JsonCheck) -> str:
-    """What a value is instead of what it should be, or nothing."""
+    """How a value violates the check; empty if it does not."""
     if check.equals is not None and (
         value != check.equals or isinstance(value, bool) != isinstance(check.equals, bool)
     ):
-        return f"not {in_words(check.equals)}"
+        return f"not {json_text(check.equals)}"
     if check.min is None and check.max is None:
         return ""
     if not is_number(value):
-        return "which is no number"
+        return "which is not a number"
     return out_of_bounds(value, check.min, check.max)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number that other programs can hold."""
+    """Whether the value is a finite number that fits into a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -67,27 +67,27 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def in_words(value: Any) -> str:
-    """A value as it is said in a message."""
+def json_text(value: Any) -> str:
+    """A value as it appears in messages."""
     return shown(value) if value is not None else "null"
 
 
-def at(data: Any, pointer: str) -> Any:
-    """The value at a JSON pointer (RFC 6901). Raises NotThere."""
+def value_at(data: Any, pointer: str) -> Any:
+    """The value at a JSON pointer (RFC 6901). Raises PointerMissing."""
     value = data
     for count, step in enumerate(pointer.split("/")[1:], 1):
         key = step.replace("~1", "/").replace("~0", "~")
-        before = "/".join(pointer.split("/")[:count]) or "the whole"
+        before = "/".join(pointer.split("/")[:count]) or "the document"
         match value:
             case dict() if key in value:
                 value = value[key]
             case dict():
                 close = nearest(key, value)
-                raise NotThere(f"{before} has no {shown(key)}" + (f"; did you mean {close}?" if close else ""))
+                raise PointerMissing(f"{before} has no {shown(key)}" + (f"; did you mean {close}?" if close else ""))
             case list() if key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(value):  # noqa: PLR2004 # digits of an index
                 value = value[int(key)]
             case list():
-                raise NotThere(f"{before} is a list of {len(value)}, and has no {shown(key)}")
+                raise PointerMissing(f"{before} is a list of length {len(value)} and has no {shown(key)}")
             case _:
-                raise NotThere(f"{before} is {in_words(value)}, and has no {shown(key)}")
+                raise PointerMissing(f"{before} is {json_text(value)} and has no {shown(key)}")
     return value

@@ -1,4 +1,4 @@
-"""What a stage promised to write, held against what it wrote."""
+"""Checks that a stage wrote the outputs that its pipeline promises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEAR = 0.6
 
 
 def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[str, ...]:
-    """One sentence for each promise that `output` does not keep: what was promised, what is there instead."""
+    """One sentence for each promised output that is missing or too small, with what exists instead."""
     names = matching_files(output, ["**", *(promise.glob for promise in promised)])
     sizes = {name: (output / name).stat().st_size for name in names}
     sentences = (broken_promise(sizes, promise) for promise in promised)
@@ -23,7 +23,7 @@ def broken_promises(output: Path, promised: Sequence[PromisedOutput]) -> tuple[s
 
 
 def broken_promise(sizes: dict[str, int], promise: PromisedOutput) -> str:
-    """The sentence for one promise; empty where it is kept. `sizes` has the bytes of every file."""
+    """The sentence for one promised output; empty if it is present. `sizes` has all files."""
     names = [name for name in sizes if matches(name, promise.glob)]
     small = [name for name in names if sizes[name] < promise.min_size_bytes]
     if small:
@@ -31,9 +31,9 @@ def broken_promise(sizes: dict[str, int], promise: PromisedOutput) -> str:
         return f"the promised output {promise.glob} is too small: {listed(small, sizes)}; expected at least {least}"
     if names:
         return ""
-    sentence = f"the promised output {promise.glob} is not there"
+    sentence = f"the promised output {promise.glob} is missing"
     if not sizes:
-        return f"{sentence}; the stage wrote no file"
+        return f"{sentence}; the stage wrote no files"
     near = near_misses(promise.glob, list(sizes))
     if near:
         return f"{sentence}; did you mean {listed(near, sizes)}?"
@@ -41,7 +41,7 @@ def broken_promise(sizes: dict[str, int], promise: PromisedOutput) -> str:
 
 
 def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
-    """Files that the pattern's author may have meant: other case, other directory, or a similar name."""
+    """Files that the pattern may be meant for: other case, other directory, or a similar name."""
     wanted = PurePosixPath(pattern).name
     same = [name for name in names if matches_ignoring_case(PurePosixPath(name).name, wanted)]
     lowered = {name.lower(): name for name in names}
@@ -50,6 +50,6 @@ def near_misses(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 def listed(names: Sequence[str], sizes: dict[str, int]) -> str:
-    """The first few names with their sizes, and how many more there are."""
+    """The first few names with their sizes, and the number of the others."""
     shown = ", ".join(f"{name} ({format_size(sizes[name])})" for name in names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

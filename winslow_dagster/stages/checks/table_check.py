@@ -1,4 +1,4 @@
-"""A CSV file held against its check, row by row: it may be larger than the memory."""
+"""Checks a CSV file, row by row: it may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from winslow_dagster.formatting import count_of
 from winslow_dagster.pipelines.model.output_checks import CsvCheck, Range
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.pipelines.units import parse_finite
-from winslow_dagster.stages.checks.findings import Found, out_of_bounds
+from winslow_dagster.stages.checks.findings import CheckFinding, out_of_bounds
 
 LONGEST_LINE = 1 << 20
-"""In characters; a longer one is no line of a table."""
+"""In characters; a file with longer lines is not a table."""
 
 
 class Unreadable(Exception):
-    """The file is not the table it should be."""
+    """The file cannot be read as a table."""
 
 
 @dataclass(slots=True)
 class Column:
-    """What has been seen of one column; `fault` is the first cell that is not as it should be."""
+    """The state of one column; `fault` is a sentence on its first bad cell, `bad` counts all."""
 
     name: str
     index: int
@@ -36,19 +36,19 @@ class Column:
     bad: int = 0
 
     def see(self, cell: str, line: int) -> None:
-        """Take note of one cell."""
+        """Check one cell."""
         fault = self.fault_of(cell.strip(), line)
         if fault:
             self.bad += 1
             self.fault = self.fault or fault
 
     def fault_of(self, cell: str, line: int) -> str:
-        """The sentence on a cell, or nothing."""
+        """The sentence on a bad cell; empty for a good one."""
         if not cell:
             return "" if self.allowed.allow_empty else f"{self.name} is empty in line {line}"
         value = parse_finite(cell)
         if value is None:
-            return f"{self.name} is {shown(cell)} in line {line}, which is no number"
+            return f"{self.name} is {shown(cell)} in line {line}, which is not a number"
         self.least, self.most = min(self.least, value), max(self.most, value)
         outside = out_of_bounds(value, self.allowed.min, self.allowed.max)
         return f"{self.name} is {value:g} in line {line}, {outside}" if outside else ""
@@ -56,13 +56,13 @@ class Column:
 
 @dataclass(slots=True)
 class Table:
-    """What has been seen of a table."""
+    """The state of a table."""
 
     rows: int = 0
     columns: list[Column] = field(default_factory=list)
 
     def observed(self) -> dict[str, str | float]:
-        """The rows, and the bounds of the columns that were looked at."""
+        """The number of rows, and the bounds of the checked columns."""
         seen: dict[str, str | float] = {"rows": self.rows}
         for column in self.columns:
             if column.least <= column.most:
@@ -70,18 +70,20 @@ class Table:
         return seen
 
 
-def checked_table(check: CsvCheck, path: Path, name: str) -> Found:
-    """What is found of the table in `path`, which messages call `name`. Raises OSError."""
+def check_table(check: CsvCheck, path: Path, name: str) -> CheckFinding:
+    """Check the table at `path`; messages call it `name`. Raises OSError."""
     table = Table()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             read(table, check, file)
     except Unreadable as error:
-        return Found(f"{name}: {error}", file=name, observed=table.observed())
+        return CheckFinding(f"{name}: {error}", file=name, observed=table.observed())
     except UnicodeDecodeError:
-        return Found(f"{name} is not UTF-8", file=name, observed=table.observed())
+        return CheckFinding(f"{name} is not UTF-8", file=name, observed=table.observed())
     except csv.Error as error:
-        return Found(f"{name} cannot be read after row {table.rows}: {error}", file=name, observed=table.observed())
+        return CheckFinding(
+            f"{name} cannot be read after row {table.rows}: {error}", file=name, observed=table.observed()
+        )
     faults = [
         column.fault + (f", and {count_of(column.bad - 1, 'more row')}" if column.bad > 1 else "")
         for column in table.columns
@@ -89,17 +91,17 @@ def checked_table(check: CsvCheck, path: Path, name: str) -> Found:
     ]
     rows = out_of_bounds(table.rows, check.min_rows, check.max_rows)
     if rows:
-        faults.insert(0, f"it has {count_of(table.rows, 'row')}, {rows}")
+        faults.insert(0, f"{count_of(table.rows, 'row')}, {rows}")
     fault = f"{name}: {'; '.join(faults)}" if faults else ""
-    return Found(fault, f"{name} has {count_of(table.rows, 'row')}", name, table.observed())
+    return CheckFinding(fault, f"{name} has {count_of(table.rows, 'row')}", name, table.observed())
 
 
 def read(table: Table, check: CsvCheck, file: TextIO) -> None:
-    """Go through all rows. Raises Unreadable, csv.Error, UnicodeDecodeError, OSError."""
+    """Read all rows. Raises Unreadable, csv.Error, UnicodeDecodeError, OSError."""
     reader = csv.reader(lines(file), delimiter=check.delimiter)
     header = [cell.strip() for cell in next(reader, [])]
     if not header:
-        raise Unreadable("it is empty; expected a header line")
+        raise Unreadable("the file is empty; expected a header line")
     for name in dict.fromkeys([*check.columns, *check.range]):
         require(name, header)
     table.columns = [Column(column, header.index(column), allowed) for column, allowed in check.range.items()]
@@ -116,18 +118,18 @@ def read(table: Table, check: CsvCheck, file: TextIO) -> None:
 
 
 def require(column: str, header: Sequence[str]) -> None:
-    """The column is there once. Raises Unreadable."""
+    """Raise Unreadable unless the header has the column exactly once."""
     count = header.count(column)
     if not count:
         close = nearest(column, header)
         hint = f"; did you mean {close}?" if close else ""
-        raise Unreadable(f"it has no column {shown(column)}{hint}")
+        raise Unreadable(f"the column {shown(column)} is missing{hint}")
     if count > 1:
-        raise Unreadable(f"it has the column {shown(column)} {count} times")
+        raise Unreadable(f"the column {shown(column)} occurs {count} times")
 
 
 def lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file, none of which fills the memory."""
+    """The lines of a file. Raises Unreadable for one that would fill the memory."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1

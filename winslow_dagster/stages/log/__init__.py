@@ -1,6 +1,6 @@
-"""The live log of a stage attempt: written, read for its rules, followed, mirrored.
+"""The live log of a stage attempt: written, searched for its rules, followed, mirrored.
 
-One writer, any number of readers, and only files between them. Why it is so, and how fast: docs/decisions/0011.
+One writer and any number of readers share only files. Reasons and measurements: docs/decisions/0011.
 """
 
 from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer

@@ -1,4 +1,4 @@
-"""From the raw bytes of one stream to whole lines, whatever the chunks they come in."""
+"""Assembles whole lines from the chunks of one stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 LINE_LIMIT_BYTES: Final = 65_536
-"""Of a longer line the head is kept, with a mark: one line of the stage stays one line of the log."""
+"""A longer line is cut and marked, so that one line of the stage remains one line of the log."""
 
 TOO_LONG: Final = re.compile(rb"(?m)^[^\n]{%d}" % (LINE_LIMIT_BYTES + 1))
 
@@ -14,8 +14,8 @@ TOO_LONG: Final = re.compile(rb"(?m)^[^\n]{%d}" % (LINE_LIMIT_BYTES + 1))
 class Assembled(NamedTuple):
     """What a chunk completed.
 
-    `lines` is to be stored; `updates` is what progress is read from: the same, or, where carriage returns redraw a
-    line, every state of it. Both are whole lines, each with its line feed.
+    `lines` are stored; progress is read from `updates`: the same, or all states of lines that carriage returns redraw.
+    Both are whole lines, each with its line feed.
     """
 
     lines: bytes
@@ -25,15 +25,15 @@ class Assembled(NamedTuple):
 class LineAssembler:
     r"""Collects the chunks of one stream. Holds at most one line, cut at LINE_LIMIT_BYTES.
 
-    A carriage return starts the line anew, as on a terminal: of `10%\r20%\r30%\n` the line `30%` is stored, and
-    all three are updates. Carriage returns right before the line feed belong to the line's end.
+    A carriage return restarts the line, as on a terminal: of `10%\r20%\r30%\n` the line `30%` is stored, and all three
+    are updates. Carriage returns right before the line feed belong to the line ending.
     """
 
     def __init__(self) -> None:
         self._head = b""
         self._returned = False  # the pending line ends with a carriage return
         self._cut_bytes = 0  # of the pending line, beyond its head
-        self.raw_pending_bytes = 0  # what the source delivered of the line that is not complete yet
+        self.raw_pending_bytes = 0  # bytes of the source since the last line feed
 
     def feed(self, data: bytes) -> Assembled:
         """Take the next chunk."""
@@ -54,7 +54,7 @@ class LineAssembler:
         return Assembled(lines, lines)
 
     def end(self) -> Assembled:
-        """Take what is pending as the last line, although no line feed followed."""
+        """Complete the pending line although no line feed followed."""
         if not (self._head or self._returned or self._cut_bytes):
             return Assembled(b"", b"")
         return self.feed(b"\n")
@@ -72,7 +72,7 @@ class LineAssembler:
         return Assembled(_joined(lines), _joined(updates))
 
     def _extend(self, part: bytes, updates: list[bytes]) -> None:
-        """Add a part of a line that holds no line feed; append the states that a carriage return completed."""
+        """Add a part of a line; append to `updates` the states that a carriage return completed."""
         first, *others = part.split(b"\r")
         self._add(first)
         for state in others:
@@ -96,7 +96,7 @@ class LineAssembler:
     def _take(self) -> bytes:
         line = self._head
         if self._cut_bytes:
-            line += f" … [{self._cut_bytes:,} more bytes of this line left out]".encode()
+            line += f" … [{self._cut_bytes:,} more bytes of this line omitted]".encode()
         self._restart()
         return line
 

@@ -1,4 +1,4 @@
-"""What a log's writer knew at the start of the segment being written: a restart reads one segment again, not all."""
+"""The state of a log's writer at the start of the current segment, so that a restart reads only one segment again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ VERSION: Final = 1
 
 
 class StreamPoint(Frozen):
-    """Where a stream's source goes on: `skip_lines` line feeds after its byte `offset_bytes`."""
+    """A position in a stream's source: `skip_lines` line feeds after byte `offset_bytes`."""
 
     offset_bytes: int = 0
     skip_lines: int = 0
 
 
 class Checkpoint(Frozen):
-    """The state after line `lines`. `closed`: the stage has ended, nothing will be added.
+    """The state after line `lines`. `closed`: the stage has ended and the log is complete.
 
-    `open_ns` has the stamps of lines that were begun and not completed.
+    `open_ns` has the timestamps of incomplete lines.
     """
 
     version: int = VERSION
@@ -39,7 +39,7 @@ class Checkpoint(Frozen):
 
     @classmethod
     def read(cls, directory: Path) -> Checkpoint | None:
-        """The checkpoint of a log; None where there is none, or none that this version can use."""
+        """The checkpoint of a log; None if it is missing or cannot be used by this version."""
         try:
             checkpoint = cls.model_validate_json((directory / CHECKPOINT).read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -47,11 +47,11 @@ class Checkpoint(Frozen):
         return checkpoint if checkpoint.version == VERSION else None
 
     def source(self, stream: Stream) -> StreamPoint:
-        """Where a stream's source goes on; its beginning where nothing came from it yet."""
+        """The position in a stream's source; its beginning if nothing was read from it yet."""
         return self.sources.get(stream, StreamPoint())
 
     def write(self, directory: Path) -> None:
-        """Put it in the place of the one before."""
+        """Replace the log's checkpoint."""
         unfinished = directory / (CHECKPOINT + UNFINISHED)
         unfinished.write_text(self.model_dump_json(), encoding="utf-8")
         unfinished.replace(directory / CHECKPOINT)

@@ -1,4 +1,4 @@
-"""Reads on through a log from line to line, while it is written, compressed and dropped under the reader's eyes."""
+"""Reads a log line by line while it is being written, compressed and trimmed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple, Self
 
-from winslow_dagster.stages.log.lines import STAMP_BYTES, left_out, parse_stamp, stamped
+from winslow_dagster.stages.log.lines import STAMP_BYTES, omitted_text, parse_stamp, stamped
 from winslow_dagster.stages.log.segments import LEFT_OUT, OPEN, Files, Segment, blocks, content, segments
 
 LOOKS_AT_A_GAP: Final = 3
-"""A large directory is not listed in one step, so that a file just renamed may be missing: look again."""
+"""Listing a large directory is not atomic: a file that was just renamed may be missing, so list again."""
 
 
 class Block(NamedTuple):
@@ -21,10 +21,10 @@ class Block(NamedTuple):
 
 
 class Cursor:
-    """A place in a log. `blocks` gives what is new; call it again for what came since.
+    """A position in a log. `blocks` yields what is new; call it again later for more.
 
-    The place is a line number, so nothing that happens to the files can lose it. Where lines were dropped before they
-    were read, one line of the stream `winslow` stands for them.
+    The position is a line number, so that changes of the files cannot lose it. One line of the stream `winslow` stands
+    for lines that were dropped before they were read.
     """
 
     def __init__(self, files: Files, next_line: int = 1) -> None:
@@ -42,18 +42,18 @@ class Cursor:
         self.close()
 
     def close(self) -> None:
-        """Close the file that is open."""
+        """Close the open file."""
         if self._text is not None:
             self._text.close()
             self._text = None
 
     def blocks(self) -> Iterator[Block]:
-        """Everything from the place to the end as it is now."""
+        """Everything from the position to the current end."""
         looks = 0
         while True:
-            there = segments(self._files.names())
-            held = [segment for segment in there if segment.first_line <= self.next_line]
-            ahead = [segment for segment in there if segment.first_line > self.next_line]
+            existing = segments(self._files.names())
+            held = [segment for segment in existing if segment.first_line <= self.next_line]
+            ahead = [segment for segment in existing if segment.first_line > self.next_line]
             try:
                 if held and held[-1].suffix != LEFT_OUT:
                     yield from self._read(held[-1])
@@ -65,7 +65,7 @@ class Cursor:
                     if marked or looks > LOOKS_AT_A_GAP:
                         yield self._gap(held[-1] if marked else None, ahead[0].first_line)
                         looks = 0
-            except FileNotFoundError:  # compressed or dropped since it was listed: look again
+            except FileNotFoundError:  # compressed or dropped since it was listed: list again
                 continue
 
     def _read(self, segment: Segment) -> Iterator[Block]:
@@ -91,4 +91,4 @@ class Cursor:
             with self._files.open(mark.name) as file:
                 at_ns = parse_stamp(file.read(STAMP_BYTES))
         first, self.next_line = self.next_line, following
-        return Block(first, stamped(f"{left_out(first, following - 1)}\n".encode(), "winslow", at_ns))
+        return Block(first, stamped(f"{omitted_text(first, following - 1)}\n".encode(), "winslow", at_ns))

@@ -1,4 +1,4 @@
-"""Docker's log stream: frames of both streams in one, each line with its time stamp (`timestamps=1`, no TTY)."""
+"""Docker's log stream: multiplexed frames of both streams, each line with its timestamp (`timestamps=1`, no TTY)."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ FRAME_STREAMS: Final[dict[int, Stream]] = {1: "stdout", 2: "stderr"}
 SYSTEM_ERROR: Final = 3
 
 FRAME_LIMIT_BYTES: Final = 1_048_576
-"""The daemon cuts lines at 16 KiB; a longer frame is not its log stream."""
+"""The daemon splits lines at 16 KiB; a longer frame does not belong to a log stream."""
 
 STAMPS_KEPT: Final = 16_384
 LINE_FEED: Final = ord("\n")
 
 
 class DockerLogDemuxer:
-    """Takes the stream in chunks cut anywhere, and gives whole frames: stream, stamp, payload without the stamp.
+    """Splits the stream, which arrives in arbitrary chunks, into frames: stream, timestamp, payload.
 
-    What is `stored` (`ResumePoint.stored`) from an earlier connection is dropped, so that asking the daemon for
-    everything since `ResumePoint.since_ns` doubles nothing.
-    What a daemon repeats by itself is dropped as well. One demuxer serves one connection.
-    Raises ServiceUnavailable where the daemon reports an error, or sends something else than such a stream.
+    Lines that are `stored` (`ResumePoint.stored`) from an earlier connection are dropped, so that requesting everything
+    since `ResumePoint.since_ns` duplicates nothing. Frames that the daemon repeats are dropped as well. Use one demuxer
+    per connection. Raises ServiceUnavailable if the daemon reports an error or sends something else.
     """
 
     def __init__(self, stored: StoredLines | None = None) -> None:
         self._rest = b""
         self._stored = stored
-        self._left = dict(stored.counts) if stored else {}  # of the stored lines, those that did not come again yet
+        self._left = dict(stored.counts) if stored else {}  # stored lines that have not been sent again yet
         self._orders = {kind: _Order() for kind in FRAME_STREAMS}
 
     def feed(self, data: bytes) -> list[Entry]:
-        """Take the next chunk; gives the frames it completed, in order."""
+        """Take the next chunk. Returns the frames that it completed, in order."""
         data = self._rest + data if self._rest else data
         entries: list[Entry] = []
         add, header, size, point = entries.append, HEADER.unpack_from, len(data), 0
@@ -62,8 +61,8 @@ class DockerLogDemuxer:
                     continue
             else:
                 if order.is_open:
-                    # Frames of one line share a stamp. The driver `local` forgets the line feed of a line so long
-                    # that it was cut.
+                    # Frames of one line share a timestamp. The driver `local` omits the line feed of a line that it
+                    # split.
                     add(Entry(FRAME_STREAMS[kind], order.last_ns, b"\n"))
                 order.advance(at_ns)
             order.is_open = data[end - 1] != LINE_FEED
@@ -80,15 +79,15 @@ class DockerLogDemuxer:
         count = self._left.get(entry.at_ns, 0)
         if not count:
             return False
-        if entry.payload.endswith(b"\n"):  # a long line comes in several frames with one stamp, and is stored as one
+        if entry.payload.endswith(b"\n"):  # a long line has several frames with one timestamp, and is stored as one
             self._left[entry.at_ns] = count - 1
         return True
 
 
 class _Order:
-    """The stamps of one stream, which never run back: what comes twice is known by them.
+    """Detects repeated frames of one stream by their timestamps, which never decrease.
 
-    Docker before version 23 sends a part of the log again when a follower meets a rotated file.
+    Docker before version 23 repeats a part of the log when a follower reaches a rotated file.
     """
 
     __slots__ = ("_at_last", "_forgot", "_skip", "_stamps", "is_open", "last_ns")
@@ -96,13 +95,13 @@ class _Order:
     def __init__(self) -> None:
         self.last_ns = -1
         self.is_open = False  # the last frame did not end its line
-        self._at_last = 0  # frames with the last stamp
-        self._skip = 0  # of them, how many are yet to come again
+        self._at_last = 0  # frames with the last timestamp
+        self._skip = 0  # how many of them are still to be repeated
         self._stamps: list[int] = []
         self._forgot = False
 
     def advance(self, at_ns: int) -> None:
-        """Note a frame that is later than all before."""
+        """Record a frame that is later than all before."""
         self.last_ns, self._at_last, self._skip = at_ns, 1, 0
         self._stamps.append(at_ns)
         if len(self._stamps) > 2 * STAMPS_KEPT:
@@ -110,7 +109,7 @@ class _Order:
             self._forgot = True
 
     def is_repeated(self, at_ns: int) -> bool:
-        """Whether a frame that is not later than the last has come before; notes it where it has not."""
+        """Whether a frame that is not later than the last is a repetition; records it if it is not."""
         if at_ns == self.last_ns:
             if self._skip:
                 self._skip -= 1
@@ -128,7 +127,7 @@ class _Order:
 
 
 def _other_stamp(text: bytes) -> int:
-    """RFC 3339 with an offset, or with fewer digits: what other versions of the daemon send."""
+    """Parse RFC 3339 with an offset or with fewer digits, as other versions of the daemon send it."""
     try:
         whole, _, fraction = text.decode("ascii").partition(".")
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
@@ -136,15 +135,15 @@ def _other_stamp(text: bytes) -> int:
         return (second - EPOCH) // timedelta(seconds=1) * NS_PER_S + int(digits.ljust(9, "0")[:9])
     except (ValueError, TypeError) as error:
         raise ServiceUnavailable(
-            f"a line of the container's log begins with {text[:40]!r}", where="Docker", expected="a time stamp"
+            f"a line of the container's log begins with {text[:40]!r}", where="Docker", expected="a timestamp"
         ) from error
 
 
 def _refuse(kind: int, payload: bytes) -> None:
     if kind == SYSTEM_ERROR:
-        raise ServiceUnavailable(f"the log broke off: {payload.decode('utf-8', 'replace').strip()}", where="Docker")
+        raise ServiceUnavailable(f"the log ended early: {payload.decode('utf-8', 'replace').strip()}", where="Docker")
     raise ServiceUnavailable(
-        f"the container's log holds a frame of kind {kind}",
+        f"the container's log contains a frame of kind {kind}",
         where="Docker",
-        expected="a log stream with headers, which a container without a terminal (tty) has",
+        expected="a log stream with headers, as of a container without a terminal (TTY)",
     )

@@ -1,4 +1,4 @@
-"""What a stored log line is: `<RFC3339 with nanoseconds> <O|E|W> <text>`, one line feed at its end."""
+"""The format of stored log lines: `<RFC 3339 with nanoseconds> <O|E|W> <text>`, ending with a line feed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 Stream = Literal["stdout", "stderr", "winslow"]
-"""Who printed a line; `winslow` is the log's own word, such as how many lines were left out."""
+"""Who printed a line; `winslow` marks lines of the runner and of the log itself, such as omitted lines."""
 
 LETTERS: Final[dict[Stream, bytes]] = {"stdout": b"O", "stderr": b"E", "winslow": b"W"}
 STREAMS: Final[dict[bytes, Stream]] = {letter: stream for stream, letter in LETTERS.items()}
 
 STAMP_BYTES: Final = len(b"2026-01-02T03:04:05.123456789Z")
 TEXT_OFFSET: Final = STAMP_BYTES + len(b" O ")
-"""Where the text of a stored line begins; stamps have one length, so that lines are cut without searching."""
+"""Where the text of a stored line begins; all timestamps have the same length."""
 
 LETTER: Final = slice(STAMP_BYTES + 1, STAMP_BYTES + 2)
-"""Where its stream's letter stands."""
+"""The position of the stream's letter."""
 
 NS_PER_S: Final = 1_000_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,18 +40,18 @@ class LogLine(NamedTuple):
 
     @property
     def at(self) -> datetime:
-        """The same, as far as a datetime can hold it: to the microsecond."""
+        """The time, to the microsecond."""
         return EPOCH + timedelta(microseconds=self.at_ns // 1_000)
 
 
 @lru_cache(maxsize=64)
 def stamp_of_second(second: int) -> bytes:
-    """The first twenty characters of a stamp, with its point. Kept, because thousands of lines share a second."""
+    """The first twenty characters of a timestamp, with the point. Cached, because thousands of lines share a second."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second)).encode()
 
 
 def stamp(at_ns: int) -> bytes:
-    """Nanoseconds since 1970 as a stamp of STAMP_BYTES."""
+    """Nanoseconds since 1970 as a timestamp of STAMP_BYTES."""
     return b"%b%09dZ" % (stamp_of_second(at_ns // NS_PER_S), at_ns % NS_PER_S)
 
 
@@ -62,12 +62,12 @@ def second_of_stamp(text: bytes) -> int:
 
 
 def parse_stamp(text: bytes) -> int:
-    """A stamp as nanoseconds since 1970. Raises ValueError."""
+    """A timestamp as nanoseconds since 1970. Raises ValueError."""
     return second_of_stamp(text[:19]) * NS_PER_S + int(text[20:29])
 
 
 def nanoseconds(at: datetime | int | None) -> int:
-    """A moment as nanoseconds since 1970; None is now."""
+    """A time as nanoseconds since 1970; None means now."""
     if at is None:
         return time.time_ns()
     if isinstance(at, int):
@@ -76,13 +76,13 @@ def nanoseconds(at: datetime | int | None) -> int:
 
 
 def stamped(text: bytes, stream: Stream, at_ns: int) -> bytes:
-    """Whole lines of one stream and moment, as they are stored."""
+    """Whole lines of one stream and time in the stored format."""
     prefix = b"%b %b " % (stamp(at_ns), LETTERS[stream])
     return prefix + text[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
 
 def parsed(line: bytes, number: int) -> LogLine:
-    """A stored line, without its line feed, as a value. What is not UTF-8 is shown as U+FFFD."""
+    """A stored line, without its line feed, as a value. Invalid UTF-8 becomes U+FFFD."""
     return LogLine(
         number,
         line[:STAMP_BYTES].decode("ascii", "replace"),
@@ -91,6 +91,6 @@ def parsed(line: bytes, number: int) -> LogLine:
     )
 
 
-def left_out(first: int, last: int) -> str:
-    """The text that stands where lines were dropped to keep the log within its limit."""
-    return f"… {last - first + 1:,} lines left out here ({first:,} to {last:,}): the log passed its size limit"
+def omitted_text(first: int, last: int) -> str:
+    """The text in place of lines that were dropped to keep the log within its limit."""
+    return f"… {last - first + 1:,} lines omitted ({first:,} to {last:,}): the log exceeded its size limit"

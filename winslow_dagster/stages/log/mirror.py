@@ -1,4 +1,4 @@
-"""Copies a log into two plain files, as the stage printed it: what Dagit shows as an op's compute log."""
+"""Copies a log into two plain files, as the stage printed it. Dagit shows them as the op's compute log."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from winslow_dagster.stages.log.lines import TEXT_OFFSET
 from winslow_dagster.stages.log.reader import LogReader
 
 TEXTS: Final = {letter: re.compile(rb"(?m)^.{%d}[%bW] (.*\n)" % (TEXT_OFFSET - 2, letter)) for letter in (b"O", b"E")}
-"""The text of the lines of one stream, and of the log's own words, which belong to both."""
+"""Finds the text of the lines of one stream, and of the stream `winslow`, which is copied to both files."""
 
 
 class StreamMirror:
-    """Keeps two files up to date with a log: `pump` adds what is new since the last call.
+    """Keeps two files up to date with a log: `pump` appends what is new since the last call.
 
-    Each file holds whole lines, at most `limit_bytes` of them, and then one line, `note`. Starting anew on the same
-    files begins from the first line again.
+    Each file has at most `limit_bytes` of whole lines, followed by the line `note` if it reaches the limit. A new
+    mirror overwrites the files from the first line on.
     """
 
     def __init__(self, reader: LogReader, stdout_path: Path, stderr_path: Path, *, limit_bytes: int, note: str) -> None:
@@ -37,11 +37,11 @@ class StreamMirror:
 
     @property
     def full(self) -> bool:
-        """Whether both files have reached their limit: there is nothing left to do."""
+        """Whether both files have reached their limit."""
         return all(copy.full for copy in self._copies)
 
     def pump(self) -> int:
-        """Copy what is new; gives the number of bytes added."""
+        """Copy what is new. Returns the number of bytes added."""
         added_bytes = 0
         if self.full:
             return added_bytes
@@ -52,7 +52,7 @@ class StreamMirror:
         return added_bytes
 
     def close(self) -> None:
-        """Close the files. What is new since the last `pump` is not in them."""
+        """Close the files, without copying what is new since the last `pump`."""
         self._cursor.close()
         for copy in self._copies:
             copy.file.close()
@@ -70,7 +70,7 @@ class _Copy:
         self._note = note
 
     def add(self, block: Block) -> int:
-        """Append the block's lines of this stream as far as there is room; gives the number of bytes."""
+        """Append the block's lines of this stream, up to the limit. Returns the number of bytes."""
         if self.full:
             return 0
         text = b"".join(self._texts.findall(block.stored))

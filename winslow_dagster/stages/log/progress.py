@@ -1,4 +1,4 @@
-"""How far a subject has come, and how long it will still take."""
+"""Estimates the progress of a subject and its remaining time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from winslow_dagster.stages.task.model import SubjectProgress
 
 SHORTEST_MEMORY_S: Final = 30.0
 MEMORY_SHARE: Final = 0.2
-"""The rate is that of the last 30 seconds, or of the last fifth of the time so far where that is longer: soon right
-after a change of pace, and steady on a stage that runs for days.
+"""The rate is that of the last 30 seconds, or of the last fifth of the time so far if that is longer: it adapts quickly
+to a change of pace, and is steady on a stage that runs for days.
 """
 
 GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -23,7 +23,7 @@ PERCENT: Final = 100.0
 
 
 class Reading(Frozen):
-    """What one log line says about a subject."""
+    """The progress of a subject according to one log line."""
 
     current: float
     total: float | None = None
@@ -31,7 +31,7 @@ class Reading(Frozen):
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, str | None]) -> Reading | None:
-        """A reading from the groups `percent`, or `current`, `total` and `unit`; None where there is no number."""
+        """A reading from the groups `percent`, or `current`, `total` and `unit`; None if there is no number."""
         if (percent := number(groups.get("percent"))) is not None:
             return cls(current=percent, total=PERCENT, unit="%")
         if (current := number(groups.get("current"))) is None:
@@ -40,10 +40,10 @@ class Reading(Frozen):
 
 
 class Pace(Frozen):
-    """One subject over time. A value, so that it can be kept through a restart; `after` gives the next one.
+    """The progress of one subject over time. A value, so that it can be stored; `after` returns the next one.
 
-    `weight_s` and `weight_done` are the time and the progress so far, faded so that the recent past counts most; their
-    quotient is the rate. `step` is the progress between two readings, faded alike.
+    `weight_s` and `weight_done` are the time and the progress so far, with exponentially decaying weights; their
+    quotient is the rate. `step` is the progress between two readings, averaged in the same way.
     """
 
     first_ns: int
@@ -55,11 +55,11 @@ class Pace(Frozen):
 
     @classmethod
     def starting(cls, reading: Reading, at_ns: int) -> Pace:
-        """The first reading: nothing about the rate is known yet."""
+        """The state after the first reading; the rate is not known yet."""
         return cls(first_ns=at_ns, last_ns=at_ns, reading=reading)
 
     def after(self, reading: Reading, at_ns: int) -> Pace:
-        """One reading later."""
+        """The state after one more reading."""
         at_ns = max(at_ns, self.last_ns)  # a clock that was set back
         passed_s = (at_ns - self.last_ns) / NS_PER_S
         done = reading.current - self.reading.current
@@ -68,10 +68,10 @@ class Pace(Frozen):
                 return self
             return Pace.starting(reading, at_ns)
         if done < 0 or reading.unit != self.reading.unit:
-            # It began anew (a second pass, another file): what the rate was says little about what it will be.
+            # It started over (a second pass, another file): the previous rate does not predict the next.
             return Pace(first_ns=self.first_ns, last_ns=at_ns, reading=reading)
         if not passed_s:
-            # Several readings at one moment: the progress counts with the time that follows.
+            # Several readings at the same time: the progress counts with the time that follows.
             return self.model_copy(update={"reading": reading, "weight_done": self.weight_done + done})
         memory_s = max(SHORTEST_MEMORY_S, MEMORY_SHARE * (at_ns - self.first_ns) / NS_PER_S)
         faded = math.exp(-passed_s / memory_s)
@@ -85,7 +85,7 @@ class Pace(Frozen):
         )
 
     def seen(self, subject: str, now_ns: int) -> SubjectProgress:
-        """The subject as it stands at `now_ns`."""
+        """The subject's progress at `now_ns`."""
         until_ns = self.last_ns if self._finished else max(now_ns, self.last_ns)
         return SubjectProgress(
             subject=subject,
@@ -101,12 +101,12 @@ class Pace(Frozen):
         return self.reading.total is not None and self.reading.current >= self.reading.total
 
     def _remaining_s(self, silent_s: float) -> float | None:
-        """Time left after `silent_s` without a reading; None where it cannot be told."""
+        """The time left after `silent_s` without a reading; None if it cannot be estimated."""
         if self._finished:
             return 0.0
         if self.reading.total is None or self.weight_s <= 0 or self.weight_done <= 0:
             return None
-        # Until the next reading is due it goes on at the rate; time beyond that is time without progress.
+        # Until the next reading is due, assume progress at the rate; later time counts as time without progress.
         rate = self.weight_done / self.weight_s
         assumed = min(self.step, rate * silent_s)
         overdue_s = silent_s - assumed / rate

@@ -1,4 +1,4 @@
-"""Reads a log, finished or while it is written, here or in the store."""
+"""Reads a log, complete or still being written, on this node or in the store."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 
 POLL_S: Final = 0.2
-"""How often a log that is followed is looked at. Looking, not inotify: the log of a node far away is on a file system
-of the network, which does not tell.
+"""How often to poll a followed log. Polling, because inotify does not see writes of other machines on a network file
+system.
 """
 
 ALL: Final[frozenset[Stream]] = frozenset(LETTERS)
 
 
 class StoredFiles:
-    """A finished log in the store, where it is not a local directory. A segment is fetched whole when it is read."""
+    """The files of a complete log in a remote store. A segment is fetched as a whole when it is read."""
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self._store = store
@@ -55,14 +55,14 @@ class LogWindow:
 
 
 class LogReader:
-    """Reads the log in a directory. Any number may read while one writes; a log that is not there yet is empty."""
+    """Reads the log in a directory, also while it is being written. A log that does not exist yet is empty."""
 
     def __init__(self, source: Path | Files) -> None:
         self.files: Files = Directory(source) if isinstance(source, Path) else source
 
     @classmethod
     def stored(cls, store: Store, manifest: Manifest) -> Self:
-        """The reader of a finished log that was committed to the store."""
+        """The reader of a complete log in the store."""
         local = store.read_only_path(manifest)
         return cls(StoredFiles(store, manifest) if local is None else local)
 
@@ -78,13 +78,13 @@ class LogReader:
     def last_number(self) -> int:
         """The number of the last whole line; 0 for an empty log."""
         while True:
-            there = segments(self.files.names())
-            if not there:
+            existing = segments(self.files.names())
+            if not existing:
                 return 0
             try:
-                with content(self.files, there[-1]) as text:
-                    return there[-1].first_line - 1 + sum(block.count(b"\n") for block in blocks(text))
-            except FileNotFoundError:  # compressed since it was listed: look again
+                with content(self.files, existing[-1]) as text:
+                    return existing[-1].first_line - 1 + sum(block.count(b"\n") for block in blocks(text))
+            except FileNotFoundError:  # compressed since it was listed: list again
                 continue
 
     def lines(
@@ -95,10 +95,10 @@ class LogReader:
         contains: str | None = None,
         grep: str | None = None,
     ) -> Iterator[LogLine]:
-        """The lines numbered `first` to `last` (None: to the end as it is now).
+        """The lines numbered `first` to `last` (None: to the current end).
 
-        Those of `streams` only, with the text `contains`, in which the regular expression `grep` is found. Where lines
-        were dropped, one line of the stream `winslow` says how many. Raises PipelineInvalid for a bad expression.
+        Only lines of `streams` that contain the text `contains` and match the regular expression `grep`. One line of
+        the stream `winslow` stands for lines that were dropped. Raises PipelineInvalid for a malformed expression.
         """
         wanted = _Wanted(streams, contains, grep)
         with Cursor(self.files, first) as cursor:
@@ -133,15 +133,15 @@ class LogReader:
         *,
         stop: threading.Event | None = None,
     ) -> Iterator[LogLine]:
-        """The lines from `first` on, and those to come, until the log has ended or `stop` is set.
+        """The lines from `first` on, and new ones until the log has ended or `stop` is set.
 
-        A line is seen at most POLL_S after it was written.
+        A line appears at most POLL_S after it was written.
         """
         wanted = _Wanted(streams, contains, grep)
         stop = stop or threading.Event()
         with Cursor(self.files, first) as cursor:
             while not stop.is_set():
-                ended = self.ended  # asked first: what was written before the end is read after it
+                ended = self.ended  # checked first: whatever was written before the end is then read
                 yield from _numbered_up_to(cursor, wanted, None)
                 if ended:
                     return
@@ -149,7 +149,7 @@ class LogReader:
 
 
 class _Wanted:
-    """Which lines a caller asked for. Most are turned away before they become values."""
+    """The filter of a caller. Rejects most lines before they become values."""
 
     def __init__(self, streams: Iterable[Stream], contains: str | None, grep: str | None) -> None:
         self._letters = b"".join([LETTERS[stream] for stream in streams])

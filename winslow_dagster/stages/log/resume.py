@@ -1,4 +1,4 @@
-"""Where a log goes on after its writer, or its source's connection, broke off."""
+"""Where a log continues after its writer, or the connection to its source, was interrupted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from winslow_dagster.stages.log.lines import LETTER, LETTERS, NS_PER_S, STAMP_BY
 from winslow_dagster.stages.log.segments import LEFT_OUT, Files, blocks, content, segments
 
 SLACK_NS: Final = NS_PER_S
-"""Docker stamps the lines of both streams before it puts them in order: a line may follow one that is stamped later.
-No line that follows the last one stored is stamped earlier than this before it, unless it was begun long before.
+"""Docker assigns timestamps before it merges both streams, so that a line may follow one with a later timestamp. The
+timestamps of lines after the last one stored are at most this much earlier, unless the line was begun long before.
 """
 
 
 class Entry(NamedTuple):
-    """A piece of one stream with its moment, as a container's log delivers it."""
+    """A piece of one stream with its time, as a container's log delivers it."""
 
     stream: Stream
     at_ns: int
@@ -27,10 +27,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredLines:
-    """What of a source with stamps is in the log.
+    """Which lines of a source with timestamps are in the log.
 
-    Everything stamped before `from_ns` is, but for lines that are not complete: `open_ns` has the stamp of each, which
-    all its pieces carry. From then on `counts` tells how many lines with a stamp are.
+    All lines before `from_ns`, except incomplete ones: `open_ns` has their timestamps, which all their pieces share.
+    From `from_ns` on, `counts` has the number of stored lines for each timestamp.
     """
 
     from_ns: int = 0
@@ -39,7 +39,7 @@ class StoredLines:
 
     @classmethod
     def read(cls, files: Files, from_ns: int, open_ns: Mapping[Stream, int]) -> Self:
-        """Count the lines of a log that nothing is done to meanwhile, from its end back to `from_ns`."""
+        """Count the lines from the end of a log back to `from_ns`. The log must not change meanwhile."""
         since = stamp(from_ns)
         counts: Counter[int] = Counter()
         for segment in reversed(segments(files.names())):
@@ -55,11 +55,11 @@ class StoredLines:
 
 
 class ResumePoint(NamedTuple):
-    """Where the log goes on.
+    """Where the log continues.
 
-    A source with stamps is asked for everything since `since_ns` (a whole second, so that nobody rounds it), and what
-    is `stored` is dropped. `line` is the last line's number; `at_ns` is the stamp of what the stage printed last and
-    the log has, be it a whole line or not. A source with offsets goes on at `sources`.
+    A source with timestamps is read from `since_ns` (a whole second, to avoid rounding), and lines that are `stored`
+    are dropped. `line` is the number of the last line; `at_ns` is the timestamp of the stage's last output in the log,
+    complete line or not. A source with offsets continues at `sources`.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""Writes segments: appends, rotates, compresses what is closed, drops the middle of a log that grows too large."""
+"""Writes segments: appends, rotates, compresses closed segments, drops the middle of a log that grows too large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 import zstandard
 
-from winslow_dagster.stages.log.lines import left_out, stamped
+from winslow_dagster.stages.log.lines import omitted_text, stamped
 from winslow_dagster.stages.log.segments import (
     BLOCK_BYTES,
     COMPRESSED,
@@ -28,22 +28,22 @@ from winslow_dagster.stages.log.segments import (
 
 COMPRESSION_LEVEL: Final = 3
 WORTH_COMPRESSING_BYTES: Final = 65_536
-"""A last segment below stays as it is; waiting for the disk would be most of what the log of a short stage costs."""
+"""A smaller last segment is not compressed: waiting for the disk would dominate the cost of a short stage's log."""
 
 COMPRESSIONS_WAITING: Final = 2
-"""More closed segments than this make the writer wait, so that a slow disk cannot pile them up."""
+"""With more closed segments than this the writer waits, so that they cannot pile up on a slow disk."""
 
 HEAD_SHARE: Final = 4
-"""One part in so many of the limit is for the beginning of the log, the rest for its end."""
+"""One in this many parts of the limit is for the beginning of the log, the rest for its end."""
 
 SEGMENTS_IN_LIMIT: Final = 8
-"""At least so many segments fit into the limit, whatever size was asked for."""
+"""The minimum number of segments in the limit; the segment size is reduced if necessary."""
 
 
 class SegmentWriter:
-    """The one writer of a log directory. After an OSError it is broken: make a new one on the same directory.
+    """The only writer of a log directory. After an OSError it must not be used: create a new one for the directory.
 
-    The limit holds for everything but the checkpoint, at every moment, the copy that compression makes included.
+    The limit always holds for all files except the checkpoint, including the copy during compression.
     """
 
     def __init__(self, directory: Path, *, segment_bytes: int, limit_bytes: int) -> None:
@@ -63,11 +63,11 @@ class SegmentWriter:
         self._take_over()
 
     def must_rotate(self, block: bytes) -> bool:
-        """Whether the block goes into a new segment; call `rotate` then."""
+        """Whether the block needs a new segment: then call `rotate` first."""
         return bool(self._live_bytes) and self._live_bytes + len(block) > self.segment_bytes
 
     def append(self, block: bytes, lines: int) -> int:
-        """Store whole lines; gives the number of the first."""
+        """Store whole lines. Returns the number of the first."""
         self._make_room(len(block))
         if self._file is None:
             self._live_first = self.next_line
@@ -82,7 +82,7 @@ class SegmentWriter:
         return first
 
     def rotate(self) -> None:
-        """Close the segment being written, and let it be compressed."""
+        """Close the current segment and start its compression."""
         if self._file is None:
             return
         self._make_room(self._live_bytes)
@@ -92,38 +92,38 @@ class SegmentWriter:
         self._live_bytes = 0
 
     def finalize(self) -> None:
-        """Wait until everything that is closed is compressed: then no file changes its name."""
+        """Wait until all closed segments are compressed: then no file changes its name."""
         self._collect(waiting=0)
 
     def close(self) -> None:
-        """Close everything, and compress what is worth it: a short log stays plain text."""
+        """Close and compress everything, except that a short log stays plain text."""
         if self._live_bytes >= WORTH_COMPRESSING_BYTES:
             self.rotate()
         self.finalize()
         self.abandon()
 
     def abandon(self) -> None:
-        """Let go of the directory as a crash would, so that another writer can take over."""
+        """Release the directory as a crash would, so that another writer can take over."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
         self._compressor.shutdown(cancel_futures=True)
 
     def _take_over(self) -> None:
-        """Finish what a writer that was killed left half done."""
+        """Complete what a killed writer left unfinished."""
         names = set(self._files.names())
         for name in names:
             if name.endswith(UNFINISHED):
                 (self._path / name).unlink()
-        there = segments(list(names))
-        for segment in there:
+        existing = segments(list(names))
+        for segment in existing:
             if segment.suffix == COMPRESSED and Segment(segment.first_line, OPEN).name in names:
                 (self._path / Segment(segment.first_line, OPEN).name).unlink()
             if segment.suffix != LEFT_OUT and Segment(segment.first_line, LEFT_OUT).name in names:
                 (self._path / Segment(segment.first_line, LEFT_OUT).name).unlink()
-        if there:
-            self._go_on_in(there[-1])
-        for segment, following in itertools.pairwise(there):
+        if existing:
+            self._go_on_in(existing[-1])
+        for segment, following in itertools.pairwise(existing):
             size_bytes = (self._path / segment.name).stat().st_size
             if segment.suffix == LEFT_OUT:
                 self._mark(segment.first_line, following.first_line - 1)
@@ -143,7 +143,7 @@ class SegmentWriter:
         self._live_first = last.first_line
         self._live_bytes = sum(size_bytes for _, size_bytes in whole)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        os.ftruncate(self._file, self._live_bytes)  # a line that was cut off comes again from its source
+        os.ftruncate(self._file, self._live_bytes)  # an incomplete line is read from its source again
 
     def _note_size(self, first_line: int, size_bytes: int) -> None:
         self._sizes[first_line] = size_bytes
@@ -156,7 +156,7 @@ class SegmentWriter:
         self._compressing.append((first_line, self._compressor.submit(_compressed, self._path, first_line)))
 
     def _collect(self, waiting: int) -> None:
-        """Note the sizes of what is compressed by now; wait until at most `waiting` are not."""
+        """Record the sizes of compressed segments; wait until at most `waiting` compressions remain."""
         while self._compressing and (len(self._compressing) > waiting or self._compressing[0][1].done()):
             first_line, size_bytes = self._compressing.popleft()
             self._closed_bytes -= 2 * self._sizes[first_line]
@@ -172,7 +172,7 @@ class SegmentWriter:
             pass
 
     def _drop_one(self) -> bool:
-        """Drop the oldest segment behind the head; False where there is none."""
+        """Drop the oldest segment after the head. Returns False if there is none."""
         head_bytes = 0
         for place, first_line in enumerate(sorted(self._sizes)):
             head_bytes += self._sizes[first_line]
@@ -181,27 +181,27 @@ class SegmentWriter:
         else:
             return False
         following = min(first for first in [*self._sizes, self._end_of_closed()] if first > first_line)
-        there = segments(self._files.names())
-        marks = [segment.first_line for segment in there if segment.suffix == LEFT_OUT]
+        existing = segments(self._files.names())
+        marks = [segment.first_line for segment in existing if segment.suffix == LEFT_OUT]
         self._mark(min([*marks, first_line]), following - 1)
         (self._path / Segment(first_line, COMPRESSED).name).unlink()
         self._closed_bytes -= self._sizes.pop(first_line)
         return True
 
     def _end_of_closed(self) -> int:
-        """The line that follows the closed segments."""
+        """The number of the line after the closed segments."""
         return self.next_line if self._file is None else self._live_first
 
     def _mark(self, first_line: int, last_line: int) -> None:
-        """Say what is missing, before it is: a reader never meets a gap without a word."""
+        """Record dropped lines before they are dropped, so that readers never find an unexplained gap."""
         path = self._path / Segment(first_line, LEFT_OUT).name
         unfinished = path.with_name(path.name + UNFINISHED)
-        unfinished.write_bytes(stamped(f"{left_out(first_line, last_line)}\n".encode(), "winslow", time.time_ns()))
+        unfinished.write_bytes(stamped(f"{omitted_text(first_line, last_line)}\n".encode(), "winslow", time.time_ns()))
         unfinished.replace(path)
 
 
 def _compressed(directory: Path, first_line: int) -> int:
-    """Compress one closed segment; gives its new size. Safe against a crash at any point."""
+    """Compress one closed segment. Returns its new size. A crash at any point leaves a readable log."""
     source = directory / Segment(first_line, OPEN).name
     target = directory / Segment(first_line, COMPRESSED).name
     unfinished = target.with_name(target.name + UNFINISHED)

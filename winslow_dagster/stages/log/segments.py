@@ -1,8 +1,8 @@
-"""The files of a log, as anyone may read them.
+"""The files of a log.
 
-`<first line>.log` is the last one, or about to be compressed, `<first line>.log.zst` is compressed, and
-`<first line>.left_out` is one line that says what was dropped there. First lines are padded to twelve digits, so that
-names sort as the lines do and `zstdcat -f *` shows the log.
+`<first line>.log` is the current segment or one that will be compressed, `<first line>.log.zst` is compressed, and
+`<first line>.left_out` has one line that describes dropped lines. The number of the first line is padded to twelve
+digits, so that names sort in the order of lines and `zstdcat -f *` shows the log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNFINISHED: Final = ".tmp"
 
 NAME: Final = re.compile(r"(\d{12,})(\.log|\.log\.zst|\.left_out)")
 PREFERENCE: Final = (COMPRESSED, OPEN, LEFT_OUT)
-"""Of two files with one first line (a crash fell between making the one and removing the other), the one to read."""
+"""Which of two files with the same first line to read. A crash before the removal of the other leaves both."""
 
 BLOCK_BYTES: Final = 262_144
 
@@ -42,35 +42,35 @@ class Segment(NamedTuple):
 
 
 class Files(Protocol):
-    """Where a log's files are."""
+    """Access to a log's files."""
 
     def names(self) -> list[str]:
         """The names of all files, in any order."""
 
     def open(self, name: str) -> BinaryIO:
-        """One file, to be read. Raises FileNotFoundError where it has just been compressed or dropped."""
+        """Open a file for reading. Raises FileNotFoundError if it has just been compressed or dropped."""
 
 
 class Directory:
-    """A log on this machine, finished or being written."""
+    """The files of a log on this machine, complete or being written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def names(self) -> list[str]:
-        """The names of all files; none where there is no log yet."""
+        """The names of all files; none if the log does not exist yet."""
         try:
             return os.listdir(self.path)  # noqa: PTH208 - names are all that is needed, many times a second
         except FileNotFoundError:
             return []
 
     def open(self, name: str) -> BinaryIO:
-        """One file, unbuffered: it may grow while it is read."""
+        """Open a file unbuffered, because it may grow while it is read."""
         return (self.path / name).open("rb", buffering=0)
 
 
 def segments(names: list[str]) -> list[Segment]:
-    """The log's segments in order, one for each first line."""
+    """The segments of the log in order, one per first line."""
     found: dict[int, str] = {}
     for name in names:
         if match := NAME.fullmatch(name):
@@ -80,7 +80,7 @@ def segments(names: list[str]) -> list[Segment]:
 
 
 def content(files: Files, segment: Segment) -> BinaryIO:
-    """The text of a segment, decompressed where needed. Raises FileNotFoundError as `Files.open` does."""
+    """The text of a segment, decompressed if necessary. Raises FileNotFoundError as `Files.open` does."""
     stored = files.open(segment.name)
     if segment.suffix != COMPRESSED:
         return stored
@@ -88,7 +88,7 @@ def content(files: Files, segment: Segment) -> BinaryIO:
 
 
 def blocks(text: BinaryIO, size_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """The whole lines of a text in blocks of about `size_bytes`; a line that is not complete yet stays away."""
+    """The whole lines of a text in blocks of about `size_bytes`, without an incomplete last line."""
     rest = b""
     while data := text.read(size_bytes):
         end = data.rfind(b"\n") + 1

@@ -1,4 +1,4 @@
-"""Writes the live log of one stage attempt, and reads its rules from it on the way."""
+"""Writes the live log of one stage attempt and applies its rules."""
 
 from __future__ import annotations
 
@@ -38,16 +38,15 @@ SEGMENT_BYTES: Final = 8 * 2**20
 LIMIT_BYTES: Final = 512 * 2**20
 
 GROWTH: Final = TEXT_OFFSET + 1
-"""A text of line feeds alone grows so many times when it is stamped."""
+"""The factor by which a text of line feeds grows with timestamps."""
 
 
 class LogWriter:
-    """The one writer of the log in `directory`, which it goes on with where another was killed.
+    """The only writer of the log in `directory`. Continues where a killed writer stopped.
 
-    What `write` took is on disk when it returns; only a line without its line feed waits, and comes again from its
-    source after a crash. Memory stays within a few times the size of a segment whatever is written. May be used from
-    several threads. Raises PipelineInvalid for a rule that cannot be used, and OSError where the disk refuses: then
-    this writer is broken, and another on the same directory goes on after the last whole line.
+    When `write` returns, the data are in the file, except an incomplete line, which is read from its source again after
+    a crash. Memory stays within a few times the size of a segment. Thread-safe. Raises PipelineInvalid for a malformed
+    rule, and OSError if the disk fails: then create another writer, which continues after the last whole line.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class LogWriter:
         self._assemblers: dict[Stream, LineAssembler] = {stream: LineAssembler() for stream in LETTERS}
         checkpoint = Checkpoint.read(directory)
         if checkpoint is None or checkpoint.lines >= self._segments.next_line:
-            # None yet, or the machine stopped before the disk had all that it speaks of.
+            # Missing, or newer than the segments on disk because the machine crashed.
             checkpoint = Checkpoint()
         self._size_bytes = checkpoint.size_bytes
-        self._last_ns = checkpoint.last_ns  # of the last line the stage printed; the log's own words do not count
-        self._open_ns = dict(checkpoint.open_ns)  # of lines that are not complete: their first stamp
-        self._pending_ns: dict[Stream, int] = {}  # of the same, as far as they are here: their last
-        self._remembered_open: dict[Stream, int] = {}  # what of them the checkpoint has
-        self._forgets: set[Stream] = set()  # streams whose next piece begins a line anew
+        self._last_ns = checkpoint.last_ns  # of the last line of the stage; lines of the stream `winslow` do not count
+        self._open_ns = dict(checkpoint.open_ns)  # of incomplete lines: their first timestamp
+        self._pending_ns: dict[Stream, int] = {}  # of incomplete lines in memory: their last timestamp
+        self._remembered_open: dict[Stream, int] = {}  # the part of `_open_ns` that is in the checkpoint
+        self._forgets: set[Stream] = set()  # streams whose incomplete line will be sent again
         self._offsets = {stream: checkpoint.source(stream).offset_bytes for stream in LETTERS}  # of the next line
         self._skips = {stream: checkpoint.source(stream).skip_lines for stream in LETTERS}
         self._matcher = RuleMatcher(rules, checkpoint.matcher)
@@ -89,9 +88,9 @@ class LogWriter:
             self.abandon()
 
     def write(self, stream: Stream, data: bytes, at: datetime | int | None = None) -> None:
-        """Take the next chunk of a stream, cut anywhere, that came at `at` (an int is nanoseconds; None is now).
+        """Take the next chunk of a stream, cut anywhere, that arrived at `at` (int: nanoseconds; None: now).
 
-        The stream `winslow` is for what the runner itself has to say; rules are not read from it.
+        The stream `winslow` is for messages of the runner; rules are not applied to it.
         """
         at_ns = nanoseconds(at)
         with self._lock:
@@ -100,7 +99,7 @@ class LogWriter:
                 self._store_piece(stream, piece, at_ns)
 
     def write_entries(self, entries: Iterable[Entry]) -> None:
-        """Take pieces that each have a moment of their own; many at once are much faster than one by one."""
+        """Take pieces with a time each. Many at once are much faster than one by one."""
         with self._lock:
             for batch in self._batches(entries):
                 self._remember_open_lines(batch[-1].at_ns)
@@ -121,14 +120,14 @@ class LogWriter:
                         self._store_piece(stream, payload, at_ns)
 
     def summary(self, now: datetime | int | None = None) -> LogSummary:
-        """What the rules found so far; elapsed and remaining times are those at `now`."""
+        """What the rules found so far, with elapsed and remaining times as of `now`."""
         with self._lock:
             return self._matcher.summary(self._segments.next_line - 1, self._size_bytes, nanoseconds(now))
 
     def resume_point(self) -> ResumePoint:
-        """Where sources go on, from the next write. A line that is not complete then comes again from its beginning."""
+        """Where sources continue with the next write. An incomplete line must be sent again from its beginning."""
         with self._lock:
-            self._segments.finalize()  # no file changes its name while the lines are counted
+            self._segments.finalize()  # no file must change its name while lines are counted
             self._forgets.update(self._pending_ns)
             from_ns = _whole_second(self._last_ns - SLACK_NS)
             return ResumePoint(
@@ -140,13 +139,13 @@ class LogWriter:
             )
 
     def source_at(self, stream: Stream, offset_bytes: int) -> None:
-        """Say that what is written next to a stream stands at this offset in its source."""
+        """Set the offset in its source of what is written next to a stream."""
         with self._lock:
             self._offsets[stream] = offset_bytes
             self._skips[stream] = 0
 
     def close(self) -> None:
-        """End the log: what is pending becomes its last lines, everything is compressed, readers are told."""
+        """End the log: complete pending lines, compress everything, and mark the log as ended for readers."""
         with self._lock:
             for stream, assembler in self._assemblers.items():
                 pending_bytes = assembler.raw_pending_bytes
@@ -157,7 +156,7 @@ class LogWriter:
             self._save(closed=True)
 
     def abandon(self) -> None:
-        """Let go of the directory without ending the log: another writer will go on with it."""
+        """Release the directory without ending the log: another writer will continue it."""
         with self._lock:
             self._segments.abandon()
 
@@ -179,7 +178,7 @@ class LogWriter:
         self._offsets[stream] += begun_bytes + len(piece) - assembler.raw_pending_bytes
 
     def _remember_open_lines(self, now_ns: int) -> None:
-        """Put down lines that stay incomplete, such as a progress bar of hours: they come again by their stamp."""
+        """Save the timestamps of lines that stay incomplete, such as a progress bar of hours, for a restart."""
         waiting = {stream: began_ns for stream, began_ns in self._open_ns.items() if now_ns - began_ns > SLACK_NS // 2}
         if waiting and waiting != self._remembered_open:
             self._remembered_open = waiting
@@ -195,7 +194,7 @@ class LogWriter:
             self._matcher.feed(done.lines, first, at_ns, done.updates)
 
     def _append(self, block: bytes, lines: int, size_bytes: int) -> int:
-        """Store whole lines; gives the number of the first."""
+        """Store whole lines. Returns the number of the first."""
         if self._segments.must_rotate(block):
             self._segments.rotate()
             self._save(closed=False)
@@ -215,7 +214,7 @@ class LogWriter:
         ).write(self._directory)
 
     def _batches(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-        """Entries in lists that, stamped, fit into a segment."""
+        """The entries in batches that fit into a segment with their timestamps."""
         batch: list[Entry] = []
         room = self._piece_bytes
         for entry in entries:
@@ -228,7 +227,7 @@ class LogWriter:
             yield batch
 
     def _is_whole_lines(self, batch: list[Entry], joined: bytes) -> bool:
-        """Whether each entry is exactly one ordinary line, as nearly always."""
+        """Whether each entry is exactly one ordinary line, the most frequent case."""
         return (
             joined.count(b"\n") == len(batch)
             and b"\r" not in joined
@@ -239,7 +238,7 @@ class LogWriter:
         )
 
     def _read_again(self, first_line: int) -> None:
-        """Bring the state from the checkpoint up to the last line stored."""
+        """Update the checkpoint's state from the lines stored since."""
         with Cursor(self._files, first_line) as cursor:
             for first, stored in cursor.blocks():
                 number = first
@@ -265,7 +264,7 @@ class LogWriter:
 
 
 def _runs(stored: bytes) -> Iterator[tuple[bool, list[bytes]]]:
-    """Stored lines in runs, each with whether they are the log's own words, from which no rule reads."""
+    """Stored lines in runs, each with whether it is of the stream `winslow`, to which no rules are applied."""
     lines = stored[:-1].split(b"\n")
     if b"Z W " not in stored:
         yield False, lines

@@ -169,7 +169,7 @@ def test_a_stage_that_can_do_without_runs_on_the_cpu_and_the_log_says_so(node: C
     task = place.task(SHOWS, gpu=Gpu(optional=True))
     assert place.serve(task).gpus == ()
     assert place.lines(task) == ["0 <>"]
-    assert "runs on the CPU" in place.words(task)
+    assert "runs on the CPU" in place.runner_lines(task)
 
 
 def test_nobody_having_looked_for_gpus_counts_as_none(process_place: Place) -> None:
