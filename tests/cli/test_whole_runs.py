@@ -191,7 +191,7 @@ def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Insta
     assert stages(last)["count"]["results"] == {"vehicles": "1"}
     assert "vehicles=2" in there.winslow("logs", "redo", "count", "--attempt", "1").stdout
     code, what = there.refused("run", "speeding", "--project", "redo", "--start-from", "count", "--set", "pick.cpus=1")
-    assert (code, what) == (5, "settings were given for pick, which this run does not run")
+    assert (code, what) == (5, "there are settings for pick, which will not run")
 
 
 def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_with_the_rest(there: Installation) -> None:

@@ -69,7 +69,7 @@ class SimulatedDagster:
         self.now = datetime.now(UTC)
         self.reload("winslow")
 
-    # What projects/dagit.py offers.
+    # What the client of Dagster offers (projects/dagster_api/client.py).
 
     def locations(self) -> tuple[str, ...]:
         return ("winslow",)

@@ -252,12 +252,12 @@ def test_rows_of_unequal_length_are_counted(rows: list[list[str]]) -> None:
         (b"a,b\n", 0, ("a", "b"), ""),
         (b"a,a,\n1,2,3\n", 1, ("a", "a (2)", "column 3"), ""),
         (b"\xef\xbb\xbfa;b\r\n1;2\r\n", 1, ("a", "b"), ""),
-        (b"\x89PNG\0\0", 0, (), "it cannot be read as a table: it is not a text"),
+        (b"\x89PNG\0\0", 0, (), "cannot be read as a table: not a text file"),
         (
             b'a\n"' + b"x" * 200_000 + b'"\n',
             0,
             (),
-            "it cannot be read as a table: field larger than field limit (131072)",
+            "cannot be read as a table: field larger than field limit (131072)",
         ),
     ],
 )

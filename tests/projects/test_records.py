@@ -108,7 +108,7 @@ def test_a_name_is_given_once(ulm: ProjectRecords) -> None:
     "name", ["", ".hidden", "-x", "a/b", "a b", "a..b", "ä", "a\n", "x" * 64, "ulm.files", "ulm.manifest.json"]
 )
 def test_a_name_that_cannot_be_a_directory_and_a_label_is_refused(records: ProjectRecords, name: str) -> None:
-    with pytest.raises(InputRejected, match="cannot be a project's name"):
+    with pytest.raises(InputRejected, match="is not a valid project name"):
         create(records, name)
 
 
@@ -208,7 +208,7 @@ def test_start_and_end_said_again_change_nothing(ulm: ProjectRecords) -> None:
 
 def test_an_attempt_cannot_end_twice_in_different_ways(ulm: ProjectRecords) -> None:
     finish(ulm, task())
-    with pytest.raises(ProjectConflict, match="ended before, in another way"):
+    with pytest.raises(ProjectConflict, match="already ended in another way"):
         ulm.attempt_ended(task().task_id, result(task(), outcome="failed"))
 
 

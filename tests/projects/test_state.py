@@ -82,7 +82,7 @@ def views(
     snapshot = StageSnapshot(
         lineage=Lineage(PIPELINE, attempts),
         result_of=results.__getitem__,
-        life_of=lambda _: life or TaskState(known=True),
+        task_state_of=lambda _: life or TaskState(known=True),
         why_waiting=lambda _: "waits for a GPU",
     )
     return [(view.state, view.reason) for view in stage_views(snapshot, active=active)]
@@ -97,14 +97,14 @@ def status(word: str) -> dict[str, str]:
 
 
 def test_a_project_that_never_ran_is_idle() -> None:
-    assert told() == ("idle", "it has not been run yet")
+    assert told() == ("idle", "not run yet")
     assert views((), active=False) == [("pending", "has not run")] * 3
 
 
 def test_a_queued_run_says_why_it_waits() -> None:
     behind = "waiting in the queue behind ulm-03"
     assert told(run(), statuses=status("QUEUED"), queue_reasons={"run1": behind}) == ("queued", behind)
-    assert views(())[:2] == [("waiting", "is about to start"), ("waiting", "waits for one")]
+    assert views(())[:2] == [("waiting", "about to start"), ("waiting", "waiting for one")]
 
 
 def test_a_running_stage_needs_no_reason_and_a_waiting_one_has_its_engine_s() -> None:
@@ -123,8 +123,8 @@ def test_a_run_on_its_way_gives_the_project_its_state(word: str, state: str) -> 
 
 
 def test_a_run_that_was_asked_to_pause_says_what_it_waits_for() -> None:
-    seen = told(run(), running=("two",), statuses=status("STARTED"), pause="anna asked it to pause")
-    assert seen == ("pausing", "anna asked it to pause; two still runs")
+    seen = told(run(), running=("two",), statuses=status("STARTED"), pause="anna requested a pause")
+    assert seen == ("pausing", "anna requested a pause; two is still running")
     assert told(run(), statuses=status("CANCELING"), pause="anna")[0] == "cancelling"
 
 
@@ -134,7 +134,7 @@ def test_a_run_that_did_not_come_to_its_end_gives_the_project_its_state_and_reas
 
 
 def test_a_run_that_waited_and_was_answered_is_paused() -> None:
-    assert told(run("awaiting_input", "which?"), answered=True) == ("paused", "it was answered, and can go on")
+    assert told(run("awaiting_input", "which?"), answered=True) == ("paused", "answered; ready to resume")
 
 
 def test_a_run_that_ended_well_is_a_success_and_names_the_rest() -> None:

@@ -93,13 +93,13 @@ def test_a_project_pauses_after_the_stage_that_runs_and_goes_on_with_what_it_was
     until(lambda: ulm.status().stage("gate").state == "running", "the gate runs")
     ben.project("ulm").pause()
     status = ulm.status()
-    assert (status.state, status.reason) == ("pausing", "ben asked it to pause; gate still runs")
+    assert (status.state, status.reason) == ("pausing", "ben requested a pause; gate is still running")
     assert status.actions == ("resume", "cancel")
     with pytest.raises(ProjectConflict, match="ben asked it to pause already"):
         ulm.pause()
     gate.touch()
     status = run.ended()
-    assert (status.state, status.reason) == ("paused", "before behind: ben asked it to pause")
+    assert (status.state, status.reason) == ("paused", "before behind: ben requested a pause")
     assert [view.state for view in status.stages] == ["succeeded", "succeeded", "pending", "pending"]
     until(lambda: not there.run_worker() and not there.stage_runner(), "a paused project holds no process")
 
@@ -126,9 +126,9 @@ def test_a_project_pauses_after_the_stage_that_was_named(winslow: Winslow, tmp_p
     later = winslow.project("later")
     until(lambda: later.status().stage("gate").state == "running", "the gate runs")
     later.pause(after="behind")
-    assert later.status().reason == "anna asked it to pause after behind; gate still runs"
+    assert later.status().reason == "anna requested a pause after behind; gate is still running"
     gate.touch()
-    assert run.ended().reason == "before last: anna asked it to pause after behind"
+    assert run.ended().reason == "before last: anna requested a pause after behind"
     assert later.status().stage("behind").state == "succeeded"
 
 
@@ -174,7 +174,7 @@ def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winsl
     assert not redone.status().stage("behind").outdated, "it was made of the first attempt of gate"
     status = redone.redo("last", use={"behind": 2}).wait()
     assert text(winslow, "redone", "last", "d.txt") == "gate 2\nnone\n"
-    with pytest.raises(ProjectConflict, match=r"are to be used, and made again"):
+    with pytest.raises(ProjectConflict, match=r"cannot both run again and use existing outputs"):
         redone.redo("gate", use={"behind": 2})
 
 

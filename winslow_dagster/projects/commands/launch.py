@@ -191,7 +191,7 @@ class Launch:
                 via=actor.via,
                 reason=self._request.reason,
                 sweep=sweep,
-                **request.noted(),
+                **request.record_fields(),
             )
         )
         return run_id

@@ -1,4 +1,4 @@
-"""Two attempts side by side, or many: what they were told, what came of it, and which files differ. Pure."""
+"""Compares attempts: parameters, results and files. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".svg"})
 TABLES = frozenset({".csv"})
 MOST_TABLES = 20
 MOST_INPUT_FILES_NAMED = 50
-"""A stage may read thousands of frames; that they differ is said once."""
+"""A stage may read thousands of frames; the rest is summed up in a note."""
 COMMAND_LINES = frozenset({"command", "args"})
 
 
 class Compared(BaseModel):
-    """A value: equal by content, never changed. `left` and `right` are None where that side has none."""
+    """A frozen value, equal by content. `left` and `right` are None if that side has none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AttemptFacts(Compared):
-    """Which attempt it is, and how it went. `number` counts from 1 over all runs, as `winslow logs --attempt` does."""
+    """An attempt and its outcome. `number` counts the stage's attempts from 1 over all runs."""
 
     task_id: str
     project: str
@@ -50,7 +50,7 @@ class AttemptFacts(Compared):
 
     @property
     def name(self) -> str:
-        """As the command line takes it."""
+        """The address of the attempt, as a person writes it."""
         return f"{self.project}:{self.stage}:{self.number}"
 
 
@@ -64,7 +64,7 @@ class ParameterRow(Compared):
 
 
 class Pair(Compared):
-    """A figure of both. `difference` is right minus left, `ratio` right by left; None where they mean nothing."""
+    """A figure of both sides. `difference` is right minus left, `ratio` right by left; None if they are not numbers."""
 
     name: str
     unit: str = ""
@@ -75,7 +75,7 @@ class Pair(Compared):
 
     @property
     def differs(self) -> bool:
-        """Whether the sides say something else."""
+        """Whether the sides differ."""
         return self.left != self.right
 
 
@@ -98,7 +98,7 @@ class FilePair(Compared):
 
 
 class FilesCompared(Compared):
-    """Output files by path and blake3; seen from the left."""
+    """Output files compared by path and blake3. Added files are those that only the right side has."""
 
     added: tuple[FilePair, ...] = ()
     removed: tuple[FilePair, ...] = ()
@@ -117,7 +117,7 @@ class ColumnPair(Compared):
 
 
 class TablePair(Compared):
-    """A CSV file that both have and that differs."""
+    """A CSV file that differs between both sides."""
 
     path: str
     left: TableFacts
@@ -128,9 +128,9 @@ class TablePair(Compared):
 
 
 class Comparison(Compared):
-    """Two attempts. `parameters`, `files`, `tables` and `pictures` name only what differs; the rest is told of both.
+    """Two attempts. `parameters`, `files`, `tables` and `pictures` have only what differs, the rest has everything.
 
-    `notes` say what was left out, and why.
+    `notes` name what was left out, and why.
     """
 
     left: AttemptFacts
@@ -146,14 +146,14 @@ class Comparison(Compared):
 
     @property
     def differs(self) -> bool:
-        """Whether anything does, but for who and when."""
+        """Whether the attempts differ in more than their identity."""
         files = self.files.added or self.files.removed or self.files.changed
         pairs = (*self.results, *self.progress, *self.measures)
         return bool(self.parameters or files or any(pair.differs for pair in pairs))
 
 
 class CrossRow(Compared):
-    """One attempt of many. A parameter or result that it does not have is not in it."""
+    """One attempt in a table, with those parameters and results that it has."""
 
     attempt: AttemptFacts
     parameters: dict[str, Value]
@@ -161,7 +161,7 @@ class CrossRow(Compared):
 
 
 class CrossTable(Compared):
-    """Attempts by what differs between them: `parameters` and `results` name the columns."""
+    """A table of attempts. `parameters`, those that differ, and `results` name its columns."""
 
     parameters: tuple[str, ...]
     results: tuple[str, ...]
@@ -170,7 +170,7 @@ class CrossTable(Compared):
 
 
 class Side(Compared):
-    """All that is known of one attempt. `result` is None until it has ended."""
+    """One attempt with its task and result. `result` is None until it has ended."""
 
     facts: AttemptFacts
     task: StageTask
@@ -178,7 +178,7 @@ class Side(Compared):
 
     @property
     def outputs(self) -> Manifest | None:
-        """What it left."""
+        """Its outputs, if it has any."""
         return self.result.outputs if self.result else None
 
 
@@ -186,13 +186,13 @@ TableReader = Callable[[FileRef], TableFacts]
 
 
 def compare(left: Side, right: Side, read_table: TableReader) -> Comparison:
-    """What differs between two attempts. Raises what `read_table` does."""
-    told = [parameters(side.task) for side in (left, right)]
-    rows, notes = _parameter_rows(*(found for found, _ in told))
+    """Compare two attempts. Raises what `read_table` raises."""
+    of_sides = [parameters(side.task) for side in (left, right)]
+    rows, notes = _parameter_rows(*(found for found, _ in of_sides))
     files = _files(left, right)
     tables = [pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in TABLES]
     if len(tables) > MOST_TABLES:
-        notes += (f"of {len(tables)} tables that differ, the first {MOST_TABLES} were compared",)
+        notes += (f"{len(tables)} tables differ; only the first {MOST_TABLES} were compared",)
     return Comparison(
         left=left.facts,
         right=right.facts,
@@ -203,14 +203,14 @@ def compare(left: Side, right: Side, read_table: TableReader) -> Comparison:
         files=files,
         tables=tuple(_table(pair, read_table) for pair in tables[:MOST_TABLES]),
         pictures=tuple(pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in PICTURES),
-        notes=(*dict.fromkeys(note for _, note in told if note), *notes),
+        notes=(*dict.fromkeys(note for _, note in of_sides if note), *notes),
     )
 
 
 def compare_many(sides: Sequence[Side]) -> CrossTable:
-    """Attempts in the order given, by the parameters that differ, and all results."""
-    told = [parameters(side.task) for side in sides]
-    paths = differing([found for found, _ in told])
+    """A table of these attempts, in this order."""
+    of_sides = [parameters(side.task) for side in sides]
+    paths = differing([found for found, _ in of_sides])
     results = [_results_of(side) for side in sides]
     return CrossTable(
         parameters=paths,
@@ -221,9 +221,9 @@ def compare_many(sides: Sequence[Side]) -> CrossTable:
                 parameters={path: found[path] for path in paths if path in found},
                 results=result,
             )
-            for side, (found, _), result in zip(sides, told, results, strict=True)
+            for side, (found, _), result in zip(sides, of_sides, results, strict=True)
         ),
-        notes=tuple(note for _, note in told if note),
+        notes=tuple(note for _, note in of_sides if note),
     )
 
 
@@ -235,7 +235,7 @@ def _parameter_rows(
     for tree, found in groupby(differing([left, right]), key=_input_of):
         paths = list(found)
         if tree and len(paths) > MOST_INPUT_FILES_NAMED:
-            notes.append(f"{len(paths)} files of {tree} differ, of which {MOST_INPUT_FILES_NAMED} are named")
+            notes.append(f"{len(paths)} files of {tree} differ; only the first {MOST_INPUT_FILES_NAMED} are listed")
             paths = paths[:MOST_INPUT_FILES_NAMED]
         rows += [_parameter_row(path, left.get(path), right.get(path)) for path in paths]
     return tuple(rows), tuple(notes)
@@ -359,5 +359,5 @@ def _table(pair: FilePair, read: TableReader) -> TablePair:
 
 
 def _merged(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
-    """Each name once, those of the left first."""
+    """Each name once, those of the left side first."""
     return tuple(dict.fromkeys((*left, *right)))

@@ -1,4 +1,4 @@
-"""What a CSV file holds, column by column, read in one pass and never whole."""
+"""Summarizes a CSV file by column, in one pass, without loading it whole."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pydantic import BaseModel, ConfigDict
 from winslow_dagster.pipelines.units import parse_number
 
 MOST_BYTES = 16 << 20
-"""Of one file: 200,000 rows of ten columns. What is beyond is not read, and `cut` says so."""
+"""About 200,000 rows of ten columns. The rest of a file is not read, and `cut` is set."""
 MOST_COLUMNS = 200
 PART_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 20
 DELIMITERS = ",;\t|"
 
 ReadPart = Callable[[int, int], bytes]
-"""From an offset, so many bytes of a file, or as many as there are."""
+"""Reads a number of bytes from an offset, fewer at the end of the file."""
 
 
 class ColumnFacts(BaseModel):
-    """A column of numbers. `count` of its cells hold one; empty cells are left out."""
+    """A column of numbers. `count` is the number of cells that are not empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,9 +37,9 @@ class ColumnFacts(BaseModel):
 
 
 class TableFacts(BaseModel):
-    """`rows` without the header. `cut`: only the first `read_bytes` were read, and all facts are of these.
+    """`rows` without the header. `cut`: only the first `read_bytes` were read and summarized.
 
-    `fault` says why the file could not be read as a table; then there are no rows and no columns.
+    `fault` is why the file could not be read as a table; it then has no rows and no columns.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class TableFacts(BaseModel):
 
 
 def table_facts(read: ReadPart, size_bytes: int, most_bytes: int = MOST_BYTES) -> TableFacts:
-    """The facts of a file of that size. Raises what `read` does."""
+    """Summarize a file of that size. Raises what `read` raises."""
     read_bytes = min(size_bytes, most_bytes)
     cut = read_bytes < size_bytes
     seen = TableFacts(size_bytes=size_bytes, read_bytes=read_bytes, cut=cut)
@@ -66,12 +66,12 @@ def table_facts(read: ReadPart, size_bytes: int, most_bytes: int = MOST_BYTES) -
         header = next(rows, [])
         columns = _names(header)
         numbers = _Numbers(len(columns))
-        # The last record that was read may be half of one.
+        # The last record that was read may be incomplete.
         for row in _all_but_last(rows) if cut else rows:
             if row:
                 numbers.take(row)
     except (_NoText, csv.Error) as error:
-        return seen.model_copy(update={"fault": f"it cannot be read as a table: {error}"})
+        return seen.model_copy(update={"fault": f"cannot be read as a table: {error}"})
     numeric = {name: facts for name, facts in zip(columns, numbers.facts(), strict=False) if facts is not None}
     return seen.model_copy(update={"rows": numbers.rows, "columns": columns, "numeric": numeric})
 
@@ -81,7 +81,7 @@ class _NoText(ValueError):
 
 
 class _Numbers:
-    """The numbers of each column; of one that holds a text, none."""
+    """The numbers of each column; none for a column with text in it."""
 
     def __init__(self, columns: int) -> None:
         self.rows = 0
@@ -106,7 +106,7 @@ class _Numbers:
 
 
 def _facts(column: array[float]) -> ColumnFacts:
-    # A mean of numbers near the largest there are would overflow as a plain sum.
+    # The plain sum of very large numbers would overflow.
     total = math.fsum(number / len(column) for number in column)
     return ColumnFacts(
         count=len(column),
@@ -118,7 +118,7 @@ def _facts(column: array[float]) -> ColumnFacts:
 
 
 def _lines(read: ReadPart, size_bytes: int) -> Iterator[str]:
-    """Lines with their ends, decoded; a line is bounded, so that a file without one is no load."""
+    """Decoded lines with their line ends. Their length is limited, so that a file without any does not fill memory."""
     rest, at, encoding = b"", 0, "utf-8-sig"
     while at < size_bytes:
         part = read(at, min(PART_BYTES, size_bytes - at))
@@ -126,7 +126,7 @@ def _lines(read: ReadPart, size_bytes: int) -> Iterator[str]:
             break
         at += len(part)
         if b"\0" in part:
-            raise _NoText("it is not a text")
+            raise _NoText("not a text file")
         *whole, rest = (rest + part).splitlines(keepends=True) or [b""]
         if len(rest) > LONGEST_LINE_BYTES:
             raise _NoText(f"a line is longer than {LONGEST_LINE_BYTES} bytes")
@@ -138,7 +138,7 @@ def _lines(read: ReadPart, size_bytes: int) -> Iterator[str]:
 
 
 def _names(header: list[str]) -> tuple[str, ...]:
-    """Column names, each once: a second `x` is `x (2)`."""
+    """Unique column names: a second `x` becomes `x (2)`."""
     seen: dict[str, int] = {}
     names: list[str] = []
     for index, cell in enumerate(header, 1):

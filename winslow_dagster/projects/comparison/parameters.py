@@ -1,4 +1,4 @@
-"""What one attempt was told: every parameter under a readable path, as it was after layering."""
+"""The parameters of an attempt, each under a readable path, with all layers of variables merged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import Manifest
 
 Value = str | float | bool | None
-"""A parameter; None where it is not set. Contents of files are their blake3."""
+"""A parameter; None if it is not set. Files are represented by their blake3."""
 
 _IDENTITY = {
     *("task_id", "project", "pipeline", "stage", "attempt", "run_id", "continues"),
@@ -33,7 +33,7 @@ _PLACES = Places(
 
 
 class Words(BaseModel):
-    """Some words of a command line: on both sides, only on the left (removed), or only on the right (added)."""
+    """Words of a command line that are on both sides, only on the left (removed), or only on the right (added)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,9 +42,9 @@ class Words(BaseModel):
 
 
 def parameters(task: StageTask) -> tuple[dict[str, Value], str]:
-    """Path -> value of everything that could make two attempts differ, and a note where a template has no value.
+    """Path -> value of everything that can make two attempts differ, and a note if a template has no value.
 
-    `env.THRESHOLD` is what the stage saw, not the layers; what only a node knows (directories, its own names) stands as
+    `env.THRESHOLD` is the value that the stage saw. Values that only a node knows, such as directories, appear as
     `${WINSLOW_…}`. Input files are `inputs.<stage>/<path>`, those of the project `resources.<name>/<path>`.
     """
     env, words, note = _filled_in(task)
@@ -58,29 +58,29 @@ def parameters(task: StageTask) -> tuple[dict[str, Value], str]:
 
 
 def differing(all_parameters: Iterable[Mapping[str, Value]]) -> tuple[str, ...]:
-    """The paths that do not have the same value everywhere, in order."""
+    """The paths whose values differ, sorted."""
     all_parameters = list(all_parameters)
     paths = sorted({path for found in all_parameters for path in found})
-    return tuple(path for path in paths if len({_told_apart(found.get(path)) for found in all_parameters}) > 1)
+    return tuple(path for path in paths if len({_typed(found.get(path)) for found in all_parameters}) > 1)
 
 
 def word_difference(left: str, right: str) -> tuple[Words, ...]:
-    """Two command lines, word by word. Turned round, only the sides change."""
+    """Compare two command lines word by word. Swapped, only the sides change."""
     if left > right:  # the matcher's choice between equally good matches must not depend on the sides
-        turned: dict[str, Literal["both", "left", "right"]] = {"both": "both", "left": "right", "right": "left"}
-        parts = [part.model_copy(update={"side": turned[part.side]}) for part in word_difference(right, left)]
+        swapped: dict[str, Literal["both", "left", "right"]] = {"both": "both", "left": "right", "right": "left"}
+        parts = [part.model_copy(update={"side": swapped[part.side]}) for part in word_difference(right, left)]
         return tuple(_left_before_right(parts))
     one, other = _shell_words(left), _shell_words(right)
     parts = []
     for _, begin, end, other_begin, other_end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        here, there = shlex.join(one[begin:end]), shlex.join(other[other_begin:other_end])
+        left_text, right_text = shlex.join(one[begin:end]), shlex.join(other[other_begin:other_end])
         if one[begin:end] == other[other_begin:other_end]:
-            parts.append(Words(side="both", text=here))
+            parts.append(Words(side="both", text=left_text))
             continue
         if end > begin:
-            parts.append(Words(side="left", text=here))
+            parts.append(Words(side="left", text=left_text))
         if other_end > other_begin:
-            parts.append(Words(side="right", text=there))
+            parts.append(Words(side="right", text=right_text))
     return tuple(parts)
 
 
@@ -95,7 +95,7 @@ def _left_before_right(parts: list[Words]) -> list[Words]:
 
 
 def _filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
-    """Environment and command line as the stage saw them; as they were written where they cannot be filled in."""
+    """Environment and command line as the stage saw them, or unchanged if a variable has no value."""
     builtin = {name: f"${{{name}}}" for name in planned_variables(task, _PLACES)}
     try:
         env = resolve_environment(task.env_layers, builtin)
@@ -105,13 +105,13 @@ def _filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ..
         }
     except (VariableMissing, TemplateMalformed) as error:
         raw = {name: value for layer in task.env_layers for name, value in layer.items()}
-        note = f"the templates of {task.task_id} are shown as they were written: {error}"
+        note = f"{task.task_id} is shown with its variables not filled in: {error}"
         return raw, {"command": task.command, "args": task.args}, note
     return {name: value for name, value in env.items() if name not in builtin}, words, ""
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Value]:
-    """Nested settings under dotted paths. What is not set is left out."""
+    """Nested settings under dotted paths, without those that are not set."""
     if isinstance(value, Mapping):
         items = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list):
@@ -125,8 +125,8 @@ def _contents(kind: str, trees: Mapping[str, Manifest]) -> dict[str, Value]:
     return {f"{kind}.{name}/{file.path}": file.blake3 for name, tree in trees.items() for file in tree.files}
 
 
-def _told_apart(value: Value) -> tuple[str, Value]:
-    """True is not 1, and 1 is 1.0."""
+def _typed(value: Value) -> tuple[str, Value]:
+    """True differs from 1, and 1 equals 1.0."""
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
     return kind, value
 

@@ -1,4 +1,4 @@
-"""Finds the attempts that are to be compared: in the project tables, and their files in the store."""
+"""Reads the attempts to compare from the project tables, and their files from the store."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import Store
 
 MOST_ATTEMPTS = 1000
-"""In one table."""
+"""The limit of one table."""
 
 
 class ComparisonService:
-    """Attempts against attempts, of one project or of several. Nothing is changed by any of it."""
+    """Compares attempts of one project or several. Changes nothing."""
 
     def __init__(self, records: ProjectRecords, store: Store) -> None:
         self._records = records
         self._store = store
 
     def two(self, left: str, right: str) -> Comparison:
-        """Two attempts by their task ids. Raises NotFound, ServiceUnavailable, StoreError."""
+        """Compare two attempts by task id. Raises NotFound, ServiceUnavailable, StoreError."""
         one, other = self._sides([left, right])
         return compare(one, other, self._read_table)
 
     def many(self, task_ids: Sequence[str]) -> CrossTable:
-        """A table of attempts by what differs between them. Raises NotFound, InputRejected for too many."""
+        """A table of attempts by their differences. Raises NotFound, and InputRejected for too many."""
         if len(task_ids) > MOST_ATTEMPTS:
             raise InputRejected(f"{len(task_ids)} attempts are too many", expected=f"at most {MOST_ATTEMPTS}")
         return compare_many(self._sides(task_ids))

@@ -1,4 +1,4 @@
-"""The one place that speaks to Dagster on behalf of projects: GraphQL over HTTP to the web server, without Dagster."""
+"""The client of Dagster's web server: GraphQL over HTTP, without importing Dagster."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 PROJECT_TAG = "winslow/project"
 DIGEST_TAG = "winslow/pipeline_digest"
 ANSWER_TIMEOUT_S = 60.0
-"""A reload compiles what is asked for; everything else takes milliseconds."""
+"""A reload compiles pipelines; everything else takes milliseconds."""
 PAGE = 100
-"""As many runs as one question of `graphql.RUNS` gives."""
+"""The limit of `graphql.RUNS`."""
 NOBODY = frozenset({"ReloadNotSupported", "RepositoryLocationNotFound"})
 
 
 class Job(Frozen):
-    """A job, and where Dagster keeps it. `digest` is the version of the pipeline file it was compiled from."""
+    """A job, and its place in Dagster. `digest` is the version of the pipeline file it was compiled from."""
 
     name: str
     repository: str
@@ -47,14 +47,14 @@ class Job(Frozen):
 
 
 class Step(Frozen):
-    """One stage as Dagster sees it."""
+    """One stage of a run, as Dagster reports it."""
 
     stage: str
     status: Literal["SKIPPED", "SUCCESS", "FAILURE", "IN_PROGRESS"] | None
 
 
 class DagsterRun(Frozen):
-    """A run as Dagster sees it."""
+    """A run, as Dagster reports it."""
 
     run_id: str
     job: str
@@ -67,7 +67,7 @@ class DagsterRun(Frozen):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether the status is final."""
         return self.status in ENDED
 
 
@@ -82,7 +82,7 @@ class RunEvent(Frozen):
 
 
 class EventPage(Frozen):
-    """Events in order, and the cursor to ask for those after them."""
+    """Events in order, and the cursor for the next page."""
 
     events: tuple[RunEvent, ...]
     cursor: str
@@ -90,7 +90,7 @@ class EventPage(Frozen):
 
 
 class DagsterClient:
-    """Every method raises ServiceUnavailable when the web server does not answer, or answers with a failure."""
+    """Every method raises ServiceUnavailable if the web server does not answer, or answers with an error."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -104,11 +104,11 @@ class DagsterClient:
         return True
 
     def job_names(self) -> tuple[str, ...]:
-        """All jobs there are. Raises PipelineInvalid when the pipelines could not be loaded at all."""
+        """The names of all jobs. Raises PipelineInvalid if the pipelines could not be loaded at all."""
         return tuple(sorted(job.name for job in self._jobs()))
 
     def locations(self) -> tuple[str, ...]:
-        """The code locations there are, also those that could not be loaded."""
+        """The names of all code locations, including those that could not be loaded."""
         workspace = self._ask(graphql.JOBS)["workspaceOrError"]
         return tuple(entry["name"] for entry in _expect(workspace, "Workspace")["locationEntries"])
 
@@ -116,13 +116,15 @@ class DagsterClient:
         """The job, with its version. Raises NotFound."""
         found = next((job for job in self._jobs() if job.name == name), None)
         if found is None:
-            raise NotFound(f"Dagster knows no job {name!r}", where=self._address, remedy="Is its pipeline file there?")
+            raise NotFound(
+                f"Dagster has no job {name!r}", where=self._address, remedy="Check that its pipeline file exists"
+            )
         answer = self._ask(graphql.JOB_TAGS, job=_selector(found))["pipelineOrError"]
         tags = {tag["key"]: tag["value"] for tag in _expect(answer, "Pipeline")["tags"]}
         return found.model_copy(update={"digest": tags.get(DIGEST_TAG)})
 
     def reload(self, location: str) -> None:
-        """Have the code server read the pipeline files again. Raises PipelineInvalid when that fails."""
+        """Have the code server read the pipeline files again. Raises PipelineInvalid if that fails."""
         answer = self._ask(graphql.RELOAD, location=location)["reloadRepositoryLocation"]
         if answer["__typename"] in NOBODY:
             raise NotFound(answer["message"], where=self._address)
@@ -131,9 +133,9 @@ class DagsterClient:
             raise _not_loaded(location, loaded)
 
     def launch(self, job: Job, run_config: dict[str, Any], tags: dict[str, str]) -> str:
-        """Queue a run of the job, and give its id.
+        """Queue a run of the job. Returns its id.
 
-        Raises InputRejected for a run config that the job does not take, with every fault of it.
+        Raises InputRejected, with every error, if the run config does not fit the job.
         """
         parameters = {
             "selector": _selector(job),
@@ -155,7 +157,7 @@ class DagsterClient:
         return _run(self._run_answer(graphql.RUN, run_id))
 
     def runs(self, *, project: str | None = None, statuses: tuple[RunStatus, ...] = ()) -> tuple[DagsterRun, ...]:
-        """The runs of a project (by their tag) or of all, in some states or in all, the latest first; 100 at most."""
+        """Up to 100 runs of a project (by tag) or of all, in some states or all, the latest first."""
         chosen: dict[str, Any] = {}
         if project is not None:
             chosen["tags"] = [{"key": PROJECT_TAG, "value": project}]
@@ -165,11 +167,11 @@ class DagsterClient:
         return tuple(_run(run) for run in _expect(answer, "Runs")["results"])
 
     def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, DagsterRun]:
-        """Those of these runs that Dagster knows."""
-        asked = list(run_ids)
+        """Run id -> run, for those of these runs that Dagster has."""
+        wanted = list(run_ids)
         found: dict[str, DagsterRun] = {}
-        for at in range(0, len(asked), PAGE):
-            answer = self._ask(graphql.RUNS, filter={"runIds": asked[at : at + PAGE]})["runsOrError"]
+        for at in range(0, len(wanted), PAGE):
+            answer = self._ask(graphql.RUNS, filter={"runIds": wanted[at : at + PAGE]})["runsOrError"]
             found |= {run["runId"]: _run(run) for run in _expect(answer, "Runs")["results"]}
         return found
 
@@ -184,7 +186,7 @@ class DagsterClient:
         )
 
     def terminate(self, run_id: str) -> None:
-        """Ask that the run end; its stages are ended first. Raises NotFound, ProjectConflict when it has ended."""
+        """Request the end of a run and its stages. Raises NotFound, and ProjectConflict if it has ended."""
         answer = self._ask(graphql.TERMINATE, runId=run_id)["terminateRun"]
         if answer["__typename"] == "RunNotFoundError":
             raise _no_run(run_id)
@@ -193,7 +195,7 @@ class DagsterClient:
         _expect(answer, "TerminateRunSuccess")
 
     def silent_daemons(self) -> tuple[str, ...]:
-        """The daemons that should run and do not: without them, queued runs wait for ever."""
+        """The required daemons that are not running. Without them, queued runs are never started."""
         health = self._ask(graphql.DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         return tuple(status["daemonType"] for status in health if status["required"] and not status["healthy"])
 
@@ -245,7 +247,7 @@ class DagsterClient:
 
 
 def _expect(answer: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The answer, if it is of that kind; every other one carries a message. Raises ServiceUnavailable."""
+    """The answer, if it is of that kind. Raises ServiceUnavailable with the message of any other."""
     if answer["__typename"] != kind:
         raise ServiceUnavailable(f"Dagster: {answer.get('message') or answer['__typename']}")
     return answer
@@ -256,17 +258,17 @@ def _selector(job: Job) -> dict[str, str]:
 
 
 def _no_run(run_id: str) -> NotFound:
-    return NotFound(f"Dagster knows no run {run_id}", remedy=Action("list_projects"))
+    return NotFound(f"Dagster has no run {run_id}", remedy=Action("list_projects"))
 
 
 def _not_loaded(location: str, failure: dict[str, Any]) -> PipelineInvalid:
-    # The last cause is what went wrong; those before it say that something did.
+    # The last cause is the actual error; those before it only wrap it.
     message = [failure, *failure["causes"]][-1]["message"].strip()
     return PipelineInvalid(f"the pipelines could not be loaded: {message}", where=f"code location {location}")
 
 
 def _config_fault(fault: dict[str, Any]) -> str:
-    """One fault in our words: Dagster's own begin with a path that names its internals."""
+    """One error in our words: Dagster's messages start with a path through its internals."""
     steps = [str(step) for entry in fault["stack"]["entries"] for step in entry.values()]
     where = ".".join(steps) or "run config"
     match fault["__typename"]:

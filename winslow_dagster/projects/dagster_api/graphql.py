@@ -1,4 +1,4 @@
-"""What is asked of Dagster's web server. Fits dagster-graphql 1.13.27; a test holds every query to its schema."""
+"""The GraphQL queries, for dagster-graphql 1.13.27. A test checks every query against its schema."""
 
 VERSION = "{ version }"
 

@@ -1,9 +1,9 @@
-"""Which projects and attempts changed since one last asked, whoever changed them.
+"""A feed of the projects and attempts that have changed since a cursor, whoever changed them.
 
-Triggers write a row for each change, in the transaction that changes something, so that no caller can forget it.
-Transactions of PostgreSQL commit in another order than they begin, and a late one must not be missed. A cursor is
-therefore a snapshot: which transactions were over when it was taken. Everything that those have not written is news.
-SQLite has one writer at a time, so that its row numbers are in the order of commits, and serve as the snapshot.
+Triggers write a row for each change, in the transaction of the change, so that no caller can forget it.
+PostgreSQL transactions do not commit in the order in which they begin, and a late commit must not be missed. A cursor
+is therefore a snapshot, that is the set of transactions that had ended, and changes are the rows of all others.
+SQLite has one writer at a time: its row numbers are in commit order, and the last one serves as the snapshot.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 
 CHANGES_KEPT = timedelta(days=1)
-"""How long a watcher may sleep without missing a change."""
+"""How long a cursor is valid."""
 PROJECT_OF_RUN = "(SELECT project FROM winslow_runs WHERE run_id = {row}.run_id)"
 WATCHED: dict[Table, tuple[str, str]] = {
     schema.projects: ("{row}.name", "NULL"),
@@ -41,18 +41,18 @@ WATCHED: dict[Table, tuple[str, str]] = {
         ("{row}.project", "NULL"),
     ),
 }
-"""Table -> the project and the attempt that a row of it belongs to."""
+"""Table -> SQL for the project and the attempt that a row belongs to."""
 UNWATCHED = frozenset(
     {schema.schema_version, schema.locks, schema.changes, schema.pool, schema.ingest_files, schema.messages}
 )
-"""No part of a project: what becomes of them shows in the other tables."""
+"""Tables that are not part of a project."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed, and the cursor from which to ask on.
+    """The ids that changed, and the cursor for the next call.
 
-    `missed`: the cursor was too old, or of another database. Everything may have changed.
+    `missed`: the cursor was too old, or belongs to another database. Anything may have changed.
     """
 
     cursor: str
@@ -63,7 +63,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Which positions were taken: all below `low`, and those below `high` that are not in `open`."""
+    """The positions that were visible: all below `low`, and those below `high` that are not in `open`."""
 
     low: int
     high: int
@@ -71,29 +71,29 @@ class Snapshot:
 
     @classmethod
     def parse(cls, cursor: str) -> Self:
-        """As PostgreSQL writes it, such as 10:20:10,14. Raises ValueError."""
+        """Parse PostgreSQL's text form, such as 10:20:10,14. Raises ValueError."""
         low, high, still_open = cursor.split(":")
         return cls(int(low), int(high), frozenset(map(int, filter(None, still_open.split(",")))))
 
     def contains(self, position: int) -> bool:
-        """Whether what was written at this position could be seen."""
+        """Whether this position was visible."""
         return position < self.low or (position < self.high and position not in self.open)
 
 
 class ChangeFeed:
-    """Every method is one transaction. All raise ServiceUnavailable when the database does not answer."""
+    """Every method is one transaction. All raise ServiceUnavailable if the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def changes(self, since: str | None = None) -> Changes:
-        """What changed after the cursor `since`; nothing without one, which is where a watcher starts.
+        """What has changed after the cursor `since`. Without one, only the cursor from which to start.
 
-        A change may be reported twice, and is never left out.
+        A change may be reported twice, but is never missed.
         """
         table = schema.changes
         with self._database.reading() as connection:
-            # Before the rows are read: what is committed in between is reported now and once more.
+            # Taken before the rows are read: a commit in between is reported twice instead of never.
             cursor = _now(connection)
             if since is None:
                 return Changes(cursor)
@@ -115,7 +115,7 @@ class ChangeFeed:
         )
 
     def prune(self, before: datetime) -> int:
-        """Delete what was noted before then; gives how many rows. A watcher with an older cursor is told so."""
+        """Delete rows noted before then. Returns their number. Older cursors get `missed`."""
         table = schema.changes
         old = table.c.noted_at < before
         mark = table.c.project.is_(None)
@@ -126,14 +126,14 @@ class ChangeFeed:
                 return 0
             marked = connection.execute(select(func.max(table.c.position)).where(mark)).scalar()
             deleted = connection.execute(table.delete().where(or_(old, mark))).rowcount
-            # What is left of them: up to where they reached.
+            # Marks how far the pruned rows reached.
             row = {"position": max(last, marked or 0), "noted_at": before}
             connection.execute(table.insert().values(row))
         return deleted
 
 
 def create_triggers(connection: Connection) -> None:
-    """Create what notes the changes. For tables that have just been created."""
+    """Create the triggers, on tables that have just been created."""
     postgresql = connection.dialect.name == "postgresql"
     for table, (project, attempt) in WATCHED.items():
         for statement in (_postgresql if postgresql else _sqlite)(table.name, project, attempt):

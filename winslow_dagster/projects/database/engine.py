@@ -1,4 +1,4 @@
-"""Opens the database of the project tables: SQLite by default, PostgreSQL in production."""
+"""The database of the project tables: SQLite by default, PostgreSQL in production."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people say while a project goes on, and what that held back: pauses, holds and picks, as plain calls."""
+"""Pauses, picks, and the stages that a run held back."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, insert
 from winslow_dagster.projects.domain.lineage import Pick
+from winslow_dagster.projects.domain.model import pause_text
 
 HoldCause = Literal["paused", "input", "check"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A stage that a run did not begin, and why: somebody paused it, is asked something, or a check failed before."""
+    """A stage that a run did not start: the run was paused, a question is open, or an earlier check failed."""
 
     run_id: str
     stage: str
@@ -32,7 +33,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """That a run shall begin no further stage, or (`after_stage`) none that follows this one."""
+    """A request that a run start no further stage, or none that follows `after_stage`."""
 
     run_id: str
     project: str
@@ -49,8 +50,8 @@ class Holds:
         self._database = database
 
     def pause(self, project: str, run_id: str, by: str, after_stage: str | None = None) -> Pause:
-        """Ask that the run begin no further stage; the first who asked for the same is the one who did."""
-        asked = Pause(run_id, project, datetime.now(UTC), by, after_stage)
+        """Request a pause. Returns the pause that is in force: an equal one that was requested earlier stands."""
+        requested = Pause(run_id, project, datetime.now(UTC), by, after_stage)
         with self._database.writing() as connection:
             hold_project(connection, project)
             query = select(schema.pauses).where(schema.pauses.c.run_id == run_id)
@@ -59,21 +60,21 @@ class Holds:
                 return Pause(**row)
             connection.execute(
                 insert(connection, schema.pauses)
-                .values(asdict(asked))
-                .on_conflict_do_update(index_elements=["run_id"], set_=asdict(asked))
+                .values(asdict(requested))
+                .on_conflict_do_update(index_elements=["run_id"], set_=asdict(requested))
             )
-        return asked
+        return requested
 
     def withdraw_pause(self, project: str, run_id: str) -> None:
-        """The run shall go on after all. Raises ProjectConflict where a stage was held back already, or none asked."""
+        """Withdraw the pause of a run. Raises ProjectConflict if it has held back a stage, or if there is none."""
         with self._database.writing() as connection:
             hold_project(connection, project)
             held = select(schema.holds.c.stage).where(schema.holds.c.run_id == run_id, schema.holds.c.cause == "paused")
             if (stage := connection.execute(held).scalars().first()) is not None:
                 raise ProjectConflict(
-                    f"the pause has taken effect before {stage} already, and other stages still end",
+                    f"the pause has already held back {stage}, and other stages are still running",
                     where=f"project {project}",
-                    remedy="Resume it once it is paused",
+                    remedy="Resume the project once it is paused",
                 )
             done = connection.execute(
                 schema.pauses.update()
@@ -81,57 +82,57 @@ class Holds:
                 .values(withdrawn_at=datetime.now(UTC))
             )
         if done.rowcount == 0:
-            raise ProjectConflict("nobody asked it to pause", where=f"project {project}")
+            raise ProjectConflict("no pause was requested", where=f"project {project}")
 
     def pause_of(self, run_id: str) -> Pause | None:
-        """The pause that stands for a run."""
+        """The pause of a run that is in force."""
         query = select(schema.pauses).where(schema.pauses.c.run_id == run_id, schema.pauses.c.withdrawn_at.is_(None))
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else Pause(**row)
 
     def held_by_pause(self, project: str, run_id: str, stage: str, upstream: Collection[str]) -> Hold | None:
-        """The hold that keeps the stage from beginning, if the run was asked to pause. Decided once for all.
+        """The hold that keeps the stage from starting, if the run is to pause. Once recorded, a hold stands.
 
-        `upstream` are all stages that it needs, directly or not.
+        `upstream` are all stages that it depends on, directly or not.
         """
         with self._database.writing() as connection:
             hold_project(connection, project)
             held = select(schema.holds).where(schema.holds.c.run_id == run_id, schema.holds.c.stage == stage)
             if (row := connection.execute(held).mappings().one_or_none()) is not None:
                 return Hold(**row)
-            asked = select(schema.pauses).where(
+            in_force = select(schema.pauses).where(
                 schema.pauses.c.run_id == run_id, schema.pauses.c.withdrawn_at.is_(None)
             )
-            pause = connection.execute(asked).mappings().one_or_none()
+            pause = connection.execute(in_force).mappings().one_or_none()
             after = None if pause is None else pause["after_stage"]
             if pause is None or (after is not None and after not in upstream):
                 return None
-            message = f"{pause['asked_by']} asked it to pause" + (f" after {after}" if after else "")
+            message = pause_text(pause["asked_by"], after)
             hold = Hold(run_id, stage, project, "paused", message, datetime.now(UTC))
             connection.execute(insert(connection, schema.holds).values(asdict(hold)).on_conflict_do_nothing())
         return hold
 
     def hold(self, hold: Hold) -> None:
-        """Keep that a stage was held back. Said again, the first word stands."""
+        """Record that a stage was held back. Recorded again, the first hold stands."""
         with self._database.writing() as connection:
             connection.execute(insert(connection, schema.holds).values(asdict(hold)).on_conflict_do_nothing())
 
     def holds(self, run_ids: Iterable[str]) -> tuple[Hold, ...]:
-        """What was held back in these runs, in order."""
+        """What was held back in these runs, the earliest first."""
         table = schema.holds
         query = select(table).where(table.c.run_id.in_(list(run_ids))).order_by(table.c.held_at, table.c.stage)
         with self._database.reading() as connection:
             return tuple(Hold(**row) for row in connection.execute(query).mappings())
 
     def pick(self, pick: Pick) -> None:
-        """From now on the stage has the outputs of this attempt."""
+        """Make the outputs of an attempt the current ones of its stage."""
         with self._database.writing() as connection:
             hold_project(connection, pick.project)
             connection.execute(schema.picks.insert().values(asdict(pick)))
 
     def picks(self, project: str) -> tuple[Pick, ...]:
-        """The picks of a project, in order."""
+        """The picks of a project, the earliest first."""
         table = schema.picks
         columns = [table.c[name] for name in Pick.__dataclass_fields__]
         query = select(*columns).where(table.c.project == project).order_by(table.c.id)

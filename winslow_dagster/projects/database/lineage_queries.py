@@ -1,4 +1,4 @@
-"""What a project has now, read from the tables."""
+"""The lineage of a project, read from the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from winslow_dagster.storage.manifest import Manifest
 
 
 def lineage_of(records: ProjectRecords, project: str, pipeline: Pipeline) -> Lineage:
-    """What this pipeline made of the project so far. Raises NotFound."""
+    """The history of this pipeline in the project. Raises NotFound."""
     answers = Answers(records.database).of_project(project)
     return Lineage(
         pipeline,
@@ -23,7 +23,7 @@ def lineage_of(records: ProjectRecords, project: str, pipeline: Pipeline) -> Lin
 
 
 def outputs_in_use(records: ProjectRecords, lineage: Lineage) -> dict[str, Manifest]:
-    """Stage -> the outputs it has now."""
+    """Stage -> its current outputs."""
     task_ids = {stage: attempt.task_id for stage, attempt in lineage.current.items()}
     found = records.manifests(task_ids.values())
     return {stage: found[task_id] for stage, task_id in task_ids.items() if task_id in found}

@@ -1,4 +1,4 @@
-"""What projects there are and which files they brought, in the order in which they came."""
+"""Input versions in the order in which they were added."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from winslow_dagster.projects.domain.model import InputVersion
 from winslow_dagster.storage.manifest import Manifest
 
 SETTLED_AFTER = timedelta(seconds=10)
-"""A transaction that adds an input lasts milliseconds: what is older than this has no earlier one still to come."""
+"""A transaction that adds an input takes milliseconds, so that nothing older than this can still appear."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Up to which input version one has read."""
+    """The position of a reader: the last input version that it has read."""
 
     added_at: datetime
     project: str
@@ -28,7 +28,7 @@ class Mark:
 
     @classmethod
     def of(cls, added: InputVersion) -> Self:
-        """The mark behind this one."""
+        """The position after this input version."""
         return cls(added.added_at, added.project, added.name, added.version)
 
     def __str__(self) -> str:
@@ -36,27 +36,27 @@ class Mark:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From its text. Raises ValueError."""
+        """Parse the text form. Raises ValueError."""
         added_at, project, name, version = text.split(" ")
         return cls(datetime.fromisoformat(added_at), project, name, int(version))
 
 
 @dataclass(frozen=True, slots=True)
 class NewInput:
-    """An input version, and the pipeline its project has now."""
+    """An input version, and its project's current pipeline."""
 
     added: InputVersion
     pipeline: str
 
 
 def new_inputs(database: Database, after: Mark | None, until: datetime, most: int) -> tuple[NewInput, ...]:
-    """The next input versions behind the mark, `most` at most, that were added before `until`."""
+    """Up to `most` input versions after the mark that were added before `until`."""
     table = schema.inputs
     order = (table.c.added_at, table.c.project, table.c.name, table.c.version)
     query = select(table, schema.projects.c.pipeline).join(schema.projects, schema.projects.c.name == table.c.project)
     query = query.where(table.c.added_at < until)
     if after is not None:
-        # Spelt out, because a row of values loses the columns' types on the way to SQLite.
+        # Spelled out, because SQLite loses the column types of a row comparison.
         at, project, name, version = after.added_at, after.project, after.name, after.version
         same_file = and_(table.c.name == name, table.c.version > version)
         same_project = and_(table.c.project == project, or_(table.c.name > name, same_file))
@@ -77,6 +77,6 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
 
 
 def project_names(database: Database) -> frozenset[str]:
-    """All of them."""
+    """The names of all projects."""
     with database.reading() as connection:
         return frozenset(connection.execute(select(schema.projects.c.name)).scalars())

@@ -1,4 +1,4 @@
-"""The project tables. Named with a prefix, because Dagster keeps its own `runs` in the same PostgreSQL database.
+"""The project tables. Their names have a prefix, because Dagster may have its `runs` in the same PostgreSQL database.
 
 What happened is only ever added to: an attempt, a run and an input's version are written once, and a project's state
 is derived from them. Names are keys: they are directories, partition keys and container labels too, and cannot change.
@@ -40,7 +40,7 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 class Utc(TypeDecorator[datetime]):
-    """An aware datetime, kept as UTC. SQLite has no zones, so what it gives back is told its own."""
+    """An aware datetime, stored as UTC. SQLite stores no time zones, so that they are added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -84,7 +84,7 @@ projects = Table(
     Column("created_by", Text, nullable=False),
     Column("tags", Json, nullable=False),
     Column("notes", Text, nullable=False),
-    # The run launched last, so that ten thousand projects are listed without looking through their runs.
+    # The run launched last, so that listing ten thousand projects need not search their runs.
     Column("latest_run", String(64)),
 )
 
@@ -114,12 +114,12 @@ runs = Table(
     Column("stop_after", String(63)),
     Column("settings", Json, nullable=False),
     Column("requested_by", Text, nullable=False),
-    # By which door it was asked for: cli, python, sensor, dagit, …; and why, in the words of who asked.
+    # How the run was requested (cli, python, sensor, dagit), and the requester's reason.
     Column("via", String(32), nullable=False),
     Column("reason", Text, nullable=False),
-    # The runs of one sweep have this in common.
+    # The same for all runs of one sweep.
     Column("sweep", String(64)),
-    # How it ended, written once: Dagster may forget a run, a project's history does not.
+    # How it ended, written once: Dagster may delete a run, a project's history keeps it.
     Column("ended_at", Utc),
     Column("outcome", String(32)),
     Column("outcome_reason", Text, nullable=False),
@@ -143,7 +143,7 @@ attempts = Table(
     Column("stage", String(63), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("run_id", String(64), nullable=False),
-    # The whole StageTask: every parameter an attempt had, for its history and for comparison.
+    # The StageTask: every parameter of an attempt, for history and comparison.
     Column("task", Json, nullable=False),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
@@ -152,18 +152,18 @@ attempts = Table(
     Column("node", Text, nullable=False),
     Column("mode", String(16)),
     Column("image_digest", Text),
-    # The whole StageResult but for its outputs, which are `manifest`: listings read neither.
+    # The StageResult without its outputs, which are `manifest`. Listings read neither.
     Column("result", Json),
     Column("manifest", Json),
-    # Upstream stage -> address of the outputs it worked on, and the address of its own: what is out of date is told
-    # by these, and listings read neither `task` nor `manifest`.
+    # Upstream stage -> address of the outputs that it used, and the address of its own outputs: enough to find what is
+    # out of date without reading `task` and `manifest`.
     Column("inputs", Json, nullable=False),
     Column("output_address", Text),
-    # What made the outputs, but for the image's digest: attempts with the same one may stand for each other.
+    # Everything that determines the outputs except the image digest: equal attempts can replace each other.
     Column("fingerprint", String(64)),
-    # The attempt whose outputs this one took instead of running.
+    # The attempt whose outputs this one took over instead of running.
     Column("reused_from", String(200)),
-    # Retention took its outputs; what happened stays.
+    # When retention removed its outputs. The row stays.
     Column("outputs_removed_at", Utc),
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
     Index("ix_winslow_attempts_run_id", "run_id"),
@@ -196,7 +196,7 @@ run_outputs = Table(
 holds = Table(
     "winslow_holds",
     metadata,
-    # A stage that a run did not begin, and why: it was paused, waits for a person, or a check failed before it.
+    # A stage that a run did not start: the run was paused, a question is open, or an earlier check failed.
     Column("run_id", String(64), primary_key=True),
     Column("stage", String(63), primary_key=True),
     _project(),
@@ -211,7 +211,7 @@ pauses = Table(
     metadata,
     Column("run_id", String(64), primary_key=True),
     _project(),
-    # Only what follows this stage is held back; without it, every stage that has not begun.
+    # Only stages after this one are held back; if NULL, every stage that has not started.
     Column("after_stage", String(63)),
     Column("asked_at", Utc, nullable=False),
     Column("asked_by", Text, nullable=False),
@@ -225,7 +225,7 @@ answers = Table(
     Column("pipeline", String(63), nullable=False),
     Column("stage", String(63), nullable=False),
     Column("version", Integer, nullable=False),
-    # What was asked and what was said. `manifest` is what the stage reads: answer.json and the files that came along.
+    # The question and its answer. `manifest` is what the stage reads: answer.json and the files that came with it.
     Column("form", Json, nullable=False),
     Column("values", Json, nullable=False),
     Column("variables", Json, nullable=False),
@@ -239,7 +239,7 @@ answers = Table(
 picks = Table(
     "winslow_picks",
     metadata,
-    # A person's word on which attempt's outputs a stage has now; the latest word or success stands.
+    # A person's choice of the attempt whose outputs a stage has. The latest choice or success counts.
     Column("id", Integer, primary_key=True, autoincrement=True),
     _project(),
     Column("pipeline", String(63), nullable=False),
@@ -282,7 +282,7 @@ audit = Table(
 pins = Table(
     "winslow_pins",
     metadata,
-    # Attempts whose outputs no retention rule takes.
+    # Attempts whose outputs no retention rule removes.
     Column("task_id", String(200), primary_key=True),
     _project(),
     Column("pinned_at", Utc, nullable=False),
@@ -293,7 +293,7 @@ pins = Table(
 retention = Table(
     "winslow_retention",
     metadata,
-    # A project's own rules of what is kept: they are asked before those of its pipeline.
+    # A project's own retention rules. They take precedence over those of its pipeline.
     Column("project", String(63), ForeignKey("winslow_projects.name"), primary_key=True),
     Column("rules", Json, nullable=False),
     Column("set_at", Utc, nullable=False),
@@ -303,14 +303,14 @@ retention = Table(
 removals = Table(
     "winslow_removals",
     metadata,
-    # What housekeeping took. Decided here first: what was not done when a process died is done by the next.
+    # What retention removes. Recorded before it is deleted, so that another process can finish the work.
     Column("id", Integer, primary_key=True, autoincrement=True),
     _project(),
     Column("stage", String(63), nullable=False),
-    # outputs and log are trees of the store; leftovers lie on the node, and their address is a task id.
+    # outputs and log are trees in the store; leftovers are on the node, with a task id as address.
     Column("kind", String(16), nullable=False),
     Column("address", Text, nullable=False),
-    # The files that went; None is the whole tree.
+    # The removed files; NULL is the whole tree.
     Column("paths", Json),
     Column("size_bytes", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
@@ -361,7 +361,7 @@ messages = Table(
 pool = Table(
     "winslow_pool",
     metadata,
-    # Files that any project may take as an input, stored once.
+    # Files that any project may use as an input, stored once.
     Column("name", String(63), primary_key=True),
     Column("manifest", Json, nullable=False),
     Column("original_path", Text, nullable=False),

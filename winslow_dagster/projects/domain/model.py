@@ -1,4 +1,4 @@
-"""What the project tables hold, as frozen values."""
+"""The rows of the project tables as frozen values."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from winslow_dagster.storage.manifest import Manifest
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 RESERVED_ENDS = (FILES_SUFFIX, MANIFEST_SUFFIX)
-"""By these the store tells its own names from an address's."""
+"""Suffixes that the store uses for its own names."""
 
 
 def checked_name(name: str) -> str:
-    """The name, if it can be a directory, a Dagster partition key and a container label. Raises InputRejected."""
+    """The name, if it is valid as directory, Dagster partition key and container label. Raises InputRejected."""
     if NAME.fullmatch(name) is None or ".." in name or name.endswith(RESERVED_ENDS):
         raise InputRejected(
-            f"{name!r} cannot be a project's name",
-            expected="1 to 63 letters, digits and . _ -, a letter or digit first, no two dots in a row, "
-            f"and another end than {' and '.join(RESERVED_ENDS)}",
+            f"{name!r} is not a valid project name",
+            expected="1 to 63 letters, digits and . _ -, starting with a letter or digit, without two dots in a row, "
+            f"not ending in {' or '.join(RESERVED_ENDS)}",
         )
     return name
 
 
 @dataclass(frozen=True, slots=True)
 class InputVersion:
-    """One file a project brought under a name. `version` counts from 1; the highest is the one in use."""
+    """One version of an input file. `version` counts from 1; the highest one is current."""
 
     project: str
     name: str
@@ -44,7 +44,7 @@ class InputVersion:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project, with the inputs now in use by their names."""
+    """A project, with its current inputs by name."""
 
     name: str
     pipeline: str
@@ -63,9 +63,9 @@ RunOutcome = Literal["succeeded", "failed", "cancelled", "paused", "awaiting_inp
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What was asked of one run, and how it ended: `ended_at` and `outcome` are None until it has.
+    """What one run was requested to do, and how it ended: `ended_at` and `outcome` are None until it has.
 
-    `settings` is the part of the run config that differs from the pipeline. Runs with the same `sweep` belong together.
+    `settings` is the part of the run config that differs from the pipeline. All runs of a sweep have the same `sweep`.
     """
 
     run_id: str
@@ -85,12 +85,17 @@ class RunRecord:
     outcome_reason: str = ""
 
 
+def pause_text(asked_by: str, after_stage: str | None) -> str:
+    """Who requested a pause."""
+    return f"{asked_by} requested a pause{f' after {after_stage}' if after_stage else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of one stage, but for its log summary and outputs. `outcome` is None until it ends.
+    """One attempt of one stage, without its log summary and outputs. `outcome` is None until it ends.
 
-    `inputs` says on which outputs it worked: upstream stage -> their address. `output_address` is that of its own, None
-    where it left none; from `outputs_removed_at` on they are gone. `reused_from` is the attempt whose outputs it took.
+    `inputs` are the outputs that it used: upstream stage -> address. `output_address` is the address of its own, None
+    if it has none; they are gone after `outputs_removed_at`. `reused_from` is the attempt whose outputs it took over.
     """
 
     task_id: str
@@ -115,5 +120,5 @@ class Attempt:
 
     @property
     def usable(self) -> bool:
-        """Whether later stages can work on its outputs."""
+        """Whether later stages can use its outputs."""
         return self.outcome == "succeeded" and self.outputs_removed_at is None

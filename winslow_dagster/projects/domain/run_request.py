@@ -1,4 +1,4 @@
-"""What a person asks of one run, as a value; which stages that means; and whether it can be done."""
+"""The request of one run, which stages it runs, and whether it is valid."""
 
 from __future__ import annotations
 
@@ -34,38 +34,39 @@ class StageOverrides(BaseModel):
     gpu: int | None = Field(default=None, ge=0, description="How many GPUs; 0 is none.")
 
 
-def _names(given: Any) -> Any:
-    """One name is a list of one; none is an empty one."""
-    if given is None:
+def _names(value: Any) -> Any:
+    """A single name becomes a list of one, None an empty list."""
+    if value is None:
         return ()
-    return (given,) if isinstance(given, str) else given
+    return (value,) if isinstance(value, str) else value
 
 
 class RunRequest(BaseModel):
-    """The run config as a value: what the Launchpad shows, and what is launched."""
+    """The run config as a value, as the Launchpad shows it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str
     start_from: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        default=(), description="The stages to run again, with all that follow them; one may be given as a text."
+        default=(),
+        description="The stages to run again, with all that follow them. One name may be given as text.",
     )
     stop_after: str | None = None
     env: dict[str, str] = Field(default_factory=dict)
     stages: dict[str, StageOverrides] = Field(default_factory=dict)
     use: dict[str, str] = Field(
         default_factory=dict,
-        description="Stage -> the attempt (task id) whose outputs it hands on, instead of the latest.",
+        description="Stage -> the attempt (task id) whose outputs it passes on instead of the latest.",
     )
     reuse: bool = Field(
-        default=False, description="Take the outputs of an equal attempt, of any project, where there is one."
+        default=False, description="Take over the outputs of an equal attempt of any project, if there is one."
     )
 
     @classmethod
-    def checked(cls, pipeline: Pipeline, given: Mapping[str, Any]) -> RunRequest:
-        """The request, if the pipeline can do it. Raises InputRejected, and NotFound for a stage there is not."""
+    def checked(cls, pipeline: Pipeline, values: Mapping[str, Any]) -> RunRequest:
+        """The request, if it is valid for the pipeline. Raises InputRejected, and NotFound for an unknown stage."""
         try:
-            request = cls.model_validate(given)
+            request = cls.model_validate(values)
         except ValidationError as error:
             raise InputRejected(
                 "; ".join(
@@ -81,8 +82,8 @@ class RunRequest(BaseModel):
             _check_amounts(name, changed)
         return request
 
-    def noted(self) -> dict[str, Any]:
-        """As a run's record keeps it."""
+    def record_fields(self) -> dict[str, Any]:
+        """The fields of a `RunRecord`."""
         fields = {"env", "stages", "use", "reuse"}
         return {
             "start_from": ", ".join(self.start_from) or None,
@@ -91,15 +92,15 @@ class RunRequest(BaseModel):
         }
 
     def run_config(self) -> dict[str, Any]:
-        """As Dagster takes it: nothing that says nothing."""
-        said = self.model_dump(mode="json", exclude_defaults=True)
+        """The run config for Dagster, without defaults."""
+        config = self.model_dump(mode="json", exclude_defaults=True)
         if len(self.start_from) == 1:
-            said["start_from"] = self.start_from[0]
-        return said
+            config["start_from"] = self.start_from[0]
+        return config
 
 
 class RunScope:
-    """Which stages of a pipeline a request runs, which hand on stored outputs, and which it leaves out."""
+    """Which stages of a pipeline a request runs, reuses and skips."""
 
     def __init__(self, pipeline: Pipeline, request: RunRequest) -> None:
         self._names = tuple(stage.name for stage in pipeline.stages)
@@ -108,13 +109,13 @@ class RunScope:
 
     @cached_property
     def wanted(self) -> frozenset[str]:
-        """The stages the run reaches: all, or `stop_after` and what it needs."""
+        """The stages that the run reaches: all, or `stop_after` and its upstream stages."""
         stop = self._request.stop_after
         return frozenset(self._names) if stop is None else self._upstream[stop] | {stop}
 
     @cached_property
     def redone(self) -> frozenset[str]:
-        """The stages that run whatever is stored: `start_from` and all that follow it; without it, every one."""
+        """The stages that run even if they have outputs: `start_from` and all after it; every stage without it."""
         starts = set(self._request.start_from)
         if not starts:
             return self.wanted - set(self._request.use)
@@ -122,22 +123,21 @@ class RunScope:
 
     @cached_property
     def must_be_stored(self) -> frozenset[str]:
-        """The stages whose stored outputs `start_from` goes on from. Those beside its branch run if they never have."""
+        """The upstream stages of `start_from`, which must have outputs. Others run if they have none."""
         needed = frozenset[str]().union(*(self._upstream[start] for start in self._request.start_from))
         return needed - self.redone
 
     def running(self, stored: Iterable[str]) -> frozenset[str]:
-        """The stages that will run, given those that have stored outputs."""
+        """The stages that will run, given those that have outputs."""
         return self.redone | (self.wanted - set(stored) - set(self._request.use))
 
     def check(self, stored: Iterable[str]) -> None:
-        """Raise ProjectConflict where the request cannot be done, or would do nothing of what it says."""
+        """Raise ProjectConflict if the request cannot be carried out, or if a part of it would have no effect."""
         where, starts = f"project {self._request.project}", ", ".join(self._request.start_from)
         missing = sorted(self.must_be_stored - set(stored) - set(self._request.use))
         if missing:
             raise ProjectConflict(
-                f"start_from {starts} goes on from the outputs of {', '.join(missing)}, "
-                "which never finished, or whose outputs are gone",
+                f"start_from {starts} needs the outputs of {', '.join(missing)}, which do not exist",
                 where=where,
                 remedy=f"Start from {missing[0]}, or from an earlier stage",
             )
@@ -146,25 +146,25 @@ class RunScope:
             raise ProjectConflict(
                 f"stop_after {self._request.stop_after} comes before start_from {', '.join(unreached)}",
                 where=where,
-                remedy="Stop after a stage that follows the one to start from",
+                remedy="Stop after a stage that follows start_from",
             )
         if both := sorted(set(self._request.use) & self.redone):
             raise ProjectConflict(
-                f"the outputs of {', '.join(both)} are to be used, and made again too",
+                f"{', '.join(both)} cannot both run again and use existing outputs",
                 where=where,
-                remedy="Start from a later stage, or leave out what is to be used",
+                remedy="Start from a later stage, or do not choose its outputs",
             )
         idle = sorted(set(self._request.stages) - self.running(stored))
         if idle:
             raise ProjectConflict(
-                f"settings were given for {', '.join(idle)}, which this run does not run",
+                f"there are settings for {', '.join(idle)}, which will not run",
                 where=where,
                 remedy=f"Start from {idle[0]}, or from an earlier stage",
             )
 
 
 def require_stage(pipeline: Pipeline, name: str) -> Stage:
-    """The stage of that name. Raises NotFound with the one that was probably meant."""
+    """The stage of that name. Raises NotFound with the closest match."""
     names = [stage.name for stage in pipeline.stages]
     if name not in names:
         meant = nearest(name, names)
@@ -178,7 +178,7 @@ def require_stage(pipeline: Pipeline, name: str) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """What is known of a project before a run: its inputs' names and those of their files, and what answers set."""
+    """A project before a run: input names -> file names, and the variables that answers set."""
 
     inputs: Mapping[str, str]
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -191,7 +191,7 @@ def check_variables(
     project_env: Mapping[str, str],
     known: KnownFiles,
 ) -> None:
-    """Fill in every `${VAR}` of the stages as a container would see them, and forget the result.
+    """Check that every `${VAR}` of the stages has a value, as a container would see it.
 
     Raises VariableMissing, TemplateMalformed.
     """
@@ -223,9 +223,9 @@ def check_variables(
 
 
 def image_of(task: StageTask) -> str | None:
-    """The name of the task's image with its variables filled in, as the stage's environment has them.
+    """The name of the task's image, with variables from the stage's environment filled in.
 
-    Raises VariableMissing, and InputRejected where what comes of it is no name.
+    Raises VariableMissing, and InputRejected if the result is not an image name.
     """
     if task.image is None or "$" not in task.image:
         return task.image
@@ -233,7 +233,7 @@ def image_of(task: StageTask) -> str | None:
     env = resolve_environment(task.env_layers, planned_variables(task, PLACES))
     image = substitute(task.image, env, where=where)
     if not is_image_name(image):
-        raise InputRejected(f"{image!r} is not the name of an image", where=where, expected="registry/name:tag")
+        raise InputRejected(f"{image!r} is not an image name", where=where, expected="registry/name:tag")
     return image
 
 

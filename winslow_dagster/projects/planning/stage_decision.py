@@ -27,7 +27,7 @@ from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest
 
 ImageDigest = Callable[[StageTask], str | None]
-"""What is known of a task's image before it runs: its digest, or None where it runs without one."""
+"""The digest of a task's image before it runs; None if it runs without an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The stage does not run: what it made earlier is handed on."""
+    """The stage does not run: earlier outputs are passed on."""
 
     manifest: Manifest
     reason: str
@@ -47,14 +47,14 @@ class Reused:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The stage does not begin, and the run ends before it."""
+    """The stage does not start, and the run ends before it."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The stage runs. `taken_over` is the result where an equal attempt's outputs are taken instead."""
+    """The stage runs. `taken_over` is the result if the outputs of an equal attempt are taken over instead."""
 
     task: StageTask
     fingerprint: str | None = None
@@ -78,12 +78,12 @@ class StageCall:
 
     @property
     def scope(self) -> RunScope:
-        """What the run's request means for the pipeline."""
+        """Which stages the run's request runs."""
         return RunScope(self.pipeline, self.request)
 
 
 class StageDecider:
-    """Decides by the project tables. Raises what they raise."""
+    """Decides by the project tables. Raises what their classes raise."""
 
     def __init__(self, records: ProjectRecords, settings: Settings, image_digest: ImageDigest) -> None:
         self._records = records
@@ -92,22 +92,22 @@ class StageDecider:
         self._image_digest = image_digest
 
     def before_stage(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
-        """What the stage does now, with the outputs of those it needs."""
+        """Decide what the stage does, given the outputs of its upstream stages."""
         scope, name = call.scope, call.stage.name
-        self._note_run(call)
+        self._record_unannounced_run(call)
         if name not in scope.wanted:
             return Skipped(f"the run stops after {call.request.stop_after}")
         if name not in scope.redone and (found := self._run_outputs(call, scope)) is not None:
             return found
-        begun = self._begun(call)
-        if begun is not None:
-            return begun
+        started = self._started(call)
+        if started is not None:
+            return started
         if (hold := self._hold(call, call.stage)) is not None:
             return Held(hold)
-        return self._begins(call, dict(upstream))
+        return self._start(call, dict(upstream))
 
     def after_stage(self, call: StageCall, result: StageResult | None, successors: tuple[str, ...]) -> tuple[str, ...]:
-        """Which of the successors may begin. `result` is None where the stage handed on what was there."""
+        """Which of the successors may start. `result` is None if the stage passed on earlier outputs."""
         wanted = [name for name in successors if name in call.scope.wanted]
         stopping = [] if result is None else [check for check in result.checks if not check.passed and check.blocking]
         if stopping:
@@ -115,17 +115,17 @@ class StageDecider:
                 message = f"a check of {call.stage.name} failed: {stopping[0].message}"
                 self._holds.hold(Hold(call.run_id, name, call.request.project, "check", message, datetime.now(UTC)))
             return ()
-        return tuple(name for name in wanted if self._may_begin(call, name))
+        return tuple(name for name in wanted if self._may_start(call, name))
 
     def waits_for_person(self, call: StageCall, result: StageResult) -> None:
-        """The stage found that it needs a person: the run ends before what follows it."""
+        """Record that the stage asked a question: the run ends before the stages that follow it."""
         form = list(result.form) if result.form else None
         self._holds.hold(
             Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
         )
 
-    def _note_run(self, call: StageCall) -> None:
-        """A run that was started in Dagit is first heard of here."""
+    def _record_unannounced_run(self, call: StageCall) -> None:
+        """Record a run that was started in Dagster's web interface, and is unknown until its first stage."""
         if self._records.run(call.run_id) is None:
             self._records.record_unannounced_run(
                 RunRecord(
@@ -136,17 +136,17 @@ class StageDecider:
                     datetime.now(UTC),
                     UNKNOWN_REQUESTER,
                     via=UNKNOWN_REQUESTER,
-                    **call.request.noted(),
+                    **call.request.record_fields(),
                 )
             )
 
-    def _may_begin(self, call: StageCall, name: str) -> bool:
+    def _may_start(self, call: StageCall, name: str) -> bool:
         scope = call.scope
         if name not in scope.redone and self._is_stored(call, name):
             return True
         stage = call.pipeline.stage(name)
         if any(self._records.run_outputs(call.run_id, up) is None for up in stage.after if up != call.stage.name):
-            # It waits for other stages as well: what it asks is seen when it would begin, if it comes to that.
+            # It waits for other stages as well; its question is checked when it is ready to start.
             return self._paused(call, stage) is None
         return self._hold(call, stage) is None
 
@@ -156,10 +156,10 @@ class StageDecider:
         return name in lineage_of(self._records, call.request.project, call.pipeline).current
 
     def _run_outputs(self, call: StageCall, scope: RunScope) -> Reused | None:
-        """The outputs that stand for the stage in this run; None where it has to run after all."""
+        """The outputs that the stage passes on in this run; None if it has to run."""
         name, project = call.stage.name, call.request.project
         if (before := self._records.run_outputs(call.run_id, name)) is not None:
-            return Reused(before, "handed on before in this run")
+            return Reused(before, "already passed on in this run")
         chosen = call.request.use.get(name)
         if chosen is not None:
             found = self.chosen_outputs(project, name, chosen)
@@ -169,33 +169,32 @@ class StageDecider:
         lineage = lineage_of(self._records, project, call.pipeline)
         attempt = lineage.current.get(name)
         if attempt is not None and attempt.run_id == call.run_id:
-            return None  # this very op made it, and then died: it goes on with the same attempt
+            return None  # this op made it before it crashed, and continues with the same attempt
         manifest = outputs_in_use(self._records, lineage).get(name)
         if manifest is not None:
-            return Reused(manifest, f"of an earlier attempt: {manifest.address}")
+            return Reused(manifest, f"from an earlier attempt: {manifest.address}")
         if name in scope.must_be_stored:
             raise ProjectConflict(
-                f"start_from {', '.join(call.request.start_from)} goes on from the outputs of {name}, "
-                "which has never finished, or whose outputs are gone",
+                f"start_from {', '.join(call.request.start_from)} needs the outputs of {name}, which do not exist",
                 where=f"project {project}",
                 remedy=f"Start from {name}, or from an earlier stage",
             )
         return None
 
     def chosen_outputs(self, project: str, stage: str, task_id: str) -> Manifest:
-        """The outputs of an attempt chosen by hand. Raises ProjectConflict where it cannot be used."""
+        """The outputs of an attempt that the request chose. Raises ProjectConflict if they cannot be used."""
         attempt = next((each for each in self._records.attempts(project) if each.task_id == task_id), None)
         manifest = self._records.manifests([task_id]).get(task_id)
         if attempt is None or attempt.stage != stage or not attempt.usable or manifest is None:
             raise ProjectConflict(
                 f"the outputs of {task_id} cannot be used for {stage}",
                 where=f"project {project}",
-                expected=f"an attempt of {stage} in this project that succeeded and whose outputs are still there",
+                expected=f"an attempt of {stage} in this project that succeeded and still has its outputs",
             )
         return manifest
 
     def _hold(self, call: StageCall, stage: Stage) -> Hold | None:
-        """Why the stage may not begin in this run; None where it may."""
+        """Why the stage may not start in this run; None if it may."""
         if (paused := self._paused(call, stage)) is not None:
             return paused
         project = call.request.project
@@ -214,7 +213,7 @@ class StageDecider:
         project = self._records.project(call.request.project)
         part = StageInRun(call.pipeline, call.digest, stage, project, call.request, call.run_id, call.attempt)
         lineage = lineage_of(self._records, project.name, call.pipeline)
-        # An attempt of this run that asked is answered only in the next run: what it asks was held already.
+        # A question of an attempt in this run has already been recorded as a hold, and is answered for the next run.
         return QuestionContext(
             project.name,
             lineage,
@@ -224,7 +223,7 @@ class StageDecider:
             {stage.name: part.env_layers(None)},
         )
 
-    def _begins(self, call: StageCall, upstream: dict[str, Manifest]) -> Started:
+    def _start(self, call: StageCall, upstream: dict[str, Manifest]) -> Started:
         project = self._records.project(call.request.project)
         part = StageInRun(call.pipeline, call.digest, call.stage, project, call.request, call.run_id, call.attempt)
         answer = self._question_context(call, call.stage).latest_answer(call.stage.name)
@@ -236,8 +235,8 @@ class StageDecider:
         taken_over = None if equal is None else self._taken_over(task, equal)
         return Started(task, key, taken_over, equal.task_id if equal and taken_over else None)
 
-    def _begun(self, call: StageCall) -> Started | None:
-        """The attempt this op began before it died: what was decided stands, and a pause comes too late for it."""
+    def _started(self, call: StageCall) -> Started | None:
+        """The attempt that this op started before it crashed. Its decision stands, even if the run was paused since."""
         name = task_id(call.run_id, call.stage.name, call.attempt)
         task = self._records.task(name)
         if task is None:
@@ -257,7 +256,7 @@ class StageDecider:
         return StageResult(
             task_id=task.task_id,
             outcome="succeeded",
-            message=f"taken over from {equal.project}, {equal.stage}, of {equal.ended_at:%Y-%m-%d %H:%M}: "
+            message=f"taken over from {equal.project}, {equal.stage}, {equal.ended_at:%Y-%m-%d %H:%M} UTC: "
             "same image, arguments, environment and inputs",
             started_at=now,
             ended_at=now,

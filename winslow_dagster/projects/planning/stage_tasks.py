@@ -1,4 +1,4 @@
-"""From a stage of a pipeline, a project and a run request to the frozen task a runner serves."""
+"""Makes the frozen task of an attempt from a stage, a project and a run request."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ANSWER_VARIABLES = {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answ
 
 
 def task_id(run_id: str, stage: str, attempt: int) -> str:
-    """The same run, stage and attempt are the same work, whoever asks."""
+    """The id of an attempt: the same for the same run, stage and attempt number."""
     return f"{run_id}.{stage}.{attempt}"
 
 
 @dataclass(frozen=True, slots=True)
 class StageInRun:
-    """One stage's part in one run."""
+    """One stage in one run."""
 
     pipeline: Pipeline
     digest: str
@@ -45,7 +45,7 @@ class StageInRun:
 def stage_task(
     settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
 ) -> StageTask:
-    """Everything the attempt needs, decided here once. Raises VariableMissing and InputRejected for its image."""
+    """The task, with everything that the attempt needs. Raises VariableMissing, and InputRejected for its image."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
     changed = request.stages.get(stage.name, StageOverrides())
     name = task_id(part.run_id, stage.name, part.attempt)
@@ -86,7 +86,7 @@ def stage_task(
 
 
 def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:
-    """The stage's GPUs with another count, where the run names one."""
+    """The stage's GPUs, with the run's count if it has one."""
     if count is None:
         return of_stage
     return (of_stage or Gpu()).model_copy(update={"count": count}) if count else None

@@ -15,9 +15,9 @@ from winslow_dagster.projects.dagster_api.reasons import run_failure
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.projects.domain.model import RunRecord, pause_text
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectSummary
-from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state, wish
+from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state
 from winslow_dagster.projects.status.state_queries import (
     CHANGED_AT,
     WITH_LATEST_RUN,
@@ -31,16 +31,16 @@ NOTHING_ENDED: Mapping[str, RunRecord] = MappingProxyType({})
 
 
 def list_projects(records: ProjectRecords, dagster: Callable[[], DagsterClient | None]) -> tuple[ProjectSummary, ...]:
-    """Every project by name, with its state and the reason of it. Dagster is asked only of runs that are open."""
+    """Every project by name, with its state and reason. Asks Dagster only about open runs."""
     return summaries(records, *_observe(records, dagster))
 
 
 def find_projects(
     records: ProjectRecords, dagster: Callable[[], DagsterClient | None], query: ProjectQuery
 ) -> ProjectPage:
-    """The page of projects that the query asks for, and how many match it in all."""
+    """The page of projects that the query selects, and the number of projects on all pages."""
     statuses, ended = _observe(records, dagster)
-    # The state of these depends on Dagster; that of all others follows from the tables.
+    # The states of these projects depend on Dagster, those of all others only on the tables.
     active = summaries(records, statuses, ended, has_open_run())
     changed = {each.project: each.changed_at for each in active if each.run_id in ended}
     with records.database.reading() as connection:
@@ -64,8 +64,8 @@ def summaries(
         rows = connection.execute(_PROJECTS.where(condition)).all()
         details = _Details(connection, ended, condition)
     found = []
-    # Unpacked, because a row's names are looked up one by one, and there may be ten thousand rows; most have a run that
-    # has ended, and need no more than its outcome.
+    # Unpacked, because looking up a row's names takes time with ten thousand rows. Most have a run that has ended, and
+    # need only its outcome.
     for row in rows:
         name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from = row
         if latest in ended:
@@ -112,7 +112,7 @@ _PROJECTS = (
 
 
 class _Details:
-    """What only some projects need: pauses and stages of open runs, unanswered questions, runs of sweeps."""
+    """Details that only some projects need: pauses and stages of open runs, unanswered questions, runs of sweeps."""
 
     def __init__(self, connection: Connection, ended: Mapping[str, RunRecord], chosen: ColumnElement[bool]) -> None:
         self._connection = connection
@@ -126,7 +126,7 @@ class _Details:
         self._sweeps = self._read_sweeps(ended, chosen)
 
     def snapshot(self, row: Any, statuses: Mapping[str, str]) -> RunSnapshot:
-        """What the state of one project is read from."""
+        """What the state of one project is derived from."""
         if row.run_id is None:
             return RunSnapshot(())
         if row.sweep is not None:
@@ -142,7 +142,7 @@ class _Details:
             .where(runs.c.ended_at.is_(None), pauses.c.withdrawn_at.is_(None))
         )
         for row in self._connection.execute(requested):
-            self._pauses[row.run_id] = wish(row.asked_by, row.after_stage)
+            self._pauses[row.run_id] = pause_text(row.asked_by, row.after_stage)
         stages = (
             select(attempts.c.run_id, attempts.c.stage)
             .join(runs, runs.c.run_id == attempts.c.run_id)

@@ -1,4 +1,4 @@
-"""How a project stands, in full: its stages, its runs, what it asks, and what can be done with it."""
+"""The status of one project: its stages, runs and questions, and what can be done next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
-from winslow_dagster.projects.domain.model import Project, RunRecord
+from winslow_dagster.projects.domain.model import Project, RunRecord, pause_text
 from winslow_dagster.projects.domain.questions import Question, QuestionContext
 from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
 from winslow_dagster.projects.status.state import (
@@ -28,7 +28,6 @@ from winslow_dagster.projects.status.state import (
     next_actions,
     project_state,
     stage_views,
-    wish,
 )
 from winslow_dagster.projects.status.state_queries import answered_and_picked
 
@@ -37,7 +36,7 @@ AskDagster = Callable[[], DagsterClient | None]
 
 
 class StatusReader:
-    """Reads one installation. Raises NotFound for a project that does not exist."""
+    """Reads the status of projects, and writes nothing. Raises NotFound for a project that does not exist."""
 
     def __init__(self, records: ProjectRecords, engine: Engine, dagster: AskDagster) -> None:
         self._records = records
@@ -45,13 +44,13 @@ class StatusReader:
         self._dagster = dagster
 
     def status(self, found: Project, pipeline: Pipeline, pipeline_changes: tuple[str, ...]) -> ProjectStatus:
-        """The project as it is now."""
+        """The project's status."""
         lineage = lineage_of(self._records, found.name, pipeline)
         snapshot = self.runs(found)
         attempts = StageSnapshot(
             lineage=lineage,
             result_of=self._records.result,
-            life_of=self._engine.status,
+            task_state_of=self._engine.status,
             why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
         )
         views = stage_views(attempts, active=bool(snapshot.open))
@@ -104,7 +103,7 @@ class StatusReader:
         )
 
     def runs(self, found: Project) -> RunSnapshot:
-        """The project's latest run, or all of its latest sweep, with what Dagster says of those that are open."""
+        """The project's latest run, or all runs of its latest sweep, with Dagster's statuses of those that are open."""
         runs = self._latest(found.name)
         statuses: dict[str, DagsterRun] = {}
         dagster = self._dagster() if any(run.ended_at is None for run in runs) else None
@@ -124,13 +123,13 @@ class StatusReader:
             queue_reasons={queued[0].run_id: queue_reason(dagster, queued[0])}
             if dagster is not None and queued
             else {},
-            pause=wish(pause.asked_by, pause.after_stage) if pause else "",
+            pause=pause_text(pause.asked_by, pause.after_stage) if pause else "",
             answered=answered,
             picked=picked,
         )
 
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
-        """What has to be answered before the stages that are next can run."""
+        """The questions to answer before the next stages can run."""
         layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
         context = QuestionContext(
             found.name,
@@ -145,11 +144,11 @@ class StatusReader:
             for stage in in_order(lineage.pipeline)
             if stage.name in held or (stage.name in to_run and not to_run & set(stage.after))
         )
-        asked = (context.question(stage) for stage in ready)
-        return tuple(question for question in asked if question is not None)
+        questions = (context.question(stage) for stage in ready)
+        return tuple(question for question in questions if question is not None)
 
     def _held(self, run_id: str | None, cause: HoldCause = "input") -> dict[str, datetime]:
-        """The stages that the run held back for this, such as to ask a person, and since when."""
+        """Stage -> since when the run has held it back for this cause."""
         holds = Holds(self._records.database).holds([run_id]) if run_id is not None else ()
         return {hold.stage: hold.held_at for hold in holds if hold.cause == cause}
 
@@ -162,11 +161,11 @@ class StatusReader:
 
 
 def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedPipeline]) -> tuple[str, ...]:
-    """What the pipeline's file says now that this version of it does not."""
+    """How the current pipeline file differs from this version of it."""
     try:
         found = current()
     except NotFound:
-        return ("its pipeline file is gone",)
+        return ("its pipeline file no longer exists",)
     except PipelineInvalid:
         return (f"the pipeline file {pipeline.name} has errors",)
     return () if found.digest == digest else changes(pipeline, found.pipeline)

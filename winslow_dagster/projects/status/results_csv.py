@@ -1,4 +1,4 @@
-"""What the outputs that all projects have say, in one table: a row for each result. And what checks said of them."""
+"""The results of all projects' current outputs as a CSV file with one row per result, and the verdicts of checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ResultsTable:
 
 
 def newest_success(database: Database) -> datetime | None:
-    """When an attempt succeeded or was picked last: the table changes only after it. None where none has."""
+    """When an attempt last succeeded or was picked: the table does not change in between. None if none has."""
     attempts, picks = schema.attempts, schema.picks
     with database.reading() as connection:
         succeeded = connection.execute(
@@ -48,9 +48,9 @@ def newest_success(database: Database) -> datetime | None:
 
 
 def results(database: Database) -> Iterator[Line]:
-    """Project by project: what the attempt that each stage of each pipeline has said of its result.
+    """The results of the current attempt of each stage, project by project.
 
-    The rows come as they are read, so that ten thousand projects are never in memory at once.
+    Rows are yielded as they are read, so that ten thousand projects are never in memory at once.
     """
     table = schema.attempts
     found = table.c.result["log", "results"].label("found")
@@ -60,7 +60,7 @@ def results(database: Database) -> Iterator[Line]:
 
 
 def verdicts(database: Database, pipeline: str, stage: str) -> Iterator[tuple[str, tuple[CheckResult, ...]]]:
-    """Each project that has outputs of the stage, and what the checks on the latest of them found."""
+    """Each project with outputs of the stage, and the check results of the latest outputs."""
     table = schema.attempts
     checks = table.c.result["checks"].label("found")
     for row in _latest_successes(database, checks, table.c.pipeline == pipeline, table.c.stage == stage):
@@ -70,7 +70,7 @@ def verdicts(database: Database, pipeline: str, stage: str) -> Iterator[tuple[st
 def _latest_successes(
     database: Database, found: ColumnElement[Any], *chosen: ColumnElement[bool]
 ) -> Iterator[Row[Any]]:
-    """As `lineage.current_attempts`: what succeeded or was picked last; of a sweep, only what was picked."""
+    """As `lineage.current_attempts`: the last to succeed or to be picked; of a sweep, only picked ones."""
     table, runs = schema.attempts, schema.runs
     stage = (table.c.project, table.c.pipeline, table.c.stage)
     picked = (
@@ -102,7 +102,7 @@ def _latest_successes(
 
 
 def write_results(database: Database, target: Path) -> ResultsTable:
-    """Write the table as CSV; a reader of `target` sees the table before or this one, whole. Raises OSError."""
+    """Write the table as CSV, replacing `target` in one step. Raises OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     fresh = Path(name)

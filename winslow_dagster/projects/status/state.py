@@ -1,4 +1,4 @@
-"""The state of a project, derived from what happened: nothing here is stored, so nothing can be out of step."""
+"""The state of a project, derived from its history. It is not stored anywhere, so that it cannot be out of date."""
 
 from __future__ import annotations
 
@@ -33,44 +33,44 @@ _NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
     "cancelled": ("resume", "redo"),
     "succeeded": ("redo", "sweep"),
 }
-NEVER_RUN: tuple[ProjectState, str] = ("idle", "it has not been run yet")
+NEVER_RUN: tuple[ProjectState, str] = ("idle", "not run yet")
 NO_SERVICES = "the services are not running"
 
 
 @dataclass(frozen=True, slots=True)
 class StageSnapshot:
-    """What the stages' states are read from, with ways to ask for an attempt's result and its life."""
+    """What the states of stages are derived from, with functions for details of an attempt."""
 
     lineage: Lineage
     result_of: Callable[[str], StageResult | None]
-    life_of: Callable[[str], TaskState]
+    task_state_of: Callable[[str], TaskState]
     why_waiting: Callable[[str], str]
 
 
 def stage_views(snapshot: StageSnapshot, *, active: bool) -> tuple[StageView, ...]:
-    """Every stage of the pipeline, in its order. `active`: a run is in progress that may still begin stages."""
+    """Every stage of the pipeline, in its order. `active`: a run is in progress that may still start stages."""
     lineage = snapshot.lineage
     latest = {attempt.stage: attempt for attempt in lineage.attempts}
     counts = Counter(attempt.stage for attempt in lineage.attempts)
     views = []
     for stage in lineage.pipeline.stages:
         if stage.name not in latest:
-            reason = _why_not_begun(stage, lineage.current, active=active)
+            reason = _why_not_started(stage, lineage.current, active=active)
             views.append(StageView(stage=stage.name, state="waiting" if active else "pending", reason=reason))
             continue
         view = _with_attempt(snapshot, latest[stage.name], lineage.outdated.get(stage.name, ""))
         in_use = lineage.current.get(stage.name)
-        said = {"attempts": counts[stage.name], "in_use": in_use.task_id if in_use else None}
-        views.append(view.model_copy(update=said))
+        numbers = {"attempts": counts[stage.name], "in_use": in_use.task_id if in_use else None}
+        views.append(view.model_copy(update=numbers))
     return tuple(views)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """The runs that say how a project stands: the latest, or all of its sweep. None: it was never run.
+    """The runs that decide a project's state: the latest, or all of its sweep. Empty if it was never run.
 
-    `statuses` has Dagster's status of open runs; a run without one cannot be judged. `queue_reasons` says why a queued
-    run waits. `pause` says who asked the open run to pause.
+    `statuses` are Dagster's statuses of open runs, `queue_reasons` why queued runs wait, `pause` who paused the open
+    run. `answered`: all questions of the run have an answer; `picked`: an attempt of the sweep was picked.
     """
 
     runs: tuple[RunRecord, ...]
@@ -82,14 +82,14 @@ class RunSnapshot:
 
     @property
     def open(self) -> tuple[RunRecord, ...]:
-        """Those that have not ended."""
+        """The runs that have not ended."""
         return tuple(run for run in self.runs if run.ended_at is None)
 
 
 def project_state(
     snapshot: RunSnapshot, running: Iterable[str] = (), left: Iterable[str] = ()
 ) -> tuple[ProjectState, str]:
-    """The project's state and its reason. `running` are the stages that run now, `left` those that have yet to run."""
+    """The project's state and its reason. `running` are the running stages, `left` those that have yet to run."""
     if not snapshot.runs:
         return NEVER_RUN
     if snapshot.runs[0].sweep is not None:
@@ -105,10 +105,11 @@ def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> 
     if status is None:
         return ("running" if running else "interrupted"), NO_SERVICES
     if status == "CANCELING":
-        return "cancelling", "its stages are being ended"
+        return "cancelling", "its stages are being cancelled"
     if snapshot.pause:
-        ending = f"{' and '.join(running)} still run{'s' if len(running) == 1 else ''}" if running else "nothing runs"
-        return "pausing", f"{snapshot.pause}; {ending}"
+        verb = "is" if len(running) == 1 else "are"
+        progress = f"{' and '.join(running)} {verb} still running" if running else "no stage is running"
+        return "pausing", f"{snapshot.pause}; {progress}"
     if status == "STARTED":
         return "running", ""
     if status == "STARTING":
@@ -125,27 +126,27 @@ def _over(run: RunRecord, snapshot: RunSnapshot, left: tuple[str, ...]) -> tuple
 def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
     """The state of a project after a run that ended like this."""
     if outcome == "awaiting_input" and answered:
-        return "paused", "it was answered, and can go on"
+        return "paused", "answered; ready to resume"
     if outcome is None or outcome == "failed":
         return "failed", reason or "the run failed"
     return outcome, reason
 
 
 def _sweep(snapshot: RunSnapshot) -> tuple[ProjectState, str]:
-    """A sweep runs as long as one of its runs does; then somebody picks one."""
+    """A sweep is running until all of its runs have ended. Then somebody picks an attempt."""
     all_runs, left = len(snapshot.runs), len(snapshot.open)
     good = sum(run.outcome == "succeeded" for run in snapshot.runs)
-    told = f"{all_runs - left} of {all_runs} combinations have ended"
+    progress = f"{all_runs - left} of {all_runs} combinations have ended"
     if left:
         statuses = {snapshot.statuses.get(run.run_id) for run in snapshot.open}
         if statuses == {None}:
             return "interrupted", NO_SERVICES
-        return ("running" if "STARTED" in statuses else "queued"), told
+        return ("running" if "STARTED" in statuses else "queued"), progress
     stage = snapshot.runs[0].start_from or "the stage"
     last = min(snapshot.runs, key=lambda run: (-run.launched_at.timestamp(), run.run_id))
     state = sweep_state(picked=snapshot.picked, succeeded=good > 0, last=last.outcome)
     if snapshot.picked:
-        return state, f"one attempt of {stage} was picked, and it can go on"
+        return state, f"an attempt of {stage} was picked; ready to resume"
     if not good:
         return state, f"no combination succeeded; {last.outcome_reason}"
     unsuccessful = f"; {all_runs - good} of {all_runs} combinations did not succeed" if good < all_runs else ""
@@ -161,15 +162,10 @@ def sweep_state(*, picked: bool, succeeded: bool, last: RunOutcome | None) -> Pr
     return "cancelled" if last == "cancelled" else "failed"
 
 
-def wish(asked_by: str, after_stage: str | None) -> str:
-    """Who asked for a pause, in words."""
-    return f"{asked_by} asked it to pause{f' after {after_stage}' if after_stage else ''}"
-
-
 def next_actions(
     state: ProjectState, *, sweep: bool, left: bool, asked: bool = False, held: bool = False
 ) -> tuple[NextAction, ...]:
-    """What a person can do with a project in this state, the most likely first. `held`: a pause has taken effect."""
+    """What a person can do with a project in this state, most likely first. `held`: a pause has held back a stage."""
     if state == "awaiting_input":
         return ("pick", "redo") if sweep else ("answer", "redo")
     if sweep and state in {"queued", "running"}:
@@ -183,11 +179,11 @@ def next_actions(
     return _NEXT.get(state, ())
 
 
-def _why_not_begun(stage: Stage, succeeded: Mapping[str, Attempt], *, active: bool) -> str:
+def _why_not_started(stage: Stage, succeeded: Mapping[str, Attempt], *, active: bool) -> str:
     if not active:
         return "has not run"
     missing = [upstream for upstream in stage.after if upstream not in succeeded]
-    return f"waits for {' and '.join(missing)}" if missing else "is about to start"
+    return f"waiting for {' and '.join(missing)}" if missing else "about to start"
 
 
 def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> StageView:
@@ -199,11 +195,11 @@ def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> S
         "started_at": attempt.started_at,
     }
     result = snapshot.result_of(attempt.task_id)
-    life = TaskState(known=True, result=result) if result is not None else snapshot.life_of(attempt.task_id)
-    if life.result is not None:
-        return _ended(common, life.result, outdated)
-    status = life.status
-    running = life.runner_alive and status is not None and status.phase in {"running", "storing"}
+    task = TaskState(known=True, result=result) if result is not None else snapshot.task_state_of(attempt.task_id)
+    if task.result is not None:
+        return _ended(common, task.result, outdated)
+    status = task.status
+    running = task.runner_alive and status is not None and status.phase in {"running", "storing"}
     view = StageView.model_validate(
         {
             **common,

@@ -1,4 +1,4 @@
-"""The rules of `state.py` as SQL, for projects whose state needs no word of Dagster: those without an open run."""
+"""The rules of `state.py` as SQL, for projects without an open run, whose state does not depend on Dagster."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ CHANGED_AT = func.coalesce(
 
 
 def unanswered(runs: Runs) -> ColumnElement[bool]:
-    """Whether a question of the run has not been answered since it was asked."""
+    """Whether a question of the run has had no answer since it was asked."""
     holds, answers = schema.holds, schema.answers
-    # Correlated by hand: SQLAlchemy does so with the next query around it only.
+    # Correlated explicitly: SQLAlchemy correlates only with the directly enclosing query.
     answered = (
         select(answers.c.stage)
         .where(
@@ -57,13 +57,13 @@ def picked(runs: Runs) -> ColumnElement[bool]:
 
 
 def has_open_run() -> ColumnElement[bool]:
-    """Whether a run of the project has not ended, which is so wherever Dagster knows more than the tables."""
+    """Whether a run of the project is open, so that its state depends on Dagster."""
     open_runs = schema.runs.alias()
     return schema.projects.c.name.in_(select(open_runs.c.project).where(open_runs.c.ended_at.is_(None)))
 
 
 def answered_and_picked(database: Database, run_id: str) -> tuple[bool, bool]:
-    """Whether all that the run asked has been answered, and whether an attempt of its sweep was picked."""
+    """Whether all questions of the run have been answered, and whether an attempt of its sweep was picked."""
     runs = schema.runs
     query = select(unanswered(runs), picked(runs)).where(runs.c.run_id == run_id)
     with database.reading() as connection:
@@ -77,7 +77,7 @@ def matching(
     active: Mapping[str, ProjectState],
     changed: Mapping[str, datetime],
 ) -> tuple[tuple[str, ...], int]:
-    """The names on the query's page in order, and how many projects match.
+    """The names on the query's page in order, and the number of projects that match.
 
     `active` are the states of the projects with an open run, and `changed` when such a run has ended.
     """
@@ -109,7 +109,7 @@ def matching(
 
 
 def _state(active: Mapping[str, ProjectState]) -> ColumnElement[str]:
-    """The state of the project with its latest run."""
+    """The state of the project, made from the Python rules for each outcome."""
     projects, runs = schema.projects, schema.runs
     by_state: dict[ProjectState, list[str]] = defaultdict(list)
     for name, state in active.items():

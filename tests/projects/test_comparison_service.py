@@ -126,7 +126,7 @@ def test_what_is_no_table_is_compared_as_a_file_and_said_to_be_none(place: Place
     second = place.attempt("b", {"t.csv": "a,b\n1,2\n", "empty.csv": "a\n1\n"})
     empty, garbage = place.comparing.two(first, second).tables
     assert (empty.left.rows, empty.left.fault, empty.right.rows, empty.columns_added) == (0, "", 1, ("a",))
-    assert garbage.left.fault == "it cannot be read as a table: it is not a text"
+    assert garbage.left.fault == "cannot be read as a table: not a text file"
 
 
 def test_an_input_that_is_another_file_is_a_parameter(place: Place) -> None:

@@ -76,7 +76,7 @@ def test_after_the_stop_nothing_runs() -> None:
 
 
 def test_a_start_whose_upstream_never_finished_is_a_conflict() -> None:
-    with pytest.raises(ProjectConflict, match=r"outputs of two, which never finished.*Start from two"):
+    with pytest.raises(ProjectConflict, match=r"needs the outputs of two, which do not exist.*Start from two"):
         scope(start_from="left").check({"one"})
 
 
@@ -86,7 +86,7 @@ def test_a_stop_before_the_start_is_a_conflict() -> None:
 
 
 def test_settings_of_a_stage_that_does_not_run_are_a_conflict() -> None:
-    with pytest.raises(ProjectConflict, match="settings were given for two, which this run does not run"):
+    with pytest.raises(ProjectConflict, match="there are settings for two, which will not run"):
         scope(start_from="join", stages={"two": {"cpus": 2}}).check({"one", "two", "left", "right"})
 
 
