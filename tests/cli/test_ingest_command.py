@@ -53,7 +53,7 @@ def test_without_watches_the_watch_file_is_named(settings: Settings, capsys: Pri
 @pytest.mark.usefixtures("rejected")
 def test_a_rejected_file_is_listed_with_the_reason(capsys: Printed) -> None:
     assert run("list", "--state", "rejected") == 0
-    assert "it does not begin as a video does; expected a video" in capsys.readouterr().out
+    assert "it does not start like a video; expected a video" in capsys.readouterr().out
     assert run("list", "--state", "done", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"files": []}
     assert run("list", "--state", "lost") == 2

@@ -153,7 +153,7 @@ def test_a_stream_becomes_an_input_once_it_has_been_checked(installation: Instal
     project = installation.create("counting", "ulm", {"numbers": stream})
     (given,) = project.status().inputs
     assert (given.original_path, given.size_bytes) == ("numbers.csv", 4)
-    with pytest.raises(InputRejected, match="it is not a text"):
+    with pytest.raises(InputRejected, match="it is not a text file"):
         installation.create("counting", "neu-ulm", {"numbers": InputStream("n.csv", io.BytesIO(b"a\0b"))})
     with pytest.raises(InputRejected, match=r"its name ends in \.mp4"):
         installation.create("counting", "alt-ulm", {"numbers": InputStream("n.mp4", io.BytesIO(b""))})

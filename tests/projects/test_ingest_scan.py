@@ -94,8 +94,8 @@ def test_a_changed_time_is_a_change(scanner: Scanner, source: Path) -> None:
     ("name", "content", "reason"),
     [
         ("notes.txt", film(), "its name ends in .txt; expected .mp4 or .mov"),
-        ("notes.mp4", b"these are notes, and no film", "it does not begin as a video does; expected a video"),
-        ("short.mp4", film()[:-1], "it breaks off: 39 bytes were announced, and there are 38; expected a video"),
+        ("notes.mp4", b"these are notes, and no film", "it does not start like a video; expected a video"),
+        ("short.mp4", film()[:-1], "it is incomplete: it should have 39 bytes, and has 38; expected a video"),
         ("empty.mp4", b"", "it is empty; expected a video"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_rejected_file_is_moved_to_the_quarantine_with_its_reason_beside_it(sc
         "notes.mp4",
         "notes.mp4.reason.txt",
     ]
-    assert (aside / "notes.mp4.reason.txt").read_text().startswith("it does not begin as a video does")
+    assert (aside / "notes.mp4.reason.txt").read_text().startswith("it does not start like a video")
     assert sorted(path.name for path in source.iterdir()) == ["bad"]
 
 
@@ -230,7 +230,7 @@ def test_an_object_is_complete_as_soon_as_it_is_listed(
     put_object("inside.mp4", film())
     assert scanner.scan() == ScanResult(new=3, ready=1, rejected=2)
     assert scanner.states() == {"ulm.mp4": "ready", "short.mp4": "rejected", "notes.txt": "rejected"}
-    assert "it breaks off" in scanner.at("short.mp4").reason
+    assert "it is incomplete" in scanner.at("short.mp4").reason
 
 
 @pytest.fixture

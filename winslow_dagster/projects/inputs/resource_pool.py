@@ -1,4 +1,4 @@
-"""The shared pool: files that are stored once, and that any project takes as an input by their name."""
+"""The shared pool: files that are stored once, and that any project can use as an input by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
 
 POOL = "pool:"
-"""Before the name of a file of the pool, where the path of a file may stand."""
+"""Prefix of the name of a pool file, where a path is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ Source = Path | PooledFile | InputStream
 
 
 class Pool:
-    """Every method raises ServiceUnavailable when the database does not answer."""
+    """All methods raise ServiceUnavailable if the database is not available."""
 
     def __init__(self, database: Database, store: Store, scratch: Path) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class Pool:
         """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
         checked_name(name)
         if not path.exists():
-            raise InputRejected("there is no such file", where=str(path))
+            raise InputRejected("no such file", where=str(path))
         if any(each.name == name for each in self.files()):
             raise _taken(name)
         manifest = put(self._store, path, f"pool/{name}/{uuid4().hex}", self._scratch, moved)
@@ -84,13 +84,13 @@ class Pool:
         return added
 
     def files(self) -> tuple[PooledFile, ...]:
-        """All there is, by name."""
+        """All files by name."""
         with self._database.reading() as connection:
             rows = connection.execute(select(schema.pool).order_by(schema.pool.c.name)).mappings().all()
         return tuple(PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
 
     def file(self, name: str) -> PooledFile:
-        """One file. Raises NotFound with the name that was probably meant."""
+        """One file. Raises NotFound, with the name that was probably meant."""
         files = {each.name: each for each in self.files()}
         if name not in files:
             meant = nearest(name, files)
@@ -101,26 +101,28 @@ class Pool:
         return files[name]
 
     def remove(self, name: str) -> int:
-        """Delete a file that no project has; gives the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
-        found = self.file(name)
-        users = self._users(found.manifest)
+        """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
+        file = self.file(name)
+        users = self._users(file.manifest)
         if users:
-            raise ProjectConflict(f"{', '.join(users)} ha{'s' if len(users) == 1 else 've'} it as an input", where=name)
+            raise ProjectConflict(f"it is an input of {', '.join(users)}", where=name)
         with self._database.writing() as connection:
             connection.execute(schema.pool.delete().where(schema.pool.c.name == name))
-        return self._store.delete_tree(found.manifest.address)
+        return self._store.delete_tree(file.manifest.address)
 
-    def check(self, file: PooledFile, name: str, asked: ProjectInput) -> None:
-        """Whether the file can be the input of that name. Raises InputRejected."""
+    def check(self, file: PooledFile, name: str, declared: ProjectInput) -> None:
+        """Check that the file can be the input of this name. Raises InputRejected."""
         where = f"input {name}, {POOL}{file.name}"
         entries = file.manifest.files
-        if asked.kind == "directory":
+        if declared.kind == "directory":
             return
         if len(entries) != 1:
-            raise InputRejected("this is a directory", where=where, expected=f"a {asked.kind}")
-        check_suffix(file.file_name, asked, where)
+            raise InputRejected("it is a directory", where=where, expected=f"a {declared.kind}")
+        check_suffix(file.file_name, declared, where)
         read = partial(_read, self._store, file.manifest)
-        check_content(cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, asked, where)
+        check_content(
+            cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, declared, where
+        )
 
     def _users(self, manifest: Manifest) -> list[str]:
         table = schema.inputs
@@ -131,15 +133,15 @@ class Pool:
 
 def sources(pool: Pool, inputs: Mapping[str, GivenInput]) -> dict[str, Source]:
     """What a person gives as inputs: paths, `pool:NAME`, and streams. Raises NotFound."""
-    return {name: _source(pool, given) for name, given in inputs.items()}
+    return {name: _source(pool, source) for name, source in inputs.items()}
 
 
-def _source(pool: Pool, given: GivenInput) -> Source:
-    if isinstance(given, InputStream):
-        return given
-    if isinstance(given, str) and given.startswith(POOL):
-        return pool.file(given.removeprefix(POOL))
-    return Path(given).expanduser()
+def _source(pool: Pool, source: GivenInput) -> Source:
+    if isinstance(source, InputStream):
+        return source
+    if isinstance(source, str) and source.startswith(POOL):
+        return pool.file(source.removeprefix(POOL))
+    return Path(source).expanduser()
 
 
 def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:

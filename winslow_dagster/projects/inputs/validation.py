@@ -1,7 +1,7 @@
-"""Whether a file can be what a pipeline asks a project to bring: looked at before anything is copied or launched.
+"""Checks whether a file can be an input of a pipeline, before anything is copied or launched.
 
-The look needs no program beside Winslow, so that it finds the same on every machine: a video is known by its first
-bytes, and an MP4 is walked box by box, which finds the upload that broke off half way.
+The checks need no other program, so they give the same result on every machine: a video is recognized by its first
+bytes, and the boxes of an MP4 are read one by one, which finds incomplete uploads.
 """
 
 from __future__ import annotations
@@ -26,76 +26,73 @@ SAMPLE_BYTES = 1 << 20
 IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 
 
-def check_inputs(pipeline: Pipeline, given: dict[str, Path], there: frozenset[str]) -> None:
-    """Whether the files given, and the inputs already there, are what the pipeline asks for. Raises InputRejected."""
-    check_names(pipeline, given, there)
-    for name, path in given.items():
-        check_input(name, path, pipeline.inputs[name])
-
-
-def check_names(pipeline: Pipeline, given: Collection[str], there: Collection[str]) -> None:
-    """Whether the pipeline takes inputs of these names, and lacks none. Raises InputRejected."""
-    for name in given:
+def check_names(pipeline: Pipeline, provided: Collection[str], existing: Collection[str]) -> None:
+    """Check that the pipeline has inputs of these names, and that no required one is missing. Raises InputRejected."""
+    for name in provided:
         if name not in pipeline.inputs:
             meant = nearest(name, pipeline.inputs)
             raise InputRejected(
-                f"the pipeline {pipeline.name} takes no input {name!r}",
+                f"the pipeline {pipeline.name} has no input {name!r}",
                 expected=f"one of {', '.join(pipeline.inputs)}" if pipeline.inputs else "none",
                 remedy=f"Did you mean {meant}?" if meant else "",
             )
     missing = [
-        name for name, asked in pipeline.inputs.items() if asked.required and name not in given and name not in there
+        name
+        for name, declared in pipeline.inputs.items()
+        if declared.required and name not in provided and name not in existing
     ]
     if missing:
-        asked = pipeline.inputs[missing[0]]
+        declared = pipeline.inputs[missing[0]]
         raise InputRejected(
             f"the pipeline {pipeline.name} needs the input{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            expected=" ".join((f"a {asked.kind}", *asked.suffixes)),
+            expected=" ".join((f"a {declared.kind}", *declared.suffixes)),
             remedy=Action("provide_input", {"input": missing[0]}),
         )
 
 
-def check_input(name: str, path: Path, asked: ProjectInput) -> None:
-    """Whether the file can be this input. Raises InputRejected."""
+def check_input(name: str, path: Path, declared: ProjectInput) -> None:
+    """Check that the file can be this input. Raises InputRejected."""
     where = f"input {name}, {path}"
-    if asked.kind == "directory":
+    if declared.kind == "directory":
         if not path.is_dir():
-            raise InputRejected("this is no directory", where=where, expected="a directory")
+            raise InputRejected("not a directory", where=where, expected="a directory")
         return
     if not path.is_file():
-        what = "this is a directory" if path.is_dir() else "there is no such file"
-        raise InputRejected(what, where=where, expected=f"a {asked.kind}")
-    check_suffix(path.name, asked, where)
+        what = "it is a directory" if path.is_dir() else "no such file"
+        raise InputRejected(what, where=where, expected=f"a {declared.kind}")
+    check_suffix(path.name, declared, where)
     try:
         with path.open("rb") as file:
-            check_content(file, path.stat().st_size, asked, where)
+            check_content(file, path.stat().st_size, declared, where)
     except OSError as error:
-        raise InputRejected(f"it cannot be read: {error.strerror}", where=where) from error
+        raise InputRejected(f"cannot be read: {error.strerror}", where=where) from error
 
 
 def check_answer_files(form: Form, files: Mapping[str, Path]) -> None:
-    """Whether each uploaded file of an answer is of the kind that its field asks for. Raises InputRejected."""
+    """Check that each file of an answer is of the kind that its field declares. Raises InputRejected."""
     for field in form.form:
         if isinstance(field, FileField) and field.name in files:
             check_input(field.name, files[field.name], ProjectInput(kind=field.input_kind, suffixes=field.suffixes))
 
 
-def check_suffix(name: str, asked: ProjectInput, where: str) -> None:
-    """Whether a file of this name can be this input. Raises InputRejected, which says `where`."""
-    suffixes = [suffix.lower() for suffix in asked.suffixes]
+def check_suffix(name: str, declared: ProjectInput, where: str) -> None:
+    """Check that a file of this name can be this input. Raises InputRejected with `where`."""
+    suffixes = [suffix.lower() for suffix in declared.suffixes]
     if suffixes and not name.lower().endswith(tuple(suffixes)):
         ends_in = PurePath(name).suffix or "nothing"
         raise InputRejected(f"its name ends in {ends_in}", where=where, expected=" or ".join(suffixes))
 
 
-def check_content(file: BinaryIO, size_bytes: int, asked: ProjectInput, where: str) -> None:
-    """Whether what is in a file, wherever it is, can be this input; reads little of it. Raises InputRejected."""
-    fault = "it is empty" if size_bytes == 0 else _LOOKS.get(asked.kind, _nothing_wrong)(file, size_bytes)
+def check_content(file: BinaryIO, size_bytes: int, declared: ProjectInput, where: str) -> None:
+    """Check that the content of a file can be this input; reads only a small part. Raises InputRejected."""
+    fault = "it is empty" if size_bytes == 0 else _CHECKS.get(declared.kind, _no_fault)(file, size_bytes)
     if fault:
-        raise InputRejected(fault, where=where, expected=f"a {asked.kind}", remedy="Is it complete, and the right one?")
+        raise InputRejected(
+            fault, where=where, expected=f"a {declared.kind}", remedy="Check that it is the right file, and complete"
+        )
 
 
-def _nothing_wrong(_file: BinaryIO, _size_bytes: int) -> str:
+def _no_fault(_file: BinaryIO, _size_bytes: int) -> str:
     return ""
 
 
@@ -108,12 +105,12 @@ def _fault_of_video(file: BinaryIO, size_bytes: int) -> str:
         or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
         or (head[:1] == b"G" and head[TRANSPORT_PACKET_BYTES : TRANSPORT_PACKET_BYTES + 1] in {b"G", b""})
     )
-    return "" if known else "it does not begin as a video does"
+    return "" if known else "it does not start like a video"
 
 
 def _fault_of_boxes(file: BinaryIO, size_bytes: int) -> str:
-    """An MP4 or MOV is a row of boxes, each with its length; one of them, `moov`, says where the frames are."""
-    at, index_there = 0, False
+    """An MP4 or MOV is a sequence of boxes, each with its length; one of them, `moov`, is the index of the frames."""
+    at, has_index = 0, False
     while at + BOX_HEAD_BYTES <= size_bytes:
         file.seek(at)
         head = file.read(LARGE_BOX_HEAD_BYTES)
@@ -125,20 +122,20 @@ def _fault_of_boxes(file: BinaryIO, size_bytes: int) -> str:
         if length < BOX_HEAD_BYTES:
             return f"it is damaged at byte {at}"
         if at + length > size_bytes:
-            return f"it breaks off: {at + length} bytes were announced, and there are {size_bytes}"
-        index_there = index_there or head[4:8] in {b"moov", b"moof"}
+            return f"it is incomplete: it should have {at + length} bytes, and has {size_bytes}"
+        has_index = has_index or head[4:8] in {b"moov", b"moof"}
         at += length
-    return "" if index_there else "it has no index of its frames (moov): its recording or its copy broke off"
+    return "" if has_index else "it has no index of its frames (moov): the recording or the copy is incomplete"
 
 
 def _fault_of_image(file: BinaryIO, _size_bytes: int) -> str:
     head = file.read(HEAD_BYTES)
     known = head.startswith(IMAGES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-    return "" if known else "it does not begin as an image does"
+    return "" if known else "it does not start like an image"
 
 
 def _fault_of_table(file: BinaryIO, _size_bytes: int) -> str:
-    return "it is not a text" if b"\0" in file.read(SAMPLE_BYTES) else ""
+    return "it is not a text file" if b"\0" in file.read(SAMPLE_BYTES) else ""
 
 
 def _fault_of_json(file: BinaryIO, _size_bytes: int) -> str:
@@ -149,7 +146,7 @@ def _fault_of_json(file: BinaryIO, _size_bytes: int) -> str:
     return ""
 
 
-_LOOKS: dict[str, Callable[[BinaryIO, int], str]] = {
+_CHECKS: dict[str, Callable[[BinaryIO, int], str]] = {
     "video": _fault_of_video,
     "image": _fault_of_image,
     "table": _fault_of_table,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import parse_form
 from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput, Stage
-from winslow_dagster.projects.inputs.validation import check_answer_files, check_input, check_inputs
+from winslow_dagster.projects.inputs.validation import check_answer_files, check_input, check_names
 
 VIDEO = ProjectInput(kind="video", suffixes=(".mp4", ".MOV"))
 PIPELINE = Pipeline(
@@ -54,7 +54,7 @@ def test_a_whole_film_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [len(FILM) - 1, len(FILM) - 20, 40])
 def test_a_film_that_breaks_off_is_known_by_its_lengths(tmp_path: Path, cut: int) -> None:
-    assert "breaks off" in fault(file(tmp_path, FILM[:cut])) or "no index" in fault(file(tmp_path, FILM[:cut]))
+    assert "it is incomplete" in fault(file(tmp_path, FILM[:cut])) or "no index" in fault(file(tmp_path, FILM[:cut]))
 
 
 def test_a_recording_that_was_not_closed_has_no_index(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_other_kinds_of_film_are_known_by_their_first_bytes(tmp_path: Path, head
     ("content", "name", "says"),
     [
         (b"", "film.mp4", "it is empty"),
-        (b"<html>404 Not Found</html>", "film.mp4", "it does not begin as a video does"),
+        (b"<html>404 Not Found</html>", "film.mp4", "it does not start like a video"),
         (FILM, "film.txt", "its name ends in .txt"),
         (FILM, "film", "its name ends in nothing"),
     ],
@@ -99,22 +99,22 @@ def test_what_is_no_film_is_refused_with_the_reason(tmp_path: Path, content: byt
 
 
 def test_a_file_that_is_not_there_and_a_directory_are_refused(tmp_path: Path) -> None:
-    assert fault(tmp_path / "nothing.mp4") == "there is no such file"
-    assert fault(tmp_path) == "this is a directory"
+    assert fault(tmp_path / "nothing.mp4") == "no such file"
+    assert fault(tmp_path) == "it is a directory"
 
 
 def test_a_directory_is_taken_where_one_is_asked_for(tmp_path: Path) -> None:
     asked = ProjectInput(kind="directory")
     check_input("frames", tmp_path, asked)
-    assert fault(file(tmp_path, b"x"), asked) == "this is no directory"
+    assert fault(file(tmp_path, b"x"), asked) == "not a directory"
 
 
 @pytest.mark.parametrize(
     ("kind", "good", "bad", "says"),
     [
         ("json", b"[1, 2]", b"[1, 2", "it is not JSON"),
-        ("table", b"a,b\n1,2\n", b"a\0b", "it is not a text"),
-        ("image", b"\x89PNG\r\n\x1a\n....", b"no picture", "it does not begin as an image does"),
+        ("table", b"a,b\n1,2\n", b"a\0b", "it is not a text file"),
+        ("image", b"\x89PNG\r\n\x1a\n....", b"no picture", "it does not start like an image"),
         ("model", b"weights", b"", "it is empty"),
     ],
 )
@@ -125,15 +125,16 @@ def test_other_kinds_are_looked_at_too(tmp_path: Path, kind: str, good: bytes, b
 
 
 def test_an_input_the_pipeline_does_not_ask_for_is_refused_with_the_one_meant(tmp_path: Path) -> None:
-    with pytest.raises(InputRejected, match=r"takes no input 'vidoe'.*Did you mean video\?"):
-        check_inputs(PIPELINE, {"vidoe": file(tmp_path, FILM)}, frozenset())
+    with pytest.raises(InputRejected, match=r"has no input 'vidoe'.*Did you mean video\?"):
+        check_names(PIPELINE, ["vidoe"], ())
 
 
 def test_a_required_input_must_be_given_once_and_an_optional_one_never(tmp_path: Path) -> None:
     with pytest.raises(InputRejected, match="needs the input video"):
-        check_inputs(PIPELINE, {}, frozenset())
-    check_inputs(PIPELINE, {}, frozenset({"video"}))
-    check_inputs(PIPELINE, {"video": file(tmp_path, FILM)}, frozenset())
+        check_names(PIPELINE, (), ())
+    check_names(PIPELINE, (), ["video"])
+    check_names(PIPELINE, ["video"], ())
+    check_input("video", file(tmp_path, FILM), PIPELINE.inputs["video"])
 
 
 @given(content=st.binary(max_size=600), head=st.sampled_from([b"", box(b"ftyp"), FILM, b"RIFF"]))
@@ -150,5 +151,5 @@ def test_a_file_of_an_answer_is_checked_like_an_input(tmp_path: Path) -> None:
     form = parse_form({"form": [{"kind": "file", "name": "film", "input_kind": "video"}]})
     check_answer_files(form, {"film": file(tmp_path, FILM)})
     check_answer_files(form, {})
-    with pytest.raises(InputRejected, match=r"input film, .*: it does not begin as a video does; expected a video"):
+    with pytest.raises(InputRejected, match=r"input film, .*: it does not start like a video; expected a video"):
         check_answer_files(form, {"film": file(tmp_path, b"no film", "notes.mp4")})

@@ -70,7 +70,7 @@ def test_a_file_of_the_pool_is_checked_as_any_input(pool: Pool, film: Path, tmp_
         (tmp_path / "frames" / name).write_text(name)
     frames = pool.add(tmp_path / "frames", "frames", "anna")
     pool.check(frames, "frames", ProjectInput(kind="directory"))
-    with pytest.raises(InputRejected, match="this is a directory"):
+    with pytest.raises(InputRejected, match="it is a directory"):
         pool.check(frames, "video", ProjectInput(kind="video"))
 
 
@@ -80,7 +80,7 @@ def test_what_a_project_has_stays_and_the_rest_can_be_removed(
     added = pool.add(film, "ulm", "anna")
     records.create_project("east", pipeline="p", pipeline_digest="d", env={}, created_by="anna")
     records.add_input("east", "numbers", added.manifest, original_path="pool:ulm", added_by="anna")
-    with pytest.raises(ProjectConflict, match="east has it as an input"):
+    with pytest.raises(ProjectConflict, match="it is an input of east"):
         pool.remove("ulm")
     free = pool.add(film, "free", "anna")
     assert pool.remove("free") == free.manifest.size_bytes
