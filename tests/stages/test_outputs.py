@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.formatting import count_of, format_duration, format_size
+from winslow_dagster.formatting import count_of, format_duration, format_progress, format_size
 from winslow_dagster.pipelines.model.pipeline import PromisedOutput
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
+from winslow_dagster.stages.task.model import SubjectProgress
 
 
 @pytest.fixture
@@ -88,3 +89,16 @@ def test_durations_are_said_in_the_two_largest_units(duration_s: float, words: s
 
 def test_one_is_no_plural() -> None:
     assert (count_of(1, "file"), count_of(2, "file")) == ("1 file", "2 files")
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (SubjectProgress(subject="frames", current=120), "frames 120"),
+        (SubjectProgress(subject="frames", current=120, total=375), "frames 120/375 (32 %)"),
+        (SubjectProgress(subject="export", current=32, total=100, unit="%"), "export 32 %"),
+        (SubjectProgress(subject="frames", current=1, total=4, remaining_s=70), "frames 1/4 (25 %), 1 m 10 s left"),
+    ],
+)
+def test_progress_is_shown_with_its_total_and_the_time_left(progress: SubjectProgress, text: str) -> None:
+    assert format_progress(progress) == text
