@@ -114,8 +114,7 @@ def test_a_growing_film_starts_once_it_is_stable_and_invalid_files_are_rejected(
     found = ingested(installation)
     assert {name: file.reason for name, file in found.items()} == {
         "ulm.mp4": "",
-        "short.mp4": f"it is incomplete: it should have {len(whole)} bytes, and has {len(whole) - 3}; "
-        "expected a video",
+        "short.mp4": f"it is incomplete: it should have {len(whole)} bytes, and has {len(whole) - 3}; expected a video",
         "notes.mp4": "it does not start like a video; expected a video",
         "notes.txt": "its name ends in .txt; expected .mp4",
     }

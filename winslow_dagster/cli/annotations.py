@@ -35,7 +35,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
 
     with open_installation() as winslow:
         with transfer_bars("storing") as bars:
-            made = winslow.create(
+            created = winslow.create(
                 pipeline,
                 project,
                 pairs(inputs, "--input"),
@@ -44,7 +44,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 notes=notes,
                 upload=bars,
             )
-        status = made.status()
+        status = created.status()
     if as_json:
         print_json(status.model_dump(mode="json"))
     else:

@@ -179,11 +179,11 @@ def replace(  # noqa: PLR0913  # click hands over each option, by name
     With --json, {"project", "stage", "task_id"}.
     """
     with open_installation() as winslow:
-        made = winslow.project(project).replace(stage, path, file, reason=reason)
+        attempt = winslow.project(project).replace(stage, path, file, reason=reason)
     if as_json:
-        print_json({"project": project, "stage": stage, "task_id": made.task_id})
+        print_json({"project": project, "stage": stage, "task_id": attempt.task_id})
     else:
-        say(f"{made.message}; `winslow resume {project}` runs the stages that follow")
+        say(f"{attempt.message}; `winslow resume {project}` runs the stages that follow")
 
 
 @click.command("answer")
@@ -209,10 +209,10 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
     With --json: without STAGE {"questions": [{stage, message, form}, …]}; else as `winslow run --json`.
     """
     if stage is not None:
-        given = {name: _value(text) for name, text in pairs(values, "--value").items()}
+        answers = {name: _value(text) for name, text in pairs(values, "--value").items()}
         follow(
             project,
-            lambda winslow: winslow.project(project).answer(stage, given, pairs(files, "--file"), resume=resume),
+            lambda winslow: winslow.project(project).answer(stage, answers, pairs(files, "--file"), resume=resume),
             detach=detach,
             as_json=as_json,
         )

@@ -72,7 +72,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
         status = shown(run, quiet=as_json)
         run.raise_if_failed(status)
-        asked = winslow.project(name).questions()
+        questions = winslow.project(name).questions()
         files = winslow.project(name).files()
         pipeline = winslow.project(name).pipeline()
     if as_json:
@@ -80,7 +80,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
         show_results(pipeline, name, files, settings.address)
-        for question in asked:
+        for question in questions:
             say(f"\n{question.stage} is waiting for you: {question.message}")
             say(f"  `winslow answer {name}` shows how to answer")
 

@@ -42,8 +42,8 @@ def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured on a terminal, plain in a file, never cut to a terminal's width there."""
     from rich.console import Console
 
-    there = Console(stderr=stderr, highlight=False)
-    return there if there.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
+    terminal = Console(stderr=stderr, highlight=False)
+    return terminal if terminal.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

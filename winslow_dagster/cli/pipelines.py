@@ -93,17 +93,19 @@ def show(name: str, *, as_json: bool) -> None:
         whole = loaded.pipeline.model_dump(mode="json")
         print_json({"path": str(loaded.path), "digest": loaded.digest, "pipeline": whole})
         return
-    there = console()
+    output = console()
     pipeline = loaded.pipeline
-    there.print(f"{pipeline.name} ({loaded.path}, version {loaded.digest[:8]})", markup=False)
+    output.print(f"{pipeline.name} ({loaded.path}, version {loaded.digest[:8]})", markup=False)
     if pipeline.description:
-        there.print(pipeline.description.strip(), markup=False)
-    for given, asked in pipeline.inputs.items():
-        need = "" if asked.required else ", optional"
-        there.print(f"input {given}: {asked.kind}{need} {' '.join(asked.suffixes)} {asked.description}", markup=False)
+        output.print(pipeline.description.strip(), markup=False)
+    for name, declared in pipeline.inputs.items():
+        need = "" if declared.required else ", optional"
+        output.print(
+            f"input {name}: {declared.kind}{need} {' '.join(declared.suffixes)} {declared.description}", markup=False
+        )
     for variable, value in pipeline.env.items():
-        there.print(f"env {variable}={value}", markup=False)
-    there.print()
+        output.print(f"env {variable}={value}", markup=False)
+    output.print()
     print_table(
         ("stage", "after", "program", "needs", "env"),
         [
@@ -156,7 +158,7 @@ def _summary(loaded: LoadedPipeline) -> dict[str, object]:
         "path": str(loaded.path),
         "digest": loaded.digest,
         "stages": [stage.name for stage in pipeline.stages],
-        "inputs": {name: asked.model_dump(mode="json") for name, asked in pipeline.inputs.items()},
+        "inputs": {name: declared.model_dump(mode="json") for name, declared in pipeline.inputs.items()},
     }
 
 

@@ -25,14 +25,14 @@ RESTING = frozenset({"pending", "succeeded"})
 @contextlib.contextmanager
 def transfer_bars(verb: str) -> Iterator[Started | None]:
     """A bar for each file that is transferred. None if the output is not a terminal."""
-    there = console(stderr=True)
-    if not there.is_terminal:
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
         yield None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=there) as bars:
+    with Progress(*columns, TimeRemainingColumn(), console=terminal) as bars:
 
         def begins(name: str, size_bytes: int) -> Moved:
             task = bars.add_task(f"{verb} {name}", total=size_bytes)
@@ -44,11 +44,11 @@ def transfer_bars(verb: str) -> Iterator[Started | None]:
 @contextlib.contextmanager
 def run_display(*, quiet: bool = False) -> Iterator[Shows | None]:
     """Shows the status of a run each time it is called. None if quiet."""
-    there = console(stderr=True)
+    terminal = console(stderr=True)
     if quiet:
         yield None
-    elif there.is_terminal:
-        with _bars(there) as bars:
+    elif terminal.is_terminal:
+        with _bars(terminal) as bars:
             yield RunBars(bars)
     else:
         yield RunLines()
@@ -141,7 +141,7 @@ def stage_line(view: StageView) -> str:
     return f"{view.state}: {view.reason}" if view.reason else view.state
 
 
-def _bars(there: Console) -> Progress:
+def _bars(terminal: Console) -> Progress:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -151,6 +151,6 @@ def _bars(there: Console) -> Progress:
         TextColumn("{task.fields[amount]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
-        console=there,
+        console=terminal,
         transient=True,
     )

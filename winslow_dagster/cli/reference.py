@@ -28,10 +28,10 @@ one object per line), and an error is one JSON object on stderr with `error`, `w
 
 """
 OTHER_CODES = {
-    0: "It went well.",
-    USAGE_EXIT_CODE: "The command line or a setting cannot be used.",
-    INTERRUPTED_EXIT_CODE: "Ctrl-C. A run that was followed goes on.",
-    BROKEN_PIPE_EXIT_CODE: "Whoever read the output has gone.",
+    0: "Success.",
+    USAGE_EXIT_CODE: "The command line or a setting is invalid.",
+    INTERRUPTED_EXIT_CODE: "Interrupted with Ctrl-C. A run that was being followed continues.",
+    BROKEN_PIPE_EXIT_CODE: "The reader of the output has exited.",
 }
 
 

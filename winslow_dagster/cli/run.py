@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     """
     from winslow_dagster.cli.progress import transfer_bars
 
-    given = pairs(inputs, "--input")
+    files = pairs(inputs, "--input")
     settings = stage_settings(changes)
 
     def start(winslow: Installation) -> Run:
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
             return winslow.run(
                 pipeline,
                 project,
-                given,
+                files,
                 env=pairs(env, "--env"),
                 start_from=start_from,
                 stop_after=stop_after,

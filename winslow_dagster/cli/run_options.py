@@ -11,13 +11,13 @@ from winslow_dagster.errors import InputRejected
 FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
 
 
-def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     """`NAME=VALUE` texts as a mapping. Raises InputRejected."""
     found = {}
-    for text in given:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InputRejected(f"{option} {text!r} is no pair", expected="NAME=VALUE")
+            raise InputRejected(f"{option} {text!r} is not a pair", expected="NAME=VALUE")
         found[name] = value
     return found
 

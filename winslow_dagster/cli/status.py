@@ -64,8 +64,8 @@ def show(status: ProjectStatus) -> None:
     )
     if status.run_id:
         output.print(f"run {status.run_id}")
-    for given in status.inputs:
-        output.print(f"input {given.name}: {given.original_path}", markup=False)
+    for each in status.inputs:
+        output.print(f"input {each.name}: {each.original_path}", markup=False)
     if status.tags:
         output.print(f"tags: {', '.join(status.tags)}", markup=False)
     for todo in status.todos:
@@ -94,24 +94,16 @@ def _time(view: StageView) -> str:
 
 
 def _progress(view: StageView) -> str:
-    from winslow_dagster.formatting import format_duration
+    from winslow_dagster.formatting import format_progress
 
     if view.state == "succeeded":
         return ", ".join(f"{name}={value}" for name, value in view.results.items())
-    parts = []
-    for subject in view.progress:
-        text = f"{subject.subject} {subject.current:g}"
-        if subject.total:
-            text += f"/{subject.total:g}"
-        if subject.remaining_s is not None:
-            text += f", {format_duration(subject.remaining_s)} left"
-        parts.append(text)
-    return "; ".join(parts)
+    return "; ".join(format_progress(progress) for progress in view.progress)
 
 
 def _reason(view: StageView) -> str:
-    notes = [view.reason, f"out of date: {view.outdated}" if view.outdated else ""]
+    parts = [view.reason, f"out of date: {view.outdated}" if view.outdated else ""]
     for count, name in ((view.warning_count, "warning"), (view.error_count, "error")):
         if count:
-            notes.append(f"{count} {name}{'' if count == 1 else 's'}")
-    return "; ".join(filter(None, notes))
+            parts.append(f"{count} {name}{'' if count == 1 else 's'}")
+    return "; ".join(filter(None, parts))

@@ -27,6 +27,7 @@ from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
 from winslow_dagster.projects.database.annotations import Annotations
+from winslow_dagster.projects.database.engine import LOCK_TIMEOUT_S
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.ingest.config import Watch
@@ -35,7 +36,7 @@ from winslow_dagster.projects.ingest.scan import rejection
 from winslow_dagster.projects.ingest.sources import OpenWatch, Source, SourceFile
 from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
 
-LAUNCH_TIMEOUT = timedelta(seconds=ANSWER_TIMEOUT_S)
+LAUNCH_TIMEOUT = timedelta(seconds=LOCK_TIMEOUT_S + ANSWER_TIMEOUT_S)
 """A launch that began longer ago has led to a run by now, or never will."""
 TEMPORARY = (ServiceUnavailable, StoreUnreachable, DiskFull)
 """Errors that no file causes: nothing else is tried before the next pass."""
