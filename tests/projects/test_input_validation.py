@@ -124,7 +124,7 @@ def test_other_kinds_are_looked_at_too(tmp_path: Path, kind: str, good: bytes, b
     assert fault(file(tmp_path, bad, "bad"), asked).startswith(says)
 
 
-def test_an_input_the_pipeline_does_not_ask_for_is_refused_with_the_one_meant(tmp_path: Path) -> None:
+def test_an_input_the_pipeline_does_not_ask_for_is_refused_with_the_one_meant() -> None:
     with pytest.raises(InputRejected, match=r"has no input 'vidoe'.*Did you mean video\?"):
         check_names(PIPELINE, ["vidoe"], ())
 

@@ -98,11 +98,10 @@ def show(name: str, *, as_json: bool) -> None:
     output.print(f"{pipeline.name} ({loaded.path}, version {loaded.digest[:8]})", markup=False)
     if pipeline.description:
         output.print(pipeline.description.strip(), markup=False)
-    for name, declared in pipeline.inputs.items():
+    for input_name, declared in pipeline.inputs.items():
         need = "" if declared.required else ", optional"
-        output.print(
-            f"input {name}: {declared.kind}{need} {' '.join(declared.suffixes)} {declared.description}", markup=False
-        )
+        text = f"{declared.kind}{need} {' '.join(declared.suffixes)} {declared.description}"
+        output.print(f"input {input_name}: {text}", markup=False)
     for variable, value in pipeline.env.items():
         output.print(f"env {variable}={value}", markup=False)
     output.print()
