@@ -72,13 +72,13 @@ def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
         assert len(actions.projects()) == PROJECTS
         yield Figure(f"list_{PROJECTS}_projects_{name}", listed_s, "s", f"<= {GOAL_LIST_S}", listed_s <= GOAL_LIST_S)
         failed = ProjectQuery(states=("failed",), sort="changed_at", descending=True, limit=PAGE)
-        paged_s = median_s(lambda: find_projects(actions.records, lambda: None, failed))
-        page = find_projects(actions.records, lambda: None, failed)
+        paged_s = median_s(lambda: find_projects(actions.context.records, lambda: None, failed))
+        page = find_projects(actions.context.records, lambda: None, failed)
         assert (len(page.projects), page.total) == (PAGE, PROJECTS // len(OUTCOMES))
         yield Figure(
             f"page_of_{PAGE}_of_{PROJECTS}_projects_{name}", paged_s, "s", f"<= {GOAL_LIST_S}", paged_s <= GOAL_LIST_S
         )
-        yield changes_figure(name, actions.records)
+        yield changes_figure(name, actions.context.records)
         long = actions.project("p00000")
         page_s = median_s(lambda: (long.status(), long.history()))
         assert len(long.history()) == ATTEMPTS

@@ -104,7 +104,7 @@ class Sequences(RuleBasedStateMachine):
         (pipelines / "other.yaml").write_text(OTHER)
         place = Settings.read({"WINSLOW_HOME": str(self.folder / "home"), "WINSLOW_PIPELINES_DIR": str(pipelines)})
         self.people = [Person(place, "anna"), Person(place, "ben")]
-        self.dagster = SimulatedDagster(place, self.people[0].records, self.people[0].store)
+        self.dagster = SimulatedDagster(place, self.people[0].context.records, self.people[0].context.store)
         for person in self.people:
             person.resources.simulated = self.dagster
         self.seen: dict[str, Attempt] = {}
@@ -125,7 +125,7 @@ class Sequences(RuleBasedStateMachine):
             self.done += 1
 
     def facts(self) -> object:
-        records = self.people[0].records
+        records = self.people[0].context.records
         projects = records.projects()
         runs = [records.runs(project.name) for project in projects]
         asked = [[(run.run_id, run.settings) for run in each] for each in runs]
@@ -244,7 +244,7 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def the_list_and_the_project_s_own_page_agree(self) -> None:
-        if not self.people[0].records.projects():
+        if not self.people[0].context.records.projects():
             return
         status = self.people[1].status("p")
         (summary,) = self.people[0].projects()
@@ -254,13 +254,16 @@ class Sequences(RuleBasedStateMachine):
             assert [each for each in self.handle().attempts() if each.outcome is None] == []
         if "answer" in status.actions:
             assert status.questions
-        runs = self.people[0].records.open_runs("p")
+        runs = self.people[0].context.records.open_runs("p")
         assert sum(run.sweep is None for run in runs) <= 1
         assert not (any(run.sweep for run in runs) and any(run.sweep is None for run in runs))
 
     @invariant()
     def what_fits_was_made_of_what_is_there_now(self) -> None:
-        if not self.people[0].records.projects() or self.people[0].records.project("p").pipeline != "main":
+        if (
+            not self.people[0].context.records.projects()
+            or self.people[0].context.records.project("p").pipeline != "main"
+        ):
             return
         handle = self.handle()
         outputs = handle.outputs()
@@ -276,7 +279,7 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def what_has_ended_never_changes(self) -> None:
-        if not self.people[0].records.projects():
+        if not self.people[0].context.records.projects():
             return
         successes = set()
         for attempt in self.handle().attempts():
@@ -300,7 +303,7 @@ class Sequences(RuleBasedStateMachine):
 
     def goes_to_its_end(self) -> None:
         """Wherever it stands, answering what is asked and resuming brings it to its end."""
-        if not self.people[0].records.projects():
+        if not self.people[0].context.records.projects():
             return
         handle = self.handle()
         for _ in range(40):
