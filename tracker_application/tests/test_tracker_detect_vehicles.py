@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 def detect(film: Film, output: Path, *words: str) -> int:
-    return main(["detect-vehicles", "--input", str(film.made), "--output", str(output), *words])
+    return main(["detect-vehicles", "--input", str(film.outputs), "--output", str(output), *words])
 
 
 @pytest.mark.parametrize(("detector", "sources"), [("network", {"network"}), ("motion", {"motion"})])
@@ -35,7 +35,7 @@ def test_each_detector_works_on_its_own(detector: str, sources: set[str], film: 
 
 
 def test_the_default_detector_is_fused_and_classifies_vehicles(film: Film) -> None:
-    found = read_table(film.made / "detect_vehicles" / "detections.parquet")
+    found = read_table(film.outputs / "detect_vehicles" / "detections.parquet")
     assert set(found) == COLUMNS
     assert {"fused", "network"} <= set(found["source"])
     assert np.mean(found["class"] == "car") > 0.5
@@ -43,11 +43,11 @@ def test_the_default_detector_is_fused_and_classifies_vehicles(film: Film) -> No
     assert set(found["source"][both]) == {"fused"}
     apart = np.hypot(found["network_x_m"] - found["x_m"], found["network_y_m"] - found["y_m"])[both]
     assert 0 < np.median(apart) < 0.5
-    assert (film.made / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
+    assert (film.outputs / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
 
 
 def test_recall_and_precision_on_the_road_are_high(film: Film) -> None:
-    found = read_table(film.made / "detect_vehicles" / "detections.parquet")
+    found = read_table(film.outputs / "detect_vehicles" / "detections.parquet")
     truth = read_table(film.directory / "truth.csv")
     hits = visible = false = 0
     for frame in np.unique(found["frame"]):
@@ -79,7 +79,7 @@ def test_a_killed_search_reuses_finished_stretches(film: Film, tmp_path: Path) -
     kept, output = tmp_path / "kept", tmp_path / "out"
     words = ["--detection-rate-hz", "2", "--workers", "1"]
     assert detect(film, tmp_path / "whole", *words) == 0
-    files = ["--input", film.made, "--output", output, "--checkpoint", kept]
+    files = ["--input", film.outputs, "--output", output, "--checkpoint", kept]
     command = [sys.executable, "-m", "tracker", "detect-vehicles", *files, *words]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while killed.poll() is None and not list(kept.glob(".checkpoint/*/00000.parquet")):

@@ -98,7 +98,7 @@ def test_stationary_vehicles_form_no_lane() -> None:
 def _detect(film: Film, tmp_path: Path, content: Any) -> int:
     path = tmp_path / "lanes.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return main(["detect-lanes", "--input", str(film.made), "--output", str(tmp_path / "out"), "--lanes", str(path)])
+    return main(["detect-lanes", "--input", str(film.outputs), "--output", str(tmp_path / "out"), "--lanes", str(path)])
 
 
 def _feature(line: Any, **properties: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_drawn_lanes_replace_detected_ones(film: Film, tmp_path: Path) -> None:
 
 
 def test_detected_lanes_are_renamed_and_joined(film: Film, tmp_path: Path) -> None:
-    before = read_table(film.made / "detect_lanes" / "tracks.parquet")["lane_id"]
+    before = read_table(film.outputs / "detect_lanes" / "tracks.parquet")["lane_id"]
     assert _detect(film, tmp_path, {"features": [_feature(None, lane_id="main", of=["L1", "L2"])]}) == 0
     after = read_table(tmp_path / "out" / "tracks.parquet")["lane_id"]
     assert np.array_equal(after == "main", np.isin(before, ["L1", "L2"]))
