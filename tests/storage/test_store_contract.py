@@ -410,7 +410,7 @@ def test_some_files_of_a_tree_can_go_and_the_others_stay(store: Store, plant: Pl
 def test_a_view_of_a_tree_that_lost_files_is_refused(store: Store, plant: Plant, tmp_path: Path) -> None:
     manifest = store.commit_tree(plant(TREE), ADDRESS)
     store.delete_files(ADDRESS, ["frames/0001.jpg"])
-    with pytest.raises(StoreError, match="is missing|does not exist"):
+    with pytest.raises(StoreError, match=r"is missing|does not exist"):
         NodeCache(tmp_path / "cache", limit_bytes=10**9).view(store, manifest, tmp_path / "views" / "input")
 
 
