@@ -103,7 +103,7 @@ def test_a_named_main_class_is_found_in_a_jar_that_was_added(build: Build, tmp_p
     run(tool("jar"), "--create", "--file", tmp_path / "own.jar", "-C", tmp_path / "own", ".")
     built = build(tmp_path / "own.jar", "ContractTracker", added=(library.parent,))
     assert started(built.image, "fail", "7").returncode == 7
-    with pytest.raises(ImageNotBuilt, match=r"ClassNotFoundException: ContractTracker\n\. Add the directory"):
+    with pytest.raises(ImageNotBuilt, match=r"ClassNotFoundException: ContractTracker\n\. Add the libraries"):
         build(tmp_path / "own.jar", "ContractTracker")
 
 
@@ -134,5 +134,5 @@ def test_a_jar_for_a_newer_java_names_the_remedy(build: Build, tmp_path: Path) -
     content[6:8] = (99).to_bytes(2, "big")  # the version of the class file
     program.write_bytes(content)
     run(tool("jar"), "--update", "--file", newer, "-C", tmp_path / "classes", ".")
-    with pytest.raises(ImageNotBuilt, match=r"(?s)UnsupportedClassVersionError.*name a base image that has it"):
+    with pytest.raises(ImageNotBuilt, match=r"(?s)UnsupportedClassVersionError.*Choose a base image that has the Java"):
         build(newer)

@@ -149,7 +149,7 @@ def test_a_file_that_is_put_becomes_a_tree_of_one_and_stays_where_it_was(
     assert store.put_file(video, manifest.address) == manifest
     assert harvest(store, manifest.address) == {"crossing.mp4": content}
     video.write_bytes(b"another")
-    with pytest.raises(StoreError, match="other content"):
+    with pytest.raises(StoreError, match="different content"):
         store.put_file(video, manifest.address)
 
 
@@ -410,7 +410,7 @@ def test_some_files_of_a_tree_can_go_and_the_others_stay(store: Store, plant: Pl
 def test_a_view_of_a_tree_that_lost_files_is_refused(store: Store, plant: Plant, tmp_path: Path) -> None:
     manifest = store.commit_tree(plant(TREE), ADDRESS)
     store.delete_files(ADDRESS, ["frames/0001.jpg"])
-    with pytest.raises(StoreError, match="not there"):
+    with pytest.raises(StoreError, match=r"is missing|does not exist"):
         NodeCache(tmp_path / "cache", limit_bytes=10**9).view(store, manifest, tmp_path / "views" / "input")
 
 
