@@ -21,3 +21,9 @@ class Winslow(Installation):
         settings = settings or Settings.read()
         super().__init__(settings, Services(settings), actor)
         atexit.register(self.close)
+
+    def close(self) -> None:
+        """Stop the services that were started for this, and close the database connections."""
+        super().close()
+        # The end of the program would otherwise be what frees it.
+        atexit.unregister(self.close)

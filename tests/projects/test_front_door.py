@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from winslow_dagster.api import Winslow
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.inputs.uploads import InputStream
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
@@ -83,6 +87,27 @@ def test_each_call_has_the_actor_it_names(installation: Installation, numbers: P
     installation.project("ulm").note("looked at")
     actions = [(entry.action, entry.who) for entry in installation.audit("ulm")]
     assert actions == [("note", "anna"), ("tag", "ben"), ("create", "anna")]
+
+
+def test_projects_are_found_by_tag_and_text_page_by_page(installation: Installation, numbers: Path) -> None:
+    for number in range(5):
+        tags = ["rain"] if number % 2 else ["sun"]
+        installation.create("counting", f"ulm-{number}", {"numbers": numbers}, tags=tags)
+    first = installation.find_projects(ProjectQuery(tags=("sun",), states=("idle",), descending=True, limit=2))
+    assert ([each.project for each in first.projects], first.total) == (["ulm-4", "ulm-2"], 3)
+    rest = installation.find_projects(ProjectQuery(tags=("sun",), descending=True, limit=2, offset=2))
+    assert [each.project for each in rest.projects] == ["ulm-0"]
+    assert installation.find_projects(ProjectQuery(text="RAIN")).total == 2
+    assert installation.find_projects(ProjectQuery(states=("running",))).total == 0
+
+
+def test_a_closed_installation_is_freed_before_the_program_ends(tmp_path: Path) -> None:
+    winslow = Winslow(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
+    winslow.close()
+    gone = weakref.ref(winslow)
+    del winslow
+    gc.collect()
+    assert gone() is None
 
 
 def test_many_threads_share_one_installation(installation: Installation, numbers: Path) -> None:

@@ -24,12 +24,12 @@ from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntr
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
-from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary
+from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectStatus, ProjectSummary
 from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.projects.retention.service import RetentionService
-from winslow_dagster.projects.status.project_list import list_projects
+from winslow_dagster.projects.status.project_list import find_projects, list_projects
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.store import Store
 
@@ -98,6 +98,10 @@ class Installation:
     def projects(self) -> tuple[ProjectSummary, ...]:
         """All projects by name, with their states."""
         return list_projects(self.context.records, self.context.resources.dagster_if_running)
+
+    def find_projects(self, query: ProjectQuery) -> ProjectPage:
+        """One page of the projects that match the query, and how many match. The database selects and sorts."""
+        return find_projects(self.context.records, self.context.resources.dagster_if_running, query)
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound."""
