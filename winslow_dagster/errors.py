@@ -1,4 +1,4 @@
-"""Every error a person can meet. Shallow, and each carries data, not only text."""
+"""Every error a person can meet. The hierarchy is flat, and each error carries data, not only text."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ class PipelineInvalid(WinslowError):
 
 
 class WatchFileInvalid(PipelineInvalid):
-    """The file of watched places cannot be used; `problems` lists everything that is wrong with it."""
+    """The watch file cannot be used; `problems` lists everything that is wrong with it."""
 
 
 class NotifyFileInvalid(PipelineInvalid):
-    """The file of channels cannot be used; `problems` lists everything that is wrong with it."""
+    """The notify file cannot be used; `problems` lists everything that is wrong with it."""
 
 
 class VariableMissing(WinslowError):
@@ -92,7 +92,7 @@ class VariableMissing(WinslowError):
 
 
 class TemplateMalformed(WinslowError):
-    """A text with `${...}` in it cannot be read; `position` counts characters from 1."""
+    """A string with `${...}` in it cannot be parsed; `position` counts characters from 1."""
 
     exit_code = 3
 
@@ -102,7 +102,7 @@ class TemplateMalformed(WinslowError):
 
 
 class AmountMalformed(WinslowError):
-    """A text is not a duration or a size; `suggestion` is what it may have meant, or empty."""
+    """A string is not a duration or a size; `suggestion` is what it may have meant, or empty."""
 
     exit_code = 2
 
@@ -118,7 +118,7 @@ class NotFound(WinslowError):
 
 
 class ProjectConflict(WinslowError):
-    """What was asked cannot be done in the state the project is in."""
+    """The request cannot be carried out in the current state of the project."""
 
     exit_code = 5
 
@@ -130,7 +130,7 @@ class InputRejected(WinslowError):
 
 
 class AnswerRejected(InputRejected):
-    """An answer to a form cannot be taken; `faults` has every fault as the field's name and a sentence."""
+    """An answer to a form is invalid; `faults` has each fault as the field's name and a sentence."""
 
     def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
         self.faults = faults
@@ -138,38 +138,38 @@ class AnswerRejected(InputRejected):
 
 
 class StoreError(WinslowError):
-    """The store could not be read or written, or holds something other than what was promised."""
+    """The store could not be read or written, or its content is not what was recorded."""
 
     exit_code = 7
 
 
 class StoreUnreachable(StoreError):
-    """The store does not answer now; what was begun may be done again later."""
+    """The store does not respond now; the operation can be repeated later."""
 
 
 class DiskFull(StoreError):
-    """A disk has no room for what has to be written to it."""
+    """A disk is full."""
 
 
 class StageFailed(WinslowError):
-    """A stage ended without success."""
+    """A stage failed."""
 
     exit_code = 8
 
 
 class ServiceUnavailable(WinslowError):
-    """A service that is needed (the web server, Docker, a database) does not answer."""
+    """A service that is needed (the web server, Docker, a database) does not respond."""
 
     exit_code = 9
 
 
 class EngineError(WinslowError):
-    """A stage runner could not be started, asked or ended."""
+    """A stage runner could not be started, observed or stopped."""
 
     exit_code = 10
 
 
 class ImageNotBuilt(WinslowError):
-    """A stage image could not be built, or its base image not be had."""
+    """A stage image could not be built, or its base image is not available."""
 
     exit_code = 11

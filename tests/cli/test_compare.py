@@ -104,7 +104,7 @@ def test_all_attempts_of_a_stage_are_one_table(
     [
         (("ulm",), 2),
         (("ulm", "detect", "1"), 2),
-        (("ulm", "detect", "one", "two"), 2),
+        (("ulm", "detect", "one", "two"), 4),
         (("ulm:detect:1",), 2),
         (("ulm:detect:1", "bonn"), 2),
         (("ulm", "detect", "1", "4"), 4),

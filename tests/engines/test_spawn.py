@@ -69,8 +69,10 @@ def test_stdout_and_stderr_are_appended_to_its_log_to_the_very_end(start: Place)
 
 def test_its_signals_are_those_of_a_fresh_python(start: Place) -> None:
     show = "import signal; print({s.name: str(signal.getsignal(s)).split(' at ')[0] for s in signal.Signals if s < 34})"
+    # Under nohup, this process ignores SIGHUP, and the fresh Python would inherit that.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fresh = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
         report = start.report()

@@ -59,7 +59,7 @@ def test_an_image_s_variables_are_filled_in_as_the_stage_would_see_them(tmp_path
     tagged = Stage(name="detect", image="tracker:${TAG:-1.0}", env={"TAG": ""})
     assert task(tmp_path, tagged).image == "tracker:1.0"
     assert task(tmp_path, tagged, env={"TAG": "2.1"}).image == "tracker:2.1"
-    with pytest.raises(InputRejected, match=r"image of stage detect.*not the name of an image"):
+    with pytest.raises(InputRejected, match=r"image of stage detect.*is not an image name"):
         task(tmp_path, tagged, env={"TAG": "no such"})
 
 

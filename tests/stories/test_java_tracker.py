@@ -153,7 +153,7 @@ def test_the_images_of_the_pipelines_are_listed(there: Installation, in_shell: C
             (there.settings.pipelines_dir / f"{name}.yaml").unlink()
     assert code == 0
     listed = {each["image"]: each for each in said["images"]}
-    assert listed[TAG]["state"] == "here"
+    assert listed[TAG]["state"] == "present"
     assert listed[TAG]["size_bytes"] > 2**20
     assert set(listed[TAG]["pipelines"]) == {"crossroads", *OTHERS}
     assert listed["nobody/has:this"] | {"state": "missing", "size_bytes": None} == listed["nobody/has:this"]

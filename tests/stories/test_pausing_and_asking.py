@@ -95,7 +95,7 @@ def test_a_project_pauses_after_the_stage_that_runs_and_goes_on_with_what_it_was
     status = ulm.status()
     assert (status.state, status.reason) == ("pausing", "ben requested a pause; gate is still running")
     assert status.actions == ("resume", "cancel")
-    with pytest.raises(ProjectConflict, match="ben asked it to pause already"):
+    with pytest.raises(ProjectConflict, match="ben already paused it"):
         ulm.pause()
     gate.touch()
     status = run.ended()

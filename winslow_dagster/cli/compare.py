@@ -45,12 +45,16 @@ def command(what: tuple[str, ...], *, as_json: bool) -> None:
 
 def _addresses(what: tuple[str, ...]) -> list[AttemptAddress] | None:
     """The attempts that are named; None for all finished attempts of one stage."""
+    from winslow_dagster.errors import InputRejected
     from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 
     if any(":" in word for word in what):
         if len(what) == 1:
             raise click.UsageError("name at least two attempts as PROJECT:STAGE:ATTEMPT")
-        return [AttemptAddress.parse(word) for word in what]
+        try:
+            return [AttemptAddress.parse(word) for word in what]
+        except InputRejected as error:
+            raise click.UsageError(str(error)) from error
     if len(what) < 2 or len(what) == 3:  # noqa: PLR2004  # project and stage; with one attempt there is nothing to compare
         raise click.UsageError("name a project and a stage, and no attempt or at least two")
     project, stage, *numbers = what

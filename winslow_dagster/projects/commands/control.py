@@ -51,7 +51,7 @@ class ProjectControl:
             pause = Holds(context.records.database).pause(self.name, run.run_id, context.actor.who, after)
         if pause.asked_by != context.actor.who:
             raise ProjectConflict(
-                f"{pause.asked_by} paused it already, at {pause.asked_at:%H:%M:%S} UTC", where=self._where
+                f"{pause.asked_by} already paused it at {pause.asked_at:%H:%M:%S} UTC", where=self._where
             )
         context.audit("pause", self.name, run_id=run.run_id, after=after)
 

@@ -18,11 +18,11 @@ RESERVED_ENDS = (FILES_SUFFIX, MANIFEST_SUFFIX)
 """Suffixes that the store uses for its own names."""
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: str, what: str = "project name") -> str:
     """The name, if it is valid as directory, Dagster partition key and container label. Raises InputRejected."""
     if NAME.fullmatch(name) is None or ".." in name or name.endswith(RESERVED_ENDS):
         raise InputRejected(
-            f"{name!r} is not a valid project name",
+            f"{name!r} is not a valid {what}",
             expected="1 to 63 letters, digits and . _ -, starting with a letter or digit, without two dots in a row, "
             f"not ending in {' or '.join(RESERVED_ENDS)}",
         )

@@ -61,7 +61,7 @@ class Pool:
 
     def add(self, path: Path, name: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
         """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
-        checked_name(name)
+        checked_name(name, "pool name")
         if not path.exists():
             raise InputRejected("no such file", where=str(path))
         if any(each.name == name for each in self.files()):
