@@ -19,10 +19,10 @@ from pathlib import Path
 from statistics import median
 
 from bench.figure import Figure
+from winslow_dagster.storage.adding import checksums
 from winslow_dagster.storage.cache import NodeCache
 from winslow_dagster.storage.disk import sync
 from winslow_dagster.storage.local import LocalStore
-from winslow_dagster.storage.taking import checksums
 from winslow_dagster.storage.tree import survey
 
 GIB = 1 << 30

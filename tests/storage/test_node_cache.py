@@ -162,7 +162,7 @@ def test_sweeping_leaves_what_somebody_is_fetching_now(
     far: FarStore, tasks: Path, plant: Plant, cache: NodeCache
 ) -> None:
     manifest = far.commit_tree(plant({"video.mp4": os.urandom(30 << 20)}), "a")
-    view = cache.view(far, manifest, tasks / "input", lambda _count: cache._blobs.sweep())
+    view = cache.view(far, manifest, tasks / "input", lambda _count: cache._files.sweep())
     assert (view / "video.mp4").stat().st_size == 30 << 20
 
 

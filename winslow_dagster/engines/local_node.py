@@ -13,7 +13,7 @@ from winslow_dagster.engines import hardware
 from winslow_dagster.engines.engine import Node, NodeImage, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.settings import NodeSettings
-from winslow_dagster.stages.disk import Space
+from winslow_dagster.stages.disk_space import Space
 
 CPU_SAMPLE_S = 0.1
 

@@ -3,9 +3,9 @@
     blobs/<2 digits>/<blake3>     the files, read-only
     incoming/<blake3>/            a file that is being fetched; beside it `.lock`, held by the process that fetches it
 
-A view is a directory of hard links to blobs: the link count of a blob shows whether it is in use. No other state exists
-that a killed process could leave wrong: its lock is free, its partial file is discarded, and a view appears complete
-(by rename) or not at all.
+A view is a directory of hard links to cached files: the link count of a file shows whether it is in use. No other state
+exists that a killed process could leave wrong: its lock is free, its partial file is discarded, and a view appears
+complete (by rename) or not at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from winslow_dagster.errors import DiskFull, StoreError
-from winslow_dagster.storage.blobs import Blobs
+from winslow_dagster.storage.cached_files import CachedFiles
 from winslow_dagster.storage.disk import (
     READ_ONLY_DIRECTORY,
     disk_errors,
@@ -42,7 +42,7 @@ class NodeCache:
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self.root = root.expanduser().absolute()
         self.limit_bytes = limit_bytes
-        self._blobs = Blobs(self.root)
+        self._files = CachedFiles(self.root)
 
     def view(self, store: Store, manifest: Manifest, target: Path, moved: BytesMoved | None = None) -> Path:
         """A read-only directory with exactly the manifest's files: the store's own if it has one, else `target`.
@@ -69,9 +69,9 @@ class NodeCache:
         if not target.is_dir() or sum(len(names) for _, _, names in os.walk(target)) != len(manifest.files):
             return False
         return all(
-            self._blobs.path(entry).exists()
+            self._files.path(entry).exists()
             and (target / entry.path).exists()
-            and self._blobs.path(entry).samefile(target / entry.path)
+            and self._files.path(entry).samefile(target / entry.path)
             for entry in manifest.files
         )
 
@@ -104,19 +104,19 @@ class NodeCache:
 
         def add(entry: FileEntry) -> None:
             name = view / entry.path
-            if self._blobs.link(entry, name):
+            if self._files.link(entry, name):
                 if moved:
                     moved(entry.size_bytes)
                 return
             # One process of this node fetches the file; the others find it in the cache afterwards.
-            with self._blobs.place_for(entry) as place:
-                if self._blobs.link(entry, name):
+            with self._files.place_for(entry) as place:
+                if self._files.link(entry, name):
                     if moved:
                         moved(entry.size_bytes)
                     return
                 fetched = place / "file"
                 self._fetch(store, manifest, entry, fetched, moved)
-                self._blobs.admit(fetched, entry, name)
+                self._files.admit(fetched, entry, name)
 
         each(add, [entry for entry in manifest.files if entry.size_bytes < LARGE_BYTES], at_once=FILES_AT_ONCE)
         each(add, [entry for entry in manifest.files if entry.size_bytes >= LARGE_BYTES], at_once=1)
@@ -129,21 +129,21 @@ class NodeCache:
         try:
             store.fetch_file(manifest, entry, fetched, reported)
         except DiskFull:
-            if not self._blobs.drop(entry.size_bytes, spare=hashes(manifest)):
+            if not self._files.drop(entry.size_bytes, spare=hashes(manifest)):
                 raise
             reported.restart()
             store.fetch_file(manifest, entry, fetched, reported)
 
     def _make_room(self, manifest: Manifest) -> None:
         """Make room for the manifest's missing files. Raises DiskFull."""
-        self._blobs.sweep()
-        missing = {entry.blake3: entry.size_bytes for entry in manifest.files if not self._blobs.path(entry).exists()}
+        self._files.sweep()
+        missing = {entry.blake3: entry.size_bytes for entry in manifest.files if not self._files.path(entry).exists()}
         needed_bytes = sum(missing.values())
-        over_bytes = self._blobs.size_bytes() + needed_bytes - self.limit_bytes
+        over_bytes = self._files.size_bytes() + needed_bytes - self.limit_bytes
         lacking_bytes = needed_bytes - free_bytes(self.root)
-        self._blobs.drop(max(over_bytes, lacking_bytes), spare=hashes(manifest))
+        self._files.drop(max(over_bytes, lacking_bytes), spare=hashes(manifest))
         if needed_bytes > free_bytes(self.root):
-            in_use = f"{manifest.address} ({self._blobs.in_use_bytes()} bytes of the cache are in use)"
+            in_use = f"{manifest.address} ({self._files.in_use_bytes()} bytes of the cache are in use)"
             raise disk_full(in_use, disk=self.root, needed_bytes=needed_bytes)
 
 

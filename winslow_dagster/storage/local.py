@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from winslow_dagster.errors import StoreError
 from winslow_dagster.storage import layout
+from winslow_dagster.storage.adding import checksums, take
 from winslow_dagster.storage.copying import copy_file
 from winslow_dagster.storage.disk import (
     READ_ONLY_DIRECTORY,
@@ -36,7 +37,6 @@ from winslow_dagster.storage.disk import (
 from winslow_dagster.storage.manifest import FileEntry, Location, Manifest
 from winslow_dagster.storage.scratch import Scratch
 from winslow_dagster.storage.store import BytesMoved, Store
-from winslow_dagster.storage.taking import checksums, take
 from winslow_dagster.storage.tree import TreeFile, survey, survey_file
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from winslow_dagster.errors import StoreError
 from winslow_dagster.storage import layout
+from winslow_dagster.storage.adding import checksums
 from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.copying import check_unchanged
 from winslow_dagster.storage.disk import disk_errors, new_file
@@ -22,7 +23,6 @@ from winslow_dagster.storage.parallel import each
 from winslow_dagster.storage.s3_bucket import PART_BYTES, S3Bucket
 from winslow_dagster.storage.s3_errors import S3Place
 from winslow_dagster.storage.store import BytesMoved, Store
-from winslow_dagster.storage.taking import checksums
 from winslow_dagster.storage.tree import TreeFile, survey, survey_file
 
 DIGEST = "blake3"  # the metadata field of an object

@@ -11,10 +11,10 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.storage.adding import checksums
 from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import BytesMoved, Store
-from winslow_dagster.storage.taking import checksums
 from winslow_dagster.storage.tree import survey
 
 

@@ -19,7 +19,7 @@ from winslow_dagster.formatting import count_of, format_size
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.checks.evaluation import evaluate
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
-from winslow_dagster.stages.disk import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
+from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
 from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable_gpus
 from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogReader, LogWriter

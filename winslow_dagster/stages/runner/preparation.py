@@ -12,7 +12,7 @@ from typing import TypeVar
 from winslow_dagster.errors import StoreUnreachable
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.substitution import resolve_environment, substitute
-from winslow_dagster.stages.disk import Space
+from winslow_dagster.stages.disk_space import Space
 from winslow_dagster.stages.launchers.base import Launch, Places
 from winslow_dagster.stages.launchers.stage_variables import own_variables
 from winslow_dagster.stages.task.directory import TaskDirectory

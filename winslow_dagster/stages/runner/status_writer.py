@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from winslow_dagster.stages.disk import DISK_FULL_ERRNOS
+from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS
 from winslow_dagster.stages.launchers.base import Mode
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import LogSummary, Phase, StageStatus

@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from winslow_dagster.stages.disk import DISK_FULL_ERRNOS, Space
+from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, Space
 from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.runner.outcome import Stopping, cancelled, timed_out

@@ -15,7 +15,7 @@ from winslow_dagster.storage.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class CachedFile:
     """One cached file. `used_ns`: when a view last linked it."""
 
     path: Path
@@ -24,7 +24,7 @@ class Blob:
     in_use: bool
 
 
-class Blobs:
+class CachedFiles:
     """The cached files in `root`. Methods raise OSError."""
 
     def __init__(self, root: Path) -> None:
@@ -79,11 +79,11 @@ class Blobs:
         """Delete what killed processes left behind."""
         self._incoming.sweep()
 
-    def _found(self) -> Iterator[Blob]:
+    def _found(self) -> Iterator[CachedFile]:
         for directory, _, names in os.walk(self._whole):
             for path in (Path(directory, name) for name in names):
                 try:
                     status = path.stat()
                 except FileNotFoundError:
                     continue  # dropped by another process
-                yield Blob(path, status.st_size, status.st_atime_ns, in_use=status.st_nlink > 1)
+                yield CachedFile(path, status.st_size, status.st_atime_ns, in_use=status.st_nlink > 1)
