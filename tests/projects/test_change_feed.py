@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -61,13 +61,6 @@ def result(of: StageTask) -> StageResult:
         node="here",
         outputs=MANIFEST,
     )
-
-
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -164,13 +164,6 @@ class World:
             ),
         )
         return project_state(snapshot, [each.stage for each in running])[0]
-
-
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
 
 
 def names(page: ProjectPage) -> list[str]:

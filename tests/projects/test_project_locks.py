@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -19,13 +18,6 @@ from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.projects.database.records import ProjectRecords
 
 THREADS = 32
-
-
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
 
 
 def hold_until_killed(database_url: str, holding: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,13 +20,6 @@ from winslow_dagster.storage.manifest import FileEntry, Manifest
 DIGEST = "d" * 64
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROCESSES = 4
-
-
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

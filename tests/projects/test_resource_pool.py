@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile, sources
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
-
-
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

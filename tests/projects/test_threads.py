@@ -33,13 +33,6 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANIFEST = Manifest(address="a", files=(FileEntry(path="a.csv", size_bytes=3, blake3="c"),))
 
 
-@pytest.fixture
-def records(database_url: str) -> Iterator[ProjectRecords]:
-    opened = ProjectRecords.open(database_url)
-    yield opened
-    opened.close()
-
-
 def create(records: ProjectRecords, name: str) -> None:
     records.create_project(name, pipeline="p", pipeline_digest="d", env={}, created_by="anna")
 
