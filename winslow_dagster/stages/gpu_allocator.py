@@ -12,6 +12,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.task.directory import TaskDirectory, write_atomically
 from winslow_dagster.stages.task.model import NodeGpu, StageTask
+from winslow_dagster.storage.disk import locked
 
 LOOK_AGAIN_S = 0.25
 NODE_GPUS = TypeAdapter(tuple[NodeGpu, ...])
@@ -232,15 +234,9 @@ class GpuAllocator:
         finally:
             os.close(place)
 
-    @contextlib.contextmanager
-    def _mutex(self) -> Iterator[None]:
+    def _mutex(self) -> AbstractContextManager[None]:
         """One runner at a time examines and takes locks."""
-        mutex = os.open(self._dir / "allocator.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(mutex, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(mutex)
+        return locked(self._dir / "allocator.lock")
 
 
 def waiting_reason(count: int, among: int, holders: Sequence[Holder], ahead: Sequence[Ticket]) -> str:
