@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+import statistics
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -23,6 +26,8 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="$\0"), max_size=6)
 NAMES = st.sampled_from(["THRESHOLD", "SCALE", "MODEL"])
 CONTENTS = st.sampled_from(["a", "b", "c"])
+LARGEST_FLOAT = sys.float_info.max
+SMALLEST_FLOAT = 5e-324
 PATHS = st.sampled_from(["tracks.csv", "frames/1.png", "notes.txt", "more.csv"])
 
 
@@ -224,8 +229,27 @@ def test_a_column_of_numbers_is_counted_and_bounded(numbers: list[float], delimi
     assert (facts.rows, facts.columns, facts.fault) == (len(numbers), ("name, quoted", 'x"y', "z"), "")
     column = facts.numeric['x"y']
     assert (column.count, column.min, column.max) == (len(numbers), min(numbers), max(numbers))
-    assert column.min <= column.mean <= column.max
+    exact = [Fraction(number) for number in numbers]
+    for found, expected in ((column.mean, statistics.mean(exact)), (column.median, statistics.median(exact))):
+        assert column.min <= found <= column.max
+        assert found == pytest.approx(float(expected))
     assert list(facts.numeric) == ['x"y']
+
+
+@pytest.mark.parametrize(
+    ("numbers", "mean", "median"),
+    [
+        ([LARGEST_FLOAT] * 3, LARGEST_FLOAT, LARGEST_FLOAT),
+        ([1e308, 1.5e308], 1.25e308, 1.25e308),
+        ([-LARGEST_FLOAT, LARGEST_FLOAT, LARGEST_FLOAT, -LARGEST_FLOAT], 0.0, 0.0),
+        ([SMALLEST_FLOAT] * 3, SMALLEST_FLOAT, SMALLEST_FLOAT),
+    ],
+)
+def test_numbers_at_the_ends_of_what_a_float_holds_have_a_mean_and_a_median(
+    numbers: list[float], mean: float, median: float
+) -> None:
+    facts = facts_of("\n".join(["x", *map(repr, numbers)]).encode())
+    assert (facts.numeric["x"].mean, facts.numeric["x"].median) == (mean, median)
 
 
 @given(st.binary(max_size=300), st.integers(1, 300))
