@@ -44,6 +44,18 @@ stages:
     args: ['echo begun; until [ -e "${GATE}" ]; do sleep 0.05; done; echo passed']
 """
 
+WONDERING = """\
+name: wondering
+command: [sh, -c]
+stages:
+  - name: wonder
+    args:
+      - |
+        if [ -z "$REPLY" ]; then echo "WINSLOW_AWAIT_INPUT: which way?"; exit 75; fi
+        echo "$REPLY" > "$WINSLOW_OUTPUT_DIR/way"
+    env: {REPLY: ""}
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -116,6 +128,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     pipelines.mkdir()
     (pipelines / "speeding.yaml").write_text(SPEEDING.format(limit="50"))
     (pipelines / "waiting.yaml").write_text(WAITING)
+    (pipelines / "wondering.yaml").write_text(WONDERING)
     (place / "speeds.csv").write_text("1,48\n2,63\n3,71\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -356,3 +369,18 @@ def test_the_demo_runs_on_your_own_film_and_says_where_the_trajectories_lie(ther
     assert without.returncode == 0
     assert "export is waiting for you: Click four points." in without.stderr
     assert "winslow answer demo-3" in without.stderr
+
+
+def test_a_question_of_a_stage_without_a_form_is_answered_with_a_text(there: Installation) -> None:
+    there.said("run", "wondering", "--project", "lost")
+    (question,) = there.said("answer", "lost")["questions"]
+    assert (question["message"], [(each["kind"], each["name"]) for each in question["form"]]) == (
+        "which way?",
+        [("text", "reply")],
+    )
+    assert "winslow answer lost wonder --value reply=..." in there.winslow("answer", "lost").stdout
+    asked_again = there.said("answer", "lost", "wonder")
+    assert (asked_again["state"], len(asked_again["questions"])) == ("awaiting_input", 1)
+    assert there.said("answer", "lost", "wonder", "--value", "reply=north, $5 at most")["state"] == "succeeded"
+    (file,) = there.said("files", "lost")["files"]
+    assert Path(file["local_path"]).read_text() == "north, $5 at most\n"

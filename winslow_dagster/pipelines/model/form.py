@@ -178,3 +178,7 @@ class Form(Frozen):
     def variables(self) -> tuple[str, ...]:
         """The environment variables that an answer sets."""
         return tuple(field.variable_name for field in self.form if isinstance(field, ValueField))
+
+
+REPLY = Form(form=(TextField(name="reply", label="Your answer", required=False),))
+"""The form of a question that a running stage asks without one. To continue without a text is an answer, too."""

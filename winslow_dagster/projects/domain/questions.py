@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from winslow_dagster.pipelines.model.form import REPLY, Form
 from winslow_dagster.pipelines.model.pipeline import NeedsInput, Stage
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER, Lineage
@@ -20,7 +21,7 @@ REVIEWED_OUTPUTS = "of"
 class Question:
     """A question to answer before a stage may run. An empty form asks only for permission to continue.
 
-    `asked_by_attempt` is the attempt that asked it; None for a rule of the pipeline file.
+    `asked_by_attempt` is the attempt that asked it; None for a rule of the pipeline file. An attempt always has a form.
     """
 
     project: str
@@ -61,7 +62,7 @@ class QuestionContext:
             return None
         result = self.result_of(last.task_id)
         own = tuple(result.form or ()) if result is not None else ()
-        form = own or (form_of(stage.needs_input) if stage.needs_input else ())
+        form = own or (form_of(stage.needs_input) if stage.needs_input else ()) or fields_of(REPLY)
         return Question(self.project, last.pipeline, stage.name, last.message, form, last.task_id)
 
     def _asked_by_rule(self, stage: Stage, answer: Answer | None) -> Question | None:
@@ -102,7 +103,12 @@ class QuestionContext:
 
 def form_of(rule: NeedsInput) -> tuple[dict[str, Any], ...]:
     """The rule's form as plain values."""
-    return tuple(rule.asks.as_json().get("form", ()))
+    return fields_of(rule.asks)
+
+
+def fields_of(form: Form) -> tuple[dict[str, Any], ...]:
+    """The form's fields as plain values."""
+    return tuple(form.as_json().get("form", ()))
 
 
 def confirmations(stage: Stage, form: Iterable[Mapping[str, Any]]) -> dict[str, str]:
