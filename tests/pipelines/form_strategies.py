@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 NAMES = st.from_regex(r"[a-z](_?[a-z0-9]){0,8}", fullmatch=True).filter(
     lambda name: name != "answer" and not name.startswith("winslow_")
 )
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("\t\n"), max_size=12)
 PIXELS = st.floats(0, 999, allow_subnormal=False) | st.integers(0, 999)
 WORLD = {
     "none": st.none(),

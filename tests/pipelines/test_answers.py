@@ -364,3 +364,19 @@ def test_any_changed_form_or_answer_is_accepted_or_rejected_in_one_line(
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_form_or_rejected(content: bytes) -> None:
     taken_or_told(partial(parse_form, content))
+
+
+@pytest.mark.parametrize("field", ["label", "help"])
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\x9b", "\udc00"])
+def test_a_form_with_control_characters_is_rejected(field: str, character: str) -> None:
+    written = json.dumps({"form": [{"kind": "text", "name": "road", field: f"a{character}b"}]})
+    with pytest.raises(InputRejected, match=rf"form\[1\]\.{field}: has a control character"):
+        parse_form(written)
+
+
+@pytest.mark.parametrize("character", ["\0", "\udc00"])
+def test_a_label_that_no_program_can_be_passed_is_rejected(character: str) -> None:
+    form = form_of({"kind": "points", "name": "corners", "image": "decode/a.jpg"})
+    assert faults_of(form, {"corners": [{"x": 1, "y": 2, "label": character}]}) == [
+        "corners: contains a character that cannot be passed to a program"
+    ]

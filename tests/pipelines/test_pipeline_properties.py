@@ -187,13 +187,13 @@ class Quoting(yaml.SafeDumper):
 
 Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("\t\n"), max_size=12)
 NAMES = st.from_regex(r"[a-z](_?[a-z0-9]){0,8}", fullmatch=True).filter(
     # A name that ends as a unit does is left out: `written` would take it for a field.
     lambda name: name not in RESERVED_NAMES and not name.endswith(("_s", "_bytes"))
 )
 VARIABLES = st.from_regex(r"[A-Z][A-Z0-9_]{0,5}", fullmatch=True)
-TEMPLATES = st.text(st.characters(codec="utf-8", exclude_characters="$"), max_size=8) | st.sampled_from(
+TEMPLATES = st.text(st.characters(codec="utf-8", exclude_characters="$\0"), max_size=8) | st.sampled_from(
     ["${A:-b}", "$$"]
 )
 GLOBS = st.sampled_from(["*.csv", "**/a.mp4", "video é.mp4"])

@@ -143,12 +143,19 @@ def test_values_that_double_each_other_stop_at_the_limit_of_the_system() -> None
         resolve_environment([layer], {})
 
 
-@given(st.text())
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_an_escaped_text_stays_as_it_is(text: str) -> None:
     assert substitute(escape(text), {}) == text
 
 
-@given(st.text(alphabet="${}:-?+AB\\ ", max_size=40))
+@pytest.mark.parametrize("text", ["a\0b", "${A:-\0}", "\udcff"])
+def test_a_character_that_no_program_can_be_passed_is_rejected(text: str) -> None:
+    with pytest.raises(TemplateMalformed, match="cannot be passed to a program") as raised:
+        substitute(text, {"A": "x"})
+    assert raised.value.position == next(at for at, char in enumerate(text, 1) if char in "\0\udcff")
+
+
+@given(st.text(alphabet="${}:-?+AB\\ \0", max_size=40))
 def test_any_text_gives_a_text_or_one_of_two_errors(text: str) -> None:
     try:
         result = substitute(text, {"A": "x"})

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST_SHOWN = 60
 MOST_BITS_SHOWN = 400
 # A file with thousands of stages and as many wrong names would take minutes to compare.
 MOST_COMPARED = 300
+CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+"""What YAML allows only as an escape, such as `\\0` or `\\e`, and halves of a character, which JSON allows."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,3 +83,17 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """All strings in a JSON value, keys included, with their paths."""
+    match value:
+        case str():
+            yield path, value
+        case dict():
+            for key, item in value.items():
+                yield (*path, key), key
+                yield from texts(item, (*path, key))
+        case list():
+            for index, item in enumerate(value):
+                yield from texts(item, (*path, index))

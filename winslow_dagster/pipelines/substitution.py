@@ -26,6 +26,8 @@ VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 DEEPEST = 50
 # Linux's limit for one variable or argument (MAX_ARG_STRLEN); also bounds values that double each other.
 LONGEST_VALUE = 128 * 1024 - 1
+IMPASSABLE = re.compile(r"[\0\ud800-\udfff]")
+"""What no argument and no variable of a program can contain: NUL, and halves of a character."""
 
 _OPERATOR = re.compile(r":?[-?+]")
 _TOP_LITERAL = re.compile(r"(?:[^$]|\$(?![${]))+", re.DOTALL)
@@ -163,6 +165,9 @@ def _names(template: Template) -> Iterator[str]:
 @lru_cache(maxsize=4096)
 def parse_template(text: str) -> Template:
     """The literals and references of `text`. Raises TemplateMalformed with the position of the error."""
+    if found := IMPASSABLE.search(text):
+        what = "has a character that cannot be passed to a program"
+        raise TemplateMalformed(what, position=found.start() + 1, where=text, expected="text without NUL")
     return _Parser(text).template(0)
 
 

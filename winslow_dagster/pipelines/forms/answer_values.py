@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from winslow_dagster.pipelines.model.form import ChoiceField, NumberField, TextField
-from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.problems import nearest, shown, texts
 from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.validation_messages import findings
+from winslow_dagster.pipelines.substitution import IMPASSABLE
 
 LARGEST_WHOLE = 2**53
 """Larger integers are not exact in all programs."""
+UNUSABLE = "contains a character that cannot be passed to a program"
 
 
 class Refused(Exception):
@@ -34,8 +36,8 @@ def text_value(field: TextField, value: Any) -> str:
         raise Refused("is empty; expected a non-empty string")
     if len(value) > field.max_length:
         raise Refused(f"has {len(value)} characters; expected at most {field.max_length}")
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise Refused("contains a character that cannot be passed to a program")
+    if IMPASSABLE.search(value):
+        raise Refused(UNUSABLE)
     if field.pattern is not None and value:
         from winslow_dagster.pipelines.patterns import compile_pattern
 
@@ -90,6 +92,8 @@ def boolean_value(value: Any) -> bool:
 
 def document_value(answer: type[Document], value: Any) -> Any:
     """A composite value, validated as `answer`, without null fields."""
+    if any(IMPASSABLE.search(text) for _, text in texts(value)):
+        raise Refused(UNUSABLE)
     try:
         answer.model_validate({"value": value})
     except ValidationError as error:

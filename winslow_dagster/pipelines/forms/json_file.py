@@ -12,7 +12,7 @@ from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines.forms.answer_values import without_nulls
 from winslow_dagster.pipelines.forms.validation import faults_between_fields, with_default_stage
 from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, Form
-from winslow_dagster.pipelines.problems import shown
+from winslow_dagster.pipelines.problems import CONTROL, shown, texts
 from winslow_dagster.pipelines.schema.form_fields import FormDocument
 from winslow_dagster.pipelines.schema.validation_messages import Finding, findings
 
@@ -33,6 +33,11 @@ def parse_form(
     document: FormDocument | None = None
     try:
         data = without_nulls(_parsed(written, where) if isinstance(written, (str, bytes)) else dict(written))
+        faults += [
+            Finding(path, "has a control character", "printable characters, tabs and line breaks")
+            for path, text in texts(data)
+            if CONTROL.search(text)
+        ]
         document = FormDocument.model_validate(data)
     except ValidationError as error:
         faults += findings(error, FormDocument)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from winslow_dagster.pipelines.problems import Problem, named, shown
+from winslow_dagster.pipelines.problems import CONTROL, Problem, named, shown
 from winslow_dagster.pipelines.yaml.composer import Mapping, Mark, Node, Scalar, Sequence, compose, unusable
 
 Path = tuple[str | int, ...]
@@ -97,6 +97,9 @@ class _Builder:
                 self.tree.note(key_node.mark, "a key is a list or a mapping", "a string as key")
                 continue
             key = key_node.text
+            if CONTROL.search(key):
+                self.tree.note(key_node.mark, f"the key {named(key)} has a control character", "printable characters")
+                continue
             if key in data:
                 line = self.tree.keys[*path, key].line
                 self.tree.note(key_node.mark, f"{named(key)} is set twice, also on line {line}", "each key once")
@@ -111,13 +114,18 @@ class _Builder:
         return data
 
     def scalar(self, node: Scalar, path: Path) -> Any:
+        as_written = not TEXT_FIELDS.isdisjoint(path)
+        # A program may be passed what a terminal understands; substitution.py rejects what cannot be passed.
+        if CONTROL.search(node.text) and not as_written:
+            expected = "printable characters, tabs and line breaks"
+            self.tree.note(node.mark, f"{shown(node.text)} has a control character", expected)
         if not node.plain:
             return node.text
         if _NULL.fullmatch(node.text):
             label = named(path[-1]) if path and isinstance(path[-1], str) else "an item of the list"
             self.tree.note(self.tree.key_mark(path), f"{label} is empty", 'a value, or "" for an empty string')
             return None
-        if TEXT_FIELDS.intersection(path):
+        if as_written:
             return node.text
         value = _plain_value(node.text)
         if value is None:
