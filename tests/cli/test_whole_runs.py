@@ -36,6 +36,18 @@ stages:
     args: ['echo "WINSLOW_RESULT: vehicles=$(wc -l < "$WINSLOW_INPUT_DIR/pick/fast.csv")"; exit ${{EXIT:-0}}']
     errors: ['^WINSLOW_RESULT']
 """
+SLOWEST = """\
+name: slowest
+command: [sh, -c]
+inputs:
+  speeds: {kind: table, suffixes: [.csv]}
+stages:
+  - name: sort
+    args: ['sort -t, -k2n "$WINSLOW_RESOURCE_SPEEDS" > "$WINSLOW_OUTPUT_DIR/sorted.csv"; echo sorted; echo "${WORD:-}"']
+    outputs: [sorted.csv]
+  - name: count
+    args: ['echo "WINSLOW_RESULT: slowest=$(head -n 1 "$WINSLOW_INPUT_DIR/sort/sorted.csv")"']
+"""
 WAITING = """\
 name: waiting
 command: [sh, -c]
@@ -129,6 +141,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     (pipelines / "speeding.yaml").write_text(SPEEDING.format(limit="50"))
     (pipelines / "waiting.yaml").write_text(WAITING)
     (pipelines / "wondering.yaml").write_text(WONDERING)
+    (pipelines / "slowest.yaml").write_text(SLOWEST)
     (place / "speeds.csv").write_text("1,48\n2,63\n3,71\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -277,6 +290,52 @@ def test_a_project_runs_through_another_pipeline_where_it_has_what_that_needs(th
     code, what = there.refused("run", "waiting", "--project", "first")
     assert (code, "GATE" in what) == (3, True)
     assert there.said("status", "first")["pipeline"] == "speeding", "what was refused changes nothing"
+
+
+def test_stages_of_every_pipeline_that_a_project_ran_through_are_found(there: Installation, tmp_path: Path) -> None:
+    there.run("both")
+    there.said("run", "slowest", "--project", "both")
+    status = there.said("status", "both")
+    assert (status["pipeline"], list(stages(status))) == ("slowest", ["sort", "count"])
+    (other,) = status["other_pipelines"]
+    assert (other["pipeline"], other["problem"], list(stages(other))) == ("speeding", "", ["pick", "count"])
+    assert "also ran speeding" in there.winslow("status", "both").stdout
+
+    assert "picked" in there.winslow("logs", "both", "pick").stdout
+    assert "slowest=1,48" in there.winslow("logs", "both", "count").stdout, "its own pipeline goes first"
+    assert "vehicles=2" in there.winslow("logs", "both", "count", "--pipeline", "speeding").stdout
+    assert "vehicles=2" in there.winslow("logs", "both", "count", "--pipeline", "speeding", "--errors").stdout
+    assert there.refused("logs", "both", "count", "--attempt", "1", "--pipeline", "slowest")[0] == 4
+    files = there.said("files", "both")["files"]
+    assert [(each["pipeline"], each["stage"]) for each in files] == [("slowest", "sort"), ("speeding", "pick")]
+    (copied,) = there.said("files", "both", "--pipeline", "speeding", "--get", str(tmp_path))["files"]
+    assert Path(copied["local_path"]) == tmp_path / "pick" / "fast.csv"
+    table = there.said("compare", "both", "count", "--pipeline", "speeding")
+    assert [row["results"] for row in table["rows"]] == [{"vehicles": "2"}]
+
+    code, what = there.refused("logs", "both", "pock")
+    assert (code, "slowest, speeding" in what) == (4, True)
+    assert there.refused("logs", "both", "pick", "--pipeline", "slowest")[0] == 4
+    assert there.refused("logs", "both", "pick", "--pipeline", "waiting")[0] == 4
+
+    redone = there.said("redo", "both", "pick", "--env", "LIMIT=70")
+    assert (redone["pipeline"], stages(redone)["count"]["results"]) == ("speeding", {"vehicles": "1"})
+    assert [each["pipeline"] for each in redone["other_pipelines"]] == ["slowest"]
+    there.said("replace", "both", "sort", "sorted.csv", "speeds.csv")
+    resumed = there.said("resume", "both", "--pipeline", "slowest")
+    assert (resumed["pipeline"], stages(resumed)["count"]["attempts"]) == ("slowest", 2)
+
+
+def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> None:
+    there.said("run", "slowest", "--project", "kept", "--input", "speeds=speeds.csv")
+    there.run("kept")
+    pipeline = there.place / "pipeline_configs" / "slowest.yaml"
+    pipeline.write_text(SLOWEST.replace("echo sorted", "echo sorted anew"))
+    try:
+        there.said("redo", "kept", "sort")
+        assert "sorted anew" not in there.winslow("logs", "kept", "sort").stdout
+    finally:
+        pipeline.write_text(SLOWEST)
 
 
 def test_a_detached_run_is_followed_joined_and_cancelled(there: Installation) -> None:

@@ -177,7 +177,7 @@ def test_a_sweep_is_a_table_of_what_differs(place: Place) -> None:
         place.attempt(f"run{number}", files, env_layers=[{"THRESHOLD": threshold, "SCALE": "1"}])
     place.attempt("running", None, env_layers=[{"THRESHOLD": "0.6"}])
     comparing = place.comparing
-    table = comparing.many(comparing.finished("ulm-07", "detect"))
+    table = comparing.many(comparing.finished("ulm-07", "traffic", "detect"))
     assert table.parameters == ("env.THRESHOLD",)
     assert table.results == ("vehicles",)
     assert [
@@ -201,9 +201,9 @@ def test_an_unknown_task_or_project_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound, match="nothing"):
         place.comparing.two(first, "nothing")
     with pytest.raises(NotFound, match="no project"):
-        place.comparing.finished("nowhere", "detect")
+        place.comparing.finished("nowhere", "traffic", "detect")
     with pytest.raises(NotFound, match="no attempt of the stage has ended"):
-        place.comparing.finished("ulm-07", "track")
+        place.comparing.finished("ulm-07", "traffic", "track")
 
 
 def test_more_attempts_than_a_table_can_hold_are_refused(place: Place) -> None:

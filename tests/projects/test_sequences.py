@@ -194,7 +194,10 @@ class Sequences(RuleBasedStateMachine):
         question = questions[-1]
         values = {"nonsense": 1} if kind == "wrong" else reply(question.form, accept=kind == "right")
         before = self.done
-        self.act("answer", lambda: self.handle(who).answer(question.stage, values, resume=go_on))
+        self.act(
+            "answer",
+            lambda: self.handle(who).answer(question.stage, values, pipeline=question.pipeline, resume=go_on),
+        )
         if kind == "wrong":
             assert self.done == before, "a wrong answer is refused"
         elif self.handle(who).status().run_id is not None:
@@ -231,7 +234,12 @@ class Sequences(RuleBasedStateMachine):
             self.dagster.step(open_runs[0], 1, "succeeded")
         for question in self.handle(who).questions():
             given = reply(question.form, accept=True)
-            self.act("answer", lambda question=question, given=given: self.handle(who).answer(question.stage, given))
+            self.act(
+                "answer",
+                lambda question=question, given=given: self.handle(who).answer(
+                    question.stage, given, pipeline=question.pipeline
+                ),
+            )
             self.done = len(self.handle().audit())
         self.go_well_to_the_end()
 

@@ -131,9 +131,10 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
         print_json({"attempts": [line.model_dump(mode="json") for line in lines]})
         return
     print_table(
-        ("stage", "attempt", "started", "time", "outcome", "who", "reason", "message"),
+        ("pipeline", "stage", "attempt", "started", "time", "outcome", "who", "reason", "message"),
         [
             (
+                line.pipeline,
                 line.stage,
                 str(line.number),
                 f"{line.started_at:%Y-%m-%d %H:%M:%S}",

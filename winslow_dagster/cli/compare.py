@@ -9,6 +9,7 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
+from winslow_dagster.cli.run_options import pipeline_option
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.commands.attempt_address import AttemptAddress
@@ -20,8 +21,9 @@ MAX_FILES_SHOWN = 50
 
 @click.command("compare")
 @click.argument("what", nargs=-1, required=True, metavar="PROJECT STAGE [A B …] | PROJECT:STAGE:A PROJECT:STAGE:B …")
+@pipeline_option
 @json_option
-def command(what: tuple[str, ...], *, as_json: bool) -> None:
+def command(what: tuple[str, ...], pipeline: str | None, *, as_json: bool) -> None:
     """Show what differs between attempts: parameters, results, durations, files, tables.
 
     Name an attempt by its number, counted from 1 over all runs of its stage, or by its task id. Two attempts are shown
@@ -34,7 +36,11 @@ def command(what: tuple[str, ...], *, as_json: bool) -> None:
 
     with open_installation() as winslow:
         attempts = _addresses(what)
-        found = winslow.project(what[0]).compare_all(what[1]) if attempts is None else winslow.compare(attempts)
+        found: Comparison | CrossTable
+        if attempts is None:
+            found = winslow.project(what[0]).compare_all(what[1], pipeline=pipeline)
+        else:
+            found = winslow.compare(attempts)
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif isinstance(found, Comparison):

@@ -11,7 +11,7 @@ import click
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
-from winslow_dagster.cli.run_options import pairs, stage_settings
+from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import QuestionView
@@ -40,15 +40,21 @@ def pause(project: str, after: str | None, *, as_json: bool) -> None:
 
 @click.command("resume")
 @click.argument("project")
+@click.option("--pipeline", metavar="NAME", help="Continue another pipeline that PROJECT ran through.")
 @reason_option
 @detach_option
 @json_option
-def resume(project: str, reason: str, *, detach: bool, as_json: bool) -> None:
+def resume(project: str, pipeline: str | None, reason: str, *, detach: bool, as_json: bool) -> None:
     """Continue PROJECT where it stopped, with the settings of the run that stopped.
 
     With --json, as `winslow run --json`.
     """
-    follow(project, lambda winslow: winslow.project(project).resume(reason=reason), detach=detach, as_json=as_json)
+    follow(
+        project,
+        lambda winslow: winslow.project(project).resume(pipeline=pipeline, reason=reason),
+        detach=detach,
+        as_json=as_json,
+    )
 
 
 @click.command("redo")
@@ -67,6 +73,7 @@ def resume(project: str, reason: str, *, detach: bool, as_json: bool) -> None:
 @click.option("--only", is_flag=True, help="Run only this stage.")
 @click.option("--stop-after", metavar="STAGE", help="Do not run later stages.")
 @click.option("--reuse", is_flag=True, help="Reuse the outputs of an identical attempt of any project.")
+@pipeline_option
 @reason_option
 @detach_option
 @json_option
@@ -78,6 +85,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     inputs: tuple[str, ...],
     use: tuple[str, ...],
     stop_after: str | None,
+    pipeline: str | None,
     reason: str,
     *,
     only: bool,
@@ -93,6 +101,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
         project,
         lambda winslow: winslow.project(project).redo(
             stage,
+            pipeline=pipeline,
             env=pairs(env, "--env"),
             settings=stage_settings(changes),
             inputs=pairs(inputs, "--input"),
@@ -118,14 +127,16 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     help="A variable and the values to try.",
 )
 @click.option("--stop-after", metavar="STAGE", help="Last stage to run; by default, only STAGE runs.")
+@pipeline_option
 @reason_option
 @detach_option
 @json_option
-def sweep(  # noqa: PLR0913  # click hands over each option, by name
+def sweep(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
     stage: str,
     env: tuple[str, ...],
     stop_after: str | None,
+    pipeline: str | None,
     reason: str,
     *,
     detach: bool,
@@ -139,7 +150,9 @@ def sweep(  # noqa: PLR0913  # click hands over each option, by name
     values = {name: text.split(",") for name, text in pairs(env, "--env").items()}
     follow(
         project,
-        lambda winslow: winslow.project(project).sweep(stage, values, stop_after=stop_after, reason=reason)[-1],
+        lambda winslow: winslow.project(project).sweep(
+            stage, values, pipeline=pipeline, stop_after=stop_after, reason=reason
+        )[-1],
         detach=detach,
         as_json=as_json,
     )
@@ -169,17 +182,18 @@ def pick(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
 @click.argument("stage")
 @click.argument("path")
 @click.argument("file", type=click.Path(path_type=Path))
+@pipeline_option
 @reason_option
 @json_option
-def replace(  # noqa: PLR0913  # click hands over each option, by name
-    project: str, stage: str, path: str, file: Path, reason: str, *, as_json: bool
+def replace(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
+    project: str, stage: str, path: str, file: Path, pipeline: str | None, reason: str, *, as_json: bool
 ) -> None:
     """Replace PATH, an output file of STAGE, with FILE. `winslow resume` runs the stages that follow.
 
     With --json, {"project", "stage", "task_id"}.
     """
     with open_installation() as winslow:
-        attempt = winslow.project(project).replace(stage, path, file, reason=reason)
+        attempt = winslow.project(project).replace(stage, path, file, pipeline=pipeline, reason=reason)
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": attempt.task_id})
     else:
@@ -191,6 +205,7 @@ def replace(  # noqa: PLR0913  # click hands over each option, by name
 @click.argument("stage", required=False)
 @click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="Value of a field; JSON is parsed.")
 @click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="File for a file field.")
+@pipeline_option
 @click.option("--no-resume", "resume", is_flag=True, flag_value=False, default=True, help="Do not start a run.")
 @detach_option
 @json_option
@@ -199,6 +214,7 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
     stage: str | None,
     values: tuple[str, ...],
     files: tuple[str, ...],
+    pipeline: str | None,
     *,
     resume: bool,
     detach: bool,
@@ -212,7 +228,9 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
         answers = {name: _value(text) for name, text in pairs(values, "--value").items()}
         follow(
             project,
-            lambda winslow: winslow.project(project).answer(stage, answers, pairs(files, "--file"), resume=resume),
+            lambda winslow: winslow.project(project).answer(
+                stage, answers, pairs(files, "--file"), pipeline=pipeline, resume=resume
+            ),
             detach=detach,
             as_json=as_json,
         )

@@ -73,7 +73,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         status = shown(run, quiet=as_json)
         run.raise_if_failed(status)
         questions = winslow.project(name).questions()
-        files = winslow.project(name).files()
+        files = winslow.project(name).files(pipeline=PIPELINE)
         pipeline = winslow.project(name).pipeline()
     if as_json:
         whole = [file.model_dump(mode="json") for file in files]

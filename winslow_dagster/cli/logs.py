@@ -10,6 +10,7 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option
+from winslow_dagster.cli.run_options import pipeline_option
 
 if TYPE_CHECKING:
     from winslow_dagster.stages.log import LogLine, LogReader
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--errors", is_flag=True, help="Only lines that match the error patterns; stderr if there are none.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--attempt", help="An earlier attempt: its number, counted from 1 over all runs, or its task id.")
+@pipeline_option
 @click.option("--timestamps", is_flag=True, help="Prefix each line with its time in UTC.")
 @json_option
 def command(  # noqa: PLR0913  # click hands over each option, by name
@@ -29,6 +31,7 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
     stage: str,
     tail: int | None,
     attempt: str | None,
+    pipeline: str | None,
     *,
     follow: bool,
     errors: bool,
@@ -41,10 +44,10 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
     """
     with open_installation() as winslow:
         handle = winslow.project(project)
-        reader = handle.logs(stage, attempt)
+        reader = handle.logs(stage, attempt, pipeline=pipeline)
         lines = chosen(reader, tail, follow=follow)
         if errors:
-            lines = handle.error_lines(stage, lines)
+            lines = handle.error_lines(stage, lines, attempt, pipeline=pipeline)
         for line in lines:
             if as_json:
                 fields = {"number": line.number, "at": line.stamp, "stream": line.stream, "text": line.text}

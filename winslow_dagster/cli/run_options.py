@@ -6,8 +6,16 @@ import json
 import shlex
 from typing import Any
 
+import click
+
 from winslow_dagster.errors import InputRejected
 
+pipeline_option = click.option(
+    "--pipeline",
+    metavar="NAME",
+    help="Pipeline of the stage, if PROJECT ran through several with a stage of that name; by default, its own or the "
+    "one that ran last.",
+)
 FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
 
 

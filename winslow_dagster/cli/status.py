@@ -10,7 +10,7 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.domain.views import ProjectStatus, ProjectSummary, StageView
+    from winslow_dagster.projects.domain.views import PipelineView, ProjectStatus, ProjectSummary, StageView
 
 
 @click.command("status")
@@ -21,9 +21,9 @@ def command(project: str | None, *, as_json: bool) -> None:
 
     With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
     project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
-    created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos. State is idle, queued,
-    running, pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or cancelled; a stage's is
-    pending, waiting, running, succeeded, failed, cancelled or awaiting_input.
+    created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos, other_pipelines.
+    State is idle, queued, running, pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or
+    cancelled; a stage's is pending, waiting, running, succeeded, failed, cancelled or awaiting_input.
     """
     with open_installation() as winslow:
         if project is not None:
@@ -77,14 +77,31 @@ def show(status: ProjectStatus) -> None:
         for change in status.pipeline_changes:
             output.print(f"  {change}", markup=False)
     output.print()
-    print_table(
-        ("stage", "state", "time", "progress", "reason"),
-        [(view.stage, view.state, _time(view), _progress(view), _reason(view)) for view in status.stages],
-    )
+    _show_stages(status.stages)
+    for other in status.other_pipelines:
+        _show_other(other)
     commands = [command for action in next_steps(status) if (command := command_for(action))]
     if commands:
         output.print()
         output.print(f"next: {', '.join(commands)}", markup=False)
+
+
+def _show_other(other: PipelineView) -> None:
+    output = console()
+    output.print()
+    problem = f": {other.problem}" if other.problem else ""
+    output.print(f"also ran {other.pipeline} {other.pipeline_digest[:8]}{problem}", markup=False)
+    for question in other.questions:
+        output.print(f"question of {question.stage}: {question.message}", markup=False)
+    _show_stages(other.stages)
+
+
+def _show_stages(stages: tuple[StageView, ...]) -> None:
+    if stages:
+        print_table(
+            ("stage", "state", "time", "progress", "reason"),
+            [(view.stage, view.state, _time(view), _progress(view), _reason(view)) for view in stages],
+        )
 
 
 def _time(view: StageView) -> str:

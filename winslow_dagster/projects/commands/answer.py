@@ -14,7 +14,7 @@ import imagesize  # type: ignore[import-untyped]  # it has no types
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.globs import matches
-from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer
+from winslow_dagster.pipelines import CheckedAnswer, Form, Pipeline, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.database.answers import Answers
@@ -22,7 +22,6 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of, output
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.questions import REVIEWED_OUTPUTS, Question
-from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.inputs.validation import check_answer_files
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
@@ -31,11 +30,12 @@ IMAGE_HEAD_BYTES = 256 * 1024
 
 
 class Answering:
-    """The open questions of one project."""
+    """The open questions of one pipeline in a project."""
 
-    def __init__(self, context: Context, project: str) -> None:
+    def __init__(self, context: Context, project: str, pipeline: Pipeline) -> None:
         self._context = context
         self._project = project
+        self._pipeline = pipeline
         self._answers = Answers(context.records.database)
 
     def give(self, stage: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[Answer, CheckedAnswer]:
@@ -95,17 +95,16 @@ class Answering:
             )
 
     def _lineage(self) -> Lineage:
-        records = self._context.records
-        return lineage_of(records, self._project, self._context.pipeline_of(self._project))
+        return lineage_of(self._context.records, self._project, self._pipeline)
 
     def _question(self, lineage: Lineage, stage: str) -> Question:
-        require_stage(lineage.pipeline, stage)
         project = self._context.records.project(self._project)
         questions = self._context.status_reader.questions(project, lineage)
         question = next((each for each in questions if each.stage == stage), None)
         if question is not None:
             return question
-        earlier = [each for each in self._answers.of_project(self._project) if each.stage == stage]
+        given = self._answers.of_project(self._project)
+        earlier = [each for each in given if (each.pipeline, each.stage) == (self._pipeline.name, stage)]
         if earlier:
             last = earlier[-1]
             raise ProjectConflict(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from winslow_dagster.actions import Action
@@ -22,6 +23,7 @@ from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
+from winslow_dagster.projects.domain.used_pipelines import UsedPipeline, named, newest_versions, with_stage
 from winslow_dagster.projects.domain.views import ProjectStatus
 from winslow_dagster.projects.status.project_status import StatusReader, changes_since
 from winslow_dagster.settings import Settings
@@ -175,7 +177,8 @@ class Context:
         found = self.records.project(project)
         pipeline = self.pinned(found)
         changed = changes_since(pipeline, found.pipeline_digest, lambda: self.pipeline(found.pipeline))
-        return self.status_reader.status(found, pipeline, changed)
+        _own, *others = newest_versions(self.used_pipelines(found))
+        return self.status_reader.status(found, pipeline, changed, others)
 
     def reconcile(self, project: str) -> None:
         """Record the ends of the project's runs before deciding about it, if the services are running."""
@@ -202,9 +205,23 @@ class Context:
         """The version of the pipeline that the project uses."""
         return self.resources.pipeline_version(project.pipeline, project.pipeline_digest)
 
-    def pipeline_of(self, project: str) -> Pipeline:
-        """The version of the pipeline that the project of this name uses. Raises NotFound."""
-        return self.pinned(self.records.project(project))
+    def used_pipelines(self, project: Project) -> tuple[UsedPipeline, ...]:
+        """The version that the project uses, then all others that it ran through, the one that ran last first."""
+        own = (project.pipeline, project.pipeline_digest)
+        versions = dict.fromkeys((own, *self.records.versions_used(project.name)))
+        return tuple(UsedPipeline(*each, partial(self.resources.pipeline_version, *each)) for each in versions)
+
+    def pipeline_of(self, project: str, pipeline: str | None = None) -> Pipeline:
+        """The version of the project's pipeline, or of another one that it ran through. Raises NotFound."""
+        found = self.records.project(project)
+        return self.pinned(found) if pipeline is None else named(self.used_pipelines(found), pipeline)[0].read()
+
+    def pipeline_with(self, project: str, stage: str, pipeline: str | None = None) -> Pipeline:
+        """The pipeline that has the stage: the project's own, or else the one of its others that ran last.
+
+        With `pipeline`, the one of that name. Raises NotFound.
+        """
+        return with_stage(self.used_pipelines(self.records.project(project)), stage, pipeline)
 
     def project_lock(self, project: str, purpose: str) -> AbstractContextManager[None]:
         """Keep others from deciding about the project inside the block. Never hold it while bytes are copied.

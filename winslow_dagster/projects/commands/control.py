@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import InputRejected, ProjectConflict
+from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.context import Context
@@ -17,6 +17,7 @@ from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
+from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
@@ -41,10 +42,10 @@ class ProjectControl:
         Raises NotFound for an unknown stage, ProjectConflict if nothing is running, or if a sweep is.
         """
         context = self._context
-        if after is not None:
-            require_stage(self.pipeline(), after)
         with context.project_lock(self.name, "pausing it"):
             run = self._open_run("pause")
+            if after is not None:
+                require_stage(context.resources.pipeline_version(run.pipeline, run.pipeline_digest), after)
             if run.sweep is not None:
                 # A resume would not know with which combination to continue.
                 raise ProjectConflict("a sweep cannot be paused", where=self._where, remedy=self._cancel_action)
@@ -55,10 +56,11 @@ class ProjectControl:
             )
         context.audit("pause", self.name, run_id=run.run_id, after=after)
 
-    def resume(self, *, reason: str = "") -> Run:
+    def resume(self, *, pipeline: str | None = None, reason: str = "") -> Run:
         """Continue where it stopped, with what the stopped run was requested to do. A pending pause is withdrawn.
 
-        Raises ProjectConflict if nothing is left to do, a question is open, or a run is in progress.
+        `pipeline` continues another of its pipelines than its own. Raises ProjectConflict if nothing is left to do, a
+        question is open, or a run is in progress.
         """
         context = self._context
         status = context.status(self.name)
@@ -66,18 +68,22 @@ class ProjectControl:
             Holds(context.records.database).withdraw_pause(self.name, status.run_id)
             context.audit("resume", self.name, run_id=status.run_id, reason=reason)
             return Run(context, self.name, status.run_id)
-        if status.questions:
-            question = status.questions[0]
+        questions = {status.pipeline: status.questions} | {
+            each.pipeline: each.questions for each in status.other_pipelines
+        }
+        for question in questions.get(pipeline or status.pipeline, ()):
             raise ProjectConflict(
                 f"{question.stage} is waiting for an answer: {question.message}",
                 where=self._where,
                 remedy=Action("answer_question", {"project": self.name, "stage": question.stage}),
             )
-        return launch(context, "resume", LaunchRequest(project=self.name, continues=True, reason=reason))
+        request = LaunchRequest(project=self.name, pipeline=self.pipeline(pipeline).name, continues=True, reason=reason)
+        return launch(context, "resume", request)
 
     def questions(self) -> tuple[QuestionView, ...]:
-        """The questions that a person has to answer before the project can continue."""
-        return self._context.status(self.name).questions
+        """The questions that a person has to answer before the project can continue, in any of its pipelines."""
+        status = self._context.status(self.name)
+        return (*status.questions, *(question for each in status.other_pipelines for question in each.questions))
 
     def answer(
         self,
@@ -85,6 +91,7 @@ class ProjectControl:
         values: Mapping[str, Any] | None = None,
         files: Mapping[str, str | Path] | None = None,
         *,
+        pipeline: str | None = None,
         resume: bool = True,
     ) -> Run | None:
         """Answer the stage's question, and resume if no other question is open; returns the run, if one was started.
@@ -94,7 +101,8 @@ class ProjectControl:
         """
         context = self._context
         paths = {name: Path(path).expanduser() for name, path in (files or {}).items()}
-        answer, checked = Answering(context, self.name).give(stage, values or {}, paths)
+        asking = self._pipeline_with(stage, pipeline)
+        answer, checked = Answering(context, self.name, asking).give(stage, values or {}, paths)
         context.audit("answer", self.name, stage=stage, version=answer.version, values=answer.values)
         if not resume or self._latest_open() is not None:
             return None
@@ -102,6 +110,7 @@ class ProjectControl:
             rejected = str(checked.redo["stage"])
             request = LaunchRequest(
                 project=self.name,
+                pipeline=asking.name,
                 start_from=(rejected,),
                 overrides={rejected: checked.redo["settings"]},
                 # The stages after it still have to get what the run that asked was requested to do.
@@ -109,12 +118,16 @@ class ProjectControl:
                 reason=f"rejected in {stage}",
             )
             return launch(context, "redo", request)
-        return None if self.questions() else self.resume(reason=f"{stage} was answered")
+        lineage = lineage_of(context.records, self.name, asking)
+        if context.status_reader.questions(context.records.project(self.name), lineage):
+            return None
+        return self.resume(pipeline=asking.name, reason=f"{stage} was answered")
 
     def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
         self,
         stage: str,
         *,
+        pipeline: str | None = None,
         env: Mapping[str, str] | None = None,
         settings: Overrides | None = None,
         inputs: Mapping[str, GivenInput] | None = None,
@@ -129,13 +142,13 @@ class ProjectControl:
         `env` overrides the stage's variables, `settings` anything of any stage. `use` names attempts, by number or
         task id, whose outputs other stages take. `only` runs this stage alone: those that follow are then out of date.
         """
-        require_stage(self.pipeline(), stage)
         overrides = {name: dict(override) for name, override in (settings or {}).items()}
         if env:
             own = overrides.setdefault(stage, {})
             own["env"] = {**own.get("env", {}), **env}
         request = LaunchRequest(
             project=self.name,
+            pipeline=self._pipeline_with(stage, pipeline).name,
             inputs=sources(self._pool, inputs or {}),
             start_from=(stage,),
             stop_after=stage if only else stop_after,
@@ -147,16 +160,28 @@ class ProjectControl:
         return launch(self._context, "redo", request)
 
     def sweep(
-        self, stage: str, values: Mapping[str, Sequence[str]], *, stop_after: str | None = None, reason: str = ""
+        self,
+        stage: str,
+        values: Mapping[str, Sequence[str]],
+        *,
+        pipeline: str | None = None,
+        stop_after: str | None = None,
+        reason: str = "",
     ) -> tuple[Run, ...]:
         """Run the stage once for every combination of the variables' values, side by side; `pick` chooses one.
 
         Raises InputRejected for more than 500 combinations, and what `redo` raises.
         """
-        require_stage(self.pipeline(), stage)
+        swept_pipeline = self._pipeline_with(stage, pipeline)
         combinations = combined(values)
         context = self._context
-        request = LaunchRequest(project=self.name, start_from=(stage,), stop_after=stop_after or stage, reason=reason)
+        request = LaunchRequest(
+            project=self.name,
+            pipeline=swept_pipeline.name,
+            start_from=(stage,),
+            stop_after=stop_after or stage,
+            reason=reason,
+        )
         run_ids = Launch(context, request).sweep([{stage: {"env": env}} for env in combinations])
         swept = {name: list(choices) for name, choices in values.items()}
         context.audit("sweep", self.name, stage=stage, values=swept, runs=len(run_ids), reason=reason)
@@ -179,7 +204,9 @@ class ProjectControl:
         context.audit("pick", self.name, stage=stage, attempt=chosen.task_id)
         return chosen
 
-    def replace(self, stage: str, path: str, file: str | Path, *, reason: str = "") -> Attempt:
+    def replace(
+        self, stage: str, path: str, file: str | Path, *, pipeline: str | None = None, reason: str = ""
+    ) -> Attempt:
         """Replace an output file of the stage by an edited one: a new attempt, made by hand.
 
         Stages that follow are out of date until they have run with the file; `resume` runs them.
@@ -187,7 +214,9 @@ class ProjectControl:
         """
         if (run := self._latest_open()) is not None:
             raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
-        attempt = replace_file(self._context, self.name, Replacement(stage, path, Path(file).expanduser(), reason))
+        edited = self._pipeline_with(stage, pipeline)
+        replacement = Replacement(edited, stage, path, Path(file).expanduser(), reason)
+        attempt = replace_file(self._context, self.name, replacement)
         self._context.audit("replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
         return attempt
 
@@ -206,9 +235,18 @@ class ProjectControl:
         context.audit("cancel", self.name, runs=[run.run_id for run in active])
         return Run(context, self.name, active[0].run_id)
 
-    def attempt(self, stage: str, which: str | int) -> Attempt:
-        """An attempt of the stage, by its number (counted from 1 over all runs) or its task id. Raises NotFound."""
-        return find_attempt(self._context.records.attempts(self.name), stage, which)
+    def attempt(self, stage: str, which: str | int, *, pipeline: str | None = None) -> Attempt:
+        """An attempt of the stage, by its number (counted from 1 over all runs) or its task id. Raises NotFound.
+
+        With `pipeline`, an attempt of another pipeline is not found.
+        """
+        found = find_attempt(self._context.records.attempts(self.name), stage, which)
+        if pipeline not in {None, found.pipeline}:
+            raise NotFound(
+                f"attempt {which} of {stage} is one of the pipeline {found.pipeline}, not of {pipeline}",
+                where=self._where,
+            )
+        return found
 
     @property
     def _where(self) -> str:
@@ -226,9 +264,12 @@ class ProjectControl:
         remedy = Action("show_project", {"project": self.name})
         return ProjectConflict(f"there is no run to {verb}", where=self._where, remedy=remedy)
 
-    def pipeline(self) -> Pipeline:
-        """The version of the pipeline that the project uses."""
-        return self._context.pipeline_of(self.name)
+    def pipeline(self, name: str | None = None) -> Pipeline:
+        """The version of the pipeline that the project uses, or of another one that it ran through. Raises NotFound."""
+        return self._context.pipeline_of(self.name, name)
+
+    def _pipeline_with(self, stage: str, pipeline: str | None) -> Pipeline:
+        return self._context.pipeline_with(self.name, stage, pipeline)
 
     def _latest_open(self) -> RunRecord | None:
         """A run that is in progress."""

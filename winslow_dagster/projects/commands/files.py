@@ -17,8 +17,10 @@ from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
 
 
-def files_of(store: Store, outputs: Mapping[str, Manifest], stages: Iterable[str]) -> tuple[ProjectFile, ...]:
-    """The files of these stages, in their order and by path."""
+def files_of(
+    store: Store, pipeline: str, outputs: Mapping[str, Manifest], stages: Iterable[str]
+) -> tuple[ProjectFile, ...]:
+    """The files of these stages of a pipeline, in their order and by path."""
     found = []
     for stage in stages:
         manifest = outputs.get(stage)
@@ -30,6 +32,7 @@ def files_of(store: Store, outputs: Mapping[str, Manifest], stages: Iterable[str
             tree = local[place.address]
             found.append(
                 ProjectFile(
+                    pipeline=pipeline,
                     stage=stage,
                     path=entry.path,
                     size_bytes=entry.size_bytes,

@@ -113,6 +113,7 @@ class Launch:
             dagster = self._context.dagster()
             self._require_idle(dagster)
             job = self._job(dagster, plan)
+            self._pin(plan)
             sweep = uuid4().hex
             return tuple(self._queue(dagster, job, plan, request, sweep) for request in requests)
 

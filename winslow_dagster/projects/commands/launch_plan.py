@@ -76,14 +76,15 @@ class LaunchPlanner:
             return None
 
     def version(self, existing: Project | None) -> tuple[Pipeline, str]:
-        """The pipeline and its digest: the project's own version, or the current file. Raises NotFound."""
+        """The pipeline and its digest: the version that the project ran last, or the current file. Raises NotFound."""
         requested = self._requested
-        same = existing is not None and requested.pipeline in {None, existing.pipeline}
-        if existing is not None and same and requested.pipeline_version == "pinned":
-            return self._context.pinned(existing), existing.pipeline_digest
         name = requested.pipeline or (existing.pipeline if existing else None)
         if name is None:
             raise NotFound(f"there is no project {requested.project!r}", remedy=Action("list_projects"))
+        if existing is not None and requested.pipeline_version == "pinned":
+            for used in self._context.used_pipelines(existing):
+                if used.name == name:
+                    return used.read(), used.digest
         versions_dir = self._context.settings.versions_dir
         digest = keep_version(self._context.pipeline(name).path, versions_dir)
         return load_version(versions_dir, name, digest), digest
@@ -177,13 +178,11 @@ class LaunchPlanner:
         return self._continued({**config, "start_from": starts}, existing, lineage)
 
     def _unfinished_run(self, existing: Project, pipeline: Pipeline) -> RunRecord | None:
-        """The project's last run, if the request continues it and it can be continued."""
-        if not existing.latest_run or not self._requested.continues:
+        """The last run of the pipeline, if the request continues it and it can be continued."""
+        if not self._requested.continues:
             return None
-        last = self._records.run(existing.latest_run)
-        if last is None or last.outcome not in UNFINISHED:
-            return None
-        return last if last.pipeline == pipeline.name and last.sweep is None else None
+        last = self._records.latest_run(existing.name, pipeline.name)
+        return last if last is not None and last.outcome in UNFINISHED and last.sweep is None else None
 
     def _continued(self, config: dict[str, Any], existing: Project, lineage: Lineage) -> dict[str, Any]:
         """With what the unfinished run was requested to do; what this request says wins."""

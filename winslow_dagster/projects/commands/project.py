@@ -8,6 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
@@ -20,8 +21,8 @@ from winslow_dagster.projects.database.audit import Audit, AuditEntry
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
-from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.todo import Todo
+from winslow_dagster.projects.domain.used_pipelines import newest_versions
 from winslow_dagster.projects.domain.views import HistoryLine, ProjectFile, ProjectStatus
 from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
@@ -30,7 +31,11 @@ from winslow_dagster.storage.store import BytesMoved
 
 
 class ProjectHandle(ProjectControl):
-    """One project: what can be seen of it, and every action on it."""
+    """One project: what can be seen of it, and every action on it.
+
+    A stage is that of the project's pipeline; if that has none of the name, of the one that ran last of its other
+    pipelines. `pipeline` names another. Attempts are numbered over all pipelines, so that a number needs none.
+    """
 
     def __repr__(self) -> str:
         return f"ProjectHandle({self.name!r})"
@@ -43,26 +48,42 @@ class ProjectHandle(ProjectControl):
         """All attempts of all stages, in the order in which they started."""
         return self._context.records.attempts(self.name)
 
-    def files(self, stage: str | None = None, attempt: str | int | None = None) -> tuple[ProjectFile, ...]:
+    def files(
+        self, stage: str | None = None, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> tuple[ProjectFile, ...]:
         """The current output files of all stages or of one; or those of one attempt, however it ended.
 
-        Raises NotFound for an unknown stage or attempt, InputRejected for an attempt without a stage.
+        Raises NotFound for an unknown stage, attempt or pipeline, InputRejected for an attempt without a stage.
         """
-        store = self._context.store
+        store, records = self._context.store, self._context.records
         if attempt is not None:
             if stage is None:
                 raise InputRejected("an attempt belongs to a stage", expected="the stage, too")
-            task_id = self.attempt(stage, attempt).task_id
-            outputs = self._context.records.manifests([task_id]).get(task_id)
-            return files_of(store, {} if outputs is None else {stage: outputs}, [stage])
-        pipeline = self.pipeline()
-        stages = [each.name for each in pipeline.stages] if stage is None else [require_stage(pipeline, stage).name]
-        return files_of(store, self.outputs(), stages)
+            found = self.attempt(stage, attempt, pipeline=pipeline)
+            outputs = records.manifests([found.task_id]).get(found.task_id)
+            return files_of(store, found.pipeline, {} if outputs is None else {stage: outputs}, [stage])
+        if stage is not None:
+            pipelines = [self._pipeline_with(stage, pipeline)]
+        elif pipeline is not None:
+            pipelines = [self.pipeline(pipeline)]
+        else:
+            used = self._context.used_pipelines(records.project(self.name))
+            pipelines = [each.read() for each in newest_versions(used)]
+        return tuple(
+            file
+            for each in pipelines
+            for file in files_of(
+                store, each.name, self._outputs(each), [stage] if stage else [found.name for found in each.stages]
+            )
+        )
 
-    def outputs(self) -> dict[str, Manifest]:
-        """Stage -> its current outputs."""
+    def outputs(self, *, pipeline: str | None = None) -> dict[str, Manifest]:
+        """Stage -> its current outputs, of the project's pipeline or of another that it ran through."""
+        return self._outputs(self.pipeline(pipeline))
+
+    def _outputs(self, pipeline: Pipeline) -> dict[str, Manifest]:
         records = self._context.records
-        return outputs_in_use(records, lineage_of(records, self.name, self.pipeline()))
+        return outputs_in_use(records, lineage_of(records, self.name, pipeline))
 
     def fetch(self, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
         """Copy a file to `<directory>/<stage>/<path>`, and return that. Raises StoreError, ProjectConflict."""
@@ -72,31 +93,37 @@ class ProjectHandle(ProjectControl):
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
         return open_file(self._context.store, file)
 
-    def open_question_image(self, stage: str, field: str) -> tuple[str, BufferedReader]:
+    def open_question_image(self, stage: str, field: str, *, pipeline: str | None = None) -> tuple[str, BufferedReader]:
         """Name and content of the picture that a field of the stage's open question is drawn on."""
-        manifest, entry = Answering(self._context, self.name).image(stage, field)
+        asking = self._pipeline_with(stage, pipeline)
+        manifest, entry = Answering(self._context, self.name, asking).image(stage, field)
         store = self._context.store
-        (file,) = files_of(store, {stage: manifest.model_copy(update={"files": (entry,)})}, [stage])
+        (file,) = files_of(store, asking.name, {stage: manifest.model_copy(update={"files": (entry,)})}, [stage])
         return entry.path, open_file(store, file)
 
-    def logs(self, stage: str, attempt: str | int | None = None) -> LogReader:
+    def logs(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> LogReader:
         """The log of the stage's latest attempt, or of one of its attempts, by number or task id.
 
         Live while it runs, from the store once it has ended. Raises NotFound.
         """
-        require_stage(self.pipeline(), stage)
         if attempt is not None:
-            return log_of(self._context, self.attempt(stage, attempt))
-        attempts = [each for each in self.attempts() if each.stage == stage]
+            return log_of(self._context, self.attempt(stage, attempt, pipeline=pipeline))
+        running = self._pipeline_with(stage, pipeline)
+        attempts = [each for each in self.attempts() if (each.pipeline, each.stage) == (running.name, stage)]
         if not attempts:
             raise NotFound(
                 "the stage has no log yet", where=f"{self.name}/{stage}", expected="a stage that has started"
             )
         return log_of(self._context, attempts[-1])
 
-    def error_lines(self, stage: str, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    def error_lines(
+        self, stage: str, lines: Iterable[LogLine], attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> Iterator[LogLine]:
         """The lines that the stage's error patterns match; if it declares none, those of stderr. Raises NotFound."""
-        patterns = [LinePattern(pattern) for pattern in require_stage(self.pipeline(), stage).log.errors]
+        if attempt is not None:
+            pipeline = self.attempt(stage, attempt, pipeline=pipeline).pipeline
+        rules = self._pipeline_with(stage, pipeline).stage(stage).log
+        patterns = [LinePattern(pattern) for pattern in rules.errors]
         for line in lines:
             if any(pattern.search(line.text) for pattern in patterns) or (not patterns and line.stream == "stderr"):
                 yield line
@@ -125,9 +152,11 @@ class ProjectHandle(ProjectControl):
         attempts = (self.attempt(stage, left), self.attempt(stage, right))
         return self._comparison.two(*(each.task_id for each in attempts))
 
-    def compare_all(self, stage: str) -> CrossTable:
+    def compare_all(self, stage: str, *, pipeline: str | None = None) -> CrossTable:
         """All finished attempts of a stage side by side, such as those of a sweep."""
-        return self._comparison.many(self._comparison.finished(self.name, stage))
+        return self._comparison.many(
+            self._comparison.finished(self.name, self._pipeline_with(stage, pipeline).name, stage)
+        )
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
         """All attempts of all stages or of one, of all its pipelines, in the order in which they started."""

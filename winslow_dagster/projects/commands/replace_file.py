@@ -9,19 +9,19 @@ from uuid import uuid4
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines import nearest
+from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.model import Attempt
-from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.manifest import Manifest, replaced
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A local file that replaces the output `path` of a stage."""
+    """A local file that replaces the output `path` of a stage of a pipeline."""
 
+    pipeline: Pipeline
     stage: str
     path: str
     file: Path
@@ -35,7 +35,7 @@ def replace_file(context: Context, project: str, replacement: Replacement) -> At
     for a path that the outputs do not have, ProjectConflict if the stage has no outputs or gets others meanwhile.
     """
     stage, path, file = replacement.stage, replacement.path, replacement.file
-    current, outputs = _current(context, project, stage)
+    current, outputs = _current(context, project, replacement)
     _require_file(current, outputs, path, file)
     run_id = f"hand-{uuid4().hex}"
     task_id = f"{run_id}.{stage}.1"
@@ -44,7 +44,7 @@ def replace_file(context: Context, project: str, replacement: Replacement) -> At
     try:
         # The file is stored without the lock: it may be large.
         with context.project_lock(project, "replacing a file"):
-            task = _unchanged_task(context, project, current)
+            task = _unchanged_task(context, project, replacement, current)
             who, reason = context.actor.who, replacement.reason
             result = StageResult(
                 task_id=task_id,
@@ -63,19 +63,18 @@ def replace_file(context: Context, project: str, replacement: Replacement) -> At
     return context.records.attempt(task_id)
 
 
-def _current(context: Context, project: str, stage: str) -> tuple[Attempt, Manifest]:
-    lineage = lineage_of(context.records, project, context.pipeline_of(project))
-    require_stage(lineage.pipeline, stage)
-    current = lineage.current.get(stage)
+def _current(context: Context, project: str, replacement: Replacement) -> tuple[Attempt, Manifest]:
+    stage = replacement.stage
+    current = lineage_of(context.records, project, replacement.pipeline).current.get(stage)
     if current is None:
         raise ProjectConflict(f"{stage} has no outputs in which to replace a file", where=f"project {project}")
     return current, context.records.manifests([current.task_id])[current.task_id]
 
 
-def _unchanged_task(context: Context, project: str, current: Attempt) -> StageTask:
+def _unchanged_task(context: Context, project: str, replacement: Replacement, current: Attempt) -> StageTask:
     """The task of the stage's current attempt. Raises ProjectConflict if that is another one by now."""
     task = context.records.task(current.task_id)
-    if task is None or _current(context, project, current.stage)[0].task_id != current.task_id:
+    if task is None or _current(context, project, replacement)[0].task_id != current.task_id:
         raise ProjectConflict(f"{current.stage} has different outputs by now", where=f"project {project}")
     return task
 

@@ -45,21 +45,17 @@ class ComparisonService:
             raise InputRejected(f"{len(task_ids)} attempts are too many", expected=f"at most {MOST_ATTEMPTS}")
         return compare_many(self._sides(task_ids))
 
-    def finished(self, project: str, stage: str) -> tuple[str, ...]:
+    def finished(self, project: str, pipeline: str, stage: str) -> tuple[str, ...]:
         """The task ids of a stage's attempts that have ended, in order. Raises NotFound where there is none."""
-        ended = self._task_ids(project, stage, ended=True)
+        self._records.project(project)
+        table = schema.attempts
+        of_stage = (table.c.project == project, table.c.pipeline == pipeline, table.c.stage == stage)
+        query = select(table.c.task_id).where(*of_stage, table.c.ended_at.is_not(None))
+        with self._records.database.reading() as connection:
+            ended = tuple(connection.execute(query.order_by(table.c.started_at, table.c.task_id)).scalars())
         if not ended:
             raise NotFound("no attempt of the stage has ended yet", where=f"{project}/{stage}")
         return ended
-
-    def _task_ids(self, project: str, stage: str, *, ended: bool = False) -> tuple[str, ...]:
-        self._records.project(project)
-        table = schema.attempts
-        query = select(table.c.task_id).where(table.c.project == project, table.c.stage == stage)
-        if ended:
-            query = query.where(table.c.ended_at.is_not(None))
-        with self._records.database.reading() as connection:
-            return tuple(connection.execute(query.order_by(table.c.started_at, table.c.task_id)).scalars())
 
     def _sides(self, task_ids: Sequence[str]) -> list[Side]:
         table = schema.attempts

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.engine import Connection
 
 from winslow_dagster.errors import ProjectConflict
@@ -45,6 +45,28 @@ class Runs:
         with self._database.reading() as connection:
             hold_project(connection, project)
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
+
+    def versions_used(self, project: str) -> tuple[tuple[str, str], ...]:
+        """Name and version of every pipeline that the project ran through, the one that ran last first."""
+        table = schema.runs
+        version = (table.c.pipeline, table.c.pipeline_digest)
+        last = func.max(table.c.launched_at).desc()
+        query = select(*version).where(table.c.project == project).group_by(*version).order_by(last, *version)
+        with self._database.reading() as connection:
+            return tuple((name, digest) for name, digest in connection.execute(query))
+
+    def latest_run(self, project: str, pipeline: str) -> RunRecord | None:
+        """The run of this pipeline that was launched last; None if there is none."""
+        table = schema.runs
+        query = (
+            select(table)
+            .where(table.c.project == project, table.c.pipeline == pipeline)
+            .order_by(table.c.launched_at.desc(), table.c.run_id)
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else RunRecord(**row)
 
     def run(self, run_id: str) -> RunRecord | None:
         """The record of a run; None if there is none yet."""

@@ -78,6 +78,7 @@ class InputView(View):
 class QuestionView(View):
     """A question to answer before a stage can run. `asked_by_attempt`: the attempt that asked it, if one did."""
 
+    pipeline: str
     stage: str
     message: str
     form: tuple[dict[str, Any], ...] = ()
@@ -123,8 +124,24 @@ class ProjectPage(View):
     total: int
 
 
+class PipelineView(View):
+    """The stages and open questions of a pipeline in a project, in the version that the project ran last.
+
+    `problem` is why that version cannot be read; empty if it can.
+    """
+
+    pipeline: str
+    pipeline_digest: str
+    problem: str = ""
+    stages: tuple[StageView, ...] = ()
+    questions: tuple[QuestionView, ...] = ()
+
+
 class ProjectStatus(View):
     """A project's status. `reason` is why it is not running, empty while it runs.
+
+    `stages` and `questions` are those of its pipeline; `other_pipelines` has those of others that it ran through, the
+    one that ran last first.
 
     `actions` are what a person can do next, the most likely first (`next_steps.py` adds what they need). `sweep_stage`
     is the stage of the sweep that is in progress or has ended, and `sweep` its id.
@@ -149,6 +166,7 @@ class ProjectStatus(View):
     tags: tuple[str, ...] = ()
     notes: str = ""
     todos: tuple[Todo, ...] = ()
+    other_pipelines: tuple[PipelineView, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -156,8 +174,9 @@ class ProjectStatus(View):
         return self.state in OVER
 
     def stage(self, name: str) -> StageView:
-        """The stage of that name. Raises KeyError."""
-        return {view.stage: view for view in self.stages}[name]
+        """The stage of that name: of the project's pipeline, or else of the one that ran last. Raises KeyError."""
+        views = (*self.stages, *(view for each in self.other_pipelines for view in each.stages))
+        return {view.stage: view for view in reversed(views)}[name]
 
 
 class HistoryLine(View):
@@ -187,11 +206,12 @@ class HistoryLine(View):
 
 
 class ProjectFile(View):
-    """One output file of a project, stored in the tree `address` as `stored_path`.
+    """One output file of a stage of a project's pipeline, stored in the tree `address` as `stored_path`.
 
     `local_path` is where this machine can read it; None if it has to be fetched first.
     """
 
+    pipeline: str
     stage: str
     path: str
     size_bytes: int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
 from winslow_dagster.engines.engine import Engine, explanation
-from winslow_dagster.errors import NotFound, PipelineInvalid
+from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failure
@@ -21,7 +21,8 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Project, RunRecord, pause_text
 from winslow_dagster.projects.domain.questions import Question, QuestionContext
-from winslow_dagster.projects.domain.views import InputView, ProjectStatus, QuestionView
+from winslow_dagster.projects.domain.used_pipelines import UsedPipeline
+from winslow_dagster.projects.domain.views import InputView, PipelineView, ProjectStatus, QuestionView, StageView
 from winslow_dagster.projects.status.state import (
     RunSnapshot,
     StageSnapshot,
@@ -43,17 +44,17 @@ class StatusReader:
         self._engine = engine
         self._dagster = dagster
 
-    def status(self, found: Project, pipeline: Pipeline, pipeline_changes: tuple[str, ...]) -> ProjectStatus:
-        """The project's status."""
+    def status(
+        self,
+        found: Project,
+        pipeline: Pipeline,
+        pipeline_changes: tuple[str, ...],
+        others: Sequence[UsedPipeline] = (),
+    ) -> ProjectStatus:
+        """The project's status. `others` are the pipelines that it ran through besides its own."""
         lineage = lineage_of(self._records, found.name, pipeline)
         snapshot = self.runs(found)
-        attempts = StageSnapshot(
-            lineage=lineage,
-            result_of=self._records.result,
-            task_state_of=self._engine.status,
-            why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
-        )
-        views = stage_views(attempts, active=bool(snapshot.open))
+        views = self._stages(lineage, snapshot)
         running = [view.stage for view in views if view.state == "running"]
         left = [view.stage for view in views if view.state != "succeeded" or view.outdated]
         state, reason = project_state(snapshot, running, left)
@@ -89,18 +90,36 @@ class StatusReader:
                 asked=bool(questions),
                 held=state == "pausing" and bool(self._held(found.latest_run, "paused")),
             ),
-            questions=tuple(
-                QuestionView(
-                    **{name: value for name, value in asdict(each).items() if name not in {"project", "pipeline"}}
-                )
-                for each in questions
-            ),
+            questions=_views(questions),
             sweep=sweep,
             sweep_stage=snapshot.runs[0].start_from if sweep else None,
             tags=found.tags,
             notes=found.notes,
             todos=Annotations(self._records.database).todos(found.name),
+            other_pipelines=tuple(self._pipeline(found, each, snapshot) for each in others),
         )
+
+    def _pipeline(self, found: Project, used: UsedPipeline, snapshot: RunSnapshot) -> PipelineView:
+        try:
+            lineage = lineage_of(self._records, found.name, used.read())
+        except (NotFound, StoreError, PipelineInvalid) as error:
+            # The project's own pipeline is not hidden by another that cannot be read any more.
+            return PipelineView(pipeline=used.name, pipeline_digest=used.digest, problem=str(error))
+        return PipelineView(
+            pipeline=used.name,
+            pipeline_digest=used.digest,
+            stages=self._stages(lineage, snapshot),
+            questions=() if snapshot.open else _views(self.questions(found, lineage)),
+        )
+
+    def _stages(self, lineage: Lineage, snapshot: RunSnapshot) -> tuple[StageView, ...]:
+        attempts = StageSnapshot(
+            lineage=lineage,
+            result_of=self._records.result,
+            task_state_of=self._engine.status,
+            why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
+        )
+        return stage_views(attempts, active=any(run.pipeline == lineage.pipeline.name for run in snapshot.open))
 
     def runs(self, found: Project) -> RunSnapshot:
         """The project's latest run, or all runs of its latest sweep, with Dagster's statuses of those that are open."""
@@ -129,7 +148,7 @@ class StatusReader:
         )
 
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
-        """The questions to answer before the next stages can run."""
+        """The questions to answer before the next stages of the pipeline can run."""
         layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
         context = QuestionContext(
             found.name,
@@ -138,7 +157,8 @@ class StatusReader:
             self._records.result,
             layers=layers,
         )
-        to_run, held = set(lineage.to_run), self._held(found.latest_run)
+        latest = self._records.latest_run(found.name, lineage.pipeline.name)
+        to_run, held = set(lineage.to_run), self._held(latest.run_id if latest else None)
         ready = (
             stage
             for stage in in_order(lineage.pipeline)
@@ -158,6 +178,12 @@ class StatusReader:
         if run is None:
             return ()
         return self._records.runs_of_sweep(run.sweep) if run.sweep is not None else (run,)
+
+
+def _views(questions: Iterable[Question]) -> tuple[QuestionView, ...]:
+    return tuple(
+        QuestionView(**{name: value for name, value in asdict(each).items() if name != "project"}) for each in questions
+    )
 
 
 def changes_since(pipeline: Pipeline, digest: str, current: Callable[[], LoadedPipeline]) -> tuple[str, ...]:
