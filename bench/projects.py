@@ -20,7 +20,6 @@ from winslow_dagster.projects.database.change_feed import ChangeFeed
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.installation import Installation
-from winslow_dagster.projects.status.project_list import find_projects
 from winslow_dagster.settings import Settings
 
 PROJECTS = 10_000
@@ -72,8 +71,8 @@ def measured(name: str, url: str, folder: Path) -> Iterator[Figure]:
         assert len(actions.projects()) == PROJECTS
         yield Figure(f"list_{PROJECTS}_projects_{name}", listed_s, "s", f"<= {GOAL_LIST_S}", listed_s <= GOAL_LIST_S)
         failed = ProjectQuery(states=("failed",), sort="changed_at", descending=True, limit=PAGE)
-        paged_s = median_s(lambda: find_projects(actions.context.records, lambda: None, failed))
-        page = find_projects(actions.context.records, lambda: None, failed)
+        paged_s = median_s(lambda: actions.find_projects(failed))
+        page = actions.find_projects(failed)
         assert (len(page.projects), page.total) == (PAGE, PROJECTS // len(OUTCOMES))
         yield Figure(
             f"page_of_{PAGE}_of_{PROJECTS}_projects_{name}", paged_s, "s", f"<= {GOAL_LIST_S}", paged_s <= GOAL_LIST_S

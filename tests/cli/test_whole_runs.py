@@ -222,11 +222,14 @@ def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Insta
 
 def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_with_the_rest(there: Installation) -> None:
     stopped = there.run("stop", "--stop-after", "pick")
-    assert (stopped["state"], stopped["reason"]) == ("succeeded", "count has yet to run")
+    assert (stopped["state"], stopped["reason"]) == ("succeeded", "count has not run yet")
     done = there.said("run", "speeding", "--project", "stop")
     assert stages(done)["pick"]["task_id"] == stages(stopped)["pick"]["task_id"]
     redone = there.said("run", "speeding", "--project", "stop", "--start-from", "pick", "--stop-after", "pick")
     assert stages(redone)["count"]["outdated"] == "pick has other outputs now"
+    (listed,) = [each for each in there.said("status")["projects"] if each["project"] == "stop"]
+    assert (listed["state"], listed["reason"]) == (redone["state"], redone["reason"])
+    assert redone["reason"] == "count is out of date"
     last = there.said("run", "speeding", "--project", "stop")
     assert (last["reason"], stages(last)["count"]["outdated"]) == ("", "")
     assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]

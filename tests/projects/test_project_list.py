@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
 from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, RunEvent
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs, reconcile_runs
 from winslow_dagster.projects.database.annotations import Annotations
@@ -34,6 +34,12 @@ OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 MANIFEST = Manifest(address="a", files=(FileEntry(path="a.csv", size_bytes=3, blake3="c"),))
 WORLDS = 3
 PROJECTS = 25
+
+
+def pipeline(name: str, _digest: str) -> Pipeline:
+    """Every version of each pipeline: two stages, one after the other."""
+    one = Stage(name="one", command=("true",))
+    return Pipeline(name=name, stages=(one, Stage(name="two", command=("true",), after=("one",))))
 
 
 class Dagster:
@@ -129,10 +135,10 @@ class World:
             )
 
     def find(self, **query: Any) -> ProjectPage:
-        return find_projects(self.records, lambda: self.dagster, ProjectQuery(**query))  # type: ignore[arg-type, return-value]
+        return find_projects(self.records, lambda: self.dagster, pipeline, ProjectQuery(**query))  # type: ignore[arg-type, return-value]
 
     def list(self) -> tuple[ProjectSummary, ...]:
-        return list_projects(self.records, lambda: self.dagster)  # type: ignore[arg-type, return-value]
+        return list_projects(self.records, lambda: self.dagster, pipeline)  # type: ignore[arg-type, return-value]
 
     def state(self, name: str) -> ProjectState:
         """The state by the rules in `state.py`, from what the records classes return."""
@@ -190,7 +196,7 @@ def test_the_database_selects_by_state_what_the_rules_say(records: ProjectRecord
 def test_the_worlds_have_projects_in_every_state(records: ProjectRecords) -> None:
     world = World(records, 0, projects=100)
     assert {each.state for each in world.list()} == set(STATES) - {"interrupted"}
-    without_services = find_projects(records, lambda: None, ProjectQuery(states=("interrupted",)))
+    without_services = find_projects(records, lambda: None, pipeline, ProjectQuery(states=("interrupted",)))
     assert {each.state for each in without_services.projects} == {"interrupted"}
 
 
@@ -253,7 +259,7 @@ def test_sqlite_knows_the_case_of_all_letters(tmp_path: Any) -> None:
     records = ProjectRecords.open(f"sqlite:///{tmp_path / 'a.db'}")
     records.create_project("a", pipeline="p", pipeline_digest="d", env={}, created_by="anna")
     Annotations(records.database).set_notes("a", "ÖSTLICH")
-    found = find_projects(records, lambda: None, ProjectQuery(text="östlich"))
+    found = find_projects(records, lambda: None, pipeline, ProjectQuery(text="östlich"))
     assert names(found) == ["a"]
     records.close()
 

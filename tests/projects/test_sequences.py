@@ -258,6 +258,7 @@ class Sequences(RuleBasedStateMachine):
         (summary,) = self.people[0].projects()
         assert summary.state == status.state, (summary, status.state, status.reason)
         if status.state in OVER:
+            assert summary.reason == status.reason
             assert self.dagster.open() == []
             assert [each for each in self.handle().attempts() if each.outcome is None] == []
         if "answer" in status.actions:

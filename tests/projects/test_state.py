@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.status.state import RunSnapshot, StageSnapshot, next_actions, project_state, stage_views
+from winslow_dagster.projects.status.unfinished import unfinished
 from winslow_dagster.stages.task.model import StageResult, StageStatus
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -88,8 +90,8 @@ def views(
     return [(view.state, view.reason) for view in stage_views(snapshot, active=active)]
 
 
-def told(*runs: RunRecord, running: tuple[str, ...] = (), left: tuple[str, ...] = (), **seen: Any) -> tuple[str, str]:
-    return project_state(RunSnapshot(runs, **seen), running, left)
+def told(*runs: RunRecord, running: tuple[str, ...] = (), unfinished: str = "", **seen: Any) -> tuple[str, str]:
+    return project_state(RunSnapshot(runs, **seen), running, unfinished)
 
 
 def status(word: str) -> dict[str, str]:
@@ -139,7 +141,23 @@ def test_a_run_that_waited_and_was_answered_is_paused() -> None:
 
 def test_a_run_that_ended_well_is_a_success_and_names_the_rest() -> None:
     assert told(run("succeeded")) == ("succeeded", "")
-    assert told(run("succeeded"), left=("two", "three")) == ("succeeded", "two, three have yet to run")
+    rest = "two, three have not run yet"
+    assert told(run("succeeded"), unfinished=rest) == ("succeeded", rest)
+
+
+def test_stages_that_never_ran_that_failed_and_that_are_out_of_date_are_told_apart() -> None:
+    def rest(*attempts: Attempt) -> str:
+        return unfinished(Lineage(PIPELINE, attempts))
+
+    one = replace(attempt("one", 1), output_address="a")
+    two = replace(attempt("two", 2), inputs={"one": "a"}, output_address="b")
+    again = replace(attempt("one", 3, run_id="run2"), output_address="c")
+    three = attempt("three", 4, "failed", run_id="run2")
+    assert rest(one) == "two, three have not run yet"
+    assert rest(one, two) == "three has not run yet"
+    assert rest(one, two, again) == "two is out of date; three has not run yet"
+    assert rest(one, two, again, three) == "two is out of date; three has not succeeded"
+    assert rest(one, two, replace(attempt("three", 4), inputs={"two": "b"})) == ""
 
 
 def test_without_services_the_stages_tell() -> None:

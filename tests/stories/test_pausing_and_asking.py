@@ -155,7 +155,7 @@ def test_only_one_stage_is_redone_and_what_follows_is_out_of_date(winslow: Winsl
     winslow.run("gated", "redone", env={"GATE": str(gate)}).wait()
     redone = winslow.project("redone")
     status = redone.redo("gate", env={"LEVEL": "2"}, only=True, reason="a higher level").wait()
-    assert status.reason == "behind, last have yet to run"
+    assert status.reason == "behind, last are out of date"
     assert status.stage("behind").outdated == "gate has other outputs now"
     assert status.stage("last").outdated == "behind is out of date"
     assert redone.resume().wait().reason == ""
@@ -207,7 +207,7 @@ def test_a_changed_file_is_a_new_attempt_and_the_rest_goes_on_with_it(winslow: W
     (tmp_path / "mine.txt").write_text("by hand\n")
     made = mended.replace("gate", "b.txt", tmp_path / "mine.txt", reason="a wrong line")
     assert made.message == "anna replaced b.txt with mine.txt: a wrong line"
-    assert mended.status().reason == "behind, last have yet to run"
+    assert mended.status().reason == "behind, last are out of date"
     mended.resume().wait()
     assert text(winslow, "mended", "last", "d.txt") == "by hand\nnone\n"
 

@@ -85,7 +85,7 @@ def lines_of(winslow: Winslow, project: str, stage: str) -> list[str]:
 
 def test_a_person_looks_at_detections_and_goes_back_until_they_are_right(anna: Winslow, scores: Path) -> None:
     status = anna.run("detection", "ulm-07", {"scores": scores}, stop_after="detect").wait()
-    assert status.reason == "clean_up, accumulate have yet to run"
+    assert status.reason == "clean_up, accumulate have not run yet"
     assert lines_of(anna, "ulm-07", "detect") == ["3,65", "4,80", "5,95", "7,70"]
 
     ulm = anna.project("ulm-07")
@@ -152,14 +152,14 @@ def test_three_redos_in_a_chain_take_each_branch_from_where_it_is(anna: Winslow)
     chain = anna.project("chain")
     chain.redo("left", env={"V": "2"}, only=True).wait()
     chain.redo("right", env={"V": "2"}, only=True).wait()
-    assert chain.status().reason == "join has yet to run"
+    assert chain.status().reason == "join is out of date"
     chain.redo("join").wait()
     assert lines_of(anna, "chain", "join") == ["left 2", "root 1", "right 2", "root 1"]
     chain.pick("left", 1)
     chain.redo("join").wait()
     assert lines_of(anna, "chain", "join") == ["left 1", "root 1", "right 2", "root 1"]
     chain.redo("root", env={"V": "3"}, only=True).wait()
-    assert chain.status().reason == "left, right, join have yet to run"
+    assert chain.status().reason == "left, right, join are out of date"
     chain.resume().wait()
     assert lines_of(anna, "chain", "join") == ["left 1", "root 3", "right 1", "root 3"]
     assert Counter(each.stage for each in chain.attempts()) == {"root": 2, "left": 3, "right": 3, "join": 4}

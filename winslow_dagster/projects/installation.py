@@ -97,11 +97,13 @@ class Installation:
 
     def projects(self) -> tuple[ProjectSummary, ...]:
         """All projects by name, with their states."""
-        return list_projects(self.context.records, self.context.resources.dagster_if_running)
+        resources = self.context.resources
+        return list_projects(self.context.records, resources.dagster_if_running, resources.pipeline_version)
 
     def find_projects(self, query: ProjectQuery) -> ProjectPage:
         """One page of the projects that match the query, and how many match. The database selects and sorts."""
-        return find_projects(self.context.records, self.context.resources.dagster_if_running, query)
+        resources = self.context.resources
+        return find_projects(self.context.records, resources.dagster_if_running, resources.pipeline_version, query)
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound."""

@@ -26,17 +26,24 @@ from winslow_dagster.projects.status.state_queries import (
     picked,
     unanswered,
 )
+from winslow_dagster.projects.status.unfinished import ReadVersion, unfinished_projects
 
 NOTHING_ENDED: Mapping[str, RunRecord] = MappingProxyType({})
 
 
-def list_projects(records: ProjectRecords, dagster: Callable[[], DagsterClient | None]) -> tuple[ProjectSummary, ...]:
+def list_projects(
+    records: ProjectRecords, dagster: Callable[[], DagsterClient | None], read_version: ReadVersion
+) -> tuple[ProjectSummary, ...]:
     """Every project by name, with its state and reason. Asks Dagster only about open runs."""
-    return summaries(records, *_observe(records, dagster))
+    statuses, ended = _observe(records, dagster)
+    return _with_unfinished(records, read_version, summaries(records, statuses, ended), ended)
 
 
 def find_projects(
-    records: ProjectRecords, dagster: Callable[[], DagsterClient | None], query: ProjectQuery
+    records: ProjectRecords,
+    dagster: Callable[[], DagsterClient | None],
+    read_version: ReadVersion,
+    query: ProjectQuery,
 ) -> ProjectPage:
     """The page of projects that the query selects, and the number of projects on all pages."""
     statuses, ended = _observe(records, dagster)
@@ -45,7 +52,8 @@ def find_projects(
     changed = {each.project: each.changed_at for each in active if each.run_id in ended}
     with records.database.reading() as connection:
         names, total = matching(connection, query, {each.project: each.state for each in active}, changed)
-    found = {each.project: each for each in summaries(records, statuses, ended, schema.projects.c.name.in_(names))}
+    page = summaries(records, statuses, ended, schema.projects.c.name.in_(names))
+    found = {each.project: each for each in _with_unfinished(records, read_version, page, ended)}
     return ProjectPage(projects=tuple(found[name] for name in names if name in found), total=total)
 
 
@@ -77,6 +85,18 @@ def summaries(
             state, why = project_state(details.snapshot(row, statuses), details.running.get(latest, ()))
         found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
     return tuple(found)
+
+
+def _with_unfinished(
+    records: ProjectRecords,
+    read_version: ReadVersion,
+    found: tuple[ProjectSummary, ...],
+    ended: Mapping[str, RunRecord],
+) -> tuple[ProjectSummary, ...]:
+    """The summaries, those of projects that succeeded with the stages that are not up to date."""
+    succeeded = [each.project for each in found if each.state == "succeeded"]
+    reasons = unfinished_projects(records, read_version, succeeded, ended) if succeeded else {}
+    return tuple(each._replace(reason=reasons.get(each.project, each.reason)) for each in found)
 
 
 def _observe(

@@ -31,6 +31,7 @@ from winslow_dagster.projects.status.state import (
     stage_views,
 )
 from winslow_dagster.projects.status.state_queries import answered_and_picked
+from winslow_dagster.projects.status.unfinished import unfinished
 
 AskDagster = Callable[[], DagsterClient | None]
 """Dagster's web server, or None if it is not running. Called only where a run may be in progress."""
@@ -56,7 +57,7 @@ class StatusReader:
         snapshot = self.runs(found)
         views = self._stages(lineage, snapshot)
         running = [view.stage for view in views if view.state == "running"]
-        left = [view.stage for view in views if view.state != "succeeded" or view.outdated]
+        left = unfinished(lineage)
         state, reason = project_state(snapshot, running, left)
         questions = () if snapshot.open else self.questions(found, lineage)
         sweep = snapshot.runs[0].sweep if snapshot.runs else None

@@ -86,10 +86,8 @@ class RunSnapshot:
         return tuple(run for run in self.runs if run.ended_at is None)
 
 
-def project_state(
-    snapshot: RunSnapshot, running: Iterable[str] = (), left: Iterable[str] = ()
-) -> tuple[ProjectState, str]:
-    """The project's state and its reason. `running` are the running stages, `left` those that have yet to run."""
+def project_state(snapshot: RunSnapshot, running: Iterable[str] = (), unfinished: str = "") -> tuple[ProjectState, str]:
+    """The project's state and its reason. `running` are stages; `unfinished` says which stages are not up to date."""
     if not snapshot.runs:
         return NEVER_RUN
     if snapshot.runs[0].sweep is not None:
@@ -97,7 +95,9 @@ def project_state(
     run = snapshot.runs[0]
     if run.ended_at is None:
         return _active(run, snapshot, tuple(running))
-    return _over(run, snapshot, tuple(left))
+    if run.outcome == "succeeded":
+        return "succeeded", unfinished
+    return after_run(run.outcome, run.outcome_reason, answered=snapshot.answered)
 
 
 def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> tuple[ProjectState, str]:
@@ -115,12 +115,6 @@ def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> 
     if status == "STARTING":
         return "queued", "its worker is starting"
     return "queued", snapshot.queue_reasons.get(run.run_id, "waiting in the queue")
-
-
-def _over(run: RunRecord, snapshot: RunSnapshot, left: tuple[str, ...]) -> tuple[ProjectState, str]:
-    if run.outcome == "succeeded":
-        return "succeeded", f"{', '.join(left)} {'has' if len(left) == 1 else 'have'} yet to run" if left else ""
-    return after_run(run.outcome, run.outcome_reason, answered=snapshot.answered)
 
 
 def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
