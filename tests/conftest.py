@@ -24,6 +24,7 @@ pytest_plugins = ["pytester"]
 
 TEST_IMAGE = "winslow-test"
 TEST_IMAGE_PROGRAMS = (
+    "awk",
     "cat",
     "dd",
     "echo",
@@ -37,6 +38,7 @@ TEST_IMAGE_PROGRAMS = (
     "sleep",
     "test",
     "true",
+    "wc",
     "yes",
 )
 ELF_INTERPRETER = 3

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PUBLIC_IMAGE = "debian:bookworm-slim"
 FENCED = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -48,14 +49,22 @@ def test_every_make_door_it_names_is_there() -> None:
     assert [door for door in named if not re.search(rf"^{door}:", makefile, re.MULTILINE)] == []
 
 
+def blocks_with_image(document: Path, image: str) -> list[Block]:
+    """The blocks, with this image in place of the public one, which a machine without a registry does not have."""
+    return [block._replace(code=block.code.replace(PUBLIC_IMAGE, image)) for block in blocks(document)]
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An installation of its own whose services run, as after `make up`: one start serves all the blocks."""
+def environment(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """An installation of its own whose services run, as after `make up`: one start serves all the blocks.
+
+    The parameter is the mode of stages.
+    """
     settings = {
         "WINSLOW_HOME": str(tmp_path / "home"),
         "WINSLOW_PIPELINES_DIR": str(tmp_path / "pipeline_configs"),
         "WINSLOW_PORT": str(free_port()),
-        "WINSLOW_STAGE_MODE": "process",
+        "WINSLOW_STAGE_MODE": request.param,
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")}
     programs = Path(sys.executable).parent
@@ -72,23 +81,36 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("document", "languages"),
-    [("README.md", {"bash", "python"}), ("docs/python.md", {"python"}), ("docs/projects.md", {"bash"})],
-)
+@pytest.mark.docker
+@pytest.mark.parametrize("environment", ["docker", "process"], indirect=True)
+def test_the_first_steps_work_in_containers_and_as_processes(
+    tmp_path: Path, environment: dict[str, str], test_image: str
+) -> None:
+    assert PUBLIC_IMAGE in README.read_text()
+    assert carried_out(blocks_with_image(README, test_image), tmp_path, environment) == {"bash", "python"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ["process"], indirect=True)
+@pytest.mark.parametrize(("document", "languages"), [("docs/python.md", {"python"}), ("docs/projects.md", {"bash"})])
 def test_files_commands_and_python_work_one_after_the_other(
     document: str, languages: set[str], tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    assert carried_out(blocks(ROOT / document), tmp_path, environment) == languages
+
+
+def carried_out(instructions: list[Block], directory: Path, environment: dict[str, str]) -> set[str]:
+    """Write the files and run the rest in the directory. Returns the languages of what ran."""
     run = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     done = set()
-    for block in blocks(ROOT / document):
+    for block in instructions:
         if block.file is not None:
-            path = tmp_path / block.file
+            path = directory / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.code)
         elif block.language in run:
             command = [*run[block.language], block.code]
-            ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            ran = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
             assert ran.returncode == 0, f"{block.code}\n{ran.stdout}\n{ran.stderr}"
             done.add(block.language)
-    assert done == languages
+    return done

@@ -59,7 +59,6 @@ class Place:
 
     def task(self, script: str, **fields: Any) -> StageTask:
         task_id = f"{uuid.uuid4().hex[:12]}.{fields.get('stage', 'detect')}.1"
-        program = {"args": ("sh", "-c", script)} if self.image else {"command": ("sh",), "args": ("-c", script)}
         values = {
             "project": "ulm-07",
             "pipeline": "traffic",
@@ -72,7 +71,8 @@ class Place:
             "store_url": (self.home / "store").as_uri(),
             "log_rules": LogRules(errors=("ERROR",)),
             "stop_grace_period_s": 1.0,
-            **program,
+            "command": ("sh",),
+            "args": ("-c", script),
             **fields,
         }
         task = StageTask(task_id=task_id, **values)

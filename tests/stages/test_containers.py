@@ -158,14 +158,14 @@ def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
     docker_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    task = docker_place.task("", mode="auto", command=("sh",), args=("-c", "echo ran"))
+    task = docker_place.task("echo ran", mode="auto")
     result = docker_place.serve(task)
     assert (result.outcome, result.mode) == ("succeeded", "process")
     assert "no Docker daemon was found" in docker_place.runner_lines(task)
 
 
 def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:
-    task = docker_place.task("", mode="auto", command=("sh",), args=("sh", "-c", "echo ran"))
+    task = docker_place.task("echo ran", mode="auto")
     assert runtime_selection.choose(task).mode == "docker"
 
 
@@ -173,10 +173,38 @@ def test_a_stage_without_a_command_fails_where_docker_is_not(
     docker_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    result = docker_place.run("true", mode="auto")
+    result = docker_place.run("", mode="auto", command=(), args=("true",))
     assert result.outcome == "failed"
     for part in ("no Docker daemon was found", "Install Docker", "`command`"):
         assert part in result.message
+
+
+@pytest.fixture
+def entry_point_image(test_image: str, tmp_path: Path) -> Iterator[str]:
+    """An image with an entry point and default arguments for it."""
+    image = f"winslow-test-entry:{uuid.uuid4().hex[:8]}"
+    text = f'FROM {test_image}\nENTRYPOINT ["echo", "entered"]\nCMD ["by", "default"]\n'
+    (tmp_path / "Dockerfile").write_text(text)
+    subprocess.run(["docker", "build", "-q", "-t", image, str(tmp_path)], capture_output=True, check=True)
+    yield image
+    subprocess.run(["docker", "rmi", image], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "printed"),
+    [
+        ((), (), "entered by default"),
+        ((), ("argued",), "entered argued"),
+        (("echo", "commanded"), (), "commanded"),
+        (("echo", "commanded"), ("argued",), "commanded argued"),
+    ],
+)
+def test_a_command_replaces_the_entry_point_of_the_image_and_its_default_arguments(
+    docker_place: Place, entry_point_image: str, command: tuple[str, ...], args: tuple[str, ...], printed: str
+) -> None:
+    task = docker_place.task("", image=entry_point_image, command=command, args=args)
+    assert docker_place.serve(task).outcome == "succeeded"
+    assert docker_place.lines(task) == [printed]
 
 
 def test_why_docker_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

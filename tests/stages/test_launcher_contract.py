@@ -209,10 +209,21 @@ def test_a_promised_output_that_is_not_there_is_named_with_what_is(place: Place)
 
 
 def test_a_program_that_is_not_there_is_named(place: Place) -> None:
-    program = {"args": ("detektor",)} if place.image else {"command": ("detektor",), "args": ()}
-    result = place.run("", **program)
+    result = place.run("", command=("detektor",), args=("--fast",))
     assert result.outcome == "failed"
     assert "detektor" in result.message
+
+
+def test_a_program_that_the_stages_shell_does_not_find_is_named_and_exit_code_127_explained(place: Place) -> None:
+    result = place.run("detektor --fast")
+    assert (result.outcome, result.exit_code) == ("failed", 127)
+    assert "detektor" in result.message
+    assert "exit code 127 means that a program was not found" in result.message
+
+
+def test_the_command_comes_before_the_arguments(place: Place) -> None:
+    result = place.run("", command=("sh", "-c", "echo WINSLOW_RESULT: arguments=$0,$1"), args=("one", "two"))
+    assert (result.outcome, result.log.results) == ("succeeded", {"arguments": "one,two"})
 
 
 def test_two_runners_at_once_serve_it_once(place: Place) -> None:

@@ -62,6 +62,14 @@ def test_without_an_error_line_the_last_words_are_quoted() -> None:
     assert of(ExitStatus(NOW, 2), LogSummary())[1] == "failed: exit code 2; it printed nothing"
 
 
+@pytest.mark.parametrize(("code", "meaning"), [(126, "cannot be executed"), (127, "was not found")])
+def test_what_an_exit_code_means_by_convention_is_said(code: int, meaning: str) -> None:
+    assert of(ExitStatus(NOW, code), LogSummary())[1] == (
+        f"failed: exit code {code}; it printed nothing; exit code {code} means that a program {meaning}: "
+        "check `command`, `args` and what the image contains"
+    )
+
+
 def test_a_very_long_line_is_quoted_in_part() -> None:
     log = LogSummary(errors=(LogFinding(line=1, text="x" * 5000),), error_count=1)
     assert len(of(ExitStatus(NOW, 2), log)[1]) < 300

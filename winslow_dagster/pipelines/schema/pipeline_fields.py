@@ -176,10 +176,12 @@ class StageFields(Document):
     description: str | None = Field(default=None, description="What the stage does, in Markdown.")
     image: Image | None = Field(default=None, description="Container image of the stage.")
     args: Words | None = Field(
-        default=None, description="Arguments for the image's entry point, or for `command` in process mode."
+        default=None, description="Arguments for `command`, or for the image's entry point if there is none."
     )
     command: Words | None = Field(
-        default=None, description="Program to run without Docker (process mode); `args` follow it."
+        default=None,
+        description="Program to run, followed by `args`, in a container or as a process. Without it, a container "
+        "runs the entry point of its image.",
     )
     env: dict[VariableName, TemplateText] | None = Field(
         default=None, description="Environment variables; they override those of the pipeline."
@@ -261,7 +263,7 @@ class PipelineDocument(Document):
     name: Name = Field(description="Name of the pipeline, equal to the file name without `.yaml`.")
     description: str | None = Field(default=None, description="What the pipeline does, in Markdown.")
     image: Image | None = Field(default=None, description="Container image of stages without their own.")
-    command: Words | None = Field(default=None, description="Process-mode program of stages without their own.")
+    command: Words | None = Field(default=None, description="Program of stages without their own.")
     env: dict[VariableName, TemplateText] | None = Field(
         default=None, description="Environment variables of all stages; stages, projects and runs can override them."
     )

@@ -83,7 +83,7 @@ def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     if facts.full_disk or NO_SPACE in last_error(log):
         disk = facts.full_disk or "reported by the stage"
         return "failed", f"the disk is full ({disk}): exit code {code}{last_error(log)}"
-    return "failed", f"failed: exit code {code}{last_error(log) or last_line(facts.last_line)}"
+    return "failed", f"failed: exit code {code}{last_error(log) or last_line(facts.last_line)}{convention(code)}"
 
 
 def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
@@ -117,6 +117,14 @@ def last_error(log: LogSummary) -> str:
 def last_line(line: LogFinding | None) -> str:
     """The last line of the log with its number, to append to the exit code."""
     return f"; last log line ({line.line}): {shortened(line.text)}" if line else "; it printed nothing"
+
+
+def convention(exit_code: int | None) -> str:
+    """What shells and container runtimes mean by the exit code, to append to the message; empty for any other code."""
+    fault = {126: "cannot be executed", 127: "was not found"}.get(exit_code or 0)
+    if fault is None:
+        return ""
+    return f"; exit code {exit_code} means that a program {fault}: check `command`, `args` and what the image contains"
 
 
 def shortened(text: str) -> str:

@@ -47,7 +47,8 @@ def explained(message: str, task: StageTask) -> str:
     if "could not select device driver" in message:
         return "Docker cannot give GPUs to containers; install the NVIDIA Container Toolkit on this machine"
     if "executable file not found" in message or "no such file or directory" in message:
-        program = f"program {task.args[0]!r}" if task.args else "program to start"
+        words = task.command or task.args
+        program = f"program {words[0]!r}" if words else "program to start"
         return f"the image {task.image} has no {program}: {message}"
     return f"Docker rejected the container: {message}"
 

@@ -52,6 +52,8 @@ def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
     home_of_unknown_user = {"HOME": "/tmp"} if user and not user.startswith("0:") else {}  # noqa: S108  # the container's
     return {
         "Image": task.image,
+        # None keeps the image's own. With an entry point and no arguments, Docker drops the image's default arguments.
+        "Entrypoint": list(launch.command) or None,
         "Cmd": list(launch.args) or None,
         "Env": [f"{name}={value}" for name, value in (home_of_unknown_user | launch.env).items()],
         "User": user,
