@@ -14,15 +14,16 @@ A leading `./` is ignored. Case matters. Names that begin with a dot are names l
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
 
 ANY_DIRECTORIES = "**"
+OUT_OF_REACH = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})
 
 Segment = re.Pattern[str] | None
 """What one name of a path must match; None stands for any number of directories."""
@@ -56,7 +57,7 @@ def matching_files(directory: Path, patterns: str | Iterable[str]) -> list[str]:
     """Relative paths of the files below `directory` that match a pattern, sorted.
 
     Links to files count as files. A link to a directory is followed only if a pattern names it without wildcards, so
-    that links in a circle end. Directories that are missing or unreadable have no files.
+    that links in a circle end. Directories that are missing, unreadable or nested too deeply for a path have no files.
     """
     wanted = [patterns] if isinstance(patterns, str) else list(patterns)
     named = tuple(pattern.removeprefix("./") for pattern in wanted)
@@ -70,17 +71,31 @@ def matching_files(directory: Path, patterns: str | Iterable[str]) -> list[str]:
             parts = path.split("/")
             below = f"{path}/"
             is_named = any(name.startswith(below) for name in named)
-            if entry.is_dir(follow_symlinks=False) or (is_named and Path(entry).is_dir()):
+            if entry.is_dir(follow_symlinks=False) or (is_named and _leads_to(entry.is_dir)):
                 if any(_may_match_below(parts, pattern) for pattern in compiled):
                     waiting.append(below)
-            elif any(_fits(parts, pattern) for pattern in compiled) and Path(entry).is_file():
+            elif any(_fits(parts, pattern) for pattern in compiled) and _leads_to(entry.is_file):
                 found.append(path)
     return sorted(found)
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(directory) as entries:
-        yield from entries
+    try:
+        with os.scandir(directory) as entries:
+            yield from entries
+    except OSError as error:
+        if error.errno not in OUT_OF_REACH:
+            raise
+
+
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Whether an entry, or what it links to, is of this kind. A link in a circle leads nowhere."""
+    try:
+        return kind()
+    except OSError as error:
+        if error.errno not in OUT_OF_REACH:
+            raise
+        return False
 
 
 @lru_cache(maxsize=1024)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from winslow_dagster.globs import matches, matches_ignoring_case, matching_files, problem_of
+from winslow_dagster.storage.directories import remove_directory
 
 
 @pytest.mark.parametrize(
@@ -166,3 +168,34 @@ def test_a_missing_directory_has_no_files(tmp_path: Path) -> None:
 def test_many_stars_take_no_time() -> None:
     assert not matches("a" * 200, "*a" * 40 + "b")
     assert not matches("/".join(["a"] * 200), "**/a/" * 40 + "b")
+
+
+def test_links_in_a_circle_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").touch()
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(".")
+    (tmp_path / "itself.jpg").symlink_to("itself.jpg")
+    assert matching_files(tmp_path, "**/*.jpg") == ["x.jpg"]
+    assert matching_files(tmp_path, "a/*.jpg") == ["a/x.jpg"]
+
+
+def test_directories_may_be_nested_more_deeply_than_python_recurses(tmp_path: Path) -> None:
+    directory = tmp_path
+    for _ in range(1200):
+        directory /= "d"
+        directory.mkdir()
+    (directory / "f").touch()
+    assert matching_files(tmp_path, "**/f") == ["d/" * 1200 + "f"]
+    remove_directory(tmp_path / "d")  # pytest cannot
+
+
+def test_what_is_nested_too_deeply_for_a_path_has_no_files(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(2200):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+    assert matching_files(tmp_path, "**") == []
+    remove_directory(tmp_path / "d")

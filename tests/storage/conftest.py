@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.store import Store
 
@@ -66,6 +67,28 @@ def plant(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture
+def nest(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Make a directory with so many directories `d` in each other, and a file `f` in the innermost."""
+
+    def make(depth: int) -> Path:
+        root = tmp_path / f"nested-{depth}"
+        root.mkdir()
+        directory = os.open(root, os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir("d", dir_fd=directory)
+            below = os.open("d", os.O_RDONLY, dir_fd=directory)
+            os.close(directory)
+            directory = below
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=directory))
+        os.close(directory)
+        return root
+
+    yield make
+    for path in tmp_path.iterdir():  # pytest cannot delete it
+        remove_directory(path)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from blake3 import blake3
 from committed_trees import addresses
 
 from winslow_dagster.storage.cache import NodeCache
-from winslow_dagster.storage.disk import remove_directory
+from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 

@@ -16,7 +16,7 @@ from kill_every_step import FarStore, contents
 
 from winslow_dagster.errors import DiskFull, StoreError
 from winslow_dagster.storage.cache import NodeCache
-from winslow_dagster.storage.disk import remove_directory
+from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
@@ -61,6 +61,32 @@ def test_a_store_with_the_files_at_hand_is_looked_at_itself(
     assert sum(told) == manifest.size_bytes
     assert not tasks.exists()
     assert not cache.root.exists()
+
+
+def test_a_cached_file_that_a_stage_has_written_to_is_found_out_and_fetched_anew(
+    cache: NodeCache, far: FarStore, tasks: Path, plant: Plant
+) -> None:
+    manifest = far.commit_tree(plant(TREE), "a")
+    view = cache.view(far, manifest, tasks / "first")
+    cache.require_unchanged(far, manifest, view)
+    (view / "a.csv").chmod(0o644)
+    (view / "a.csv").write_bytes(b"ID\n")
+    with pytest.raises(StoreError, match=r"a\.csv: the content differs from what was committed"):
+        cache.require_unchanged(far, manifest, view)
+    assert read(cache.view(far, manifest, tasks / "second")) == TREE
+
+
+def test_a_view_of_the_store_itself_is_looked_at_for_changes_too(
+    cache: NodeCache, tasks: Path, plant: Plant, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path / "near")
+    manifest = store.commit_tree(plant(TREE), "a")
+    view = cache.view(store, manifest, tasks / "input")
+    cache.require_unchanged(store, manifest, view)
+    (view / "a.csv").chmod(0o644)
+    (view / "a.csv").write_bytes(b"longer than before\n")
+    with pytest.raises(StoreError, match=r"a\.csv: the content differs from what was committed"):
+        cache.require_unchanged(store, manifest, view)
 
 
 @pytest.mark.parametrize("kind", ["far", pytest.param("s3", marks=pytest.mark.s3)])
@@ -192,7 +218,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from kill_every_step import FarStore
 from winslow_dagster.storage.cache import NodeCache
-from winslow_dagster.storage.disk import remove_directory
+from winslow_dagster.storage.directories import remove_directory
 place, signal_number = Path(sys.argv[2]), int(sys.argv[3])
 store = FarStore(place / "far")
 def moved(count):

@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import StoreError
+from winslow_dagster.storage import tree
 from winslow_dagster.storage.cache import NodeCache
+from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import FileEntry, Location, Manifest, replaced
 from winslow_dagster.storage.store import Store
 
@@ -204,6 +206,56 @@ def test_links_inside_the_tree_become_what_they_point_to(store: Store, plant: Pl
         "latest/video.mp4": b"two",
         "best.mp4": b"two",
     }
+
+
+def test_directories_may_be_nested_more_deeply_than_python_recurses(
+    store: Store, plant: Plant, tmp_path: Path, nest: Callable[[int], Path]
+) -> None:
+    if isinstance(store, LocalStore):
+        manifest = store.commit_tree(nest(1200), ADDRESS)
+        assert [file.path for file in manifest.files] == ["d/" * 1200 + "f"]
+        NodeCache(tmp_path / "cache", limit_bytes=10**9).view(store, manifest, tmp_path / "view")
+        composed = replaced(
+            manifest, manifest.files[0].path, by=store.put_file(plant({"f": b"new"}) / "f", "uploads/1")
+        )
+        view = NodeCache(tmp_path / "cache", limit_bytes=10**9).view(store, composed, tmp_path / "view")
+        assert (view / composed.files[0].path).read_bytes() == b"new"
+        assert store.delete_tree(ADDRESS) == 0
+    else:
+        with pytest.raises(StoreError, match=r"the name is too long for S3; expected at most 1024 bytes"):
+            store.commit_tree(nest(600), ADDRESS)
+
+
+def test_a_path_that_is_too_long_is_an_error_that_says_so(store: Store, nest: Callable[[int], Path]) -> None:
+    with pytest.raises(
+        StoreError, match=r"d.….*d is too long: it has \d+ bytes; expected less than 4096 bytes"
+    ) as told:
+        store.commit_tree(nest(2500), ADDRESS)
+    assert len(str(told.value)) < 1000
+
+
+def test_links_that_multiply_directories_without_bound_are_an_error(
+    store: Store, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MOST_ENTRIES", 5000)  # a million takes a minute
+    source = plant({})
+    for level in range(40):
+        (source / f"{level}").mkdir()
+        for name in ("a", "b"):
+            (source / f"{level}" / name).symlink_to(f"../{level + 1}")
+    (source / "40").mkdir()
+    with pytest.raises(StoreError, match="more than 5000 files and directories; symbolic links count as"):
+        store.commit_tree(source, ADDRESS)
+
+
+def test_whoever_watches_may_stop_a_commit_that_has_no_bytes_to_move_yet(store: Store, plant: Plant) -> None:
+    def stop(count_bytes: int) -> None:
+        assert count_bytes == 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.commit_tree(plant({f"{number}": b"" for number in range(1000)}), ADDRESS, stop)
+    assert store.manifest(ADDRESS) is None
 
 
 def link_out(source: Path) -> None:

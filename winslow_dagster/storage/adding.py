@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
 from winslow_dagster.storage.checksum import checksum
-from winslow_dagster.storage.copying import check_unchanged, copy_file
+from winslow_dagster.storage.copying import allocated_bytes, check_unchanged, copy_file
+from winslow_dagster.storage.directories import make_parents
 from winslow_dagster.storage.manifest import FileEntry
 from winslow_dagster.storage.store import BytesMoved
 from winslow_dagster.storage.tree import TreeFile
@@ -25,25 +27,41 @@ def checksums(found: tuple[TreeFile, ...], moved: BytesMoved | None = None) -> t
     return tuple(entries)
 
 
-def take(found: tuple[TreeFile, ...], entries: tuple[FileEntry, ...], files: Path) -> bool:
-    """Link or copy all files into the directory `files`. Returns whether all could be linked.
+def take(found: tuple[TreeFile, ...], entries: tuple[FileEntry, ...], files: Path, *, link: bool) -> None:
+    """Add all files to the directory `files`.
 
-    Raises StoreError if the disk has too little space for the copies, OSError.
+    A file is linked only if `link` is set and nobody else can reach it; others are copied. Raises OSError, and
+    StoreError if the disk has too little space for the copies.
     """
-    for directory in {(files / file.path).parent for file in found}:
-        directory.mkdir(parents=True, exist_ok=True)
-    to_copy = [pair for pair in zip(found, entries, strict=True) if not linked(pair[0], files / pair[0].path)]
-    more_bytes = sum(entry.size_bytes for _, entry in to_copy)
+    make_parents(files, [file.path for file in found])
+    own = files_of_nobody_else(found) if link else frozenset()
+    to_copy = [
+        (file, entry)
+        for file, entry in zip(found, entries, strict=True)
+        if file.real not in own or not linked(file, files / file.path)
+    ]
+    more_bytes = sum(allocated_bytes(file.status) for file, _ in to_copy)
     for file, entry in to_copy:
-        more_bytes -= entry.size_bytes
+        more_bytes -= allocated_bytes(file.status)
         entry.require(copy_file(file.real, files / file.path, more_bytes=more_bytes), where=str(file.real))
-    return bool(found) and not to_copy
+
+
+def files_of_nobody_else(found: tuple[TreeFile, ...]) -> frozenset[Path]:
+    """The files that belong to this user and have no other name outside the tree.
+
+    Another user who owns a file could change it later, and so could anybody through another name.
+    """
+    real = {file.real: file.status for file in found}
+    names = Counter((status.st_dev, status.st_ino) for status in real.values())
+    return frozenset(
+        path
+        for path, status in real.items()
+        if status.st_uid == os.geteuid() and status.st_nlink == names[status.st_dev, status.st_ino]
+    )
 
 
 def linked(file: TreeFile, target: Path) -> bool:
-    """Hard-link a file. Returns False if the file system cannot, or if another user could change the file later."""
-    if os.geteuid() not in {0, file.status.st_uid}:
-        return False
+    """Hard-link a file. Returns False if the file system cannot."""
     try:
         os.link(file.real, target)
     except OSError as error:

@@ -10,19 +10,18 @@ complete (by rename) or not at all.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from threading import Lock
 
 from winslow_dagster.errors import DiskFull, StoreError
 from winslow_dagster.storage.cached_files import CachedFiles
+from winslow_dagster.storage.directories import entries_below, make_parents, remove_directory
 from winslow_dagster.storage.disk import (
     READ_ONLY_DIRECTORY,
     disk_errors,
     disk_full,
     free_bytes,
     make_directories,
-    remove_directory,
 )
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.parallel import each
@@ -64,9 +63,16 @@ class NodeCache:
             moved(manifest.size_bytes)
         return own or target
 
+    def require_unchanged(self, store: Store, manifest: Manifest, target: Path) -> None:
+        """Raise StoreError if a file of the view was changed since `view` returned it."""
+        with disk_errors(f"{manifest.address} in {target}", disk=self.root):
+            if store.read_only_path(manifest) is None:
+                for entry in manifest.files:
+                    self._files.require_unchanged(target / entry.path, entry)
+
     def _is_complete(self, target: Path, manifest: Manifest) -> bool:
         """Whether `target` has exactly the manifest's files, all of them links into the cache."""
-        if not target.is_dir() or sum(len(names) for _, _, names in os.walk(target)) != len(manifest.files):
+        if not target.is_dir() or files_below(target) != len(manifest.files):
             return False
         return all(
             self._files.path(entry).exists()
@@ -91,16 +97,15 @@ class NodeCache:
         building.mkdir()
         try:
             self._fill(building, store, manifest, moved)
-            for directory, names, _ in os.walk(building):
-                for name in names:
-                    Path(directory, name).chmod(READ_ONLY_DIRECTORY)
+            for entry in entries_below(building):
+                if entry.is_dir(follow_symlinks=False):
+                    Path(entry).chmod(READ_ONLY_DIRECTORY)
             building.rename(target)
         finally:
             remove_directory(building)
 
     def _fill(self, view: Path, store: Store, manifest: Manifest, moved: BytesMoved | None) -> None:
-        for directory in {(view / entry.path).parent for entry in manifest.files}:
-            directory.mkdir(parents=True, exist_ok=True)
+        make_parents(view, [entry.path for entry in manifest.files])
 
         def add(entry: FileEntry) -> None:
             name = view / entry.path
@@ -168,6 +173,11 @@ class Reported:
     def restart(self) -> None:
         """Start over: bytes up to the number already reported are not reported again."""
         self._moved_bytes = 0
+
+
+def files_below(directory: Path) -> int:
+    """The number of files below a directory."""
+    return sum(not entry.is_dir(follow_symlinks=False) for entry in entries_below(directory))
 
 
 def hashes(manifest: Manifest) -> frozenset[str]:

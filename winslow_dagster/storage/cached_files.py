@@ -9,9 +9,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from winslow_dagster.errors import StoreError
+from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.disk import READ_ONLY_FILE, make_directories
 from winslow_dagster.storage.manifest import FileEntry
 from winslow_dagster.storage.scratch import Scratch
+
+CACHED_NS = 946_684_800 * 10**9
+"""The modification time of all files in the cache, in the year 2000. Another one shows that a file was written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +45,36 @@ class CachedFiles:
         return self._incoming.directory(entry.blake3)
 
     def link(self, entry: FileEntry, name: Path) -> bool:
-        """Hard-link the file to `name` and record its use. Returns False if it is not in the cache."""
+        """Hard-link the file to `name` and record its use. Returns False if it is not in the cache, or was changed."""
         try:
             os.link(self.path(entry), name)
         except FileNotFoundError:
+            return False
+        try:
+            self.require_unchanged(name, entry)
+        except StoreError:
+            name.unlink()
             return False
         # By the new name, because the cache may drop the file at any moment. Only atime, which stages do not use.
         os.utime(name, ns=(time.time_ns(), name.stat().st_mtime_ns))
         return True
 
+    def require_unchanged(self, name: Path, entry: FileEntry) -> None:
+        """Raise StoreError if a stage has written to the file, which is then no longer in the cache."""
+        status = name.stat()
+        if status.st_mtime_ns == CACHED_NS and status.st_size == entry.size_bytes:
+            return
+        try:
+            entry.require(checksum(name), where=str(name))
+        except StoreError:
+            self.path(entry).unlink(missing_ok=True)
+            raise
+        os.utime(name, ns=(status.st_atime_ns, CACHED_NS))
+
     def admit(self, fetched: Path, entry: FileEntry, name: Path) -> None:
         """Move a fetched file into the cache and hard-link it to `name`, without a moment in which it is unused."""
         fetched.chmod(READ_ONLY_FILE)
+        os.utime(fetched, ns=(time.time_ns(), CACHED_NS))
         os.link(fetched, name)
         make_directories(self.path(entry).parent)
         fetched.rename(self.path(entry))

@@ -20,6 +20,8 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 READ_ONLY_FILE = 0o444
 READ_ONLY_DIRECTORY = 0o555
 WRITABLE_DIRECTORY = 0o700
+LONGEST_PATH_BYTES = 4096  # PATH_MAX of Linux
+SHOWN_OF_PATH = 80
 SYNCS_AT_ONCE = 8  # the journal commits many fsyncs together when they arrive together
 
 
@@ -31,6 +33,8 @@ def disk_errors(where: str, *, disk: Path, needed_bytes: int | None = None) -> I
     except OSError as error:
         if error.errno in FULL:
             raise disk_full(where, disk=disk, needed_bytes=needed_bytes) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise path_too_long(str(error.filename), where=where) from error
         place = f" ({os.fsdecode(error.filename)})" if error.filename is not None else ""
         reason = error.strerror or str(error)
         raise StoreError(f"{reason}{place}", where=where, remedy=f"Check {disk} and its permissions.") from error
@@ -43,6 +47,17 @@ def disk_full(where: str, *, disk: Path, needed_bytes: int | None) -> DiskFull:
         f"the disk is full: {needed}{free_bytes(disk)} free",
         where=f"{where} on {disk}",
         remedy="Free space on it or use a larger disk, and try again.",
+    )
+
+
+def path_too_long(path: str, *, where: str) -> StoreError:
+    """The error for a path that the system does not accept. Such a path is not shown in full."""
+    head, tail = path[:SHOWN_OF_PATH], path[-SHOWN_OF_PATH:]
+    return StoreError(
+        f"the path {head}…{tail} is too long: it has {len(os.fsencode(path))} bytes",
+        where=where,
+        expected=f"less than {LONGEST_PATH_BYTES} bytes, and at most 255 for one name",
+        remedy="Use shorter names and fewer nested directories, or pack the files into an archive.",
     )
 
 
@@ -83,18 +98,6 @@ def write_durably(path: Path, content: bytes, *, scratch: Path) -> None:
     scratch.chmod(READ_ONLY_FILE)
     scratch.replace(path)
     sync(path.parent)
-
-
-def remove_directory(path: Path) -> None:
-    """Delete a directory with all its content, even if read-only. Does nothing if it does not exist."""
-    if not path.is_dir():
-        return
-    path.chmod(WRITABLE_DIRECTORY)
-    for parent, names, _ in os.walk(path):
-        for directory in (Path(parent, name) for name in names):
-            if not directory.is_symlink():
-                directory.chmod(WRITABLE_DIRECTORY)
-    shutil.rmtree(path)
 
 
 def move_directory(source: Path, target: Path) -> None:

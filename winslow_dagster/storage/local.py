@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ from pydantic import ValidationError
 from winslow_dagster.errors import StoreError
 from winslow_dagster.storage import layout
 from winslow_dagster.storage.adding import checksums, take
+from winslow_dagster.storage.checksum import checksum
 from winslow_dagster.storage.copying import copy_file
+from winslow_dagster.storage.directories import entries_below, remove_directory
 from winslow_dagster.storage.disk import (
     READ_ONLY_DIRECTORY,
     READ_ONLY_FILE,
@@ -63,33 +66,35 @@ class LocalStore(Store):
                 entry = FileEntry(path=found.path, size_bytes=found.status.st_size, blake3=digest)
                 return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
 
-    def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+    def commit_tree(
+        self, source: Path, address: str, moved: BytesMoved | None = None, *, keep_source: bool = False
+    ) -> Manifest:
         """See Store. Removes the source if its files could be hard-linked."""
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed
-        with disk_errors(f"{source} to {address}", disk=self.root):
-            found = survey(source)
-            if committed and not found:
-                return committed
-            return self.adopt(source, address, found, checksums(found, moved))
-
-    def adopt(
-        self, source: Path, address: str, found: tuple[TreeFile, ...], entries: tuple[FileEntry, ...]
-    ) -> Manifest:
-        """The second half of `commit_tree`, for files that are already listed and checksummed."""
-        manifest = Manifest(address=address, files=entries)
-        with disk_errors(f"{source} to {address}", disk=self.root, needed_bytes=manifest.size_bytes):
-            with self._scratch() as scratch:
-                files = scratch / "files"
-                files.mkdir()
-                taken = take(found, entries, files)
-                result = self._commit(manifest, files, scratch)
-                if taken:
+        with disk_errors(address, disk=self.root), self._scratch() as scratch:
+            if committed is None:
+                # Its files may be hard links to those of the source, which would look like somebody else's.
+                self._discard_uncommitted(address, scratch)
+            with disk_errors(str(source), disk=source):
+                found = survey(source, moved)
+                if committed and not found:
+                    return committed
+                manifest = Manifest(address=address, files=checksums(found, moved))
+            with disk_errors(f"{source} to {address}", disk=self.root, needed_bytes=manifest.size_bytes):
+                if committed is None:
+                    files = scratch / "files"
+                    files.mkdir()
+                    take(found, manifest.files, files, link=not keep_source)
+                    committed = self._commit(manifest, files, scratch)
+                else:
+                    committed.require_same(manifest)
+                if not keep_source and self._shares_files(address, found):
                     # Nobody may write to the store's files through another hard link. Moved in one step, because half
                     # a source would look like different content to a repeated commit.
                     move_directory(source, scratch / "source")
-            return result
+                return committed
 
     def manifest(self, address: str) -> Manifest | None:
         """See Store."""
@@ -113,9 +118,10 @@ class LocalStore(Store):
         path = self._tree(manifest.address)
         if not path.is_dir():
             raise missing_error(manifest.address, path)
-        for entry in manifest.files:
-            if not (path / entry.path).is_file():
-                raise missing_error(manifest.address, path / entry.path)
+        with disk_errors(manifest.address, disk=self.root):
+            committed_ns = (self.root / layout.manifest_key(manifest.address)).stat().st_mtime_ns
+            for entry in manifest.files:
+                self._require_unchanged(path / entry.path, entry, committed_ns)
         return path
 
     def fetch_file(self, manifest: Manifest, entry: FileEntry, target: Path, moved: BytesMoved | None = None) -> None:
@@ -164,7 +170,7 @@ class LocalStore(Store):
         with disk_errors(address, disk=self.root), self._scratch() as scratch, locked(self._lock):
             committed = self.manifest(address)
             if committed is not None and (left := committed.without(paths)) != committed:
-                write_durably(marker, left.model_dump_json().encode(), scratch=scratch / "marker")
+                replace_marker(marker, left, scratch)
             return sum(remove_file(tree, Location(address=address, path=path)) for path in paths)
 
     def sweep(self, begun_before: datetime) -> int:
@@ -172,6 +178,30 @@ class LocalStore(Store):
         del begun_before
         with disk_errors(str(self._staging.root), disk=self.root):
             return self._staging.sweep()
+
+    def _require_unchanged(self, file: Path, entry: FileEntry, committed_ns: int) -> None:
+        """Raise StoreError if a file was changed after its commit: then it is younger than the commit marker."""
+        try:
+            status = file.stat()
+        except FileNotFoundError as error:
+            raise missing_error(entry.path, file) from error
+        if status.st_mtime_ns <= committed_ns and status.st_size == entry.size_bytes:
+            return
+        # A restored backup is younger, too. The checksum decides, and is computed only once.
+        entry.require(checksum(file), where=str(file))
+        os.utime(file, ns=(status.st_atime_ns, committed_ns))
+
+    def _shares_files(self, address: str, found: tuple[TreeFile, ...]) -> bool:
+        """Whether a file of the tree is a hard link to one of these."""
+        tree = self._tree(address)
+        return any(os.path.samestat((tree / file.path).stat(), file.status) for file in found)
+
+    def _discard_uncommitted(self, address: str, scratch: Path) -> None:
+        """Delete the tree of a commit that was killed before it wrote its marker."""
+        with locked(self._lock):
+            if self.manifest(address) is None:
+                move_directory(self._tree(address), scratch / "uncommitted")
+        remove_directory(scratch / "uncommitted")
 
     def _tree(self, address: str) -> Path:
         return self.root / layout.tree_key(address)
@@ -188,12 +218,12 @@ class LocalStore(Store):
 
     def _commit(self, manifest: Manifest, files: Path, scratch: Path) -> Manifest:
         """Make the tree `files` read-only, move it to its final path, and write its marker: then it exists."""
-        directories = [Path(parent) for parent, _, _ in os.walk(files, topdown=False)]
+        directories = [Path(entry) for entry in entries_below(files) if entry.is_dir(follow_symlinks=False)]
         for entry in manifest.files:
-            (files / entry.path).chmod(READ_ONLY_FILE)
-        for directory in directories[:-1]:
+            seal(files / entry.path)
+        for directory in directories:
             directory.chmod(READ_ONLY_DIRECTORY)
-        sync_all([*(files / entry.path for entry in manifest.files), *directories])
+        sync_all([*(files / entry.path for entry in manifest.files), *directories, files])
         tree, marker = self._tree(manifest.address), self.root / layout.manifest_key(manifest.address)
         with locked(self._lock):
             committed = self.manifest(manifest.address)
@@ -209,6 +239,20 @@ class LocalStore(Store):
             sync_all([tree, tree.parent])
             write_durably(marker, manifest.model_dump_json().encode(), scratch=scratch / "marker")
         return manifest
+
+
+def seal(file: Path) -> None:
+    """Make a file read-only. None is younger than the commit, so that a later change shows."""
+    file.chmod(READ_ONLY_FILE)
+    if file.stat().st_mtime_ns > time.time_ns():
+        os.utime(file)
+
+
+def replace_marker(marker: Path, left: Manifest, scratch: Path) -> None:
+    """Write a smaller manifest. The marker's time stays that of the commit."""
+    status = marker.stat()
+    write_durably(marker, left.model_dump_json().encode(), scratch=scratch / "marker")
+    os.utime(marker, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def missing_error(address: str, path: Path) -> StoreError:

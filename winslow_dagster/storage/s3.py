@@ -57,13 +57,20 @@ class S3Store(Store):
         entry = FileEntry(path=found.path, size_bytes=found.status.st_size, blake3=digest)
         return self._commit(Manifest(address=address, files=(entry,)), committed)
 
-    def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+    def commit_tree(
+        self,
+        source: Path,
+        address: str,
+        moved: BytesMoved | None = None,
+        *,
+        keep_source: bool = False,  # noqa: ARG002  # it always stays
+    ) -> Manifest:
         """See Store. Keeps the source; files that an interrupted commit stored completely are not sent again."""
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed
         with disk_errors(str(source), disk=source):
-            found = survey(source)
+            found = survey(source, moved)
             if committed and not found:
                 return committed
             keys = [self._key(address, file.path) for file in found]

@@ -105,6 +105,7 @@ class S3Bucket:
                 parts = [
                     range(start, min(start + RANGE_BYTES, size_bytes)) for start in range(0, size_bytes, RANGE_BYTES)
                 ]
+                os.ftruncate(descriptor, size_bytes)
                 each(partial(self._download_range, key, descriptor, moved), parts, at_once=RANGES_AT_ONCE)
                 os.fsync(descriptor)
             finally:
@@ -113,11 +114,14 @@ class S3Bucket:
     def _download_range(self, key: str, descriptor: int, moved: BytesMoved | None, part: range) -> None:
         offset = part.start
         for piece in self._pieces(key, part):
-            view = memoryview(piece)
+            content = bytes(piece)
+            # Zeros stay a hole of the new file.
+            view, at = memoryview(content if content.lstrip(b"\0") else b""), offset
             while view:
-                written = os.pwrite(descriptor, view, offset)
+                written = os.pwrite(descriptor, view, at)
                 view = view[written:]
-                offset += written
+                at += written
+            offset += len(content)
             if moved:
                 moved(len(piece))
         if offset != part.stop:

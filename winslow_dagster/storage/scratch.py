@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from winslow_dagster.storage.disk import is_still, make_directories, remove_directory, sole_holder, try_lock
+from winslow_dagster.storage.directories import remove_directory
+from winslow_dagster.storage.disk import is_still, make_directories, sole_holder, try_lock
 
 LOCK_SUFFIX = ".lock"
 

@@ -21,11 +21,14 @@ class Store(ABC):
         """Copy one file into the store, as the tree `address` with one entry named `source.name`."""
 
     @abstractmethod
-    def commit_tree(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
+    def commit_tree(
+        self, source: Path, address: str, moved: BytesMoved | None = None, *, keep_source: bool = False
+    ) -> Manifest:
         """Commit all files in `source` as the tree `address`, atomically. Returns its manifest.
 
-        A store on the same file system takes over the files, so `source` may be gone afterwards. Committing the same
-        content to the same address again, for example after a crash, is not an error; different content is.
+        A store on the same file system takes over the files, so `source` may be gone afterwards, unless `keep_source`
+        is set: then it stays, and can be changed without changing the tree. Committing the same content to the same
+        address again, for example after a crash, is not an error; different content is.
         """
 
     @abstractmethod
@@ -35,6 +38,8 @@ class Store(ABC):
     @abstractmethod
     def read_only_path(self, manifest: Manifest) -> Path | None:
         """A local directory with exactly these files that can be mounted as it is, or None.
+
+        Raises StoreError if a file is missing, or was changed after the commit.
 
         Always None for a composed manifest: NodeCache creates a view of it.
         """

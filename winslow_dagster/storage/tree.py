@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winslow_dagster.errors import StoreError
+from winslow_dagster.storage.store import BytesMoved
 
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
-MOST_FILES = 1_000_000  # links can multiply files without bound, and a manifest has to fit into memory
+MOST_ENTRIES = 1_000_000  # links can multiply entries without bound, and a manifest has to fit into memory
+ENTRIES_BETWEEN_CALLS = 1000
 KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a pipe",
@@ -36,15 +38,30 @@ class TreeFile:
     status: os.stat_result
 
 
-def survey(root: Path) -> tuple[TreeFile, ...]:
-    """The files in `root`, sorted by path. Raises StoreError if something cannot be stored, OSError."""
-    real_root = root.resolve(strict=True)
-    found: list[TreeFile] = []
-    for file in walk(real_root, "", (real_root,)):
-        found.append(file)
-        if len(found) > MOST_FILES:
-            raise StoreError(f"more than {MOST_FILES} files", where=str(root), remedy="Pack them into archives.")
-    return tuple(sorted(found, key=lambda file: file.path))
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A directory to be listed, and the one in which it was found. `prefix` is its path in the tree, or empty."""
+
+    prefix: str
+    real: Path
+    above: Visit | None
+
+    def is_below(self, real: Path) -> bool:
+        """Whether this is the directory `real`, or was found through it."""
+        visit: Visit | None = self
+        while visit is not None:
+            if visit.real == real:
+                return True
+            visit = visit.above
+        return False
+
+
+def survey(root: Path, moved: BytesMoved | None = None) -> tuple[TreeFile, ...]:
+    """The files in `root`, sorted by path. Raises StoreError if something cannot be stored, OSError.
+
+    `moved` is called now and then with 0, and may raise to stop.
+    """
+    return tuple(sorted(walk(root.resolve(strict=True), moved), key=lambda file: file.path))
 
 
 def survey_file(path: Path) -> TreeFile:
@@ -56,28 +73,44 @@ def survey_file(path: Path) -> TreeFile:
     return TreeFile(checked_name(path.name, path.parent), path, status)
 
 
-def walk(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[TreeFile]:
-    """The files in one directory. `above`: the real directories from the root to this one."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            path = prefix + checked_name(entry.name, directory)
-            real = resolved_inside(Path(entry.path), path, above[0]) if entry.is_symlink() else Path(entry.path)
-            status = real.stat()
-            if stat.S_ISREG(status.st_mode):
-                yield TreeFile(path, real, status)
-            elif not stat.S_ISDIR(status.st_mode):
-                raise StoreError(
-                    f"this is {kind_of(status)}",
-                    where=entry.path,
-                    expected="files and directories",
-                    remedy="Delete it before the stage ends, or write it outside the output directory.",
-                )
-            elif real in above:
-                raise StoreError(
-                    "the symbolic link is part of a cycle", where=entry.path, remedy="Delete it before the stage ends."
-                )
-            else:
-                yield from walk(real, path + "/", (*above, real))
+def walk(root: Path, moved: BytesMoved | None) -> Iterator[TreeFile]:
+    """The files in the directory `root`, which has no links in its path."""
+    seen = 0
+    waiting = [Visit("", root, None)]
+    while waiting:
+        visit = waiting.pop()
+        with os.scandir(visit.real) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > MOST_ENTRIES:
+                    raise StoreError(
+                        f"more than {MOST_ENTRIES} files and directories; symbolic links count as what they point to",
+                        where=str(root),
+                        remedy="Pack them into archives, and delete links to directories.",
+                    )
+                if moved and seen % ENTRIES_BETWEEN_CALLS == 0:
+                    moved(0)
+                path = visit.prefix + checked_name(entry.name, visit.real)
+                is_link = entry.is_symlink()
+                real = resolved_inside(Path(entry.path), root) if is_link else Path(entry.path)
+                status = real.stat()
+                if stat.S_ISREG(status.st_mode):
+                    yield TreeFile(path, real, status)
+                elif not stat.S_ISDIR(status.st_mode):
+                    raise StoreError(
+                        f"this is {kind_of(status)}",
+                        where=entry.path,
+                        expected="files and directories",
+                        remedy="Delete it before the stage ends, or write it outside the output directory.",
+                    )
+                elif is_link and visit.is_below(real):
+                    raise StoreError(
+                        "the symbolic link is part of a cycle",
+                        where=entry.path,
+                        remedy="Delete it before the stage ends.",
+                    )
+                else:
+                    waiting.append(Visit(f"{path}/", real, visit))
 
 
 def kind_of(status: os.stat_result) -> str:
@@ -102,9 +135,9 @@ def checked_name(name: str, directory: Path) -> str:
     return name
 
 
-def resolved_inside(link: Path, path: str, root: Path) -> Path:
+def resolved_inside(link: Path, root: Path) -> Path:
     """The final target of a link. Raises StoreError unless it is in the tree."""
-    remedy = f"Write the file itself to {path}, or link to it by a relative path inside the directory."
+    remedy = "Write the file itself there, or link to it by a relative path inside the directory."
     try:
         real = link.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
