@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.runner.service import serve
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
 
@@ -94,13 +96,22 @@ class Place:
         assert result is not None
         return result
 
+    def run_unprivileged(self, script: str, **fields: Any) -> StageResult:
+        """Run an attempt as an ordinary user, whom permissions bind."""
+        task = self.task(script, **fields)
+        assert self.start_runner(task, privileged=False).wait() == 0
+        result = self.directory(task).result()
+        assert result is not None
+        return result
+
     def run(self, script: str, **fields: Any) -> StageResult:
         return self.serve(self.task(script, **fields))
 
-    def start_runner(self, task: StageTask) -> subprocess.Popen[bytes]:
-        """Serve the attempt in a separate process, which may be killed."""
+    def start_runner(self, task: StageTask, *, privileged: bool = True) -> subprocess.Popen[bytes]:
+        """Serve the attempt in a separate process, which may be killed, and which may lack the privileges of root."""
         return subprocess.Popen(
             [
+                *(("setpriv", "--bounding-set=-all") if os.geteuid() == 0 and not privileged else ()),
                 *(sys.executable, "-m", "winslow_dagster.stages.runner.service"),
                 *(str(self.directory(task).path), self.node.model_dump_json()),
             ],
@@ -176,6 +187,7 @@ class Place:
                     subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
             elif self.directory(task).result() is None and (self.directory(task).work / "process").exists():
                 ProcessLauncher(task, self.directory(task)).remove()
+        remove_directory(self.home)  # pytest cannot delete everything that stages can write
 
 
 def containers(condition: str) -> list[str]:

@@ -75,12 +75,22 @@ def test_a_very_long_line_is_quoted_in_part() -> None:
     assert len(of(ExitStatus(NOW, 2), log)[1]) < 300
 
 
-def test_a_full_disk_explains_a_failure_and_casts_doubt_on_a_success() -> None:
+def test_a_full_disk_explains_a_failure_and_a_program_that_did_not_notice_it_has_not_succeeded() -> None:
     full = "the disk that holds /data has 0 B of 2 TiB free"
     assert of(ExitStatus(NOW, 1), LogSummary(), full_disk=full) == ("failed", f"the disk is full ({full}): exit code 1")
-    outcome, message = of(ExitStatus(NOW, 0), LogSummary(), full_disk=full)
-    assert outcome == "succeeded"
-    assert full in message
+    for code in (0, 75):
+        doubt = f"the disk was full ({full}), so the outputs may be incomplete, although the exit code is {code}"
+        assert of(ExitStatus(NOW, code), LogSummary(), full_disk=full) == (
+            "failed",
+            f"{doubt}; free space and redo the stage",
+        )
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_a_stage_that_changed_an_input_has_not_succeeded(code: int) -> None:
+    changed = "the stage changed its input first"
+    assert of(ExitStatus(NOW, code), LogSummary(), changed=changed) == ("failed", changed)
+    assert of(ExitStatus(NOW, 3), LogSummary(), changed=changed)[1].startswith("failed: exit code 3")
 
 
 def test_a_full_disk_is_known_by_the_stages_own_words_too() -> None:

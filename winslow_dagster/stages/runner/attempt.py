@@ -7,11 +7,10 @@ result (nothing but the directory is left of the attempt).
 
 from __future__ import annotations
 
+import contextlib
 import platform
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from winslow_dagster.errors import InputRejected, PipelineInvalid, StoreError, WinslowError
@@ -26,7 +25,7 @@ from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
-from winslow_dagster.stages.runner.preparation import TransferProgress, Views, committed, launch_of
+from winslow_dagster.stages.runner.preparation import TransferProgress, Views, launch_of, retried, store_of
 from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
@@ -41,7 +40,7 @@ from winslow_dagster.stages.task.model import (
     StageResult,
     StageTask,
 )
-from winslow_dagster.storage.factory import open_store
+from winslow_dagster.storage.directories import bytes_below, make_accessible, remove_directory
 from winslow_dagster.storage.manifest import Manifest
 
 LAST_LINES = 10
@@ -78,9 +77,10 @@ class AttemptRunner:
             outcome = self._store(self._records.end() or self._run())
             self._directory.write_outcome(outcome)
         self.clear()
-        remove_work(self._directory.work)
+        remove_directory(self._directory.work)
         if outcome.outcome == "succeeded":
-            shutil.rmtree(self._directory.checkpoint, ignore_errors=True)
+            with contextlib.suppress(OSError):  # It may belong to another user. Retention will try again.
+                remove_directory(self._directory.checkpoint)
         self._directory.finalize()
         return outcome
 
@@ -177,8 +177,15 @@ class AttemptRunner:
             self._launch(launcher, choice, writer)
         supervision = Supervision(self._task, self._directory, launcher, writer, self._status_writer)
         exit_status = supervision.until_ended()
+        if not exit_status.lost:
+            # The program and all that it started have ended: others need the GPUs while the outputs are stored.
+            self._lease.release()
         if problem := launcher.chown_outputs():
             note(writer, problem)
+        for written in (self._directory.output, self._directory.checkpoint):
+            make_accessible(written)
+        if changed := self._views(self._announce("running")).changed(self._task):
+            note(writer, changed)
         broken = broken_promises(self._directory.output, self._task.outputs) if not exit_status.failure else ()
         found = EndFacts(
             exit_status,
@@ -187,6 +194,7 @@ class AttemptRunner:
             broken,
             supervision.full_disk,
             self._last_line(exit_status),
+            changed,
         )
         return exit_status, verdict(self._task, found)
 
@@ -197,7 +205,7 @@ class AttemptRunner:
         if choice.mode == "process":
             note(writer, f"running as a process, not in a container: {choice.reason}")
         gpus = self._lease_gpus(writer)
-        views = Views(self._task, self._directory, self._node.cache_dir, self._cancellable("fetching"))
+        views = self._views(self._cancellable("fetching"))
         launch = launch_of(self._task, self._directory, launcher.places, gpus, views)
         self._reserved_space.reserve()
         self._status_writer.started_at = datetime.now(UTC)
@@ -209,6 +217,9 @@ class AttemptRunner:
         launcher.start(launch)
         for limit in launcher.unenforced:
             note(writer, f"not enforced: {limit}")
+
+    def _views(self, announce: Callable[[str], None]) -> Views:
+        return Views(self._task, self._directory, self._node.cache_dir, announce)
 
     def _lease_gpus(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
         """Wait for the GPUs that the stage requests; none if it requests none or can do without."""
@@ -230,7 +241,7 @@ class AttemptRunner:
         changed: dict[str, object] = {}
         try:
             if end.outcome in {"succeeded", "awaiting_input"}:
-                outputs = self._commit(self._directory.output, self._task.output_address, "the outputs")
+                outputs = self._commit_outputs()
                 size = format_size(outputs.size_bytes)
                 changed = {"outputs": outputs}
                 if end.outcome == "succeeded":
@@ -242,17 +253,26 @@ class AttemptRunner:
             ended = "succeeded" if end.outcome == "succeeded" else "awaits input"
             changed = {"outcome": "failed", "message": f"the stage {ended}, but {problem}"}
         try:
-            log_copy = second_names(self._directory.log, self._directory.work / "log")
-            changed["log_manifest"] = self._commit(log_copy, self._task.log_address, "the log")
+            changed["log_manifest"] = self._commit_log()
         except (CancelRequested, StoreError, OSError) as error:
             message = changed.get("message", end.message)
             changed["message"] = f"{message}; the log could not be stored and remains on this node: {error}"
         return end.model_copy(update=changed)
 
-    def _commit(self, source: Path, address: str, name: str) -> Manifest:
-        store = open_store(self._task.store_url, self._task.s3_endpoint)
-        progress = TransferProgress(f"storing {name}", size_of(source), self._announce("storing"))
-        return committed(store, source, address, progress, self._cancellable("storing"))
+    def _commit_outputs(self) -> Manifest:
+        """Commit the outputs. Raises CancelRequested, StoreError."""
+        store, source, announce = store_of(self._task), self._directory.output, self._cancellable("storing")
+        progress = TransferProgress("storing the outputs", bytes_below(source), announce)
+        return retried(lambda: store.commit_tree(source, self._task.output_address, progress.moved), announce)
+
+    def _commit_log(self) -> Manifest:
+        """Commit a copy of the log: its readers keep the original. Only waiting for the store ends with a cancel."""
+        store, source = store_of(self._task), self._directory.log
+        progress = TransferProgress("storing the log", bytes_below(source), self._announce("storing"))
+        return retried(
+            lambda: store.commit_tree(source, self._task.log_address, progress.moved, keep_source=True),
+            self._cancellable("storing"),
+        )
 
     def _cancellable(self, phase: Phase) -> Callable[[str], None]:
         """Writes the status; raises CancelRequested once the attempt is cancelled."""
@@ -286,28 +306,3 @@ class AttemptRunner:
 def note(writer: LogWriter, text: str) -> None:
     """Write a line of the runner itself into the log."""
     writer.write("winslow", f"{text}\n".encode())
-
-
-def second_names(log: Path, target: Path) -> Path:
-    """Hard links to the log's files: a store that takes them by rename leaves the originals to readers."""
-    if target.exists():
-        shutil.rmtree(target)
-    target.mkdir()
-    for file in log.iterdir():
-        (target / file.name).hardlink_to(file)
-    return target
-
-
-def size_of(directory: Path) -> int:
-    """The total size of the directory's files; 0 if it does not exist."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-
-
-def remove_work(work: Path) -> None:
-    """Remove the scratch directory, read-only views included."""
-
-    def make_writable(function: Callable[..., object], path: str, _: object) -> None:
-        Path(path).parent.chmod(0o700)
-        function(path)
-
-    shutil.rmtree(work, onerror=make_writable)

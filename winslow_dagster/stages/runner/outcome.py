@@ -36,7 +36,7 @@ class EndFacts:
     """What is known when the program has ended.
 
     `broken` has one sentence for each promised output that is missing. `full_disk` describes a full disk, or is empty.
-    `last_line` is the last line of the stage's log.
+    `last_line` is the last line of the stage's log. `changed` says which input the stage changed, or is empty.
     """
 
     exit_status: ExitStatus
@@ -45,6 +45,7 @@ class EndFacts:
     broken: Sequence[str] = ()
     full_disk: str = ""
     last_line: LogFinding | None = None
+    changed: str = ""
 
 
 def verdict(task: StageTask, facts: EndFacts) -> Verdict:
@@ -76,8 +77,16 @@ def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
 def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program that ended by itself."""
     code, log = facts.exit_status.exit_code, facts.log
+    ended_well = code in task.success_exit_codes or code == task.awaiting_input_exit_code
+    if ended_well and facts.changed:
+        return "failed", facts.changed
+    if ended_well and facts.full_disk:
+        return "failed", (
+            f"the disk was full ({facts.full_disk}), so the outputs may be incomplete, although the exit code is "
+            f"{code}; free space and redo the stage"
+        )
     if code in task.success_exit_codes:
-        return success_verdict(task, log, facts.broken, facts.full_disk)
+        return success_verdict(task, log, facts.broken)
     if code == task.awaiting_input_exit_code:
         return "awaiting_input", log.awaiting_input_message or "the stage needs input, but did not say what for"
     if facts.full_disk or NO_SPACE in last_error(log):
@@ -86,13 +95,11 @@ def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     return "failed", f"failed: exit code {code}{last_error(log) or last_line(facts.last_line)}{convention(code)}"
 
 
-def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str], disk: str) -> Verdict:
+def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str]) -> Verdict:
     """The verdict on a program whose exit code means success."""
     if task.log_rules.fail_on_error_line and log.error_count:
         return "failed", f"failed: the log has an error line, although the exit code means success{last_error(log)}"
-    if broken:
-        return "failed", "; ".join([*broken, *([f"the disk is full ({disk})"] if disk else [])])
-    return "succeeded", f"succeeded, but the disk is full ({disk}): check the outputs" if disk else "succeeded"
+    return ("failed", "; ".join(broken)) if broken else ("succeeded", "succeeded")
 
 
 def out_of_memory(task: StageTask, exit_code: int | None, log: LogSummary) -> str:

@@ -6,10 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from winslow_dagster.errors import StoreUnreachable
+from winslow_dagster.errors import StoreError, StoreUnreachable
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.substitution import resolve_environment, substitute
 from winslow_dagster.stages.disk_space import Space
@@ -75,11 +76,16 @@ def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
     directory.checkpoint.mkdir(exist_ok=True)
 
 
+def store_of(task: StageTask) -> Store:
+    """The store that the task's inputs come from and its outputs go to."""
+    return open_store(task.store_url, task.s3_endpoint)
+
+
 class Views:
     """Read-only directories with files of the store."""
 
     def __init__(self, task: StageTask, directory: TaskDirectory, cache_dir: Path, announce: Announce) -> None:
-        self._store = open_store(task.store_url, task.s3_endpoint)
+        self._store = store_of(task)
         self._announce = announce
         self._place = directory.work / "views"
         self._cache = NodeCache(cache_dir, int(Space.at(directory.path).total_bytes * CACHE_SHARE))
@@ -87,8 +93,28 @@ class Views:
     def of(self, manifest: Manifest, name: str) -> Path:
         """The directory with the manifest's files. `name` appears in the status while they are fetched."""
         progress = TransferProgress(f"fetching {name}", manifest.size_bytes, self._announce)
-        target = self._place / name.replace(" ", "-")
-        return retried(lambda: self._cache.view(self._store, manifest, target, progress.moved), self._announce)
+        view = partial(self._cache.view, self._store, manifest, self._target(name), progress.moved)
+        return retried(view, self._announce)
+
+    def changed(self, task: StageTask) -> str:
+        """What the stage has changed in its inputs, although they are read-only; empty if nothing."""
+        for name, manifest in named_inputs(task).items():
+            try:
+                self._cache.require_unchanged(self._store, manifest, self._target(name))
+            except StoreError as error:
+                return f"the stage changed its {name}, which it must only read: {error}"
+        return ""
+
+    def _target(self, name: str) -> Path:
+        return self._place / name.replace(" ", "-")
+
+
+def named_inputs(task: StageTask) -> dict[str, Manifest]:
+    """Everything that the stage reads, under the names that people see."""
+    return {
+        **{f"input {name}": manifest for name, manifest in task.inputs.items()},
+        **{f"resource {name}": manifest for name, manifest in task.resources.items()},
+    }
 
 
 class TransferProgress:
@@ -126,8 +152,3 @@ def retried(call: Callable[[], Result], announce: Announce) -> Result:
                 announce(f"waiting for the store: {error}")
                 threading.Event().wait(min(FIRST_WAIT_S, wait_s))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-
-
-def committed(store: Store, source: Path, address: str, progress: TransferProgress, announce: Announce) -> Manifest:
-    """Commit the directory `source` to the store, waiting while the store is unreachable."""
-    return retried(lambda: store.commit_tree(source, address, progress.moved), announce)

@@ -52,6 +52,7 @@ class Spec(Frozen):
     stderr: str
     failure: str
     entrances: tuple[str, ...]
+    read_only: tuple[str, ...] = ()
     memory_group: Path | None
     cpu_group: Path | None
     unenforced: tuple[str, ...]
@@ -243,6 +244,7 @@ class ProcessLauncher(StageLauncher):
             stderr=str(self._home / "stderr"),
             failure=str(self._home / "failure.json"),
             entrances=tuple(str(path) for path in limits.entrances),
+            read_only=tuple(str(path) for path in (*launch.inputs.values(), *launch.resources.values())),
             memory_group=limits.memory,
             cpu_group=limits.cpu,
             unenforced=tuple(unenforced),
