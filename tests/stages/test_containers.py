@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import time
 import uuid
@@ -35,8 +36,19 @@ STATUS = "busybox grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs):' /proc/self/statu
 @pytest.fixture
 def users_image(test_image: str, tmp_path: Path) -> Iterator[str]:
     """An image that needs a user of its own."""
+    yield from built("RUN busybox ln -s busybox /bin/chown\nUSER 1234:1234", test_image, tmp_path)
+
+
+@pytest.fixture
+def named_users_image(test_image: str, tmp_path: Path) -> Iterator[str]:
+    """An image whose user has a name, and that has no chown."""
+    passwd = "RUN mkdir -p /etc && echo app:x:2345:2345::/:/bin/sh > /etc/passwd"
+    yield from built(f"{passwd}\nUSER app", test_image, tmp_path)
+
+
+def built(lines: str, test_image: str, tmp_path: Path) -> Iterator[str]:
     image = f"winslow-test-user:{uuid.uuid4().hex[:8]}"
-    (tmp_path / "Dockerfile").write_text(f"FROM {test_image}\nRUN busybox ln -s busybox /bin/chown\nUSER 1234:1234\n")
+    (tmp_path / "Dockerfile").write_text(f"FROM {test_image}\n{lines}\n")
     subprocess.run(
         ["docker", "build", "-q", "-t", image, str(tmp_path)],
         check=True,
@@ -132,6 +144,33 @@ def test_an_image_with_its_own_user_goes_on_from_its_checkpoint(docker_place: Pl
     assert ended.outcome == "succeeded", ended.message
     assert docker_place.text(ended.outputs, "whole") == "half\nmore\n"
     assert not docker_place.directory(rest).checkpoint.exists()
+
+
+def test_only_the_images_user_and_the_runner_can_write_to_the_outputs(docker_place: Place, users_image: str) -> None:
+    task = docker_place.task("mkdir /winslow/output/deep; echo 1 > /winslow/output/f; exit 3", image=users_image)
+    served_by_nobody(docker_place, task)
+    output = docker_place.directory(task).output
+    modes = {path.name: stat.filemode(path.stat().st_mode) for path in (output, *output.iterdir())}
+    assert modes == {"output": "drwxrwxr-x", "deep": "drwxrwxr-x", "f": "-rw-rw-r--"}  # the group's bits: the mask
+    for uid, may_write in ((1234, True), (NOBODY, True), (4321, False)):
+        touch = ("busybox", "touch", output / f"by-{uid}", output / "deep" / f"by-{uid}")
+        ended = subprocess.run(touch, user=uid, group=uid, extra_groups=(), capture_output=True, check=False)
+        assert (ended.returncode == 0) == may_write
+
+
+def test_an_image_whose_user_has_a_name_can_write_its_outputs(docker_place: Place, named_users_image: str) -> None:
+    ended = served_by_nobody(
+        docker_place, docker_place.task("busybox id -u > /winslow/output/user", image=named_users_image)
+    )
+    assert ended.outcome == "succeeded", ended.message
+    assert docker_place.text(ended.outputs, "user") == "2345\n"
+
+
+def test_root_makes_the_outputs_of_an_images_user_its_own(docker_place: Place, users_image: str) -> None:
+    task = docker_place.task("mkdir /winslow/output/d; echo 1 > /winslow/output/d/f; exit 3", image=users_image)
+    docker_place.serve(task)
+    output = docker_place.directory(task).output
+    assert {path.stat().st_uid for path in (output, *output.rglob("*"))} == {os.geteuid()}
 
 
 def served_by_nobody(docker_place: Place, task: StageTask) -> StageResult:

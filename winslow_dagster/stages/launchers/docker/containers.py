@@ -14,7 +14,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import docker
@@ -26,9 +25,10 @@ from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceUnavailable, StageFailed
 from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher
-from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, user_of
+from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
 from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
+from winslow_dagster.stages.launchers.docker.permissions import open_to_user, with_content
 from winslow_dagster.stages.launchers.docker.spec import (
     PLACES,
     container_config,
@@ -242,7 +242,11 @@ class DockerLauncher(StageLauncher):
 
     @override
     def chown_outputs(self) -> str:
-        if self._record is None or not self._record.foreign_user or os.getuid() == 0:
+        if self._record is None or not self._record.foreign_user:
+            return ""
+        if os.geteuid() == 0:
+            for path, _ in (*with_content(self._directory.output), *with_content(self._directory.checkpoint)):
+                os.chown(path, 0, 0)
             return ""
         owner = f"{os.getuid()}:{os.getgid()}"
         config = ownership_config(self._task, self._directory, owner)
@@ -278,10 +282,6 @@ class DockerLauncher(StageLauncher):
         """The container's record, and whether the container is new."""
         image = self._image()
         user, foreign_user = user_of(image)
-        if foreign_user:
-            # Another user writes here. Whether others can reach it is decided by the permissions further up.
-            self._directory.output.chmod(0o777)
-            open_to_all(self._directory.checkpoint)
         name = container_name(self._task.task_id)
         config = container_config(launch, self._directory.path.parent, user)
         try:
@@ -290,10 +290,15 @@ class DockerLauncher(StageLauncher):
             raise StageFailed(
                 explained(str(error.explanation), self._task), where=f"stage {self._task.stage}"
             ) from error
+        unenforced = list(container.get("Warnings") or ())
+        if foreign_user and (uid := self._uid_in(image, container["Id"])) is not None:
+            # Before the container can be started.
+            opened = (open_to_user(path, uid) for path in (self._directory.output, self._directory.checkpoint))
+            unenforced += filter(None, opened)
         record = ContainerRecord(
             container_id=container["Id"],
             image_digest=digest_of(image),
-            unenforced=tuple(container.get("Warnings") or ()),
+            unenforced=tuple(unenforced),
             foreign_user=foreign_user,
         )
         return record, "Warnings" in container
@@ -339,6 +344,17 @@ class DockerLauncher(StageLauncher):
             ) from error
         pulled: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs' omission
         return pulled
+
+    def _uid_in(self, image: dict[str, Any], container: str) -> int | None:
+        """The number of the image's user; None if the image does not know it, which Docker reports at the start."""
+        user = str(image["Config"]["User"]).partition(":")[0]
+        if user.isdigit():
+            return int(user)
+        try:
+            chunks, _ = self._api.get_archive(container, "/etc/passwd")
+        except docker.errors.NotFound:
+            return None
+        return uid_of(user, b"".join(chunks))
 
     def _start_created(self) -> None:
         """Start a container that was never started."""
@@ -431,14 +447,6 @@ def container_is_alive(task_id: str) -> bool:
     except (ServiceUnavailable, docker.errors.APIError, *CONNECTION_LOST):
         return True
     return status not in {"exited", "dead"}
-
-
-def open_to_all(directory: Path) -> None:
-    """Let any user write to the directory: files of an earlier attempt belong to this user."""
-    for parent, _, names in os.walk(directory):
-        for path in (Path(parent), *(Path(parent, name) for name in names)):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
 
 
 def remove_for_good(api: docker.APIClient, container: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from datetime import datetime
 from typing import Any
 
@@ -59,3 +61,13 @@ def user_of(image: dict[str, Any]) -> tuple[str, bool]:
     if own in ROOT:
         return f"{os.getuid()}:{os.getgid()}", False
     return "", own.partition(":")[0] != str(os.getuid())
+
+
+def uid_of(user: str, archive: bytes) -> int | None:
+    """The number of a user, from a tar of /etc/passwd; None if it is not in it."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member is not None and member.isfile() else None
+        lines = content.read().decode(errors="replace").splitlines() if content is not None else []
+    fields = (line.split(":") for line in lines)
+    return next((int(entry[2]) for entry in fields if entry[0] == user and entry[2:3] and entry[2].isdigit()), None)
