@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -20,8 +25,8 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def pool(records: ProjectRecords, store: Store, tmp_path: Path) -> Pool:
-    return Pool(records.database, store, tmp_path / "incoming")
+def pool(records: ProjectRecords, store: Store) -> Pool:
+    return Pool(records.database, store)
 
 
 @pytest.fixture
@@ -85,3 +90,38 @@ def test_inputs_are_paths_or_names_of_the_pool(pool: Pool, film: Path) -> None:
     found = sources(pool, {"numbers": "pool:ulm", "other": "~/x.csv"})
     assert found == {"numbers": added, "other": Path.home() / "x.csv"}
     assert isinstance(found["numbers"], PooledFile)
+
+
+def test_a_file_that_was_removed_meanwhile_is_not_taken(pool: Pool, film: Path, records: ProjectRecords) -> None:
+    records.create_project("east", pipeline="p", pipeline_digest="d", env={}, created_by="anna")
+    seen = pool.add(film, "ulm", "anna")
+    pool.remove("ulm")
+    pool.add(film, "ulm", "ben")
+    with pytest.raises(NotFound, match="'ulm' was removed from the pool meanwhile"):
+        take(records, "east", seen)
+    assert records.inputs("east") == ()
+
+
+def test_removing_a_file_in_the_moment_a_project_takes_it_never_loses_the_input(
+    pool: Pool, film: Path, records: ProjectRecords, store: Store
+) -> None:
+    def attempt(act: Callable[[], object]) -> None:
+        together.wait()
+        with contextlib.suppress(NotFound, ProjectConflict):
+            act()
+
+    together = Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(20):
+            project = f"project-{number}"
+            records.create_project(project, pipeline="p", pipeline_digest="d", env={}, created_by="anna")
+            file = pool.add(film, project, "anna")
+            acts = (partial(take, records, project, file), partial(pool.remove, project))
+            list(threads.map(attempt, acts))
+            for taken in records.inputs(project):
+                assert store.read_range(taken.manifest, taken.manifest.files[0], 0, 3) == b"a,b"
+            assert bool(records.inputs(project)) == any(each.name == project for each in pool.files())
+
+
+def take(records: ProjectRecords, project: str, file: PooledFile) -> None:
+    records.add_input(project, "numbers", file.manifest, original_path=f"pool:{file.name}", added_by="ben")

@@ -258,7 +258,7 @@ class ProjectControl:
 
     @property
     def _pool(self) -> Pool:
-        return Pool(self._context.records.database, self._context.store, self._context.settings.home / "incoming")
+        return Pool(self._context.records.database, self._context.store)
 
     def _nothing_running(self, verb: str) -> ProjectConflict:
         remedy = Action("show_project", {"project": self.name})

@@ -148,12 +148,12 @@ class Launch:
         if isinstance(source, PooledFile):
             return source.manifest
         address = f"projects/{self._project}/inputs/{name}/{uuid4().hex}"
-        store, scratch = self._context.store, self._context.settings.home / "incoming"
+        store = self._context.store
         if isinstance(source, InputStream):
-            with received(source.content, source.file_name, scratch) as path:
+            with received(source.content, source.file_name, self._context.settings.home / "incoming") as path:
                 check_input(name, path, plan.pipeline.inputs[name])
                 return store.commit_tree(path.parent, address)
-        return put(store, source, address, scratch, upload(name, size_of(source)) if upload else None)
+        return put(store, source, address, upload(name, size_of(source)) if upload else None)
 
     def _add_inputs(self, stored: dict[str, Manifest]) -> None:
         """Take the stored inputs into use. What is left in `stored` afterwards is not needed."""

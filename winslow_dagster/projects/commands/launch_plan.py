@@ -96,7 +96,7 @@ class LaunchPlanner:
         for name, source in inputs.items():
             declared = pipeline.inputs[name]
             if isinstance(source, PooledFile):
-                pool = Pool(self._records.database, self._context.store, self._context.settings.home / "incoming")
+                pool = Pool(self._records.database, self._context.store)
                 pool.check(source, name, declared)
             elif isinstance(source, InputStream):
                 # Its content is checked once it has been received.

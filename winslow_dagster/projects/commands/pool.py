@@ -21,7 +21,7 @@ class PoolCommands:
     @property
     def files(self) -> Pool:
         """The files as values."""
-        return Pool(self._context.records.database, self._context.store, self._scratch)
+        return Pool(self._context.records.database, self._context.store)
 
     def list(self) -> tuple[PooledFile, ...]:
         """All files by name."""

@@ -10,7 +10,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.actions import Action
+from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, unknown_project
 from winslow_dagster.projects.domain.model import InputVersion, Project, checked_name
@@ -66,11 +67,18 @@ class ProjectsAndInputs:
             raise unknown_project(project)
 
     def add_input(
-        self, project: str, name: str, manifest: Manifest, *, original_path: str, added_by: str
+        self,
+        project: str,
+        name: str,
+        manifest: Manifest,
+        *,
+        original_path: str,
+        added_by: str,
     ) -> InputVersion:
         """Make a file the current input of this name; earlier versions stay in the history.
 
         Adding the current content again changes nothing. If two people add at the same time, the later one is used.
+        Raises NotFound if it is a file of the pool that was removed meanwhile.
         """
         with self._database.writing() as connection:
             # Locks the project's row, so that each version number is used once.
@@ -78,6 +86,7 @@ class ProjectsAndInputs:
             in_use = next((found for found in _inputs_in_use(connection, project) if found.name == name), None)
             if in_use is not None and in_use.manifest.files == manifest.files:
                 return in_use
+            _hold_pooled(connection, manifest)
             version = 1 if in_use is None else in_use.version + 1
             added = InputVersion(project, name, version, manifest, original_path, datetime.now(UTC), added_by)
             row = {**asdict(added), "manifest": manifest.model_dump(mode="json")}
@@ -89,6 +98,18 @@ class ProjectsAndInputs:
         with self._database.reading() as connection:
             hold_project(connection, project)
             return _inputs_in_use(connection, project)
+
+
+def _hold_pooled(connection: Connection, manifest: Manifest) -> None:
+    """If this is a file of the pool, keep it there until the transaction ends. Raises NotFound if it was removed."""
+    root, _, rest = manifest.address.partition("/")
+    if root != schema.POOL_ADDRESS:
+        return
+    name = rest.partition("/")[0]
+    query = select(schema.pool.c.manifest).where(schema.pool.c.name == name).with_for_update(read=True)
+    held = connection.execute(query).scalar_one_or_none()
+    if held is None or held["address"] != manifest.address:
+        raise NotFound(f"{name!r} was removed from the pool meanwhile", remedy=Action("list_pool_files"))
 
 
 def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[InputVersion, ...]:

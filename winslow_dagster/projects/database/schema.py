@@ -358,6 +358,9 @@ messages = Table(
     Index("ix_winslow_messages_sent_at", "sent_at"),
 )
 
+POOL_ADDRESS = "pool"
+"""The first part of the addresses of files in the pool. The second is their name."""
+
 pool = Table(
     "winslow_pool",
     metadata,

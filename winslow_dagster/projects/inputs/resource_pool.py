@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.actions import Action
@@ -54,10 +54,9 @@ Source = Path | PooledFile | InputStream
 class Pool:
     """All methods raise ServiceUnavailable if the database is not available."""
 
-    def __init__(self, database: Database, store: Store, scratch: Path) -> None:
+    def __init__(self, database: Database, store: Store) -> None:
         self._database = database
         self._store = store
-        self._scratch = scratch
 
     def add(self, path: Path, name: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
         """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
@@ -66,7 +65,7 @@ class Pool:
             raise InputRejected("no such file", where=str(path))
         if any(each.name == name for each in self.files()):
             raise _taken(name)
-        manifest = put(self._store, path, f"pool/{name}/{uuid4().hex}", self._scratch, moved)
+        manifest = put(self._store, path, f"{schema.POOL_ADDRESS}/{name}/{uuid4().hex}", moved)
         added = PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by)
         row = {
             "name": name,
@@ -103,10 +102,12 @@ class Pool:
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
         file = self.file(name)
-        users = self._users(file.manifest)
-        if users:
-            raise ProjectConflict(f"it is an input of {', '.join(users)}", where=name)
         with self._database.writing() as connection:
+            # A project that takes the file holds its row, and comes before or after this (see `add_input`).
+            connection.execute(select(schema.pool.c.name).where(schema.pool.c.name == name).with_for_update())
+            users = _users(connection, file.manifest)
+            if users:
+                raise ProjectConflict(f"it is an input of {', '.join(users)}", where=name)
             connection.execute(schema.pool.delete().where(schema.pool.c.name == name))
         return self._store.delete_tree(file.manifest.address)
 
@@ -124,11 +125,11 @@ class Pool:
             cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, declared, where
         )
 
-    def _users(self, manifest: Manifest) -> list[str]:
-        table = schema.inputs
-        with self._database.reading() as connection:
-            rows = connection.execute(select(table.c.project, table.c.manifest)).all()
-        return sorted({row.project for row in rows if row.manifest["address"] == manifest.address})
+
+def _users(connection: Connection, manifest: Manifest) -> list[str]:
+    table = schema.inputs
+    rows = connection.execute(select(table.c.project, table.c.manifest)).all()
+    return sorted({row.project for row in rows if row.manifest["address"] == manifest.address})
 
 
 def sources(pool: Pool, inputs: Mapping[str, GivenInput]) -> dict[str, Source]:

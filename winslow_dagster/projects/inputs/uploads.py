@@ -39,19 +39,11 @@ def contents(files: Iterable[FileEntry]) -> dict[str, str]:
     return {entry.path: entry.blake3 for entry in files}
 
 
-def put(store: Store, path: Path, address: str, scratch: Path, moved: BytesMoved | None) -> Manifest:
-    """Copy a file or a directory into the store. Raises StoreError, and InputRejected where it cannot be read."""
+def put(store: Store, path: Path, address: str, moved: BytesMoved | None) -> Manifest:
+    """Copy a file or a directory into the store. Raises StoreError."""
     if path.is_file():
         return store.put_file(path, address, moved)
-    # What is committed may be taken by rename, so the store is given a copy.
-    copy = scratch / uuid4().hex
-    try:
-        shutil.copytree(path, copy)
-        return store.commit_tree(copy, address, moved)
-    except (OSError, shutil.Error) as error:
-        raise InputRejected(f"it cannot be copied: {error}", where=str(path)) from error
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
+    return store.commit_tree(path, address, moved, keep_source=True)
 
 
 @dataclass(frozen=True, slots=True)
