@@ -242,6 +242,26 @@ def test_an_interrupted_deletion_is_finished_by_the_next_tidying(local: LocalDri
     assert list(local.settings.node.tasks_dir.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a directory that cannot be deleted")
+def test_a_directory_that_cannot_be_deleted_keeps_no_other_from_being_tidied(local: LocalDriver) -> None:
+    tasks = local.settings.node.tasks_dir
+    held, other = tasks / ".forgotten-run.a.1" / "output", tasks / ".forgotten-run.b.1" / "output"
+    for directory in (held, other):
+        directory.mkdir(parents=True)
+        directory.chmod(0)
+    subprocess.run(["mount", "-t", "tmpfs", "none", held], check=True)
+    try:
+        with pytest.raises(EngineError, match=r"forgotten-run\.a\.1: cannot be deleted: Device or resource busy"):
+            local.engine.tidy(datetime.now(UTC), ())
+        assert [path.name for path in tasks.iterdir()] == [".forgotten-run.a.1"]
+        assert local.engine.leftovers({"run.a.1"}).keys() == {"run.a.1"}
+    finally:
+        subprocess.run(["umount", held], check=True)
+    assert local.engine.forget("run.a.1")
+    assert not local.engine.forget("run.a.1")
+    assert list(tasks.iterdir()) == []
+
+
 def test_an_engine_watches_any_number_of_tasks_in_bounded_memory(local: LocalDriver) -> None:
     for number in range(1500):
         local.engine.status(f"run.{number}.1")

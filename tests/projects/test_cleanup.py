@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.errors import NotFound, StoreError
+from winslow_dagster.errors import EngineError, NotFound, StoreError
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.pipelines.model.pipeline import LogRules, RetentionRule
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -304,6 +304,29 @@ def test_failed_removals_are_left_to_the_next_pass_and_the_others_are_done(house
     assert cleanup.carry_out(cleanup.plan()) == 105
     assert house.store.delete_files(first.output_address, ["vehicles.csv"]) == 0
     assert house.agrees()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a directory that cannot be deleted")
+def test_leftovers_that_cannot_be_deleted_are_listed_and_tried_again_and_keep_nothing_else(house: House) -> None:
+    stuck = house.run(1)
+    house.run(2, succeeds=False)
+    house.run(3, project="ulm-08")
+    cleanup, tasks = house.cleanup, house.settings.node.tasks_dir
+    held = tasks / stuck.task_id / "output"
+    held.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", held], check=True)
+    try:
+        with pytest.raises(EngineError, match="cannot be deleted: Device or resource busy"):
+            cleanup.carry_out(cleanup.plan())
+        assert [path.name for path in tasks.iterdir()] == [f".forgotten-{stuck.task_id}"]
+        assert [(each.task_id, each.kind) for each in cleanup.plan().removals] == [(stuck.task_id, "leftovers")]
+        with pytest.raises(EngineError, match="cannot be deleted"):
+            cleanup.carry_out(cleanup.plan())
+    finally:
+        subprocess.run(["umount", tasks / f".forgotten-{stuck.task_id}" / "output"], check=True)
+    cleanup.carry_out(cleanup.plan())
+    assert list(tasks.iterdir()) == []
+    assert cleanup.plan().removals == ()
 
 
 CARRY_OUT = """

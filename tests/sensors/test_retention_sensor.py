@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +20,13 @@ from dagster import (
     reconstructable,
 )
 
+from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.change_feed import ChangeFeed
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.sensors.orphans import delete_abandoned_uploads
 from winslow_dagster.sensors.retention import needed_runs, prune_runs, retention_sensor
 from winslow_dagster.settings import Settings
 
@@ -149,6 +154,43 @@ def test_the_sensor_prunes_the_feed_of_changes(
     records.create_project("ulm-07", pipeline="two", pipeline_digest="d", env={}, created_by="anna")
     retention_sensor(build_sensor_context(instance))
     assert feed.changes(cursor).missed
+    records.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a directory that cannot be deleted")
+def test_what_cannot_be_deleted_is_reported_and_keeps_nothing_else(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_RUN_RETENTION_DAYS", "0")
+    settings = Settings.read()
+    settings.home.mkdir()
+    records = ProjectRecords.open(settings.database_url)
+    records.create_project("ulm-07", pipeline="two", pipeline_digest="d", env={}, created_by="anna")
+    held = settings.node.tasks_dir / ".forgotten-run.a.1" / "output"
+    held.mkdir(parents=True)
+    row = {
+        "project": "ulm-07",
+        "stage": "a",
+        "kind": "leftovers",
+        "address": "run.a.1",
+        "size_bytes": 1,
+        "reason": "old",
+    }
+    with records.database.writing() as connection:
+        connection.execute(schema.removals.insert().values(row | {"decided_at": datetime.now(UTC)}))
+    run(instance)
+    subprocess.run(["mount", "-t", "tmpfs", "none", held], check=True)
+    try:
+        context = build_sensor_context(instance)
+        report = str(retention_sensor(context))
+        uploads = delete_abandoned_uploads(settings, open_engine(settings), datetime.now(UTC))
+    finally:
+        subprocess.run(["umount", held], check=True)
+    assert "cannot be deleted: Device or resource busy" in report
+    assert "deleted 1 runs from Dagster" in report
+    assert context.cursor == datetime.now(UTC).date().isoformat()
+    assert ["cannot be deleted" in said for said in uploads] == [True]
     records.close()
 
 

@@ -47,6 +47,15 @@ def test_a_stage_that_fills_the_disk_fails_for_that_and_its_end_is_still_written
         assert "of 80 MiB free" in result.message
 
 
+def test_a_stage_that_does_not_notice_that_the_disk_is_full_has_not_succeeded(place: Place) -> None:
+    with small_disk(place.home / "tasks", 80):
+        fill = 'dd if=/dev/zero of="$WINSLOW_OUTPUT_DIR/big" bs=1M count=500 2>/dev/null || true'
+        result = place.run(fill)
+        assert (result.outcome, result.exit_code, result.outputs) == ("failed", 0, None)
+        assert result.message.startswith("the disk was full")
+        assert "the outputs may be incomplete" in result.message
+
+
 def test_a_stage_that_fills_the_disk_with_its_log_is_ended_for_that(place: Place) -> None:
     with small_disk(place.home / "tasks", 80):
         noise = 'dd if=/dev/zero of="$WINSLOW_OUTPUT_DIR/big" bs=1M count=500 2>/dev/null; yes || exit 5'

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
+from winslow_dagster.storage.directories import bytes_below, remove_directory
 
 RUNNER = "winslow_dagster.stages.runner.service"
 LOCK_RELEASE_TIMEOUT_S = 5.0
@@ -161,43 +161,54 @@ class LocalEngine(Engine):
 
     @override
     def leftovers(self, task_ids: Collection[str]) -> dict[str, int]:
-        wanted = set(task_ids)
-        return {
-            directory.task_id: local_node.bytes_below(directory.path)
-            for directory in self._directories()
-            if directory.task_id in wanted
-        }
+        # What could not be deleted completely is still there.
+        remaining = {trash.name.removeprefix(FORGOTTEN): trash for trash in self._trash()}
+        remaining |= {directory.task_id: directory.path for directory in self._directories()}
+        return {task_id: bytes_below(path) for task_id, path in remaining.items() if task_id in set(task_ids)}
 
     @override
     def forget(self, task_id: str) -> bool:
         directory = self._directory(task_id)
-        if not directory.path.exists():
+        trash = directory.path.with_name(f"{FORGOTTEN}{task_id}")
+        if directory.path.exists():
+            if directory.result() is None:
+                raise EngineError("the task has not ended, so it cannot be forgotten", where=task_id)
+            with _start_lock(directory):
+                # In one step, so that half a directory is never taken for a task.
+                directory.path.rename(trash)
+            self._cached.pop(task_id, None)
+        elif not trash.exists():
             return False
-        if directory.result() is None:
-            raise EngineError("the task has not ended, so it cannot be forgotten", where=task_id)
-        with _start_lock(directory):
-            # In one step, so that half a directory is never taken for a task.
-            trash = directory.path.rename(directory.path.with_name(f"{FORGOTTEN}{task_id}"))
-        self._cached.pop(task_id, None)
         _delete(trash)
         return True
 
     @override
     def tidy(self, ended_before: datetime, unfinished_runs: Collection[str]) -> tuple[str, ...]:
-        forgotten = []
+        forgotten, failures = [], []
         for directory in self._directories():
             result, task = directory.result(), directory.task()
             if result is None or task is None or task.run_id in unfinished_runs or result.ended_at >= ended_before:
                 continue
-            self.forget(directory.task_id)
-            forgotten.append(directory.task_id)
-        for trash in self._node.tasks_dir.glob(f"{FORGOTTEN}*"):
-            _delete(trash)
+            try:
+                self.forget(directory.task_id)
+            except EngineError as error:
+                failures.append(error)
+            else:
+                forgotten.append(directory.task_id)
+        failed = {error.where for error in failures}
+        for trash in self._trash():
+            if str(trash) not in failed:
+                try:
+                    _delete(trash)
+                except EngineError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]  # Only now: what cannot be deleted must not keep the rest.
         return tuple(forgotten)
 
     @override
     def cache_bytes(self) -> int:
-        return local_node.bytes_below(self._node.cache_dir / "blobs")
+        return bytes_below(self._node.cache_dir / "blobs")
 
     @override
     def image_digest(self, task: StageTask) -> str | None:
@@ -229,6 +240,10 @@ class LocalEngine(Engine):
             for path in sorted(self._node.tasks_dir.iterdir()):
                 if not path.name.startswith("."):
                     yield TaskDirectory(path)
+
+    def _trash(self) -> list[Path]:
+        """Directories of forgotten tasks that have not been deleted completely."""
+        return sorted(self._node.tasks_dir.glob(f"{FORGOTTEN}*"))
 
     def _add_to_cache(self, task_id: str) -> CachedState:
         while len(self._cached) >= MAX_CACHED_TASKS:
@@ -344,6 +359,10 @@ def _start_lock(directory: TaskDirectory) -> Iterator[None]:
 
 def _delete(path: Path) -> None:
     try:
-        shutil.rmtree(path)
+        remove_directory(path)
     except OSError as error:
-        raise EngineError(f"cannot be deleted: {error}", where=str(path)) from error
+        raise EngineError(
+            f"cannot be deleted: {error.strerror} ({error.filename})",
+            where=str(path),
+            remedy="Change its owner or its permissions, or delete it; the rest is deleted at the next attempt",
+        ) from error

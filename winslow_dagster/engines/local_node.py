@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from functools import cache
-from pathlib import Path
 
 import psutil
 
@@ -68,16 +66,3 @@ def images(names: Collection[str]) -> tuple[NodeImage, ...]:
 
     daemon = DockerDaemon.connect()
     return tuple(NodeImage(name=name, size_bytes=daemon.image_size_bytes(name)) for name in names)
-
-
-def bytes_below(directory: Path) -> int:
-    """The size of the files in a directory; a file with several names in it counts once."""
-    sizes: dict[tuple[int, int], int] = {}
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            try:
-                status = Path(parent, name).lstat()
-            except FileNotFoundError:
-                continue  # removed meanwhile
-            sizes[status.st_dev, status.st_ino] = status.st_size
-    return sum(sizes.values())

@@ -7,7 +7,6 @@ of their own.
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from dagster import (
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.errors import EngineError
 from winslow_dagster.settings import Settings
+from winslow_dagster.storage.directories import remove_directory, statuses_below
 from winslow_dagster.storage.factory import open_store
 
 INTERVAL_S = 60
@@ -64,16 +65,23 @@ def delete_abandoned_uploads(settings: Settings, engine: Engine, now: datetime) 
     incoming = settings.home / "incoming"
     for path in sorted(incoming.iterdir()) if incoming.is_dir() else ():
         if last_changed(path) < now - ABANDONED_AFTER:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-            done.append(f"deleted the abandoned upload {path.name}")
-    # Forgets nothing, but finishes deletions that were interrupted.
-    engine.tidy(datetime.min.replace(tzinfo=UTC), ())
+            try:
+                remove_directory(path) if path.is_dir() else path.unlink()
+                done.append(f"deleted the abandoned upload {path.name}")
+            except OSError as error:
+                done.append(f"cannot delete the abandoned upload {path.name}: {error}")
+    try:
+        # Forgets nothing, but finishes deletions that were interrupted.
+        engine.tidy(datetime.min.replace(tzinfo=UTC), ())
+    except EngineError as error:
+        done.append(str(error))
     return tuple(done)
 
 
 def last_changed(path: Path) -> datetime:
     """When anything in it last changed, by ctime: a copy may take over the modification times of its original."""
-    changed = max(each.lstat().st_ctime for each in (path, *path.rglob("*")))
+    below = statuses_below(path) if path.is_dir() else ()
+    changed = max([path.lstat().st_ctime, *(status.st_ctime for _, status in below)])
     return datetime.fromtimestamp(changed, UTC)
 
 

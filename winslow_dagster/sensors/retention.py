@@ -22,6 +22,7 @@ from dagster import (
 )
 
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.errors import EngineError, StoreError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.database.change_feed import CHANGES_KEPT, ChangeFeed
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -119,6 +120,7 @@ def apply_retention(context: SensorEvaluationContext) -> SkipReason:
 
     settings = Settings.read()
     freed_bytes = 0
+    failures: list[str] = []
     pruned: tuple[str, ...] = ()
     with closing(ProjectRecords.open(settings.database_url)) as records:
         store = open_store(settings.store_url, settings.s3_endpoint)
@@ -126,14 +128,18 @@ def apply_retention(context: SensorEvaluationContext) -> SkipReason:
         for name in sorted(project.name for project in records.projects() if project.name > last):
             if stop():
                 break
-            freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
+            try:
+                freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
+            except (StoreError, EngineError) as error:  # The next day tries again; the other projects come first.
+                failures.append(str(error))
             last = name
         if not stop():
             ChangeFeed(records.database).prune(now - CHANGES_KEPT)
             ended_before = now - timedelta(days=settings.run_retention_days)
             pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
     context.update_cursor(f"{today} {last}" if stop() else today)
-    return SkipReason(f"freed {format_size(freed_bytes)}, and deleted {len(pruned)} runs from Dagster")
+    done = f"freed {format_size(freed_bytes)}, and deleted {len(pruned)} runs from Dagster"
+    return SkipReason("; ".join([done, *dict.fromkeys(failures)]))
 
 
 retention_sensor = SensorDefinition(

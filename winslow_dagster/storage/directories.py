@@ -37,13 +37,25 @@ def entries_below(directory: Path, *, skip: Collection[int] = ()) -> Iterator[os
                 raise
 
 
+def statuses_below(directory: Path) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    """Everything below a directory that can be reached; each directory before its content. Raises OSError."""
+    for entry in entries_below(directory, skip=OUT_OF_REACH):
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in OUT_OF_REACH:
+                raise
+        else:
+            yield entry, status
+
+
 def bytes_below(directory: Path) -> int:
     """The size of the files below a directory, as far as they can be reached. A file with several names counts once."""
-    sizes: dict[tuple[int, int], int] = {}
-    for entry in entries_below(directory, skip=OUT_OF_REACH):
-        status = _status_of(entry)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            sizes[status.st_dev, status.st_ino] = status.st_size
+    sizes = {
+        (status.st_dev, status.st_ino): status.st_size
+        for _, status in statuses_below(directory)
+        if not stat.S_ISDIR(status.st_mode)
+    }
     return sum(sizes.values())
 
 
@@ -65,19 +77,9 @@ def make_accessible(directory: Path) -> None:
     A file with another hard link stays as it is: the other one may be in a directory of somebody else.
     """
     _permit(directory, directory.lstat())
-    for entry in entries_below(directory, skip=OUT_OF_REACH):
-        status = _status_of(entry)
-        if status is not None and not stat.S_ISLNK(status.st_mode):
+    for entry, status in statuses_below(directory):
+        if not stat.S_ISLNK(status.st_mode):
             _permit(Path(entry), status)
-
-
-def _status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        return entry.stat(follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in OUT_OF_REACH:
-            raise
-        return None
 
 
 def _permit(path: Path, status: os.stat_result) -> None:

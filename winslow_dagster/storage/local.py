@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -189,7 +189,8 @@ class LocalStore(Store):
             return
         # A restored backup is younger, too. The checksum decides, and is computed only once.
         entry.require(checksum(file), where=str(file))
-        os.utime(file, ns=(status.st_atime_ns, committed_ns))
+        with suppress(PermissionError):  # the store belongs to another user
+            os.utime(file, ns=(status.st_atime_ns, committed_ns))
 
     def _shares_files(self, address: str, found: tuple[TreeFile, ...]) -> bool:
         """Whether a file of the tree is a hard link to one of these."""

@@ -92,12 +92,15 @@ class Cleanup:
 
         `stop` is called before each step. What fails is left to the next pass, and its error is raised at the end.
         """
-        freed_bytes = self._finish(stop)
+        failed: dict[int, WinslowError] = {}
+        freed_bytes = self._finish(stop, failed)
         for project, removals in groupby(plan.removals, lambda removal: removal.project):
             if stop():
                 break
             self._decide(project, set(removals), plan.at)
-            freed_bytes += self._finish(stop)
+            freed_bytes += self._finish(stop, failed)
+        if failed:
+            raise next(iter(failed.values()))
         return freed_bytes
 
     def usage(self, project: str | None = None) -> Usage:
@@ -143,6 +146,13 @@ class Cleanup:
             )
             if not losing.issuperset(connection.execute(sharing.union(reusing)).scalars()):
                 return  # another attempt has just begun to use the outputs: the next pass decides again
+            pending = select(schema.removals.c.id).where(
+                schema.removals.c.kind == removal.kind,
+                schema.removals.c.address == removal.address,
+                schema.removals.c.done_at.is_(None),
+            )
+            if removal.kind == "leftovers" and connection.execute(pending).first() is not None:
+                return  # decided earlier, but not all could be deleted
             now = datetime.now(UTC)
             connection.execute(schema.removals.insert().values(row | {"decided_at": now}))
             connection.execute(
@@ -151,28 +161,27 @@ class Cleanup:
                 .values(outputs_removed_at=now)
             )
 
-    def _finish(self, stop: Callable[[], bool]) -> int:
-        """Carry out the recorded removals, of any pass."""
+    def _finish(self, stop: Callable[[], bool], failed: dict[int, WinslowError]) -> int:
+        """Carry out the recorded removals, of any pass, except those in `failed`. Adds to `failed` what cannot be."""
         table = schema.removals
         with self._database.reading() as connection:
             query = select(table).where(table.c.done_at.is_(None)).order_by(table.c.id)
             rows = connection.execute(query).mappings().all()
         freed_bytes = 0
-        failure: WinslowError | None = None
         for row in rows:
             if stop():
                 break
+            if row["id"] in failed:
+                continue
             try:
                 freed = self._delete(row["kind"], row["address"], row["paths"], row["size_bytes"])
             except WinslowError as error:
-                failure = failure or error
+                failed[row["id"]] = error
                 continue
             with self._database.writing() as connection:
                 unfinished = table.update().where(table.c.id == row["id"], table.c.done_at.is_(None))
                 done = connection.execute(unfinished.values(done_at=datetime.now(UTC), freed_bytes=freed))
             freed_bytes += freed if done.rowcount else 0
-        if failure is not None:
-            raise failure
         return freed_bytes
 
     def _delete(self, kind: str, address: str, paths: Collection[str] | None, size_bytes: int) -> int:

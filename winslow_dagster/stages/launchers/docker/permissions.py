@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from winslow_dagster.storage.directories import entries_below
+from winslow_dagster.storage.directories import statuses_below
 
 # The format of the kernel: linux/posix_acl_xattr.h and linux/posix_acl.h.
 ACCESS_LIST, DEFAULT_LIST = "system.posix_acl_access", "system.posix_acl_default"
@@ -44,11 +44,11 @@ def open_to_user(directory: Path, uid: int) -> str:
 
 
 def with_content(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The directory, and all files and directories in it except links."""
+    """The directory, and all files and directories in it except links and what is out of reach."""
     yield directory, directory.stat()
-    for entry in entries_below(directory):
-        if not entry.is_symlink():
-            yield Path(entry), entry.stat()
+    for entry, status in statuses_below(directory):
+        if not stat.S_ISLNK(status.st_mode):
+            yield Path(entry), status
 
 
 def own_content(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
