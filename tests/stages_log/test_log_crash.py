@@ -45,8 +45,8 @@ def copy_with_stamps(log: Path, source: Path) -> None:
             at_ns = NOW + number // 3 * 1_000_000
             if at_ns < point.since_ns:
                 continue
-            if stored.get(at_ns, 0):
-                stored[at_ns] -= 1
+            if stored.get(("stdout", at_ns), 0):
+                stored["stdout", at_ns] -= 1
                 continue
             writer.write_entries([Entry("stdout", at_ns, line)])
 

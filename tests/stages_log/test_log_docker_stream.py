@@ -112,6 +112,29 @@ def test_a_long_line_that_came_in_several_frames_is_known_again(log: Path) -> No
     assert [line.text[-4:] for line in LogReader(log).lines()] == ["xxxy", "next", "new"]
 
 
+def test_both_streams_may_have_a_line_of_the_same_moment(log: Path) -> None:
+    done = frame(Entry("stdout", NOW, b"done\n"))
+    writer = LogWriter(log, LogRules())
+    writer.write_entries(DockerLogDemuxer().feed(done + frame(Entry("stderr", NOW, b"7% "))))
+    point = writer.resume_point()
+    with writer:
+        again = frame(Entry("stderr", NOW, b"7% ")) + done + frame(Entry("stderr", NOW, b"8%\n"))
+        writer.write_entries(DockerLogDemuxer(point.stored).feed(again))
+    assert [(line.stream, line.text) for line in LogReader(log).lines()] == [("stdout", "done"), ("stderr", "7% 8%")]
+
+
+def test_lines_that_arrived_late_are_known_again(log: Path) -> None:
+    lines = [Entry("stdout", NOW + number, b"%d\n" % number) for number in range(100)]
+    late = lines[:10] + lines[50:] + lines[10:50]
+    writer = LogWriter(log, LogRules(), segment_bytes=300)
+    for entry in late:
+        writer.write_entries([entry])
+    point = writer.resume_point()
+    with writer:
+        writer.write_entries(DockerLogDemuxer(point.stored).feed(b"".join(map(frame, lines))))
+    assert [line.text for line in LogReader(log).lines()] == [entry.payload[:-1].decode() for entry in late]
+
+
 def test_what_a_daemon_repeats_after_a_rotation_is_dropped() -> None:
     entries = [
         Entry("stdout" if number % 3 else "stderr", NOW + number // 2 * 2, b"%d\n" % number) for number in range(60_000)

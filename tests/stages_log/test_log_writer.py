@@ -268,3 +268,20 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:  # compressed since it was listed
         return 0
+
+
+def test_unfinished_last_lines_are_stored_in_the_order_in_which_they_were_printed(log: Path) -> None:
+    with LogWriter(log, LogRules()) as writer:
+        writer.write("stderr", b"second thoughts", NOW)
+        writer.write("stdout", b"last words", NOW + 1)
+    assert [line.text for line in LogReader(log).lines()] == ["second thoughts", "last words"]
+
+
+def test_a_writer_that_is_reopened_goes_on_after_the_last_whole_line(log: Path) -> None:
+    with LogWriter(log, LogRules(errors=("bad",))) as writer:
+        writer.write("stdout", b"bad one\nbad t", NOW)
+        writer.reopen()
+        assert writer.resume_point().sources["stdout"].skip_lines == 1
+        writer.write("stdout", b"bad two\n", NOW)
+    assert [line.text for line in LogReader(log).lines()] == ["bad one", "bad two"]
+    assert writer.summary().error_count == 2

@@ -81,10 +81,10 @@ class StageLauncher(ABC):
         """Take over the program that an earlier runner started."""
 
     @abstractmethod
-    def follow(self, writer: LogWriter, stop: threading.Event) -> None:
+    def follow(self, writer: LogWriter, stop: threading.Event) -> str:
         """Copy the program's output to the log until it is complete or `stop` is set. Called in a thread.
 
-        Raises OSError if the log cannot be written.
+        Returns why the end is missing, or an empty text. Raises OSError if the log cannot be written.
         """
 
     @abstractmethod
@@ -97,7 +97,10 @@ class StageLauncher(ABC):
 
     @abstractmethod
     def look(self) -> str:
-        """Monitor the program; call about once a second. Returns why it is held up, or an empty text."""
+        """Monitor the program; call about once a second, also while its log is read after its end.
+
+        Returns why it is held up, or an empty text.
+        """
 
     @abstractmethod
     def chown_outputs(self) -> str:

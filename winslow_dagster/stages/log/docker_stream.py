@@ -76,11 +76,12 @@ class DockerLogDemuxer:
     def _is_in(self, stored: StoredLines, entry: Entry) -> bool:
         if entry.at_ns < stored.from_ns:
             return stored.open_ns.get(entry.stream) != entry.at_ns
-        count = self._left.get(entry.at_ns, 0)
+        line = entry.stream, entry.at_ns
+        count = self._left.get(line, 0)
         if not count:
             return False
         if entry.payload.endswith(b"\n"):  # a long line has several frames with one timestamp, and is stored as one
-            self._left[entry.at_ns] = count - 1
+            self._left[line] = count - 1
         return True
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from winslow_dagster.stages.log.checkpoint import StreamPoint
-from winslow_dagster.stages.log.lines import LETTER, LETTERS, NS_PER_S, STAMP_BYTES, Stream, parse_stamp, stamp
+from winslow_dagster.stages.log.lines import LETTER, LETTERS, NS_PER_S, STAMP_BYTES, STREAMS, Stream, parse_stamp, stamp
 from winslow_dagster.stages.log.segments import LEFT_OUT, Files, blocks, content, segments
 
 SLACK_NS: Final = NS_PER_S
@@ -30,26 +30,27 @@ class StoredLines:
     """Which lines of a source with timestamps are in the log.
 
     All lines before `from_ns`, except incomplete ones: `open_ns` has their timestamps, which all their pieces share.
-    From `from_ns` on, `counts` has the number of stored lines for each timestamp.
+    From `from_ns` on, `counts` has the number of stored lines for each stream and timestamp.
     """
 
     from_ns: int = 0
-    counts: Mapping[int, int] = field(default_factory=dict)
+    counts: Mapping[tuple[Stream, int], int] = field(default_factory=dict)
     open_ns: Mapping[Stream, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, files: Files, from_ns: int, open_ns: Mapping[Stream, int]) -> Self:
         """Count the lines from the end of a log back to `from_ns`. The log must not change meanwhile."""
         since = stamp(from_ns)
-        counts: Counter[int] = Counter()
+        counts: Counter[tuple[Stream, int]] = Counter()
         for segment in reversed(segments(files.names())):
             if segment.suffix == LEFT_OUT:
                 continue
             with content(files, segment) as text:
                 lines = [line for block in blocks(text) for line in block[:-1].split(b"\n")]
-            recent = [line[:STAMP_BYTES] for line in lines if line >= since and line[LETTER] != LETTERS["winslow"]]
-            counts.update(map(parse_stamp, recent))
-            if lines and lines[0] < since:
+            recent = [line for line in lines if line >= since and line[LETTER] != LETTERS["winslow"]]
+            counts.update((STREAMS[line[LETTER]], parse_stamp(line[:STAMP_BYTES])) for line in recent)
+            # Not at the first earlier line: lines that the daemon skipped while it was followed are stored late.
+            if lines and not recent:
                 break
         return cls(from_ns, counts, open_ns)
 

@@ -46,7 +46,7 @@ class LogWriter:
 
     When `write` returns, the data are in the file, except an incomplete line, which is read from its source again after
     a crash. Memory stays within a few times the size of a segment. Thread-safe. Raises PipelineInvalid for a malformed
-    rule, and OSError if the disk fails: then create another writer, which continues after the last whole line.
+    rule, and OSError if the disk fails: then call `reopen`, or create another writer later.
     """
 
     def __init__(
@@ -59,8 +59,17 @@ class LogWriter:
     ) -> None:
         self._directory = directory
         self._files = Directory(directory)
+        self._rules = rules
+        self._segment_bytes = segment_bytes
+        self._limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        self._segments = SegmentWriter(directory, segment_bytes=segment_bytes, limit_bytes=limit_bytes)
+        self._open()
+
+    def _open(self) -> None:
+        """Take over the directory, and go on after its last whole line."""
+        directory = self._directory
+        self._segments = SegmentWriter(directory, segment_bytes=self._segment_bytes, limit_bytes=self._limit_bytes)
+        self._released = False
         self._piece_bytes = max(1, self._segments.segment_bytes // GROWTH)
         self._assemblers: dict[Stream, LineAssembler] = {stream: LineAssembler() for stream in LETTERS}
         checkpoint = Checkpoint.read(directory)
@@ -75,7 +84,7 @@ class LogWriter:
         self._forgets: set[Stream] = set()  # streams whose incomplete line will be sent again
         self._offsets = {stream: checkpoint.source(stream).offset_bytes for stream in LETTERS}  # of the next line
         self._skips = {stream: checkpoint.source(stream).skip_lines for stream in LETTERS}
-        self._matcher = RuleMatcher(rules, checkpoint.matcher)
+        self._matcher = RuleMatcher(self._rules, checkpoint.matcher)
         self._read_again(checkpoint.lines + 1)
 
     def __enter__(self) -> Self:
@@ -97,6 +106,10 @@ class LogWriter:
             for start in range(0, len(data), self._piece_bytes):
                 piece = data[start : start + self._piece_bytes]
                 self._store_piece(stream, piece, at_ns)
+
+    def note(self, text: str) -> None:
+        """Write a line of the runner itself."""
+        self.write("winslow", f"{text}\n".encode())
 
     def write_entries(self, entries: Iterable[Entry]) -> None:
         """Take pieces with a time each. Many at once are much faster than one by one."""
@@ -145,20 +158,34 @@ class LogWriter:
             self._skips[stream] = 0
 
     def close(self) -> None:
-        """End the log: complete pending lines, compress everything, and mark the log as ended for readers."""
+        """End the log: complete pending lines, compress everything, and mark the log as ended for readers.
+
+        Does nothing if the writer has released the log already.
+        """
         with self._lock:
-            for stream, assembler in self._assemblers.items():
+            if self._released:
+                return
+            for stream in sorted(self._assemblers, key=lambda each: self._pending_ns.get(each, 0)):
+                assembler = self._assemblers[stream]
                 pending_bytes = assembler.raw_pending_bytes
                 self._store(assembler.end(), stream, self._pending_ns.pop(stream, self._last_ns))
                 self._offsets[stream] += pending_bytes
             self._open_ns.clear()
             self._segments.close()
             self._save(closed=True)
+            self._released = True
 
     def abandon(self) -> None:
         """Release the directory without ending the log: another writer will continue it."""
         with self._lock:
             self._segments.abandon()
+            self._released = True
+
+    def reopen(self) -> None:
+        """Go on after an OSError, as another writer would: sources continue at the new `resume_point`."""
+        with self._lock:
+            self._segments.abandon()
+            self._open()
 
     def _store_piece(self, stream: Stream, piece: bytes, at_ns: int) -> None:
         if stream in self._forgets:

@@ -212,9 +212,9 @@ class DockerLauncher(StageLauncher):
         self._start_watch()
 
     @override
-    def follow(self, writer: LogWriter, stop: threading.Event) -> None:
+    def follow(self, writer: LogWriter, stop: threading.Event) -> str:
         log = ContainerLog(self._daemon.address, self._daemon.api_version, self._container)
-        self._follower.follow(log, writer, self._ended, stop)
+        return self._follower.follow(log, writer, self._ended, stop)
 
     @override
     def wait(self, timeout_s: float) -> ExitStatus | None:
@@ -230,7 +230,7 @@ class DockerLauncher(StageLauncher):
     @override
     def look(self) -> str:
         if self._outage or self._exit is not None:
-            return self._outage
+            return self._outage or self._follower.problem
         try:
             if self._memory.unknown:
                 self._memory.watch(int(self._state(self._api)["Pid"]))

@@ -18,10 +18,11 @@ FALLOC_FL_KEEP_SIZE = 1
 FALLOC_FL_PUNCH_HOLE = 2
 
 
-def follow_files(home: Path, log: Path, writer: LogWriter, ended: threading.Event, stop: threading.Event) -> None:
+def follow_files(home: Path, log: Path, writer: LogWriter, ended: threading.Event, stop: threading.Event) -> str:
     """Copy `home/stdout` and `home/stderr` as they grow, up to their ends once `ended` is set.
 
-    `log` is the writer's directory. Raises OSError if the log cannot be written.
+    `log` is the writer's directory. Returns why the end is missing, or an empty text. Raises OSError if the log cannot
+    be written.
     """
     tails = [Tail(home / stream, stream, log, writer) for stream in STREAMS]
     try:
@@ -31,8 +32,9 @@ def follow_files(home: Path, log: Path, writer: LogWriter, ended: threading.Even
             if any(grown):
                 continue
             if last_look:
-                return
+                return ""
             ended.wait(LOOK_AGAIN_S)
+        return "reading was stopped"
     finally:
         for tail in tails:
             tail.close()

@@ -171,8 +171,8 @@ class ProcessLauncher(StageLauncher):
         self._finish()
 
     @override
-    def follow(self, writer: LogWriter, stop: threading.Event) -> None:
-        follow_files(self._home, self._directory.log, writer, self._ended, stop)
+    def follow(self, writer: LogWriter, stop: threading.Event) -> str:
+        return follow_files(self._home, self._directory.log, writer, self._ended, stop)
 
     @override
     def wait(self, timeout_s: float) -> ExitStatus | None:
