@@ -40,7 +40,7 @@ demo: ## run the traffic analysis on a short video, up to trajectories.csv and c
 up: setup ## start the web interface; Ctrl-C stops it
 	@winslow up
 
-test: setup ## run the tests; with WINSLOW_TEST_REQUIRE=docker,java,postgres,s3 missing services are failures
+test: setup ## run the tests; with WINSLOW_TEST_REQUIRE=chromium,docker,java,postgres,s3 missing services are failures
 	@python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: setup ## check lint, format, types and import rules

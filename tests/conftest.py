@@ -77,12 +77,14 @@ def answers(url: str | None, default_port: int) -> bool:
 
 
 SERVICES: dict[str, Callable[[], bool]] = {
+    "chromium": lambda: shutil.which("chromium") is not None,
     "docker": docker_answers,
     "java": lambda: shutil.which("javac") is not None,
     "postgres": postgres_answers,
     "s3": s3_answers,
 }
 WHY_MISSING = {
+    "chromium": "chromium is not installed; on Debian: apt-get install chromium",
     "docker": "the Docker daemon is not available",
     "java": "javac is not installed; on Debian: apt-get install default-jdk-headless",
     "postgres": "the server at WINSLOW_TEST_POSTGRES_URL is not available",

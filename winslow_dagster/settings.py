@@ -15,8 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.hosts import canonical_host
 
 StageMode = Literal["auto", "docker", "process"]
+BIND_ADDRESS = "127.0.0.1"
+"""The address that the web server listens on. There is no login: it must not be reachable from other machines."""
 HIGHEST_PORT = 65535
 LONGEST_SOCKETS_DIR = 80
 NODE_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -65,6 +68,11 @@ class Settings(BaseModel):
         description="How stages run: `docker`, `process`, or `auto`: containers where Docker is available."
     )
     port: int = Field(description="Port of the web server.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Host names and addresses, separated by commas, by which browsers reach the web server beside "
+        "localhost, such as the name of a proxy. Requests for other hosts are refused.",
+    )
     s3_endpoint: str | None = Field(description="URL of an S3 server other than AWS.")
     run_retention_days: float = Field(
         description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
@@ -78,7 +86,7 @@ class Settings(BaseModel):
     @property
     def address(self) -> str:
         """URL of the web server."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{BIND_ADDRESS}:{self.port}"
 
     @property
     def versions_dir(self) -> Path:
@@ -121,6 +129,7 @@ class Settings(BaseModel):
             database_url=source.get("WINSLOW_DATABASE_URL", f"sqlite:///{home / 'winslow.db'}"),
             stage_mode=mode,
             port=int(port),
+            allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
@@ -146,7 +155,7 @@ def days(source: Mapping[str, str], name: str, default: str) -> float:
 
 def tags(source: Mapping[str, str], name: str) -> tuple[str, ...]:
     """The node tags in a comma-separated list, each once. Raises SettingsInvalid."""
-    found = tuple(dict.fromkeys(filter(None, (part.strip() for part in source.get(name, "").split(",")))))
+    found = comma_separated(source, name)
     for tag in found:
         if not NODE_TAG.fullmatch(tag):
             raise SettingsInvalid(
@@ -155,6 +164,26 @@ def tags(source: Mapping[str, str], name: str) -> tuple[str, ...]:
                 expected="tags separated by commas, made of letters, digits, `_`, `.` and `-`",
             )
     return found
+
+
+def hosts(source: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The hosts in a comma-separated list, in one spelling. Raises SettingsInvalid."""
+    found = []
+    for text in comma_separated(source, name):
+        host = canonical_host(text)
+        if host is None:
+            raise SettingsInvalid(
+                f"{name} contains {text!r}",
+                where="environment",
+                expected="host names or addresses separated by commas, without scheme and port",
+            )
+        found.append(host)
+    return tuple(dict.fromkeys(found))
+
+
+def comma_separated(source: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list, each once."""
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in source.get(name, "").split(",")))))
 
 
 def pipelines_dir(value: str | None) -> Path:

@@ -18,7 +18,9 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.delenv("WINSLOW_TEST_REQUIRE", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makeconftest(CONFTEST.read_text())
-    pytester.makeini("[pytest]\nmarkers =\n    docker: .\n    java: .\n    postgres: .\n    s3: .\n    slow: .\n")
+    pytester.makeini(
+        "[pytest]\nmarkers =\n    chromium: .\n    docker: .\n    java: .\n    postgres: .\n    s3: .\n    slow: .\n"
+    )
     pytester.makepyfile("""
         import pytest
 
@@ -60,7 +62,9 @@ def test_demanding_an_unknown_service_is_an_error(suite: pytest.Pytester, monkey
     monkeypatch.setenv("WINSLOW_TEST_REQUIRE", "docker,s4")
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*WINSLOW_TEST_REQUIRE contains s4; expected some of: docker, java, postgres, s3"])
+    result.stderr.fnmatch_lines(
+        ["*WINSLOW_TEST_REQUIRE contains s4; expected some of: chromium, docker, java, postgres, s3"]
+    )
 
 
 def test_nothing_is_said_where_nothing_is_left_out(suite: pytest.Pytester) -> None:

@@ -58,9 +58,21 @@ def test_a_malformed_node_tag_is_an_error_that_names_it() -> None:
         Settings.read({"WINSLOW_NODE_TAGS": "fast, big gpu"})
 
 
+def test_allowed_hosts_are_kept_in_one_spelling() -> None:
+    settings = Settings.read({"WINSLOW_ALLOWED_HOSTS": "Winslow.Example., winslow.example,[2001:DB8::0:7], 192.0.2.7,"})
+    assert settings.allowed_hosts == ("winslow.example", "2001:db8::7", "192.0.2.7")
+
+
+@pytest.mark.parametrize("host", ["http://winslow.example", "winslow.example:3000", "*.example", "*", "[::1]:80"])
+def test_an_allowed_host_that_is_none_is_an_error_that_names_it(host: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_ALLOWED_HOSTS contains .*; expected host names or addresses"):
+        Settings.read({"WINSLOW_ALLOWED_HOSTS": f"localhost,{host}"})
+
+
 def test_the_services_get_every_setting() -> None:
     variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
-    settings = Settings.read(variables | {"WINSLOW_RUN_RETENTION_DAYS": "3"})
+    variables |= {"WINSLOW_RUN_RETENTION_DAYS": "3", "WINSLOW_ALLOWED_HOSTS": "winslow.example,2001:db8::7"}
+    settings = Settings.read(variables)
     assert Settings.read(service_environment(settings)) == settings
 
 

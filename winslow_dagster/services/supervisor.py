@@ -24,7 +24,7 @@ from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import held, take
 from winslow_dagster.services.instance import LOCATION, code_socket, prepare_instance
 from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
-from winslow_dagster.settings import Settings
+from winslow_dagster.settings import BIND_ADDRESS, Settings
 
 PR_SET_PDEATHSIG = 1
 MIN_RESTART_INTERVAL_S = 5.0
@@ -66,14 +66,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
                 "--use-python-environment-entry-point",
             ),
         ),
-        Service(
-            "web-server",
-            (
-                *(str(scripts / "dagster-webserver"), "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.port)),
-                *("--dagster-log-level", "warning", "--uvicorn-log-level", "warning"),
-            ),
-            after=code,
-        ),
+        Service("web-server", (python, "-m", "winslow_dagster.console"), after=code),
         Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code),
         Service(
             "runner-fork-server",
@@ -215,6 +208,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_DATABASE_URL": settings.database_url,
         "WINSLOW_STAGE_MODE": settings.stage_mode,
         "WINSLOW_PORT": str(settings.port),
+        "WINSLOW_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
         "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),
@@ -234,10 +228,10 @@ def _require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((BIND_ADDRESS, port))
         except OSError as error:
             raise ServiceUnavailable(
-                f"port {port} is in use", where="127.0.0.1", remedy="Choose another with WINSLOW_PORT"
+                f"port {port} is in use", where=BIND_ADDRESS, remedy="Choose another with WINSLOW_PORT"
             ) from error
 
 

@@ -22,7 +22,7 @@ from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.settings import Settings
+from winslow_dagster.settings import BIND_ADDRESS, Settings
 from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
@@ -201,7 +201,7 @@ def _port_is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((BIND_ADDRESS, port))
         except OSError:
             return False
     return True
