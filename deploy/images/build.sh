@@ -41,7 +41,7 @@ make_base_tarball() {
     local root
     root=$(mktemp -d)
     # shellcheck disable=SC2064  # expanded now, so that exactly this directory is removed
-    trap "rm -rf '$root'" EXIT
+    trap "rm -rf --one-file-system '$root'" EXIT
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$BASE_RELEASE" "$root" \
         >"$CACHE/debootstrap.log" 2>&1 || fail "debootstrap failed: $(tail -n 1 "$CACHE/debootstrap.log")"
     tar --create --gzip --file "$BASE_TARBALL.part" --directory "$root" --one-file-system \
