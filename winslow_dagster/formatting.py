@@ -1,7 +1,8 @@
-"""Sizes, durations, counts and progress as people read them."""
+"""Sizes, durations, times, counts and progress as people read them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 KIB = 1024
@@ -59,6 +60,11 @@ def format_duration(duration_s: float) -> str:
     if whole < DAY_S:
         return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} m".removesuffix(" 0 m")
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h".removesuffix(" 0 h")
+
+
+def format_time(moment: datetime) -> str:
+    """Such as `2026-11-29 15:32:06 UTC`. Without a date or a time zone, a time says little in a project of weeks."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def count_of(number: int, noun: str) -> str:

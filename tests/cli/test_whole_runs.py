@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -339,6 +340,19 @@ def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> No
         assert "sorted anew" not in there.winslow("logs", "kept", "sort").stdout
     finally:
         pipeline.write_text(SLOWEST)
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize("command", ["history first", "audit first", "compare first pick 1 1", "pool list"])
+def test_every_time_that_is_printed_has_its_date_and_time_zone(there: Installation, command: str) -> None:
+    if command == "pool list":
+        there.said("pool", "add", "speeds.csv", "--name", "timed")
+    printed = there.winslow(*command.split()).stdout
+    times = re.findall(r"\d\d:\d\d", printed)
+    assert times
+    assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", printed)) == len(
+        re.findall(r"\d\d:\d\d:\d\d", printed)
+    )
 
 
 def test_a_detached_run_is_followed_joined_and_cancelled(there: Installation) -> None:

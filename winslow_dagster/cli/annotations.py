@@ -125,6 +125,8 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
     With --json, {"attempts": [{task_id, stage, number, pipeline, pipeline_version, started_at, duration_s, outcome,
     message, node, image_digest, run_id, requested_by, via, reason, settings, reused_from, outputs_removed_at}, …]}.
     """
+    from winslow_dagster.formatting import format_duration, format_time
+
     with open_installation() as winslow:
         lines = winslow.project(project).history(stage)
     if as_json:
@@ -137,8 +139,8 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
                 line.pipeline,
                 line.stage,
                 str(line.number),
-                f"{line.started_at:%Y-%m-%d %H:%M:%S}",
-                "" if line.duration_s is None else f"{line.duration_s:.1f} s",
+                format_time(line.started_at),
+                "" if line.duration_s is None else format_duration(line.duration_s),
                 line.outcome or "running",
                 line.requested_by,
                 line.reason,
@@ -159,16 +161,18 @@ def audit(project: str | None, who: str | None, limit: int, *, as_json: bool) ->
 
     With --json, {"entries": [{at, who, via, host, project, action, details}, …]}.
     """
+    from winslow_dagster.formatting import format_time
+
     with open_installation() as winslow:
         entries = winslow.audit(project, who=who, limit=limit)
     if as_json:
         print_json({"entries": [entry.model_dump(mode="json") for entry in entries]})
         return
     print_table(
-        ("when (UTC)", "who", "via", "host", "project", "action", "details"),
+        ("when", "who", "via", "host", "project", "action", "details"),
         [
             (
-                f"{entry.at:%Y-%m-%d %H:%M:%S}",
+                format_time(entry.at),
                 entry.who,
                 entry.via,
                 entry.host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -142,8 +143,12 @@ def _section(title: str, rows: Iterable[tuple[str, ...]], more: tuple[str, ...] 
 
 
 def _text(value: object) -> str:
+    from winslow_dagster.formatting import format_time
+
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return format_time(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

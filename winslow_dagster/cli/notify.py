@@ -37,6 +37,8 @@ def status(*, as_json: bool) -> None:
     With --json, {"messages": [{"channel", "project", "event", "title", "state", "created_at", "sent_at", "failures",
     "last_failure"}, …]}.
     """
+    from winslow_dagster.formatting import format_time
+
     with open_installation() as winslow:
         channels = winslow.notifications.channels()
         found = winslow.notifications.messages()
@@ -47,9 +49,9 @@ def status(*, as_json: bool) -> None:
     if not channels:
         say(f"no notification channels configured; add some to {notify_file}")
     print_table(
-        ("channel", "title", "state", "created (UTC)", "last failure"),
+        ("channel", "title", "state", "created", "last failure"),
         [
-            (each.channel, each.title, each.state, f"{each.created_at:%Y-%m-%d %H:%M}", each.last_failure)
+            (each.channel, each.title, each.state, format_time(each.created_at), each.last_failure)
             for each in found.messages
         ],
     )

@@ -45,7 +45,7 @@ def list_(*, as_json: bool) -> None:
 
     With --json, {"files": [{name, size_bytes, original_path, added_at, added_by}, …]}.
     """
-    from winslow_dagster.formatting import format_size
+    from winslow_dagster.formatting import format_size, format_time
 
     with open_installation() as winslow:
         files = winslow.pool.list()
@@ -58,7 +58,7 @@ def list_(*, as_json: bool) -> None:
                 (
                     file.name,
                     format_size(file.manifest.size_bytes),
-                    f"{file.added_at:%Y-%m-%d %H:%M}",
+                    format_time(file.added_at),
                     file.added_by,
                     file.original_path,
                 )

@@ -13,6 +13,7 @@ import imagesize  # type: ignore[import-untyped]  # it has no types
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.formatting import format_time
 from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import CheckedAnswer, Form, Pipeline, check_answer
 from winslow_dagster.pipelines.model.form import ConfirmField, ImageFieldBase
@@ -108,7 +109,7 @@ class Answering:
         if earlier:
             last = earlier[-1]
             raise ProjectConflict(
-                f"{stage} has no open question: {last.given_by} answered it at {last.given_at:%H:%M:%S} UTC",
+                f"{stage} has no open question: {last.given_by} answered it at {format_time(last.given_at)}",
                 where=f"project {self._project}",
             )
         others = ", ".join(each.stage for each in questions)

@@ -9,6 +9,7 @@ from typing import Any
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.formatting import format_time
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.context import Context
@@ -52,7 +53,7 @@ class ProjectControl:
             pause = Holds(context.records.database).pause(self.name, run.run_id, context.actor.who, after)
         if pause.asked_by != context.actor.who:
             raise ProjectConflict(
-                f"{pause.asked_by} already paused it at {pause.asked_at:%H:%M:%S} UTC", where=self._where
+                f"{pause.asked_by} already paused it at {format_time(pause.asked_at)}", where=self._where
             )
         context.audit("pause", self.name, run_id=run.run_id, after=after)
 

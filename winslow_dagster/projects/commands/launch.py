@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
+from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, source_name
@@ -207,7 +208,7 @@ class Launch:
             return
         run = next(iter(active.values()))
         record = self._records.run(run.run_id)
-        by = f", started by {record.requested_by} at {record.launched_at:%H:%M:%S} UTC" if record else ""
+        by = f", started by {record.requested_by} at {format_time(record.launched_at)}" if record else ""
         raise ProjectConflict(
             f"a run is in progress ({run.run_id}, {run.status.lower()}{by})",
             where=f"project {self._project}",

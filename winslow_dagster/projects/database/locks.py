@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.formatting import format_time
 from winslow_dagster.locks import lock_now
 from winslow_dagster.projects.database.schema import locks as lock_table
 
@@ -39,7 +40,7 @@ class LockHolder:
 
     def __str__(self) -> str:
         purpose = f"{self.purpose}, " if self.purpose else ""
-        return f"{self.holder or 'another process'} ({purpose}since {self.since:%H:%M:%S} UTC)"
+        return f"{self.holder or 'another process'} ({purpose}since {format_time(self.since)})"
 
 
 _HOLDER = TypeAdapter(LockHolder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.formatting import format_time
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import Hold, Holds
@@ -252,11 +253,11 @@ class StageDecider:
         manifest = self._records.manifests([equal.task_id]).get(equal.task_id)
         if manifest is None:
             return None
-        now = datetime.now(UTC)
+        now, ended_at = datetime.now(UTC), equal.ended_at or equal.started_at
         return StageResult(
             task_id=task.task_id,
             outcome="succeeded",
-            message=f"taken over from {equal.project}, {equal.stage}, {equal.ended_at:%Y-%m-%d %H:%M} UTC: "
+            message=f"taken over from {equal.project}, {equal.stage}, {format_time(ended_at)}: "
             "same image, arguments, environment and inputs",
             started_at=now,
             ended_at=now,
