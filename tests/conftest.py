@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from processes import restore_signals
 
 pytest_plugins = ["pytester"]
 
@@ -97,6 +98,7 @@ def required_services() -> frozenset[str]:
 
 
 def pytest_configure() -> None:
+    restore_signals()
     if unknown := required_services() - set(SERVICES):
         names = ", ".join(sorted(unknown))
         raise pytest.UsageError(f"WINSLOW_TEST_REQUIRE contains {names}; expected some of: {', '.join(SERVICES)}")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,8 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], bool], what: str, within_s: float = 120) -> None:
+def until(condition: Callable[[], bool], what: str, within_s: float = inf) -> None:
+    """Returns once it holds; by default the time limit of the test is the only one."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"timed out after {within_s:g} s: {what}"
@@ -89,7 +91,7 @@ class Installation:
     def down(self) -> None:
         if self.supervisor is not None and self.supervisor.poll() is None:
             self.supervisor.terminate()
-            self.supervisor.wait(30)
+            self.supervisor.wait()
 
     # Processes that can be killed. Each method returns the current ones.
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import click
 import pytest
+from processes import running
 
 from winslow_dagster.cli.main import COMMANDS, main
 from winslow_dagster.cli.main import winslow as group
@@ -283,10 +284,7 @@ def test_a_demo_wants_the_film_that_its_points_belong_to(winslow: Winslow) -> No
 def test_up_says_first_what_is_wrong_with_pipeline_files(place: Path) -> None:
     (place / "pipeline_configs" / "broken.yaml").write_text("name: broken\nimage: x\nstagges: []\n")
     settings = {"WINSLOW_HOME": str(place / "home"), "WINSLOW_PORT": str(free_port())}
-    with subprocess.Popen(
-        [*PROGRAM, "up"], cwd=place, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True
-    ) as up:
-        assert up.stderr is not None
+    with running([*PROGRAM, "up"], cwd=place, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True) as up:
         assert up.stderr.readline() == "starting the services ...\n"
         said = up.stderr.readline()
         up.terminate()

@@ -12,11 +12,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import running
 
 from winslow_dagster.cli import main
 from winslow_dagster.projects.dagster_api.client import DagsterClient
@@ -84,23 +85,24 @@ class Installation:
     place: Path
     settings: dict[str, str]
     port: int
-    up: subprocess.Popen[str] = field(init=False)
 
     @property
     def environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")} | self.settings
 
-    def start(self) -> None:
-        self.up = subprocess.Popen(
-            [*PROGRAM, "up", "--json"], cwd=self.place, env=self.environment, stdout=subprocess.PIPE, text=True
-        )
-        assert self.up.stdout is not None
-        # Three lines: the one object that says that the services answer.
-        ready = json.loads("".join(self.up.stdout.readline() for _ in range(3)))
-        assert ready == {"address": f"http://127.0.0.1:{self.port}"}
+    @contextlib.contextmanager
+    def up(self) -> Iterator[None]:
+        command = [*PROGRAM, "up", "--json"]
+        with running(command, cwd=self.place, env=self.environment, stdout=subprocess.PIPE, text=True) as services:
+            # Three lines: the one object that says that the services answer.
+            ready = json.loads("".join(services.stdout.readline() for _ in range(3)))
+            assert ready == {"address": f"http://127.0.0.1:{self.port}"}
+            yield
+            services.send_signal(signal.SIGINT)
+        assert services.returncode == 0
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def begin(self, *arguments: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+        return running(
             [*PROGRAM, *arguments],
             cwd=self.place,
             env=self.environment,
@@ -149,13 +151,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         port = probe.getsockname()[1]
     settings = {"WINSLOW_HOME": str(place / "home"), "WINSLOW_PORT": str(port), "WINSLOW_STAGE_MODE": "process"}
     installation = Installation(place, settings, port)
-    installation.start()
-    try:
+    with installation.up():
         yield installation
-    finally:
-        with installation.up:
-            installation.up.send_signal(signal.SIGINT)
-        assert installation.up.returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from patience import until, until_ended, until_there
+from processes import running
 
 from winslow_dagster.engines.spawn import ProcessIdentity, short_address, spawn_detached
 
@@ -93,18 +94,16 @@ class Place:
     ) -> Iterator[subprocess.Popen[bytes]]:
         options = [word for module in preload for word in ("--preload", module)]
         options += ["--parent-pid", str(parent_pid or os.getpid())]
-        with subprocess.Popen(
+        with running(
             [sys.executable, "-m", "winslow_dagster.engines.fork_server", "--socket", str(self.socket), *options],
             env=ENVIRONMENT,
             cwd=self.path,
             stderr=subprocess.PIPE,
         ) as server:
-            try:
-                if ready:
-                    until("the server answers", self.answers)
-                yield server
-            finally:
-                server.kill()
+            if ready:
+                until("the server answers", self.answers)
+            yield server
+            server.kill()
 
     def answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe, short_address(self.socket) as address:

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from patience import until, until_ended
+from processes import running
 from starting_place import ENVIRONMENT, Place
 
 from winslow_dagster.engines.spawn import (
@@ -112,7 +113,7 @@ def test_a_second_server_at_the_same_socket_leaves_at_once(place: Place) -> None
 
 
 def test_it_ends_with_its_supervisor_and_its_children_do_not(place: Place) -> None:
-    with subprocess.Popen(["sleep", "1000"]) as supervisor, place.server(parent_pid=supervisor.pid) as server:
+    with running(["sleep", "1000"]) as supervisor, place.server(parent_pid=supervisor.pid) as server:
         sleeper = place.spawn("sleeper")
         supervisor.kill()
 

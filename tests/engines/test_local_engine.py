@@ -14,6 +14,7 @@ import psutil
 import pytest
 from engine_drivers import LocalDriver, a_task
 from patience import until, until_there
+from processes import running
 from starting_place import ROOT
 
 from winslow_dagster.engines.local import LIVENESS_POLL_S, LocalEngine
@@ -109,7 +110,7 @@ def test_another_process_sees_and_cancels_what_one_submitted(local: LocalDriver)
 def test_a_runner_that_something_else_started_counts(local: LocalDriver) -> None:
     directory = local.directory(a_task())
     directory.write_task(a_task())
-    with subprocess.Popen([sys.executable, "-m", "tiny_runner", str(directory.path)], env=os.environ) as runner:
+    with running([sys.executable, "-m", "tiny_runner", str(directory.path)], env=os.environ) as runner:
         local.until_running(a_task())
 
         local.engine.submit(a_task())
@@ -275,7 +276,7 @@ def test_runners_are_forked_by_the_fork_server_if_one_answers(
 ) -> None:
     caplog.set_level("DEBUG", logger="winslow_dagster.engines.spawn")
     socket = local.settings.sockets_dir / "runners.sock"
-    with subprocess.Popen(
+    with running(
         [
             sys.executable,
             "-m",

@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 from patience import until, until_ended
+from processes import running
 from starting_place import ENVIRONMENT, Place
 
 from winslow_dagster.engines.spawn import ProcessIdentity
@@ -162,7 +163,7 @@ def test_another_process_under_the_same_pid_is_not_taken_for_it(start: Place) ->
 
 
 def test_a_zombie_is_dead() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    with running([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         born = psutil.Process(child.pid)
         identity = ProcessIdentity(child.pid, born._proc.create_time(monotonic=True))
         assert identity.alive()

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.retries import RetryMode
 from dagster._core.instance import InstanceRef
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from patience import until
 
 sys.path.insert(0, str(Path(__file__).parent))
 from executor_jobs import branches  # found beside this file, by workers too
@@ -25,13 +25,6 @@ telemetry: {enabled: false}
 run_launcher: {module: winslow_dagster.jobs.launcher, class: ProcessRunLauncher}
 run_monitoring: {enabled: true, max_resume_run_attempts: 100}
 """
-
-
-def until(condition: Callable[[], bool], within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
 
 
 class Bench:
@@ -111,7 +104,7 @@ def test_a_run_goes_through_branches_retries_and_skips(bench: Bench) -> None:
 def test_a_resumed_run_repeats_only_what_was_in_flight(bench: Bench) -> None:
     (bench.folder / "slow.hold").touch()
     worker = bench.start()
-    until(lambda: "slow waits" in bench.diary())
+    until("it waits", lambda: "slow waits" in bench.diary())
     worker.kill()
     worker.wait()
     assert bench.status() is DagsterRunStatus.STARTED
@@ -126,7 +119,7 @@ def test_a_resumed_run_repeats_only_what_was_in_flight(bench: Bench) -> None:
 def test_a_worker_that_is_told_to_go_away_leaves_the_run_to_the_next_one(bench: Bench) -> None:
     (bench.folder / "slow.hold").touch()
     worker = bench.start()
-    until(lambda: "slow waits" in bench.diary())
+    until("it waits", lambda: "slow waits" in bench.diary())
     worker.send_signal(signal.SIGTERM)
     worker.wait()
     assert bench.status() is DagsterRunStatus.STARTED
@@ -140,7 +133,7 @@ def test_a_worker_that_is_told_to_go_away_leaves_the_run_to_the_next_one(bench: 
 def test_a_cancelled_run_ends_as_cancelled(bench: Bench) -> None:
     (bench.folder / "slow.hold").touch()
     worker = bench.start()
-    until(lambda: "slow waits" in bench.diary())
+    until("it waits", lambda: "slow waits" in bench.diary())
     run = bench.instance.get_run_by_id(bench.run.run_id)
     assert run is not None
     bench.instance.report_run_canceling(run)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus, job, op
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, RunLauncher, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from processes import running
 
 from winslow_dagster.jobs.launcher import ProcessRunLauncher
 from winslow_dagster.jobs.worker import serve, worker_pid
@@ -50,11 +52,9 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagste
         yield made
 
 
-def holder(lock: Path) -> subprocess.Popen[str]:
+def holder(lock: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process that tries to take the lock, and keeps it until its stdin is closed."""
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return running([sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def printed_line(process: subprocess.Popen[str]) -> str:
@@ -80,8 +80,7 @@ def test_the_lock_names_its_holder_until_the_holder_dies_however_it_dies(tmp_pat
 def test_a_look_at_the_lock_never_keeps_a_worker_from_taking_it(tmp_path: Path) -> None:
     lock = tmp_path / "run.lock"
     lock.touch()
-    looker = subprocess.Popen([sys.executable, "-c", LOOK, str(lock)], stdout=subprocess.PIPE, text=True)
-    with looker:
+    with running([sys.executable, "-c", LOOK, str(lock)], stdout=subprocess.PIPE, text=True) as looker:
         assert printed_line(looker) == "looking"
         for _ in range(20):
             with holder(lock) as worker:

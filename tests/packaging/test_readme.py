@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from processes import running
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -70,14 +71,11 @@ def environment(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict
     programs = Path(sys.executable).parent
     environment = inherited | settings | {"PATH": f"{programs}:{inherited['PATH']}"}
     command = [str(programs / "winslow"), "up", "--json"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as services:
-        try:
-            assert services.stdout is not None
-            answer = "".join(iter(services.stdout.readline, "}\n")) + "}"
-            assert json.loads(answer)["address"].endswith(settings["WINSLOW_PORT"])
-            yield environment
-        finally:
-            services.send_signal(signal.SIGINT)
+    with running(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as services:
+        answer = "".join(iter(services.stdout.readline, "}\n")) + "}"
+        assert json.loads(answer)["address"].endswith(settings["WINSLOW_PORT"])
+        yield environment
+        services.send_signal(signal.SIGINT)
 
 
 @pytest.mark.slow

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 from dagster import DagsterInstance, build_sensor_context, job, op
+from patience import until
 
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.pipelines.model.pipeline import LogRules
@@ -22,17 +22,8 @@ from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
 
-LOOKS, EVERY_MS = 3000, 10
 SCRIPT = 'echo once > "$WINSLOW_OUTPUT_DIR/ran"; sleep 600'
 LONG_AFTER = timedelta(hours=1)
-
-
-def until(what: str, holds: Callable[[], object]) -> None:
-    for _ in range(LOOKS):
-        if holds():
-            return
-        select.poll().poll(EVERY_MS)
-    pytest.fail(f"not in {LOOKS * EVERY_MS / 1000:.0f} s: {what}")
 
 
 @op

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import uuid
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
+from patience import until
 
 from winslow_dagster.engines.local import LOCK_RELEASE_TIMEOUT_S
 from winslow_dagster.locks import free_within
@@ -29,17 +28,6 @@ from winslow_dagster.stages.task.model import StageResult, StageTask
 from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.local import LocalStore
 from winslow_dagster.storage.manifest import Manifest
-
-LOOKS = 3000
-EVERY_MS = 10
-
-
-def until(what: str, holds: Callable[[], object]) -> None:
-    for _ in range(LOOKS):
-        if holds():
-            return
-        select.poll().poll(EVERY_MS)
-    pytest.fail(f"not in {LOOKS * EVERY_MS / 1000:.0f} s: {what}")
 
 
 @dataclass

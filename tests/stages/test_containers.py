@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from attempts import Place, containers, inspected, until
+from attempts import Place, containers, inspected
+from patience import until
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.pipelines.model.pipeline import Gpu

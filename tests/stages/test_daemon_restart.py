@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from attempts import Place, until
+from attempts import Place
+from patience import until
 
 pytestmark = [
     pytest.mark.docker,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attempts import Place, until
+from attempts import Place
+from patience import until
 
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.gpu_allocator import write_node_gpus

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from attempts import Place, until
+from attempts import Place
+from patience import until
 
 from winslow_dagster.pipelines.model.pipeline import LogRules, PromisedOutput
 from winslow_dagster.stages.runner.service import SERVED_BY_ANOTHER, serve
@@ -193,6 +194,13 @@ def test_memory_above_the_limit_is_told_from_other_ends(place: Place) -> None:
     assert result.outcome == "out_of_memory"
     assert "32 MiB" in result.message
     assert ": ERROR about to burst" in result.message
+
+
+def test_a_stage_starts_with_no_signal_ignored_or_blocked(place: Place) -> None:
+    task = place.task("exec cat /proc/self/status")
+    place.serve(task)
+    signals = dict(line.split(":\t") for line in place.lines(task) if line.startswith(("SigIgn", "SigBlk")))
+    assert signals == dict.fromkeys(("SigIgn", "SigBlk"), "0" * 16)
 
 
 def test_an_end_by_a_signal_from_outside_is_told_as_such(place: Place) -> None:

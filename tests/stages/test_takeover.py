@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from attempts import Place, containers, until
+from attempts import Place, containers
+from patience import until
 
 from winslow_dagster.stages.task.model import StageTask
 

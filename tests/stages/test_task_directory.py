@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from attempts import Place, until
+from attempts import Place
+from patience import until
 
 from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.process_supervisor import create_time_s

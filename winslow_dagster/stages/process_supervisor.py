@@ -111,7 +111,7 @@ def enter(spec: dict[str, Any]) -> None:
             os.dup2(source, target)
         os.closerange(3, 256)
         os.chdir(spec["cwd"])
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  # no shell is wanted
     except OSError as error:

@@ -1,0 +1,50 @@
+"""Tests pass and end wherever they are started: in the background of a script, under nohup, by a job runner."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHOWS_WHAT_A_CHILD_INHERITS = """
+import signal, subprocess, sys
+from processes import restore_signals
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+restore_signals()
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+sys.stdout.flush()
+subprocess.run(["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"], check=True)
+"""
+WAITS_FOR_EVER = """
+from processes import running
+def test_waits():
+    with running(["sleep", "infinity"]) as sleeper:
+        print(f"pid={sleeper.pid}")
+        sleeper.wait()
+"""
+
+
+def test_children_of_tests_have_the_signals_of_a_terminal_s_foreground() -> None:
+    ran = subprocess.run(
+        ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", sys.executable, "-c", SHOWS_WHAT_A_CHILD_INHERITS],
+        env={"PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    is_default, blocked, ignored = ran.stdout.splitlines()
+    assert (is_default, blocked) == ("True", "SigBlk:\t0000000000000000")
+    assert int(ignored.split()[1], 16) == 1, "only HUP, so that nohup has its effect"
+
+
+def test_a_test_at_its_time_limit_fails_and_leaves_no_process(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(WAITS_FOR_EVER)
+    ran = pytester.runpytest_subprocess("--timeout=1", f"--override-ini=pythonpath={ROOT / 'tests'}")
+    ran.assert_outcomes(failed=1)
+    (pid,) = (line.removeprefix("pid=") for line in ran.outlines if line.startswith("pid="))
+    assert not Path("/proc", pid).exists()
