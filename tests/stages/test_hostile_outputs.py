@@ -49,6 +49,10 @@ def test_a_checkpoint_that_its_owner_closed_is_taken_over_by_the_next_attempt(pr
     assert process_place.lines(process_place.tasks[-1]) == ["3"]
 
 
+def test_a_checkpoint_that_the_stage_removed_itself_is_no_fault(process_place: Place) -> None:
+    assert process_place.run('rmdir "$WINSLOW_CHECKPOINT_DIR"').outcome == "succeeded"
+
+
 def test_outputs_that_are_nested_more_deeply_than_python_recurses_are_stored(place: Place) -> None:
     result = place.run(NESTED.format(depth=1200), outputs=(PromisedOutput(glob="**/f"),))
     assert result.outcome == "succeeded", result.message

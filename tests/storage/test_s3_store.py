@@ -333,3 +333,21 @@ def test_uploads_that_began_long_ago_are_swept_away_and_others_are_left(s3: S3St
     assert behind.unfinished() == 2
     assert s3.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert behind.unfinished() == 1
+
+
+def test_a_commit_can_be_stopped_before_anything_is_sent(s3: S3Store, behind: Behind, plant: Plant) -> None:
+    def stop(count_bytes: int) -> None:
+        assert count_bytes == 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        s3.commit_tree(plant({"video.mp4": bytes(LARGE_BYTES)}), "a", stop)
+    assert behind.keys() == []
+
+
+def test_zeros_are_fetched_as_a_hole(s3: S3Store, plant: Plant, tmp_path: Path) -> None:
+    content = bytes(10 << 20) + b"data" + bytes(10 << 20)
+    manifest = s3.commit_tree(plant({"sparse.bin": content}), "a")
+    s3.fetch_file(manifest, manifest.files[0], tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == content
+    assert (tmp_path / "fetched").stat().st_blocks * 512 <= 4 << 20

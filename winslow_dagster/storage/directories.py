@@ -74,9 +74,12 @@ def make_parents(root: Path, paths: Collection[str]) -> None:
 def make_accessible(directory: Path) -> None:
     """Let this user list and change every directory, and read every file, that belongs to it. Raises OSError.
 
-    A file with another hard link stays as it is: the other one may be in a directory of somebody else.
+    Does nothing if the directory does not exist. A file with another hard link stays as it is: the other one may be in
+    a directory of somebody else.
     """
-    _permit(directory, directory.lstat())
+    if not directory.is_dir():
+        return
+    _permit(directory, directory.stat())
     for entry, status in statuses_below(directory):
         if not stat.S_ISLNK(status.st_mode):
             _permit(Path(entry), status)

@@ -69,12 +69,17 @@ class S3Store(Store):
         committed = self.manifest(address)
         if committed and not source.exists():
             return committed
+
+        def hashed(_count_bytes: int) -> None:
+            if moved:
+                moved(0)  # Sending them counts.
+
         with disk_errors(str(source), disk=source):
             found = survey(source, moved)
             if committed and not found:
                 return committed
             keys = [self._key(address, file.path) for file in found]
-            manifest = Manifest(address=address, files=checksums(found, moved if committed else None))
+            manifest = Manifest(address=address, files=checksums(found, moved if committed else hashed))
             if not committed:
                 self._upload_tree(manifest, found, keys, moved)
         return self._commit(manifest, committed)

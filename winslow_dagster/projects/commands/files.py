@@ -12,6 +12,8 @@ from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.storage.checksum import checksum
+from winslow_dagster.storage.directories import make_parents
+from winslow_dagster.storage.disk import disk_errors
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
@@ -56,14 +58,16 @@ def open_file(store: Store, file: ProjectFile) -> BufferedReader:
 def fetch(store: Store, file: ProjectFile, directory: Path, moved: BytesMoved | None = None) -> Path:
     """Copy the file to `<directory>/<stage>/<path>` and return that; an identical copy that exists stays.
 
-    Raises ProjectConflict if a different file exists.
+    Raises ProjectConflict if a different file exists, StoreError.
     """
     target = directory / file.stage / file.path
-    if target.exists():
-        if target.stat().st_size != file.size_bytes or checksum(target, moved) != file.blake3:
-            raise ProjectConflict("a different file exists", where=str(target), remedy="Choose another directory")
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(str(directory), disk=directory):
+        if target.exists():
+            if target.stat().st_size != file.size_bytes or checksum(target, moved) != file.blake3:
+                raise ProjectConflict("a different file exists", where=str(target), remedy="Choose another directory")
+            return target
+        directory.mkdir(parents=True, exist_ok=True)
+        make_parents(directory, [f"{file.stage}/{file.path}"])
     manifest, entry = _stored(file)
     store.fetch_file(manifest, entry, target, moved)
     return target
