@@ -259,13 +259,18 @@ def test_doctor_ends_with_nine_where_something_is_missing(winslow: Winslow) -> N
 
 @pytest.mark.docker
 def test_doctor_knows_which_images_are_there(winslow: Winslow, place: Path, test_image: str) -> None:
-    stage = "stages:\n  - {{name: one, image: '{}'}}\n  - {{name: two, image: 'winslow/not-there:1'}}\n"
-    (place / "pipeline_configs" / "images.yaml").write_text("name: images\n" + stage.format(test_image))
+    names = (test_image, "winslow/not-there:1", "winslow/tracker-application:0.0.1")
+    stages = "".join(f"  - {{name: s{number}, image: '{name}'}}\n" for number, name in enumerate(names))
+    (place / "pipeline_configs" / "images.yaml").write_text(f"name: images\nstages:\n{stages}")
     said = json.loads(winslow("doctor", "--json", WINSLOW_STAGE_MODE="auto").stdout)
     states = {check["name"]: check["state"] for check in said["checks"]}
+    remedies = {check["name"]: check["remedy"] for check in said["checks"]}
     assert states["docker"] == "ok"
     assert states[f"image {test_image}"] == "ok"
     assert states["image winslow/not-there:1"] == "warn"
+    assert "docker pull winslow/not-there:1" in remedies["image winslow/not-there:1"]
+    own = remedies["image winslow/tracker-application:0.0.1"]
+    assert ("make images" in own, "pull" in own) == (True, False), "it is in no registry"
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(place: Path) -> None:

@@ -50,6 +50,17 @@ stages:
   - name: count
     args: ['echo "WINSLOW_RESULT: slowest=$(head -n 1 "$WINSLOW_INPUT_DIR/sort/sorted.csv")"']
 """
+BREAKING = """\
+name: breaking
+stages:
+  - {name: silent, command: ["true"]}
+  - name: long
+    command: [sh, -c]
+    args: ['echo "frame 1/10"; echo "frame 2/10"; printf "FATAL %0200d\\n" 7 >&2; exit 3']
+    progress: [{subject: frames, pattern: 'frame (?P<current>\\d+)/(?P<total>\\d+)'}]
+    errors: ['^FATAL']
+  - {name: absent, command: [no-such-program], after: [silent]}
+"""
 WAITING = """\
 name: waiting
 command: [sh, -c]
@@ -145,6 +156,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     (pipelines / "waiting.yaml").write_text(WAITING)
     (pipelines / "wondering.yaml").write_text(WONDERING)
     (pipelines / "slowest.yaml").write_text(SLOWEST)
+    (pipelines / "breaking.yaml").write_text(BREAKING)
     (place / "speeds.csv").write_text("1,48\n2,63\n3,71\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -251,6 +263,25 @@ def test_a_stage_that_fails_ends_the_command_with_eight_and_a_run_says_all_of_it
     mended = there.said("run", "speeding", "--project", "fails")
     assert mended["state"] == "succeeded"
     assert stages(mended)["pick"]["task_id"] == stages(status)["pick"]["task_id"]
+
+
+def test_a_long_reason_is_told_in_full_once(there: Installation) -> None:
+    ran = there.winslow("run", "breaking", "--project", "breaks", "--stop-after", "long")
+    reason = f"FATAL {'7'.zfill(200)}"[:180]
+    assert (ran.returncode, ran.stderr.count(reason[:60]), ran.stderr.count(reason)) == (8, 2, 1)
+    assert "failed: failed" not in ran.stderr
+    page = there.winslow("status", "breaks").stdout
+    assert (page.count(reason), "failed in long" in page, " left" in page) == (1, True, False)
+    assert stages(there.said("status", "breaks"))["long"]["progress"][0]["remaining_s"] is None
+    (_silent, line) = there.said("history", "breaks")["attempts"]
+    assert line["message"].startswith("exit code 3")
+
+
+def test_the_log_of_a_program_that_printed_nothing_says_how_it_ended(there: Installation) -> None:
+    there.winslow("run", "breaking", "--project", "silent", "--stop-after", "absent")
+    assert "printed nothing; succeeded: 0 files, 0 B" in there.winslow("logs", "silent", "silent").stderr
+    assert "the program 'no-such-program' cannot be started" in there.winslow("logs", "silent", "absent").stderr
+    assert there.refused("logs", "silent", "long") == (4, "the stage has no log yet")
 
 
 def test_another_file_as_an_input_needs_a_redo_from_the_first_stage(there: Installation) -> None:

@@ -46,7 +46,7 @@ def test_a_failure_says_the_exit_code_and_the_last_error_line_with_its_number(pl
     result = place.serve(task)
     assert (result.outcome, result.exit_code, result.outputs) == ("failed", 3, None)
     line = place.number(task, "ERROR no wheel found")
-    assert result.message == f"failed: exit code 3, log line {line}: ERROR no wheel found"
+    assert result.message == f"exit code 3, log line {line}: ERROR no wheel found"
     assert place.left_over(task) == []
 
 
@@ -168,7 +168,7 @@ def test_cancelling_ends_it_with_all_that_it_started_and_says_why(place: Place) 
         assert runner.wait() == 0
     result = place.directory(task).result()
     assert result is not None
-    assert (result.outcome, result.message) == ("cancelled", "cancelled: wrong video")
+    assert (result.outcome, result.message) == ("cancelled", "wrong video")
     assert place.left_over(task) == []
 
 

@@ -38,8 +38,8 @@ def of(
 
 
 def test_what_the_runner_did_itself_comes_before_what_the_program_says() -> None:
-    stopping = Stopping(cause="cancelled", message="cancelled: enough", at=NOW)
-    assert of(ExitStatus(NOW, 0), stopping=stopping) == ("cancelled", "cancelled: enough")
+    stopping = Stopping(cause="cancelled", message="enough", at=NOW)
+    assert of(ExitStatus(NOW, 0), stopping=stopping) == ("cancelled", "enough")
 
 
 def test_out_of_memory_names_the_limit_the_exit_code_and_the_last_error() -> None:
@@ -51,21 +51,21 @@ def test_out_of_memory_names_the_limit_the_exit_code_and_the_last_error() -> Non
 
 
 def test_a_program_that_survived_a_child_killed_for_memory_succeeded() -> None:
-    assert of(ExitStatus(NOW, 0, out_of_memory=True), LogSummary()) == ("succeeded", "succeeded")
+    assert of(ExitStatus(NOW, 0, out_of_memory=True), LogSummary()) == ("succeeded", "")
 
 
 def test_without_an_error_line_the_last_words_are_quoted() -> None:
     last = LogFinding(line=7, text="Killed by a thing")
     assert of(ExitStatus(NOW, 2), LogSummary(), last_line=last)[1] == (
-        "failed: exit code 2; last log line (7): Killed by a thing"
+        "exit code 2; last log line (7): Killed by a thing"
     )
-    assert of(ExitStatus(NOW, 2), LogSummary())[1] == "failed: exit code 2; it printed nothing"
+    assert of(ExitStatus(NOW, 2), LogSummary())[1] == "exit code 2; it printed nothing"
 
 
 @pytest.mark.parametrize(("code", "meaning"), [(126, "cannot be executed"), (127, "was not found")])
 def test_what_an_exit_code_means_by_convention_is_said(code: int, meaning: str) -> None:
     assert of(ExitStatus(NOW, code), LogSummary())[1] == (
-        f"failed: exit code {code}; it printed nothing; exit code {code} means that a program {meaning}: "
+        f"exit code {code}; it printed nothing; exit code {code} means that a program {meaning}: "
         "check `command`, `args` and what the image contains"
     )
 
@@ -90,7 +90,7 @@ def test_a_full_disk_explains_a_failure_and_a_program_that_did_not_notice_it_has
 def test_a_stage_that_changed_an_input_has_not_succeeded(code: int) -> None:
     changed = "the stage changed its input first"
     assert of(ExitStatus(NOW, code), LogSummary(), changed=changed) == ("failed", changed)
-    assert of(ExitStatus(NOW, 3), LogSummary(), changed=changed)[1].startswith("failed: exit code 3")
+    assert of(ExitStatus(NOW, 3), LogSummary(), changed=changed)[1].startswith("exit code 3")
 
 
 def test_a_full_disk_is_known_by_the_stages_own_words_too() -> None:

@@ -69,7 +69,7 @@ def test_a_cancel_while_no_runner_lives_is_obeyed_by_the_next(place: Place) -> N
     place.kill_runner_once(task, "it runs", lambda: place.printed(task))
     place.directory(task).request_cancel("late")
     result = place.serve(task)
-    assert (result.outcome, result.message) == ("cancelled", "cancelled: late")
+    assert (result.outcome, result.message) == ("cancelled", "late")
     assert place.left_over(task) == []
 
 

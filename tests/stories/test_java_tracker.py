@@ -112,7 +112,7 @@ def test_exit_code_75_waits_for_a_person(winslow: Winslow) -> None:
 def test_any_other_exit_code_fails_with_the_programs_words(winslow: Winslow) -> None:
     status = winslow.run("fails", "fails").ended()
     assert status.stage("act").state == "failed"
-    assert status.stage("act").reason == "failed: exit code 3, log line 1: ERROR frame 7 cannot be read"
+    assert status.stage("act").reason == "exit code 3, log line 1: ERROR frame 7 cannot be read"
 
 
 def test_cancel_ends_the_jvm_which_still_puts_things_in_order(winslow: Winslow) -> None:
@@ -133,7 +133,7 @@ def test_cancel_ends_the_jvm_which_still_puts_things_in_order(winslow: Winslow) 
 def test_a_full_heap_is_told_as_java_tells_it(winslow: Winslow) -> None:
     status = winslow.run("fills_its_heap", "heap").ended()
     assert status.stage("act").reason == (
-        "failed: exit code 3, log line 1: Terminating due to java.lang.OutOfMemoryError: Java heap space"
+        "exit code 3, log line 1: Terminating due to java.lang.OutOfMemoryError: Java heap space"
     )
 
 

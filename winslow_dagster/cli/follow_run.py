@@ -44,6 +44,8 @@ def follow(project: str, start: Callable[[Installation], Run | None], *, detach:
         if run is not None:
             run.raise_if_failed(status)
         if not as_json:
+            if run is None:
+                say(f"{project} is {status.state}: {status.reason}")
             print_next_steps(status)
 
 
@@ -67,8 +69,6 @@ def print_next_steps(status: ProjectStatus) -> None:
     from winslow_dagster.cli.action_commands import command_for
     from winslow_dagster.projects.domain.next_steps import next_steps
 
-    if status.reason:
-        say(f"{status.project} is {status.state}: {status.reason}")
     commands = [command for action in next_steps(status) if (command := command_for(action))]
     if commands:
         say("next: " + ", ".join(commands))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option
+from winslow_dagster.cli.output import json_option, say
 from winslow_dagster.cli.run_options import pipeline_option
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
     timestamps: bool,
     as_json: bool,
 ) -> None:
-    """Print the log of STAGE of PROJECT, while it runs or after it has ended.
+    """Print the log of STAGE of PROJECT, while it runs or after it has ended; on stderr why, if it printed nothing.
 
     With --json, one object a line: {"number", "at", "stream", "text"}; stream is stdout, stderr or winslow.
     """
@@ -46,14 +46,19 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
         handle = winslow.project(project)
         reader = handle.logs(stage, attempt, pipeline=pipeline)
         lines = chosen(reader, tail, follow=follow)
+        printed = False
         if errors:
             lines = handle.error_lines(stage, lines, attempt, pipeline=pipeline)
         for line in lines:
+            printed = printed or line.stream != "winslow"
             if as_json:
                 fields = {"number": line.number, "at": line.stamp, "stream": line.stream, "text": line.text}
                 click.echo(json.dumps(fields, ensure_ascii=False))
             else:
                 click.echo(f"{line.stamp} {line.text}" if timestamps else line.text)
+        if not printed and not as_json and tail is None:
+            nothing = "no error lines" if errors else "the program printed nothing"
+            say(f"{project}/{stage}: {nothing}; {handle.outcome_of(stage, attempt, pipeline=pipeline)}")
 
 
 def chosen(reader: LogReader, tail: int | None, *, follow: bool) -> Iterator[LogLine]:

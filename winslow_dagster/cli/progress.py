@@ -19,7 +19,7 @@ Moved = Callable[[int], None]
 Started = Callable[[str, int], Moved]
 """Called with name and size when a transfer starts; returns a callback for bytes transferred."""
 Shows = Callable[["ProjectStatus"], None]
-RESTING = frozenset({"pending", "succeeded"})
+LONGEST_REASON = 100
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ class RunLines:
             self._stages[view.stage] = line
             if line != before and not (first and view.run_id != status.run_id) and view.run_id is not None:
                 say(f"  {view.stage}: {line}")
-        line = f"{status.state}{f' ({status.reason})' if status.reason else ''}"
+        line = _project_line(status)
         if line != self._run:
             self._run = line
             say(f"{status.project}: {line}")
@@ -95,7 +95,7 @@ class RunBars:
             else:
                 self._show(view)
         if status.state != "running":
-            self._tell(f"{status.state}{f': {status.reason}' if status.reason else ''}")
+            self._tell(_project_line(status))
 
     def _tell(self, line: str) -> None:
         if line != self._lines:
@@ -138,7 +138,18 @@ def stage_line(view: StageView) -> str:
         if view.warning_count:
             line += f", {view.warning_count} warning{'' if view.warning_count == 1 else 's'}"
         return line
-    return f"{view.state}: {view.reason}" if view.reason else view.state
+    return f"{view.state}: {shortened(view.reason)}" if view.reason else view.state
+
+
+def shortened(reason: str) -> str:
+    """A reason on a line of its own, cut if very long: whoever ends the command tells it in full."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+
+
+def _project_line(status: ProjectStatus) -> str:
+    """The project's state, without the reason of a failure, which the line of its stage has told."""
+    told = status.state in {"failed", "cancelled"} and any(view.run_id == status.run_id for view in status.stages)
+    return f"{status.state} ({status.reason})" if status.reason and not told else status.state
 
 
 def _bars(terminal: Console) -> Progress:

@@ -58,10 +58,7 @@ def show(status: ProjectStatus) -> None:
     from winslow_dagster.projects.domain.next_steps import next_steps
 
     output = console()
-    reason = f": {status.reason}" if status.reason else ""
-    output.print(
-        f"{status.project} ({status.pipeline} {status.pipeline_digest[:8]}) {status.state}{reason}", markup=False
-    )
+    output.print(_headline(status), markup=False)
     if status.run_id:
         output.print(f"run {status.run_id}")
     for each in status.inputs:
@@ -84,6 +81,15 @@ def show(status: ProjectStatus) -> None:
     if commands:
         output.print()
         output.print(f"next: {', '.join(commands)}", markup=False)
+
+
+def _headline(status: ProjectStatus) -> str:
+    """The project's state and why; of a stage that failed only its name, since the table has its reason."""
+    headline = f"{status.project} ({status.pipeline} {status.pipeline_digest[:8]}) {status.state}"
+    for view in status.stages:
+        if view.reason and status.reason == f"{view.stage}: {view.reason}":
+            return f"{headline} in {view.stage}"
+    return f"{headline}: {status.reason}" if status.reason else headline
 
 
 def _show_other(other: PipelineView) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 from uuid import uuid4
 
 from winslow_dagster.actions import Action
-from winslow_dagster.engines.engine import Engine, Node, NodeUsage
+from winslow_dagster.engines.engine import Engine, Node, NodeImage, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines import Catalogue, Pipeline
@@ -23,6 +23,7 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import BIND_ADDRESS, Settings
+from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
 from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
@@ -102,12 +103,16 @@ def containers(settings: Settings, engine: Engine, pipelines: list[Pipeline]) ->
         return
     yield Finding("docker", "ok", ", ".join(dict.fromkeys(node.containers for node in engine.nodes())))
     for image in images:
-        yield Finding(
-            f"image {image.name}",
-            "ok" if image.present else "warn",
-            "present" if image.present else "not on any node; it is pulled when a stage needs it",
-            "" if image.present else f"Run `docker pull {image.name}`, or `make images` for those of this project",
-        )
+        yield image_on_nodes(image)
+
+
+def image_on_nodes(image: NodeImage) -> Finding:
+    """Whether an image is on a node, or how to get it."""
+    name = f"image {image.name}"
+    if image.present:
+        return Finding(name, "ok", "present")
+    source = "in no registry either" if built_here(image.name) else "a stage that needs it tries to pull it"
+    return Finding(name, "warn", f"not on any node; {source}", how_to_get(image.name))
 
 
 def gpus(nodes: Sequence[Node], pipelines: list[Pipeline]) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
+from winslow_dagster.engines.engine import explanation
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
@@ -106,15 +107,26 @@ class ProjectHandle(ProjectControl):
 
         Live while it runs, from the store once it has ended. Raises NotFound.
         """
+        return log_of(self._context, self._logged_attempt(stage, attempt, pipeline))
+
+    def outcome_of(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> str:
+        """The outcome of the attempt whose log `logs` reads, with its message, or why it waits. Raises NotFound."""
+        found = self._logged_attempt(stage, attempt, pipeline)
+        if found.outcome is not None:
+            return f"{found.outcome}: {found.message}" if found.message else found.outcome
+        waiting = explanation(self._context.engine.status(found.task_id))
+        return f"waiting: {waiting}" if waiting else "running"
+
+    def _logged_attempt(self, stage: str, attempt: str | int | None, pipeline: str | None) -> Attempt:
         if attempt is not None:
-            return log_of(self._context, self.attempt(stage, attempt, pipeline=pipeline))
+            return self.attempt(stage, attempt, pipeline=pipeline)
         running = self._pipeline_with(stage, pipeline)
         attempts = [each for each in self.attempts() if (each.pipeline, each.stage) == (running.name, stage)]
         if not attempts:
             raise NotFound(
                 "the stage has no log yet", where=f"{self.name}/{stage}", expected="a stage that has started"
             )
-        return log_of(self._context, attempts[-1])
+        return attempts[-1]
 
     def error_lines(
         self, stage: str, lines: Iterable[LogLine], attempt: str | int | None = None, *, pipeline: str | None = None

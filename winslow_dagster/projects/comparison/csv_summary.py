@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 from pydantic import BaseModel, ConfigDict
 
-from winslow_dagster.pipelines.units import parse_number
+from winslow_dagster.pipelines.units import parse_finite, parse_number
 
 MOST_BYTES = 16 << 20
 """About 200,000 rows of ten columns. The rest of a file is not read, and `cut` is set."""
@@ -37,7 +37,9 @@ class ColumnFacts(BaseModel):
 
 
 class TableFacts(BaseModel):
-    """`rows` without the header. `cut`: only the first `read_bytes` were read and summarized.
+    """`rows` without the header. A table whose first row has a number in it has none: its columns are `column 1`, ….
+
+    `cut`: only the first `read_bytes` were read and summarized.
 
     `fault` is why the file could not be read as a table; it then has no rows and no columns.
     """
@@ -64,10 +66,14 @@ def table_facts(read: ReadPart, size_bytes: int, most_bytes: int = MOST_BYTES) -
         delimiter = max(DELIMITERS, key=first.count)
         rows = csv.reader(chain([first] if first else [], lines), delimiter=delimiter)
         header = next(rows, [])
+        records: Iterator[list[str]] = rows
+        if any(parse_finite(cell.strip()) is not None for cell in header):
+            # No name is a number: the table has no header, and its first row is data.
+            records, header = chain([header], rows), [""] * len(header)
         columns = _names(header)
         numbers = _Numbers(len(columns))
         # The last record that was read may be incomplete.
-        for row in _all_but_last(rows) if cut else rows:
+        for row in _all_but_last(records) if cut else records:
             if row:
                 numbers.take(row)
     except (_NoText, csv.Error) as error:

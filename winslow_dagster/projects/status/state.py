@@ -232,7 +232,8 @@ def _ended(common: Mapping[str, object], result: StageResult, outdated: str) -> 
             "duration_s": result.duration_s,
             "node": result.node,
             "mode": result.mode,
-            "progress": result.log.progress,
+            # What has ended has no time left.
+            "progress": tuple(each.model_copy(update={"remaining_s": None}) for each in result.log.progress),
             "warning_count": result.log.warning_count,
             "error_count": result.log.error_count,
             "results": result.log.results,

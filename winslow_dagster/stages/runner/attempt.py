@@ -245,7 +245,8 @@ class AttemptRunner:
                 size = format_size(outputs.size_bytes)
                 changed = {"outputs": outputs}
                 if end.outcome == "succeeded":
-                    changed["message"] = f"{end.message}: {count_of(len(outputs.files), 'file')}, {size}"
+                    stored = f"{count_of(len(outputs.files), 'file')}, {size}"
+                    changed["message"] = "; ".join(filter(None, (stored, end.message)))
         except CancelRequested as request:
             changed = {"outcome": "cancelled", "message": f"{cancelled(str(request))}; the outputs were not stored"}
         except (StoreError, OSError) as error:
@@ -256,7 +257,8 @@ class AttemptRunner:
             changed["log_manifest"] = self._commit_log()
         except (CancelRequested, StoreError, OSError) as error:
             message = changed.get("message", end.message)
-            changed["message"] = f"{message}; the log could not be stored and remains on this node: {error}"
+            problem = f"the log could not be stored and remains on this node: {error}"
+            changed["message"] = "; ".join(filter(None, (str(message), problem)))
         return end.model_copy(update=changed)
 
     def _commit_outputs(self) -> Manifest:

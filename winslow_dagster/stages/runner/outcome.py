@@ -1,4 +1,7 @@
-"""Derives the outcome of an attempt, and one sentence about it, from how its program ended."""
+"""Derives the outcome of an attempt, and one sentence about it, from how its program ended.
+
+The sentence is shown beside the outcome, and does not repeat it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Stopping(Frozen):
 
 def cancelled(reason: str) -> str:
     """The message for a cancelled attempt."""
-    return f"cancelled: {reason}" if reason else "cancelled"
+    return reason or "on request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,14 @@ def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     if facts.full_disk or NO_SPACE in last_error(log):
         disk = facts.full_disk or "reported by the stage"
         return "failed", f"the disk is full ({disk}): exit code {code}{last_error(log)}"
-    return "failed", f"failed: exit code {code}{last_error(log) or last_line(facts.last_line)}{convention(code)}"
+    return "failed", f"exit code {code}{last_error(log) or last_line(facts.last_line)}{convention(code)}"
 
 
 def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str]) -> Verdict:
     """The verdict on a program whose exit code means success."""
     if task.log_rules.fail_on_error_line and log.error_count:
-        return "failed", f"failed: the log has an error line, although the exit code means success{last_error(log)}"
-    return ("failed", "; ".join(broken)) if broken else ("succeeded", "succeeded")
+        return "failed", f"the log has an error line, although the exit code means success{last_error(log)}"
+    return ("failed", "; ".join(broken)) if broken else ("succeeded", "")
 
 
 def out_of_memory(task: StageTask, exit_code: int | None, log: LogSummary) -> str:

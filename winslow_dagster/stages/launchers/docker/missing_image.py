@@ -1,0 +1,20 @@
+"""What to do about an image that is not on a machine."""
+
+from __future__ import annotations
+
+BUILT_HERE = {
+    "winslow/tracker-application": "Run `make images` in the source tree",
+    "winslow/java-tracker": "Build it from your program with `winslow images java`",
+}
+"""Images that are in no registry, by their names without tags."""
+
+
+def built_here(image: str) -> bool:
+    """Whether the image is one of ours, which no registry has."""
+    return image.partition(":")[0] in BUILT_HERE
+
+
+def how_to_get(image: str) -> str:
+    """How to get the image onto a machine."""
+    own = BUILT_HERE.get(image.partition(":")[0])
+    return own or f"Build it with `docker build -t {image} DIRECTORY`, or pull it with `docker pull {image}`"
