@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
+from pathlib import Path
 from string import Formatter
 from typing import get_args
 
@@ -10,7 +13,7 @@ import click
 import pytest
 
 from winslow_dagster.actions import TEXTS, Action, ActionName
-from winslow_dagster.cli.action_commands import COMMANDS, OPTIONS, command_for, wording
+from winslow_dagster.cli.action_commands import COMMANDS, OPTIONS, SETTINGS, command_for, command_line, wording
 from winslow_dagster.cli.main import winslow
 
 NAMES: tuple[ActionName, ...] = get_args(ActionName)
@@ -20,6 +23,16 @@ def filled(name: ActionName) -> Action:
     template = COMMANDS.get(name) or OPTIONS[name]
     fields = [field for _, field, _, _ in Formatter().parse(template) if field]
     return Action(name, dict.fromkeys(fields, "a b"))
+
+
+@pytest.fixture(autouse=True)
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A shell without our variables that finds the program by its name."""
+    for name in (*SETTINGS, "MAKELEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_every_action_has_a_text_and_either_a_command_or_an_option() -> None:
@@ -55,3 +68,20 @@ def test_a_command_stands_behind_its_text() -> None:
     assert wording(Action("cancel_project", {"project": "ulm-07"})) == (
         "Wait for the run to end, or cancel it: `winslow cancel ulm-07`"
     )
+
+
+def test_a_command_names_the_installation_it_is_for(monkeypatch: pytest.MonkeyPatch, shell: Path) -> None:
+    assert command_line("files", "ulm") == "winslow files ulm"
+    monkeypatch.setenv("WINSLOW_HOME", "my home")
+    assert command_line("files", "ulm") == f"WINSLOW_HOME='{shell}/my home' winslow files ulm"
+
+
+@pytest.mark.parametrize("missing", ["PATH", "MAKELEVEL"])
+def test_a_command_has_the_path_of_a_program_that_the_shell_does_not_find(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setenv(missing, "/usr/bin:/bin" if missing == "PATH" else "1")
+    own = Path(sys.executable).with_name("winslow")
+    assert command_line("status") == f"{own} status"
+    monkeypatch.chdir(own.parent.parent)
+    assert command_line("status") == f"{own.parent.name}/winslow status"

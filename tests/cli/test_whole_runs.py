@@ -370,6 +370,20 @@ def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> No
         pipeline.write_text(SLOWEST)
 
 
+def test_every_next_step_runs_as_printed_in_another_shell(there: Installation) -> None:
+    advice = there.winslow("run", "speeding", "--project", "next", "--input", "speeds=speeds.csv").stderr
+    page = there.winslow("status", "next").stdout
+    steps = [[line.strip() for line in text.split("next:\n")[1].splitlines()] for text in (advice, page)]
+    assert len(steps[0]) > 1
+    assert steps[0] == steps[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")}
+    for step in steps[0]:
+        ran = subprocess.run(
+            ["sh", "-c", step], cwd=there.place, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, (step, ran.stderr)
+
+
 @pytest.mark.usefixtures("first")
 @pytest.mark.parametrize("command", ["history first", "audit first", "compare first pick 1 1", "pool list"])
 def test_every_time_that_is_printed_has_its_date_and_time_zone(there: Installation, command: str) -> None:

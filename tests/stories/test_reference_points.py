@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -101,8 +102,8 @@ def test_marked_points_give_the_same_camera_as_a_file_handed_over(
     shown = in_shell("answer", "form")
     assert f"{ASKING}: mark stationary points on the ground in frame.jpg" in " ".join(shown.split())
     assert f"winslow answer form {ASKING} --value points=" in " ".join(shown.split())
-    files = next(line for line in shown.splitlines() if line.startswith("to see the pictures: winslow "))
-    listed = json.loads(in_shell(*files.removeprefix("to see the pictures: winslow ").split(), "--json"))["files"]
+    (files,) = re.findall("^to see the pictures: .*winslow (files .*)$", shown, re.MULTILINE)
+    listed = json.loads(in_shell(*files.split(), "--json"))["files"]
     paths = {each["path"]: Path(each["local_path"]) for each in listed}
     assert {"frame.jpg", "frame_with_points.jpg"} <= set(paths)
     assert paths["frame.jpg"].stat().st_size > 10_000

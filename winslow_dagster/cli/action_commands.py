@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from winslow_dagster.actions import Action, ActionName
 
 COMMANDS: dict[ActionName, str] = {
-    "answer_question": "winslow answer {project} {stage}",
-    "cancel_project": "winslow cancel {project}",
-    "check_pipelines": "winslow pipelines check",
-    "compare_attempts": "winslow compare {project} {stage}",
-    "diagnose": "winslow doctor",
-    "list_files": "winslow files {project}",
-    "list_ingest_files": "winslow ingest list",
-    "list_pipelines": "winslow pipelines list",
-    "list_pool_files": "winslow pool list",
-    "list_projects": "winslow status",
-    "pause_project": "winslow pause {project}",
-    "redo_stage": "winslow redo {project} {stage}",
-    "resume_project": "winslow resume {project}",
-    "run_project": "winslow run {pipeline} --project {project}",
-    "show_pipeline": "winslow pipelines show {pipeline}",
-    "show_project": "winslow status {project}",
-    "start_from_stage": "winslow run {pipeline} --project {project} --start-from {stage}",
-    "start_services": "winslow up",
+    "answer_question": "answer {project}",
+    "cancel_project": "cancel {project}",
+    "check_pipelines": "pipelines check",
+    "compare_attempts": "compare {project} {stage}",
+    "diagnose": "doctor",
+    "list_files": "files {project}",
+    "list_ingest_files": "ingest list",
+    "list_pipelines": "pipelines list",
+    "list_pool_files": "pool list",
+    "list_projects": "status",
+    "pause_project": "pause {project}",
+    "redo_stage": "redo {project} {stage}",
+    "resume_project": "resume {project}",
+    "run_project": "run {pipeline} --project {project}",
+    "show_pipeline": "pipelines show {pipeline}",
+    "show_project": "status {project}",
+    "start_from_stage": "run {pipeline} --project {project} --start-from {stage}",
+    "start_services": "up",
 }
 OPTIONS: dict[ActionName, str] = {
     "add_libraries": "--add DIRECTORY, or --main-class CLASS",
@@ -35,12 +39,24 @@ OPTIONS: dict[ActionName, str] = {
     "provide_input": "--input {input}=PATH",
 }
 """Options of the command that failed: what to write in their place only the person knows."""
+DIRECTORIES = ("WINSLOW_HOME", "WINSLOW_PIPELINES_DIR")
+SETTINGS = (*DIRECTORIES, "WINSLOW_PORT", "WINSLOW_STAGE_MODE")
+"""What a command in another shell needs to do the same as in this one.
+
+Addresses of a database or a store may have passwords in them; who sets them sets them for every shell.
+"""
+
+
+def command_line(*words: str) -> str:
+    """The command with these arguments as a person can run it, in this shell or another one in the same directory."""
+    settings = [f"{name}={shlex.quote(_setting(name))}" for name in SETTINGS if os.environ.get(name)]
+    return " ".join((*settings, _program(), *map(shlex.quote, words)))
 
 
 def command_for(action: Action) -> str | None:
     """The command that takes the action; None where it is taken by an option."""
     template = COMMANDS.get(action.name)
-    return None if template is None else _filled(template, action)
+    return None if template is None else command_line(*shlex.split(_filled(template, action)))
 
 
 def wording(action: Action) -> str:
@@ -51,3 +67,20 @@ def wording(action: Action) -> str:
 
 def _filled(template: str, action: Action) -> str:
     return template.format(**{name: shlex.quote(value) for name, value in action.arguments.items()})
+
+
+def _setting(name: str) -> str:
+    value = os.environ[name]
+    return str(Path(value).expanduser().absolute()) if name in DIRECTORIES else value
+
+
+def _program() -> str:
+    """`winslow` where the shell finds this installation's program by that name, otherwise its path."""
+    own = Path(sys.executable).with_name("winslow")
+    found = shutil.which("winslow")
+    # Make adds our directory to PATH, and the shell that it was called from does not have it.
+    known = found is not None and own.exists() and Path(found).samefile(own) and "MAKELEVEL" not in os.environ
+    if known or not own.exists():
+        return "winslow"
+    here = Path.cwd()
+    return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))

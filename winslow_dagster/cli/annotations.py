@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs
@@ -48,7 +49,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     if as_json:
         print_json(status.model_dump(mode="json"))
     else:
-        say(f"created {project}; `winslow run {pipeline} --project {project}` runs it")
+        say(f"created {project}; `{command_line('run', pipeline, '--project', project)}` runs it")
 
 
 @click.command("note")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 
@@ -31,4 +32,4 @@ def command(project: str, *, detach: bool, as_json: bool) -> None:
     if as_json:
         print_json(status.model_dump(mode="json"))
     elif detach:
-        say(f"cancelling {project}; `winslow status {project}` shows its status")
+        say(f"cancelling {project}; `{command_line('status', project)}` shows its status")

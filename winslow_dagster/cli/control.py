@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings
 
 if TYPE_CHECKING:
+    from winslow_dagster.projects.domain.model import Attempt
     from winslow_dagster.projects.domain.views import QuestionView
 
 reason_option = click.option("--reason", default="", help="Reason, for the project's history.")
@@ -169,12 +171,14 @@ def pick(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
     With --json, {"project", "stage", "task_id"}.
     """
     with open_installation() as winslow:
-        chosen = winslow.project(project).pick(stage, attempt)
-        left = winslow.status(project).reason
+        handle = winslow.project(project)
+        chosen, own = handle.pick(stage, attempt), handle.pipeline().name
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": chosen.task_id})
     else:
-        say(f"{stage} now has the outputs of {chosen.task_id}; {left}")
+        say(
+            f"{stage} now has the outputs of {chosen.task_id}; `{resume_line(chosen, own)}` runs the stages that follow"
+        )
 
 
 @click.command("replace")
@@ -193,11 +197,13 @@ def replace(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     With --json, {"project", "stage", "task_id"}.
     """
     with open_installation() as winslow:
-        attempt = winslow.project(project).replace(stage, path, file, pipeline=pipeline, reason=reason)
+        handle = winslow.project(project)
+        own = handle.pipeline().name
+        attempt = handle.replace(stage, path, file, pipeline=pipeline, reason=reason)
     if as_json:
         print_json({"project": project, "stage": stage, "task_id": attempt.task_id})
     else:
-        say(f"{attempt.message}; `winslow resume {project}` runs the stages that follow")
+        say(f"{attempt.message}; `{resume_line(attempt, own)}` runs the stages that follow")
 
 
 @click.command("answer")
@@ -237,17 +243,27 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
         return
 
     with open_installation() as winslow:
-        questions = winslow.project(project).questions()
+        handle = winslow.project(project)
+        questions, own = handle.questions(), handle.pipeline().name
     if as_json:
         print_json({"questions": [question.model_dump(mode="json") for question in questions]})
     elif not questions:
         say(f"{project} has no open questions")
     else:
         for question in questions:
-            _show(project, question)
+            _show(project, question, own)
 
 
-def _show(project: str, question: QuestionView) -> None:
+def resume_line(attempt: Attempt, own: str) -> str:
+    """The command that continues the pipeline of the attempt; `own` is the project's."""
+    return command_line("resume", attempt.project, *_pipeline(attempt.pipeline, own))
+
+
+def _pipeline(name: str, own: str) -> tuple[str, ...]:
+    return () if name == own else ("--pipeline", name)
+
+
+def _show(project: str, question: QuestionView, own: str) -> None:
     console().print(f"{question.stage}: {question.message}", markup=False)
     if question.form:
         print_table(
@@ -263,12 +279,16 @@ def _show(project: str, question: QuestionView) -> None:
             ],
         )
     if question.asked_by_attempt and any(str(each.get("image", "")).startswith("./") for each in question.form):
-        pictures = f"winslow files {project} --stage {question.stage} --attempt {question.asked_by_attempt}"
+        pictures = command_line("files", project, "--stage", question.stage, "--attempt", question.asked_by_attempt)
         console().print(f"to see the pictures: {pictures}", markup=False, soft_wrap=True)
-    fields = " ".join(
-        f"{'--file' if each['kind'] == 'file' else '--value'} {each['name']}=..." for each in question.form
-    )
-    console().print(f"winslow answer {project} {question.stage} {fields}".rstrip(), markup=False)
+    fields = [
+        word
+        for each in question.form
+        for word in ("--file" if each["kind"] == "file" else "--value", f"{each['name']}=...")
+    ]
+    answering = command_line("answer", project, question.stage, *_pipeline(question.pipeline, own), *fields)
+    fill_in = "to answer, replace each ... in: " if fields else "to answer: "
+    console().print(f"{fill_in}{answering}", markup=False, soft_wrap=True)
 
 
 def _value(text: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import shown
 from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
@@ -82,7 +83,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         show_results(pipeline, name, files, settings.address)
         for question in questions:
             say(f"\n{question.stage} is waiting for you: {question.message}")
-            say(f"  `winslow answer {name}` shows how to answer")
+            say(f"  `{command_line('answer', name)}` shows how to answer")
 
 
 def with_pipeline(settings: Settings) -> Settings:
@@ -145,4 +146,4 @@ def show_results(pipeline: Pipeline, project: str, files: tuple[ProjectFile, ...
     say("\nresults:")
     for file in (*trajectories, *others):
         click.echo(f"  {file.local_path or f'{file.stage}/{file.path}'}")
-    say(f"\nall files: winslow files {project}\nthe web interface: make up (or: winslow up), then {address}")
+    say(f"\nall files: {command_line('files', project)}\nthe web interface: {command_line('up')}, then {address}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from winslow_dagster.actions import Action
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import print_json, say, say_if_services_start
 from winslow_dagster.errors import ServiceUnavailable
@@ -36,7 +37,7 @@ def follow(project: str, start: Callable[[Installation], Run | None], *, detach:
             if as_json:
                 print_json({"project": project, "run_id": run.run_id})
             else:
-                say(f"queued run {run.run_id}; `winslow status {project}` shows its status")
+                say(f"queued run {run.run_id}; `{command_line('status', project)}` shows its status")
             return
         status = winslow.status(project) if run is None else shown(run, quiet=as_json)
         if as_json:
@@ -58,8 +59,8 @@ def shown(run: Run, *, quiet: bool) -> ProjectStatus:
             return run.ended(shows)
     except KeyboardInterrupt:
         say(
-            f"detached: the run continues. `winslow status {run.project}` shows its status, "
-            f"`winslow cancel {run.project}` ends it. Keep the services running with `winslow up`."
+            f"detached: the run continues. `{command_line('status', run.project)}` shows its status, "
+            f"`{command_line('cancel', run.project)}` ends it. Keep the services running with `{command_line('up')}`."
         )
         raise SystemExit(DETACHED_EXIT_CODE) from None
 
@@ -71,4 +72,4 @@ def print_next_steps(status: ProjectStatus) -> None:
 
     commands = [command for action in next_steps(status) if (command := command_for(action))]
     if commands:
-        say("next: " + ", ".join(commands))
+        say("\n  ".join(("next:", *commands)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
@@ -103,7 +104,7 @@ def java(  # noqa: PLR0913, PLR0917  # one parameter an option
         return
     say(f"{tag} is ready")
     if pipeline_out:
-        say(f"edit {pipeline_out} to fit your program, then run `winslow pipelines check`")
+        say(f"edit {pipeline_out} to fit your program, then run `{command_line('pipelines', 'check')}`")
     else:
         say("add --pipeline-out my_tracker.yaml to also write a pipeline to start from")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.errors import PipelineInvalid
@@ -55,7 +56,7 @@ def list_all(*, as_json: bool) -> None:
         console().print(f"no pipelines in {catalogue.directory}")
     if catalogue.problems:
         files = {problem.file for problem in catalogue.problems}
-        say(f"pipeline files with errors: {len(files)}; `winslow pipelines check` lists the errors")
+        say(f"pipeline files with errors: {len(files)}; `{command_line('pipelines', 'check')}` lists the errors")
 
 
 @command.command("check")

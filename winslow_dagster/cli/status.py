@@ -37,7 +37,7 @@ def command(project: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"projects": [_plain(summary) for summary in summaries]})
     elif not summaries:
-        console().print("no projects yet; `winslow run` creates one")
+        console().print("no projects yet; `winslow run PIPELINE --project NAME` creates one")
     else:
         print_table(
             ("project", "pipeline", "state", "tags", "reason"),
@@ -80,7 +80,7 @@ def show(status: ProjectStatus) -> None:
     commands = [command for action in next_steps(status) if (command := command_for(action))]
     if commands:
         output.print()
-        output.print(f"next: {', '.join(commands)}", markup=False)
+        output.print("\n  ".join(("next:", *commands)), markup=False, soft_wrap=True)
 
 
 def _headline(status: ProjectStatus) -> str:

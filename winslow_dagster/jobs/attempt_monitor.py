@@ -39,7 +39,8 @@ class AttemptMonitor:
             self._files.out,
             self._files.err,
             limit_bytes=MAX_SHOWN_BYTES,
-            note=f"Only the beginning is shown here. Whole log: winslow logs {task.project} {task.stage}",
+            note=f"Only the beginning is shown here. Whole log: winslow logs {task.project} {task.stage} "
+            f"--attempt {task.task_id}",
         )
 
     def wait_for_result(self) -> StageResult:
