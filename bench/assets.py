@@ -18,7 +18,7 @@ from bench.installation import winslow_home
 from bench.orchestration import PIPELINES, STAGES, chain, seconds
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
-from winslow_dagster.projects.database.new_inputs import new_inputs, project_names
+from winslow_dagster.projects.database.new_inputs import new_inputs, projects_by_pipeline
 from winslow_dagster.projects.status.results_csv import write_results
 
 REPEATS = 3
@@ -80,7 +80,7 @@ def sensors_of_10_000_projects() -> Iterator[Figure]:
         now = datetime.now(UTC)
 
         def look() -> None:
-            project_names(database)
+            projects_by_pipeline(database)
             new_inputs(database, None, now, 500)
 
         look_s = statistics.median(seconds(look) for _ in range(REPEATS))

@@ -12,7 +12,7 @@ from dagster import AssetCheckKey, AssetKey, DagsterInstance, RepositoryDefiniti
 from places import TWO, add_project, add_success
 
 from winslow_dagster.assets.checks import CHECK_JOB
-from winslow_dagster.assets.graph import PROJECTS, RESULTS, input_key, stage_key
+from winslow_dagster.assets.graph import RESULTS, input_key, projects_of, stage_key
 from winslow_dagster.assets.repository import Assets, LazyRepository
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import pipeline_jobs
@@ -72,11 +72,21 @@ def test_the_table_of_results_comes_from_the_last_stages_of_every_pipeline(setti
     assert upstream(loaded(settings), RESULTS) == ends
 
 
-def test_projects_are_the_partitions_of_all_but_the_table(settings: Settings) -> None:
+def test_the_projects_of_a_pipeline_are_the_partitions_of_its_assets(settings: Settings) -> None:
     graph = loaded(settings).asset_graph
     assert {key: graph.get(key).partitions_def for key in graph.get_all_asset_keys()} == {
-        key: None if key == RESULTS else PROJECTS for key in graph.get_all_asset_keys()
+        key: None if key == RESULTS else projects_of(key.path[0]) for key in graph.get_all_asset_keys()
     }
+    assert projects_of("two") != projects_of("fork")
+
+
+def test_every_asset_says_what_it_is_and_how_it_is_made(settings: Settings) -> None:
+    specs = {spec.key: spec.description or "" for each in Assets(settings).definitions.values() for spec in each.specs}
+    assert specs[input_key("two", "video")].startswith("The flight\n")
+    assert specs[input_key("fork", "points")].startswith("The json of each project.\n")
+    assert "launch the job with `project: NAME` and `start_from: look`" in specs[stage_key("fork", "look")]
+    assert specs[stage_key("fork", "cut")].startswith("Runs `x` in the image `nothing:1`.\n")
+    assert specs[stage_key("two", "first")].startswith("Runs `sh -c true`.\n")
 
 
 def test_a_bad_file_hides_no_other(settings: Settings) -> None:

@@ -15,8 +15,9 @@ from places import add_project, add_success, add_video
 
 from winslow_dagster.assets import sensors
 from winslow_dagster.assets.graph import RESULTS, input_key
-from winslow_dagster.projects.database.new_inputs import Mark, new_inputs, project_names
+from winslow_dagster.projects.database.new_inputs import Mark, new_inputs, projects_by_pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.status.results_csv import HEADINGS, newest_success, write_results
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -87,7 +88,7 @@ def test_a_project_becomes_a_partition_and_its_files_events_once(
     add_video(records, "ulm")
     result = ticked(instance, sensors.sync_partitions)
     assert isinstance(result, SensorResult)
-    assert set(instance.get_dynamic_partitions("projects")) == project_names(records.database) == {"ulm", "bonn"}
+    assert set(instance.get_dynamic_partitions("two_projects")) == {"ulm", "bonn"}
     (record,) = instance.fetch_materializations(input_key("two", "video"), limit=10).records
     assert record.partition_key == "ulm"
     event = record.asset_materialization
@@ -99,6 +100,19 @@ def test_a_project_becomes_a_partition_and_its_files_events_once(
     result = ticked(instance, sensors.sync_partitions, result.cursor)
     assert isinstance(result, SensorResult)
     assert [event.metadata["version"].value for event in result.asset_events if event.metadata] == [2]
+
+
+def test_a_project_is_a_partition_of_the_pipelines_that_it_uses_or_has_run_and_of_no_other(
+    records: ProjectRecords, instance: DagsterInstance
+) -> None:
+    add_project(records, "ulm")
+    add_project(records, "bonn")
+    run = RunRecord("run1", "bonn", "fork", "d" * 64, datetime.now(UTC), "anna")
+    records.record_run(run)
+    assert projects_by_pipeline(records.database) == {"two": {"ulm", "bonn"}, "fork": {"bonn"}}
+    ticked(instance, sensors.sync_partitions)
+    assert set(instance.get_dynamic_partitions("two_projects")) == {"ulm", "bonn"}
+    assert set(instance.get_dynamic_partitions("fork_projects")) == {"bonn"}
 
 
 def test_many_inputs_are_reported_in_batches(

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Iterator
 from dagster import AssetKey, AssetsDefinition, AssetSpec, DynamicPartitionsDefinition
 
 from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.jobs.descriptions import describe_stage
 from winslow_dagster.pipelines import Pipeline, Stage, load
 from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.settings import Settings
 
-PROJECTS = DynamicPartitionsDefinition(name="projects")
 RESULTS = AssetKey(["results"])
+
+
+def projects_of(pipeline: str) -> DynamicPartitionsDefinition:
+    """The partitions of a pipeline's assets: the projects that use it."""
+    return DynamicPartitionsDefinition(name=f"{pipeline}_projects")
 
 
 def stage_key(pipeline: str, stage: str) -> AssetKey:
@@ -42,9 +47,10 @@ def pipeline_assets(pipeline: Pipeline) -> AssetsDefinition:
     inputs = [
         AssetSpec(
             input_key(pipeline.name, name),
-            description=field.description or f"The {field.kind} of each project",
+            description=f"{field.description or f'The {field.kind} of each project.'}\n\n"
+            f"To give a project another file, launch the job `{pipeline.name}` with `inputs: {{{name}: FILE}}`.",
             group_name=pipeline.name,
-            partitions_def=PROJECTS,
+            partitions_def=projects_of(pipeline.name),
             kinds={field.kind},
         )
         for name, field in pipeline.inputs.items()
@@ -70,8 +76,10 @@ def _stage_asset(pipeline: Pipeline, stage: Stage) -> AssetSpec:
     return AssetSpec(
         stage_key(pipeline.name, stage.name),
         deps=upstream or [input_key(pipeline.name, name) for name in pipeline.inputs],
-        description=stage.description or None,
+        # Dagit draws a button "Materialize" for every asset, and disables it for one that is made by an op.
+        description=f"{describe_stage(stage)}\n\nMade by the job `{pipeline.name}`. To make it again, "
+        f"launch the job with `project: NAME` and `start_from: {stage.name}`.",
         group_name=pipeline.name,
-        partitions_def=PROJECTS,
+        partitions_def=projects_of(pipeline.name),
         kinds={"docker" if stage.image else "process"},
     )

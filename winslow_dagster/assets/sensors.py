@@ -17,9 +17,9 @@ from dagster import (
     SkipReason,
 )
 
-from winslow_dagster.assets.graph import PROJECTS, RESULTS, input_key
+from winslow_dagster.assets.graph import RESULTS, input_key, projects_of
 from winslow_dagster.jobs.materialization import markdown_table
-from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, project_names
+from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, projects_by_pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, ResultsTable, newest_success, write_results
 from winslow_dagster.settings import Settings
@@ -33,18 +33,20 @@ def sync_partitions(context: SensorEvaluationContext) -> SensorResult | SkipReas
     settings = Settings.read()
     records = ProjectRecords.open(settings.database_url)
     try:
-        names = project_names(records.database)
+        projects = projects_by_pipeline(records.database)
         mark = Mark.parse(context.cursor) if context.cursor else None
         until = datetime.now(UTC) - SETTLED_AFTER
         inputs = new_inputs(records.database, mark, until, MAX_INPUTS)
     finally:
         records.close()
-    missing = sorted(names - set(context.instance.get_dynamic_partitions(str(PROJECTS.name))))
-    if not missing and not inputs:
+    requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
+    for pipeline, names in projects.items():
+        partitions = projects_of(pipeline)
+        known = context.instance.get_dynamic_partitions(str(partitions.name))
+        if missing := sorted(names - set(known)):
+            requests.append(partitions.build_add_request(missing))
+    if not requests and not inputs:
         return SkipReason("no new projects or inputs")
-    requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = (
-        [PROJECTS.build_add_request(missing)] if missing else []
-    )
     return SensorResult(
         dynamic_partitions_requests=requests,
         asset_events=[input_event(new) for new in inputs],

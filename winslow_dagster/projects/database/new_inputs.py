@@ -1,4 +1,4 @@
-"""Input versions in the order in which they were added."""
+"""What the asset graph has to be told: the projects of each pipeline, and input versions as they were added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, union
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
@@ -76,7 +76,12 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
     )
 
 
-def project_names(database: Database) -> frozenset[str]:
-    """The names of all projects."""
+def projects_by_pipeline(database: Database) -> dict[str, frozenset[str]]:
+    """Pipeline -> the projects that use it or have run it."""
+    projects, runs = schema.projects.c, schema.runs.c
+    query = union(select(projects.pipeline, projects.name), select(runs.pipeline, runs.project))
+    found: dict[str, set[str]] = {}
     with database.reading() as connection:
-        return frozenset(connection.execute(select(schema.projects.c.name)).scalars())
+        for pipeline, project in connection.execute(query):
+            found.setdefault(pipeline, set()).add(project)
+    return {pipeline: frozenset(names) for pipeline, names in found.items()}
