@@ -15,11 +15,15 @@ class PatternMalformed(Exception):
     """A text is not a regular expression in RE2 syntax. The message says why."""
 
 
-def compile_pattern(source: str, *, capture: bool = True) -> re2._Regexp[str]:
-    """The compiled pattern; it searches texts and bytes alike. Raises PatternMalformed."""
+def compile_pattern(source: str, *, capture: bool = True, within_lines: bool = False) -> re2._Regexp[str]:
+    r"""The compiled pattern; it searches texts and bytes alike. Raises PatternMalformed.
+
+    `within_lines`: no match contains a line feed, not even one of `\s` or `[^x]`.
+    """
     options = re2.Options()
     options.log_errors = False
     options.never_capture = not capture
+    options.never_nl = within_lines
     try:
         return re2.compile(source, options=options)
     except UnicodeEncodeError as error:

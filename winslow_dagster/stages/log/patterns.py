@@ -18,9 +18,9 @@ from winslow_dagster.pipelines.patterns import PatternMalformed, compile_pattern
 MATCH_LIMIT_BYTES: Final = 8_192
 """The part of a line that is searched."""
 
-ONE_LINE_ONLY: Final = re.compile(r"\\[AzQ]|\(\?[a-zA-Z]*-")
-"""Means something else in a chunk of many lines: anchors of the text, quoted text that may look like them, and flags
-that are turned off, such as `(?-m)`.
+ONE_LINE_ONLY: Final = re.compile(r"\\[AzQC]|\(\?[a-zA-Z]*-")
+"""Means something else in a chunk of many lines: anchors of the text, quoted text that may look like them, single
+bytes, and flags that are turned off, such as `(?-m)`.
 """
 
 MANY_IN_A_ROW: Final = 16
@@ -64,21 +64,17 @@ class Scanner:
             return
         in_a_row = 0
         while start < len(chunk):
-            last = start
             if self._union is not None and (in_a_row < MANY_IN_A_ROW or in_a_row % MANY_IN_A_ROW == 0):
                 match = self._union.search(chunk, start)
                 if match is None:
                     return
-                found, last = match.span()
-                line = chunk.rfind(b"\n", 0, found) + 1
+                line = chunk.rfind(b"\n", 0, match.start()) + 1
                 in_a_row = in_a_row if line == start else 0
                 start = line
-            # A match may extend over line feeds and hide others: each line that it touches is a candidate.
-            while start <= last and start < len(chunk):
-                end = chunk.index(b"\n", start)
-                yield Span(start, end)
-                start = end + 1
-                in_a_row += 1
+            end = chunk.index(b"\n", start)
+            yield Span(start, end)
+            start = end + 1
+            in_a_row += 1
 
 
 def can_scan(source: str) -> bool:
@@ -87,12 +83,15 @@ def can_scan(source: str) -> bool:
 
 
 def _union(sources: Sequence[str]) -> re2._Regexp[str] | None:
-    """All patterns as one; None if that is impossible, so that every line is a candidate."""
+    """All patterns as one; None if that is impossible, so that every line is a candidate.
+
+    A match that extended over lines would hide others, and looking for its end would search the same lines many times.
+    """
     if not all(map(can_scan, sources)):
         return None
     alternatives = "|".join(f"(?:{source})" for source in sources)
     try:
-        return compile_pattern(f"(?m){alternatives}", capture=False)
+        return compile_pattern(f"(?m){alternatives}", capture=False, within_lines=True)
     except PatternMalformed:  # too large together
         return None
 

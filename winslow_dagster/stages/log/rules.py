@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -28,9 +27,7 @@ TEXT_LIMIT: Final = 1_000
 RESULTS_LIMIT: Final = 1_000
 RESULT_VALUE_LIMIT: Final = 4_096
 
-MARKER: Final = r"^WINSLOW_(?:RESULT|AWAIT_INPUT): "
-RESULT: Final = re.compile(r"WINSLOW_RESULT: *([^=]*[^= ]) *= *(.*)")
-AWAIT_INPUT: Final = re.compile(r"WINSLOW_AWAIT_INPUT: *(.*)")
+MARKER: Final = r"^WINSLOW_(?:RESULT|AWAIT_INPUT):"
 
 Kind = Literal["warning", "error", "marker"]
 
@@ -136,10 +133,13 @@ class RuleMatcher:
                 self._read_marker(storable(text))
 
     def _read_marker(self, text: str) -> None:
-        if request := AWAIT_INPUT.fullmatch(text):
-            self.state.awaiting_input_message = request[1][:TEXT_LIMIT]
-        elif result := RESULT.fullmatch(text):
-            key, value = result[1][:TEXT_LIMIT], result[2].rstrip()[:RESULT_VALUE_LIMIT]
+        marker, _, content = text.partition(":")
+        if marker == "WINSLOW_AWAIT_INPUT":
+            self.state.awaiting_input_message = content.strip()[:TEXT_LIMIT]
+            return
+        name, assigned, result = content.partition("=")
+        key, value = name.strip()[:TEXT_LIMIT], result.strip()[:RESULT_VALUE_LIMIT]
+        if key and assigned:
             if key in self.state.results or len(self.state.results) < RESULTS_LIMIT:
                 self.state.results[key] = value
             else:
