@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from attempts import Place
+from attempts import Place, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 
@@ -53,7 +53,7 @@ def test_a_stage_that_does_not_notice_that_the_disk_is_full_has_not_succeeded(pl
         result = place.run(fill)
         assert (result.outcome, result.exit_code, result.outputs) == ("failed", 0, None)
         assert result.message.startswith("the disk was full")
-        assert "the outputs may be incomplete" in result.message
+        assert "the outputs and the log may be incomplete" in result.message
 
 
 def test_a_stage_that_fills_the_disk_with_its_log_is_ended_for_that(place: Place) -> None:
@@ -62,3 +62,28 @@ def test_a_stage_that_fills_the_disk_with_its_log_is_ended_for_that(place: Place
         result = place.run(noise)
         assert result.outcome == "failed"
         assert "the disk" in result.message
+
+
+LINES = 200_000
+LEFT_BYTES = 512 * 1024
+"""Enough for a runner to start, and too little for that many lines."""
+PRINTS_ON_DEMAND = f"""cd "$WINSLOW_OUTPUT_DIR"; touch ready; while [ ! -e go ]; do sleep 0.1; done
+rm ready go; seq {LINES}; touch done"""
+
+
+def test_a_stage_whose_log_does_not_fit_on_the_disk_has_not_succeeded(place: Place) -> None:
+    with small_disk(place.home / "tasks", 160):
+        task = place.task(PRINTS_ON_DEMAND)
+        output = place.directory(task).output
+        place.kill_runner_once(task, "the stage runs", (output / "ready").exists)
+        (output / "go").touch()
+        until("it has printed everything without a runner", (output / "done").exists)
+        ballast = place.home / "tasks" / "ballast"
+        subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=64k"], capture_output=True, check=False)
+        os.truncate(ballast, ballast.stat().st_size - LEFT_BYTES)
+        result = place.serve(task)
+        assert (result.outcome, result.exit_code) == ("failed", 0)
+        assert result.message.startswith("the disk was full (the disk that holds ")
+        assert "so the outputs and the log may be incomplete" in result.message
+        assert "the rest of the log is missing: it cannot be written: " in place.runner_lines(task)
+        assert place.lines(task) == [str(number + 1) for number in range(place.printed(task))]

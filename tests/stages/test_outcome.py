@@ -77,12 +77,15 @@ def test_a_very_long_line_is_quoted_in_part() -> None:
 
 def test_a_full_disk_explains_a_failure_and_a_program_that_did_not_notice_it_has_not_succeeded() -> None:
     full = "the disk that holds /data has 0 B of 2 TiB free"
-    assert of(ExitStatus(NOW, 1), LogSummary(), full_disk=full) == ("failed", f"the disk is full ({full}): exit code 1")
+    assert of(ExitStatus(NOW, 1), LogSummary(), full_disk=full) == (
+        "failed",
+        f"the disk is full ({full}): exit code 1; it printed nothing",
+    )
     for code in (0, 75):
-        doubt = f"the disk was full ({full}), so the outputs may be incomplete, although the exit code is {code}"
+        doubt = f"so the outputs and the log may be incomplete, although the exit code is {code}"
         assert of(ExitStatus(NOW, code), LogSummary(), full_disk=full) == (
             "failed",
-            f"{doubt}; free space and redo the stage",
+            f"the disk was full ({full}), {doubt}; free space and redo the stage",
         )
 
 
@@ -93,9 +96,25 @@ def test_a_stage_that_changed_an_input_has_not_succeeded(code: int) -> None:
     assert of(ExitStatus(NOW, 3), LogSummary(), changed=changed)[1].startswith("exit code 3")
 
 
+def test_a_log_without_its_end_casts_doubt_on_a_success_and_fails_where_an_error_line_would() -> None:
+    gap = "its log is incomplete: it cannot be written"
+    message = of(ExitStatus(NOW, 0), LogSummary(), log_problem="it cannot be written")
+    assert message == ("succeeded", gap)
+    strict = task(log_rules=LogRules(errors=("E",), fail_on_error_line=True))
+    assert of(ExitStatus(NOW, 0), LogSummary(), strict, log_problem="gone") == (
+        "failed",
+        "the log may have an error line, because it is incomplete: gone",
+    )
+    assert of(ExitStatus(NOW, 3), ERROR, log_problem="it cannot be written")[1].endswith(f"CUDA died; {gap}")
+
+
 def test_a_full_disk_is_known_by_the_stages_own_words_too() -> None:
     log = LogSummary(errors=(LogFinding(line=3, text="OSError: No space left on device"),), error_count=1)
     assert of(ExitStatus(NOW, 1), log)[1].startswith("the disk is full (reported by the stage)")
+    last = LogFinding(line=9, text="cp: write error: No space left on device")
+    assert of(ExitStatus(NOW, 1), LogSummary(), last_line=last)[1].startswith(
+        "the disk is full (reported by the stage)"
+    )
 
 
 def test_a_stage_that_waits_for_a_person_says_what_for() -> None:

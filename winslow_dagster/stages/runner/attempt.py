@@ -44,7 +44,7 @@ from winslow_dagster.storage.directories import bytes_below, make_accessible, re
 from winslow_dagster.storage.manifest import Manifest
 
 LAST_LINES = 10
-"""How many lines to search, from the end, for a non-empty one printed by the stage."""
+"""How many lines to search first, from the end, for a non-empty one printed by the stage."""
 
 OutcomeWithForm = tuple[Outcome, str, tuple[dict[str, Any], ...] | None]
 
@@ -180,12 +180,14 @@ class AttemptRunner:
         if not exit_status.lost:
             # The program and all that it started have ended: others need the GPUs while the outputs are stored.
             self._lease.release()
-        if problem := launcher.chown_outputs():
-            note(writer, problem)
+        unowned = launcher.chown_outputs()
         for written in (self._directory.output, self._directory.checkpoint):
             make_accessible(written)
-        if changed := self._views(self._announce("running")).changed(self._task):
-            note(writer, changed)
+        changed = self._views(self._announce("running")).changed(self._task)
+        supervision.end_log([note for note in (unowned, changed) if note])
+        if supervision.log_problem:
+            self._reserved_space.release()
+            end_incomplete(writer, supervision.log_problem)
         broken = broken_promises(self._directory.output, self._task.outputs) if not exit_status.failure else ()
         found = EndFacts(
             exit_status,
@@ -193,17 +195,18 @@ class AttemptRunner:
             supervision.stopping,
             broken,
             supervision.full_disk,
-            self._last_line(exit_status),
+            self._last_line(),
             changed,
+            supervision.log_problem,
         )
         return exit_status, verdict(self._task, found)
 
     def _launch(self, launcher: StageLauncher, choice: runtime_selection.Choice, writer: LogWriter) -> None:
         space = refuse_full_disk(self._directory.path)
         if space.low:
-            note(writer, f"{space}; the stage may run out of space")
+            writer.note(f"{space}; the stage may run out of space")
         if choice.mode == "process":
-            note(writer, f"running as a process, not in a container: {choice.reason}")
+            writer.note(f"running as a process, not in a container: {choice.reason}")
         gpus = self._lease_gpus(writer)
         views = self._views(self._cancellable("fetching"))
         launch = launch_of(self._task, self._directory, launcher.places, gpus, views)
@@ -216,7 +219,7 @@ class AttemptRunner:
         )
         launcher.start(launch)
         for limit in launcher.unenforced:
-            note(writer, f"not enforced: {limit}")
+            writer.note(f"not enforced: {limit}")
 
     def _views(self, announce: Callable[[str], None]) -> Views:
         return Views(self._task, self._directory, self._node.cache_dir, announce)
@@ -228,7 +231,7 @@ class AttemptRunner:
             return ()
         candidates = suitable_gpus(gpu, read_node_gpus(self._node.gpus_dir), f"stage {self._task.stage}")
         if not candidates:
-            note(writer, "this machine has no suitable GPU; the GPU is optional, so the stage runs on the CPU")
+            writer.note("this machine has no suitable GPU; the GPU is optional, so the stage runs on the CPU")
             return ()
         allocator = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive)
         self._lease = allocator.lease(self._task, self._directory, candidates, gpu.count, self._cancellable("waiting"))
@@ -290,13 +293,18 @@ class AttemptRunner:
         """Writes the status."""
         return lambda reason: self._status_writer.show(phase, reason)
 
-    def _last_line(self, exit_status: ExitStatus) -> LogFinding | None:
-        """The last line that an unsuccessful stage printed; None if it succeeded or printed nothing."""
-        if exit_status.exit_code in self._task.success_exit_codes:
-            return None
-        tail = LogReader(self._directory.log).tail(LAST_LINES)
-        lines = [line for line in tail if line.stream != "winslow" and line.text.strip()]
-        return LogFinding(line=lines[-1].number, text=lines[-1].text) if lines else None
+    def _last_line(self) -> LogFinding | None:
+        """The last line that is not blank; None if the stage printed none."""
+        reader = LogReader(self._directory.log)
+        last, count = reader.last_number(), LAST_LINES
+        while last:
+            first = max(1, last - count + 1)
+            printed = reader.lines(first, last, streams=("stdout", "stderr"))
+            lines = [line for line in printed if line.text.strip()]
+            if lines:
+                return LogFinding(line=lines[-1].number, text=lines[-1].text)
+            last, count = first - 1, count * 10
+        return None
 
     def _describe(self, error: OSError) -> str:
         if error.errno in DISK_FULL_ERRNOS:
@@ -305,6 +313,11 @@ class AttemptRunner:
         return f"failed by an error on this node: {error}"
 
 
-def note(writer: LogWriter, text: str) -> None:
-    """Write a line of the runner itself into the log."""
-    writer.write("winslow", f"{text}\n".encode())
+def end_incomplete(writer: LogWriter, problem: str) -> None:
+    """End a log whose rest cannot be stored, with a line that says so where that is possible."""
+    try:
+        writer.reopen()
+        writer.note(f"the rest of the log is missing: {problem}")
+        writer.close()
+    except OSError:  # The result says what is missing, and why.
+        writer.abandon()

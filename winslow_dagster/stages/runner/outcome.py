@@ -40,6 +40,7 @@ class EndFacts:
 
     `broken` has one sentence for each promised output that is missing. `full_disk` describes a full disk, or is empty.
     `last_line` is the last line of the stage's log. `changed` says which input the stage changed, or is empty.
+    `log_problem` is why the log is incomplete, or empty.
     """
 
     exit_status: ExitStatus
@@ -49,11 +50,20 @@ class EndFacts:
     full_disk: str = ""
     last_line: LogFinding | None = None
     changed: str = ""
+    log_problem: str = ""
+
+    @property
+    def last_words(self) -> str:
+        """The last error line or else the last line, and what is missing, to append to how the program ended."""
+        missing = f"; its log is incomplete: {self.log_problem}" if self.log_problem else ""
+        return (last_error(self.log) or last_line(self.last_line)) + missing
 
 
 def verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The outcome and its message. Precedence: stopped by the runner, stopped by the system, ended by itself."""
     if facts.stopping is not None:
+        if facts.stopping.cause == "timed_out" and task.timeout_s is not None:
+            return "timed_out", timed_out(task.timeout_s, facts.log, facts.last_words)
         return facts.stopping.cause, facts.stopping.message
     return system_verdict(task, facts) or program_verdict(task, facts)
 
@@ -65,13 +75,13 @@ def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
     if exit_status.failure:
         return "failed", f"the stage could not start: {exit_status.failure}"
     if exit_status.out_of_memory and code not in task.success_exit_codes:
-        return "out_of_memory", out_of_memory(task, code, facts.log)
+        return "out_of_memory", out_of_memory(task, code, facts.last_words)
     if exit_status.lost:
         return "lost", f"lost: {exit_status.lost}; redo the stage"
     if exit_status.signal is not None and code not in task.success_exit_codes and not facts.full_disk:
         return "lost", (
             f"lost: terminated by SIG{exit_status.signal} from outside Winslow (exit code {code})"
-            f"{last_error(facts.log)}; a user or the system sent the signal, perhaps because the machine ran out of "
+            f"{facts.last_words}; a user or the system sent the signal, perhaps because the machine ran out of "
             "memory"
         )
     return None
@@ -79,44 +89,51 @@ def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
 
 def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program that ended by itself."""
-    code, log = facts.exit_status.exit_code, facts.log
+    code = facts.exit_status.exit_code
     ended_well = code in task.success_exit_codes or code == task.awaiting_input_exit_code
     if ended_well and facts.changed:
         return "failed", facts.changed
     if ended_well and facts.full_disk:
         return "failed", (
-            f"the disk was full ({facts.full_disk}), so the outputs may be incomplete, although the exit code is "
-            f"{code}; free space and redo the stage"
+            f"the disk was full ({facts.full_disk}), so the outputs and the log may be incomplete, although the exit "
+            f"code is {code}; free space and redo the stage"
         )
     if code in task.success_exit_codes:
-        return success_verdict(task, log, facts.broken)
+        return success_verdict(task, facts)
     if code == task.awaiting_input_exit_code:
-        return "awaiting_input", log.awaiting_input_message or "the stage needs input, but did not say what for"
-    if facts.full_disk or NO_SPACE in last_error(log):
+        return "awaiting_input", facts.log.awaiting_input_message or "the stage needs input, but did not say what for"
+    if facts.full_disk or NO_SPACE in facts.last_words:
         disk = facts.full_disk or "reported by the stage"
-        return "failed", f"the disk is full ({disk}): exit code {code}{last_error(log)}"
-    return "failed", f"exit code {code}{last_error(log) or last_line(facts.last_line)}{convention(code)}"
+        return "failed", f"the disk is full ({disk}): exit code {code}{facts.last_words}"
+    return "failed", f"exit code {code}{facts.last_words}{convention(code)}"
 
 
-def success_verdict(task: StageTask, log: LogSummary, broken: Sequence[str]) -> Verdict:
+def success_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program whose exit code means success."""
-    if task.log_rules.fail_on_error_line and log.error_count:
-        return "failed", f"the log has an error line, although the exit code means success{last_error(log)}"
-    return ("failed", "; ".join(broken)) if broken else ("succeeded", "")
+    strict, end = task.log_rules.fail_on_error_line, last_error(facts.log)
+    if strict and facts.log.error_count:
+        return "failed", f"the log has an error line, although the exit code means success{end}"
+    if strict and facts.log_problem:
+        return "failed", f"the log may have an error line, because it is incomplete: {facts.log_problem}"
+    if facts.broken:
+        return "failed", "; ".join(facts.broken)
+    return "succeeded", f"its log is incomplete: {facts.log_problem}" if facts.log_problem else ""
 
 
-def out_of_memory(task: StageTask, exit_code: int | None, log: LogSummary) -> str:
+def out_of_memory(task: StageTask, exit_code: int | None, last_words: str) -> str:
     """The message for a program that exceeded its memory."""
     limit = f" at {format_size(task.memory_bytes)}" if task.memory_bytes else ", limited only by the machine"
     remedy = "give the stage more `memory`" if task.memory_bytes else "run it on a machine with more memory"
-    return f"out of memory{limit}: exit code {exit_code}{last_error(log)}; {remedy}"
+    return f"out of memory{limit}: exit code {exit_code}{last_words}; {remedy}"
 
 
-def timed_out(timeout_s: float, log: LogSummary) -> str:
-    """The message for a program that exceeded its timeout."""
+def timed_out(timeout_s: float, log: LogSummary, last_words: str = "") -> str:
+    """The message for a program that exceeded its timeout. It has no last words yet while it is being stopped."""
     progress = ", ".join(map(format_amount, log.progress))
     reached = f" at {progress}" if progress else ""
-    return f"timed out after {format_duration(timeout_s)}{reached}; raise `timeout` if the stage needs longer"
+    return (
+        f"timed out after {format_duration(timeout_s)}{reached}{last_words}; raise `timeout` if the stage needs longer"
+    )
 
 
 def last_error(log: LogSummary) -> str:

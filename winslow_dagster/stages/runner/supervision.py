@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, Space
@@ -18,8 +19,6 @@ from winslow_dagster.stages.task.model import StageTask
 TICK_S = 0.25
 LOOK_EVERY_S = 1.0
 KILL_EVERY_S = 2.0
-LOG_STUCK_S = 30.0
-"""After the end of the stage, reading of its log stops once no line arrives for this long."""
 
 
 class Supervision:
@@ -43,42 +42,56 @@ class Supervision:
         self._killed_at = 0.0
         self._reason = ""
         self._low_disk = ""
+        self._stop_reading = threading.Event()
+        self._reader = threading.Thread(target=self._follow, name="log", daemon=True)
         self._log_failure: OSError | None = None
         self.stopping = self._records.stopping()
         self.full_disk = ""
+        self.log_problem = ""
+        """Why the log is incomplete; empty if it is complete."""
 
     def until_ended(self) -> ExitStatus:
-        """Wait for the end of the stage and complete its log."""
+        """Wait for the end of the stage. Call `end_log` next: the verdict needs the last line, too."""
         if self.stopping is not None:
             self._launcher.send("TERM")  # The previous runner may have died before it sent the signal.
-        stop = threading.Event()
-        reader = threading.Thread(target=self._follow, args=(stop,), name="log", daemon=True)
-        reader.start()
+        self._reader.start()
         self._status_writer.show("running")
         while (exit_status := self._launcher.wait(TICK_S)) is None:
             self._tick()
-        self._finish_log(reader, stop)
         self._check_disk()
         return exit_status
 
-    def _follow(self, stop: threading.Event) -> None:
+    def end_log(self, notes: Sequence[str]) -> None:
+        """End the log, with these lines of the runner, once everything printed is in it."""
         try:
-            self._launcher.follow(self._writer, stop)
+            while self._reader.is_alive():
+                self._reader.join(TICK_S)
+                if self._reader.is_alive():
+                    self._show_ending(self._launcher.look() or "reading the rest of its log")
+            if self._log_failure is not None:
+                raise self._log_failure
+            for note in notes:
+                self._writer.note(note)
+            self._writer.close()
+        except OSError as error:
+            self.log_problem = f"it cannot be written: {error}"
+            if error.errno in DISK_FULL_ERRNOS:
+                self.full_disk = self.full_disk or str(Space.at(self._directory.path))
+
+    def _follow(self) -> None:
+        try:
+            self.log_problem = self._launcher.follow(self._writer, self._stop_reading)
         except OSError as error:
             self._log_failure = error
 
-    def _finish_log(self, reader: threading.Thread, stop: threading.Event) -> None:
-        """Wait until everything printed is in the log."""
-        lines, grown_at = 0, time.monotonic()
-        while reader.is_alive():
-            reader.join(TICK_S)
-            now_lines = self._writer.summary().lines
-            if now_lines != lines:
-                lines, grown_at = now_lines, time.monotonic()
-            if time.monotonic() - grown_at > LOG_STUCK_S:
-                stop.set()
-            if reader.is_alive():
-                self._status_writer.show("running", "the stage has ended; reading the rest of its log")
+    def _show_ending(self, reason: str) -> None:
+        """Show why a stage that has ended is not done yet; stop reading its log if the attempt is cancelled."""
+        cancel_reason = self._directory.cancel_reason()
+        if self.stopping is None and cancel_reason is not None:
+            self.stopping = Stopping(cause="cancelled", message=cancelled(cancel_reason), at=datetime.now(UTC))
+            self._write_stopping(self.stopping)
+            self._stop_reading.set()
+        self._status_writer.show("running", f"the stage has ended; {reason}")
 
     def _tick(self) -> None:
         now = time.monotonic()

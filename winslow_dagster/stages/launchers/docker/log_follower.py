@@ -53,7 +53,7 @@ class ContainerFollower:
                     return f"the end of the container's log could not be read: {self.problem}"
             else:
                 self.problem = ""
-                if at_its_end:
+                if at_its_end and not stop.is_set():
                     return ""
             (stop if at_its_end else ended).wait(RECONNECT_S)
         return "reading was stopped"
