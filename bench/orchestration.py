@@ -25,6 +25,7 @@ from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
 
 STAGES = 9
@@ -69,7 +70,7 @@ def stages_and_launch(image: str) -> Iterator[Figure]:
     """
     bare, ours, stock, launches = [], [], [], []
     with winslow_home({"nine": chain("nine", image, STAGES, "true")}) as settings, services(settings) as running:
-        winslow, dagit = Winslow(settings), DagsterClient(running.address)
+        winslow, dagit = Winslow(settings), DagsterClient(running.address, installation_id(settings))
         winslow.run("nine", project="warm-up").wait()
         for repeat in range(REPEATS):
             bare.append(seconds(lambda: [docker_run(image) for _ in range(STAGES)]))

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.worker import worker_pid
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.services import Services
+from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 
@@ -87,6 +90,14 @@ class Installation:
         except ServiceUnavailable:
             self.down()
             raise
+
+    def dagster(self) -> DagsterClient:
+        """The client of its web server."""
+        return DagsterClient(self.services.address, installation_id(self.settings))
+
+    def ask(self, query: str) -> dict[str, Any]:
+        """The web server's answer to a GraphQL query."""
+        return self.dagster()._ask(query)
 
     def down(self) -> None:
         if self.supervisor is not None and self.supervisor.poll() is None:

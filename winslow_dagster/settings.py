@@ -67,7 +67,10 @@ class Settings(BaseModel):
     stage_mode: StageMode = Field(
         description="How stages run: `docker`, `process`, or `auto`: containers where Docker is available."
     )
-    port: int = Field(description="Port of the web server.")
+    port: int = Field(
+        description="Port on which `winslow up` listens. Other commands find the services by what these wrote into the "
+        "home."
+    )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Host names and addresses, separated by commas, by which browsers reach the web server beside "
@@ -85,7 +88,7 @@ class Settings(BaseModel):
 
     @property
     def address(self) -> str:
-        """URL of the web server."""
+        """Where services started with these settings listen."""
         return f"http://{BIND_ADDRESS}:{self.port}"
 
     @property

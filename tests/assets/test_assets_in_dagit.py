@@ -14,7 +14,6 @@ from places import CHECKS, TWO, add_project, add_success, add_video
 from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.pipelines import keep_version
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.services.readiness import ask
 from winslow_dagster.services.supervisor import service_environment
 
 NODES = "{ assetNodes { assetKey { path } dependencyKeys { path } groupName isPartitioned } }"
@@ -50,7 +49,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 def node(there: Installation, *path: str) -> dict[str, Any]:
-    found: dict[str, Any] = ask(there.settings.address, NODE % json.dumps(path))["data"]["assetNodeOrError"]
+    found: dict[str, Any] = there.ask(NODE % json.dumps(path))["assetNodeOrError"]
     return found
 
 
@@ -65,7 +64,7 @@ def instance(there: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
 
 @pytest.mark.slow
 def test_the_lineage_is_shown_from_the_file_to_the_table(there: Installation) -> None:
-    nodes = ask(there.settings.address, NODES)["data"]["assetNodes"]
+    nodes = there.ask(NODES)["assetNodes"]
     found = {"/".join(each["assetKey"]["path"]): each for each in nodes}
     assert {name: ["/".join(key["path"]) for key in each["dependencyKeys"]] for name, each in found.items()} == {
         "two/inputs/video": [],
@@ -108,8 +107,8 @@ def test_what_an_op_says_of_checks_is_shown_on_the_asset(there: Installation, in
     assert {name: check["blocking"] for name, check in checks.items()} == {"made": True, "has_speed": False}
     latest = {name: check["executionForLatestMaterialization"] for name, check in checks.items()}
     assert {name: each["status"] for name, each in latest.items()} == {"made": "SUCCEEDED", "has_speed": "FAILED"}
-    (made,) = ask(there.settings.address, EXECUTIONS % "made")["data"]["assetCheckExecutions"]
-    (speed,) = ask(there.settings.address, EXECUTIONS % "has_speed")["data"]["assetCheckExecutions"]
+    (made,) = there.ask(EXECUTIONS % "made")["assetCheckExecutions"]
+    (speed,) = there.ask(EXECUTIONS % "has_speed")["assetCheckExecutions"]
     assert (made["runId"], made["status"], made["evaluation"]["success"]) == (done.run_id, "SUCCEEDED", True)
     assert {entry["label"] for entry in made["evaluation"]["metadataEntries"]} == {"files"}
     assert (speed["status"], speed["evaluation"]["severity"]) == ("FAILED", "WARN")

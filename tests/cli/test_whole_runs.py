@@ -22,6 +22,8 @@ from processes import running
 from winslow_dagster.cli import main
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageView
+from winslow_dagster.services.instance import installation_id
+from winslow_dagster.settings import Settings
 
 PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
 SPEEDING = """\
@@ -431,7 +433,7 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
 
 @pytest.mark.usefixtures("first")
 def test_a_run_from_the_launchpad_is_the_project_s_run_too(there: Installation) -> None:
-    dagit = DagsterClient(f"http://127.0.0.1:{there.port}")
+    dagit = DagsterClient(f"http://127.0.0.1:{there.port}", installation_id(Settings.read(there.settings)))
     run_id = dagit.launch(dagit.job("speeding"), {"project": "first", "start_from": "count"}, {})
     while not dagit.run(run_id).ended:
         assert there.winslow("status", "first").returncode == 0

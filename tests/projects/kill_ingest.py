@@ -32,7 +32,7 @@ STEPS = frozenset({"urllib.Request", "os.link", "os.mkdir", "os.remove", "os.ren
 
 
 def one_pass(settings: Settings, ahead: timedelta) -> None:
-    with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+    with Installation(settings, SurroundingServices(settings), ACTOR) as installation:
         run_pass(replace(installation.context, clock=lambda: datetime.now(UTC) + ahead))
 
 
@@ -63,7 +63,7 @@ def kill_at(step: int) -> None:
 
 
 def state_of(settings: Settings, path: str) -> str:
-    with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+    with Installation(settings, SurroundingServices(settings), ACTOR) as installation:
         found = IngestTable(installation.context.records.database).of_watch("drone").get(path)
         return "unseen" if found is None else found.state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import shutil
@@ -9,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,9 +22,14 @@ from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, Pro
 from winslow_dagster.projects.dagster_api import graphql
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun, RunEvent
 
-INSTANCE = """
-telemetry: {enabled: false}
-run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
+OURS = "0123456789abcdef"
+INSTANCE = f"""
+telemetry: {{enabled: false}}
+run_launcher:
+  module: winslow_dagster.jobs.launcher
+  class: ProcessRunLauncher
+  config: {{installation: {OURS}}}
+run_coordinator: {{module: dagster.core.run_coordinator, class: DefaultRunCoordinator}}
 """
 
 
@@ -55,7 +63,7 @@ def dagit(place: Path) -> Iterator[DagsterClient]:
             stderr=log,
             start_new_session=True,
         )
-    dagit = DagsterClient(f"http://127.0.0.1:{port}")
+    dagit = DagsterClient(f"http://127.0.0.1:{port}", OURS)
     try:
         while not dagit.alive():
             assert server.poll() is None, (place / "web.log").read_text()
@@ -104,7 +112,9 @@ COUNT = {"ops": {"count": {"config": {"upto": 3}}}}
 def test_every_query_fits_the_schema_of_the_installed_dagster(name: str) -> None:
     from dagster_graphql.schema import create_schema
 
-    assert validate(create_schema().graphql_schema, parse(getattr(graphql, name))) == []
+    query = getattr(graphql, name)
+    queries = [query] if query.lstrip().startswith("mutation") else [query, graphql.with_identity(query)]
+    assert [validate(create_schema().graphql_schema, parse(each)) for each in queries] == [[]] * len(queries)
 
 
 def test_a_server_that_runs_is_alive(dagit: DagsterClient) -> None:
@@ -196,14 +206,63 @@ def test_an_unknown_location_cannot_be_reloaded(dagit: DagsterClient) -> None:
 
 
 def test_where_no_server_is_the_remedy_is_to_start_it() -> None:
-    nobody = DagsterClient(f"http://127.0.0.1:{free_port()}")
+    nobody = DagsterClient(f"http://127.0.0.1:{free_port()}", OURS)
     assert not nobody.alive()
     with pytest.raises(ServiceUnavailable, match="Start the services"):
         nobody.job_names()
 
 
+def test_nothing_is_asked_of_another_installation_s_server_and_nothing_it_says_is_believed(
+    dagit: DagsterClient,
+) -> None:
+    stranger = DagsterClient(dagit._address, "another")
+    job, before = dagit.job("counting"), dagit.runs()
+    assert not stranger.alive()
+    assert not stranger.pipelines_loaded()
+    for question in (
+        lambda: stranger.runs_by_id(["none"]),
+        lambda: stranger.run("none"),
+        lambda: stranger.terminate("none"),
+        lambda: stranger.launch(job, {}, {}),
+        stranger.silent_daemons,
+    ):
+        with pytest.raises(ServiceUnavailable, match=r"belongs to another installation.*Start the services"):
+            question()
+    assert dagit.runs() == before
+
+
+@pytest.mark.parametrize("answer", ["[]", "{}", '{"data": {}}', '{"data": {"identity": {"info": "a: 1"}}}'])
+def test_a_program_that_is_no_dagster_is_not_taken_for_one(answer: str) -> None:
+    with other_program(answer) as address:
+        other = DagsterClient(address, OURS)
+        assert not other.alive()
+        with pytest.raises(ServiceUnavailable, match="another program"):
+            other.job_names()
+
+
+@contextlib.contextmanager
+def other_program(answer: str) -> Iterator[str]:
+    """The address of a server that gives this answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the library's name
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Not on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 def test_a_refusal_and_a_failure_of_the_server_are_told(dagit: DagsterClient) -> None:
     with pytest.raises(ServiceUnavailable, match="the web server refused"):
-        DagsterClient(f"{dagit._address}/nowhere").job_names()
+        DagsterClient(f"{dagit._address}/nowhere", OURS).job_names()
     with pytest.raises(ServiceUnavailable, match=r"refused|failed"):
         dagit._ask("{ nonsense }")

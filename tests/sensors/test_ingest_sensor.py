@@ -17,7 +17,6 @@ from films import film
 from installation import Installation, kill, until
 
 from winslow_dagster import Winslow
-from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
 
@@ -80,10 +79,7 @@ def assert_each_once(installation: Installation, names: set[str]) -> None:
         projects = {project.name for project in winslow.context.records.projects()}
         inputs = [version for name in projects for version in winslow.context.records.inputs(name)]
         runs = {name: [run.run_id for run in winslow.context.records.runs(name)] for name in projects}
-        dagster = {
-            name: [run.run_id for run in DagsterClient(installation.settings.address).runs(project=name)]
-            for name in projects
-        }
+        dagster = {name: [run.run_id for run in installation.dagster().runs(project=name)] for name in projects}
     assert set(found) == names
     assert Counter(Path(version.original_path).name for version in inputs) == Counter(names)
     assert len(projects) == len(names)
@@ -188,11 +184,11 @@ def test_of_five_thousand_films_only_max_concurrent_are_begun(installation: Inst
     until(lambda: states(installation) == {"running": 3, "ready": 4997}, "all are known, three are begun")
     with Winslow(installation.settings) as winslow:
         assert len(winslow.context.records.projects()) == 3
-    assert len(DagsterClient(installation.settings.address).runs()) == 3
+    assert len(installation.dagster().runs()) == 3
     gate.touch()
     until(lambda: states(installation)["done"] >= 6, "as runs end, others begin")
     assert states(installation)["running"] <= 3
-    assert len([run for run in DagsterClient(installation.settings.address).runs() if not run.ended]) <= 3
+    assert len([run for run in installation.dagster().runs() if not run.ended]) <= 3
 
 
 @pytest.mark.s3

@@ -17,6 +17,7 @@ from patience import until
 
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.sensors.orphans import cancel_orphaned_attempts, delete_abandoned_uploads, orphans_sensor
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -39,10 +40,12 @@ def a_job() -> None:
 class Node:
     """An installation on which stages run until somebody ends them."""
 
-    def __init__(self, home: Path, instance: DagsterInstance, image: str | None) -> None:
+    def __init__(self, home: Path, instance: DagsterInstance, image: str | None, node_dir: Path | None = None) -> None:
         home.mkdir()
-        self.settings = Settings.read({"WINSLOW_HOME": str(home)})
+        self.settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_NODE_DIR": str(node_dir or home)})
         self.engine = LocalEngine(self.settings)
+        self.records = ProjectRecords.open(self.settings.database_url)
+        self.records.create_project("ulm-07", pipeline="traffic", pipeline_digest="d", env={}, created_by="anna")
         self.instance = instance
         self.image = image
         self.tasks: list[StageTask] = []
@@ -67,6 +70,7 @@ class Node:
             log_rules=LogRules(),
             stop_grace_period_s=0.0,
         )
+        self.records.attempt_started(task)
         self.engine.submit(task)
         self.tasks.append(task)
         until("the stage runs", (self.directory(task).output / "ran").exists)
@@ -82,7 +86,7 @@ class Node:
         return result
 
     def look(self, after: timedelta = timedelta()) -> tuple[str, ...]:
-        return cancel_orphaned_attempts(self.instance, self.engine, datetime.now(UTC) + after)
+        return cancel_orphaned_attempts(self.instance, self.records, self.engine, datetime.now(UTC) + after)
 
     def kill_runner(self, task: StageTask) -> None:
         status = self.engine.status(task.task_id).status
@@ -112,6 +116,7 @@ class Node:
             if self.directory(task).path.exists() and self.engine.status(task.task_id).result is None:
                 self.engine.cancel(task.task_id, "the test has ended")
                 self.ended(task)
+        self.records.close()
 
 
 def mark(task: StageTask) -> bytes:
@@ -151,6 +156,9 @@ def node(request: pytest.FixtureRequest, tmp_path: Path, instance: DagsterInstan
 def test_an_attempt_whose_run_does_not_exist_is_ended_by_a_runner_though_its_own_is_dead(node: Node) -> None:
     task = node.start(f"test-{uuid4().hex[:12]}")
     node.kill_runner(task)
+    # That Dagster has no record of the run at one look proves nothing.
+    assert node.look(LONG_AFTER) == ()
+    node.records.record_run_end(task.run_id, "failed", "Dagster has no record of the run any more", datetime.now(UTC))
     assert node.look() == (f"cancelled {task.task_id}: its run no longer exists",)
     result = node.ended(task)
     assert result.outcome == "cancelled"
@@ -189,8 +197,9 @@ def test_what_still_runs_of_an_attempt_that_is_over_is_ended(node: Node) -> None
     assert node.look() == ()
 
 
-def test_what_belongs_to_another_installation_is_never_touched(node: Node, tmp_path: Path) -> None:
-    other = Node(tmp_path / "other", node.instance, node.image)
+@pytest.mark.parametrize("shared", [False, True], ids=["own node directory", "shared node directory"])
+def test_what_belongs_to_another_installation_is_never_touched(node: Node, tmp_path: Path, *, shared: bool) -> None:
+    other = Node(tmp_path / "other", node.instance, node.image, node.settings.node.node_dir if shared else None)
     task = other.start(f"test-{uuid4().hex[:12]}")
     assert node.look(LONG_AFTER) == ()
     assert other.engine.status(task.task_id).served

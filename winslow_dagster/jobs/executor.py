@@ -195,7 +195,7 @@ class StepThreads:
 
     def _cancelled(self) -> bool:
         run = self._context.instance.get_run_by_id(self._context.run_id)
-        return run is None or run.status in {DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED}
+        return run is not None and run.status in {DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED}
 
     def _start_steps(self) -> Iterator[DagsterEvent]:
         room = None if self._limit is None else self._limit - len(self._threads)

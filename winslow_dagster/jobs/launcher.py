@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from dagster import DagsterRun, DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus, Field
 from dagster._core.launcher.base import (
     CheckRunHealthResult,
     LaunchRunContext,
@@ -37,8 +37,9 @@ PINNED_VERSION = "WINSLOW_PINNED_VERSION"
 class ProcessRunLauncher(RunLauncher, ConfigurableClass):
     """Workers are processes on this machine that outlive the process that launched them."""
 
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, inst_data: ConfigurableClassData | None = None, installation: str | None = None) -> None:
         self._inst_data = inst_data
+        self.installation = installation
         self._settings = Settings.read()
         super().__init__()  # type: ignore[no-untyped-call]  # Dagster's own signature
 
@@ -49,8 +50,8 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing: the launcher is configured by the WINSLOW_* settings."""
-        return {}
+        """The installation's id, by which clients recognize its web server. The rest are the WINSLOW_* settings."""
+        return {"installation": Field(str, is_required=False, description="Id of the installation.")}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:

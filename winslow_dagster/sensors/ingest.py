@@ -17,6 +17,8 @@ from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationConte
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.serving import serving_address
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.ingest.scan_pass import WatchResult, run_pass
 from winslow_dagster.projects.installation import Installation
@@ -30,12 +32,18 @@ ACTOR = Actor(who="ingest sensor", via="sensor")
 class SurroundingServices:
     """The services that this process is part of."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def address(self) -> str:
+        """URL of the web server."""
+        return serving_address(self._settings)
 
     def running(self) -> bool:
         """Whether the web server answers."""
-        return DagsterClient(self.address).alive()
+        with contextlib.closing(ProjectRecords.open(self._settings.database_url)) as records:
+            return DagsterClient(self.address, records.database.installation_id).alive()
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
@@ -57,7 +65,7 @@ def ingest_watched_files(_context: SensorEvaluationContext) -> SkipReason:
 
 def _pass(settings: Settings, outcome: Future[SkipReason]) -> None:
     try:
-        with Installation(settings, SurroundingServices(settings.address), ACTOR) as installation:
+        with Installation(settings, SurroundingServices(settings), ACTOR) as installation:
             results = run_pass(installation.context)
         outcome.set_result(SkipReason(report(settings, results)))
     except Exception as error:  # noqa: BLE001  # whatever it is, the tick fails with it

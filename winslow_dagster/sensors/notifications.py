@@ -18,7 +18,7 @@ from dagster import (
     SkipReason,
 )
 
-from winslow_dagster.projects.dagster_api.run_completion import record_run_ends
+from winslow_dagster.projects.dagster_api.run_completion import record_run_ends, statuses_of, unsettled_runs
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
 from winslow_dagster.projects.notifications.config import load_channels
@@ -53,14 +53,14 @@ def send_notifications(context: SensorEvaluationContext) -> SkipReason:
 
 def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstance) -> str:
     """Record the ends of runs, then add and send new messages. Raises NotifyFileInvalid."""
-    open_runs = records.open_runs()
-    seen = seen_runs(instance, (run.run_id for run in open_runs))
-    ended = record_run_ends(records, open_runs, seen.get, partial(failure_message, instance))
+    unsettled = unsettled_runs(records)
+    seen = seen_runs(instance, (run.run_id for run in unsettled))
+    ended = record_run_ends(records, unsettled, seen.get, partial(failure_message, instance))
     report = [f"{len(ended)} runs ended"] if ended else []
     channels = load_channels(settings.notify_file)
     outbox = Outbox(records.database)
     if channels.channels:
-        statuses = {run_id: run.status for run_id, run in seen.items()}
+        statuses = statuses_of(unsettled, seen.get)
         new = add_new_messages(outbox, channels, summaries(records, statuses), settings.address, datetime.now(UTC))
         report += [f"{new} new messages"] if new else []
     for channel in channels.channels:

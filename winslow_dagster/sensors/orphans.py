@@ -7,6 +7,7 @@ of their own.
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from dagster import (
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import EngineError
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.directories import remove_directory, statuses_below
 from winslow_dagster.storage.factory import open_store
@@ -33,25 +35,32 @@ ABANDONED_AFTER = timedelta(days=1)
 """An upload without progress for this long is abandoned."""
 
 
-def cancel_orphaned_attempts(instance: DagsterInstance, engine: Engine, now: datetime) -> tuple[str, ...]:
+def cancel_orphaned_attempts(
+    instance: DagsterInstance, records: ProjectRecords, engine: Engine, now: datetime
+) -> tuple[str, ...]:
     """Cancel attempts whose run is over or does not exist, and remove orphans. Returns what was done, in words.
 
     A cancelled attempt is ended by its own runner, so that its log and its result are complete.
     """
     done = []
     for task in engine.unfinished():
-        if not task.cancel_requested and (reason := why_over(instance, task.run_id, now)):
+        if not task.cancel_requested and (reason := why_over(instance, records, task.run_id, now)):
             engine.cancel(task.task_id, reason)
             done.append(f"cancelled {task.task_id}: {reason}")
     done += [f"removed a {orphan.kind} of {orphan.task_id}" for orphan in engine.remove_orphans()]
     return tuple(done)
 
 
-def why_over(instance: DagsterInstance, run_id: str, now: datetime) -> str:
-    """Why nothing waits for the run's attempts any more; empty if something does."""
+def why_over(instance: DagsterInstance, records: ProjectRecords, run_id: str, now: datetime) -> str:
+    """Why nothing waits for the run's attempts any more; empty if something does.
+
+    Dagster may have no record of a run at one look. It is over if our tables say so; a run that they do not know
+    belongs to another installation that uses the same node directory.
+    """
     record = instance.get_run_record_by_id(run_id)
     if record is None:
-        return "its run no longer exists"
+        ours = records.run(run_id)
+        return "its run no longer exists" if ours is not None and ours.ended_at is not None else ""
     if not record.dagster_run.is_finished or record.update_timestamp.replace(tzinfo=UTC) > now - STILL_ENDING:
         return ""
     return f"its run is over ({record.dagster_run.status.value.lower()})"
@@ -89,7 +98,8 @@ def evaluate(context: SensorEvaluationContext) -> SkipReason:
     """One evaluation of the sensor. The cursor is the time at which uploads were last checked."""
     settings, now = Settings.read(), datetime.now(UTC)
     engine = open_engine(settings)
-    done = cancel_orphaned_attempts(context.instance, engine, now)
+    with closing(ProjectRecords.open(settings.database_url)) as records:
+        done = cancel_orphaned_attempts(context.instance, records, engine, now)
     if context.cursor is None or datetime.fromisoformat(context.cursor) <= now - UPLOADS_INTERVAL:
         done += delete_abandoned_uploads(settings, engine, now)
         context.update_cursor(now.isoformat())

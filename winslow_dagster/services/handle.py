@@ -7,16 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.services.instance import code_socket
-from winslow_dagster.services.readiness import listens, pipelines_loaded
-from winslow_dagster.services.supervisor import Supervisor, service_environment, supervised
+from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
+from winslow_dagster.services.instance import code_socket, installation_id
+from winslow_dagster.services.readiness import listens
+from winslow_dagster.services.supervisor import Supervisor, service_environment
 from winslow_dagster.settings import Settings
 
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.2
+LOOK_TIMEOUT_S = 10.0
 
 
 class Services:
@@ -28,16 +32,20 @@ class Services:
     @property
     def address(self) -> str:
         """URL of the web server."""
-        return self._settings.address
+        return serving_address(self._settings)
 
     def running(self) -> bool:
-        """Whether the web server answers, has loaded the pipelines, and has a code server.
+        """Whether this installation's web server answers, has loaded the pipelines, and has a code server.
 
         The code server is checked, too: while a killed one restarts, the web server still shows what it had loaded.
         """
         if supervised(self._settings) and not listens(code_socket(self._settings)):
             return False
-        return pipelines_loaded(self.address)
+        return DagsterClient(self.address, self._installation_id, timeout_s=LOOK_TIMEOUT_S).pipelines_loaded()
+
+    @cached_property
+    def _installation_id(self) -> str:
+        return installation_id(self._settings)
 
     def serve(self, on_ready: Callable[[str], None]) -> None:
         """Run the services in this process until TERM or INT. Calls `on_ready` with the address once they answer."""

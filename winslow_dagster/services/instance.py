@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from winslow_dagster.actions import Action
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 
 LOCATION = "winslow"
@@ -19,11 +21,18 @@ OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as insta
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
-    """The shipped dagster.yaml, with PostgreSQL as its storage if WINSLOW_DATABASE_URL names it."""
+    """The shipped dagster.yaml with the installation's id, and PostgreSQL if WINSLOW_DATABASE_URL names it."""
     config: dict[str, Any] = yaml.safe_load(default_file("dagster.yaml").read_text())
+    config["run_launcher"]["config"] = {"installation": installation_id(settings)}
     if settings.database_url.startswith("postgresql"):
         config["storage"] = {"postgres": {"postgres_url": settings.database_url}}
     return config
+
+
+def installation_id(settings: Settings) -> str:
+    """Which installation the database of these settings belongs to. Raises ServiceUnavailable."""
+    with closing(ProjectRecords.open(settings.database_url)) as records:
+        return records.database.installation_id
 
 
 def code_socket(settings: Settings) -> Path:

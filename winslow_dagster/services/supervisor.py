@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.locks import held, take
-from winslow_dagster.services.instance import LOCATION, code_socket, prepare_instance
-from winslow_dagster.services.readiness import listens, pipelines_loaded, skip_welcome
+from winslow_dagster.locks import take
+from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
+from winslow_dagster.services.instance import LOCATION, code_socket, installation_id, prepare_instance
+from winslow_dagster.services.readiness import listens
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 
 PR_SET_PDEATHSIG = 1
@@ -31,6 +33,8 @@ MIN_RESTART_INTERVAL_S = 5.0
 """Minimum time between two starts of a service, so that one that keeps dying does not restart in a tight loop."""
 GRACE_S = 10.0
 POLL_S = 0.1
+READY_TIMEOUT_S = 10.0
+"""How long one look at the web server may take."""
 
 WORKER_PRELOADS = ("dagster._cli", "winslow_dagster.services.preload")
 
@@ -98,6 +102,7 @@ class Supervisor:
         with self._only_one(), selectors.DefaultSelector() as wakes:
             _require_free(self._settings.port)
             prepare_instance(self._settings, service_environment(self._settings))
+            dagster = DagsterClient(self._settings.address, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
             signal.set_wakeup_fd(writer)
@@ -108,8 +113,8 @@ class Supervisor:
             try:
                 while not self._stopping:
                     pause_s = self._start_missing()
-                    if not ready and (ready := pause_s is None and pipelines_loaded(self._settings.address)):
-                        skip_welcome(self._settings.address)
+                    if not ready and (ready := pause_s is None and dagster.pipelines_loaded()):
+                        dagster.skip_welcome()
                         on_ready(self._settings.address)
                     if wakes.select(pause_s if ready else POLL_S):
                         with contextlib.suppress(BlockingIOError):
@@ -161,7 +166,7 @@ class Supervisor:
             "address": self._settings.address,
             "services": {name: child.pid for name, child in self._children.items()},
         }
-        target = self._settings.home / "services.json"
+        target = state_file(self._settings)
         fresh = target.with_suffix(".new")
         fresh.write_text(json.dumps(state))
         fresh.replace(target)
@@ -176,13 +181,13 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        (self._settings.home / "services.json").unlink(missing_ok=True)
+        state_file(self._settings).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
         self._settings.home.mkdir(parents=True, exist_ok=True)
         self._settings.sockets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._settings.home / "services.lock").open("a") as lock:
+        with lock_file(self._settings).open("a") as lock:
             if not take(lock.fileno()):
                 raise ServiceUnavailable(
                     "the services of this home are already running",
@@ -190,11 +195,6 @@ class Supervisor:
                     remedy="Use them, or stop them first",
                 )
             yield
-
-
-def supervised(settings: Settings) -> bool:
-    """Whether a supervisor is running the services of this home."""
-    return held(settings.home / "services.lock")
 
 
 def service_environment(settings: Settings) -> dict[str, str]:

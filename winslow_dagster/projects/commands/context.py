@@ -41,7 +41,7 @@ class Services(Protocol):
         """Address of the web server."""
 
     def running(self) -> bool:
-        """Whether the web server answers."""
+        """Whether the installation's own web server answers."""
 
     def for_a_while(self) -> AbstractContextManager[str]:
         """The address of running services; starts some and stops them afterwards if none are running."""
@@ -100,12 +100,15 @@ class Resources:
             if not self._started_services:
                 self._to_close.enter_context(self.services.for_a_while())
                 self._started_services = True
-        return DagsterClient(self.services.address)
+        return self._client()
 
     def dagster_if_running(self) -> DagsterClient | None:
         """Dagster's web server, or None if it is not running: a look starts nothing."""
         running = self._started_services or self.services.running()
-        return DagsterClient(self.services.address) if running else None
+        return self._client() if running else None
+
+    def _client(self) -> DagsterClient:
+        return DagsterClient(self.services.address, self.records.database.installation_id)
 
     def pipeline_version(self, name: str, digest: str) -> Pipeline:
         """A kept version of a pipeline. Raises NotFound, StoreError."""
@@ -180,8 +183,8 @@ class Context:
         _own, *others = newest_versions(self.used_pipelines(found))
         return self.status_reader.status(found, pipeline, changed, others)
 
-    def reconcile(self, project: str) -> None:
-        """Record the ends of the project's runs before deciding about it, if the services are running."""
+    def reconcile(self, project: str | None = None) -> None:
+        """Record the ends of runs, of one project or all, before deciding about them, if the services are running."""
         reconcile_runs(self.records, self.resources.dagster_if_running(), project)
 
     def pipelines(self) -> Catalogue:

@@ -20,7 +20,6 @@ from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
@@ -178,8 +177,13 @@ def disk(usage: NodeUsage) -> Finding:
 def services(context: Context) -> Iterator[Finding]:
     """Whether the services are running, or could be."""
     settings, handle = context.settings, context.resources.services
-    if handle.running():
-        silent = DagsterClient(handle.address).silent_daemons()
+    try:
+        dagster = context.resources.dagster_if_running()
+    except ServiceUnavailable as error:
+        yield Finding("services", "warn", f"not checked: {error.what}", error.remedy)
+        return
+    if dagster is not None:
+        silent = dagster.silent_daemons()
         if silent:
             yield Finding(
                 "services",

@@ -59,7 +59,9 @@ class Run:
         pause = threading.Event()
         while True:
             try:
-                over = dagster.run(self.run_id).ended
+                found = dagster.runs_by_id([self.run_id]).get(self.run_id)
+                if found is None:
+                    self._context.reconcile(self.project)
                 status = self.status()
                 answered_at = time.monotonic()
             except ServiceUnavailable:
@@ -68,7 +70,7 @@ class Run:
             else:
                 if progress is not None:
                     progress(status)
-                if over and status.over:
+                if (found is None or found.ended) and status.over:
                     self._context.reconcile(self.project)
                     return status
             pause.wait(POLL_INTERVAL_S)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import yaml
+
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.pipelines.model.frozen import Frozen
@@ -90,18 +92,36 @@ class EventPage(Frozen):
 
 
 class DagsterClient:
-    """Every method raises ServiceUnavailable if the web server does not answer, or answers with an error."""
+    """Every method raises ServiceUnavailable if the web server does not answer, or answers with an error.
 
-    def __init__(self, address: str) -> None:
+    Nothing that another installation's server says is believed: each answer comes with the id of the installation.
+    """
+
+    def __init__(self, address: str, installation_id: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self._address = address
+        self._installation_id = installation_id
+        self._timeout_s = timeout_s
 
     def alive(self) -> bool:
-        """Whether a web server answers."""
+        """Whether the installation's web server answers."""
         try:
-            self._ask(graphql.VERSION)
+            self._send(graphql.IDENTITY)
         except ServiceUnavailable:
             return False
         return True
+
+    def pipelines_loaded(self) -> bool:
+        """Whether the web server answers, and has loaded the pipelines."""
+        try:
+            workspace = self._ask(graphql.JOBS)["workspaceOrError"]
+        except ServiceUnavailable:
+            return False
+        loaded = [entry["locationOrLoadError"] for entry in workspace.get("locationEntries", ())]
+        return bool(loaded) and all(each and each["__typename"] == "RepositoryLocation" for each in loaded)
+
+    def skip_welcome(self) -> None:
+        """Mark Dagit's welcome dialog, which covers the page and asks for a mail address, as seen."""
+        self._ask(graphql.SKIP_WELCOME)
 
     def job_names(self) -> tuple[str, ...]:
         """The names of all jobs. Raises PipelineInvalid if the pipelines could not be loaded at all."""
@@ -222,13 +242,20 @@ class DagsterClient:
         return _expect(answer, "Run")
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The answer of this installation's server. A change is sent only after the server has named itself."""
+        if query.lstrip().startswith("mutation"):
+            self._send(graphql.IDENTITY)
+            return self._send(query, identified=True, **variables)
+        return self._send(graphql.with_identity(query), **variables)
+
+    def _send(self, query: str, *, identified: bool = False, **variables: Any) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310  # the address is a setting, and http
             f"{self._address}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as response:  # noqa: S310  # as above
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310  # as above
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             said = error.read(2000).decode(errors="replace")
@@ -239,11 +266,23 @@ class DagsterClient:
                 where=self._address,
                 remedy=Action("start_services"),
             ) from error
-        if answer.get("errors"):
+        if isinstance(answer, dict) and answer.get("errors"):
             messages = "; ".join(fault["message"] for fault in answer["errors"])
             raise ServiceUnavailable(f"the web server failed: {messages}", where=self._address)
-        data: dict[str, Any] = answer["data"]
+        data: dict[str, Any] | None = answer.get("data") if isinstance(answer, dict) else None
+        if data is None or not (identified or _installation_of(data) == self._installation_id):
+            raise ServiceUnavailable(
+                "the web server belongs to another installation, or is another program",
+                where=self._address,
+                remedy=Action("start_services"),
+            )
         return data
+
+
+def _installation_of(data: dict[str, Any]) -> str | None:
+    """The id that the server's run launcher was configured with (`services/instance.py`)."""
+    launcher = yaml.safe_load((data.get("identity") or {}).get("info") or "{}").get("run_launcher")
+    return launcher["config"].get("installation") if isinstance(launcher, dict) else None
 
 
 def _expect(answer: dict[str, Any], kind: str) -> dict[str, Any]:

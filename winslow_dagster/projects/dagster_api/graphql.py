@@ -1,6 +1,7 @@
 """The GraphQL queries, for dagster-graphql 1.13.27. A test checks every query against its schema."""
 
-VERSION = "{ version }"
+IDENTITY = "{ identity: instance { info } }"
+"""The settings of the web server's instance, as YAML. Its run launcher names the installation."""
 
 JOBS = """
 {
@@ -123,8 +124,15 @@ mutation ($runId: String!) {
 }
 """
 
+SKIP_WELCOME = "mutation { setNuxSeen }"
+
 DAEMONS = """
 {
   instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
 }
 """
+
+
+def with_identity(query: str) -> str:
+    """The query, asking for IDENTITY as well, so that both answers come from the same server."""
+    return f"{query.rstrip().removesuffix('}')}{IDENTITY.removeprefix('{')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -15,6 +15,10 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import Attempt, RunOutcome, RunRecord
 
 FORGOTTEN = "Dagster has no record of the run any more"
+MISSING_FOR = timedelta(minutes=1)
+"""A run is over once Dagster has had no record of it for this long. A single look proves nothing."""
+UNRECORDED = "UNRECORDED"
+"""The status of an open run that Dagster has no record of."""
 
 
 class SeenRun(Protocol):
@@ -40,27 +44,55 @@ def reconcile_runs(
 
     Without a `dagster` to ask, nothing changes.
     """
-    open_runs = records.open_runs(project)
-    if dagster is None or not open_runs:
+    unsettled = unsettled_runs(records, project)
+    if dagster is None or not unsettled:
         return ()
-    seen = dagster.runs_by_id(run.run_id for run in open_runs)
-    return record_run_ends(records, open_runs, seen.get, partial(run_failure, dagster))
+    seen = dagster.runs_by_id(run.run_id for run in unsettled)
+    return record_run_ends(records, unsettled, seen.get, partial(run_failure, dagster))
+
+
+def unsettled_runs(records: ProjectRecords, project: str | None = None) -> tuple[RunRecord, ...]:
+    """The runs to ask Dagster about: those that are open, and those whose end was only concluded."""
+    return (*records.open_runs(project), *records.concluded_runs(project))
+
+
+def statuses_of(open_runs: Iterable[RunRecord], seen: Callable[[str], SeenRun | None]) -> dict[str, str]:
+    """Run id -> Dagster's status, or UNRECORDED."""
+    found = ((run.run_id, seen(run.run_id)) for run in open_runs)
+    return {run_id: UNRECORDED if run is None else run.status for run_id, run in found}
 
 
 def record_run_ends(
     records: ProjectRecords,
-    open_runs: Iterable[RunRecord],
+    unsettled: Iterable[RunRecord],
     seen: Callable[[str], SeenRun | None],
     why_failed: Callable[[str], str],
 ) -> tuple[RunRecord, ...]:
-    """Record the ends of those open runs that have ended. Returns those that nobody had recorded before."""
+    """Record the ends of those runs that have ended. Returns those that nobody had recorded before.
+
+    Records also since when Dagster has had no record of a run, and takes an end back that was concluded from that if
+    Dagster has one after all.
+    """
     recorded = []
+    open_runs = [run for run in (_looked_for(records, run, seen(run.run_id)) for run in unsettled) if not run.ended_at]
     for run in ended_runs(records, open_runs, seen, why_failed).values():
         found = seen(run.run_id)
         ended_at = (found.ended_at if found else None) or datetime.now(UTC)
         if run.outcome and records.record_run_end(run.run_id, run.outcome, run.outcome_reason, ended_at):
             recorded.append(replace(run, ended_at=ended_at))
     return tuple(recorded)
+
+
+def _looked_for(records: ProjectRecords, run: RunRecord, found: SeenRun | None) -> RunRecord:
+    """The run, after recording whether Dagster has a record of it."""
+    if found is None and run.missing_since is None:
+        since = datetime.now(UTC)
+        records.record_run_missing(run.run_id, since)
+        return replace(run, missing_since=since)
+    if found is not None and run.missing_since is not None:
+        records.record_run_found(run.run_id)
+        return replace(run, missing_since=None, ended_at=None, outcome=None, outcome_reason="")
+    return run
 
 
 def ended_runs(
@@ -76,6 +108,8 @@ def ended_runs(
     ended = {}
     for run in open_runs:
         found = seen(run.run_id)
+        if found is None and (run.missing_since is None or datetime.now(UTC) - run.missing_since < MISSING_FOR):
+            continue
         if found is not None and not found.ended:
             continue
         attempts = [each for each in records.attempts(run.project) if each.run_id == run.run_id]

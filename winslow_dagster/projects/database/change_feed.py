@@ -43,7 +43,15 @@ WATCHED: dict[Table, tuple[str, str]] = {
 }
 """Table -> SQL for the project and the attempt that a row belongs to."""
 UNWATCHED = frozenset(
-    {schema.schema_version, schema.locks, schema.changes, schema.pool, schema.ingest_files, schema.messages}
+    {
+        schema.schema_version,
+        schema.installation,
+        schema.locks,
+        schema.changes,
+        schema.pool,
+        schema.ingest_files,
+        schema.messages,
+    }
 )
 """Tables that are not part of a project."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
 from winslow_dagster.projects.database.locks import AdvisoryLocks, FileLocks, LockHolder, NamedLocks
-from winslow_dagster.projects.database.schema import projects, schema_version
+from winslow_dagster.projects.database.schema import installation, projects, schema_version
 
 BUSY_WAIT_S = 60
 """How long a SQLite writer waits for the one before it; transactions here last milliseconds."""
@@ -50,6 +51,13 @@ class Database:
         )
         with self._explained():
             self._upgrade()
+
+    @cached_property
+    def installation_id(self) -> str:
+        """Which installation this database belongs to."""
+        with self.reading() as connection:
+            found: str = connection.execute(select(installation.c.id)).scalar_one()
+        return found
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -28,6 +29,7 @@ def upgrade(connection: sa.Connection, version: int, steps: tuple[Step, ...] = S
     if version == 0:
         schema.metadata.create_all(connection)
         create_triggers(connection)
+        connection.execute(schema.installation.insert().values(id=uuid4().hex, created_at=datetime.now(UTC)))
         record(connection, FIRST_VERSION + len(steps))
         return
     operations = Operations(MigrationContext.configure(connection))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.engine import Connection
 
 from winslow_dagster.errors import ProjectConflict
@@ -16,7 +16,7 @@ from winslow_dagster.projects.domain.model import RunOutcome, RunRecord
 from winslow_dagster.storage.manifest import Manifest
 
 UNKNOWN_REQUESTER = "dagit"
-_END_OF_RUN = ("ended_at", "outcome", "outcome_reason")
+_END_OF_RUN = ("ended_at", "outcome", "outcome_reason", "missing_since")
 
 
 class Runs:
@@ -94,16 +94,35 @@ class Runs:
         with self._database.reading() as connection:
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
+    def concluded_runs(self, project: str | None = None) -> tuple[RunRecord, ...]:
+        """The runs whose end was only concluded: Dagster had no record of them."""
+        table = schema.runs
+        query = select(table).where(table.c.missing_since.is_not(None), table.c.ended_at.is_not(None))
+        if project is not None:
+            query = query.where(table.c.project == project)
+        with self._database.reading() as connection:
+            return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
+
     def record_run_end(self, run_id: str, outcome: RunOutcome, reason: str, ended_at: datetime) -> bool:
         """Record how a run ended. Returns False if it was already recorded."""
+        end = {"outcome": outcome, "outcome_reason": reason, "ended_at": ended_at}
+        return self._update_run(run_id, schema.runs.c.ended_at.is_(None), end)
+
+    def record_run_missing(self, run_id: str, since: datetime) -> bool:
+        """Record that Dagster has no record of an open run. Returns False if that is already recorded."""
         table = schema.runs
+        first = and_(table.c.ended_at.is_(None), table.c.missing_since.is_(None))
+        return self._update_run(run_id, first, {"missing_since": since})
+
+    def record_run_found(self, run_id: str) -> bool:
+        """Record that Dagster has a record of the run after all. An end that was only concluded is taken back."""
+        nothing = {"outcome": None, "outcome_reason": "", "ended_at": None, "missing_since": None}
+        return self._update_run(run_id, schema.runs.c.missing_since.is_not(None), nothing)
+
+    def _update_run(self, run_id: str, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
         with self._database.writing() as connection:
-            done = connection.execute(
-                table.update()
-                .where(table.c.run_id == run_id, table.c.ended_at.is_(None))
-                .values(outcome=outcome, outcome_reason=reason, ended_at=ended_at)
-            )
-        return done.rowcount > 0
+            update = schema.runs.update().where(schema.runs.c.run_id == run_id, condition)
+            return connection.execute(update.values(values)).rowcount > 0
 
     def sweep_runs(self, project: str) -> frozenset[str]:
         """The runs of the project that are part of a sweep."""

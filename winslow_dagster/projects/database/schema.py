@@ -73,6 +73,14 @@ schema_version = Table(
     Column("applied_at", Utc, nullable=False),
 )
 
+# One row: which installation this database belongs to. A web server that does not name the same id is another one's.
+installation = Table(
+    "winslow_installation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", Utc, nullable=False),
+)
+
 projects = Table(
     "winslow_projects",
     metadata,
@@ -123,6 +131,8 @@ runs = Table(
     Column("ended_at", Utc),
     Column("outcome", String(32)),
     Column("outcome_reason", Text, nullable=False),
+    # Since when Dagster has had no record of it. An end that was concluded from this is corrected if one turns up.
+    Column("missing_since", Utc),
     Index("ix_winslow_runs_project_launched_at", "project", "launched_at"),
     Index("ix_winslow_runs_sweep", "sweep"),
     Index(
@@ -130,6 +140,12 @@ runs = Table(
         "project",
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_winslow_runs_missing",
+        "project",
+        sqlite_where=text("missing_since IS NOT NULL"),
+        postgresql_where=text("missing_since IS NOT NULL"),
     ),
 )
 

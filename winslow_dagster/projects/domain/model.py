@@ -66,6 +66,7 @@ class RunRecord:
     """What one run was requested to do, and how it ended: `ended_at` and `outcome` are None until it has.
 
     `settings` is the part of the run config that differs from the pipeline. All runs of a sweep have the same `sweep`.
+    Dagster has had no record of the run since `missing_since`; an end with it was only concluded from that.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class RunRecord:
     ended_at: datetime | None = None
     outcome: RunOutcome | None = None
     outcome_reason: str = ""
+    missing_since: datetime | None = None
 
 
 def pause_text(asked_by: str, after_stage: str | None) -> str:

@@ -102,6 +102,6 @@ def _finish_ended(context: Context, table: IngestTable, watch: Watch) -> None:
     running = table.all(watch=watch.name, states=("running",))
     if not running:
         return
-    known = context.dagster().runs_by_id(file.run_id for file in running if file.run_id)
-    ended = [file for file in running if (run := known.get(file.run_id or "")) is None or run.ended]
-    table.apply((), [file.to("done", context.clock()) for file in ended])
+    context.reconcile()
+    open_runs = {run.run_id for run in context.records.open_runs()}
+    table.apply((), [file.to("done", context.clock()) for file in running if file.run_id not in open_runs])

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, or_, select, true
 
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.reasons import run_failure
-from winslow_dagster.projects.dagster_api.run_completion import ended_runs
+from winslow_dagster.projects.dagster_api.run_completion import ended_runs, statuses_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord, pause_text
@@ -109,7 +109,7 @@ def _observe(
         return {}, {}
     seen = client.runs_by_id(run.run_id for run in open_runs)
     ended = ended_runs(records, open_runs, seen.get, partial(run_failure, client))
-    return {run_id: run.status for run_id, run in seen.items()}, ended
+    return statuses_of(open_runs, seen.get), ended
 
 
 _PROJECTS = (

@@ -12,7 +12,7 @@ from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failure
-from winslow_dagster.projects.dagster_api.run_completion import ended_runs
+from winslow_dagster.projects.dagster_api.run_completion import ended_runs, statuses_of
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import HoldCause, Holds
@@ -125,21 +125,23 @@ class StatusReader:
     def runs(self, found: Project) -> RunSnapshot:
         """The project's latest run, or all runs of its latest sweep, with Dagster's statuses of those that are open."""
         runs = self._latest(found.name)
-        statuses: dict[str, DagsterRun] = {}
+        seen: dict[str, DagsterRun] = {}
+        statuses: dict[str, str] = {}
         dagster = self._dagster() if any(run.ended_at is None for run in runs) else None
         if dagster is not None:
             still_open = [run for run in runs if run.ended_at is None]
-            statuses = dagster.runs_by_id(run.run_id for run in still_open)
-            ended = ended_runs(self._records, still_open, statuses.get, partial(run_failure, dagster))
+            seen = dagster.runs_by_id(run.run_id for run in still_open)
+            statuses = statuses_of(still_open, seen.get)
+            ended = ended_runs(self._records, still_open, seen.get, partial(run_failure, dagster))
             runs = tuple(ended.get(run.run_id, run) for run in runs)
-        queued = [run for run in statuses.values() if run.status in {"QUEUED", "NOT_STARTED"}]
+        queued = [run for run in seen.values() if run.status in {"QUEUED", "NOT_STARTED"}]
         answered, picked = answered_and_picked(self._records.database, runs[0].run_id) if runs else (False, False)
         pause = None
         if len(runs) == 1 and runs[0].ended_at is None:
             pause = Holds(self._records.database).pause_of(runs[0].run_id)
         return RunSnapshot(
             runs=runs,
-            statuses={run_id: run.status for run_id, run in statuses.items()},
+            statuses=statuses,
             queue_reasons={queued[0].run_id: queue_reason(dagster, queued[0])}
             if dagster is not None and queued
             else {},

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.projects.dagster_api.run_completion import UNRECORDED
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.model import Attempt, RunOutcome, RunRecord
 from winslow_dagster.projects.domain.views import OVER, NextAction, ProjectState, StageState, StageView
@@ -35,6 +36,7 @@ _NEXT: dict[ProjectState, tuple[NextAction, ...]] = {
 }
 NEVER_RUN: tuple[ProjectState, str] = ("idle", "not run yet")
 NO_SERVICES = "the services are not running"
+NO_RECORD = "Dagster has no record of the run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,9 @@ def stage_views(snapshot: StageSnapshot, *, active: bool) -> tuple[StageView, ..
 class RunSnapshot:
     """The runs that decide a project's state: the latest, or all of its sweep. Empty if it was never run.
 
-    `statuses` are Dagster's statuses of open runs, `queue_reasons` why queued runs wait, `pause` who paused the open
-    run. `answered`: all questions of the run have an answer; `picked`: an attempt of the sweep was picked.
+    `statuses` are Dagster's statuses of open runs, none if it was not asked; `queue_reasons` say why queued runs wait,
+    `pause` who paused the open run. `answered`: all questions of the run have an answer; `picked`: an attempt of the
+    sweep was picked.
     """
 
     runs: tuple[RunRecord, ...]
@@ -102,8 +105,8 @@ def project_state(snapshot: RunSnapshot, running: Iterable[str] = (), unfinished
 
 def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> tuple[ProjectState, str]:
     status = snapshot.statuses.get(run.run_id)
-    if status is None:
-        return ("running" if running else "interrupted"), NO_SERVICES
+    if status is None or status == UNRECORDED:
+        return ("running" if running else "interrupted"), NO_SERVICES if status is None else NO_RECORD
     if status == "CANCELING":
         return "cancelling", "its stages are being cancelled"
     if snapshot.pause:
@@ -133,8 +136,8 @@ def _sweep(snapshot: RunSnapshot) -> tuple[ProjectState, str]:
     progress = f"{all_runs - left} of {all_runs} combinations have ended"
     if left:
         statuses = {snapshot.statuses.get(run.run_id) for run in snapshot.open}
-        if statuses == {None}:
-            return "interrupted", NO_SERVICES
+        if statuses <= {None, UNRECORDED}:
+            return "interrupted", NO_SERVICES if None in statuses else NO_RECORD
         return ("running" if "STARTED" in statuses else "queued"), progress
     stage = snapshot.runs[0].start_from or "the stage"
     last = min(snapshot.runs, key=lambda run: (-run.launched_at.timestamp(), run.run_id))
