@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import site
 import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from patience import until, until_ended
 from processes import running
 from starting_place import ENVIRONMENT, Place
 
+from winslow_dagster.engines.fork_server import installed
 from winslow_dagster.engines.spawn import (
     ProcessIdentity,
     Start,
@@ -66,7 +70,7 @@ def test_a_socket_at_a_path_longer_than_the_kernel_takes_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deep = tmp_path / ("d" * 120)
-    deep.mkdir()
+    deep.mkdir(mode=0o700)
     place = Place(deep)
 
     with place.server():
@@ -192,6 +196,56 @@ def test_changed_code_is_never_run_in_its_old_form(place: Place, caplog: pytest.
         assert was_forked(caplog)
         assert server.poll() is None
     assert place.log.read_text().split() == ["old", "newer", "newer"]
+
+
+def test_no_start_is_lost_or_made_twice_while_the_server_restarts_again_and_again(place: Place) -> None:
+    place.module("answer", "value = 0\n")
+    place.module("marks", "import sys\nopen(sys.argv[1], 'x').close()\n")
+    names = [f"mark{number}" for number in range(120)]
+
+    def start(name: str) -> ProcessIdentity:
+        if name.endswith("0"):
+            place.module("answer", f"value = {name!r} * 10\n")
+        return place.spawn("marks", name)
+
+    with place.server("answer") as server, ThreadPoolExecutor(4) as callers:
+        for process in callers.map(start, names):
+            until_ended(process)
+        assert server.poll() is None
+
+    assert {path.name for path in place.path.glob("mark*[0-9]")} == set(names)
+    assert place.log.read_text() == ""
+
+
+def test_compiled_code_that_an_import_writes_among_the_packages_is_no_change(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.server():
+        for directory in site.getsitepackages():
+            os.utime(directory)
+        place.report()
+    assert was_forked(caplog)
+
+
+@pytest.mark.parametrize(
+    ("event", "change"),
+    [
+        (lambda packages: (packages / "__pycache__").mkdir(), False),
+        (lambda packages: (packages / "beads").mkdir(), True),
+        (lambda packages: (packages / "beads.py").touch(), True),
+        (lambda packages: os.utime(packages / "six-1.dist-info", (1, 1)), True),
+        (lambda packages: (packages / "six-1.dist-info").rename(packages / "six-2.dist-info"), True),
+        (lambda packages: (packages / "editable.pth").write_text("elsewhere"), True),
+    ],
+)
+def test_what_an_installer_does_among_the_packages_is_a_change(
+    tmp_path: Path, event: Callable[[Path], object], *, change: bool
+) -> None:
+    (tmp_path / "six-1.dist-info").mkdir()
+    (tmp_path / "editable.pth").write_text("here")
+    before = installed(str(tmp_path))
+    event(tmp_path)
+    assert (installed(str(tmp_path)) != before) is change
 
 
 @pytest.mark.parametrize("name", ["PYTHONUTF8", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG"])

@@ -65,6 +65,11 @@ def die(local: LocalDriver, how: str, starts: int) -> None:
         local.after_start(a_task())
 
 
+def test_a_task_whose_first_runner_is_yet_to_be_started_has_lost_none(local: LocalDriver) -> None:
+    local.directory(a_task()).write_task(a_task())
+    assert local.engine.explain(a_task().task_id) == "The stage runner is starting."
+
+
 def test_submits_from_many_processes_at_once_start_exactly_one_runner(local: LocalDriver) -> None:
     submitters = [
         subprocess.Popen(

@@ -28,9 +28,11 @@ class TaskState(Frozen):
     """The state of a task. `result` is set once it has ended.
 
     If `runner_alive` is False before that, its runner died; submitting the task again starts another, which takes over.
+    `runner_started` is False while its first runner has yet to be started.
     """
 
     known: bool
+    runner_started: bool = True
     runner_alive: bool = False
     status: StageStatus | None = None
     result: StageResult | None = None
@@ -209,7 +211,7 @@ def explanation(state: TaskState) -> str:
         return "The task was not submitted."
     if state.result is not None:
         return ""
-    if not state.runner_alive:
+    if not state.runner_alive and state.runner_started:
         return "The stage's supervisor process exited; a replacement is starting."
     if state.status is None:
         return "The stage runner is starting."

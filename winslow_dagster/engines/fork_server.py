@@ -38,6 +38,8 @@ from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.process_supervisor import create_time_s
 
 BACKLOG = 256
+INSTALLATION = (".dist-info", ".egg-info", ".pth", ".egg-link")
+"""Endings of what an installer writes beside the packages."""
 READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_ALL")
 """Prefixes of variables that the interpreter or the loader reads only at its start: a fork cannot change them."""
 
@@ -113,8 +115,20 @@ class ForkServer:
     def _restart(self) -> None:
         logger.warning("the code on disk has changed: restarting")
         self._path.unlink(missing_ok=True)
+        self._decline_waiting()
+        # A fork that has yet to close its copy of the lock would keep the next server from starting.
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
         # In place: for the supervisor it is the same process, and exec closes the lock and the listener.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell
+
+    def _decline_waiting(self) -> None:
+        """Answer those who have connected already: none gets a server that ends in the middle of a request."""
+        self._listener.setblocking(False)  # noqa: FBT003  # its only parameter
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, suppress(OSError):
+                    send(connection, {"declined": "the server restarts with the code that is on disk now"})
 
     def _become(self, start: Start, connection: socket.socket) -> None:
         """Turn this fork into the requested process; exit if the caller is gone."""
@@ -232,24 +246,40 @@ def read_at_start(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def code_on_disk() -> dict[str, tuple[int, int]]:
-    """Time and size of every loaded source file outside of packages, and the time of every package directory.
+    """Time and size of every loaded source file outside of packages; what is installed, and when it was.
 
-    Installing, upgrading or removing a package changes its directory's time, so that its files need not be checked.
+    Compiled code that an import writes is no change: the time of a directory says nothing.
     """
-    watched = set(site.getsitepackages())
+    found: dict[str, tuple[int, int]] = {}
+    for directory in site.getsitepackages():
+        found |= installed(directory)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file and not file.startswith((sys.prefix, sys.base_prefix)):
-            watched.add(file)
-    found = {}
-    for path in watched:
-        try:
-            stat = os.stat(path)  # noqa: PTH116  # a hundred files before each fork
-        except FileNotFoundError:
-            found[path] = (0, 0)
-        else:
-            found[path] = (stat.st_mtime_ns, stat.st_size)
+            found[file] = time_and_size(file)
     return found
+
+
+def installed(directory: str) -> dict[str, tuple[int, int]]:
+    """Everything in a directory of packages by path; with a time where it is the description of an installation.
+
+    Installing, upgrading or removing a package replaces its description, so that its files need not be checked.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            paths = [entry.path for entry in entries if entry.name != "__pycache__"]
+    except FileNotFoundError:
+        return {}
+    return {path: time_and_size(path) if path.endswith(INSTALLATION) else (0, 0) for path in paths}
+
+
+def time_and_size(path: str) -> tuple[int, int]:
+    """(0, 0) if it does not exist."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a hundred files before each fork
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
 
 
 def main() -> None:

@@ -105,7 +105,8 @@ class LocalEngine(Engine):
             return TaskState(known=True, status=cached.status, result=cached.result)
         if cached.alive or cached.status is not None:
             return TaskState(known=True, runner_alive=cached.alive, status=cached.status)
-        return TaskState(known=(directory.path / "task.json").exists())
+        started = RunnerRecord.read(directory) is not None
+        return TaskState(known=(directory.path / "task.json").exists(), runner_started=started)
 
     @override
     def log(self, task_id: str) -> LogReader:
