@@ -66,6 +66,15 @@ def test_only_its_owner_may_use_the_socket(place: Place) -> None:
         assert stat.S_IMODE(place.socket.stat().st_mode) == 0o600
 
 
+def test_nothing_is_sent_to_a_socket_in_a_directory_that_others_may_use(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.server():
+        place.path.chmod(0o777)
+        assert place.report()["state"] == 1
+        assert "others may use this directory" in caplog.text
+
+
 def test_a_socket_at_a_path_longer_than_the_kernel_takes_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

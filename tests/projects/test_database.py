@@ -144,5 +144,5 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ServiceUnavailable, match="cannot create the directory"):
+    with pytest.raises(ServiceUnavailable, match="cannot create the database"):
         Database(f"sqlite:///{tmp_path / 'file' / 'a.db'}")

@@ -16,7 +16,7 @@ def detach(cwd: str, log_path: str) -> None:
     os.setsid()
     os.chdir(cwd)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
     os.close(null)

@@ -7,6 +7,7 @@ umask, limits) is inherited from the fork server, which the services' supervisor
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -135,7 +136,7 @@ def start_by_fork(socket_path: Path, start: Start) -> ProcessIdentity:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_TIMEOUT_S)
-            with short_address(socket_path) as address:
+            with short_address(socket_path, private=True) as address:
                 connection.connect(address)
             connection.sendall(json.dumps(asdict(start)).encode() + b"\n")
             answer = read_message(connection)
@@ -151,10 +152,16 @@ def start_by_fork(socket_path: Path, start: Start) -> ProcessIdentity:
 
 
 @contextmanager
-def short_address(path: Path) -> Iterator[str]:
-    """A short address for a Unix socket at any path: the kernel accepts only 107 bytes."""
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def short_address(path: Path, *, private: bool = False) -> Iterator[str]:
+    """A short address for a Unix socket at any path: the kernel accepts only 107 bytes.
+
+    With `private`, raises PermissionError unless its directory is this user's alone: what is sent there is secret.
+    """
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        status = os.fstat(directory)
+        if private and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+            raise PermissionError(errno.EPERM, "others may use this directory", str(path.parent))
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)

@@ -15,7 +15,7 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
 from winslow_dagster.services.instance import code_socket, installation_id
 from winslow_dagster.services.readiness import listens
-from winslow_dagster.services.supervisor import Supervisor, service_environment
+from winslow_dagster.services.supervisor import Supervisor, appended_to, service_environment
 from winslow_dagster.settings import Settings
 
 READY_TIMEOUT_S = 120.0
@@ -65,8 +65,7 @@ class Services:
             yield self.address
             return
         log_file = self._settings.home / "logs" / "supervisor.log"
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("ab") as log:
+        with appended_to(log_file) as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "winslow_dagster.services"],
                 stdin=subprocess.DEVNULL,

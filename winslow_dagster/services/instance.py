@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -25,7 +27,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(default_file("dagster.yaml").read_text())
     config["run_launcher"]["config"] = {"installation": installation_id(settings)}
     if settings.database_url.startswith("postgresql"):
-        config["storage"] = {"postgres": {"postgres_url": settings.database_url}}
+        # By reference: the URL holds a password, and Dagit shows this file.
+        config["storage"] = {"postgres": {"postgres_url": {"env": "WINSLOW_DATABASE_URL"}}}
     return config
 
 
@@ -33,6 +36,23 @@ def installation_id(settings: Settings) -> str:
     """Which installation the database of these settings belongs to. Raises ServiceUnavailable."""
     with closing(ProjectRecords.open(settings.database_url)) as records:
         return records.database.installation_id
+
+
+def private_directory(directory: Path) -> None:
+    """Create a directory that only its owner may enter, or make it one.
+
+    Raises ServiceUnavailable if it is another user's, or a link: somebody else may have prepared it.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise ServiceUnavailable(
+            "the directory belongs to another user, or is a link",
+            where=str(directory),
+            expected="a directory of the user who starts the services",
+            remedy="Remove it, or choose another WINSLOW_HOME",
+        )
+    directory.chmod(0o700)
 
 
 def code_socket(settings: Settings) -> Path:
@@ -63,7 +83,7 @@ def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
 
 def write_instance(settings: Settings) -> None:
     """Write the files that Dagster reads, if they have changed."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    private_directory(settings.dagster_home)
     target = settings.dagster_home / "dagster.yaml"
     text = yaml.safe_dump(instance_config(settings), sort_keys=False)
     if not target.exists() or target.read_text() != text:

@@ -19,12 +19,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
-from winslow_dagster.services.instance import LOCATION, code_socket, installation_id, prepare_instance
+from winslow_dagster.services.instance import (
+    LOCATION,
+    code_socket,
+    installation_id,
+    prepare_instance,
+    private_directory,
+)
 from winslow_dagster.services.readiness import listens
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 
@@ -146,8 +153,7 @@ class Supervisor:
 
     def _start(self, service: Service) -> None:
         log_file = self._settings.home / "logs" / f"{service.name}.log"
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("ab") as log:
+        with appended_to(log_file) as log:
             self._children[service.name] = subprocess.Popen(
                 service.command,
                 stdin=subprocess.DEVNULL,
@@ -186,7 +192,7 @@ class Supervisor:
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
         self._settings.home.mkdir(parents=True, exist_ok=True)
-        self._settings.sockets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(self._settings.sockets_dir)
         with lock_file(self._settings).open("a") as lock:
             if not take(lock.fileno()):
                 raise ServiceUnavailable(
@@ -195,6 +201,12 @@ class Supervisor:
                     remedy="Use them, or stop them first",
                 )
             yield
+
+
+def appended_to(log_file: Path) -> BinaryIO:
+    """The log file, which only its owner may read: it may quote an address with a password."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    return os.fdopen(os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab")
 
 
 def service_environment(settings: Settings) -> dict[str, str]:

@@ -174,8 +174,11 @@ def _engine(url: str, pool: dict[str, Any]) -> Engine:
     file = Path(parsed.database)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        # Only its owner may read it, and what SQLite creates beside it: projects have secrets among their variables.
+        if not file.exists():
+            file.touch(mode=0o600)
     except OSError as error:
-        raise ServiceUnavailable(f"cannot create the directory of the database: {error}", where=str(file)) from error
+        raise ServiceUnavailable(f"cannot create the database: {error}", where=str(file)) from error
     engine = create_engine(parsed, connect_args={"timeout": BUSY_WAIT_S}, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

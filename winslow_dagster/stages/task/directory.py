@@ -26,8 +26,10 @@ class AlreadyServed(EngineError):
 
 
 def draft_of(path: Path) -> Path:
-    """A temporary name in the same directory, unique to this thread."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    """A new file in the same directory, unique to this thread. Only its owner may read it: a task has secrets."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft.touch(mode=0o600)
+    return draft
 
 
 def write_atomically(path: Path, text: str) -> None:
