@@ -18,7 +18,12 @@ from patience import until
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.sensors.orphans import cancel_orphaned_attempts, delete_abandoned_uploads, orphans_sensor
+from winslow_dagster.sensors.orphans import (
+    cancel_orphaned_attempts,
+    delete_abandoned_uploads,
+    orphans_sensor,
+    record_ends,
+)
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask
@@ -50,10 +55,10 @@ class Node:
         self.image = image
         self.tasks: list[StageTask] = []
 
-    def start(self, run_id: str) -> StageTask:
+    def task(self, run_id: str) -> StageTask:
         task_id = f"{run_id}.detect.1"
         address = f"projects/ulm-07/detect/{task_id}"
-        task = StageTask(
+        return StageTask(
             task_id=task_id,
             project="ulm-07",
             pipeline="traffic",
@@ -70,6 +75,9 @@ class Node:
             log_rules=LogRules(),
             stop_grace_period_s=0.0,
         )
+
+    def start(self, run_id: str) -> StageTask:
+        task = self.task(run_id)
         self.records.attempt_started(task)
         self.engine.submit(task)
         self.tasks.append(task)
@@ -177,6 +185,23 @@ def test_an_attempt_is_left_alone_while_its_run_goes_on_and_ended_some_time_afte
     assert node.look(LONG_AFTER) == (f"cancelled {task.task_id}: its run is over (failure)",)
     assert node.ended(task).outcome == "cancelled"
     assert node.remains(task) == []
+
+
+def test_an_attempt_whose_run_ended_without_recording_it_gets_its_result(node: Node) -> None:
+    task, unsubmitted = node.start("run1"), node.task("run2")
+    node.records.attempt_started(unsubmitted)
+    node.engine.cancel(task.task_id, "the test has seen enough")
+    result = node.ended(task)
+    now = datetime.now(UTC)
+    assert record_ends(node.records, node.engine, now) == ()
+    for run_id in ("run1", "run2"):
+        node.records.record_run_end(run_id, "failed", "the worker could not record anything", now)
+    assert set(record_ends(node.records, node.engine, now)) == {
+        f"recorded the end of {task.task_id}: cancelled",
+        f"recorded the end of {unsubmitted.task_id}: lost",
+    }
+    assert node.records.result(task.task_id) == result
+    assert record_ends(node.records, node.engine, now) == ()
 
 
 def test_what_still_runs_of_an_attempt_that_is_over_is_ended(node: Node) -> None:

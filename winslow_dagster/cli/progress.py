@@ -94,7 +94,7 @@ class RunBars:
                 self._end(view)
             else:
                 self._show(view)
-        if status.state != "running":
+        if status.state != "running" or status.reason:
             self._tell(_project_line(status))
 
     def _tell(self, line: str) -> None:

@@ -7,6 +7,7 @@ same task id, and the engine returns the existing attempt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from dagster import Failure, OpExecutionContext, Output, RetryRequested
@@ -15,6 +16,7 @@ from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.attempt_monitor import AttemptMonitor
 from winslow_dagster.jobs.check_events import check_evaluations
 from winslow_dagster.jobs.materialization import materialization, materialized, result_metadata
+from winslow_dagster.jobs.store_wait import wait_for_store
 from winslow_dagster.jobs.worker_resources import WorkerResources
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Retries, Stage
 from winslow_dagster.projects.domain.run_request import RunRequest
@@ -62,7 +64,12 @@ def run_stage(pipeline: Pipeline, digest: str, stage: Stage, successors: tuple[s
                         context.log.warning(f"waiting for input: {result.message}")
                         return
                     if is_new or not materialized(context):
-                        yield materialization(resources.settings, call, result)
+                        yield wait_for_store(
+                            partial(materialization, resources.settings, call, result),
+                            resources.records,
+                            context.run_id,
+                            context.log.warning,
+                        )
                         yield from check_evaluations(pipeline.name, stage.name, request.project, result.checks)
                     manifest = _outputs(result)
             released = resources.stage_decider.after_stage(call, result, successors)

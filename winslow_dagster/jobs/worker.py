@@ -39,6 +39,10 @@ def main(arguments: list[str]) -> None:
     if not serve(Path(lock_file)):
         print(f"another worker serves this run: {Path(lock_file).stem}", file=sys.stderr)  # noqa: T201  # its own log
         return
+    # Imported here: the lock comes first.
+    from winslow_dagster.jobs.outage import end_with_the_database
+
+    end_with_the_database()
     sys.argv = ["dagster", "api", command, payload]
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 

@@ -1,4 +1,4 @@
-"""Cancels attempts whose run is over, removes orphans on the nodes, and deletes abandoned uploads.
+"""Cancels attempts whose run is over, records their ends, removes orphans on nodes, and deletes abandoned uploads.
 
 Every minute the attempts and orphans; once an hour the uploads. The runner of a cancelled attempt ends its container
 and processes. Only this installation's tasks are touched: others on the same machine have task directories and labels
@@ -7,7 +7,7 @@ of their own.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from dagster import (
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.errors import EngineError
+from winslow_dagster.errors import EngineError, ProjectConflict
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task.model import StageResult
 from winslow_dagster.storage.directories import remove_directory, statuses_below
 from winslow_dagster.storage.factory import open_store
 
@@ -48,6 +49,32 @@ def cancel_orphaned_attempts(
             engine.cancel(task.task_id, reason)
             done.append(f"cancelled {task.task_id}: {reason}")
     done += [f"removed a {orphan.kind} of {orphan.task_id}" for orphan in engine.remove_orphans()]
+    return tuple(done)
+
+
+def record_ends(records: ProjectRecords, engine: Engine, now: datetime) -> tuple[str, ...]:
+    """Record how attempts ended whose run ended without recording it: a worker that could not, and was never replaced.
+
+    Returns what was done, in words.
+    """
+    done = []
+    for attempt in records.unrecorded_ends():
+        state = engine.status(attempt.task_id)
+        result = state.result
+        if not state.known:
+            message = "its run ended before it was submitted, or its directory on the node was removed"
+            result = StageResult(
+                task_id=attempt.task_id,
+                outcome="lost",
+                message=message,
+                started_at=attempt.started_at,
+                ended_at=now,
+                node="",
+            )
+        if result is not None:
+            with suppress(ProjectConflict):  # the run's own worker was faster
+                records.attempt_ended(attempt.task_id, result)
+                done.append(f"recorded the end of {attempt.task_id}: {result.outcome}")
     return tuple(done)
 
 
@@ -100,6 +127,7 @@ def evaluate(context: SensorEvaluationContext) -> SkipReason:
     engine = open_engine(settings)
     with closing(ProjectRecords.open(settings.database_url)) as records:
         done = cancel_orphaned_attempts(context.instance, records, engine, now)
+        done += record_ends(records, engine, now)
     if context.cursor is None or datetime.fromisoformat(context.cursor) <= now - UPLOADS_INTERVAL:
         done += delete_abandoned_uploads(settings, engine, now)
         context.update_cursor(now.isoformat())

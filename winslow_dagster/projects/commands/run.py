@@ -13,7 +13,8 @@ from winslow_dagster.projects.domain.views import ProjectStatus
 
 POLL_INTERVAL_S = 0.5
 MAX_SILENCE_S = 60.0
-"""How long the web server may be away while a run is followed: its supervisor restarts it."""
+"""How long the web server may be away while a run is followed: its supervisor restarts it. The database may be away for
+as long as it likes."""
 
 Progress = Callable[[ProjectStatus], None]
 
@@ -37,7 +38,8 @@ class Run:
         """Wait for the end of the run; `progress` is called twice a second with the project's status.
 
         A run that was paused, or that waits for a person, has ended too. Raises StageFailed if it failed or was
-        cancelled, with the stage and the reason, and ServiceUnavailable if the web server stays away.
+        cancelled, with the stage and the reason, and ServiceUnavailable if the web server stays away. While the
+        database is away, the last known status says so as its reason.
         """
         status = self.ended(progress)
         self.raise_if_failed(status)
@@ -54,19 +56,25 @@ class Run:
 
     def ended(self, progress: Progress | None = None) -> ProjectStatus:
         """Wait like `wait`, but return the status however the run ended."""
-        dagster = self._context.dagster()
+        self._context.dagster()
+        status: ProjectStatus | None = None
         answered_at = time.monotonic()
         pause = threading.Event()
         while True:
             try:
-                found = dagster.runs_by_id([self.run_id]).get(self.run_id)
+                # Not the same client for ever: the services may come back at another address.
+                found = self._context.dagster().runs_by_id([self.run_id]).get(self.run_id)
                 if found is None:
                     self._context.reconcile(self.project)
                 status = self.status()
                 answered_at = time.monotonic()
-            except ServiceUnavailable:
-                if time.monotonic() - answered_at > MAX_SILENCE_S:
+            except ServiceUnavailable as error:
+                if not self._context.records.database.answers():
+                    answered_at = time.monotonic()
+                elif time.monotonic() - answered_at > MAX_SILENCE_S:
                     raise
+                if progress is not None and status is not None:
+                    progress(status.model_copy(update={"reason": f"waiting: {error.what}"}))
             else:
                 if progress is not None:
                     progress(status)

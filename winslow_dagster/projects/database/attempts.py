@@ -112,6 +112,14 @@ class Attempts:
             raise ProjectConflict("the attempt has already ended in another way", where=task_id)
         return done.rowcount > 0
 
+    def unrecorded_ends(self) -> tuple[Attempt, ...]:
+        """The attempts whose run has ended, but whose own end nobody has recorded."""
+        open_attempt = and_(schema.attempts.c.ended_at.is_(None), schema.runs.c.ended_at.is_not(None))
+        of_run = schema.attempts.join(schema.runs, schema.runs.c.run_id == schema.attempts.c.run_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*_ATTEMPT_COLUMNS).select_from(of_run).where(open_attempt)).mappings()
+            return tuple(Attempt(**row) for row in rows)
+
     def task(self, task_id: str) -> StageTask | None:
         """The task of an attempt; None if it was never submitted to the engine."""
         query = select(schema.attempts.c.task).where(schema.attempts.c.task_id == task_id)

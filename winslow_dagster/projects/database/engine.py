@@ -59,6 +59,15 @@ class Database:
             found: str = connection.execute(select(installation.c.id)).scalar_one()
         return found
 
+    def answers(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            with self.reading() as connection:
+                connection.execute(select(1))
+        except ServiceUnavailable:
+            return False
+        return True
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads. Raises ServiceUnavailable when the database does not answer."""

@@ -16,7 +16,7 @@ from winslow_dagster.projects.domain.model import RunOutcome, RunRecord
 from winslow_dagster.storage.manifest import Manifest
 
 UNKNOWN_REQUESTER = "dagit"
-_END_OF_RUN = ("ended_at", "outcome", "outcome_reason", "missing_since")
+_END_OF_RUN = ("ended_at", "outcome", "outcome_reason", "missing_since", "waits_for")
 
 
 class Runs:
@@ -118,6 +118,10 @@ class Runs:
         """Record that Dagster has a record of the run after all. An end that was only concluded is taken back."""
         nothing = {"outcome": None, "outcome_reason": "", "ended_at": None, "missing_since": None}
         return self._update_run(run_id, schema.runs.c.missing_since.is_not(None), nothing)
+
+    def record_run_waits(self, run_id: str, what: str | None) -> bool:
+        """Record what the run's worker is waiting for; None: for nothing any more."""
+        return self._update_run(run_id, schema.runs.c.ended_at.is_(None), {"waits_for": what})
 
     def _update_run(self, run_id: str, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
         with self._database.writing() as connection:

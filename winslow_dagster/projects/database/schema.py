@@ -133,6 +133,8 @@ runs = Table(
     Column("outcome_reason", Text, nullable=False),
     # Since when Dagster has had no record of it. An end that was concluded from this is corrected if one turns up.
     Column("missing_since", Utc),
+    # What its worker is waiting for between two stages, such as the store; null while it does not wait.
+    Column("waits_for", Text),
     Index("ix_winslow_runs_project_launched_at", "project", "launched_at"),
     Index("ix_winslow_runs_sweep", "sweep"),
     Index(

@@ -67,6 +67,7 @@ class RunRecord:
 
     `settings` is the part of the run config that differs from the pipeline. All runs of a sweep have the same `sweep`.
     Dagster has had no record of the run since `missing_since`; an end with it was only concluded from that.
+    `waits_for` is what its worker is waiting for between two stages.
     """
 
     run_id: str
@@ -85,6 +86,7 @@ class RunRecord:
     outcome: RunOutcome | None = None
     outcome_reason: str = ""
     missing_since: datetime | None = None
+    waits_for: str | None = None
 
 
 def pause_text(asked_by: str, after_stage: str | None) -> str:

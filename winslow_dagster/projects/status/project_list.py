@@ -75,7 +75,7 @@ def summaries(
     # Unpacked, because looking up a row's names takes time with ten thousand rows. Most have a run that has ended, and
     # need only its outcome.
     for row in rows:
-        name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from = row
+        name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from, _waits_for = row
         if latest in ended:
             run = ended[latest]
             outcome, reason, changed_at = run.outcome, run.outcome_reason, run.ended_at or changed_at
@@ -125,6 +125,7 @@ _PROJECTS = (
         schema.runs.c.outcome_reason,
         schema.runs.c.sweep,
         schema.runs.c.start_from,
+        schema.runs.c.waits_for,
     )
     .select_from(WITH_LATEST_RUN)
     .order_by(schema.projects.c.name)
@@ -151,7 +152,16 @@ class _Details:
             return RunSnapshot(())
         if row.sweep is not None:
             return RunSnapshot(tuple(self._sweeps[row.sweep]), statuses, picked=row.sweep in self._picked)
-        run = RunRecord(row.latest_run, row.name, row.pipeline, "", row.changed_at, "", start_from=row.start_from)
+        run = RunRecord(
+            row.latest_run,
+            row.name,
+            row.pipeline,
+            "",
+            row.changed_at,
+            "",
+            start_from=row.start_from,
+            waits_for=row.waits_for,
+        )
         return RunSnapshot((run,), statuses, pause=self._pauses.get(row.latest_run, ""))
 
     def _read_open_runs(self) -> None:

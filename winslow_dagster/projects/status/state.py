@@ -114,7 +114,7 @@ def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> 
         progress = f"{' and '.join(running)} {verb} still running" if running else "no stage is running"
         return "pausing", f"{snapshot.pause}; {progress}"
     if status == "STARTED":
-        return "running", ""
+        return "running", run.waits_for or ""
     if status == "STARTING":
         return "queued", "its worker is starting"
     return "queued", snapshot.queue_reasons.get(run.run_id, "waiting in the queue")

@@ -25,7 +25,7 @@ from winslow_dagster.stages.log import LogReader, LogWriter
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
-from winslow_dagster.stages.runner.preparation import TransferProgress, Views, launch_of, retried, store_of
+from winslow_dagster.stages.runner.preparation import TransferProgress, Views, launch_of, store_of
 from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
@@ -42,6 +42,7 @@ from winslow_dagster.stages.task.model import (
 )
 from winslow_dagster.storage.directories import bytes_below, make_accessible, remove_directory
 from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.outage import retried
 
 LAST_LINES = 10
 """How many lines to search first, from the end, for a non-empty one printed by the stage."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from winslow_dagster.errors import StoreError, StoreUnreachable
+from winslow_dagster.errors import StoreError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.substitution import resolve_environment, substitute
 from winslow_dagster.stages.disk_space import Space
@@ -21,15 +20,11 @@ from winslow_dagster.stages.task.model import NodeGpu, StageTask
 from winslow_dagster.storage.cache import NodeCache
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.outage import Announce, retried
 from winslow_dagster.storage.store import Store
-
-Announce = Callable[[str], None]
-Result = TypeVar("Result")
 
 CACHE_SHARE = 0.5
 """The share of the disk that cached inputs no longer in use may occupy."""
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
 
 
 def launch_of(
@@ -138,17 +133,3 @@ class TransferProgress:
             self._announced_at = now
             text = f"{self._what}: {format_size(self._moved_bytes)} of {self._total}"
         self._announce(text)
-
-
-def retried(call: Callable[[], Result], announce: Announce) -> Result:
-    """Retry while the store is unreachable. `announce` may raise to give up."""
-    wait_s = FIRST_WAIT_S
-    while True:
-        try:
-            return call()
-        except StoreUnreachable as error:
-            until = time.monotonic() + wait_s
-            while time.monotonic() < until:
-                announce(f"waiting for the store: {error}")
-                threading.Event().wait(min(FIRST_WAIT_S, wait_s))
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
