@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.installation import Installation
@@ -17,9 +18,15 @@ class Winslow(Installation):
     `close`, or with the program.
     """
 
-    def __init__(self, settings: Settings | None = None, actor: Actor | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        actor: Actor | None = None,
+        report: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        """`report` is called with a line for people when services are started, and while their start lasts."""
         settings = settings or Settings.read()
-        super().__init__(settings, Services(settings), actor)
+        super().__init__(settings, Services(settings, report), actor)
         atexit.register(self.close)
 
     def close(self) -> None:

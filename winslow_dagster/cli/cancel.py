@@ -6,7 +6,7 @@ import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
+from winslow_dagster.cli.output import json_option, print_json, say
 
 
 @click.command("cancel")
@@ -21,8 +21,6 @@ def command(project: str, *, detach: bool, as_json: bool) -> None:
     from winslow_dagster.cli.progress import run_display
 
     with open_installation() as winslow:
-        if not as_json:
-            say_if_services_start(winslow)
         run = winslow.project(project).cancel()
         if detach:
             status = run.status()

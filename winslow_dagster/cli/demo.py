@@ -12,7 +12,8 @@ import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import shown
-from winslow_dagster.cli.output import json_option, print_json, say, say_if_services_start
+from winslow_dagster.cli.opening import open_installation
+from winslow_dagster.cli.output import json_option, print_json, say
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 from winslow_dagster.globs import matches
 
@@ -48,7 +49,6 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
 
     With --json, {"project", "run_id", "state", "files": […]}, the files as by `winslow files --json`.
     """
-    from winslow_dagster import Winslow
     from winslow_dagster.cli.progress import transfer_bars
     from winslow_dagster.settings import Settings
 
@@ -64,11 +64,10 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         inputs = {name: rendered / file for name, file in SIMULATED.items()}
     else:
         inputs = {"video": video} | ({} if points is None else {"reference_points": points})
-    with Winslow(settings) as winslow:
+    with open_installation(settings) as winslow:
         name = project or free_name({each.project for each in winslow.projects()})
         if not as_json:
             say(f"pipeline {PIPELINE}, project {name}")
-            say_if_services_start(winslow)
         with transfer_bars("storing") as bars:
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
         status = shown(run, quiet=as_json)

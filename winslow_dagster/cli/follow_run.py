@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from winslow_dagster.actions import Action
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import print_json, say, say_if_services_start
+from winslow_dagster.cli.output import print_json, say
 from winslow_dagster.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def follow(project: str, start: Callable[[Installation], Run | None], *, detach:
                 "the services are not running, so nothing would look after a detached run",
                 remedy=Action("start_services"),
             )
-        if not as_json:
-            say_if_services_start(winslow)
         run = start(winslow)
         if run is not None and detach:
             if as_json:

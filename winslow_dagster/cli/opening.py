@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
+from winslow_dagster.cli.output import reporter
+
 if TYPE_CHECKING:
     from winslow_dagster import Winslow
+    from winslow_dagster.settings import Settings
 
 
-def open_installation() -> Winslow:
-    """The installation that the WINSLOW_* variables name."""
+def open_installation(settings: Settings | None = None) -> Winslow:
+    """The installation of `settings`, or that the WINSLOW_* variables name. Says what a start of services waits for."""
     from winslow_dagster import Winslow
     from winslow_dagster.projects.domain.actor import Actor
 
-    return Winslow(actor=Actor(via="cli"))
+    quiet = click.get_current_context().params.get("as_json", False)
+    return Winslow(settings, Actor(via="cli"), reporter(quiet=quiet))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from winslow_dagster.projects.installation import Installation
 
 JSON_FLAG = "--json"
 json_option = click.option(JSON_FLAG, "as_json", is_flag=True, help="Print JSON, errors too.")
@@ -64,10 +62,9 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def say_if_services_start(installation: Installation) -> None:
-    """Say what the next seconds are spent on, if the services are not running yet."""
-    if not installation.services_running:
-        say("starting the services for this command ...")
+def reporter(*, quiet: bool) -> Callable[[str], None]:
+    """`say`, or nothing: with --json, what a program reads on stderr is an error."""
+    return (lambda _text: None) if quiet else say
 
 
 def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:

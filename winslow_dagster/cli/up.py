@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, reporter, say
 
 
 @click.command("up")
@@ -31,4 +31,4 @@ def command(*, as_json: bool) -> None:
         say("starting the services ...")
         for problem in Catalogue.read(settings.pipelines_dir).problems:
             say(f"error in a pipeline file: {problem}")
-    Services(settings).serve(ready)
+    Services(settings, reporter(quiet=as_json)).serve(ready)

@@ -15,10 +15,10 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
 from winslow_dagster.services.instance import code_socket, installation_id
 from winslow_dagster.services.readiness import listens
+from winslow_dagster.services.start_progress import LOG_TAIL_CHARACTERS, Report, StartWatch, log_of
 from winslow_dagster.services.supervisor import Supervisor, appended_to, service_environment
 from winslow_dagster.settings import Settings
 
-READY_TIMEOUT_S = 120.0
 POLL_S = 0.2
 LOOK_TIMEOUT_S = 10.0
 
@@ -26,8 +26,10 @@ LOOK_TIMEOUT_S = 10.0
 class Services:
     """The services of one installation."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, report: Report = lambda _text: None) -> None:
+        """`report` is called with a line for people when services are started here, and while their start lasts."""
         self._settings = settings
+        self._report = report
 
     @property
     def address(self) -> str:
@@ -49,7 +51,7 @@ class Services:
 
     def serve(self, on_ready: Callable[[str], None]) -> None:
         """Run the services in this process until TERM or INT. Calls `on_ready` with the address once they answer."""
-        Supervisor(self._settings).serve(on_ready)
+        Supervisor(self._settings, self._report).serve(on_ready)
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
@@ -64,8 +66,9 @@ class Services:
             self.wait_until_ready()
             yield self.address
             return
-        log_file = self._settings.home / "logs" / "supervisor.log"
-        with appended_to(log_file) as log:
+        self._report("starting the services ...")
+        log_path = log_of(self._settings, "supervisor")
+        with appended_to(log_path) as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "winslow_dagster.services"],
                 stdin=subprocess.DEVNULL,
@@ -75,23 +78,25 @@ class Services:
                 start_new_session=True,
             )
         try:
-            self.wait_until_ready(supervisor, log_file)
+            self.wait_until_ready(supervisor, log_path)
             yield self.address
         finally:
             supervisor.terminate()
             supervisor.wait()
 
-    def wait_until_ready(self, supervisor: subprocess.Popen[bytes] | None = None, log_file: Path | None = None) -> None:
-        """Wait until the services answer. Raises ServiceUnavailable if they exit or do not answer in time."""
-        deadline = time.monotonic() + READY_TIMEOUT_S
+    def wait_until_ready(self, supervisor: subprocess.Popen[bytes] | None = None, log_path: Path | None = None) -> None:
+        """Wait until the services answer, however long that takes on a busy machine, and report what is awaited.
+
+        Raises ServiceUnavailable if their supervisor exits, or one of them exits again and again.
+        """
+
+        def supervisor_runs() -> bool:
+            return supervised(self._settings) if supervisor is None else supervisor.poll() is None
+
+        watch = StartWatch(self._settings, self._report)
         while not self.running():
-            if supervisor is not None and supervisor.poll() is not None:
-                log = log_file.read_text(errors="replace")[-2000:] if log_file else ""
+            if not supervisor_runs():
+                log = log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if log_path else ""
                 raise ServiceUnavailable("the services exited during their start", where=self.address, remedy=log)
-            if time.monotonic() > deadline:
-                raise ServiceUnavailable(
-                    f"the services did not answer within {READY_TIMEOUT_S:g} s",
-                    where=self.address,
-                    remedy=f"See the logs in {self._settings.home / 'logs'}",
-                )
+            watch.look()
             time.sleep(POLL_S)

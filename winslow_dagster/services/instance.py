@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 
 LOCATION = "winslow"
+POLL_S = 1.0
 OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as instance: instance.get_runs_count()"
 
 
@@ -34,7 +36,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
 
 def installation_id(settings: Settings) -> str:
     """Which installation the database of these settings belongs to. Raises ServiceUnavailable."""
-    with closing(ProjectRecords.open(settings.database_url)) as records:
+    with contextlib.closing(ProjectRecords.open(settings.database_url)) as records:
         return records.database.installation_id
 
 
@@ -60,8 +62,8 @@ def code_socket(settings: Settings) -> Path:
     return settings.sockets_dir / "code.sock"
 
 
-def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
-    """Update Dagster's home to the settings, and create its tables.
+def prepare_instance(settings: Settings, environment: dict[str, str], waiting: Callable[[], None]) -> None:
+    """Update Dagster's home to the settings, and create its tables. Calls `waiting` now and then meanwhile.
 
     In a process of its own: several services that create them at the same time leave a broken database. Raises
     ServiceUnavailable if the instance cannot be opened.
@@ -71,10 +73,16 @@ def prepare_instance(settings: Settings, environment: dict[str, str]) -> None:
     wanted = (settings.dagster_home / "dagster.yaml").read_text()
     if ready.exists() and ready.read_text() == wanted:
         return
-    opened = subprocess.run([sys.executable, "-c", OPEN], env=environment, capture_output=True, text=True, check=False)
-    if opened.returncode != 0:
+    command = [sys.executable, "-c", OPEN]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as opening:
+        errors = b""
+        while opening.returncode is None:
+            waiting()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, errors = opening.communicate(timeout=POLL_S)
+    if opening.returncode != 0:
         raise ServiceUnavailable(
-            f"Dagster's instance cannot be opened: {opened.stderr.strip()[-2000:]}",
+            f"Dagster's instance cannot be opened: {errors.decode(errors='replace').strip()[-2000:]}",
             where=str(settings.dagster_home),
             remedy=Action("diagnose"),
         )

@@ -33,6 +33,7 @@ from winslow_dagster.services.instance import (
     private_directory,
 )
 from winslow_dagster.services.readiness import listens
+from winslow_dagster.services.start_progress import Report, StartReports, log_of
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 
 PR_SET_PDEATHSIG = 1
@@ -95,9 +96,13 @@ def _preloads(modules: tuple[str, ...]) -> Iterator[str]:
 class Supervisor:
     """`serve` returns after TERM or INT, when all services have ended."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, report: Report = lambda _text: None) -> None:
+        """`report` is called with a line for people while a start lasts, and when a service exits."""
         self._settings = settings
+        self._report = report
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._exits: dict[str, int] = {}
+        self._awaits: str | None = None
         self._started_at: dict[str, float] = {}
         self._stopping = False
 
@@ -108,7 +113,11 @@ class Supervisor:
         """
         with self._only_one(), selectors.DefaultSelector() as wakes:
             _require_free(self._settings.port)
-            prepare_instance(self._settings, service_environment(self._settings))
+            reports = StartReports(self._report)
+            self._await("the database")
+            prepare_instance(
+                self._settings, service_environment(self._settings), lambda: reports.waiting_for("the database")
+            )
             dagster = DagsterClient(self._settings.address, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
@@ -120,9 +129,14 @@ class Supervisor:
             try:
                 while not self._stopping:
                     pause_s = self._start_missing()
-                    if not ready and (ready := pause_s is None and dagster.pipelines_loaded()):
-                        dagster.skip_welcome()
-                        on_ready(self._settings.address)
+                    if not ready:
+                        awaited = self._awaited(dagster, pause_s)
+                        self._await(awaited)
+                        ready = awaited is None
+                        if awaited is None:
+                            on_ready(self._settings.address)
+                        else:
+                            reports.waiting_for(awaited)
                     if wakes.select(pause_s if ready else POLL_S):
                         with contextlib.suppress(BlockingIOError):
                             os.read(reader, 4096)
@@ -135,6 +149,23 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
+    def _awaited(self, dagster: DagsterClient, pause_s: float | None) -> str | None:
+        """What the start waits for now. None if the services are ready."""
+        if not listens(code_socket(self._settings)):
+            return "the code server"
+        if pause_s is not None or not dagster.pipelines_loaded():
+            return "the web server to load the pipelines"
+        try:
+            dagster.skip_welcome()
+        except ServiceUnavailable:
+            return "the web server to answer in time"
+        return None
+
+    def _await(self, awaited: str | None) -> None:
+        if awaited != self._awaits:
+            self._awaits = awaited
+            self._write_state()
+
     def _start_missing(self) -> float | None:
         """Start services that are not running. Returns the seconds until the next check; None: at the next signal."""
         pauses_s = []
@@ -142,6 +173,8 @@ class Supervisor:
             child = self._children.get(service.name)
             if child is not None and child.poll() is None:
                 continue
+            if child is not None:
+                self._note_exit(service, child)
             age_s = time.monotonic() - self._started_at.get(service.name, -MIN_RESTART_INTERVAL_S)
             if age_s < MIN_RESTART_INTERVAL_S:
                 pauses_s.append(MIN_RESTART_INTERVAL_S - age_s)
@@ -151,9 +184,15 @@ class Supervisor:
                 self._start(service)
         return min(pauses_s, default=None)
 
+    def _note_exit(self, service: Service, child: subprocess.Popen[bytes]) -> None:
+        del self._children[service.name]
+        self._exits[service.name] = self._exits.get(service.name, 0) + 1
+        self._write_state()
+        log = log_of(self._settings, service.name)
+        self._report(f"the {service.name} exited ({exit_text(child.returncode)}) and is started again; log: {log}")
+
     def _start(self, service: Service) -> None:
-        log_file = self._settings.home / "logs" / f"{service.name}.log"
-        with appended_to(log_file) as log:
+        with appended_to(log_of(self._settings, service.name)) as log:
             self._children[service.name] = subprocess.Popen(
                 service.command,
                 stdin=subprocess.DEVNULL,
@@ -171,6 +210,8 @@ class Supervisor:
             "pid": os.getpid(),
             "address": self._settings.address,
             "services": {name: child.pid for name, child in self._children.items()},
+            "exits": self._exits,
+            "awaits": self._awaits,
         }
         target = state_file(self._settings)
         fresh = target.with_suffix(".new")
@@ -187,7 +228,6 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        state_file(self._settings).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -200,7 +240,15 @@ class Supervisor:
                     where=str(self._settings.home),
                     remedy="Use them, or stop them first",
                 )
-            yield
+            try:
+                yield
+            finally:
+                state_file(self._settings).unlink(missing_ok=True)
+
+
+def exit_text(return_code: int) -> str:
+    """An exit code as subprocess reports it, in words."""
+    return f"exit code {return_code}" if return_code >= 0 else signal.Signals(-return_code).name
 
 
 def appended_to(log_file: Path) -> BinaryIO:

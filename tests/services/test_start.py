@@ -1,0 +1,102 @@
+"""A start of the services takes as long as it takes, says what it waits for, and ends where it cannot succeed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from installation import Installation
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.projects.dagster_api.serving import supervised
+from winslow_dagster.services import Services, start_progress
+from winslow_dagster.services.start_progress import read_state
+
+PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Installation:
+    """An installation without services."""
+    return Installation(tmp_path, None, {"one": PIPELINE})
+
+
+def test_a_start_that_takes_long_is_waited_for_and_reported(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_progress, "REPORT_INTERVAL_S", 0.0)
+    reports: list[str] = []
+    frozen: list[int] = []
+    reports_frozen = 5
+
+    def report(text: str) -> None:
+        reports.append(text)
+        code_server = read_state(stopped.settings).get("services", {}).get("code-server")
+        if code_server is not None and not frozen:
+            os.kill(code_server, signal.SIGSTOP)
+            frozen.extend([code_server, len(reports) + reports_frozen])
+        elif frozen and len(reports) == frozen[1]:
+            os.kill(frozen[0], signal.SIGCONT)
+
+    services = Services(stopped.settings, report)
+    with services.for_a_while() as address:
+        assert services.running()
+        assert address == stopped.settings.address
+    assert reports[0] == "starting the services ..."
+    whole_time_frozen = reports[frozen[1] - reports_frozen : frozen[1]]
+    assert len(whole_time_frozen) == reports_frozen
+    assert [text for text in whole_time_frozen if not text.endswith("s): waiting for the code server")] == []
+
+
+def test_a_service_that_exits_again_and_again_ends_the_wait_with_its_log(
+    stopped: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken" / "dagster_webserver"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise SystemExit('broken on purpose')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    services = Services(stopped.settings)
+    with (
+        pytest.raises(ServiceUnavailable, match="web-server exited 3 times while the services were starting") as error,
+        services.for_a_while(),
+    ):
+        pytest.fail("the services started")
+    assert error.value.where == str(stopped.settings.home / "logs" / "web-server.log")
+    assert str(error.value.remedy).endswith("broken on purpose")
+    assert not supervised(stopped.settings)
+
+
+def test_services_that_are_stopped_by_someone_else_end_the_wait(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_progress, "REPORT_INTERVAL_S", 0.0)
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "winslow_dagster.services"], env=stopped.environment, stderr=subprocess.DEVNULL
+    )
+    with supervisor:
+        while not supervised(stopped.settings):
+            assert supervisor.poll() is None
+        services = Services(stopped.settings, lambda _text: supervisor.terminate())
+        with pytest.raises(ServiceUnavailable, match="the services exited during their start"):
+            services.wait_until_ready()
+
+
+def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
+    program = str(Path(sys.executable).with_name("winslow"))
+    with subprocess.Popen([program, "up"], env=stopped.environment, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stderr is not None
+        assert next(line for line in up.stderr if line.startswith("ready: "))
+        (web_server,) = stopped.service("web-server")
+        os.kill(web_server, signal.SIGKILL)
+        said = next(line for line in up.stderr if "exited" in line)
+        log = stopped.settings.home / "logs" / "web-server.log"
+        assert said == f"the web-server exited (SIGKILL) and is started again; log: {log}\n"
+        up.terminate()
+        assert up.stderr.read() == ""
+    assert up.returncode == 0
