@@ -120,13 +120,21 @@ class ProjectHandle(ProjectControl):
     def _logged_attempt(self, stage: str, attempt: str | int | None, pipeline: str | None) -> Attempt:
         if attempt is not None:
             return self.attempt(stage, attempt, pipeline=pipeline)
-        running = self._pipeline_with(stage, pipeline)
-        attempts = [each for each in self.attempts() if (each.pipeline, each.stage) == (running.name, stage)]
+        running = self._pipeline_of(stage, pipeline)
+        attempts = [each for each in self.attempts() if (each.pipeline, each.stage) == (running, stage)]
         if not attempts:
             raise NotFound(
                 "the stage has no log yet", where=f"{self.name}/{stage}", expected="a stage that has started"
             )
         return attempts[-1]
+
+    def _pipeline_of(self, stage: str, pipeline: str | None) -> str:
+        """The name of the pipeline that has the stage. Its file is read only if no attempt shows that it is its own."""
+        own = self._context.records.project(self.name).pipeline
+        attempted = {(each.pipeline, each.stage) for each in self.attempts()}
+        if pipeline in {None, own} and (own, stage) in attempted:
+            return own
+        return self._pipeline_with(stage, pipeline).name
 
     def error_lines(
         self, stage: str, lines: Iterable[LogLine], attempt: str | int | None = None, *, pipeline: str | None = None
@@ -166,9 +174,7 @@ class ProjectHandle(ProjectControl):
 
     def compare_all(self, stage: str, *, pipeline: str | None = None) -> CrossTable:
         """All finished attempts of a stage side by side, such as those of a sweep."""
-        return self._comparison.many(
-            self._comparison.finished(self.name, self._pipeline_with(stage, pipeline).name, stage)
-        )
+        return self._comparison.many(self._comparison.finished(self.name, self._pipeline_of(stage, pipeline), stage))
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
         """All attempts of all stages or of one, of all its pipelines, in the order in which they started."""
