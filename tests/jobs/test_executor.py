@@ -17,6 +17,8 @@ from dagster._core.instance import InstanceRef
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from patience import until
 
+from winslow_dagster.jobs.executor import StepFailure
+
 sys.path.insert(0, str(Path(__file__).parent))
 from executor_jobs import branches  # found beside this file, by workers too
 
@@ -142,6 +144,23 @@ def test_a_cancelled_run_ends_as_cancelled(bench: Bench) -> None:
     (bench.folder / "slow.hold").unlink()
     worker.wait()
     assert bench.status() is DagsterRunStatus.CANCELED
+
+
+def test_a_step_failure_is_reported_by_its_reason_alone() -> None:
+    @op
+    def failing() -> None:
+        raise StepFailure("failed: exit code 3", metadata={"node": "here"}, allow_retries=False)
+
+    @job
+    def single() -> None:
+        failing()
+
+    (event,) = single.execute_in_process(raise_on_error=False).get_step_failure_events()
+    data = event.step_failure_data
+    assert data.error is not None
+    assert (data.error.message, data.error.stack, data.error.cause) == ("failed: exit code 3", [], None)
+    assert data.user_failure_data is not None
+    assert data.user_failure_data.metadata["node"].value == "here"
 
 
 def test_the_private_names_the_executor_leans_on_are_there() -> None:

@@ -42,13 +42,18 @@ def test_a_bad_file_becomes_a_job_that_says_what_is_wrong_and_hides_no_other(set
     assert [node.name for node in jobs["good"]().nodes_in_topological_order] == ["first", "second"]
 
 
-def test_a_stage_runs_only_when_the_one_before_it_lets_it(settings: Settings) -> None:
+def test_one_edge_leads_from_a_stage_to_each_that_follows_it(settings: Settings) -> None:
     graph = pipeline_jobs(settings, ())["good"]().graph
     second = next(node for node in graph.dependencies if node.alias == "second")
     assert {name: (dependency.node, dependency.output) for name, dependency in graph.dependencies[second].items()} == {
-        "first": ("first", "outputs"),
-        "after_first": ("first", "then_second"),
+        "first": ("first", "second")
     }
+
+
+def test_jobs_and_stages_that_nobody_described_say_what_they_run(settings: Settings) -> None:
+    job = pipeline_jobs(settings, ())["good"]()
+    assert job.description == "Runs first, second."
+    assert {node.definition.description for node in job.nodes} == {"Runs `true` in the image `nothing:1`."}
 
 
 def test_a_version_that_a_project_holds_on_to_stays_a_job_of_its_own(settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """Compiles a pipeline into a Dagster job: a stage becomes an op, `after` a dependency.
 
-An op has an output `outputs` (the manifest) and, for each stage after it, an optional output `then_<stage>` of type
-Nothing. To end a run before a stage, the op does not yield that output, and Dagster skips the stage: the run succeeds
-with skipped steps and holds no resources.
+An op has an optional output of type Nothing for each stage after it. To end a run before a stage, the op does not yield
+that output, and Dagster skips the stage: the run succeeds with skipped steps and holds no resources. The manifests pass
+through the project tables (`jobs/upstream.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dagster import (
     DependencyDefinition,
     GraphDefinition,
     In,
-    IOManagerDefinition,
     JobDefinition,
     NodeInvocation,
     Nothing,
@@ -20,14 +19,13 @@ from dagster import (
     ResourceDefinition,
 )
 
+from winslow_dagster.jobs.descriptions import describe_pipeline, describe_stage
 from winslow_dagster.jobs.executor import thread_executor
-from winslow_dagster.jobs.io_manager import ManifestIOManager
 from winslow_dagster.jobs.run_config import config_schema, flat_config
-from winslow_dagster.jobs.stage_op import OUTPUTS, run_stage, then
+from winslow_dagster.jobs.stage_op import run_stage
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME, QUEUE, STAGE
 from winslow_dagster.jobs.worker_resources import WorkerResources
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
-from winslow_dagster.storage.manifest import Manifest
 
 GPU_POOL = "gpu"
 
@@ -41,16 +39,11 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
     ops = [_stage_op(pipeline, digest, stage, successors[stage.name], job_name) for stage in pipeline.stages]
     graph = GraphDefinition(
         name=job_name,
-        description=pipeline.description or None,
+        description=describe_pipeline(pipeline),
         node_defs=ops,
         dependencies={
             NodeInvocation(op.name, alias=stage.name, tags={STAGE: stage.name}): {
-                name: dependency
-                for upstream in stage.after
-                for name, dependency in (
-                    (upstream, DependencyDefinition(upstream, OUTPUTS)),
-                    (f"after_{upstream}", DependencyDefinition(upstream, then(stage.name))),
-                )
+                upstream: DependencyDefinition(upstream, stage.name) for upstream in stage.after
             }
             for op, stage in zip(ops, pipeline.stages, strict=True)
         },
@@ -58,18 +51,11 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
     tags = {PIPELINE_NAME: pipeline.name, PIPELINE_DIGEST: digest, QUEUE: queue_of(pipeline)}
     return graph.to_job(
         name=job_name,
-        description=pipeline.description or None,
+        description=describe_pipeline(pipeline),
         tags=tags,
         config=flat_config(pipeline),
         executor_def=thread_executor,
-        resource_defs={
-            "winslow": ResourceDefinition(lambda _context: WorkerResources.open()),
-            "io_manager": IOManagerDefinition(
-                lambda context: ManifestIOManager(context.resources.winslow),
-                required_resource_keys={"winslow"},
-                description="Passes manifests between stages; the data stays in the store",
-            ),
-        },
+        resource_defs={"winslow": ResourceDefinition(lambda _context: WorkerResources.open())},
     )
 
 
@@ -85,11 +71,9 @@ def _stage_op(
         compute_fn=run_stage(pipeline, digest, stage, successors),
         # Op names must be unique in a repository; the alias in the job is the stage's own name.
         name=f"{job_name}__{stage.name}",
-        description=stage.description or None,
-        ins={upstream: In(Manifest) for upstream in stage.after}
-        | {f"after_{upstream}": In(Nothing) for upstream in stage.after},
-        outs={OUTPUTS: Out(Manifest, is_required=False)}
-        | {then(successor): Out(Nothing, is_required=False) for successor in successors},
+        description=describe_stage(stage),
+        ins={upstream: In(Nothing) for upstream in stage.after},
+        outs={successor: Out(Nothing, is_required=False) for successor in successors},
         config_schema=config_schema(pipeline),
         required_resource_keys={"winslow"},
         tags={STAGE: stage.name},

@@ -22,12 +22,13 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     EventLogEntry,
+    Failure,
     Field,
     InitExecutorContext,
     Noneable,
     executor,
 )
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterUserCodeProcessError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext, StepExecutionContext
@@ -40,6 +41,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster_shared.error import SerializableErrorInfo
 
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.jobs.interruption import interruption_of
@@ -108,6 +110,18 @@ def replay(active: ActiveExecution, entries: Sequence[EventLogEntry]) -> None:
         active.get_steps_to_execute()
     active._executable.extend(sorted(active._in_flight))  # noqa: SLF001  # there is no public way to start a step again
     active._in_flight.clear()  # noqa: SLF001
+
+
+class _ReasonAlone(DagsterUserCodeProcessError):
+    """Dagster reports the error information of this class as it is, instead of the exception with its stack."""
+
+    def __init__(self, reason: str) -> None:
+        error = SerializableErrorInfo(reason, stack=[], cls_name=None)
+        super().__init__(reason, user_code_process_error_infos=[error])  # type: ignore[no-untyped-call]  # Dagster's
+
+
+class StepFailure(Failure, _ReasonAlone):
+    """Fails a step. Dagit shows the reason and the metadata, and no stack: that of a stage op is the framework's."""
 
 
 class ThreadExecutor(Executor):

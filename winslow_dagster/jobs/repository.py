@@ -12,10 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dagster import Failure, GraphDefinition, JobDefinition, OpDefinition
+from dagster import GraphDefinition, JobDefinition, OpDefinition
 
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError, WinslowError
 from winslow_dagster.jobs.compiler import compile_pipeline
+from winslow_dagster.jobs.executor import StepFailure
 from winslow_dagster.pipelines import keep_version, load_version, pipeline_names
 from winslow_dagster.settings import Settings
 
@@ -84,7 +85,7 @@ def _kept(settings: Settings, version: Version, job_name: str) -> JobMaker:
 
 def _invalid(name: str, error: WinslowError) -> JobDefinition:
     def refuse(_op_context: Any, _inputs: Any) -> Any:
-        raise Failure(str(error), allow_retries=False)
+        raise StepFailure(str(error), allow_retries=False)
 
     op = OpDefinition(compute_fn=refuse, name=f"{name}__cannot_be_used", description=str(error), outs={}, ins={})
     problems = "\n".join(f"- {problem}" for problem in getattr(error, "problems", ()) or (error,))

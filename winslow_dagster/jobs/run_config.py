@@ -3,6 +3,7 @@
 `projects/domain/run_request.py` defines its meaning.
 
 project: ulm-07
+inputs: {video: /flights/ulm-07.mp4}
 start_from: track_vehicles
 stop_after: export_trajectories
 env: {SCALE: "0.5"}
@@ -16,7 +17,7 @@ from typing import Any
 
 from dagster import ConfigMapping, Field, Map, Noneable, ScalarUnion, Shape
 
-from winslow_dagster.pipelines.model.pipeline import Pipeline
+from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput
 
 
 def _shape(fields: dict[str, Field]) -> Shape:
@@ -33,6 +34,12 @@ def _one_or_several() -> ScalarUnion:
 
 def _optional(kind: Any, description: str) -> Field:
     return Field(kind, is_required=False, description=description)
+
+
+def _describe_input(declared: ProjectInput) -> str:
+    optional = "" if declared.required else "Optional. "
+    description = declared.description.strip() or f"The {declared.kind}."
+    return f"{optional}{description} The absolute path of a file, or pool:NAME"
 
 
 def config_schema(pipeline: Pipeline) -> dict[str, Field]:
@@ -55,8 +62,14 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
         )
         for stage in pipeline.stages
     }
+    inputs = {
+        name: Field(str, default_value="", description=_describe_input(declared))
+        for name, declared in pipeline.inputs.items()
+    }
     return {
-        "project": Field(str, description="Name of an existing project"),
+        # Fields with a default are what the Launchpad starts with.
+        "project": Field(str, default_value="", description="Name of the project; it is created if it does not exist"),
+        **({"inputs": _optional(_shape(inputs), "Files of the project, if they are new")} if inputs else {}),
         "start_from": _optional(
             Noneable(_one_or_several()),
             f"First stage or stages to run; earlier ones reuse their stored outputs. Of: {names}",

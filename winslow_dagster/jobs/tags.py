@@ -6,3 +6,5 @@ PIPELINE_NAME = "winslow/pipeline"
 PIPELINE_DIGEST = "winslow/pipeline_digest"
 QUEUE = "winslow/queue"
 STAGE = "winslow/stage"
+ENDED_BEFORE_A_STAGE = {outcome: f"winslow/{outcome}" for outcome in ("awaiting_input", "paused")}
+"""Outcome -> tag of a run that ended before a stage. Its value is the reason. Dagster calls such a run a success."""

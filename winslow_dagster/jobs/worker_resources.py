@@ -7,6 +7,8 @@ from typing import Self
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.jobs.admission import Admission
+from winslow_dagster.jobs.run_display import RunDisplay
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.planning.stage_decision import StageDecider
 from winslow_dagster.settings import Settings
@@ -14,12 +16,14 @@ from winslow_dagster.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """The settings, the project tables, the engine, and the stage decisions."""
+    """The settings, the project tables, the engine, the decisions about the run and its stages, and its tags."""
 
     settings: Settings
     records: ProjectRecords
     engine: Engine
     stage_decider: StageDecider
+    admission: Admission
+    run_display: RunDisplay
 
     @classmethod
     def open(cls) -> Self:
@@ -27,4 +31,5 @@ class WorkerResources:
         settings = Settings.read()
         records = ProjectRecords.open(settings.database_url)
         engine = open_engine(settings)
-        return cls(settings, records, engine, StageDecider(records, settings, engine.image_digest))
+        decider = StageDecider(records, settings, engine.image_digest)
+        return cls(settings, records, engine, decider, Admission(settings, records, decider), RunDisplay(records))

@@ -11,7 +11,7 @@ from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.diagnosis import Finding, findings
 from winslow_dagster.projects.commands.images import ImageView, images
-from winslow_dagster.projects.commands.launch import UploadStarted, create, launch
+from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
@@ -26,6 +26,7 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectStatus, ProjectSummary
 from winslow_dagster.projects.ingest.service import IngestService
+from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.projects.retention.service import RetentionService

@@ -5,7 +5,7 @@ The project's lock is held while something is decided, never while bytes are cop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -14,21 +14,14 @@ from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
-from winslow_dagster.projects.commands.launch_request import LaunchRequest, source_name
+from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.run import Run
-from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, DagsterClient, Job, RunStatus
+from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, REQUESTER_TAG, DagsterClient, Job, RunStatus
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
 from winslow_dagster.projects.domain.run_request import RunRequest
-from winslow_dagster.projects.inputs.resource_pool import PooledFile, Source
-from winslow_dagster.projects.inputs.uploads import InputStream, put, received, size_of
-from winslow_dagster.projects.inputs.validation import check_input
-from winslow_dagster.storage.manifest import Manifest
-from winslow_dagster.storage.store import BytesMoved
+from winslow_dagster.projects.inputs.input_storage import UploadStarted
 
-UploadStarted = Callable[[str, int], BytesMoved]
-"""Called with name and size when an upload starts; returns a callback for bytes transferred."""
-REQUESTER_TAG = "winslow/requested_by"
 SWEEP_TAG = "winslow/sweep"
 ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 SHORT = 8
@@ -71,7 +64,7 @@ class Launch:
                 self._create(plan)
             except ProjectConflict:  # somebody else created it a moment ago
                 plan = self._planner.plan()
-        stored = self._store_inputs(plan, upload)
+        stored = self._planner.inputs.put(self._project, plan.pipeline, plan.new_inputs, upload)
         try:
             with self._context.project_lock(self._project, "starting a run"):
                 if plan.existing is not None or self._records.runs(self._project):
@@ -81,23 +74,23 @@ class Launch:
                     plan = fresh
                 self._require_idle(dagster)
                 self._pin(plan)
-                self._add_inputs(stored)
+                self._planner.inputs.take_into_use(self._project, stored, self._context.actor.who)
                 return self._queue(dagster, job, plan, plan.request)
         finally:
-            self._discard(stored)
+            self._planner.inputs.discard(stored)
 
     def create(self, upload: UploadStarted | None = None) -> None:
         """Create the project, and run nothing. Raises ProjectConflict if it exists."""
         pipeline, digest = self._planner.version(self._planner.existing_project())
-        self._planner.check_inputs(pipeline, pipeline.inputs)
+        self._planner.inputs.check(pipeline, pipeline.inputs)
         request = RunRequest(project=self._project)
         plan = LaunchPlan(pipeline, digest, None, request, dict(self._request.inputs))
         self._create(plan)
-        stored = self._store_inputs(plan, upload)
+        stored = self._planner.inputs.put(self._project, plan.pipeline, plan.new_inputs, upload)
         try:
-            self._add_inputs(stored)
+            self._planner.inputs.take_into_use(self._project, stored, self._context.actor.who)
         finally:
-            self._discard(stored)
+            self._planner.inputs.discard(stored)
 
     def sweep(self, combinations: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
         """Queue one run for each combination of overrides; returns their ids."""
@@ -133,47 +126,6 @@ class Launch:
         project = plan.existing
         if project is not None and (project.pipeline, project.pipeline_digest) != (plan.pipeline.name, plan.digest):
             self._records.pin_pipeline(project.name, plan.pipeline.name, plan.digest)
-
-    def _store_inputs(self, plan: LaunchPlan, upload: UploadStarted | None) -> dict[str, Manifest]:
-        """Bring the new inputs into the store. Files of the pool are there already."""
-        stored: dict[str, Manifest] = {}
-        try:
-            for name, source in plan.new_inputs.items():
-                stored[name] = self._stored(plan, name, source, upload)
-        except BaseException:
-            self._discard(stored)
-            raise
-        return stored
-
-    def _stored(self, plan: LaunchPlan, name: str, source: Source, upload: UploadStarted | None) -> Manifest:
-        if isinstance(source, PooledFile):
-            return source.manifest
-        address = f"projects/{self._project}/inputs/{name}/{uuid4().hex}"
-        store = self._context.store
-        if isinstance(source, InputStream):
-            with received(source.content, source.file_name, self._context.settings.home / "incoming") as path:
-                check_input(name, path, plan.pipeline.inputs[name])
-                return store.commit_tree(path.parent, address)
-        return put(store, source, address, upload(name, size_of(source)) if upload else None)
-
-    def _add_inputs(self, stored: dict[str, Manifest]) -> None:
-        """Take the stored inputs into use. What is left in `stored` afterwards is not needed."""
-        for name, manifest in list(stored.items()):
-            source = self._request.inputs[name]
-            added = self._records.add_input(
-                self._project,
-                name,
-                manifest,
-                original_path=source_name(source),
-                added_by=self._context.actor.who,
-            )
-            if added.manifest.address == manifest.address:
-                del stored[name]
-
-    def _discard(self, stored: Mapping[str, Manifest]) -> None:
-        for name, manifest in stored.items():
-            if not isinstance(self._request.inputs[name], PooledFile):
-                self._context.store.delete_tree(manifest.address)
 
     def _queue(
         self, dagster: DagsterClient, job: Job, plan: LaunchPlan, request: RunRequest, sweep: str | None = None

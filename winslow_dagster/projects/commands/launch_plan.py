@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.model import Project, RunRecord
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, RunScope, check_variables
-from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile, Source
-from winslow_dagster.projects.inputs.uploads import InputStream, contents, same_content
-from winslow_dagster.projects.inputs.validation import check_input, check_names, check_suffix
+from winslow_dagster.projects.inputs.input_storage import InputStorage
+from winslow_dagster.projects.inputs.resource_pool import Source
 from winslow_dagster.storage.manifest import Manifest
 
 UNFINISHED = frozenset({"paused", "awaiting_input", "failed"})
@@ -45,6 +45,12 @@ class LaunchPlanner:
         self._records = context.records
         self._requested = request
 
+    @cached_property
+    def inputs(self) -> InputStorage:
+        """The inputs of the request."""
+        context = self._context
+        return InputStorage(context.records, context.store, context.settings.home, self._requested.inputs)
+
     def plan(self, stored: Mapping[str, Manifest] | None = None) -> LaunchPlan:
         """The plan. `stored` are inputs of the request that have been stored meanwhile, by their names.
 
@@ -56,10 +62,8 @@ class LaunchPlanner:
         pipeline, digest = self.version(existing)
         current = existing.inputs if existing else {}
         if stored is None:
-            self.check_inputs(pipeline, current)
-            changed = {
-                name: source for name, source in self._requested.inputs.items() if not _same(current.get(name), source)
-            }
+            self.inputs.check(pipeline, current)
+            changed = self.inputs.changed(current)
         else:
             changed = {name: self._requested.inputs[name] for name in stored}
         lineage = lineage_of(self._records, existing.name, pipeline) if existing else None
@@ -88,21 +92,6 @@ class LaunchPlanner:
         versions_dir = self._context.settings.versions_dir
         digest = keep_version(self._context.pipeline(name).path, versions_dir)
         return load_version(versions_dir, name, digest), digest
-
-    def check_inputs(self, pipeline: Pipeline, existing: Collection[str]) -> None:
-        """Whether the request's inputs are what the pipeline declares. Raises InputRejected."""
-        inputs = self._requested.inputs
-        check_names(pipeline, inputs, existing)
-        for name, source in inputs.items():
-            declared = pipeline.inputs[name]
-            if isinstance(source, PooledFile):
-                pool = Pool(self._records.database, self._context.store)
-                pool.check(source, name, declared)
-            elif isinstance(source, InputStream):
-                # Its content is checked once it has been received.
-                check_suffix(source.file_name, declared, f"input {name}, {source.file_name}")
-            else:
-                check_input(name, source, declared)
 
     def check(self, pipeline: Pipeline, existing: Project | None, request: RunRequest) -> None:
         """Whether the run is possible: the outputs it starts from exist, and every variable has a value."""
@@ -224,15 +213,6 @@ def _not_redone(last: RunRecord | None, lineage: Lineage) -> set[str]:
 def _start_again(project: Project, pipeline: Pipeline) -> Action:
     first = next(stage.name for stage in pipeline.stages if not stage.after)
     return Action("start_from_stage", {"pipeline": pipeline.name, "project": project.name, "stage": first})
-
-
-def _same(manifest: Manifest | None, source: Source) -> bool:
-    """Whether a project's input has this content already."""
-    if isinstance(source, InputStream):
-        return False
-    if isinstance(source, PooledFile):
-        return manifest is not None and contents(manifest.files) == contents(source.manifest.files)
-    return same_content(manifest, source)
 
 
 def _file_name(source: Source) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from winslow_dagster.projects.inputs.resource_pool import POOL, PooledFile, Source
-from winslow_dagster.projects.inputs.uploads import InputStream
+from winslow_dagster.projects.inputs.input_storage import source_name
+from winslow_dagster.projects.inputs.resource_pool import Source
 
 PipelineVersion = Literal["pinned", "current"]
 
@@ -49,10 +49,3 @@ class LaunchRequest:
             "reuse": self.reuse or None,
             "reason": self.reason,
         }
-
-
-def source_name(source: Source) -> str:
-    """A path, `pool:NAME`, or the file name of a stream."""
-    if isinstance(source, InputStream):
-        return source.file_name
-    return f"{POOL}{source.name}" if isinstance(source, PooledFile) else str(source.absolute())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.launch import UploadStarted
+from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
 from winslow_dagster.projects.inputs.uploads import received, size_of
 

@@ -31,6 +31,7 @@ RunStatus = Literal[
 ]
 ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 PROJECT_TAG = "winslow/project"
+REQUESTER_TAG = "winslow/requested_by"
 DIGEST_TAG = "winslow/pipeline_digest"
 ANSWER_TIMEOUT_S = 60.0
 """A reload compiles pipelines; everything else takes milliseconds."""

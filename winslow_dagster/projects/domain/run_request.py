@@ -34,6 +34,11 @@ class StageOverrides(BaseModel):
     gpu: int | None = Field(default=None, ge=0, description="How many GPUs; 0 is none.")
 
 
+def _without_empty(value: Any) -> Any:
+    """The Launchpad starts with an empty text for each input."""
+    return {name: text for name, text in value.items() if text} if isinstance(value, Mapping) else value
+
+
 def _names(value: Any) -> Any:
     """A single name becomes a list of one, None an empty list."""
     if value is None:
@@ -47,6 +52,10 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str
+    inputs: Annotated[dict[str, str], BeforeValidator(_without_empty)] = Field(
+        default_factory=dict,
+        description="Input -> the path of a file, or pool:NAME. In a run config only: other doors store inputs before.",
+    )
     start_from: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         default=(),
         description="The stages to run again, with all that follow them. One name may be given as text.",
@@ -75,6 +84,8 @@ class RunRequest(BaseModel):
                 where="settings of the run",
                 expected=f"env, args, image, cpus, memory, timeout or gpu of {_listed(pipeline)}",
             ) from error
+        if not request.project:
+            raise InputRejected("no project is named", where="settings of the run", expected="`project: NAME`")
         for name in (*request.start_from, request.stop_after, *request.stages, *request.use):
             if name is not None:
                 require_stage(pipeline, name)

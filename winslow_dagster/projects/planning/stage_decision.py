@@ -95,7 +95,7 @@ class StageDecider:
     def before_stage(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
         """Decide what the stage does, given the outputs of its upstream stages."""
         scope, name = call.scope, call.stage.name
-        self._record_unannounced_run(call)
+        self.record_unannounced_run(call)
         if name not in scope.wanted:
             return Skipped(f"the run stops after {call.request.stop_after}")
         if name not in scope.redone and (found := self._run_outputs(call, scope)) is not None:
@@ -125,7 +125,7 @@ class StageDecider:
             Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
         )
 
-    def _record_unannounced_run(self, call: StageCall) -> None:
+    def record_unannounced_run(self, call: StageCall) -> None:
         """Record a run that was started in Dagster's web interface, and is unknown until its first stage."""
         if self._records.run(call.run_id) is None:
             self._records.record_unannounced_run(
