@@ -28,6 +28,12 @@ def test_what_the_log_says_comes_before_what_the_form_says(place: Place) -> None
     assert place.run(f"{WRITES} echo WINSLOW_AWAIT_INPUT: now; exit 75").message == "now"
 
 
+def test_a_stage_that_asks_and_exits_with_0_asks(place: Place) -> None:
+    result = place.run(f"{WRITES} echo WINSLOW_AWAIT_INPUT: Where is the kerb?; exit 0")
+    assert (result.outcome, result.message, result.exit_code) == ("awaiting_input", "Where is the kerb?", 0)
+    assert Form.model_validate({"form": result.form}).variables == ("KERB",)
+
+
 def test_a_stage_that_asks_without_a_form_keeps_its_outputs_too(place: Place) -> None:
     result = place.run('echo x > "$WINSLOW_OUTPUT_DIR/frame.jpg"; exit 75')
     assert (result.outcome, result.form) == ("awaiting_input", None)

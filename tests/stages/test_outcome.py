@@ -126,6 +126,19 @@ def test_a_stage_that_waits_for_a_person_says_what_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "outcome"), [(0, "awaiting_input"), (4, "awaiting_input"), (75, "awaiting_input"), (3, "failed")]
+)
+def test_a_request_for_input_counts_with_every_exit_code_but_that_of_a_failure(code: int, outcome: str) -> None:
+    asks = LogSummary(awaiting_input_message="click four points")
+    assert of(ExitStatus(NOW, code), asks, task(success_exit_codes=(0, 4)))[0] == outcome
+    assert of(ExitStatus(NOW, code), asks, task(success_exit_codes=(0, 4)), broken=["x is missing"])[0] == outcome
+
+
+def test_a_request_for_input_without_a_message_counts_too() -> None:
+    assert of(ExitStatus(NOW, 0), LogSummary(awaiting_input_message=""))[0] == "awaiting_input"
+
+
+@pytest.mark.parametrize(
     ("progress", "said"),
     [
         ((), "timed out after 3 h 12 m; raise `timeout` if the stage needs longer"),

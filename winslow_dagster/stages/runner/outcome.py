@@ -90,7 +90,8 @@ def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
 def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program that ended by itself."""
     code = facts.exit_status.exit_code
-    ended_well = code in task.success_exit_codes or code == task.awaiting_input_exit_code
+    succeeded = code in task.success_exit_codes
+    ended_well = succeeded or code == task.awaiting_input_exit_code
     if ended_well and facts.changed:
         return "failed", facts.changed
     if ended_well and facts.full_disk:
@@ -98,10 +99,10 @@ def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
             f"the disk was full ({facts.full_disk}), so the outputs and the log may be incomplete, although the exit "
             f"code is {code}; free space and redo the stage"
         )
-    if code in task.success_exit_codes:
-        return success_verdict(task, facts)
-    if code == task.awaiting_input_exit_code:
+    if ended_well and not (succeeded and facts.log.awaiting_input_message is None):
         return "awaiting_input", facts.log.awaiting_input_message or "the stage needs input, but did not say what for"
+    if succeeded:
+        return success_verdict(task, facts)
     if facts.full_disk or NO_SPACE in facts.last_words:
         disk = facts.full_disk or "reported by the stage"
         return "failed", f"the disk is full ({disk}): exit code {code}{facts.last_words}"
