@@ -91,7 +91,8 @@ def test_a_runner_killed_while_it_ends_the_stage_is_succeeded_by_one_that_goes_o
 def test_a_container_that_was_removed_from_outside_is_lost(docker_place: Place) -> None:
     task = docker_place.task("echo ready; while true; do sleep 1; done")
     docker_place.kill_runner_once(task, "it runs", lambda: docker_place.printed(task))
-    docker_place.clear()
+    (container,) = containers(f"label=winslow.task={task.task_id}")
+    subprocess.run(["docker", "rm", "-f", container], check=True, capture_output=True)
     result = docker_place.serve(task)
     assert (result.outcome, result.exit_code) == ("lost", None)
     assert "removed from outside" in result.message
