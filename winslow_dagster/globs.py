@@ -71,10 +71,10 @@ def matching_files(directory: Path, patterns: str | Iterable[str]) -> list[str]:
             parts = path.split("/")
             below = f"{path}/"
             is_named = any(name.startswith(below) for name in named)
-            if entry.is_dir(follow_symlinks=False) or (is_named and _leads_to(entry.is_dir)):
+            if entry.is_dir(follow_symlinks=False) or (is_named and _leads_to(Path(entry).is_dir)):
                 if any(_may_match_below(parts, pattern) for pattern in compiled):
                     waiting.append(below)
-            elif any(_fits(parts, pattern) for pattern in compiled) and _leads_to(entry.is_file):
+            elif any(_fits(parts, pattern) for pattern in compiled) and _leads_to(Path(entry).is_file):
                 found.append(path)
     return sorted(found)
 

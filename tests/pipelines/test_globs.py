@@ -190,12 +190,16 @@ def test_directories_may_be_nested_more_deeply_than_python_recurses(tmp_path: Pa
 
 
 def test_what_is_nested_too_deeply_for_a_path_has_no_files(tmp_path: Path) -> None:
+    longest_bytes = 4095
+    deepest = (longest_bytes - len(str(tmp_path))) // 2  # its own path fits, that of a file in it does not
     directory = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(2200):
+    for _ in range(deepest):
         os.mkdir("d", dir_fd=directory)
         below = os.open("d", os.O_RDONLY, dir_fd=directory)
         os.close(directory)
         directory = below
+    os.mkdir("d", dir_fd=directory)
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=directory))
     os.close(directory)
     assert matching_files(tmp_path, "**") == []
     remove_directory(tmp_path / "d")

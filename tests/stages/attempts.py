@@ -167,6 +167,11 @@ class Place:
                 continue
         return found + (containers(f"label=winslow.task={task.task_id}") if self.image else [])
 
+    def remove(self) -> None:
+        """Remove everything: pytest cannot delete all that stages can write."""
+        self.clear()
+        remove_directory(self.home)
+
     def clear(self) -> None:
         """Remove what a failed test left behind."""
         for task in self.tasks:
@@ -175,7 +180,6 @@ class Place:
                     subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
             elif self.directory(task).result() is None and (self.directory(task).work / "process").exists():
                 ProcessLauncher(task, self.directory(task)).remove()
-        remove_directory(self.home)  # pytest cannot delete everything that stages can write
 
 
 def containers(condition: str) -> list[str]:

@@ -13,7 +13,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     image = request.getfixturevalue("test_image") if request.param == "docker" else None
     place = Place(tmp_path / "home", request.param, image)
     yield place
-    place.clear()
+    place.remove()
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def docker_place(test_image: str, tmp_path: Path) -> Iterator[Place]:
     """Where stages run in containers. Mark the test `docker`."""
     place = Place(tmp_path / "home", "docker", test_image)
     yield place
-    place.clear()
+    place.remove()
 
 
 @pytest.fixture
@@ -29,4 +29,4 @@ def process_place(tmp_path: Path) -> Iterator[Place]:
     """Where stages run as processes."""
     place = Place(tmp_path / "home", "process", None)
     yield place
-    place.clear()
+    place.remove()
