@@ -372,6 +372,14 @@ def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> No
         pipeline.write_text(SLOWEST)
 
 
+def test_a_project_without_its_input_says_what_to_run_it_with(there: Installation) -> None:
+    created = there.winslow("create", "speeding", "--project", "bare").stderr
+    assert "run speeding --project bare --input speeds=PATH" in created
+    assert there.said("status", "bare")["missing_inputs"] == ["speeds"]
+    page = there.winslow("status", "bare").stdout
+    assert ("--input speeds=PATH" in page, "next:" in page) == (True, False)
+
+
 def test_every_next_step_runs_as_printed_in_another_shell(there: Installation) -> None:
     advice = there.winslow("run", "speeding", "--project", "next", "--input", "speeds=speeds.csv").stderr
     page = there.winslow("status", "next").stdout

@@ -49,7 +49,8 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     if as_json:
         print_json(status.model_dump(mode="json"))
     else:
-        say(f"created {project}; `{command_line('run', pipeline, '--project', project)}` runs it")
+        missing = "".join(f" --input {name}=PATH" for name in status.missing_inputs)
+        say(f"created {project}; `{command_line('run', pipeline, '--project', project)}{missing}` runs it")
 
 
 @click.command("note")

@@ -21,9 +21,10 @@ def command(project: str | None, *, as_json: bool) -> None:
 
     With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
     project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
-    created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos, other_pipelines.
-    State is idle, queued, running, pausing, paused, awaiting_input, cancelling, interrupted, succeeded, failed or
-    cancelled; a stage's is pending, waiting, running, succeeded, failed, cancelled or awaiting_input.
+    created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos, other_pipelines,
+    missing_inputs. State is idle, queued, running, pausing, paused, awaiting_input, cancelling, interrupted,
+    succeeded, failed or cancelled; a stage's is pending, waiting, running, succeeded, failed, cancelled or
+    awaiting_input.
     """
     with open_installation() as winslow:
         if project is not None:
@@ -61,8 +62,7 @@ def show(status: ProjectStatus) -> None:
     output.print(_headline(status), markup=False)
     if status.run_id:
         output.print(f"run {status.run_id}")
-    for each in status.inputs:
-        output.print(f"input {each.name}: {each.original_path}", markup=False)
+    _show_inputs(status)
     if status.tags:
         output.print(f"tags: {', '.join(status.tags)}", markup=False)
     for todo in status.todos:
@@ -81,6 +81,13 @@ def show(status: ProjectStatus) -> None:
     if commands:
         output.print()
         output.print("\n  ".join(("next:", *commands)), markup=False, soft_wrap=True)
+
+
+def _show_inputs(status: ProjectStatus) -> None:
+    for each in status.inputs:
+        console().print(f"input {each.name}: {each.original_path}", markup=False)
+    for name in status.missing_inputs:
+        console().print(f"input {name} is missing: run {status.pipeline} with --input {name}=PATH", markup=False)
 
 
 def _headline(status: ProjectStatus) -> str:

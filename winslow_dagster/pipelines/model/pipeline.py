@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field
@@ -146,3 +147,7 @@ class Pipeline(Frozen):
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""
         return {stage.name: stage for stage in self.stages}[name]
+
+    def missing_inputs(self, existing: Collection[str]) -> tuple[str, ...]:
+        """The inputs that are required and do not exist."""
+        return tuple(name for name, each in self.inputs.items() if each.required and name not in existing)

@@ -13,7 +13,7 @@ PLAIN: dict[NextAction, ActionName] = {
 
 
 def next_steps(status: ProjectStatus) -> tuple[Action, ...]:
-    """The status's actions with everything they need. A sweep needs values, so it is not among them."""
+    """The status's actions with everything they need. What a person must add something to, as a sweep, is left out."""
     steps = [_step(name, status) for name in status.actions]
     if status.state == "succeeded":
         steps.insert(0, Action("list_files", {"project": status.project}))
@@ -23,12 +23,12 @@ def next_steps(status: ProjectStatus) -> tuple[Action, ...]:
 def _step(name: NextAction, status: ProjectStatus) -> Action | None:
     project = {"project": status.project}
     match name:
-        case "run":
+        case "run" if not status.missing_inputs:
             return Action("run_project", project | {"pipeline": status.pipeline})
         case "answer" if status.questions:
             return Action("answer_question", project | {"stage": status.questions[0].stage})
-        case "redo":
-            return Action("redo_stage", project | {"stage": _stage_to_redo(status)})
+        case "redo" if stage := _stage_to_redo(status):
+            return Action("redo_stage", project | {"stage": stage})
         case "pick" if status.sweep_stage:
             return Action("compare_attempts", project | {"stage": status.sweep_stage})
         case _:
@@ -36,8 +36,8 @@ def _step(name: NextAction, status: ProjectStatus) -> Action | None:
 
 
 def _stage_to_redo(status: ProjectStatus) -> str:
-    """The first stage that did not succeed, or whose outputs are out of date; else the last one."""
+    """The first stage that did not succeed, or whose outputs are out of date; else the last one that has run."""
     for view in status.stages:
         if view.state in {"failed", "cancelled"} or view.outdated:
             return view.stage
-    return status.stages[-1].stage
+    return next((view.stage for view in reversed(status.stages) if view.attempts), "")

@@ -141,7 +141,7 @@ class ProjectStatus(View):
     """A project's status. `reason` is why it is not running, empty while it runs.
 
     `stages` and `questions` are those of its pipeline; `other_pipelines` has those of others that it ran through, the
-    one that ran last first.
+    one that ran last first. `missing_inputs` are those that its pipeline requires and that it does not have yet.
 
     `actions` are what a person can do next, the most likely first (`next_steps.py` adds what they need). `sweep_stage`
     is the stage of the sweep that is in progress or has ended, and `sweep` its id.
@@ -167,6 +167,7 @@ class ProjectStatus(View):
     notes: str = ""
     todos: tuple[Todo, ...] = ()
     other_pipelines: tuple[PipelineView, ...] = ()
+    missing_inputs: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:

@@ -36,12 +36,7 @@ def check_names(pipeline: Pipeline, provided: Collection[str], existing: Collect
                 expected=f"one of {', '.join(pipeline.inputs)}" if pipeline.inputs else "none",
                 remedy=f"Did you mean {meant}?" if meant else "",
             )
-    missing = [
-        name
-        for name, declared in pipeline.inputs.items()
-        if declared.required and name not in provided and name not in existing
-    ]
-    if missing:
+    if missing := pipeline.missing_inputs((*provided, *existing)):
         declared = pipeline.inputs[missing[0]]
         raise InputRejected(
             f"the pipeline {pipeline.name} needs the input{'s' if len(missing) > 1 else ''} {', '.join(missing)}",

@@ -97,6 +97,7 @@ class StatusReader:
             tags=found.tags,
             notes=found.notes,
             todos=Annotations(self._records.database).todos(found.name),
+            missing_inputs=pipeline.missing_inputs(found.inputs),
             other_pipelines=tuple(self._pipeline(found, each, snapshot) for each in others),
         )
 
