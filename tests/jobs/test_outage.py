@@ -51,7 +51,7 @@ def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_worker_whose_database_does_not_answer_ends_before_anybody_handles_the_error() -> None:
     ended = worker(NOWHERE, "SELECT 1")
     assert (ended.returncode, ended.stdout) == (DATABASE_AWAY_EXIT_CODE, "")
-    assert "the database does not answer; the run resumes when it does" in ended.stderr
+    assert "the database does not answer; everything resumes when it does" in ended.stderr
 
 
 @pytest.mark.postgres

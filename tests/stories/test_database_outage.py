@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,3 +82,20 @@ def test_a_run_goes_on_after_an_outage_of_the_database(
         assert [(each.stage, each.outcome) for each in attempts] == [("first", "succeeded"), ("second", "succeeded")]
         assert {each.run_id for each in attempts} == {run.run_id}
     assert count.read_text() == "once\n"
+
+
+def test_the_daemon_waits_for_the_database_before_it_does_anything(server: PostgresServer, tmp_path: Path) -> None:
+    environment = {**os.environ, "WINSLOW_HOME": str(tmp_path), "WINSLOW_DATABASE_URL": server.url}
+    server.stop()
+    with subprocess.Popen(
+        [sys.executable, "-m", "winslow_dagster.services.daemon", "--help"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as daemon:
+        assert daemon.stderr is not None
+        assert daemon.stderr.readline().startswith("waiting for the database: ")
+        server.start()
+        assert "--workspace" in daemon.communicate()[0]
+    assert daemon.returncode == 0

@@ -1,4 +1,4 @@
-"""What a run worker does when the database is away: it never lets that decide how a stage or a run ends.
+"""What a process that serves runs does when the database is away: that never decides how a stage or a run ends.
 
 Without the database a worker can neither record anything nor know what was recorded. It ends at once, as if it had been
 killed, before anybody can take the error for a failure of the stage. Attempts go on without it. Once the database is
@@ -28,6 +28,6 @@ def _end_if_away(context: ExceptionContext) -> None:
         return
     away = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
     if away or context.is_disconnect:
-        text = f"the database does not answer; the run resumes when it does: {context.original_exception}"
+        text = f"the database does not answer; everything resumes when it does: {context.original_exception}"
         print(text, file=sys.stderr, flush=True)  # noqa: T201  # the worker's own log
         os._exit(DATABASE_AWAY_EXIT_CODE)

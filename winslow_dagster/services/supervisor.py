@@ -63,7 +63,6 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
     from winslow_dagster.stages.runner import service as stage_runner
 
     python = sys.executable
-    scripts = Path(python).parent
     sockets = settings.sockets_dir
     code = code_socket(settings)
     workspace = str(settings.dagster_home / "workspace.yaml")
@@ -79,7 +78,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             ),
         ),
         Service("web-server", (python, "-m", "winslow_dagster.console"), after=code),
-        Service("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace, *quiet), after=code),
+        Service("daemon", (python, "-m", "winslow_dagster.services.daemon", "-w", workspace, *quiet), after=code),
         Service(
             "runner-fork-server",
             (*fork_server, str(sockets / "runners.sock"), *_preloads((stage_runner.__name__, *stage_runner.PRELOAD))),

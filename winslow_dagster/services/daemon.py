@@ -1,0 +1,45 @@
+"""`python -m winslow_dagster.services.daemon`: Dagster's daemon, which ends when the database goes away.
+
+It would take the error for one of the run that it is about to start, and mark that run as failed once the database is
+back. The supervisor starts it again, and it waits for the database first.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from threading import Event
+
+from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.jobs.outage import end_with_the_database
+from winslow_dagster.services.instance import installation_id
+from winslow_dagster.settings import Settings
+
+POLL_S = 1.0
+
+
+def wait_for_database(settings: Settings) -> None:
+    """Return as soon as the database answers."""
+    told = ""
+    while True:
+        try:
+            installation_id(settings)
+        except ServiceUnavailable as error:
+            if str(error) != told:
+                told = str(error)
+                print(f"waiting for the database: {error}", file=sys.stderr, flush=True)  # noqa: T201  # its own log
+            Event().wait(POLL_S)
+        else:
+            return
+
+
+def main(arguments: list[str]) -> None:
+    """Run the daemon with the arguments of `dagster-daemon run`."""
+    wait_for_database(Settings.read())
+    end_with_the_database()
+    sys.argv = ["dagster-daemon", "run", *arguments]
+    runpy.run_module("dagster._daemon", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
