@@ -60,23 +60,36 @@ def matching_files(directory: Path, patterns: str | Iterable[str]) -> list[str]:
     that links in a circle end. Directories that are missing, unreadable or nested too deeply for a path have no files.
     """
     wanted = [patterns] if isinstance(patterns, str) else list(patterns)
-    named = tuple(pattern.removeprefix("./") for pattern in wanted)
-    compiled = [_compiled(pattern, 0) for pattern in wanted]
-    found = []
+    return sorted(path for path, _ in walked(directory, wanted, _entries))
+
+
+Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
+
+
+def walked(
+    directory: Path, patterns: Sequence[str], listing: Listing, *, ignore_case: bool = False
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The same files in any order, with what `listing` has of each. It lists one directory, and may leave out entries.
+
+    Raises what `listing` raises.
+    """
+    flags = re.IGNORECASE if ignore_case else 0
+    compiled = [_compiled(pattern, flags) for pattern in patterns]
+    folded = str.casefold if ignore_case else str
+    named = [folded(pattern.removeprefix("./")) for pattern in patterns]
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
-        for entry in _entries(directory / prefix):
+        for entry in listing(directory / prefix):
             path = prefix + entry.name
             parts = path.split("/")
             below = f"{path}/"
-            is_named = any(name.startswith(below) for name in named)
+            is_named = any(name.startswith(folded(below)) for name in named)
             if entry.is_dir(follow_symlinks=False) or (is_named and _leads_to(Path(entry).is_dir)):
                 if any(_may_match_below(parts, pattern) for pattern in compiled):
                     waiting.append(below)
             elif any(_fits(parts, pattern) for pattern in compiled) and _leads_to(Path(entry).is_file):
-                found.append(path)
-    return sorted(found)
+                yield path, entry
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:

@@ -147,6 +147,17 @@ def test_hidden_files_directories_and_files_that_match_no_glob_are_ignored(scann
     assert set(scanner.states()) == {"ULM.MP4", "day/ulm.mp4"}
 
 
+def test_a_link_to_a_directory_is_followed_where_a_glob_names_it_in_any_case(scanner: Scanner, source: Path) -> None:
+    (source / "cards" / "ulm").mkdir(parents=True)
+    (source / "cards" / "ulm" / "a.mp4").write_bytes(film())
+    (source / "Today").symlink_to("cards/ulm")
+    (source / "cards" / "circle").symlink_to("..")
+    scanner.scan(glob=("**/*.mp4",))
+    assert set(scanner.states()) == {"cards/ulm/a.mp4"}
+    scanner.scan(glob=("today/*.MP4",))
+    assert set(scanner.states()) == {"Today/a.mp4"}
+
+
 def test_a_file_that_disappears_before_it_is_ingested_is_forgotten(scanner: Scanner, source: Path) -> None:
     (source / "ulm.mp4").write_bytes(film())
     scanner.scan()

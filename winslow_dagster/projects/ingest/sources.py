@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from winslow_dagster.errors import NotFound, ServiceUnavailable
-from winslow_dagster.globs import ANY_DIRECTORIES, matches_ignoring_case
+from winslow_dagster.globs import matches_ignoring_case, walked
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.ingest.config import S3, Watch
 from winslow_dagster.projects.inputs.validation import check_content, check_input, check_suffix
@@ -71,13 +71,14 @@ class DirectorySource(Source):
     def __init__(self, root: Path, globs: tuple[str, ...], excluded: Path | None) -> None:
         self._root = root
         self._globs = globs
-        self._recursive = any("/" in glob.removeprefix("./") or glob == ANY_DIRECTORIES for glob in globs)
         self._excluded = excluded
 
     def files(self) -> Iterator[SourceFile]:
-        """List the files. Links to files are followed, links to directories are not."""
+        """List the files."""
         try:
-            yield from self._walk(self._root, "")
+            for path, entry in walked(self._root, self._globs, self._listed, ignore_case=True):
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    yield _on_disk(path, entry.stat())
         except FileNotFoundError as error:
             raise NotFound(
                 "directory does not exist", where=str(self._root), remedy="Create it, or mount it"
@@ -85,18 +86,16 @@ class DirectorySource(Source):
         except OSError as error:
             raise ServiceUnavailable(f"cannot read directory: {error.strerror}", where=str(self._root)) from error
 
-    def _walk(self, directory: Path, prefix: str) -> Iterator[SourceFile]:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                path = prefix + entry.name
-                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                    if entry.is_dir(follow_symlinks=False):
-                        if self._recursive and directory / entry.name != self._excluded:
-                            yield from self._walk(directory / entry.name, f"{path}/")
-                    elif _is_watched(path, self._globs) and entry.is_file():
-                        yield _on_disk(path, entry.stat())
+    def _listed(self, directory: Path) -> Iterator[os.DirEntry[str]]:
+        """The entries of a directory but for hidden ones and the quarantine."""
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and Path(entry) != self._excluded:
+                        yield entry
+        except FileNotFoundError:
+            if directory == self._root:
+                raise
 
     def file(self, path: str) -> SourceFile | None:
         """Look up one file."""
