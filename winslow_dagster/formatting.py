@@ -85,3 +85,12 @@ def format_progress(progress: Progress) -> str:
     if progress.remaining_s is None:
         return format_amount(progress)
     return f"{format_amount(progress)}, {format_duration(progress.remaining_s)} left"
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written as UTF-8. Bytes of another encoding in arguments and file names cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.formatting import is_utf8
 from winslow_dagster.hosts import canonical_host
+from winslow_dagster.paths import resolved
 
 StageMode = Literal["auto", "docker", "process"]
 BIND_ADDRESS = "127.0.0.1"
@@ -116,14 +118,17 @@ class Settings(BaseModel):
         Raises SettingsInvalid with the variable, its value and what was expected.
         """
         source = os.environ if environ is None else environ
-        home = Path(source.get("WINSLOW_HOME", ".winslow")).expanduser().resolve()
+        for name, value in source.items():
+            if name.startswith("WINSLOW_") and not is_utf8(value):
+                raise SettingsInvalid(f"{name} is {value!r}", where="environment", expected="text in UTF-8")
+        home = resolved(source.get("WINSLOW_HOME") or ".winslow")
         mode = source.get("WINSLOW_STAGE_MODE", "auto")
         if mode not in get_args(StageMode):
             raise SettingsInvalid(
                 f"WINSLOW_STAGE_MODE is {mode!r}", where="environment", expected="one of auto, docker, process"
             )
         port = source.get("WINSLOW_PORT", "3000")
-        if not port.isdigit() or not 0 < int(port) <= HIGHEST_PORT:
+        if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= HIGHEST_PORT:
             raise SettingsInvalid(f"WINSLOW_PORT is {port!r}", where="environment", expected="a port from 1 to 65535")
         return cls(
             home=home,
@@ -135,10 +140,10 @@ class Settings(BaseModel):
             allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
-            notify_file=Path(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml").expanduser().resolve(),
-            watch_file=Path(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml").expanduser().resolve(),
+            notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
+            watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
             node=NodeSettings(
-                node_dir=Path(source.get("WINSLOW_NODE_DIR") or home).expanduser().resolve(),
+                node_dir=resolved(source.get("WINSLOW_NODE_DIR") or home),
                 node_tags=tags(source, "WINSLOW_NODE_TAGS"),
             ),
         )
@@ -191,5 +196,5 @@ def comma_separated(source: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 def pipelines_dir(value: str | None) -> Path:
     """The directory named by `value`; otherwise `pipeline_configs` in the working directory, or the shipped one."""
-    directory = Path(value or "pipeline_configs").expanduser().resolve()
+    directory = resolved(value or "pipeline_configs")
     return directory if value or directory.is_dir() else default_file("pipeline_configs")

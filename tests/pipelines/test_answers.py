@@ -64,11 +64,11 @@ def test_a_confirm_field_means_the_only_stage_directly_before() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "line 1, column 1: not valid JSON: Expecting value"),
+        ("", "not valid JSON: line 1, column 1: Expecting value"),
         ("[]", "the form is a list"),
-        (b"\xff", "the form is not UTF-8"),
-        ("[" * 100_000, "the form is nested too deeply"),
-        ('{"form": [' + "9" * 5000 + "]}", "a number cannot be read"),
+        (b"\xff", "not valid JSON: byte 0: not UTF-8"),
+        ("[" * 100_000, "not valid JSON: nested too deeply"),
+        ('{"form": [' + "9" * 5000 + "]}", "not valid JSON: a number has too many digits"),
         ('{"from": []}', "from: a form has no field `from`; expected a field of a form; did you mean form?"),
         ('{"form": [{"kind": "txt", "name": "a"}]}', 'form[1].kind: `kind` is "txt"'),
         ('{"form": [{"kind": "number", "name": "a", "min": "1"}]}', '`min` is "1"; expected a number; did you mean 1?'),

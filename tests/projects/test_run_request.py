@@ -53,6 +53,8 @@ def test_a_stage_there_is_not_is_named_with_the_one_meant(given: dict[str, Any])
     [
         ({"colour": "red"}, "stages.two.colour"),
         ({"cpus": 0}, "stages.two.cpus"),
+        ({"cpus": float("inf")}, "stages.two.cpus"),
+        ({"image": ".."}, "'..' is not an image name"),
         ({"memory": "8 elephants"}, "settings of two"),
         ({"timeout": "soon"}, "settings of two"),
     ],

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from winslow_dagster.actions import Action, ActionName
+from winslow_dagster.paths import expanded
 
 COMMANDS: dict[ActionName, str] = {
     "answer_question": "answer {project}",
@@ -71,7 +72,7 @@ def _filled(template: str, action: Action) -> str:
 
 def _setting(name: str) -> str:
     value = os.environ[name]
-    return str(Path(value).expanduser().absolute()) if name in DIRECTORIES else value
+    return str(expanded(value).absolute()) if name in DIRECTORIES else value
 
 
 def _program() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings
+from winslow_dagster.json_text import JsonMalformed, parse_json
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.model import Attempt
@@ -99,15 +99,17 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
 
     With --json, as `winslow run --json`.
     """
+    variables, settings = pairs(env, "--env"), stage_settings(changes)
+    files, chosen = pairs(inputs, "--input"), pairs(use, "--use")
     follow(
         project,
         lambda winslow: winslow.project(project).redo(
             stage,
             pipeline=pipeline,
-            env=pairs(env, "--env"),
-            settings=stage_settings(changes),
-            inputs=pairs(inputs, "--input"),
-            use=pairs(use, "--use"),
+            env=variables,
+            settings=settings,
+            inputs=files,
+            use=chosen,
             only=only,
             stop_after=stop_after,
             reuse=reuse,
@@ -232,11 +234,10 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
     """
     if stage is not None:
         answers = {name: _value(text) for name, text in pairs(values, "--value").items()}
+        uploads = pairs(files, "--file")
         follow(
             project,
-            lambda winslow: winslow.project(project).answer(
-                stage, answers, pairs(files, "--file"), pipeline=pipeline, resume=resume
-            ),
+            lambda winslow: winslow.project(project).answer(stage, answers, uploads, pipeline=pipeline, resume=resume),
             detach=detach,
             as_json=as_json,
         )
@@ -294,6 +295,6 @@ def _show(project: str, question: QuestionView, own: str) -> None:
 def _value(text: str) -> Any:
     """Parsed JSON, or the text itself: `3`, `true`, `[{"x": 1, …}]`, `north`."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text)
+    except JsonMalformed:
         return text

@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
             printed = printed or line.stream != "winslow"
             if as_json:
                 fields = {"number": line.number, "at": line.stamp, "stream": line.stream, "text": line.text}
-                click.echo(json.dumps(fields, ensure_ascii=False))
+                click.echo(json.dumps(fields))
             else:
                 click.echo(f"{line.stamp} {line.text}" if timestamps else line.text)
         if not printed and not as_json and tail is None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from winslow_dagster.cli.output import JSON_FLAG, show_error
+from winslow_dagster.cli.streams import discard_output, open_streams, require_utf8, use_utf8
 from winslow_dagster.errors import UsageError, WinslowError
 
 COMMANDS = {
@@ -54,6 +55,9 @@ MODULES = (
 )
 """The commands that share a module. Any other is `command` in the module of its name."""
 
+PROGRAM = "winslow"
+COMPLETION = "_WINSLOW_COMPLETE"
+"""Set by the shell that asks for completions."""
 USAGE_EXIT_CODE = UsageError.exit_code
 INTERRUPTED_EXIT_CODE = 130
 BROKEN_PIPE_EXIT_CODE = 141
@@ -109,17 +113,18 @@ def winslow() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and exit with a code that scripts can use."""
+    if arguments is None:
+        use_utf8()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    open_streams()
     as_json = JSON_FLAG in arguments
     try:
-        sys.exit(winslow.main(arguments, prog_name="winslow", standalone_mode=False) or 0)
+        require_utf8(arguments)
+        run(arguments)
+        sys.stdout.flush()
+        sys.exit(0)
     except WinslowError as error:
-        from winslow_dagster.cli.action_commands import command_for, wording
-
-        action = error.action
-        problem = error.problem() | {"command": command_for(action) if action else None}
-        show_error(problem, error.text(wording(action)) if action else str(error), as_json=as_json)
-        sys.exit(error.exit_code)
+        sys.exit(told(error, as_json=as_json))
     except click.ClickException as error:
         if as_json:
             show_error(UsageError(error.format_message()).problem() | {"command": None}, "", as_json=True)
@@ -129,6 +134,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED_EXIT_CODE)
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has exited. Python would report it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output, such as `head`, has exited.
+        discard_output()
         sys.exit(BROKEN_PIPE_EXIT_CODE)
+    except OSError as error:
+        # A path that a person gave, or, without a name, where the output goes.
+        if error.filename is None:
+            discard_output()
+        what = error.strerror or str(error)
+        sys.exit(told(WinslowError(what, where=str(error.filename or "")), as_json=as_json))
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command line like click's own `main`, which would end the program for a broken pipe in its own way."""
+    if COMPLETION in os.environ:
+        winslow.main(arguments, prog_name=PROGRAM)
+    try:
+        with winslow.make_context(PROGRAM, arguments) as context:
+            winslow.invoke(context)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+
+
+def told(error: WinslowError, *, as_json: bool) -> int:
+    """Show the error; returns its exit code."""
+    from winslow_dagster.cli.action_commands import command_for, wording
+
+    action = error.action
+    problem = error.problem() | {"command": command_for(action) if action else None}
+    show_error(problem, error.text(wording(action)) if action else str(error), as_json=as_json)
+    return error.exit_code

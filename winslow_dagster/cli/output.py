@@ -32,16 +32,20 @@ STYLES = {
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON document on stdout, in ASCII: any pipe can carry it, and no terminal obeys it."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured on a terminal, plain in a file, never cut to a terminal's width there."""
     from rich.console import Console
 
-    terminal = Console(stderr=stderr, highlight=False)
-    return terminal if terminal.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the program
+
+    terminal = Output(stderr=stderr, highlight=False)
+    return terminal if terminal.is_terminal else Output(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -70,6 +74,6 @@ def reporter(*, quiet: bool) -> Callable[[str], None]:
 def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:
     """An error on stderr: the problem as JSON, or as text."""
     if as_json:
-        click.echo(json.dumps(problem, ensure_ascii=False), err=True)
+        click.echo(json.dumps(problem), err=True)
     else:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)

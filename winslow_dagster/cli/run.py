@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     """
     from winslow_dagster.cli.progress import transfer_bars
 
-    files = pairs(inputs, "--input")
+    files, variables, chosen = pairs(inputs, "--input"), pairs(env, "--env"), pairs(use, "--use")
     settings = stage_settings(changes)
 
     def start(winslow: Installation) -> Run:
@@ -84,11 +84,11 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 pipeline,
                 project,
                 files,
-                env=pairs(env, "--env"),
+                env=variables,
                 start_from=start_from,
                 stop_after=stop_after,
                 settings=settings,
-                use=pairs(use, "--use"),
+                use=chosen,
                 reuse=reuse,
                 pipeline_version=pipeline_version,
                 reason=reason,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 
 import click
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.json_text import parse_json
 
 pipeline_option = click.option(
     "--pipeline",
@@ -55,7 +55,7 @@ def _value(field: str, text: str) -> Any:
         if field == "gpu":
             return int(text)
         if field == "args":
-            return json.loads(text) if text.startswith("[") else shlex.split(text)
+            return parse_json(text) if text.startswith("[") else shlex.split(text)
     except ValueError as error:
         raise InputRejected(
             f"--set {field}={text}: {error}", expected="a number" if field in {"cpus", "gpu"} else ""

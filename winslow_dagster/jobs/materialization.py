@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
 from winslow_dagster.globs import matches
+from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines.model.pipeline import Highlight
 from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.planning.stage_decision import StageCall
@@ -123,8 +123,8 @@ def _preview(store: Store, outputs: Manifest, file: FileEntry) -> MetadataValue[
         return MetadataValue.md(markdown_table(list(csv.reader(io.StringIO("\n".join(lines))))))
     if suffix == ".json" and file.size_bytes <= MAX_TABLE_BYTES:
         try:
-            return MetadataValue.json(json.loads(store.read_range(outputs, file, 0, file.size_bytes)))
-        except ValueError:
+            return MetadataValue.json(parse_json(store.read_range(outputs, file, 0, file.size_bytes)))
+        except JsonMalformed:
             return None
     return None
 

@@ -260,6 +260,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
     """The environment of the services, with all settings explicit, so that none depends on the working directory."""
     environment = {
         **os.environ,
+        "PYTHONUTF8": "1",
         "DAGSTER_HOME": str(settings.dagster_home),
         "WINSLOW_HOME": str(settings.home),
         "WINSLOW_PIPELINES_DIR": str(settings.pipelines_dir),

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from winslow_dagster.errors import DiskFull, StoreError
+from winslow_dagster.paths import expanded
 from winslow_dagster.storage.cached_files import CachedFiles
 from winslow_dagster.storage.directories import entries_below, make_parents, remove_directory
 from winslow_dagster.storage.disk import (
@@ -39,7 +40,7 @@ class NodeCache:
     """
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
-        self.root = root.expanduser().absolute()
+        self.root = expanded(root).absolute()
         self.limit_bytes = limit_bytes
         self._files = CachedFiles(self.root)
 

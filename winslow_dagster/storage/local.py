@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from winslow_dagster.errors import StoreError
+from winslow_dagster.paths import expanded
 from winslow_dagster.storage import layout
 from winslow_dagster.storage.adding import checksums, take
 from winslow_dagster.storage.checksum import checksum
@@ -47,7 +48,7 @@ class LocalStore(Store):
     """Trees in the directory `root`, which the first commit creates."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().absolute()
+        self.root = expanded(root).absolute()
         self._staging = Scratch(self.root / "staging")
         self._lock = self.root / "commit.lock"
 

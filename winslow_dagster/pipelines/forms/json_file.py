@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines.forms.answer_values import without_nulls
 from winslow_dagster.pipelines.forms.validation import faults_between_fields, with_default_stage
 from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, Form
@@ -62,14 +62,9 @@ def _parsed(text: str | bytes, where: str) -> Any:
     if size > LARGEST_FORM_BYTES:
         raise InputRejected("the form is too large", where=where, expected=f"at most {LARGEST_FORM_BYTES} bytes")
     try:
-        data = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
-    except json.JSONDecodeError as error:
-        what = f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
-        raise InputRejected(what, where=where, expected=EXPECTED) from error
-    except UnicodeDecodeError as error:
-        raise InputRejected("the form is not UTF-8", where=where, expected="JSON in UTF-8") from error
-    except ValueError as error:  # int() with thousands of digits
-        raise InputRejected(f"a number cannot be read: {error}", where=where, expected=EXPECTED) from error
+        data = parse_json(text)
+    except JsonMalformed as error:
+        raise InputRejected(f"not valid JSON: {error}", where=where, expected=EXPECTED) from error
     if not isinstance(data, dict):
         raise InputRejected(f"the form is {shown(data)}", where=where, expected=EXPECTED)
     return data

@@ -10,6 +10,7 @@ from typing import Any
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.formatting import format_time
+from winslow_dagster.paths import expanded
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.context import Context
@@ -101,7 +102,7 @@ class ProjectControl:
         Raises ProjectConflict if nothing is asked, or somebody else was faster; AnswerRejected with every fault.
         """
         context = self._context
-        paths = {name: Path(path).expanduser() for name, path in (files or {}).items()}
+        paths = {name: expanded(path) for name, path in (files or {}).items()}
         asking = self._pipeline_with(stage, pipeline)
         answer, checked = Answering(context, self.name, asking).give(stage, values or {}, paths)
         context.audit("answer", self.name, stage=stage, version=answer.version, values=answer.values)
@@ -216,7 +217,7 @@ class ProjectControl:
         if (run := self._latest_open()) is not None:
             raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
         edited = self._pipeline_with(stage, pipeline)
-        replacement = Replacement(edited, stage, path, Path(file).expanduser(), reason)
+        replacement = Replacement(edited, stage, path, expanded(file), reason)
         attempt = replace_file(self._context, self.name, replacement)
         self._context.audit("replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
         return attempt

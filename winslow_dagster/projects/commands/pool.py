@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
@@ -32,7 +33,7 @@ class PoolCommands:
 
         Raises InputRejected, StoreError, ProjectConflict if the name is taken.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         moved = upload(path.name, size_of(path)) if upload and path.exists() else None
         added = self.files.add(path, name or path.name, self._context.actor.who, moved)
         self._context.audit("pool_add", name=added.name, path=str(path))

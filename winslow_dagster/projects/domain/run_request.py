@@ -28,7 +28,7 @@ class StageOverrides(BaseModel):
     env: dict[str, str] = Field(default_factory=dict)
     args: tuple[str, ...] | None = None
     image: str | None = None
-    cpus: float | None = Field(default=None, gt=0)
+    cpus: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     memory: str | None = None
     timeout: str | None = None
     gpu: int | None = Field(default=None, ge=0, description="How many GPUs; 0 is none.")
@@ -90,7 +90,7 @@ class RunRequest(BaseModel):
             if name is not None:
                 require_stage(pipeline, name)
         for name, changed in request.stages.items():
-            _check_amounts(name, changed)
+            _check_overrides(name, changed)
         return request
 
     def record_fields(self) -> dict[str, Any]:
@@ -243,12 +243,19 @@ def image_of(task: StageTask) -> str | None:
     where = f"image of stage {task.stage}"
     env = resolve_environment(task.env_layers, planned_variables(task, PLACES))
     image = substitute(task.image, env, where=where)
-    if not is_image_name(image):
-        raise InputRejected(f"{image!r} is not an image name", where=where, expected="registry/name:tag")
+    _check_image(image, where)
     return image
 
 
-def _check_amounts(stage: str, changed: StageOverrides) -> None:
+def _check_image(image: str, where: str) -> None:
+    if not is_image_name(image):
+        raise InputRejected(f"{image!r} is not an image name", where=where, expected="registry/name:tag")
+
+
+def _check_overrides(stage: str, changed: StageOverrides) -> None:
+    if changed.image is not None and "$" not in changed.image:
+        # One with variables is checked once they have values.
+        _check_image(changed.image, f"settings of {stage}")
     try:
         if changed.memory is not None:
             parse_size_bytes(changed.memory)

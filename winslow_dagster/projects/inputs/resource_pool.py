@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.paths import expanded
 from winslow_dagster.pipelines import nearest
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.database import schema
@@ -142,7 +143,7 @@ def _source(pool: Pool, source: GivenInput) -> Source:
         return source
     if isinstance(source, str) and source.startswith(POOL):
         return pool.file(source.removeprefix(POOL))
-    return Path(source).expanduser()
+    return expanded(source)
 
 
 def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:

@@ -6,13 +6,13 @@ bytes, and the boxes of an MP4 are read one by one, which finds incomplete uploa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.pipelines.model.form import FileField, Form
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
@@ -22,6 +22,8 @@ BOX_HEAD_BYTES = 8
 LARGE_BOX_HEAD_BYTES = 16
 TRANSPORT_PACKET_BYTES = 188
 SAMPLE_BYTES = 1 << 20
+LARGEST_JSON_BYTES = 64 << 20
+"""JSON has to be read as a whole; of a larger file, only the beginning is checked."""
 
 IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 
@@ -48,15 +50,15 @@ def check_names(pipeline: Pipeline, provided: Collection[str], existing: Collect
 def check_input(name: str, path: Path, declared: ProjectInput) -> None:
     """Check that the file can be this input. Raises InputRejected."""
     where = f"input {name}, {path}"
-    if declared.kind == "directory":
-        if not path.is_dir():
-            raise InputRejected("not a directory", where=where, expected="a directory")
-        return
-    if not path.is_file():
-        what = "it is a directory" if path.is_dir() else "no such file"
-        raise InputRejected(what, where=where, expected=f"a {declared.kind}")
-    check_suffix(path.name, declared, where)
     try:
+        if declared.kind == "directory":
+            if not path.is_dir():
+                raise InputRejected("not a directory", where=where, expected="a directory")
+            return
+        if not path.is_file():
+            what = "it is a directory" if path.is_dir() else "no such file"
+            raise InputRejected(what, where=where, expected=f"a {declared.kind}")
+        check_suffix(path.name, declared, where)
         with path.open("rb") as file:
             check_content(file, path.stat().st_size, declared, where)
     except OSError as error:
@@ -133,10 +135,12 @@ def _fault_of_table(file: BinaryIO, _size_bytes: int) -> str:
     return "it is not a text file" if b"\0" in file.read(SAMPLE_BYTES) else ""
 
 
-def _fault_of_json(file: BinaryIO, _size_bytes: int) -> str:
+def _fault_of_json(file: BinaryIO, size_bytes: int) -> str:
+    if size_bytes > LARGEST_JSON_BYTES:
+        return _fault_of_table(file, size_bytes)
     try:
-        json.load(file)
-    except ValueError as error:
+        parse_json(file.read())
+    except JsonMalformed as error:
         return f"it is not JSON: {error}"
     return ""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from winslow_dagster.formatting import format_size
+from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines.model.output_checks import JsonCheck
 from winslow_dagster.pipelines.problems import nearest, shown
 from winslow_dagster.stages.checks.findings import CheckFinding, out_of_bounds
@@ -27,8 +27,8 @@ def check_json(check: JsonCheck, path: Path, name: str) -> CheckFinding:
         limit = format_size(LARGEST_FILE_BYTES)
         return CheckFinding(f"{name} is {format_size(size)} large; JSON files are checked up to {limit}", file=name)
     try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        data = parse_json(path.read_bytes())
+    except JsonMalformed as error:
         return CheckFinding(f"{name} is not valid JSON: {error}", file=name)
     try:
         value = value_at(data, check.pointer)
