@@ -53,3 +53,8 @@ def test_a_time_out_tells_how_far_an_unfinished_last_line_came(place: Place) -> 
 def test_blank_lines_at_the_end_do_not_hide_the_last_words(place: Place, blank_lines: int) -> None:
     result = place.run(f"echo out of paper; seq {blank_lines} | tr -d 0-9; exit 4")
     assert result.message.endswith("): out of paper")
+
+
+def test_a_last_line_with_a_nul_is_quoted_as_every_database_accepts_it(place: Place) -> None:
+    result = place.run('printf "FATAL \\\\000 no such camera" >&2; exit 1')
+    assert result.message.endswith("FATAL \ufffd no such camera")

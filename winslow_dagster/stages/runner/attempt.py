@@ -22,6 +22,7 @@ from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, ReservedSpace, S
 from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable_gpus
 from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogReader, LogWriter
+from winslow_dagster.stages.log.rules import storable
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
@@ -303,7 +304,7 @@ class AttemptRunner:
             printed = reader.lines(first, last, streams=("stdout", "stderr"))
             lines = [line for line in printed if line.text.strip()]
             if lines:
-                return LogFinding(line=lines[-1].number, text=lines[-1].text)
+                return LogFinding(line=lines[-1].number, text=storable(lines[-1].text))
             last, count = first - 1, count * 10
         return None
 
