@@ -21,7 +21,7 @@ def test_a_cancel_is_heard_while_outputs_are_being_stored(place: Place) -> None:
     result = place.directory(task).result()
     assert result is not None
     assert (result.outcome, result.outputs) == ("cancelled", None)
-    assert result.message == "cancelled: enough; the outputs were not stored"
+    assert result.message == "enough; the outputs were not stored"
     assert result.log_manifest is not None
 
 
