@@ -433,7 +433,7 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
         rest = following.stderr.read()
     assert following.returncode == 130
     assert "the run continues" in rest
-    assert "`winslow cancel alone` ends it" in rest
+    assert "winslow cancel alone` ends it" in rest
     with there.begin("logs", "alone", "wait", "--follow") as log:
         gate.touch()
         assert log.communicate()[0].endswith("begun\npassed\n")
