@@ -312,7 +312,12 @@ class DockerLauncher(StageLauncher):
             except docker.errors.APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:
                     raise
-                found: dict[str, Any] = self._api.inspect_container(name)
+                try:
+                    found: dict[str, Any] = self._api.inspect_container(name)
+                except docker.errors.NotFound:
+                    # The request of a runner that was killed is still being carried out, or it is being removed.
+                    self._closing.wait(RETRY_S)
+                    continue
                 if found["Config"]["Labels"].get("winslow.task") != self._task.task_id:
                     raise StageFailed(
                         f"another container is named {name}", remedy=f"Remove it: docker rm {name}"
