@@ -6,7 +6,7 @@ import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
 from winslow_dagster.cli.run_options import pairs
 
 
@@ -70,7 +70,7 @@ def note(project: str, text: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"notes": kept})
     elif text is None:
-        click.echo(kept)
+        print_line(kept)
 
 
 @click.command("tag")
@@ -88,7 +88,7 @@ def tag(project: str, tags: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         print_json({"tags": list(kept)})
     else:
-        click.echo(", ".join(kept))
+        print_line(", ".join(kept))
 
 
 @click.command("todo")

@@ -13,7 +13,7 @@ import click
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import shown
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, print_line, say
 from winslow_dagster.errors import InputRejected, NotFound, StageFailed
 from winslow_dagster.globs import matches
 
@@ -144,5 +144,5 @@ def show_results(pipeline: Pipeline, project: str, files: tuple[ProjectFile, ...
     ]
     say("\nresults:")
     for file in (*trajectories, *others):
-        click.echo(f"  {file.local_path or f'{file.stage}/{file.path}'}")
+        print_line(f"  {file.local_path or f'{file.stage}/{file.path}'}")
     say(f"\nall files: {command_line('files', project)}\nthe web interface: {command_line('up')}, then {address}")

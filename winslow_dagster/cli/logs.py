@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, say
+from winslow_dagster.cli.output import json_option, print_json, print_line, say
 from winslow_dagster.cli.run_options import pipeline_option
 
 if TYPE_CHECKING:
@@ -53,9 +52,9 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
             printed = printed or line.stream != "winslow"
             if as_json:
                 fields = {"number": line.number, "at": line.stamp, "stream": line.stream, "text": line.text}
-                click.echo(json.dumps(fields))
+                print_json(fields, indent=None)
             else:
-                click.echo(f"{line.stamp} {line.text}" if timestamps else line.text)
+                print_line(f"{line.stamp} {line.text}" if timestamps else line.text)
         if not printed and not as_json and tail is None:
             nothing = "no error lines" if errors else "the program printed nothing"
             say(f"{project}/{stage}: {nothing}; {handle.outcome_of(stage, attempt, pipeline=pipeline)}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from winslow_dagster.cli.escaping import harmless
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,18 +33,19 @@ STYLES = {
 }
 
 
-def print_json(value: Any) -> None:
+def print_line(text: str) -> None:
+    """Text and a line feed on stdout."""
+    click.echo(harmless(text), color=True)  # else click removes some escape sequences where none does harm
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
     """One JSON document on stdout, in ASCII: any pipe can carry it, and no terminal obeys it."""
-    click.echo(json.dumps(value, indent=2))
+    print_line(json.dumps(value, indent=indent))
 
 
 def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured on a terminal, plain in a file, never cut to a terminal's width there."""
-    from rich.console import Console
-
-    class Output(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would end the program
+    from winslow_dagster.cli.terminal import Output
 
     terminal = Output(stderr=stderr, highlight=False)
     return terminal if terminal.is_terminal else Output(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
@@ -57,13 +60,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(harmless(cell), style=STYLES.get(cell, "")) for cell in row))
     console().print(table)
 
 
 def say(text: str) -> None:
     """A line for the person at the terminal; on stderr, so that it is never part of a command's output."""
-    click.echo(text, err=True)
+    click.echo(harmless(text, stderr=True), err=True, color=True)
 
 
 def reporter(*, quiet: bool) -> Callable[[str], None]:
@@ -74,6 +77,7 @@ def reporter(*, quiet: bool) -> Callable[[str], None]:
 def show_error(problem: dict[str, Any], text: str, *, as_json: bool) -> None:
     """An error on stderr: the problem as JSON, or as text."""
     if as_json:
-        click.echo(json.dumps(problem), err=True)
+        say(json.dumps(problem))
     else:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)
+        click.echo(click.style("error: ", fg="red", bold=True), err=True, nl=False)
+        say(text)

@@ -10,7 +10,7 @@ import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
 from winslow_dagster.errors import PipelineInvalid
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
         print_json({"ok": not problems, "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            click.echo(str(problem))
+            print_line(str(problem))
         say(f"valid pipelines: {count}; problems: {len(problems)}")
     if problems:
         raise SystemExit(PipelineInvalid.exit_code)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from winslow_dagster.cli.escaping import escaped
 from winslow_dagster.cli.output import console, say
 from winslow_dagster.formatting import format_duration
 
@@ -31,11 +32,11 @@ def transfer_bars(verb: str) -> Iterator[Started | None]:
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=terminal) as bars:
 
         def begins(name: str, size_bytes: int) -> Moved:
-            task = bars.add_task(f"{verb} {name}", total=size_bytes)
+            task = bars.add_task(escaped(f"{verb} {name}"), total=size_bytes)
             return lambda more_bytes: bars.advance(task, more_bytes)
 
         yield begins
@@ -128,7 +129,9 @@ class RunBars:
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(title, total=total, note="", amount="")
         amount = "" if current is None else f"{current:g}{f'/{total:g}' if total else ''} {unit}".strip()
-        self._bars.update(self._tasks[key], completed=current or 0, total=total, note=note, amount=amount)
+        self._bars.update(
+            self._tasks[key], completed=current or 0, total=total, note=escaped(note), amount=escaped(amount)
+        )
 
 
 def stage_line(view: StageView) -> str:
@@ -157,9 +160,9 @@ def _bars(terminal: Console) -> Progress:
 
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[amount]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
         console=terminal,

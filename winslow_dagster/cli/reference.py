@@ -25,6 +25,8 @@ Use the `winslow` command to run pipelines and to work on projects from a shell.
 Results go to stdout, messages and errors to stderr. With `--json`, a command prints one JSON document (`winslow logs`:
 one object per line), and an error is one JSON object on stderr with `error`, `what`, `where`, `expected`, `remedy`,
 `action` and `command`. Fields may be added, but are never removed. Progress bars and colors appear only on a terminal.
+Characters of logs, messages and names that would control a terminal or change the direction of text appear there as
+`\\u001b`; in files and pipes they remain unchanged.
 
 """
 OTHER_CODES = {
