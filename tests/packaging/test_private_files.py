@@ -62,7 +62,10 @@ def test_what_may_hold_a_secret_is_readable_by_its_owner_only(tmp_path: Path) ->
     # Kept versions are copies of the pipeline files, which are where their author put them.
     open_to_others = readable_by_others(home)
     assert secret & open_to_others <= {path.name for path in installation.settings.versions_dir.rglob("*")}
-    assert [name for name in open_to_others if name.endswith(".log")] == []
+    # The services' own logs; a stage's log is one of its results.
+    own_logs = [path for name in ("logs", "runs") for path in (home / name).glob("*.log")]
+    assert own_logs
+    assert [path.name for path in own_logs if path.stat().st_mode & 0o077] == []
 
 
 def test_the_directory_of_the_sockets_must_be_the_user_s_own_and_becomes_private(tmp_path: Path) -> None:
