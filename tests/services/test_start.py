@@ -96,7 +96,7 @@ def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
         os.kill(web_server, signal.SIGKILL)
         said = next(line for line in up.stderr if "exited" in line)
         log = stopped.settings.home / "logs" / "web-server.log"
-        assert said == f"the web-server exited (SIGKILL) and is started again; log: {log}\n"
+        assert said == f"the web-server exited (Killed) and is started again; log: {log}\n"
         up.terminate()
         assert up.stderr.read() == ""
     assert up.returncode == 0

@@ -247,7 +247,7 @@ class Supervisor:
 
 def exit_text(return_code: int) -> str:
     """An exit code as subprocess reports it, in words."""
-    return f"exit code {return_code}" if return_code >= 0 else signal.Signals(-return_code).name
+    return f"exit code {return_code}" if return_code >= 0 else f"{signal.strsignal(-return_code)}"
 
 
 def appended_to(log_file: Path) -> BinaryIO:
