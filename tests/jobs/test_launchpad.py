@@ -237,7 +237,8 @@ def test_what_a_run_waited_before_goes_on_as_a_re_execution_of_the_skipped_stage
     second = dagit.ended("crossing", config, executionMetadata=metadata, stepKeys=["name_road"])
     assert dagit.run(second)["status"] == "SUCCESS"
     named = next(each for each in winslow.context.records.attempts("gone_on") if each.stage == "name_road")
-    assert (named.run_id, set(named.inputs)) == (second, {"detect", "second_look"})
+    assert named.run_id == second
+    assert {"detect", "second_look"} <= set(named.inputs)
 
 
 @pytest.mark.slow
