@@ -99,6 +99,11 @@ class Settings(BaseModel):
         return self.home / "pipeline_versions"
 
     @property
+    def secrets_dir(self) -> Path:
+        """The values of secrets."""
+        return self.home / "secrets"
+
+    @property
     def sockets_dir(self) -> Path:
         """Unix sockets of the services: in the home if the path fits into the kernel's 107 bytes."""
         directory = self.home / "run"

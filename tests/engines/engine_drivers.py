@@ -142,6 +142,7 @@ class LocalDriver(Driver):
         spec = {
             "argv": ["sleep", "600"],
             "env": dict(os.environ),
+            "secrets": {},
             "cwd": str(directory),
             "entrances": [],
             **{name: str(directory / name) for name in ("stdout", "stderr", "failure")},

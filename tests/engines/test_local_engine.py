@@ -20,10 +20,12 @@ from starting_place import ROOT
 from winslow_dagster.engines.local import LIVENESS_POLL_S, LocalEngine
 from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS, RunnerRecord
 from winslow_dagster.errors import EngineError
+from winslow_dagster.pipelines import SecretReference
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
-from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageStatus
+from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageStatus, StageTask
+from winslow_dagster.storage.secrets import SecretStore
 
 SUBMITTER = """
 import os, sys
@@ -140,6 +142,44 @@ def test_the_runner_has_the_settings_of_the_engine(local: LocalDriver) -> None:
     environment = psutil.Process(local.runner(a_task()).pid).environ()
 
     assert environment["WINSLOW_HOME"] == str(local.settings.home)
+
+
+def with_secret() -> StageTask:
+    return a_task().model_copy(update={"env_layers": ({"TOKEN": SecretReference(secret="LAB_TOKEN")},)})
+
+
+def test_a_task_gets_the_values_of_its_secrets_in_files_of_its_own(local: LocalDriver) -> None:
+    SecretStore(local.settings.secrets_dir).set("LAB_TOKEN", "the value")
+
+    local.engine.submit(with_secret())
+
+    directory = local.directory(a_task())
+    assert directory.read_secrets() == {"TOKEN": "the value"}
+    assert "the value" not in (directory.path / "task.json").read_text()
+
+
+def test_a_task_whose_secret_is_not_stored_fails_and_starts_no_runner(local: LocalDriver) -> None:
+    local.engine.submit(with_secret())
+
+    result = local.engine.status(a_task().task_id).result
+    assert result is not None
+    assert (result.outcome, result.message) == ("failed", "the secret LAB_TOKEN is not stored. Store the secret")
+    assert not (local.directory(a_task()).path / "began").exists()
+
+
+def test_a_lost_task_leaves_no_secret_on_the_node(local: LocalDriver) -> None:
+    SecretStore(local.settings.secrets_dir).set("LAB_TOKEN", "the value")
+    local.directory(a_task()).path.mkdir(parents=True)
+    (local.directory(a_task()).path / "die").touch()
+    for _ in range(MAX_FAILED_STARTS):
+        local.engine.submit(with_secret())
+        local.after_start(a_task())
+    assert local.directory(a_task()).read_secrets() == {"TOKEN": "the value"}
+
+    local.engine.submit(with_secret())
+
+    assert local.engine.status(a_task().task_id).result is not None
+    assert local.directory(a_task()).read_secrets() == {}
 
 
 def test_the_last_log_lines_of_lost_runners_are_quoted(local: LocalDriver) -> None:

@@ -127,3 +127,29 @@ def test_a_required_variable_without_a_value_is_found_before_anything_runs() -> 
 def test_a_stage_that_does_not_run_may_lack_its_variables() -> None:
     request = RunRequest.checked(WITH_VARIABLES, {"project": "ulm-07"})
     check_variables(WITH_VARIABLES, (), request, {}, KnownFiles({}))
+
+
+def vault() -> Pipeline:
+    return Pipeline(
+        name="vault",
+        env={"TOKEN": {"secret": True}},
+        stages=(Stage(name="use", image="x"), Stage(name="also", image="x")),
+    )
+
+
+@pytest.mark.parametrize("place", ["run", "stage"])
+def test_the_value_of_a_secret_is_refused_without_being_shown(place: str) -> None:
+    env = {"TOKEN": "hunter2-hunter2"}
+    values = {"env": env} if place == "run" else {"stages": {"use": {"env": env}}}
+    with pytest.raises(InputRejected, match=r"TOKEN is a secret.*expected a reference.*\{secret: TOKEN\}") as caught:
+        RunRequest.checked(vault(), {"project": "p", **values})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_run_refers_to_secrets_and_its_record_and_run_config_do_too() -> None:
+    stages = {"use": {"env": {"PLAIN": "1", "OWN": {"secret": "B", "in_env": True}}}}
+    values = {"project": "p", "env": {"TOKEN": {"secret": "A"}}, "stages": stages}
+    request = RunRequest.checked(vault(), values)
+    assert request.run_config() == values
+    assert request.record_fields()["settings"] == {"env": values["env"], "stages": stages}
+    assert RunRequest.checked(vault(), request.run_config()) == request

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from winslow_dagster.errors import InputRejected
+from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Project
@@ -21,6 +21,7 @@ from winslow_dagster.stages.launchers.docker.spec import PLACES
 from winslow_dagster.stages.launchers.stage_variables import own_variables, planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.secrets import SecretStore
 
 DETECT = Stage(
     name="detect", image="tracker", args=("-v",), env={"LEVEL": "stage", "A": "stage"}, gpu=Gpu(vendor="amd")
@@ -108,3 +109,19 @@ def test_what_only_a_node_knows_stands_for_itself_in_a_plan(tmp_path: Path) -> N
         "${WINSLOW_GPU_COUNT}",
     )
     assert set(own) == set(own_variables(task(tmp_path, stage), PLACES, ()))
+
+
+def test_a_task_has_references_to_secrets_and_its_fingerprint_follows_their_values(tmp_path: Path) -> None:
+    store = SecretStore(Settings.read({"WINSLOW_HOME": str(tmp_path)}).secrets_dir)
+    stage = Stage(name="detect", image="tracker", env={"TOKEN": {"secret": True}})
+    with pytest.raises(NotFound, match="stage detect: the secret TOKEN is not stored"):
+        task(tmp_path, stage)
+    prints = []
+    for name, value in (("TOKEN", "one value"), ("TOKEN", "another value"), ("OTHER", "one value")):
+        store.set(name, value)
+        made = task(tmp_path, stage, env={"TOKEN": {"secret": name}})
+        assert value not in made.model_dump_json()
+        assert made.secrets["TOKEN"].secret == name
+        prints.append(fingerprint(made))
+    assert prints[0] != prints[1]
+    assert prints[0] == prints[2], "the same value under another name makes the same outputs"

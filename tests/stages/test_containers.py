@@ -295,7 +295,7 @@ def test_a_stage_that_prints_faster_than_can_be_read_is_slowed_down_and_loses_no
 
 def test_a_user_whom_the_image_does_not_know_has_a_home_it_can_write_to(docker_place: Place, tmp_path: Path) -> None:
     task = docker_place.task("true")
-    launch = Launch(task, (), ("true",), {"HOME": "/data"}, tmp_path, tmp_path, tmp_path, {}, {})
+    launch = Launch(task, (), ("true",), {"HOME": "/data"}, tmp_path, tmp_path, tmp_path, {}, {}, tmp_path)
     assert container_config(launch, tmp_path, "1000:1000")["Env"] == ["HOME=/data"]
     without = replace(launch, env={})
     assert container_config(without, tmp_path, "1000:1000")["Env"] == ["HOME=/tmp"]

@@ -26,6 +26,7 @@ COMMANDS: dict[ActionName, str] = {
     "redo_stage": "redo {project} {stage}",
     "resume_project": "resume {project}",
     "run_project": "run {pipeline} --project {project}",
+    "set_secret": "secret set {secret}",
     "show_pipeline": "pipelines show {pipeline}",
     "show_project": "status {project}",
     "start_from_stage": "run {pipeline} --project {project} --start-from {stage}",

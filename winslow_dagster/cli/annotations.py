@@ -7,7 +7,7 @@ import click
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
-from winslow_dagster.cli.run_options import pairs
+from winslow_dagster.cli.run_options import pairs, variables
 
 
 @click.command("create")
@@ -15,6 +15,13 @@ from winslow_dagster.cli.run_options import pairs
 @click.option("--project", required=True, help="Project name.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of the project.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=SECRET",
+    help="Variable of the project whose value is a stored secret.",
+)
 @click.option("--tag", "tags", multiple=True, help="Tag of the project.")
 @click.option("--notes", default="", help="Notes on the project.")
 @json_option
@@ -23,6 +30,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
     inputs: tuple[str, ...],
     env: tuple[str, ...],
+    secrets: tuple[str, ...],
     tags: tuple[str, ...],
     notes: str,
     *,
@@ -40,7 +48,7 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 pipeline,
                 project,
                 pairs(inputs, "--input"),
-                env=pairs(env, "--env"),
+                env=variables(env, secrets),
                 tags=tags,
                 notes=notes,
                 upload=bars,

@@ -11,7 +11,7 @@ from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
-from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings
+from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings, variables
 from winslow_dagster.json_text import JsonMalformed, parse_json
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ def resume(project: str, pipeline: str | None, reason: str, *, detach: bool, as_
 @click.argument("stage")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Set a variable of the stage for this run.")
 @click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=SECRET",
+    help="Variable of the stage for this run whose value is a stored secret.",
+)
+@click.option(
     "--set",
     "changes",
     multiple=True,
@@ -83,6 +90,7 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
     stage: str,
     env: tuple[str, ...],
+    secrets: tuple[str, ...],
     changes: tuple[str, ...],
     inputs: tuple[str, ...],
     use: tuple[str, ...],
@@ -99,14 +107,14 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
 
     With --json, as `winslow run --json`.
     """
-    variables, settings = pairs(env, "--env"), stage_settings(changes)
+    environment, settings = variables(env, secrets), stage_settings(changes)
     files, chosen = pairs(inputs, "--input"), pairs(use, "--use")
     follow(
         project,
         lambda winslow: winslow.project(project).redo(
             stage,
             pipeline=pipeline,
-            env=variables,
+            env=environment,
             settings=settings,
             inputs=files,
             use=chosen,

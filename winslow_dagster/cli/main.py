@@ -41,6 +41,7 @@ COMMANDS = {
     "retention": "Show or replace the retention rules of a project.",
     "ingest": "List files found in watched folders, and retry rejected ones.",
     "pool": "Add, list and remove files that any project may use.",
+    "secret": "Store, list and remove secrets, such as passwords of stages.",
     "notify": "Test notification channels, and list sent messages.",
     "pipelines": "List, check and show pipeline files.",
     "images": "List stage images; build one for a Java program.",

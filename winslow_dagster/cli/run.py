@@ -8,7 +8,7 @@ import click
 
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.output import json_option
-from winslow_dagster.cli.run_options import pairs, stage_settings
+from winslow_dagster.cli.run_options import pairs, stage_settings, variables
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.commands.run import Run
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 @click.option("--project", required=True, help="Project name; the project is created if it does not exist.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of a new project, or of this run.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=SECRET",
+    help="Variable of a new project, or of this run whose value is a stored secret.",
+)
 @click.option(
     "--set",
     "changes",
@@ -52,6 +59,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
     inputs: tuple[str, ...],
     env: tuple[str, ...],
+    secrets: tuple[str, ...],
     changes: tuple[str, ...],
     start_from: tuple[str, ...],
     stop_after: str | None,
@@ -75,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     """
     from winslow_dagster.cli.progress import transfer_bars
 
-    files, variables, chosen = pairs(inputs, "--input"), pairs(env, "--env"), pairs(use, "--use")
+    files, environment, chosen = pairs(inputs, "--input"), variables(env, secrets), pairs(use, "--use")
     settings = stage_settings(changes)
 
     def start(winslow: Installation) -> Run:
@@ -84,7 +92,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
                 pipeline,
                 project,
                 files,
-                env=variables,
+                env=environment,
                 start_from=start_from,
                 stop_after=stop_after,
                 settings=settings,

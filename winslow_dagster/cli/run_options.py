@@ -30,6 +30,11 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     return found
 
 
+def variables(texts: tuple[str, ...], secrets: tuple[str, ...]) -> dict[str, Any]:
+    """The variables of `--env NAME=VALUE` and `--secret NAME=SECRET`. Raises InputRejected."""
+    return {**pairs(texts, "--env"), **{name: {"secret": of} for name, of in pairs(secrets, "--secret").items()}}
+
+
 def stage_settings(changes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """`STAGE.FIELD=VALUE` texts as the settings of stages. Raises InputRejected."""
     settings: dict[str, dict[str, Any]] = {}

@@ -33,7 +33,7 @@ from winslow_dagster.engines.engine import (
 )
 from winslow_dagster.engines.runner_records import RunnerRecord, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
-from winslow_dagster.errors import EngineError, ServiceUnavailable
+from winslow_dagster.errors import EngineError, NotFound, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import NodeSettings, Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
@@ -42,6 +42,7 @@ from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
 from winslow_dagster.storage.directories import bytes_below, remove_directory
+from winslow_dagster.storage.secrets import SecretStore
 
 RUNNER = "winslow_dagster.stages.runner.service"
 LOCK_RELEASE_TIMEOUT_S = 5.0
@@ -288,9 +289,12 @@ class LocalEngine(Engine):
         self._cached.pop(directory.task_id, None)
 
     def _refuse(self, directory: TaskDirectory) -> bool:
-        """Write a `failed` result if this node lacks a tag that the task needs. Returns whether it did."""
+        """Write a `failed` result if a tag or a secret that the task needs is missing. Returns whether it did."""
         task = directory.task()
-        if task is None or not task.node_tags or not (reason := missing_tags(task, self.nodes())):
+        if task is None:
+            return False
+        reason = missing_tags(task, self.nodes()) if task.node_tags else ""
+        if not (reason := reason or self._deliver_secrets(task, directory)):
             return False
         now = datetime.now(UTC)
         with directory.hold():
@@ -301,6 +305,17 @@ class LocalEngine(Engine):
             )
             directory.finalize()
         return True
+
+    def _deliver_secrets(self, task: StageTask, directory: TaskDirectory) -> str:
+        """Give the task the values of its secrets. Returns why that is impossible, or an empty text."""
+        if not task.secrets:
+            return ""
+        store = SecretStore(self._settings.secrets_dir)
+        try:
+            directory.write_secrets({name: store.value(found.secret) for name, found in task.secrets.items()})
+        except NotFound as error:
+            return str(error)
+        return ""
 
     def _publish_gpus(self, directory: TaskDirectory) -> None:
         """Tell the runners which GPUs they share."""
@@ -315,6 +330,7 @@ class LocalEngine(Engine):
                 remove_remains(directory, self._node)
                 if directory.outcome() is None:
                     directory.write_outcome(lost_result(directory, last))
+                directory.remove_secrets()
                 directory.finalize()
         except AlreadyServed:
             logger.debug("%s is served after all", directory.task_id)

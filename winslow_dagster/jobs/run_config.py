@@ -13,19 +13,34 @@ stages:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from dagster import ConfigMapping, Field, Map, Noneable, ScalarUnion, Shape
+from dagster import ConfigMapping, Field, Map, Noneable, Permissive, ScalarUnion, Shape
 
 from winslow_dagster.pipelines.model.pipeline import Pipeline, ProjectInput
+from winslow_dagster.pipelines.variables import Layer
 
 
 def _shape(fields: dict[str, Field]) -> Shape:
     return Shape(fields)  # type: ignore[no-untyped-call]  # Dagster's own signature
 
 
-def _variables() -> Map:
+def _names() -> Map:
     return Map(str, str)  # type: ignore[no-untyped-call]  # Dagster's own signature
+
+
+def _variables(secrets: Iterable[str]) -> Map | Permissive:
+    """Variables by name. The value of a secret is refused before Dagster stores it: only a reference is accepted."""
+    reference = {
+        "secret": Field(str, description="Name of a stored secret"),
+        "in_env": Field(bool, is_required=False, description="Whether the variable is set, too, beside the file"),
+    }
+    fields = {name: Field(reference, is_required=False, description="A secret") for name in secrets}
+    if fields:
+        # A mapping with some known names; RunRequest validates the other values.
+        return Permissive(fields)  # type: ignore[no-untyped-call]  # Dagster's own signature
+    return Map(str, ScalarUnion(str, reference))  # type: ignore[no-untyped-call]  # Dagster's own signature
 
 
 def _one_or_several() -> ScalarUnion:
@@ -44,12 +59,13 @@ def _describe_input(declared: ProjectInput) -> str:
 
 def config_schema(pipeline: Pipeline) -> dict[str, Field]:
     """The schema by which the Launchpad validates and completes the run config of this pipeline's job."""
+    secrets = sorted(pipeline.secret_variables)
     names = ", ".join(stage.name for stage in pipeline.stages)
     stages = {
         stage.name: _optional(
             _shape(
                 {
-                    "env": _optional(_variables(), f"Variables that override {dict(stage.env)}"),
+                    "env": _optional(_variables(secrets), f"Variables that override {_shown(stage.env)}"),
                     "args": _optional([str], f"Overrides {list(stage.args)}"),
                     "image": _optional(str, f"Overrides {stage.image}"),
                     "cpus": _optional(float, f"Overrides {stage.cpus}"),
@@ -75,11 +91,15 @@ def config_schema(pipeline: Pipeline) -> dict[str, Field]:
             f"First stage or stages to run; earlier ones reuse their stored outputs. Of: {names}",
         ),
         "stop_after": _optional(Noneable(str), f"Last stage to run. One of: {names}"),
-        "env": _optional(_variables(), "Variables of this run, for all stages"),
+        "env": _optional(_variables(secrets), "Variables of this run, for all stages"),
         "stages": _optional(_shape(stages), "Overrides for this run, by stage"),
-        "use": _optional(_variables(), "Stage -> task id of the attempt whose outputs to use instead of the latest"),
+        "use": _optional(_names(), "Stage -> task id of the attempt whose outputs to use instead of the latest"),
         "reuse": _optional(bool, "Reuse the outputs of an equal attempt of any project, if there is one"),
     }
+
+
+def _shown(env: Layer) -> dict[str, str]:
+    return {name: str(value) for name, value in env.items()}
 
 
 def flat_config(pipeline: Pipeline) -> ConfigMapping:

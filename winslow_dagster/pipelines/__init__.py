@@ -15,16 +15,29 @@ from winslow_dagster.pipelines.problems import Problem, nearest
 from winslow_dagster.pipelines.schema.json_schema import json_schema, schema_text
 from winslow_dagster.pipelines.substitution import escape, references, resolve_environment, substitute
 from winslow_dagster.pipelines.units import parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines.variables import (
+    Layer,
+    SecretReference,
+    Variables,
+    VariableValue,
+    plain_variables,
+    read_variables,
+    secrets_of,
+)
 from winslow_dagster.pipelines.versions import keep_version, load_version, version_digests
 
 __all__ = [
     "Catalogue",
     "CheckedAnswer",
     "Form",
+    "Layer",
     "LoadedPipeline",
     "Pipeline",
     "Problem",
+    "SecretReference",
     "Stage",
+    "VariableValue",
+    "Variables",
     "changes",
     "check_answer",
     "escape",
@@ -39,9 +52,12 @@ __all__ = [
     "parse_pipeline",
     "parse_size_bytes",
     "pipeline_names",
+    "plain_variables",
+    "read_variables",
     "references",
     "resolve_environment",
     "schema_text",
+    "secrets_of",
     "substitute",
     "version_digests",
 ]

@@ -7,14 +7,17 @@ the documents (schema/) report.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from winslow_dagster.errors import TemplateMalformed
 from winslow_dagster.pipelines.forms.validation import faults_between_fields, reference_faults
 from winslow_dagster.pipelines.model.form import ANSWER
 from winslow_dagster.pipelines.model.output_checks import check_name
 from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.pipelines.problems import named, nearest, shown
+from winslow_dagster.pipelines.substitution import references
 from winslow_dagster.pipelines.yaml.reader import Path, Tree
 
 MOST_NAMES_LISTED = 12
@@ -42,6 +45,7 @@ def check_whole(tree: Tree, name: str) -> None:
         _check_needs_input(tree, path, fields)
         _check_exit_codes(tree, path, fields)
         _check_names_of_checks(tree, path, fields)
+    _check_secrets(tree, [((), data), *settings])
     if ANSWER in _mapping(data.get("inputs")):
         what = f"`{ANSWER}` is reserved for the answers of forms"
         tree.note(tree.key_mark(("inputs", ANSWER)), what, "another name for the input")
@@ -75,6 +79,47 @@ def _check_needs_input(tree: Tree, path: Path, fields: dict[str, Any]) -> None:
         tree.note(tree.mark((*path, "needs_input", "when")), what, "`variables` or a `form`")
     for found in faults_between_fields(question.get("form")):
         tree.note(tree.mark((*path, "needs_input", "form", *found.path)), found.what, found.expected, found.suggestion)
+
+
+def _check_secrets(tree: Tree, settings: list[tuple[Path, dict[str, Any]]]) -> None:
+    """A variable that is a secret anywhere in the file has no plain value, and no text contains it."""
+    layers = [((*path, "env"), _mapping(fields.get("env"))) for path, fields in settings]
+    secrets = {name for _, env in layers for name, value in env.items() if isinstance(value, dict)}
+    if not secrets:
+        return
+    for path, env in layers:
+        for name, value in env.items():
+            if isinstance(value, str) and name in secrets:
+                what = f"{named(name)} is a secret elsewhere in this file, but has a plain value here"
+                tree.note(tree.mark((*path, name)), what, "`{secret: true}`, or no value")
+    for path, fields in settings:
+        _check_use_of_secrets(tree, path, fields, secrets)
+
+
+def _check_use_of_secrets(tree: Tree, path: Path, fields: dict[str, Any], secrets: set[str]) -> None:
+    for place, text in _templates(path, fields):
+        with suppress(TemplateMalformed):  # noted where the field is parsed
+            for name in sorted(references(text) & secrets):
+                what = f"the secret {named(name)} cannot be part of another value"
+                tree.note(tree.mark(place), what, f"a program that reads it from ${{WINSLOW_SECRETS_DIR}}/{name}")
+    form = _mapping(fields.get("needs_input")).get("form")
+    for index, field in enumerate(form if isinstance(form, list) else ()):
+        variable = _mapping(field).get("variable", str(_mapping(field).get("name", "")).upper())
+        if variable in secrets:
+            what = f"a form cannot ask for the secret {named(variable)}, because answers are shown"
+            tree.note(tree.mark((*path, "needs_input", "form", index)), what, f"`winslow secret set {variable}`")
+
+
+def _templates(path: Path, fields: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """All texts with variables, with their positions."""
+    for key in ("image", "env", "args", "command"):
+        written = fields.get(key)
+        items = (
+            written.items() if isinstance(written, dict) else enumerate(written if isinstance(written, list) else ())
+        )
+        for step, text in [*items, *([(None, written)] if isinstance(written, str) else [])]:
+            if isinstance(text, str):
+                yield (*path, key, *(() if step is None else (step,))), text
 
 
 def _check_names_of_checks(tree: Tree, path: Path, fields: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ r"""Substitutes `${VAR}` as bash does, and resolves environments made of layers.
 | `${VAR:+text}`, `${VAR+text}` | the text if VAR is set and not empty, or set; else nothing |
 | `$$` | one `$`, so that `$${VAR}` is the literal `${VAR}` |
 
+The value of a secret is never substituted: a stage reads it from a file.
+
 The text of an operator may contain variables, nested to any depth; `\}` and `\\` in it are a literal `}` and `\`.
 Unlike in bash, a bare `$VAR` is not substituted: `$` is common in regular expressions and Java arguments. The
 environment of the host is never used: the same files give the same values on every machine.
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from winslow_dagster.errors import TemplateMalformed, VariableMissing
+from winslow_dagster.pipelines.variables import Layer, SecretReference, secrets_of
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 DEEPEST = 50
@@ -47,12 +50,26 @@ Template = tuple[str | Reference, ...]
 Lookup = Callable[[str], str | None]
 
 
+class Environment(dict[str, str]):
+    """The environment of a stage without its secrets, which are `secrets`."""
+
+    def __init__(self, values: Mapping[str, str], secrets: Mapping[str, SecretReference]) -> None:
+        super().__init__(values)
+        self.secrets = dict(secrets)
+
+
 def substitute(text: str, variables: Mapping[str, str], *, where: str = "") -> str:
     """`text` with its variables substituted. `where` names the text in errors; by default it is the text itself.
 
-    Raises VariableMissing, and TemplateMalformed if the text is malformed.
+    Raises VariableMissing, also for a secret, and TemplateMalformed if the text is malformed.
     """
-    return _expand(parse_template(text), variables.get, where or text)
+
+    def lookup(name: str) -> str | None:
+        if isinstance(variables, Environment) and name in variables.secrets:
+            raise _hidden(name, where or text)
+        return variables.get(name)
+
+    return _expand(parse_template(text), lookup, where or text)
 
 
 def references(text: str) -> frozenset[str]:
@@ -65,18 +82,19 @@ def escape(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def resolve_environment(layers: Sequence[Mapping[str, str]], builtin: Mapping[str, str]) -> dict[str, str]:
+def resolve_environment(layers: Sequence[Layer], builtin: Mapping[str, str]) -> Environment:
     """The environment of a stage: the templates in `layers`, substituted; later layers override earlier ones.
 
     `builtin` are final values, not templates; they are part of the result, and no layer overrides them. Values may
     refer to each other in any order, and to their own name for the value in the layer below.
-    Raises VariableMissing for an unset variable and for a cycle, TemplateMalformed for a malformed value.
+    Raises VariableMissing for an unset variable, a secret and a cycle, TemplateMalformed for a malformed value.
     """
     resolver = _Resolver(layers, builtin)
     for name in resolver.stacks:
         if (name, 0) not in resolver.values:
             resolver.compute(name)
-    return {name: value for (name, depth), value in resolver.values.items() if depth == 0}
+    values = {name: value for (name, depth), value in resolver.values.items() if depth == 0}
+    return Environment(values, resolver.secrets)
 
 
 Slot = tuple[str, int]
@@ -94,12 +112,13 @@ class _Needs(Exception):
 class _Resolver:
     """Computes each value after those that it refers to; not recursive, so that chains may be long."""
 
-    def __init__(self, layers: Sequence[Mapping[str, str]], builtin: Mapping[str, str]) -> None:
+    def __init__(self, layers: Sequence[Layer], builtin: Mapping[str, str]) -> None:
         self.values: dict[Slot, str] = {(name, 0): value for name, value in builtin.items()}
         self.stacks: dict[str, list[str]] = {}
+        self.secrets = {name: value for name, value in secrets_of(layers).items() if name not in builtin}
         for layer in reversed(layers):
             for name, value in layer.items():
-                if name not in builtin:
+                if name not in builtin and name not in self.secrets and isinstance(value, str):
                     self.stacks.setdefault(name, []).append(value)
 
     def compute(self, name: str) -> None:
@@ -121,12 +140,22 @@ class _Resolver:
 
     def expanded(self, name: str, depth: int) -> str:
         def lookup(other: str) -> str | None:
+            if other in self.secrets:
+                raise _hidden(other, name)
             slot = (other, depth + 1 if other == name else 0)
             if slot not in self.values and slot[1] < len(self.stacks.get(other, ())):
                 raise _Needs(slot)
             return self.values.get(slot)
 
         return _expand(parse_template(self.stacks[name][depth]), lookup, name)
+
+
+def _hidden(name: str, where: str) -> VariableMissing:
+    return VariableMissing(
+        f"{name} is a secret, which cannot be part of another value",
+        where=where,
+        remedy=f"Have the program read it from the file ${{WINSLOW_SECRETS_DIR}}/{name}",
+    )
 
 
 def _expand(template: Template, lookup: Lookup, where: str) -> str:

@@ -17,6 +17,7 @@ from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
@@ -121,7 +122,7 @@ class Installation:
         project: str,
         inputs: Mapping[str, GivenInput] | None = None,
         *,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
         notes: str = "",
         upload: UploadStarted | None = None,
@@ -134,7 +135,7 @@ class Installation:
             project=project,
             pipeline=pipeline,
             inputs=sources(self._pool, inputs or {}),
-            project_env=dict(env or {}),
+            project_env=given_variables(env),
             tags=tuple(tags),
         )
         create(self.context, request, upload)
@@ -148,7 +149,7 @@ class Installation:
         project: str,
         inputs: Mapping[str, GivenInput] | None = None,
         *,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, Any] | None = None,
         start_from: str | Sequence[str] | None = None,
         stop_after: str | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -164,7 +165,8 @@ class Installation:
         A project that does not exist is created: `inputs` are paths, which are copied into the store, `pool:NAME`, or
         streams, and `env` are the project's variables. An existing project keeps its pipeline version and runs the
         stages whose outputs are missing or out of date, or those from `start_from` on; `env` are then this run's
-        variables. Another pipeline becomes the project's.
+        variables. Another pipeline becomes the project's. A value of `env` is a text, or `{"secret": NAME}` for a
+        stored secret; a text for a variable that the pipeline declares as a secret is stored as one.
 
         `settings` overrides settings of stages for this run: `{"detect": {"env": {"THRESHOLD": "0.4"}, "memory":
         "8GiB"}}`. `use` names attempts, by number or task id, whose outputs stages take instead of the latest. With
@@ -179,8 +181,8 @@ class Installation:
             project=project,
             pipeline=pipeline,
             inputs=sources(self._pool, inputs or {}),
-            project_env=dict(env or {}),
-            run_env=dict(env or {}),
+            project_env=given_variables(env),
+            run_env=given_variables(env),
             start_from=(start_from,) if isinstance(start_from, str) else tuple(start_from or ()),
             stop_after=stop_after,
             overrides={stage: dict(override) for stage, override in (settings or {}).items()},
@@ -204,6 +206,11 @@ class Installation:
     def pool(self) -> PoolCommands:
         """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
         return PoolCommands(self.context)
+
+    @property
+    def secrets(self) -> SecretCommands:
+        """Values that stages need and nobody sees: passwords, tokens."""
+        return SecretCommands(self.context)
 
     @property
     def ingest(self) -> IngestService:

@@ -113,7 +113,11 @@ def enter(spec: dict[str, Any]) -> None:
         os.chdir(spec["cwd"])
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
-        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  # no shell is wanted
+        env = dict(spec["env"])
+        for name, path in spec["secrets"].items():
+            with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123  # as above
+                env[name] = file.read()
+        os.execvpe(spec["argv"][0], spec["argv"], env)  # noqa: S606  # no shell is wanted
     except OSError as error:
         failure = str(error)
     write(spec["failure"], {"failure": failure})

@@ -10,6 +10,7 @@ from pydantic import Field
 from winslow_dagster.pipelines.model.form import Form, FormField
 from winslow_dagster.pipelines.model.frozen import Frozen, Name
 from winslow_dagster.pipelines.model.output_checks import Check
+from winslow_dagster.pipelines.variables import SecretReference, Variables
 
 RetryCause = Literal["lost", "failed", "out_of_memory", "timed_out"]
 
@@ -114,7 +115,7 @@ class Stage(Frozen):
     image: str | None = None
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
     after: tuple[Name, ...] = ()
     cpus: float = 1.0
     memory_bytes: int | None = None
@@ -140,9 +141,17 @@ class Pipeline(Frozen):
 
     name: Name
     description: str = ""
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
     inputs: dict[Name, ProjectInput] = Field(default_factory=dict)
     stages: tuple[Stage, ...]
+
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """The variables that the file declares as secrets, for all stages or for one."""
+        layers = (self.env, *(stage.env for stage in self.stages))
+        return frozenset(
+            name for layer in layers for name, value in layer.items() if isinstance(value, SecretReference)
+        )
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""

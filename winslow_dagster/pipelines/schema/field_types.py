@@ -32,6 +32,7 @@ from winslow_dagster.pipelines.schema.value_parsers import (
     read_retry_cause,
     read_suffix,
     read_template,
+    read_variable,
     read_variable_name,
     read_words,
     size_reader,
@@ -105,6 +106,25 @@ VariableName = Annotated[
     Written(read_variable_name, {"title": "variable name", "type": "string", "pattern": rf"^{VARIABLE_NAME.pattern}$"}),
 ]
 TemplateText = Annotated[str, Written(read_template, _TEMPLATE_SCHEMA)]
+_SECRET_SCHEMA: Schema = {
+    "title": "`{secret: …}`",
+    "type": "object",
+    "properties": {
+        "secret": {
+            "description": "true, or the name of a stored secret other than that of the variable.",
+            "type": ["boolean", "string"],
+        },
+        "in_env": {
+            "description": "Whether the variable is set, too, beside the file.",
+            "type": "boolean",
+        },
+    },
+    "required": ["secret"],
+    "additionalProperties": False,
+}
+Environment = dict[
+    VariableName, Annotated[str | dict[str, str | bool], Written(read_variable, _TEMPLATE_SCHEMA, (_SECRET_SCHEMA,))]
+]
 Words = Annotated[
     list[TemplateText],
     Written(

@@ -18,6 +18,7 @@ from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.check_fields import CheckDocument
 from winslow_dagster.pipelines.schema.field_types import (
     DeviceMemory,
+    Environment,
     FileSize,
     Glob,
     Image,
@@ -28,7 +29,6 @@ from winslow_dagster.pipelines.schema.field_types import (
     ProgressPattern,
     RetryWhen,
     Suffix,
-    TemplateText,
     Timeout,
     VariableName,
     Wait,
@@ -183,7 +183,7 @@ class StageFields(Document):
         description="Program to run, followed by `args`, in a container or as a process. Without it, a container "
         "runs the entry point of its image.",
     )
-    env: dict[VariableName, TemplateText] | None = Field(
+    env: Environment | None = Field(
         default=None, description="Environment variables; they override those of the pipeline."
     )
     cpus: float | None = Field(default=None, gt=0, le=4096, description="Number of CPU cores.")
@@ -264,7 +264,7 @@ class PipelineDocument(Document):
     description: str | None = Field(default=None, description="What the pipeline does, in Markdown.")
     image: Image | None = Field(default=None, description="Container image of stages without their own.")
     command: Words | None = Field(default=None, description="Program of stages without their own.")
-    env: dict[VariableName, TemplateText] | None = Field(
+    env: Environment | None = Field(
         default=None, description="Environment variables of all stages; stages, projects and runs can override them."
     )
     inputs: dict[Name, InputDocument] | None = Field(default=None, description="Inputs of a project, by name.")

@@ -18,14 +18,16 @@ from pydantic_core import PydanticCustomError
 from winslow_dagster.errors import AmountMalformed, TemplateMalformed
 from winslow_dagster.globs import problem_of
 from winslow_dagster.pipelines.model.pipeline import RetryCause
-from winslow_dagster.pipelines.problems import nearest, shown
+from winslow_dagster.pipelines.problems import named, nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
 from winslow_dagster.pipelines.units import DURATION, SIZE, parse_duration_s, parse_size_bytes, written_size
+from winslow_dagster.pipelines.variables import STORED_NAME, SecretReference
 
 Values = TypeVar("Values")
 
 LONGEST_NAME = 63
 HIGHEST_EXIT_CODE = 255
+BOOLEANS: dict[str, bool] = {"true": True, "false": False}
 # Dagster rejects these names; tests/pipelines compares the list with Dagster's own.
 RESERVED_NAMES = frozenset(
     {"context", "conf", "config", "meta", "arg_dict", "dict", "input_arg_dict", "output_arg_dict"}
@@ -88,6 +90,24 @@ def read_template(value: Any) -> str:
     except TemplateMalformed as error:
         raise refusal(f"{error.what}, at character {error.position} of {shown(text)}", error.expected) from error
     return text
+
+
+def read_variable(value: Any) -> str | dict[str, str | bool]:
+    """The value of a variable: a string whose `${…}` are well-formed, or a reference to a secret."""
+    if not isinstance(value, dict):
+        return read_template(value)
+    expected = "{secret: true} or {secret: NAME}, if necessary with `in_env: true`"
+    for key in value:
+        if key not in SecretReference.model_fields or key == "digest":
+            raise refusal(f"a secret has no field {named(key)}", expected, nearest(key, ("secret", "in_env")))
+    # In `env`, the reader keeps true and false as they are written.
+    written = {key: BOOLEANS.get(text, text) if isinstance(text, str) else text for key, text in value.items()}
+    secret = written.get("secret")
+    if secret is not True and not (isinstance(secret, str) and re.fullmatch(STORED_NAME, secret)):
+        raise refusal(f"is {shown(value)}, which names no secret", expected)
+    if not isinstance(written.get("in_env", False), bool):
+        raise refusal(f"`in_env` is {shown(value['in_env'])}", "true or false")
+    return written
 
 
 def read_words(value: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ from uuid import uuid4
 import imagesize  # type: ignore[import-untyped]  # it has no types
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import CheckedAnswer, Form, Pipeline, check_answer
@@ -47,8 +47,10 @@ class Answering:
         lineage = self._lineage()
         question = self._question(lineage, stage)
         form = Form.model_validate({"message": question.message, "form": list(question.form)})
+        self._refuse_secrets(form.variables, lineage, stage)
         checked = check_answer(form, values, files, image_sizes=self._image_sizes(form, question, lineage))
         check_answer_files(form, files)
+        self._refuse_secrets((checked.redo or {}).get("settings", {}).get("env", ()), lineage, stage)
         manifest = self._stored(stage, checked)
         try:
             # Files may take minutes to be stored, so the lock is taken afterwards, and the question looked at again.
@@ -93,6 +95,15 @@ class Answering:
                 f"{current.stage} asks a different question by now",
                 where=f"project {self._project}",
                 remedy=Action("answer_question", {"project": self._project, "stage": current.stage}),
+            )
+
+    def _refuse_secrets(self, variables: Iterable[str], lineage: Lineage, stage: str) -> None:
+        """Answers are stored and shown, so that none may set a secret."""
+        if secrets := sorted(lineage.pipeline.secret_variables.intersection(variables)):
+            raise InputRejected(
+                f"an answer cannot set the secret {secrets[0]}",
+                where=f"project {self._project}, question of {stage}",
+                remedy=Action("set_secret", {"secret": secrets[0]}),
             )
 
     def _lineage(self) -> Lineage:

@@ -130,7 +130,7 @@ class ProjectControl:
         stage: str,
         *,
         pipeline: str | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, Any] | None = None,
         settings: Overrides | None = None,
         inputs: Mapping[str, GivenInput] | None = None,
         use: Mapping[str, str | int] | None = None,

@@ -16,6 +16,7 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.commands.secrets import with_references
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, REQUESTER_TAG, DagsterClient, Job, RunStatus
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
@@ -30,6 +31,7 @@ SHORT = 8
 
 def launch(context: Context, action: str, request: LaunchRequest, upload: UploadStarted | None = None) -> Run:
     """Launch the run, and record who requested it as `action`. See `Installation.run`."""
+    request = with_references(context, request)
     run_id = Launch(context, request).launch(upload)
     context.audit(action, request.project, run_id=run_id, **request.audit_details())
     return Run(context, request.project, run_id)
@@ -37,6 +39,7 @@ def launch(context: Context, action: str, request: LaunchRequest, upload: Upload
 
 def create(context: Context, request: LaunchRequest, upload: UploadStarted | None = None) -> None:
     """Create the project, and record who did. See `Installation.create`."""
+    request = with_references(context, request)
     Launch(context, request).create(upload)
     details = request.audit_details()
     context.audit("create", request.project, **{name: details[name] for name in ("pipeline", "inputs", "env")})
@@ -116,7 +119,7 @@ class Launch:
             self._project,
             pipeline=plan.pipeline.name,
             pipeline_digest=plan.digest,
-            env=dict(self._request.project_env),
+            env=self._request.project_env,
             created_by=self._context.actor.who,
         )
         if self._request.tags:

@@ -17,10 +17,17 @@ from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.model import Project, RunRecord
-from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, RunScope, check_variables
+from winslow_dagster.projects.domain.run_request import (
+    KnownFiles,
+    RunRequest,
+    RunScope,
+    check_variables,
+    refuse_values_of_secrets,
+)
 from winslow_dagster.projects.inputs.input_storage import InputStorage
 from winslow_dagster.projects.inputs.resource_pool import Source
 from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.secrets import SecretStore
 
 UNFINISHED = frozenset({"paused", "awaiting_input", "failed"})
 """Outcomes after which a run can be continued."""
@@ -105,13 +112,15 @@ class LaunchPlanner:
         answered = {
             answer.stage: answer.variables for answer in answers if answer.accepted and answer.pipeline == pipeline.name
         }
+        project_env = existing.env if existing else self._requested.project_env
+        refuse_values_of_secrets(pipeline, project_env, f"variables of project {request.project}")
         check_variables(
             pipeline,
             # The variables of a stage that needs input may come with an answer that has not been given yet.
             [name for name in scope.running(stored) if name in answered or pipeline.stage(name).needs_input is None],
             request,
-            existing.env if existing else self._requested.project_env,
-            KnownFiles(file_names, answered),
+            project_env,
+            KnownFiles(file_names, answered, SecretStore(self._context.settings.secrets_dir)),
         )
 
     def _requested_run(self, existing: Project | None) -> dict[str, Any]:

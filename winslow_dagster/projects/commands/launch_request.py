@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from winslow_dagster.pipelines import Layer, plain_variables
 from winslow_dagster.projects.inputs.input_storage import source_name
 from winslow_dagster.projects.inputs.resource_pool import Source
 
@@ -24,8 +25,8 @@ class LaunchRequest:
     project: str
     pipeline: str | None = None
     inputs: Mapping[str, Source] = field(default_factory=dict)
-    project_env: Mapping[str, str] = field(default_factory=dict)
-    run_env: Mapping[str, str] = field(default_factory=dict)
+    project_env: Layer = field(default_factory=dict)
+    run_env: Layer = field(default_factory=dict)
     start_from: tuple[str, ...] = ()
     stop_after: str | None = None
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class LaunchRequest:
         return {
             "pipeline": self.pipeline,
             "inputs": {name: source_name(source) for name, source in self.inputs.items()},
-            "env": dict(self.run_env or self.project_env),
+            "env": plain_variables(self.run_env or self.project_env),
             "start_from": list(self.start_from),
             "stop_after": self.stop_after,
             "settings": {stage: dict(override) for stage, override in self.overrides.items()},

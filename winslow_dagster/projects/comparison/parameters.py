@@ -29,6 +29,7 @@ _PLACES = Places(
     resources="${WINSLOW_RESOURCES_DIR}",
     output="${WINSLOW_OUTPUT_DIR}",
     checkpoint="${WINSLOW_CHECKPOINT_DIR}",
+    secrets="${WINSLOW_SECRETS_DIR}",
 )
 
 
@@ -44,11 +45,13 @@ class Words(BaseModel):
 def parameters(task: StageTask) -> tuple[dict[str, Value], str]:
     """Path -> value of everything that can make two attempts differ, and a note if a template has no value.
 
-    `env.THRESHOLD` is the value that the stage saw. Values that only a node knows, such as directories, appear as
-    `${WINSLOW_…}`. Input files are `inputs.<stage>/<path>`, those of the project `resources.<name>/<path>`.
+    `env.THRESHOLD` is the value that the stage saw; a secret has its name and a digest. Values that only a node knows,
+    such as directories, appear as `${WINSLOW_…}`. Input files are `inputs.<stage>/<path>`, those of the project
+    `resources.<name>/<path>`.
     """
     env, words, note = _filled_in(task)
     found: dict[str, Value] = {f"env.{name}": value for name, value in env.items()}
+    found |= {f"env.{name}": f"{secret}, version {secret.digest[:8]}" for name, secret in task.secrets.items()}
     found |= {name: shlex.join(part) for name, part in words.items() if part}
     rest = task.model_dump(mode="json", exclude=_IDENTITY | _OWN_ROWS)
     found |= _flat(rest)
@@ -104,7 +107,7 @@ def _filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ..
             for name, part in (("command", task.command), ("args", task.args))
         }
     except (VariableMissing, TemplateMalformed) as error:
-        raw = {name: value for layer in task.env_layers for name, value in layer.items()}
+        raw = {name: str(value) for layer in task.env_layers for name, value in layer.items()}
         note = f"{task.task_id} is shown with its variables not filled in: {error}"
         return raw, {"command": task.command, "args": task.args}, note
     return {name: value for name, value in env.items() if name not in builtin}, words, ""

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.pipelines.variables import Layer, plain_variables, read_variables
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, unknown_project
 from winslow_dagster.projects.domain.model import InputVersion, Project, checked_name
@@ -24,12 +25,11 @@ class ProjectsAndInputs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_project(
-        self, name: str, *, pipeline: str, pipeline_digest: str, env: dict[str, str], created_by: str
-    ) -> Project:
+    def create_project(self, name: str, *, pipeline: str, pipeline_digest: str, env: Layer, created_by: str) -> Project:
         """Create a project. Raises InputRejected for an invalid name, ProjectConflict for one that is taken."""
-        project = Project(checked_name(name), pipeline, pipeline_digest, env, datetime.now(UTC), created_by)
+        project = Project(checked_name(name), pipeline, pipeline_digest, dict(env), datetime.now(UTC), created_by)
         row = {key: value for key, value in asdict(project).items() if key != "inputs"}
+        row["env"] = plain_variables(env)
         try:
             with self._database.writing() as connection:
                 connection.execute(schema.projects.insert().values(row))
@@ -129,4 +129,5 @@ def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[
 
 
 def _project(row: RowMapping, inputs: Iterable[InputVersion]) -> Project:
-    return Project(**{**row, "tags": tuple(row["tags"])}, inputs={found.name: found.manifest for found in inputs})
+    values = {**row, "tags": tuple(row["tags"]), "env": read_variables(row["env"])}
+    return Project(**values, inputs={found.name: found.manifest for found in inputs})

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.variables import VariableValue
 from winslow_dagster.stages.task.model import Outcome
 from winslow_dagster.storage.layout import FILES_SUFFIX, MANIFEST_SUFFIX
 from winslow_dagster.storage.manifest import Manifest
@@ -49,7 +50,7 @@ class Project:
     name: str
     pipeline: str
     pipeline_digest: str
-    env: dict[str, str]
+    env: dict[str, VariableValue]
     created_at: datetime
     created_by: str
     tags: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from winslow_dagster.pipelines.model.form import REPLY, Form
 from winslow_dagster.pipelines.model.pipeline import NeedsInput, Stage
+from winslow_dagster.pipelines.variables import Layer
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER, Lineage
 from winslow_dagster.stages.task.model import StageResult
@@ -41,7 +42,7 @@ class QuestionContext:
     answers: tuple[Answer, ...]
     result_of: Callable[[str], StageResult | None]
     run_id: str = ""
-    layers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
 
     def latest_answer(self, stage: str) -> Answer | None:
         """The answer that the stage would read now."""

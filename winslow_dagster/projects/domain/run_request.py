@@ -9,8 +9,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import AmountMalformed, InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines import nearest, parse_duration_s, parse_size_bytes, resolve_environment, substitute
+from winslow_dagster.pipelines import (
+    Layer,
+    Variables,
+    nearest,
+    parse_duration_s,
+    parse_size_bytes,
+    resolve_environment,
+    substitute,
+)
 from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
 from winslow_dagster.pipelines.schema.value_parsers import is_image_name
 from winslow_dagster.projects.domain.lineage import upstream_of
@@ -18,6 +27,7 @@ from winslow_dagster.stages.launchers.docker.spec import PLACES
 from winslow_dagster.stages.launchers.stage_variables import planned_variables
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
+from winslow_dagster.storage.secrets import SecretStore
 
 
 class StageOverrides(BaseModel):
@@ -25,7 +35,7 @@ class StageOverrides(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
     args: tuple[str, ...] | None = None
     image: str | None = None
     cpus: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -61,7 +71,7 @@ class RunRequest(BaseModel):
         description="The stages to run again, with all that follow them. One name may be given as text.",
     )
     stop_after: str | None = None
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
     stages: dict[str, StageOverrides] = Field(default_factory=dict)
     use: dict[str, str] = Field(
         default_factory=dict,
@@ -91,6 +101,8 @@ class RunRequest(BaseModel):
                 require_stage(pipeline, name)
         for name, changed in request.stages.items():
             _check_overrides(name, changed)
+        for env in (request.env, *(changed.env for changed in request.stages.values())):
+            refuse_values_of_secrets(pipeline, env)
         return request
 
     def record_fields(self) -> dict[str, Any]:
@@ -108,6 +120,18 @@ class RunRequest(BaseModel):
         if len(self.start_from) == 1:
             config["start_from"] = self.start_from[0]
         return config
+
+
+def refuse_values_of_secrets(pipeline: Pipeline, env: Layer, where: str = "settings of the run") -> None:
+    """Raise InputRejected if a variable that the pipeline declares as a secret has a plain value."""
+    for name, value in env.items():
+        if isinstance(value, str) and name in pipeline.secret_variables:
+            raise InputRejected(
+                f"{name} is a secret, and its value would be shown here",
+                where=where,
+                expected=f"a reference to a stored secret: {{secret: {name}}}",
+                remedy=Action("set_secret", {"secret": name}),
+            )
 
 
 class RunScope:
@@ -189,22 +213,23 @@ def require_stage(pipeline: Pipeline, name: str) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """A project before a run: input names -> file names, and the variables that answers set."""
+    """A project before a run: input names -> file names, the variables that answers set, and the stored secrets."""
 
     inputs: Mapping[str, str]
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: SecretStore | None = None
 
 
 def check_variables(
     pipeline: Pipeline,
     stages: Iterable[str],
     request: RunRequest,
-    project_env: Mapping[str, str],
+    project_env: Layer,
     known: KnownFiles,
 ) -> None:
-    """Check that every `${VAR}` of the stages has a value, as a container would see it.
+    """Check that every `${VAR}` of the stages has a value, as a container would see it, and that secrets are stored.
 
-    Raises VariableMissing, TemplateMalformed.
+    Raises VariableMissing, TemplateMalformed, NotFound for a secret.
     """
     resources = {
         name: Manifest(address=name, files=(FileEntry(path=file, size_bytes=0, blake3=""),))
@@ -231,6 +256,8 @@ def check_variables(
         for arg in stage.args if changed.args is None else changed.args:
             substitute(arg, env, where=f"argument {arg!r} of stage {stage.name}")
         image_of(task)
+        if known.secrets is not None:
+            known.secrets.require([each.secret for each in task.secrets.values()], f"stage {stage.name}")
 
 
 def image_of(task: StageTask) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.pipelines.variables import Variables
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.stages.task.model import SubjectProgress
 
@@ -156,7 +157,7 @@ class ProjectStatus(View):
     run_id: str | None
     created_at: datetime
     created_by: str
-    env: dict[str, str]
+    env: Variables
     inputs: tuple[InputView, ...]
     stages: tuple[StageView, ...]
     actions: tuple[NextAction, ...] = ()

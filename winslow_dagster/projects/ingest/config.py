@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from winslow_dagster.errors import InputRejected, NotFound, WatchFileInvalid
-from winslow_dagster.pipelines import Pipeline, nearest
+from winslow_dagster.pipelines import Pipeline, Variables, nearest
 from winslow_dagster.pipelines.config_file import load_config, parse_config
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.patterns import group_names
 from winslow_dagster.pipelines.problems import shown
 from winslow_dagster.pipelines.schema.base import Document
-from winslow_dagster.pipelines.schema.field_types import Glob, Name, Pattern, TemplateText, VariableName, Wait, Written
+from winslow_dagster.pipelines.schema.field_types import Environment, Glob, Name, Pattern, Wait, Written
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, refusal, text_of
 from winslow_dagster.pipelines.yaml.reader import Tree
 from winslow_dagster.projects.ingest.naming import FIELDS, template_fields
@@ -34,7 +34,7 @@ class Watch(Frozen):
     glob: tuple[str, ...] = ("*",)
     path_regex: str | None = None
     project: str = "{stem}"
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     stable_for_s: float = 10.0
     max_concurrent: int = 20
@@ -121,7 +121,7 @@ class WatchDocument(Document):
     project: Annotated[str, Written(read_name_template)] | None = Field(
         default=None, description="Project name: {stem}, {parent}, {date} and the groups of `path_regex`."
     )
-    env: dict[VariableName, TemplateText] | None = Field(default=None, description="Variables of the projects.")
+    env: Environment | None = Field(default=None, description="Variables of the projects.")
     tags: list[str] | None = Field(default=None, description="Tags of the projects.")
     stable_for: Wait | None = Field(
         default=None, description="How long a file must be unchanged before it is considered complete."

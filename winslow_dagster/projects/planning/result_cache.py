@@ -1,8 +1,9 @@
 """When the outputs of one attempt may stand for those of another: everything that makes them is the same.
 
-What counts: the image (by digest), the program, its arguments and environment as it sees them, and the content of all
-inputs. What does not: limits such as memory, where it ran, and the names of project, run and attempt, unless an
-argument or a variable holds one. In process mode the program's own files are not compared, only its command line.
+What counts: the image (by digest), the program, its arguments and environment as it sees them, the content of all
+inputs, and a keyed digest of each secret. What does not: limits such as memory, where it ran, and the names of project,
+run and attempt, unless an argument or a variable holds one. In process mode the program's own files are not compared,
+only its command line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def fingerprint(task: StageTask) -> str:
         "command": [substitute(word, env, where=f"command of stage {task.stage}") for word in task.command],
         "args": args,
         "env": {name: value for name, value in env.items() if name not in own},
+        "secrets": {name: reference.digest for name, reference in env.secrets.items()},
         "gpu": task.gpu is not None,
         "inputs": _content(task.inputs),
         "resources": _content(task.resources),

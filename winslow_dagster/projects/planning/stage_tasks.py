@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from winslow_dagster.pipelines import parse_duration_s, parse_size_bytes
+from winslow_dagster.pipelines import Layer, SecretReference, VariableValue, parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER_RESOURCE
@@ -14,6 +13,7 @@ from winslow_dagster.projects.domain.run_request import RunRequest, StageOverrid
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.secrets import SecretStore
 
 ANSWER_VARIABLES = {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answer.json"}
 
@@ -35,7 +35,7 @@ class StageInRun:
     run_id: str
     attempt: int
 
-    def env_layers(self, answer: Answer | None) -> tuple[Mapping[str, str], ...]:
+    def env_layers(self, answer: Answer | None) -> tuple[Layer, ...]:
         """Later ones win: pipeline, stage, project, answer, run, the run's settings of the stage."""
         answered = {} if answer is None else {**ANSWER_VARIABLES, **answer.variables}
         changed = self.request.stages.get(self.stage.name, StageOverrides())
@@ -45,10 +45,14 @@ class StageInRun:
 def stage_task(
     settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
 ) -> StageTask:
-    """The task, with everything that the attempt needs. Raises VariableMissing, and InputRejected for its image."""
+    """The task, with everything that the attempt needs.
+
+    Raises VariableMissing, InputRejected for its image, NotFound for a secret that is not stored.
+    """
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
     changed = request.stages.get(stage.name, StageOverrides())
     name = task_id(part.run_id, stage.name, part.attempt)
+    secrets = SecretStore(settings.secrets_dir)
     address = f"projects/{project.name}/{stage.name}/{name}"
     task = StageTask(
         task_id=name,
@@ -60,7 +64,7 @@ def stage_task(
         image=changed.image or stage.image,
         command=stage.command,
         args=stage.args if changed.args is None else changed.args,
-        env_layers=tuple(dict(layer) for layer in part.env_layers(answer)),
+        env_layers=tuple(with_digests(layer, secrets) for layer in part.env_layers(answer)),
         inputs=upstream,
         resources=project.inputs | ({} if answer is None else {ANSWER_RESOURCE: answer.manifest}),
         output_address=f"{address}/output",
@@ -82,7 +86,18 @@ def stage_task(
         checks=stage.checks,
         log_rules=stage.log,
     )
+    secrets.require([each.secret for each in task.secrets.values()], f"stage {stage.name}")
     return task.model_copy(update={"image": image_of(task)})
+
+
+def with_digests(layer: Layer, secrets: SecretStore) -> dict[str, VariableValue]:
+    """The layer, in which references to secrets have the digests of their present values."""
+    return {
+        name: value.model_copy(update={"digest": secrets.digest_of(value.secret)})
+        if isinstance(value, SecretReference)
+        else value
+        for name, value in layer.items()
+    }
 
 
 def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:

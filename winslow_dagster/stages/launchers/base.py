@@ -24,6 +24,7 @@ class Places:
     resources: str
     output: str
     checkpoint: str
+    secrets: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Launch:
     """Everything needed to start a stage.
 
     `inputs` and `resources` map the names under which the stage sees them to local directories. `nothing` is an empty
-    directory.
+    directory. `secrets` has one file for each secret; `secrets_in_env` are the variables that are set, too.
     """
 
     task: StageTask
@@ -43,6 +44,8 @@ class Launch:
     nothing: Path
     inputs: dict[str, Path]
     resources: dict[str, Path]
+    secrets: Path
+    secrets_in_env: tuple[str, ...] = ()
     gpus: tuple[NodeGpu, ...] = ()
 
 

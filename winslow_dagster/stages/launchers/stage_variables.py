@@ -48,6 +48,7 @@ def _task_variables(task: StageTask, places: Places) -> dict[str, str]:
         "WINSLOW_RESOURCES_DIR": places.resources,
         "WINSLOW_OUTPUT_DIR": places.output,
         "WINSLOW_CHECKPOINT_DIR": places.checkpoint,
+        "WINSLOW_SECRETS_DIR": places.secrets,
         "WINSLOW_PROJECT": task.project,
         "WINSLOW_PIPELINE": task.pipeline,
         "WINSLOW_STAGE": task.stage,

@@ -5,6 +5,7 @@ One writer and any number of readers share only files. Reasons and measurements:
 
 from winslow_dagster.stages.log.docker_stream import DockerLogDemuxer
 from winslow_dagster.stages.log.lines import LogLine, Stream
+from winslow_dagster.stages.log.mask import SecretMask
 from winslow_dagster.stages.log.mirror import StreamMirror
 from winslow_dagster.stages.log.reader import LogReader, LogWindow
 from winslow_dagster.stages.log.resume import Entry, ResumePoint, StoredLines
@@ -20,6 +21,7 @@ __all__ = [
     "LogWriter",
     "ResumePoint",
     "RuleMatcher",
+    "SecretMask",
     "StoredLines",
     "Stream",
     "StreamMirror",

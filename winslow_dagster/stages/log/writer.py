@@ -28,6 +28,7 @@ from winslow_dagster.stages.log.lines import (
     stamp_of_second,
     stamped,
 )
+from winslow_dagster.stages.log.mask import SecretMask
 from winslow_dagster.stages.log.resume import SLACK_NS, Entry, ResumePoint, StoredLines
 from winslow_dagster.stages.log.rules import RuleMatcher
 from winslow_dagster.stages.log.segment_writer import SegmentWriter
@@ -56,7 +57,9 @@ class LogWriter:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         limit_bytes: int = LIMIT_BYTES,
+        mask: SecretMask | None = None,
     ) -> None:
+        self._mask = mask or SecretMask()
         self._directory = directory
         self._files = Directory(directory)
         self._rules = rules
@@ -211,7 +214,8 @@ class LogWriter:
             self._remembered_open = waiting
             self._save(closed=False)
 
-    def _store(self, done: Assembled, stream: Stream, at_ns: int) -> None:
+    def _store(self, assembled: Assembled, stream: Stream, at_ns: int) -> None:
+        done = Assembled(*map(self._mask.masked, assembled))
         first = 0
         if done.lines:
             block = stamped(done.lines, stream, at_ns)
@@ -260,6 +264,7 @@ class LogWriter:
             and b"\r" not in joined
             and not any(assembler.raw_pending_bytes for assembler in self._assemblers.values())
             and all(payload.endswith(b"\n") for _, _, payload in batch)
+            and not self._mask.finds(joined)
             and (len(joined) <= LINE_LIMIT_BYTES or max(len(entry.payload) for entry in batch) <= LINE_LIMIT_BYTES)
             and all(stream != "winslow" for stream, _, _ in batch)
         )

@@ -21,7 +21,7 @@ from winslow_dagster.stages.checks.promised_outputs import broken_promises
 from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
 from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable_gpus
 from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
-from winslow_dagster.stages.log import LogReader, LogWriter
+from winslow_dagster.stages.log import LogReader, LogWriter, SecretMask
 from winslow_dagster.stages.log.rules import storable
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
@@ -79,6 +79,7 @@ class AttemptRunner:
             outcome = self._store(self._records.end() or self._run())
             self._directory.write_outcome(outcome)
         self.clear()
+        self._directory.remove_secrets()
         remove_directory(self._directory.work)
         if outcome.outcome == "succeeded":
             with contextlib.suppress(OSError):  # It may belong to another user. Retention will try again.
@@ -103,7 +104,8 @@ class AttemptRunner:
         exit_status: ExitStatus | None = None
         try:
             # If the block raises, the writer releases the log without ending it.
-            with LogWriter(self._directory.log, self._task.log_rules) as writer:
+            mask = SecretMask(self._directory.read_secrets().values())
+            with LogWriter(self._directory.log, self._task.log_rules, mask=mask) as writer:
                 self._status_writer.summary = writer.summary
                 try:
                     exit_status, (outcome, message) = self._run_program(writer)

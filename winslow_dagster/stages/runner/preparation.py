@@ -43,6 +43,7 @@ def launch_of(
     nothing = directory.work / "nothing"
     nothing.mkdir(exist_ok=True)
     directory.output.mkdir(exist_ok=True)
+    directory.write_secrets({})  # the directory exists also without any
     take_checkpoint(task, directory)
     return Launch(
         task=task,
@@ -54,6 +55,8 @@ def launch_of(
         nothing=nothing,
         inputs={name: views.of(manifest, f"input {name}") for name, manifest in task.inputs.items()},
         resources={name: views.of(manifest, f"resource {name}") for name, manifest in task.resources.items()},
+        secrets=directory.secrets,
+        secrets_in_env=tuple(name for name, reference in env.secrets.items() if reference.in_env),
         gpus=tuple(gpus),
     )
 

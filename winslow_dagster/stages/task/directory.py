@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -88,6 +89,34 @@ class TaskDirectory:
     def checkpoint(self) -> Path:
         """Where the stage keeps what it needs to continue if it is stopped early."""
         return self.path / "checkpoint"
+
+    @property
+    def secrets(self) -> Path:
+        """Where the stage reads its secrets, one file for each variable.
+
+        Any user of a container can read the files. On the node, only this user can enter the directory above them.
+        """
+        return self.path / "secrets" / "files"
+
+    def write_secrets(self, values: Mapping[str, str]) -> None:
+        """Store the secrets of the task until its program has ended."""
+        for directory, mode in ((self.secrets.parent, 0o700), (self.secrets, 0o755)):
+            directory.mkdir(exist_ok=True)
+            directory.chmod(mode)
+        for variable, value in values.items():
+            file = self.secrets / variable
+            file.write_text(value, encoding="utf-8", newline="")
+            file.chmod(0o644)
+
+    def read_secrets(self) -> dict[str, str]:
+        """The secrets of the task; none once they have been removed."""
+        files = self.secrets.iterdir() if self.secrets.exists() else ()
+        return {file.name: file.read_bytes().decode("utf-8") for file in files}
+
+    def remove_secrets(self) -> None:
+        """Remove the secrets from this node. Call once the program has ended."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.secrets.parent)
 
     @property
     def log(self) -> Path:

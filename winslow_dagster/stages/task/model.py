@@ -10,6 +10,7 @@ from pydantic import Field
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.output_checks import Check, Severity
 from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules, PromisedOutput
+from winslow_dagster.pipelines.variables import SecretReference, Variables, secrets_of
 from winslow_dagster.storage.manifest import Manifest
 
 Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "awaiting_input"]
@@ -43,7 +44,7 @@ class StageTask(Frozen):
     image: str | None = None
     command: tuple[str, ...] = Field(default=(), description="Program of process mode, before `args`.")
     args: tuple[str, ...] = ()
-    env_layers: tuple[dict[str, str], ...] = Field(
+    env_layers: tuple[Variables, ...] = Field(
         default=(), description="Pipeline, stage, project, run: later ones win and may refer to earlier values."
     )
     inputs: dict[str, Manifest] = Field(default_factory=dict, description="Upstream stage -> its outputs.")
@@ -70,6 +71,11 @@ class StageTask(Frozen):
     outputs: tuple[PromisedOutput, ...] = ()
     checks: tuple[Check, ...] = ()
     log_rules: LogRules
+
+    @property
+    def secrets(self) -> dict[str, SecretReference]:
+        """The variables whose value is a secret. The task never has the value itself."""
+        return secrets_of(self.env_layers)
 
 
 class SubjectProgress(Frozen):

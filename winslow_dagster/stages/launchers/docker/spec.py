@@ -16,6 +16,7 @@ PLACES = Places(
     resources="/winslow/resources",
     output="/winslow/output",
     checkpoint="/winslow/checkpoint",
+    secrets="/winslow/secrets",
 )
 PIDS_LIMIT = 16384
 """Stops a fork bomb; far above the needs of video and GPU programs."""
@@ -49,13 +50,15 @@ def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
     """The body of `POST /containers/create`. An empty `user` keeps the image's user."""
     task = launch.task
     # A user unknown to the image would get / as its home directory, which is not writable.
+    # `docker inspect` shows these values, to those who may use Docker.
+    env = launch.env | {name: (launch.secrets / name).read_bytes().decode() for name in launch.secrets_in_env}
     home_of_unknown_user = {"HOME": "/tmp"} if user and not user.startswith("0:") else {}  # noqa: S108  # the container's
     return {
         "Image": task.image,
         # None keeps the image's own. With an entry point and no arguments, Docker drops the image's default arguments.
         "Entrypoint": list(launch.command) or None,
         "Cmd": list(launch.args) or None,
-        "Env": [f"{name}={value}" for name, value in (home_of_unknown_user | launch.env).items()],
+        "Env": [f"{name}={value}" for name, value in (home_of_unknown_user | env).items()],
         "User": user,
         "Labels": container_labels(task, home),
         "HostConfig": {
@@ -103,13 +106,14 @@ def ownership_config(task: StageTask, directory: TaskDirectory, owner: str) -> d
 
 
 def mounts(launch: Launch) -> list[dict[str, Any]]:
-    """Inputs and resources read-only, output and checkpoint writable. All four directories always exist."""
+    """Inputs, resources and secrets read-only, output and checkpoint writable. All directories always exist."""
     read_only = [
         *targets(PLACES.input, launch.inputs, launch.nothing),
         *targets(PLACES.resources, launch.resources, launch.nothing),
     ]
     return [
         *(bind(source, target, read_only=True) for target, source in read_only),
+        bind(launch.secrets, PLACES.secrets, read_only=True),
         bind(launch.output, PLACES.output, read_only=False),
         bind(launch.checkpoint, PLACES.checkpoint, read_only=False),
     ]

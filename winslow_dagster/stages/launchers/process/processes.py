@@ -43,10 +43,11 @@ LOOK_AGAIN_S = 0.02
 
 
 class Spec(Frozen):
-    """The order to the process supervisor, kept for later runners."""
+    """The order to the process supervisor, kept for later runners. `secrets`: variables whose values are in files."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
+    secrets: dict[str, str]
     cwd: str
     stdout: str
     stderr: str
@@ -102,6 +103,7 @@ class ProcessLauncher(StageLauncher):
             resources=str(directory.work / "resources"),
             output=str(directory.output),
             checkpoint=str(directory.checkpoint),
+            secrets=str(directory.secrets),
         )
         self._spec = read_value(self._home / "spec.json", Spec)
         self._supervisor = read_value(self._home / "process_supervisor.json", SupervisorRecord)
@@ -239,6 +241,7 @@ class ProcessLauncher(StageLauncher):
         return Spec(
             argv=(*launch.command, *launch.args),
             env={**inherited(), "TMPDIR": str(work / "tmp"), **launch.env},
+            secrets={name: str(launch.secrets / name) for name in launch.secrets_in_env},
             cwd=str(work / "cwd"),
             stdout=str(self._home / "stdout"),
             stderr=str(self._home / "stderr"),

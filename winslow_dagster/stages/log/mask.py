@@ -1,0 +1,32 @@
+"""Masks the values of secrets in what a stage prints, before it is stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+MASK: Final = b"***"
+SHORTEST: Final = 8
+"""Characters. A shorter line of a longer secret is not masked."""
+
+
+class SecretMask:
+    """Replaces each value by `***`, and each line of a value of several lines.
+
+    Only the value itself is found: not its parts, and not another notation, such as Base64.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        parts = {line.strip() for value in values for line in re.split(r"[\r\n]+", value)}
+        # The longest first: a value may contain another.
+        found = sorted((part.encode() for part in parts if len(part) >= SHORTEST), key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, found))) if found else None
+
+    def finds(self, text: bytes) -> bool:
+        """Whether the text contains a secret."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
+    def masked(self, text: bytes) -> bytes:
+        """Whole lines without the secrets; the number of lines stays the same."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
