@@ -57,6 +57,16 @@ def test_neither_the_log_nor_the_result_shows_a_secret_and_the_node_keeps_none(p
     assert kept(place.home, "of two lines") == []
 
 
+def test_what_a_stage_asks_and_what_its_checks_find_is_masked(process_place: Place) -> None:
+    asks = with_secrets(
+        process_place,
+        'printf \'{"message": "Is %s right?", "form": []}\' "$(cat "$WINSLOW_SECRETS_DIR/TOKEN")"'
+        ' > "$WINSLOW_OUTPUT_DIR/await_input.json"; exit 75',
+    )
+    result = process_place.serve(asks)
+    assert (result.outcome, result.message) == ("awaiting_input", "Is *** right?")
+
+
 def test_a_runner_that_takes_the_stage_over_masks_its_secrets_too(place: Place) -> None:
     task = with_secrets(
         place,

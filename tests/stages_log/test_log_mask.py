@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_a_masked_line_keeps_its_place_and_the_rest_of_its_text() -> None:
 
 def test_each_line_of_a_value_of_several_lines_is_masked_unless_it_is_short() -> None:
     assert stored([KEY.encode()]).splitlines()[:3] == ["***", "***", "short"]
+
+
+def test_a_secret_is_masked_in_json_and_in_plain_data_too() -> None:
+    mask = SecretMask(['pass"wörd\\1'])
+    data = {"a": ['is pass"wörd\\1', ("x", 1, None)], 'pass"wörd\\1': True}
+    assert mask.masked_values(data) == {"a": ["is ***", ("x", 1, None)], 'pass"wörd\\1': True}
+    for ascii_only in (True, False):
+        assert mask.masked(json.dumps({"b": 'pass"wörd\\1'}, ensure_ascii=ascii_only).encode()) == b'{"b": "***"}'
 
 
 def test_the_log_of_a_container_is_masked_where_many_lines_come_at_once(log: Path) -> None:

@@ -102,9 +102,9 @@ class AttemptRunner:
     def _run(self) -> StageResult:
         """Run the program to its end, complete its log and check its outputs."""
         exit_status: ExitStatus | None = None
+        mask = SecretMask(self._directory.read_secrets().values())
         try:
             # If the block raises, the writer releases the log without ending it.
-            mask = SecretMask(self._directory.read_secrets().values())
             with LogWriter(self._directory.log, self._task.log_rules, mask=mask) as writer:
                 self._status_writer.summary = writer.summary
                 try:
@@ -125,7 +125,7 @@ class AttemptRunner:
         end = StageResult(
             task_id=self._task.task_id,
             outcome=outcome,
-            message=message,
+            message=mask.masked_values(message),
             exit_code=exit_status.exit_code if exit_status else None,
             started_at=self._status_writer.started_at,
             ended_at=exit_status.ended_at if exit_status else datetime.now(UTC),
@@ -135,8 +135,9 @@ class AttemptRunner:
             peak_memory_bytes=exit_status.peak_memory_bytes if exit_status else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
             gpus=tuple(gpu.uuid for gpu in self._lease.gpus),
-            checks=checks,
-            form=form,
+            # These may quote the outputs.
+            checks=tuple(CheckResult.model_validate(mask.masked_values(check.model_dump())) for check in checks),
+            form=mask.masked_values(form),
             log=log,
         )
         self._records.write_end(end)
