@@ -144,6 +144,18 @@ def test_the_runner_has_the_settings_of_the_engine(local: LocalDriver) -> None:
     assert environment["WINSLOW_HOME"] == str(local.settings.home)
 
 
+def test_the_runner_has_none_of_the_passwords_of_the_control_plane(
+    local: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WINSLOW_DATABASE_URL", "PGPASSWORD", "DAGSTER_POSTGRES_URL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "sentinel")
+    local.engine.submit(a_task())
+
+    environment = psutil.Process(local.runner(a_task()).pid).environ()
+
+    assert [name for name, value in environment.items() if value == "sentinel"] == ["AWS_SECRET_ACCESS_KEY"]
+
+
 def with_secret() -> StageTask:
     return a_task().model_copy(update={"env_layers": ({"TOKEN": SecretReference(secret="LAB_TOKEN")},)})
 

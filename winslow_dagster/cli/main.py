@@ -12,6 +12,7 @@ import click
 from winslow_dagster.cli.output import JSON_FLAG, show_error
 from winslow_dagster.cli.streams import discard_output, open_streams, require_utf8, use_utf8
 from winslow_dagster.errors import UsageError, WinslowError
+from winslow_dagster.privacy import hide_environment
 
 COMMANDS = {
     "up": "Run the services until Ctrl-C.",
@@ -116,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and exit with a code that scripts can use."""
     if arguments is None:
         use_utf8()
+    hide_environment()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     open_streams()
     as_json = JSON_FLAG in arguments

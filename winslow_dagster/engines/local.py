@@ -50,6 +50,8 @@ LOCK_RELEASE_TIMEOUT_S = 5.0
 LIVENESS_POLL_S = 0.25
 MAX_CACHED_TASKS = 1000
 FORGOTTEN = ".forgotten-"
+NOT_FOR_RUNNERS = ("WINSLOW_DATABASE_URL", "DAGSTER_", "PG")
+"""Prefixes of variables of the control plane."""
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +282,7 @@ class LocalEngine(Engine):
             process = spawn_detached(
                 self._runner,
                 [str(directory.path), self._node.model_dump_json()],
-                env={**os.environ, "WINSLOW_HOME": str(self._settings.home)},
+                env=runner_environment(self._settings),
                 cwd=PACKAGE_DIR.parent,
                 log_path=directory.path / "runner.log",
                 fork_server_socket=self._settings.sockets_dir / "runners.sock",
@@ -331,9 +333,17 @@ class LocalEngine(Engine):
                 if directory.outcome() is None:
                     directory.write_outcome(lost_result(directory, last))
                 directory.remove_secrets()
+                if directory.work.exists():
+                    remove_directory(directory.work)  # what the stage printed, perhaps its secrets, is not masked there
                 directory.finalize()
         except AlreadyServed:
             logger.debug("%s is served after all", directory.task_id)
+
+
+def runner_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a stage runner: without what only the control plane needs, such as the database's password."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_RUNNERS)}
+    return {**kept, "WINSLOW_HOME": str(settings.home)}
 
 
 def remove_remains(directory: TaskDirectory, node: NodeSettings) -> None:

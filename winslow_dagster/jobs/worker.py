@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from winslow_dagster.locks import held, take
+from winslow_dagster.privacy import hide_environment
 
 
 def worker_pid(lock_file: Path) -> int | None:
@@ -35,6 +36,7 @@ def serve(lock_file: Path) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Serve the run, unless another worker does."""
+    hide_environment()
     lock_file, command, payload = arguments
     if not serve(Path(lock_file)):
         print(f"another worker serves this run: {Path(lock_file).stem}", file=sys.stderr)  # noqa: T201  # its own log

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
+from winslow_dagster.privacy import hide_environment
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
 from winslow_dagster.services.instance import (
@@ -110,6 +111,7 @@ class Supervisor:
 
         Raises ServiceUnavailable if another supervisor runs the services of this home, or the port is in use.
         """
+        hide_environment()
         with self._only_one(), selectors.DefaultSelector() as wakes:
             _require_free(self._settings.port)
             reports = StartReports(self._report)
@@ -193,7 +195,7 @@ class Supervisor:
     def _start(self, service: Service) -> None:
         with appended_to(log_of(self._settings, service.name)) as log:
             self._children[service.name] = subprocess.Popen(
-                service.command,
+                (sys.executable, "-m", "winslow_dagster.services.hidden", *service.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from winslow_dagster.errors import EngineError
+from winslow_dagster.privacy import hide_environment
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.runner.attempt import AttemptRunner
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
@@ -40,6 +41,7 @@ def serve(path: Path, node: NodeSettings) -> int:
 
 def main() -> None:
     """Serve the attempt that the arguments name."""
+    hide_environment()
     if len(sys.argv) != 3:  # noqa: PLR2004  # the module and its two arguments
         sys.exit(__doc__)
     try:

@@ -150,6 +150,8 @@ class ProcessLauncher(StageLauncher):
                 stderr=stderr,
                 start_new_session=True,
                 cwd="/",
+                # The program can read the environment of its parent.
+                env=inherited(),
             )
         with self._child.stdout or contextlib.nullcontext() as claimed:
             if claimed is not None:
