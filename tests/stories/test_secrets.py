@@ -80,15 +80,14 @@ def asked(there: Installation, query: str, **variables: Any) -> str:
 
 
 def files_with(value: str, folder: Path) -> set[str]:
-    """The files below the folder that contain the value, relative to it."""
-    found = set()
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and value.encode() in path.read_bytes():
-                found.add(str(path.relative_to(folder)))
-        except FileNotFoundError:
-            continue  # the services are running
-    return found
+    """The files below the folder that contain the value, relative to it.
+
+    Searched by another process: closing a file of a SQLite database drops the locks that this process has on it.
+    """
+    done = subprocess.run(
+        ["grep", "-rlaFs", "--devices=skip", "-e", value, "."], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return {line.removeprefix("./") for line in done.stdout.splitlines()}
 
 
 def dumped(there: Installation) -> str:
