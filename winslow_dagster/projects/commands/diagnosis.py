@@ -20,6 +20,7 @@ from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
@@ -181,6 +182,8 @@ def services(context: Context) -> Iterator[Finding]:
         dagster = context.resources.dagster_if_running()
     except ServiceUnavailable as error:
         yield Finding("services", "warn", f"not checked: {error.what}", error.remedy)
+        if not supervised(settings):
+            yield _port(settings.port)
         return
     if dagster is not None:
         silent = dagster.silent_daemons()
@@ -194,16 +197,16 @@ def services(context: Context) -> Iterator[Finding]:
         else:
             yield Finding("services", "ok", handle.address)
         return
-    free = _port_is_free(settings.port)
-    yield Finding(
-        "port",
-        "ok" if free else "missing",
-        f"{settings.port} is {'free' if free else 'taken by another program'}",
-        "" if free else "Choose another with WINSLOW_PORT",
-    )
+    yield _port(settings.port)
     yield Finding(
         "services", "warn", "not running; a run starts them for as long as it takes", Action("start_services")
     )
+
+
+def _port(port: int) -> Finding:
+    if _port_is_free(port):
+        return Finding("port", "ok", f"{port} is free", "")
+    return Finding("port", "missing", f"{port} is taken by another program", "Choose another with WINSLOW_PORT")
 
 
 def _port_is_free(port: int) -> bool:
