@@ -91,7 +91,7 @@ class LocalDriver(Driver):
     def set_up(cls, request: pytest.FixtureRequest) -> Iterator[LocalDriver]:
         home: Path = request.getfixturevalue("tmp_path")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
+            patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests", ROOT))))
             driver = cls(Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_NODE_TAGS": "ulm.07,fast-disk"}))
             try:
                 yield driver
@@ -145,6 +145,7 @@ class LocalDriver(Driver):
             "secrets": {},
             "cwd": str(directory),
             "entrances": [],
+            "read_only": [],
             **{name: str(directory / name) for name in ("stdout", "stderr", "failure")},
         }
         (directory / "spec.json").write_text(json.dumps(spec))

@@ -71,7 +71,7 @@ def environment_of(entry: Path) -> bytes:
 
 @pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
 def real(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests", ROOT))))
     image = request.getfixturevalue("test_image") if request.param == "docker" else None
     real = Real(Settings.read({"WINSLOW_HOME": str(tmp_path)}), image)
     yield real

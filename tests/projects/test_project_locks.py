@@ -29,7 +29,7 @@ def hold_until_killed(database_url: str, holding: Any) -> None:
 
 def test_who_waits_too_long_learns_who_holds_the_lock_and_what_for(records: ProjectRecords) -> None:
     with records.project_lock("ulm-07", holder="anna", purpose="uploading inputs"):
-        since = f"{datetime.now(UTC):%H:%M}"
+        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
         with (
             pytest.raises(
                 ProjectConflict, match=rf"in use by anna \(uploading inputs, since {since}:\d\d UTC\)"

@@ -214,7 +214,7 @@ def preload(modules: list[str]) -> None:
 
 def only_server_at(socket_path: Path) -> int:
     """Take the lock that makes this the only server of the socket. Raises EngineError if another one is running."""
-    socket_path.parent.mkdir(parents=True, exist_ok=True)
+    socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(f"{socket_path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

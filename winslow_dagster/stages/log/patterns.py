@@ -69,6 +69,8 @@ class Scanner:
                 if match is None:
                     return
                 line = chunk.rfind(b"\n", 0, match.start()) + 1
+                if line == len(chunk):
+                    return  # An empty match behind the last line, which is no line.
                 in_a_row = in_a_row if line == start else 0
                 start = line
             end = chunk.index(b"\n", start)
