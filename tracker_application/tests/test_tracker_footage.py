@@ -50,6 +50,21 @@ def test_the_segments_cover_the_film_exactly(kind: str, suffix: str, tmp_path: P
     assert sum(len(part) for part in parts) == 150
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_frame_at_a_time_is_the_one_that_decoding_from_the_start_finds(
+    kind: str, suffix: str, tmp_path: Path
+) -> None:
+    video = write(tmp_path / f"film{suffix}", drifting(150), options=KINDS[kind])
+    whole = frames_decoded(video)
+    for step_s in (0.07, 0.4, 1.1, 2.3):
+        wanted_s = np.arange(0, whole[-1][0], step_s)
+        with open_footage(video, threads=1) as film:
+            found = [(frame.time_s, frame.luma().tobytes()) for frame in film.frames_at(wanted_s)]
+            almost_s = 0.25 / film.facts.rate_fps
+        assert found == [next(frame for frame in whole if frame[0] >= time_s - almost_s) for time_s in wanted_s]
+
+
 def test_start_offsets_and_variable_rates_keep_each_frames_time(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

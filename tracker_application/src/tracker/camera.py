@@ -26,6 +26,8 @@ MOST_GROUPS = 500
 OUTLIER_SPREADS, OUTLIER_PX_AT_4K, WIDTH_4K_PX = 5.0, 6.0, 3840
 CLICK_PX = 0.5
 CALIBRATION_FRAMES = 25
+# Rotation vector and translation.
+POSE_VALUES = 6
 # Registration is more accurate, but its errors are correlated across frames (they share one reference frame): treated
 # as independent, they would make a wrong focal length look certain.
 REGISTRATION_PX_AT_4K = 1.0
@@ -191,11 +193,30 @@ def calibrate(
     def misfit(unknown: Floats) -> Floats:
         """World points in the reference frame, and the reference frame's grid in each frame, mapped via the ground."""
         own = Intrinsics(intrinsics.width_px, intrinsics.height_px, intrinsics.focal_px * math.exp(unknown[0]))
-        poses = unknown[1:].reshape(-1, 6) * scale
+        poses = unknown[1:].reshape(-1, POSE_VALUES) * scale
         clicked = (_seen(poses[0], world, own.matrix) - seen) / CLICK_PX
         on_ground = transform(Pose(poses[0]).to_world(own), grid)
         moved = [_seen(pose, on_ground, own.matrix) - seen for pose, seen in zip(poses[1:], in_frames, strict=True)]
         return np.concatenate([clicked.ravel(), (np.array(moved) / registration_px).ravel()])
+
+    def jacobian_of(unknown: Floats) -> Floats:
+        """By forward differences, of all frames' poses at once: a frame's residuals depend only on its own pose."""
+        at = misfit(unknown)
+        steps = math.sqrt(np.finfo(float).eps) * np.where(unknown < 0, -1, 1) * np.maximum(1, np.abs(unknown))
+        clicked, per_frame = 2 * len(world), 2 * len(grid)
+        slopes = np.zeros((len(at), len(unknown)))
+        for column in range(1 + POSE_VALUES):  # the focal length and the reference frame's pose affect all residuals
+            moved = unknown.copy()
+            moved[column] += steps[column]
+            slopes[:, column] = (misfit(moved) - at) / (moved[column] - unknown[column])
+        for value in range(POSE_VALUES):
+            columns = np.arange(1 + POSE_VALUES + value, len(unknown), POSE_VALUES)
+            moved = unknown.copy()
+            moved[columns] += steps[columns]
+            change = (misfit(moved) - at)[clicked:].reshape(len(columns), per_frame)
+            rows = clicked + np.arange(len(columns) * per_frame).reshape(len(columns), per_frame)
+            slopes[rows, columns[:, None]] = change / (moved[columns] - unknown[columns])[:, None]
+        return slopes
 
     # Imported here because it takes half a second, and calibration is rarely needed.
     from scipy.optimize import least_squares
@@ -208,7 +229,7 @@ def calibrate(
         pose, _ = pose_of_homography(reference.to_world(intrinsics) @ matrix, intrinsics, reference)
         started.append(pose.vector)
     unknown = np.concatenate([[0.0], (np.array(started) / scale).ravel()])
-    found = least_squares(misfit, unknown, x_scale="jac", max_nfev=60)
+    found = least_squares(misfit, unknown, jac=jacobian_of, x_scale="jac", max_nfev=60)
     jacobian = np.asarray(found.jac)
     spread = max(1.0, 2 * found.cost / max(1, len(found.fun) - len(unknown)))
     std = float(np.sqrt(np.linalg.pinv(jacobian.T @ jacobian)[0, 0] * spread))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from av.stream import Disposition
 from tracker.arrays import Picture
 from tracker.errors import FootageDamaged, NotAVideo
 
-# Shorter jumps decode all frames in between: a seek has to decode from a key frame anyway.
+# Without an index, shorter jumps decode all frames in between: a seek has to decode from a key frame anyway.
 SEEK_BEYOND_S = 2.0
+# A key frame that is less than this ahead is not worth a seek, which also loses the frames that decoder threads hold.
+WORTH_A_SEEK_S = 0.25
 BOX_HEADER_BYTES = 8
 LONG_BOX_HEADER_BYTES = 16
 FIRST_BOXES = ([b"ftyp"], [b"wide"], [b"mdat"])
@@ -147,16 +151,33 @@ class Footage:
         decoded: Iterator[av.VideoFrame] = iter(())
         now = -np.inf
         frame: av.VideoFrame | None = None
+        keys_s = sorted((ticks - self.start_ticks) * self.tick_s for ticks in self.key_ticks())
+        almost_s = 0.25 / self.facts.rate_fps
         for time_s in times_s:
-            if time_s - now > SEEK_BEYOND_S:
-                self.seek(self.start_ticks + int(time_s / self.tick_s))
-                decoded, frame = self._decode(), None
-            while frame is None or now < time_s - 0.25 / self.facts.rate_fps:
+            nearest = bisect.bisect_right(keys_s, time_s) - 1
+            key_is_ahead = nearest >= 0 and keys_s[nearest] > now + WORTH_A_SEEK_S
+            if key_is_ahead or time_s - now > SEEK_BEYOND_S:
+                decoded, frame = self._decode_from(time_s + almost_s), None
+            while frame is None or now < time_s - almost_s:
                 following = next(decoded, None)
                 if following is None:
                     return
                 frame, now = following, self._time_s(following)
             yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
+
+    def _decode_from(self, time_s: float) -> Iterator[av.VideoFrame]:
+        """Decode from a key frame at or before a time.
+
+        An index has the times of decoding, which come before those of showing: a seek may end at the next key frame.
+        """
+        target_s = time_s
+        while True:
+            self.seek(self.start_ticks + int(target_s / self.tick_s))
+            decoded = self._decode()
+            first = next(decoded, None)
+            if target_s <= 0 or (first is not None and self._time_s(first) <= time_s):
+                return chain([] if first is None else [first], decoded)
+            target_s -= SEEK_BEYOND_S
 
     def seek(self, ticks: int) -> None:
         """Seek to the key frame at or before a timestamp; with MPEG-TS it may be the next one. Raises NotAVideo."""
