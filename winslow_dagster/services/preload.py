@@ -7,9 +7,9 @@ opened once, and closed. The repository imports everything that the compiler and
 from dagster import DagsterInstance
 
 from winslow_dagster.assets import repository, sensors
-from winslow_dagster.sensors import recovery
+from winslow_dagster.sensors import ingest, notifications, orphans, recovery, retention
 
-__all__ = ["recovery", "repository", "sensors"]
+__all__ = ["ingest", "notifications", "orphans", "recovery", "repository", "retention", "sensors"]
 
 with DagsterInstance.get() as instance:
     instance.get_runs_count()
