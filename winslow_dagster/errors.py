@@ -163,6 +163,10 @@ class ServiceUnavailable(WinslowError):
     exit_code = 9
 
 
+class ServiceAway(ServiceUnavailable):
+    """The service is there, but does not respond now; the operation can be repeated later."""
+
+
 class EngineError(WinslowError):
     """A stage runner could not be started, observed or stopped."""
 

@@ -206,7 +206,7 @@ def test_the_choice_falls_on_a_process_where_docker_is_not_and_says_so(
 
 def test_the_choice_falls_on_a_container_where_docker_is(docker_place: Place) -> None:
     task = docker_place.task("echo ran", mode="auto")
-    assert runtime_selection.choose(task).mode == "docker"
+    assert runtime_selection.choose(task, print).mode == "docker"
 
 
 def test_a_stage_without_a_command_fails_where_docker_is_not(

@@ -177,7 +177,7 @@ class Engine(ABC):
     def image_digest(self, task: StageTask) -> str | None:
         """The digest of the image in which the task would run now; None if it would run as a process.
 
-        Empty if the image has to be pulled first. Raises StageFailed if the task cannot run.
+        Empty if the image must be pulled first or cannot be looked at now. Raises StageFailed if the task cannot run.
         """
 
     @abstractmethod

@@ -167,11 +167,14 @@ class AttemptRunner:
         start = self._records.start()
         if start is None:
             self._cancellable("waiting")("")
+        announce = self._cancellable("waiting")
         choice = (
-            runtime_selection.Choice(start.mode, start.mode_reason) if start else runtime_selection.choose(self._task)
+            runtime_selection.Choice(start.mode, start.mode_reason)
+            if start
+            else runtime_selection.choose(self._task, announce)
         )
         self._status_writer.mode = choice.mode
-        launcher = runtime_selection.launcher_of(choice, self._task, self._directory, self._cancellable("waiting"))
+        launcher = runtime_selection.launcher_of(choice, self._task, self._directory, announce)
         self._launcher = launcher
         if start is not None and launcher.started():
             self._lease = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive).retake(

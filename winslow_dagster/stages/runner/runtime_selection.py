@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
-from winslow_dagster.errors import ServiceUnavailable, StageFailed
+from winslow_dagster.errors import ServiceAway, ServiceUnavailable, StageFailed
 from winslow_dagster.stages.launchers.base import Mode, StageLauncher
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -29,8 +29,19 @@ class Choice:
     daemon: DockerDaemon | None = None
 
 
-def choose(task: StageTask) -> Choice:
-    """The mode of a new attempt. Raises StageFailed if neither is possible."""
+class _Away(Exception):
+    """The Docker daemon is away, and its return is not waited for."""
+
+
+def _do_not_wait(reason: str) -> None:
+    raise _Away(reason)
+
+
+def choose(task: StageTask, announce: Announce) -> Choice:
+    """The mode of a new attempt. Waits for a Docker daemon that is away if the stage needs a container.
+
+    Raises StageFailed if neither mode is possible.
+    """
     where = f"stage {task.stage}"
     if task.mode == "process":
         return Choice("process", "the settings require processes")
@@ -42,12 +53,11 @@ def choose(task: StageTask) -> Choice:
                 expected="an `image`, or a `command` if processes are allowed",
             )
         return Choice("process", "the stage has no image")
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-
+    needs_container = task.mode == "docker" or not task.command
     try:
-        daemon = DockerDaemon.connect()
+        daemon = connected(announce, ServiceAway if needs_container else ())
     except ServiceUnavailable as error:
-        if task.mode == "docker" or not task.command:
+        if needs_container:
             remedy = (
                 error.remedy
                 if task.mode == "docker"
@@ -59,32 +69,42 @@ def choose(task: StageTask) -> Choice:
     return Choice("docker", reason, daemon)
 
 
+def connected(announce: Announce, waited_for: type[ServiceUnavailable] | tuple[()]) -> DockerDaemon:
+    """The Docker daemon. Tries again as long as connecting raises `waited_for`; `announce` may raise to give up."""
+    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+
+    while True:
+        try:
+            return DockerDaemon.connect()
+        except waited_for as error:
+            announce(f"waiting for Docker: {error}")
+            Event().wait(RETRY_S)
+
+
 def image_digest(task: StageTask) -> str | None:
     """The digest of the image that a new attempt would run; None if it would run as a process.
 
-    Raises StageFailed if neither is possible.
+    Empty if that is not known yet: the image is missing, or the Docker daemon is away. Raises StageFailed if neither is
+    possible.
     """
-    choice = choose(task)
+    try:
+        choice = choose(task, _do_not_wait)
+    except _Away:
+        return ""
     if choice.daemon is None or task.image is None:
         return None
     return choice.daemon.image_digest(task.image)
 
 
 def launcher_of(choice: Choice, task: StageTask, directory: TaskDirectory, announce: Announce) -> StageLauncher:
-    """The launcher of the attempt. Waits for a Docker daemon that is not running."""
+    """The launcher of the attempt. Waits for a Docker daemon that cannot be used."""
     if choice.mode == "process":
         from winslow_dagster.stages.launchers.process.processes import ProcessLauncher
 
         return ProcessLauncher(task, directory)
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon, DockerLauncher
+    from winslow_dagster.stages.launchers.docker.containers import DockerLauncher
 
-    daemon = choice.daemon
-    while daemon is None:
-        try:
-            daemon = DockerDaemon.connect()
-        except ServiceUnavailable as error:
-            announce(f"waiting for Docker: {error}")
-            Event().wait(RETRY_S)
+    daemon = choice.daemon or connected(announce, ServiceUnavailable)
     return DockerLauncher(daemon, task, directory, announce)
 
 

@@ -23,7 +23,7 @@ import requests
 import urllib3
 from typing_extensions import override
 
-from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceUnavailable, StageFailed
+from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceAway, ServiceUnavailable, StageFailed
 from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
@@ -69,7 +69,10 @@ class DockerDaemon:
 
     @classmethod
     def connect(cls) -> DockerDaemon:
-        """Connect to the daemon of DOCKER_HOST, or the default one. Raises ServiceUnavailable."""
+        """Connect to the daemon of DOCKER_HOST, or the default one.
+
+        Raises ServiceAway if it may be restarting, ServiceUnavailable if there is none or its use is not permitted.
+        """
         docker_host = str(docker.utils.parse_host(os.environ.get("DOCKER_HOST") or None))
         address = DaemonAddress.parse(docker_host)
         try:
@@ -77,14 +80,16 @@ class DockerDaemon:
             with docker.APIClient(docker_host, version="auto") as api:
                 return cls(docker_host, address, str(api.api_version))
         except FileNotFoundError:
-            reason, remedy = "no Docker daemon was found", "Install Docker and start it"
-        except ConnectionRefusedError:
-            reason, remedy = "the Docker daemon is not running", "Start it: systemctl start docker"
+            kind, reason, remedy = ServiceUnavailable, "no Docker daemon was found", "Install Docker and start it"
         except PermissionError:
-            reason, remedy = "permission to use Docker denied", "Add the user to the group docker and log in again"
+            kind, reason = ServiceUnavailable, "permission to use Docker denied"
+            remedy = "Add the user to the group docker and log in again"
+        except ConnectionRefusedError:
+            kind, reason, remedy = ServiceAway, "the Docker daemon is not running", "Start it: systemctl start docker"
         except (OSError, docker.errors.DockerException) as error:
-            reason, remedy = f"the Docker daemon does not respond: {error}", "Check its log: journalctl -u docker"
-        raise ServiceUnavailable(reason, where=docker_host.removeprefix("http+"), remedy=remedy)
+            kind, reason = ServiceAway, f"the Docker daemon does not respond: {error}"
+            remedy = "Check its log: journalctl -u docker"
+        raise kind(reason, where=docker_host.removeprefix("http+"), remedy=remedy)
 
     def client(self) -> docker.APIClient:
         """A new client. Needs no round trip to the daemon."""
