@@ -85,7 +85,6 @@ def views(
         lineage=Lineage(PIPELINE, attempts),
         result_of=results.__getitem__,
         task_state_of=lambda _: life or TaskState(known=True),
-        why_waiting=lambda _: "waits for a GPU",
     )
     return [(view.state, view.reason) for view in stage_views(snapshot, active=active)]
 
@@ -109,12 +108,19 @@ def test_a_queued_run_says_why_it_waits() -> None:
     assert views(())[:2] == [("waiting", "about to start"), ("waiting", "waiting for one")]
 
 
-def test_a_running_stage_needs_no_reason_and_a_waiting_one_has_its_engine_s() -> None:
-    alive = StageStatus(task_id="run1.one.1", phase="running", updated_at=BEGIN, started_at=BEGIN)
-    state = TaskState(known=True, runner_alive=True, status=alive)
-    assert views((attempt("one", 1, None),), state)[0] == ("running", "")
-    waiting = state.model_copy(update={"status": alive.model_copy(update={"phase": "waiting"})})
-    assert views((attempt("one", 1, None),), waiting)[0] == ("waiting", "waits for a GPU")
+@pytest.mark.parametrize(
+    ("phase", "state", "reason"),
+    [
+        ("running", "running", ""),
+        ("running", "running", "the Docker daemon has not responded since 12:00:00 UTC"),
+        ("storing", "running", "waiting for the store: the server does not respond"),
+        ("waiting", "waiting", "waits for a GPU"),
+    ],
+)
+def test_a_stage_that_has_not_ended_has_the_reason_of_its_runner(phase: Any, state: str, reason: str) -> None:
+    status = StageStatus(task_id="run1.one.1", phase=phase, reason=reason, updated_at=BEGIN, started_at=BEGIN)
+    task = TaskState(known=True, runner_alive=True, status=status)
+    assert views((attempt("one", 1, None),), task)[0] == (state, reason)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,6 @@ def test_a_stage_knows_how_many_attempts_it_had_and_which_is_in_use() -> None:
         Lineage(PIPELINE, attempts),
         {each.task_id: result_of(each) for each in attempts}.__getitem__,
         lambda _: TaskState(known=False),
-        lambda _: "",
     )
     one = stage_views(snapshot, active=False)[0]
     assert (one.state, one.attempts, one.in_use) == ("failed", 2, "run1.one.1")

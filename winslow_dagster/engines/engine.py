@@ -206,7 +206,7 @@ def poll_interval_s(state: TaskState, waited_s: float) -> float:
 
 
 def explanation(state: TaskState) -> str:
-    """Why a task in this state is not running."""
+    """Why a task in this state is not running, or what its runner waits for; empty if it simply runs, or has ended."""
     if not state.known:
         return "The task was not submitted."
     if state.result is not None:

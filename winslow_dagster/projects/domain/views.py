@@ -39,7 +39,8 @@ class View(Frozen):
 class StageView(View):
     """One stage of a project: its latest attempt, or why there is none.
 
-    `reason` is empty while it runs and when it succeeded. `outdated` is why its current outputs are out of date.
+    `reason` is empty when it succeeded; while it runs, it is what its runner waits for, such as the store, or empty.
+    `outdated` is why its current outputs are out of date.
     `attempts` counts all attempts; `in_use` is the task id of the attempt whose outputs later stages use.
     """
 

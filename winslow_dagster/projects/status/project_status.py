@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
-from winslow_dagster.engines.engine import Engine, explanation
+from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
 from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
@@ -119,7 +119,6 @@ class StatusReader:
             lineage=lineage,
             result_of=self._records.result,
             task_state_of=self._engine.status,
-            why_waiting=lambda task_id: explanation(self._engine.status(task_id)),
         )
         return stage_views(attempts, active=any(run.pipeline == lineage.pipeline.name for run in snapshot.open))
 

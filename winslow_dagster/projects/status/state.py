@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from winslow_dagster.engines.engine import TaskState
+from winslow_dagster.engines.engine import TaskState, explanation
 from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.dagster_api.run_completion import UNRECORDED
 from winslow_dagster.projects.domain.lineage import Lineage
@@ -46,7 +46,6 @@ class StageSnapshot:
     lineage: Lineage
     result_of: Callable[[str], StageResult | None]
     task_state_of: Callable[[str], TaskState]
-    why_waiting: Callable[[str], str]
 
 
 def stage_views(snapshot: StageSnapshot, *, active: bool) -> tuple[StageView, ...]:
@@ -201,7 +200,7 @@ def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> S
         {
             **common,
             "state": "running" if running else "waiting",
-            "reason": "" if running else snapshot.why_waiting(attempt.task_id),
+            "reason": explanation(task),
             "outdated": outdated,
         }
     )
