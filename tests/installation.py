@@ -23,7 +23,8 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.services import Services
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
-from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
+from winslow_dagster.stages.task.directory import TaskDirectory, read_value
 
 
 def free_port() -> int:
@@ -117,6 +118,13 @@ class Installation:
             return []
         return [state["services"][name]] if name in state["services"] else []
 
+    def loaded_code(self) -> list[int]:
+        """The child of the code server that has the pipelines loaded; two while it reloads."""
+        try:
+            return [child.pid for pid in self.service("code-server") for child in psutil.Process(pid).children()]
+        except psutil.NoSuchProcess:
+            return []
+
     def stage_runner(self) -> list[int]:
         """The running stage runners of unfinished attempts."""
         pids = []
@@ -128,12 +136,31 @@ class Installation:
 
     def stage(self) -> list[int]:
         """The processes of running stages, in containers or not; without the init process of containers."""
+        return list(self.tasks_of_stages())
+
+    def tasks_of_stages(self) -> dict[int, str]:
+        """The processes of running stages with their task ids."""
         tasks = self.task_ids()
-        return [
-            process.pid
-            for process in psutil.process_iter()
-            if environ(process).get("WINSLOW_TASK_ID") in tasks and "docker-init" not in " ".join(cmdline(process))
-        ]
+        found = {process.pid: environ(process).get("WINSLOW_TASK_ID", "") for process in psutil.process_iter()}
+        inits = self.tasks_of_containers() if self.image else {}
+        return {pid: task_id for pid, task_id in found.items() if task_id in tasks and pid not in inits}
+
+    def tasks_of_containers(self) -> dict[int, str]:
+        """The first process of each container that runs a stage, with its task id."""
+        mine = f"label=winslow.home={self.settings.node.tasks_dir}"
+        names = subprocess.run(["docker", "ps", "-q", "--filter", mine], capture_output=True, text=True, check=True)
+        shown = '{{.State.Pid}} {{index .Config.Labels "winslow.task"}}'
+        # Some may be gone by now; the others are shown all the same.
+        lines = subprocess.run(
+            ["docker", "inspect", "--format", shown, *names.stdout.split()], capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+        return {int(pid): task_id for pid, task_id in map(str.split, lines) if pid != "0"}
+
+    def tasks_of_process_supervisors(self) -> dict[int, str]:
+        """The parents of stages that run as processes, with their task ids."""
+        records = self.settings.node.tasks_dir.glob("*/work/process/process_supervisor.json")
+        found = ((path.parents[2].name, read_value(path, SupervisorRecord)) for path in records)
+        return {record.pid: task_id for task_id, record in found if record is not None and record.is_alive}
 
     def task_ids(self) -> set[str]:
         tasks = self.settings.node.tasks_dir

@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import Installation
+from installation import Installation, until
 
+from winslow_dagster import Winslow
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.services import Services, start_progress
+from winslow_dagster.services.instance import LOCATION
 from winslow_dagster.services.start_progress import read_state
 
 PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
@@ -25,6 +28,13 @@ pytestmark = pytest.mark.slow
 def stopped(tmp_path: Path) -> Installation:
     """An installation without services."""
     return Installation(tmp_path, None, {"one": PIPELINE})
+
+
+@pytest.fixture
+def running(stopped: Installation) -> Iterator[Installation]:
+    stopped.up()
+    yield stopped
+    stopped.down()
 
 
 def test_a_start_that_takes_long_is_waited_for_and_reported(
@@ -100,3 +110,24 @@ def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
         up.terminate()
         assert up.stderr.read() == ""
     assert up.returncode == 0
+
+
+def test_loaded_pipelines_that_the_system_ended_are_loaded_again(running: Installation) -> None:
+    (killed,) = running.loaded_code()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: running.loaded_code() not in ([], [killed]) and running.services.running(), "they are loaded again")
+    with Winslow(running.settings) as winslow:
+        winslow.run("one", project="ulm").wait()
+        assert winslow.status("ulm").state == "succeeded"
+
+
+def test_a_reload_of_the_pipelines_does_not_end_the_code_server(running: Installation) -> None:
+    code_server, (loaded,) = running.service("code-server"), running.loaded_code()
+    running.dagster().reload(LOCATION)
+    until(lambda: len(running.loaded_code()) == 1 and running.loaded_code() != [loaded], "the old ones are gone")
+    assert running.services.running()
+    assert (running.service("code-server"), exits(running)) == (code_server, {})
+
+
+def exits(installation: Installation) -> dict[str, int]:
+    return dict(read_state(installation.settings)["exits"])

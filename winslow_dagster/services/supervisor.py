@@ -73,7 +73,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
         Service(
             "code-server",
             (
-                *(python, "-m", "dagster", "code-server", "start", "-m", "winslow_dagster.definitions", *quiet),
+                *(python, "-m", "winslow_dagster.services.code_server", "-m", "winslow_dagster.definitions", *quiet),
                 *("--socket", str(code), "--location-name", LOCATION),
                 "--use-python-environment-entry-point",
             ),
