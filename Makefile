@@ -4,7 +4,7 @@
 #   TESTS="tests/stages -k log"          make test: run only these tests
 #   WORKERS=1                            make test: number of test files run in parallel (default 3, or 0 with TESTS)
 #   BENCH=orchestration                  make bench: run one benchmark
-#   KILLS=200                            make chaos: number of kills
+#   KILLS=200                            make chaos: number of processes, or groups of them, to kill or stop
 #   PYTHON=/opt/python3.12/bin/python3   Python to create .venv with
 
 SHELL := /bin/bash
@@ -55,8 +55,8 @@ check: lint test ## run lint and test
 bench: setup ## run the benchmarks; prints one line of JSON per figure
 	@python -m bench $(BENCH)
 
-chaos: setup ## test with random kills, many projects and random sequences of actions
-	WINSLOW_CHAOS_KILLS=$(KILLS) WINSLOW_MANY_PROJECTS=200 WINSLOW_SEQUENCES=1000 \
+chaos: setup ## test with random kills, outages, many projects and random sequences of actions
+	WINSLOW_CHAOS_KILLS=$(KILLS) WINSLOW_CHAOS_OUTAGE_S=120 WINSLOW_MANY_PROJECTS=200 WINSLOW_SEQUENCES=1000 \
 	    python -m pytest tests/chaos tests/stories/test_many_projects.py tests/projects/test_sequences.py --timeout=0
 
 docs: setup ## regenerate the generated pages of docs/ and the JSON Schema of pipelines

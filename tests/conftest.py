@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+import tally
 from processes import restore_signals
 
 pytest_plugins = ["pytester"]
@@ -115,6 +116,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    for line in tally.lines(report for report in reports if report.when == "call"):
+        terminalreporter.write_line(line)
     reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
     not_run = {
         service: sum(reason.startswith(f"Skipped: {service}: ") for reason in reasons) for service in sorted(SERVICES)

@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
 
 SCRIPT = Path(__file__).parents[1] / "deploy" / "services" / "postgres.sh"
 
@@ -22,6 +23,13 @@ class PostgresServer:
         with address.open("wb") as file:
             subprocess.run([SCRIPT, "up"], env=self._environment, stdout=file, check=True)
         self.url = address.read_text().strip()
+
+    def new_database(self, name: str) -> str:
+        """The URL of a fresh, empty database."""
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
     def stop(self) -> None:
         """Close all connections; from now on, none can be opened."""

@@ -2,6 +2,8 @@
 # An S3 test server on loopback: one Ceph monitor, one OSD, one RADOS gateway.
 #
 #   deploy/services/radosgw.sh up      start it, unless it is running, and print its address
+#   deploy/services/radosgw.sh stop    kill the gateway: its port refuses connections, and its data remain
+#   deploy/services/radosgw.sh start   start the gateway again
 #   deploy/services/radosgw.sh down    stop it and delete its data
 #
 # Needs Debian's packages radosgw, ceph-mon and ceph-osd, but not root. Access key `dev`, secret key `devsecret`.
@@ -35,6 +37,8 @@ need_programs() {
             fail "$program is not installed; on Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd"
     done
 }
+
+refuses() { ! answers; }
 
 answers() { (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; }
 
@@ -131,6 +135,9 @@ start_gateway() {
     setsid radosgw -c "$CEPH_CONF" -n client.rgw -f >"$DIR/log/radosgw.out" 2>&1 </dev/null &
     echo $! >"$DIR/run/radosgw.pid"
     wait_until "$READY_WITHIN_S" "the gateway at $ENDPOINT" answers
+}
+
+create_user() {
     step radosgw-admin -n client.rgw user create --uid=dev --display-name=dev \
         --access-key=dev --secret-key=devsecret
 }
@@ -150,6 +157,7 @@ up() {
     start_monitor "$fsid"
     start_disk
     start_gateway
+    create_user
     touch "$DIR/ready"
     echo "$ENDPOINT"
 }
@@ -161,11 +169,21 @@ down() {
     rm -rf "$DIR"
 }
 
+stop() {
+    local pid
+    pid=$(<"$DIR/run/radosgw.pid")
+    is_ours "$pid" || fail "the gateway is not running"
+    kill -KILL "$pid"
+    wait_until "$GONE_WITHIN_S" "the gateway to exit" refuses
+}
+
 case ${1:-} in
     up) up ;;
+    stop) stop ;;
+    start) start_gateway ;;
     down) down ;;
     *)
-        say "usage: ${0##*/} up|down"
+        say "usage: ${0##*/} up|stop|start|down"
         exit 2
         ;;
 esac

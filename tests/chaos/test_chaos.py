@@ -1,10 +1,11 @@
-"""Kill -9 at a random moment, and nothing is lost.
+"""Kill -9 or kill -STOP at random moments, and nothing is lost.
 
-Each round runs a project of nine stages with a branch, kills one of its victims at a random moment, and then asks: did
-the project end as it should, did every finished stage run exactly once, is no container and no process left, and is
-every byte of every output the one it should be?
+A round strikes processes of several kinds while projects of nine stages with a branch run, and then asks: did each
+project end as it should, did every stage run exactly once unless it was killed itself, is no container and no process
+left, and is every byte of every output the one it should be? The summary counts what was hit.
 
-`make test` runs one round a victim; `make chaos KILLS=n` as many as asked for. WINSLOW_CHAOS_SEED repeats a run.
+`make test` strikes each kind once in each of two installations; `make chaos KILLS=n` strikes n times, in four.
+WINSLOW_CHAOS_SEED repeats the choices of a run.
 """
 
 from __future__ import annotations
@@ -13,22 +14,35 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 import pytest
-from installation import Installation, kill, until
+from installation import Installation, until
 from nine_stages import AFTER, pipeline_yaml
+from strikes import ALL, FEW, Strike
+from tally import Record
 
 from winslow_dagster import Winslow
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.storage.factory import open_store
 
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
-VICTIMS = ("run worker", "daemon", "code server", "web server", "stage runner", "stage", "everything at once")
-KILLS = int(os.environ.get("WINSLOW_CHAOS_KILLS", str(len(VICTIMS))))
-UNDISTURBED_S = 12.0
-"""About what a run of the nine stages takes; the moment of the kill is drawn from it."""
+KILLS = int(os.environ.get("WINSLOW_CHAOS_KILLS", "0"))
+"""Strikes in all; 0: the few of `make test`."""
+STRIKES_A_ROUND = 7
+INSTALLATIONS = ("docker on production", "process on embedded", "docker on embedded", "process on production")
+TRIED = INSTALLATIONS if KILLS else INSTALLATIONS[:2]
+ROUNDS = ceil((KILLS / len(TRIED) or len(FEW)) / STRIKES_A_ROUND)
+MARKS = {
+    "docker on production": [pytest.mark.docker, pytest.mark.postgres, pytest.mark.s3],
+    "docker on embedded": [pytest.mark.docker],
+    "process on production": [pytest.mark.postgres, pytest.mark.s3],
+}
+LONGEST_PAUSE_S = 3.0
 
 
 def expected_text(stage: str, project: str) -> str:
@@ -39,79 +53,116 @@ def expected_lines(stage: str) -> str:
     return "".join(f"{stage} line {number}\n" for number in range(2000))
 
 
-@pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=MARKS.get(name, [])) for name in TRIED],
+)
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    image = request.getfixturevalue("test_image") if request.param == "docker" else None
-    made = Installation(tmp_path_factory.mktemp("chaos"), image, {"chaos": pipeline_yaml("chaos", image)})
+    mode, _, backend = request.param.partition(" on ")
+    image = request.getfixturevalue("test_image") if mode == "docker" else None
+    folder, pipelines = tmp_path_factory.mktemp("chaos"), {"chaos": pipeline_yaml("chaos", image)}
+    if backend == "production":
+        endpoint, store_url = request.getfixturevalue("s3_server").endpoint, request.getfixturevalue("s3_store_url")
+        database = request.getfixturevalue("postgres_server").new_database(folder.name)
+        made = Installation(folder, image, pipelines, database_url=database)
+        made.use(WINSLOW_STORE_URL=f"{store_url}/{folder.name}", WINSLOW_S3_ENDPOINT=endpoint)
+    else:
+        made = Installation(folder, image, pipelines)
     made.up()
     yield made
     made.down()
 
 
-def victims_now(installation: Installation, victim: str) -> list[int]:
-    return {
-        "run worker": installation.run_worker,
-        "daemon": lambda: installation.service("daemon"),
-        "code server": lambda: installation.service("code-server"),
-        "web server": lambda: installation.service("web-server"),
-        "stage runner": installation.stage_runner,
-        "stage": installation.stage,
-        "everything at once": installation.everything,
-    }[victim]()
+@dataclass
+class Round:
+    """Projects, one after the other, for the strikes to hit. `ended` are the tasks whose attempts strikes may end."""
+
+    installation: Installation
+    name: str
+    winslow: Winslow
+    record: Record
+    projects: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+
+    def run_a_project(self) -> None:
+        until(self.installation.services.running, "the services answer again")
+        self.projects.append(f"{self.name}-{len(self.projects)}")
+        self.winslow.run("chaos", project=self.projects[-1])
+
+    def is_over(self) -> bool:
+        try:
+            state = self.winslow.status(self.projects[-1]).state
+        except ServiceUnavailable:
+            return False
+        return state in {"succeeded", "failed", "cancelled"}
+
+    def strike(self, strike: Strike, chance: random.Random) -> None:
+        """Strike until something is hit."""
+        while True:
+            if self.is_over():
+                self.run_a_project()
+            time.sleep(chance.uniform(0, LONGEST_PAUSE_S))  # the random moment itself
+            hit = strike.at(self.installation)
+            supervisor = self.installation.supervisor
+            assert supervisor is not None
+            if strike.action == "kill" and "services' supervisor" in hit:
+                supervisor.wait()
+                self.installation.up()
+            if hit:
+                break
+        for kind, processes in hit.items():
+            self.record("tally", (f"chaos: hit by {strike.action}", kind, len(processes)))
+            if strike.action == "kill":
+                self.ended |= {task_id for task_id in processes.values() if task_id is not None}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("round_number", range(KILLS))
-def test_a_project_survives_a_kill_at_a_random_moment(
-    installation: Installation, round_number: int, record_property: Callable[[str, object], None]
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_projects_survive_strikes_at_random_moments(
+    installation: Installation, number: int, record_property: Record
 ) -> None:
-    victim = VICTIMS[round_number % len(VICTIMS)]
-    chance = random.Random(f"{SEED}/{round_number}")
-    project = f"round-{round_number}"
-    winslow = Winslow(installation.settings)
-    winslow.run("chaos", project=project)
-    time.sleep(chance.uniform(0, UNDISTURBED_S))  # the random moment itself
-    disturbed = set(map(stage_of, installation.task_ids())) if "stage" in victim or "everything" in victim else set()
-    record_property("killed", f"{kill(victims_now(installation, victim))} of {victim}, seed {SEED}")
-    if victim == "everything at once":
-        assert installation.supervisor is not None
-        installation.supervisor.wait()
-        installation.up()
-    until(installation.services.running, "the services answer again")
-    until(lambda: winslow.project(project).status().state in {"succeeded", "failed", "cancelled"}, "the run ends", 200)
-
-    status = winslow.project(project).status()
-    assert status.state == "succeeded", [(view.stage, view.state, view.reason) for view in status.stages]
-    assert_outputs_are_right(installation, project)
-    assert_ran_once(installation, project, disturbed)
+    chance = random.Random(f"{SEED}/{number}")
+    deck = [strike for strike in (ALL if KILLS else FEW) if strike.applies_to(installation)]
+    strikes = chance.sample(deck, STRIKES_A_ROUND) if KILLS else deck[number::ROUNDS]
+    print(f"WINSLOW_CHAOS_SEED={SEED}: {strikes}")  # noqa: T201  # pytest shows it if the test fails
+    with Winslow(installation.settings) as winslow:
+        this = Round(installation, f"round-{number}", winslow, record_property)
+        this.run_a_project()
+        for strike in strikes:
+            this.strike(strike, chance)
+        until(this.is_over, "the last run ends")
+        for project in this.projects:
+            status = winslow.project(project).status()
+            assert status.state == "succeeded", [(view.stage, view.state, view.reason) for view in status.stages]
+            assert_outputs_are_right(installation, project)
+            assert_ran_once(installation, project, this)
     assert_nothing_is_left(installation)
-
-
-def stage_of(task_id: str) -> str:
-    return task_id.split(".")[1]
 
 
 def assert_outputs_are_right(installation: Installation, project: str) -> None:
     with Winslow(installation.settings) as winslow:
         outputs = winslow.project(project).outputs()
-    store = open_store(installation.settings.store_url)
+    store = open_store(installation.settings.store_url, installation.settings.s3_endpoint)
     assert set(outputs) == set(AFTER)
     for stage, manifest in outputs.items():
         found = {file.path: store.read_range(manifest, file, 0, file.size_bytes).decode() for file in manifest.files}
         assert found == {f"{stage}.txt": expected_text(stage, project), "lines.log": expected_lines(stage)}
 
 
-def assert_ran_once(installation: Installation, project: str, disturbed: set[str]) -> None:
+def assert_ran_once(installation: Installation, project: str, this: Round) -> None:
     records = ProjectRecords.open(installation.settings.database_url)
     attempts = records.attempts(project)
     results = {attempt.task_id: records.result(attempt.task_id) for attempt in attempts}
     records.close()
+    needed = sum(attempt.task_id not in this.ended for attempt in attempts)
+    this.record("tally", ("chaos: attempts", "in all", len(attempts)))
+    this.record("tally", ("chaos: attempts", "ended by a strike", len(attempts) - needed))
     for stage in AFTER:
-        ended = [attempt for attempt in attempts if attempt.stage == stage]
-        assert [attempt.outcome for attempt in ended].count("succeeded") == 1
-        assert len(ended) == 1 or stage in disturbed, f"{stage} was attempted {len(ended)} times"
-        (good,) = [attempt for attempt in ended if attempt.outcome == "succeeded"]
+        tried = [attempt for attempt in attempts if attempt.stage == stage]
+        (good,) = [attempt for attempt in tried if attempt.outcome == "succeeded"]
+        others = {attempt.task_id for attempt in tried if attempt is not good}
+        assert others <= this.ended, f"attempts of {stage} that no strike ended failed: {tried}"
         result = results[good.task_id]
         assert result is not None
         # `started`, a warning to the log rules, is printed once an execution: a second one would show in the count.
