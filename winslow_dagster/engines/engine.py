@@ -42,6 +42,11 @@ class TaskState(Frozen):
         """Whether a runner is working on it, so that there is nothing to do but wait."""
         return self.result is None and self.runner_alive
 
+    @property
+    def running(self) -> bool:
+        """Whether its program runs, or what that made is being stored."""
+        return self.served and self.status is not None and self.status.phase in {"running", "storing"}
+
 
 class UnfinishedTask(Frozen):
     """A task that has no result yet."""

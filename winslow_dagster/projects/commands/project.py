@@ -110,12 +110,12 @@ class ProjectHandle(ProjectControl):
         return log_of(self._context, self._logged_attempt(stage, attempt, pipeline))
 
     def outcome_of(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> str:
-        """The outcome of the attempt whose log `logs` reads, with its message, or why it waits. Raises NotFound."""
+        """The outcome and message of the attempt whose log `logs` reads, or its state and reason. Raises NotFound."""
         found = self._logged_attempt(stage, attempt, pipeline)
         if found.outcome is not None:
             return f"{found.outcome}: {found.message}" if found.message else found.outcome
-        waiting = explanation(self._context.engine.status(found.task_id))
-        return f"waiting: {waiting}" if waiting else "running"
+        task = self._context.engine.status(found.task_id)
+        return ": ".join(filter(None, ("running" if task.running else "waiting", explanation(task))))
 
     def _logged_attempt(self, stage: str, attempt: str | int | None, pipeline: str | None) -> Attempt:
         if attempt is not None:

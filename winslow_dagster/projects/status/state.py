@@ -195,11 +195,10 @@ def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> S
     if task.result is not None:
         return _ended(common, task.result, outdated)
     status = task.status
-    running = task.runner_alive and status is not None and status.phase in {"running", "storing"}
     view = StageView.model_validate(
         {
             **common,
-            "state": "running" if running else "waiting",
+            "state": "running" if task.running else "waiting",
             "reason": explanation(task),
             "outdated": outdated,
         }
