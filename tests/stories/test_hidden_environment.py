@@ -52,6 +52,12 @@ def test_a_stage_cannot_read_the_environment_of_winslows_own_processes(tmp_path:
     environments = found.read_bytes()
     assert b"WINSLOW_TASK_ID=" in environments, "it can read those of processes that hide nothing, such as its own"
     commands = found.with_name("commands").read_text(errors="replace")
-    for part in ("winslow_dagster.console", "services.daemon", "fork_server", "code-server", "stages.runner.service"):
+    for part in (
+        "winslow_dagster.console",
+        "services.daemon",
+        "fork_server",
+        "services.code_server",
+        "stages.runner.service",
+    ):
         assert part in commands, "all of them were running"
     assert PASSWORD.encode() not in environments
