@@ -45,8 +45,9 @@ def figures() -> Iterator[Figure]:
     yield worker_memory(image)
 
 
-def chain(name: str, image: str, count: int, program: str, *, cpus: float = CPUS, side_by_side: bool = False) -> str:
-    """A pipeline file with `count` stages that each run `program`."""
+def chain(name: str, image: str, count: int, program: str, *, side_by_side: bool = False) -> str:
+    """A pipeline file with `count` stages that each run `program`; stages side by side share the CPUs of one."""
+    cpus = CPUS / count if side_by_side else CPUS
     after = "    after: []\n" if side_by_side else ""
     stages = "".join(
         f"  - name: s{number}\n    args: {json.dumps(program.split())}\n{after if number else ''}"
@@ -152,7 +153,7 @@ def worker_load_s(settings: Settings) -> float:
 
 def worker_memory(image: str) -> Figure:
     """Resident memory of a run worker that watches twenty stages."""
-    text = chain("watched", image, WATCHED, "sleep 20", cpus=0.05, side_by_side=True)
+    text = chain("watched", image, WATCHED, "sleep 20", side_by_side=True)
     with winslow_home({"watched": text}) as settings, services(settings):
         run = Winslow(settings).run("watched", project="watched")
         wait_for_containers("watched", WATCHED)
