@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,7 +49,11 @@ class Daemon:
         no_network = ("--bridge=none", "--iptables=false", "--ip6tables=false")
         # In a network of its own: a daemon without a bridge removes the one it finds, which is the machine's.
         self._run("unshare", "--net", "dockerd", *places, *sockets, *no_network, *options)
-        until("dockerd answers", lambda: self.docker("version").returncode == 0)
+        until("dockerd answers", self._answers)
+
+    def _answers(self) -> bool:
+        assert self.started[-1].poll() is None, (self.folder / "unshare.log").read_text()
+        return self.docker("version").returncode == 0
 
     def kill(self) -> None:
         self.started[-1].send_signal(signal.SIGKILL)
@@ -74,13 +79,15 @@ class Daemon:
 
 
 @contextmanager
-def own_daemon(folder: Path, image: str) -> Iterator[Daemon]:
+def own_daemon(image: str) -> Iterator[Daemon]:
     """A daemon that has this image of the machine's daemon."""
     content = subprocess.run(["docker", "save", image], capture_output=True, check=True).stdout
-    daemon = Daemon(folder)
-    try:
-        daemon.start("--live-restore")
-        daemon.docker("load", given=content)
-        yield daemon
-    finally:
-        daemon.stop()
+    # A short path: the daemon makes sockets in it, whose addresses have at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder:
+        daemon = Daemon(Path(folder))
+        try:
+            daemon.start("--live-restore")
+            daemon.docker("load", given=content)
+            yield daemon
+        finally:
+            daemon.stop()

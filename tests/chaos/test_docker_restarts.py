@@ -20,10 +20,8 @@ LETS_CONTAINERS_RUN, ENDS_CONTAINERS = ("--live-restore",), ()
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, test_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    folder = tmp_path / "docker"
-    folder.mkdir()
-    with own_daemon(folder, test_image) as daemon:
+def daemon(test_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    with own_daemon(test_image) as daemon:
         monkeypatch.setenv("DOCKER_HOST", daemon.host)
         yield daemon
 
@@ -31,9 +29,7 @@ def daemon(tmp_path: Path, test_image: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_project_goes_on_through_restarts_of_the_docker_daemon(
     daemon: Daemon, tmp_path: Path, test_image: str
 ) -> None:
-    folder = tmp_path / "installation"
-    folder.mkdir()
-    installation = Installation(folder, test_image, {"chaos": pipeline_yaml("chaos", test_image)})
+    installation = Installation(tmp_path, test_image, {"chaos": pipeline_yaml("chaos", test_image)})
     installation.up()
     try:
         with Winslow(installation.settings) as winslow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from attempts import Place
@@ -18,8 +17,8 @@ PRINTS = 'i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; do
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, test_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    with own_daemon(tmp_path, test_image) as daemon:
+def daemon(test_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    with own_daemon(test_image) as daemon:
         monkeypatch.setenv("DOCKER_HOST", daemon.host)
         yield daemon
 
