@@ -36,7 +36,7 @@ class Real(LocalDriver):
                 "image": image,
                 "mode": "docker" if image else "process",
                 "command": shell[:1],
-                "args": shell if image else shell[1:],
+                "args": shell[1:],
                 "store_url": settings.store_url,
                 "stop_grace_period_s": 0.0,
             }

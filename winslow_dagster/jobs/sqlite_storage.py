@@ -50,7 +50,6 @@ class OpenFiles:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
-        self._of_parent: list[object] = []
 
     def engine(self, url: str) -> Engine:
         """The engine of a file, opened if needed."""
@@ -74,15 +73,11 @@ class OpenFiles:
                 engine.dispose()
             self._engines.clear()
 
-    def forget(self) -> None:
-        """Leave the connections to the parent process: SQLite's must not be used, nor closed, after a fork."""
-        self._lock = threading.Lock()
-        self._of_parent.append(self._engines)
-        self._engines = OrderedDict()
-
 
 OPEN_FILES = OpenFiles()
-os.register_at_fork(after_in_child=OPEN_FILES.forget)
+# SQLite keeps what it knows of locks in the memory of the process, where a child would find it: with a connection open
+# at the fork, the child's own connections to the same file fail ("locking protocol").
+os.register_at_fork(before=OPEN_FILES.close)
 
 
 @contextmanager
