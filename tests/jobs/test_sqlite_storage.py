@@ -20,7 +20,10 @@ from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from winslow_dagster.jobs.sqlite_storage import MAX_OPEN_FILES, OPEN_FILES, PooledEventLogStorage
+from winslow_dagster.services.instance import write_instance
+from winslow_dagster.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 WAIT_S = 60
 CONFIG = """
 telemetry: {enabled: false}
@@ -129,7 +132,7 @@ def writer(run_id: str, count: int, prefix: str) -> subprocess.Popen[str]:
     """A process that stores events, says so, and keeps the files open until its stdin is closed."""
     return subprocess.Popen(
         [sys.executable, "-c", STORE, run_id, str(count), prefix],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
 
 
@@ -201,11 +204,25 @@ def test_everything_can_be_wiped(instance: DagsterInstance) -> None:
     assert messages(instance, "one") == ["another"]
 
 
-def test_the_shipped_instance_uses_it(home: Path) -> None:
-    (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
-    with opened(home) as instance:
+def test_an_installation_uses_it(tmp_path: Path) -> None:
+    settings = Settings.read({"WINSLOW_HOME": str(tmp_path)})
+    write_instance(settings)
+    with opened(settings.dagster_home) as instance:
         assert isinstance(instance.event_log_storage, PooledEventLogStorage)
         assert instance.get_runs_count() == 0
+
+
+def test_plain_dagster_opens_the_shipped_instance_without_a_home(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    program = (
+        "from dagster._cli.utils import get_possibly_temporary_instance_for_cli as opened\n"
+        "with opened() as instance: print(instance.get_runs_count())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["0"], done.stderr
 
 
 def test_the_private_names_that_the_storage_uses_are_there(instance: DagsterInstance) -> None:

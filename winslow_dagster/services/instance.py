@@ -25,12 +25,20 @@ OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as insta
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
-    """The shipped dagster.yaml with the installation's id, and PostgreSQL if WINSLOW_DATABASE_URL names it."""
+    """The shipped dagster.yaml with the installation's id and its storage: SQLite, or PostgreSQL."""
     config: dict[str, Any] = yaml.safe_load(default_file("dagster.yaml").read_text())
     config["run_launcher"]["config"] = {"installation": installation_id(settings)}
     if settings.database_url.startswith("postgresql"):
         # By reference: the URL holds a password, and Dagit shows this file.
         config["storage"] = {"postgres": {"postgres_url": {"env": "WINSLOW_DATABASE_URL"}}}
+    else:
+        config["storage"] = {
+            "custom": {
+                "module": "winslow_dagster.jobs.sqlite_storage",
+                "class": "PooledSqliteStorage",
+                "config": {"base_dir": str(settings.dagster_home)},
+            }
+        }
     return config
 
 
