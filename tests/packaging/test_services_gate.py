@@ -17,6 +17,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.setenv("WINSLOW_TEST_S3_ENDPOINT", NOWHERE)
     monkeypatch.delenv("WINSLOW_TEST_REQUIRE", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(CONFTEST.parent))  # The file imports modules beside it.
     pytester.makeconftest(CONFTEST.read_text())
     pytester.makeini(
         "[pytest]\nmarkers =\n    chromium: .\n    docker: .\n    java: .\n    postgres: .\n    s3: .\n    slow: .\n"
