@@ -68,7 +68,7 @@ class Node:
             image=self.image,
             mode="docker" if self.image else "process",
             command=("sh",),
-            args=("sh", "-c", SCRIPT) if self.image else ("-c", SCRIPT),
+            args=("-c", SCRIPT),
             output_address=f"{address}/output",
             log_address=f"{address}/log",
             store_url=self.settings.store_url,
