@@ -67,6 +67,11 @@ def format_time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, or as many of its characters as may be shown, and a mark."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
 def count_of(number: int, noun: str) -> str:
     """Such as `1 file`, `3 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -144,6 +144,7 @@ READS: dict[type, set[str]] = {
         "close",
         "concluded_runs",
         "database",
+        "find_project",
         "inputs",
         "latest_run",
         "manifests",

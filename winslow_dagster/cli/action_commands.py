@@ -7,9 +7,13 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from winslow_dagster.actions import Action, ActionName
 from winslow_dagster.paths import expanded
+
+if TYPE_CHECKING:
+    from winslow_dagster.projects.domain.views import ProjectStatus
 
 COMMANDS: dict[ActionName, str] = {
     "answer_question": "answer {project}",
@@ -59,6 +63,14 @@ def command_for(action: Action) -> str | None:
     """The command that takes the action; None where it is taken by an option."""
     template = COMMANDS.get(action.name)
     return None if template is None else command_line(*shlex.split(_filled(template, action)))
+
+
+def next_steps_text(status: ProjectStatus) -> str:
+    """The commands that are possible now, one a line; empty if there are none."""
+    from winslow_dagster.projects.domain.next_steps import next_steps
+
+    commands = [command for action in next_steps(status) if (command := command_for(action))]
+    return "\n  ".join(("next:", *commands)) if commands else ""
 
 
 def wording(action: Action) -> str:

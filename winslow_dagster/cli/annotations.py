@@ -7,7 +7,7 @@ import click
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
-from winslow_dagster.cli.run_options import pairs, variables
+from winslow_dagster.cli.run_options import pairs, secret_option, variables
 
 
 @click.command("create")
@@ -15,13 +15,7 @@ from winslow_dagster.cli.run_options import pairs, variables
 @click.option("--project", required=True, help="Project name.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of the project.")
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    metavar="NAME=SECRET",
-    help="Variable of the project whose value is a stored secret.",
-)
+@secret_option("the project")
 @click.option("--tag", "tags", multiple=True, help="Tag of the project.")
 @click.option("--notes", default="", help="Notes on the project.")
 @json_option

@@ -11,7 +11,7 @@ from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
-from winslow_dagster.cli.run_options import pairs, pipeline_option, stage_settings, variables
+from winslow_dagster.cli.run_options import pairs, pipeline_option, secret_option, stage_settings, variables
 from winslow_dagster.json_text import JsonMalformed, parse_json
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ def resume(project: str, pipeline: str | None, reason: str, *, detach: bool, as_
 @click.argument("project")
 @click.argument("stage")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Set a variable of the stage for this run.")
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    metavar="NAME=SECRET",
-    help="Variable of the stage for this run whose value is a stored secret.",
-)
+@secret_option("the stage for this run")
 @click.option(
     "--set",
     "changes",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from winslow_dagster.actions import Action
-from winslow_dagster.cli.action_commands import command_line
+from winslow_dagster.cli.action_commands import command_line, next_steps_text
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import print_json, say
 from winslow_dagster.errors import ServiceUnavailable
@@ -65,9 +65,5 @@ def shown(run: Run, *, quiet: bool) -> ProjectStatus:
 
 def print_next_steps(status: ProjectStatus) -> None:
     """What a person can do next, as commands."""
-    from winslow_dagster.cli.action_commands import command_for
-    from winslow_dagster.projects.domain.next_steps import next_steps
-
-    commands = [command for action in next_steps(status) if (command := command_for(action))]
-    if commands:
-        say("\n  ".join(("next:", *commands)))
+    if text := next_steps_text(status):
+        say(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from winslow_dagster.cli.escaping import escaped
 from winslow_dagster.cli.output import console, say
-from winslow_dagster.formatting import format_duration
+from winslow_dagster.formatting import format_duration, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,7 @@ Started = Callable[[str, int], Moved]
 """Called with name and size when a transfer starts; returns a callback for bytes transferred."""
 Shows = Callable[["ProjectStatus"], None]
 LONGEST_REASON = 100
+"""Of a stage, while a run is followed: whoever ends the command tells it in full."""
 
 
 @contextlib.contextmanager
@@ -141,12 +142,7 @@ def stage_line(view: StageView) -> str:
         if view.warning_count:
             line += f", {view.warning_count} warning{'' if view.warning_count == 1 else 's'}"
         return line
-    return f"{view.state}: {shortened(view.reason)}" if view.reason else view.state
-
-
-def shortened(reason: str) -> str:
-    """A reason on a line of its own, cut if very long: whoever ends the command tells it in full."""
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+    return f"{view.state}: {shortened(view.reason, LONGEST_REASON)}" if view.reason else view.state
 
 
 def _project_line(status: ProjectStatus) -> str:

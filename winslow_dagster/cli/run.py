@@ -8,7 +8,7 @@ import click
 
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.output import json_option
-from winslow_dagster.cli.run_options import pairs, stage_settings, variables
+from winslow_dagster.cli.run_options import pairs, secret_option, stage_settings, variables
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.commands.run import Run
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 @click.option("--project", required=True, help="Project name; the project is created if it does not exist.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file for an input of the pipeline.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Variable of a new project, or of this run.")
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    metavar="NAME=SECRET",
-    help="Variable of a new project, or of this run whose value is a stored secret.",
-)
+@secret_option("a new project, or of this run")
 @click.option(
     "--set",
     "changes",

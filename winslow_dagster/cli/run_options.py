@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.json_text import parse_json
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
 
 pipeline_option = click.option(
     "--pipeline",
@@ -16,7 +20,12 @@ pipeline_option = click.option(
     help="Pipeline of the stage, if PROJECT ran through several with a stage of that name; by default, its own or the "
     "one that ran last.",
 )
-FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
+
+
+def secret_option(whose: str) -> Callable[[Command], Command]:
+    """`--secret NAME=SECRET`, for `variables`; `whose` says what the variable belongs to."""
+    about = f"Variable of {whose} whose value is a stored secret."
+    return click.option("--secret", "secrets", multiple=True, metavar="NAME=SECRET", help=about)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

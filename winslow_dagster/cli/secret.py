@@ -40,12 +40,14 @@ def list_(*, as_json: bool) -> None:
 
     With --json, {"secrets": [{name, set_at}, …]}.
     """
+    from winslow_dagster.formatting import format_time
+
     with open_installation() as winslow:
         secrets = winslow.secrets.list()
     if as_json:
         print_json({"secrets": [{"name": each.name, "set_at": each.set_at.isoformat()} for each in secrets]})
     else:
-        print_table(("name", "set (UTC)"), [(each.name, f"{each.set_at:%Y-%m-%d %H:%M:%S}") for each in secrets])
+        print_table(("name", "set"), [(each.name, format_time(each.set_at)) for each in secrets])
 
 
 @command.command("remove")

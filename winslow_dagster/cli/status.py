@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from winslow_dagster.cli.action_commands import next_steps_text
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 
@@ -55,9 +56,6 @@ def _plain(summary: ProjectSummary) -> dict[str, Any]:
 
 def show(status: ProjectStatus) -> None:
     """One project as text."""
-    from winslow_dagster.cli.action_commands import command_for
-    from winslow_dagster.projects.domain.next_steps import next_steps
-
     output = console()
     output.print(_headline(status), markup=False)
     if status.run_id:
@@ -77,10 +75,9 @@ def show(status: ProjectStatus) -> None:
     _show_stages(status.stages)
     for other in status.other_pipelines:
         _show_other(other)
-    commands = [command for action in next_steps(status) if (command := command_for(action))]
-    if commands:
+    if text := next_steps_text(status):
         output.print()
-        output.print("\n  ".join(("next:", *commands)), markup=False, soft_wrap=True)
+        output.print(text, markup=False, soft_wrap=True)
 
 
 def _show_inputs(status: ProjectStatus) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dagster import OpExecutionContext
 
-from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict, StageFailed
+from winslow_dagster.errors import InputRejected, ProjectConflict, StageFailed
 from winslow_dagster.formatting import format_size
 from winslow_dagster.jobs.interruption import interruption_of
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG
@@ -20,7 +20,6 @@ from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.actor import Actor
-from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.inputs.input_storage import InputStorage, source_name
 from winslow_dagster.projects.inputs.resource_pool import Pool, Source, sources
 from winslow_dagster.projects.planning.stage_decision import StageCall, StageDecider
@@ -54,7 +53,7 @@ class Admission:
 
     def _admit(self, context: OpExecutionContext, call: StageCall) -> None:
         name, pipeline = call.request.project, call.pipeline
-        existing = self._project(name)
+        existing = self._records.find_project(name)
         current = existing.inputs if existing else {}
         store = open_store(self._settings.store_url, self._settings.s3_endpoint)
         wanted = call.request.inputs
@@ -94,12 +93,6 @@ class Admission:
             inputs.discard(stored)
         named = {each: source_name(source) for each, source in requested.items()}
         Audit(self._records.database).note(ACTOR, "run", name, run_id=call.run_id, pipeline=pipeline.name, inputs=named)
-
-    def _project(self, name: str) -> Project | None:
-        try:
-            return self._records.project(name)
-        except NotFound:
-            return None
 
 
 def _sources(pool: Pool, requested: Mapping[str, str]) -> dict[str, Source]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from winslow_dagster.formatting import shortened
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 
 LONGEST_PROGRAM = 200
@@ -17,6 +18,6 @@ def describe_stage(stage: Stage) -> str:
     if stage.description:
         return stage.description
     program = " ".join(" ".join((*stage.command, *stage.args)).split())
-    shown = program if len(program) <= LONGEST_PROGRAM else program[:LONGEST_PROGRAM] + "…"
+    shown = shortened(program, LONGEST_PROGRAM)
     where = f" in the image `{stage.image}`" if stage.image else ""
     return f"Runs `{shown}`{where}." if shown else f"Runs the image `{stage.image}`."

@@ -81,10 +81,7 @@ class LaunchPlanner:
 
     def existing_project(self) -> Project | None:
         """The project, or None if there is none of the name."""
-        try:
-            return self._records.project(self._requested.project)
-        except NotFound:
-            return None
+        return self._records.find_project(self._requested.project)
 
     def version(self, existing: Project | None) -> tuple[Pipeline, str]:
         """The pipeline and its digest: the version that the project ran last, or the current file. Raises NotFound."""

@@ -38,13 +38,18 @@ class ProjectsAndInputs:
         return project
 
     def project(self, name: str) -> Project:
-        """The project of that name, with its current inputs."""
+        """The project of that name, with its current inputs. Raises NotFound."""
+        found = self.find_project(name)
+        if found is None:
+            raise unknown_project(name)
+        return found
+
+    def find_project(self, name: str) -> Project | None:
+        """The same, or None if there is no such project."""
         with self._database.reading() as connection:
             query = select(schema.projects).where(schema.projects.c.name == name)
             row = connection.execute(query).mappings().one_or_none()
-            if row is None:
-                raise unknown_project(name)
-            return _project(row, _inputs_in_use(connection, name))
+            return None if row is None else _project(row, _inputs_in_use(connection, name))
 
     def projects(self) -> tuple[Project, ...]:
         """All projects by name."""

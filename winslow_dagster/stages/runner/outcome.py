@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from winslow_dagster.formatting import format_amount, format_duration, format_size
+from winslow_dagster.formatting import format_amount, format_duration, format_size, shortened
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.launchers.base import ExitStatus
 from winslow_dagster.stages.task.model import LogFinding, LogSummary, Outcome, StageTask
@@ -139,12 +139,12 @@ def timed_out(timeout_s: float, log: LogSummary, last_words: str = "") -> str:
 
 def last_error(log: LogSummary) -> str:
     """The last error line with its number, to append to the exit code; empty if there is none."""
-    return f", log line {log.errors[-1].line}: {shortened(log.errors[-1].text)}" if log.errors else ""
+    return f", log line {log.errors[-1].line}: {quoted(log.errors[-1].text)}" if log.errors else ""
 
 
 def last_line(line: LogFinding | None) -> str:
     """The last line of the log with its number, to append to the exit code."""
-    return f"; last log line ({line.line}): {shortened(line.text)}" if line else "; it printed nothing"
+    return f"; last log line ({line.line}): {quoted(line.text)}" if line else "; it printed nothing"
 
 
 def convention(exit_code: int | None) -> str:
@@ -155,7 +155,6 @@ def convention(exit_code: int | None) -> str:
     return f"; exit code {exit_code} means that a program {fault}: check `command`, `args` and what the image contains"
 
 
-def shortened(text: str) -> str:
+def quoted(text: str) -> str:
     """A log line, cut if very long."""
-    text = text.strip()
-    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "…"
+    return shortened(text.strip(), LONGEST_QUOTE)
