@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -254,3 +255,11 @@ def test_a_closed_full_or_deserted_output_ends_the_command_in_order(
         assert "No space left on device" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert "Exception ignored" not in ran.stderr
+
+
+@pytest.mark.usefixtures("place")
+def test_a_secret_that_is_not_utf8_is_an_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret \xff")))
+    assert said(capfd, "secret", "set", "TOKEN") == (6, "byte 8 is not UTF-8")

@@ -8,6 +8,7 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
+from winslow_dagster.errors import InputRejected
 
 
 @click.group("secret")
@@ -67,6 +68,9 @@ def remove(name: str, *, as_json: bool) -> None:
 
 
 def _piped() -> str:
-    """What stdin has, byte for byte, except the last line feed."""
-    text = sys.stdin.buffer.read().decode("utf-8")
+    """What stdin has, except the line break at its end. Raises InputRejected."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InputRejected(f"byte {error.start + 1} is not UTF-8", where="stdin", expected="text in UTF-8") from error
     return text.removesuffix("\n").removesuffix("\r")
