@@ -22,7 +22,7 @@ PUBLIC_IMAGE = "debian:bookworm-slim"
 FENCED = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-DOORS = re.compile(r"\bmake ([a-z]+)\b")
+DOORS = re.compile(r"(?:`|^ *)make ([a-z]+)\b", re.MULTILINE)
 
 
 class Block(NamedTuple):

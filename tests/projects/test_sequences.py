@@ -333,7 +333,8 @@ class Sequences(RuleBasedStateMachine):
 
 def reply(form: tuple[dict[str, Any], ...], *, accept: bool) -> dict[str, Any]:
     """An answer to any question of the pipeline."""
-    kinds = {"choice": "north", "confirm": {"accepted": accept, **({} if accept else {"env": {"LEVEL": "9"}})}}
+    redo = {} if accept else {"env": {"LEVEL": "9"}}
+    kinds = {"choice": "north", "text": "go on", "confirm": {"accepted": accept, **redo}}
     return {field["name"]: kinds[field["kind"]] for field in form}
 
 
