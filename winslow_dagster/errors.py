@@ -111,6 +111,12 @@ class AmountMalformed(WinslowError):
         super().__init__(what, expected=expected, remedy=f"Did you mean {suggestion}?" if suggestion else "")
 
 
+class Forbidden(WinslowError):
+    """The person may not do this."""
+
+    exit_code = 12
+
+
 class NotFound(WinslowError):
     """A project, pipeline, stage, file or task that does not exist was asked for."""
 

@@ -6,9 +6,9 @@ import json
 from urllib.parse import quote
 
 import pytest
-from conftest import ALLOWED_ADDRESS, ALLOWED_NAME, PAUSE, Console, lines
+from web_server import ALLOWED_ADDRESS, ALLOWED_NAME, PAUSE, Console, lines
 
-URL_MUTATION = f"/graphql?query={quote(PAUSE)}"
+URL_MUTATION = f"/dagit/graphql?query={quote(PAUSE)}"
 JSON_MUTATION = json.dumps({"query": PAUSE})
 JSON = "Content-Type: application/json"
 UPGRADE = (
@@ -29,7 +29,6 @@ def host(console: Console, name: str = "127.0.0.1") -> str:
         ("image/avif,image/webp,*/*", URL_MUTATION),
         ("text/html", URL_MUTATION),
         ("*/*", f"{URL_MUTATION}&operationName="),
-        ("*/*", URL_MUTATION.replace("/graphql", "/graphql%0A")),
         ("*/*", URL_MUTATION.replace("/graphql", "/%67raphql")),
     ],
 )
@@ -40,6 +39,13 @@ def test_a_mutation_in_the_url_of_a_get_request_is_refused(
     status, text = console.send(lines(f"GET {target} HTTP/1.1", host(console), f"Accept: {accept}", site))
     assert status == (403 if "cross-site" in site else 405)
     assert "was refused" in text
+    assert not console.paused()
+
+
+def test_a_line_feed_after_the_path_leads_to_a_page_and_executes_nothing(console: Console) -> None:
+    target = URL_MUTATION.replace("/graphql", "/graphql%0A")
+    status, text = console.send(lines(f"GET {target} HTTP/1.1", host(console), "Accept: */*"))
+    assert (status, "<!doctype html>" in text.lower()) == (200, True)
     assert not console.paused()
 
 
@@ -89,10 +95,10 @@ def test_a_post_request_without_a_content_type_is_refused(console: Console) -> N
 def test_a_request_of_a_foreign_page_is_refused(console: Console, origin: str, kind: str) -> None:
     foreign = f"Origin: {origin.format(port=console.port, other_port=console.port + 1)}"
     head, body = {
-        "json": (("POST /graphql HTTP/1.1", JSON), JSON_MUTATION),
+        "json": (("POST /dagit/graphql HTTP/1.1", JSON), JSON_MUTATION),
         "simple": ((f"POST {URL_MUTATION} HTTP/1.1", "Content-Type: text/plain"), "x"),
-        "preflight": (("OPTIONS /graphql HTTP/1.1", "Access-Control-Request-Method: POST"), ""),
-        "websocket": (("GET /graphql HTTP/1.1", *UPGRADE), ""),
+        "preflight": (("OPTIONS /dagit/graphql HTTP/1.1", "Access-Control-Request-Method: POST"), ""),
+        "websocket": (("GET /dagit/graphql HTTP/1.1", *UPGRADE), ""),
     }[kind]
     status, text = console.send(lines(*head, host(console), foreign, body=body))
     assert (status, "sent by a page of another site" in text) == (403, True)
@@ -122,7 +128,7 @@ def test_other_sites_embed_nothing_and_post_nothing(
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none"])
 def test_links_of_other_sites_and_bookmarks_open_pages(console: Console, site: str) -> None:
     fetch = (f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
-    status, text = console.send(lines("GET /runs HTTP/1.1", host(console), "Accept: text/html", *fetch))
+    status, text = console.send(lines("GET /dagit/runs HTTP/1.1", host(console), "Accept: text/html", *fetch))
     assert status == 200
     assert "<html" in text
 
@@ -154,10 +160,10 @@ def test_a_host_that_is_not_known_is_refused_with_the_setting_that_allows_it(
 ) -> None:
     own = name + port.format(port=console.port)
     for head in ((), UPGRADE):
-        request = lines("GET /graphql HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", *head)
+        request = lines("GET /dagit/graphql HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", *head)
         status, text = console.send(request)
         assert (status, "WINSLOW_ALLOWED_HOSTS" in text) == (421, True)
-    request = lines("POST /graphql HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", JSON, body=JSON_MUTATION)
+    request = lines("POST /dagit/graphql HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", JSON, body=JSON_MUTATION)
     assert console.send(request)[0] == 421
     assert not console.paused()
 
@@ -187,7 +193,7 @@ def test_a_host_that_is_not_known_is_refused_with_the_setting_that_allows_it(
 def test_a_request_without_exactly_one_well_formed_host_is_refused(
     console: Console, hosts: tuple[str, ...], version: str
 ) -> None:
-    status, text = console.send(lines(f"POST /graphql HTTP/{version}", *hosts, JSON, body=JSON_MUTATION))
+    status, text = console.send(lines(f"POST /dagit/graphql HTTP/{version}", *hosts, JSON, body=JSON_MUTATION))
     assert status == 400
     assert "Host" in text
     assert not console.paused()
@@ -195,13 +201,13 @@ def test_a_request_without_exactly_one_well_formed_host_is_refused(
 
 def test_two_origins_are_refused(console: Console) -> None:
     origins = (f"Origin: {console.address}", "Origin: http://evil.example")
-    status, _ = console.send(lines("POST /graphql HTTP/1.1", host(console), *origins, JSON, body=JSON_MUTATION))
+    status, _ = console.send(lines("POST /dagit/graphql HTTP/1.1", host(console), *origins, JSON, body=JSON_MUTATION))
     assert status == 400
     assert not console.paused()
 
 
 def test_the_target_of_a_request_is_not_a_way_around_its_host(console: Console) -> None:
-    target = f"http://127.0.0.1:{console.port}/graphql"
+    target = f"http://127.0.0.1:{console.port}/dagit/graphql"
     status, _ = console.send(lines(f"POST {target} HTTP/1.1", "Host: evil.example", JSON, body=JSON_MUTATION))
     assert status == 421
     status, _ = console.send(lines(f"GET {target}?query={quote(PAUSE)} HTTP/1.1", host(console)))
@@ -231,7 +237,7 @@ def test_the_target_of_a_request_is_not_a_way_around_its_host(console: Console) 
 @pytest.mark.parametrize("port", ["", ":8080", ":{port}"])
 def test_pages_of_a_known_host_may_change_things(console: Console, name: str, port: str) -> None:
     own = name + port.format(port=console.port)
-    head = ("POST /graphql HTTP/1.1", f"Host: {own}", JSON, "Sec-Fetch-Site: same-origin")
+    head = ("POST /dagit/graphql HTTP/1.1", f"Host: {own}", JSON, "Sec-Fetch-Site: same-origin")
     status, _ = console.send(lines(*head, f"Origin: http://{own}", body=JSON_MUTATION))
     assert status == 200
     assert console.paused()
@@ -247,21 +253,21 @@ def test_pages_of_a_known_host_may_change_things(console: Console, name: str, po
     ],
 )
 def test_a_proxy_that_ends_tls_needs_no_setting_but_the_name(console: Console, own: str, origin: str) -> None:
-    head = ("POST /graphql HTTP/1.1", f"Host: {own}", f"Origin: {origin}", JSON)
+    head = ("POST /dagit/graphql HTTP/1.1", f"Host: {own}", f"Origin: {origin}", JSON)
     assert console.send(lines(*head, body=JSON_MUTATION))[0] == 200
     assert console.paused()
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
 def test_a_program_needs_no_origin(console: Console, content_type: str) -> None:
-    head = ("POST /graphql HTTP/1.1", host(console), f"Content-Type: {content_type}")
+    head = ("POST /dagit/graphql HTTP/1.1", host(console), f"Content-Type: {content_type}")
     status, text = console.send(lines(*head, body=JSON_MUTATION))
     assert (status, json.loads(text)) == (200, {"data": {"setAutoMaterializePaused": True}})
     assert console.paused()
 
 
 def test_the_query_editor_opens(console: Console) -> None:
-    status, text = console.send(lines("GET /graphql HTTP/1.1", host(console), "Accept: text/html"))
+    status, text = console.send(lines("GET /dagit/graphql HTTP/1.1", host(console), "Accept: text/html"))
     assert (status, "GraphiQL" in text) == (200, True)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from conftest import ALLOWED_NAME, PAUSE, Console
+from web_server import ALLOWED_NAME, PAUSE, Console
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -22,20 +22,21 @@ FOREIGN_NAME = "foreign.example"
 RESOLVER = f"--host-resolver-rules=MAP {FOREIGN_NAME} 127.0.0.1, MAP {ALLOWED_NAME} 127.0.0.1"
 BODY = f"JSON.stringify({{query: '{PAUSE}'}})"
 ATTACKS = {
-    "an image": "new Image().src = target + '/graphql?query=' + query",
-    "a script": "add('script', {src: target + '/graphql?query=' + query})",
-    "a frame": "add('iframe', {src: target + '/graphql?query=' + query})",
-    "text without asking": "fetch(target + '/graphql?query=' + query, {method: 'POST', mode: 'no-cors', body: 'x'})",
-    "JSON as text": f"fetch(target + '/graphql', {{method: 'POST', mode: 'no-cors', body: {BODY}}})",
-    "JSON": "fetch(target + '/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: "
+    "an image": "new Image().src = target + '/dagit/graphql?query=' + query",
+    "a script": "add('script', {src: target + '/dagit/graphql?query=' + query})",
+    "a frame": "add('iframe', {src: target + '/dagit/graphql?query=' + query})",
+    "text without asking": "fetch(target + '/dagit/graphql?query=' + query, "
+    "{method: 'POST', mode: 'no-cors', body: 'x'})",
+    "JSON as text": f"fetch(target + '/dagit/graphql', {{method: 'POST', mode: 'no-cors', body: {BODY}}})",
+    "JSON": "fetch(target + '/dagit/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: "
     f"{BODY}}})",
-    "a beacon": "navigator.sendBeacon(target + '/graphql?query=' + query, 'x')",
-    "a form": "submit({method: 'POST', enctype: 'text/plain', action: target + '/graphql?query=' + query})",
-    "a form as a page": "submit({method: 'POST', action: target + '/graphql?query=' + query, target: '_self'})",
-    "a form by GET": "submit({method: 'GET', action: target + '/graphql'})",
+    "a beacon": "navigator.sendBeacon(target + '/dagit/graphql?query=' + query, 'x')",
+    "a form": "submit({method: 'POST', enctype: 'text/plain', action: target + '/dagit/graphql?query=' + query})",
+    "a form as a page": "submit({method: 'POST', action: target + '/dagit/graphql?query=' + query, target: '_self'})",
+    "a form by GET": "submit({method: 'GET', action: target + '/dagit/graphql'})",
 }
 POST = """async body => (
-    await fetch('/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'}, body})
+    await fetch('/dagit/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'}, body})
 ).status"""
 FOREIGN_PAGE = """<!doctype html><title>foreign</title><body><script>
     function add(tag, properties) { document.body.append(Object.assign(document.createElement(tag), properties)) }
@@ -115,7 +116,7 @@ def test_a_page_of_another_site_opens_no_websocket(console: Console, page: Page,
         socket.onopen = () => resolve(true)
         socket.onerror = () => resolve(false)
     })"""
-    address = console.address.replace("http", "ws") + "/graphql"
+    address = console.address.replace("http", "ws") + "/dagit/graphql"
     assert page.evaluate(opens, address) is False
     page.goto(console.address)
     assert page.evaluate(opens, address) is True
@@ -155,11 +156,11 @@ def test_a_link_from_another_site_opens_dagsters_page_which_works(
     console: Console, page: Page, foreign_port: int
 ) -> None:
     page.goto(f"http://{FOREIGN_NAME}:{foreign_port}/")
-    page.evaluate("address => add('a', {href: address, textContent: 'the runs'})", f"{console.address}/runs")
+    page.evaluate("address => add('a', {href: address, textContent: 'the runs'})", f"{console.address}/dagit/runs")
     refused = []
     page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
     with page.expect_websocket() as live:
         page.click("text=the runs")
     page.get_by_text("No runs found").first.wait_for()
-    assert live.value.url == f"ws://127.0.0.1:{console.port}/graphql"
+    assert live.value.url == f"ws://127.0.0.1:{console.port}/dagit/graphql"
     assert refused == []

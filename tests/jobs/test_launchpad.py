@@ -91,7 +91,7 @@ class Dagit:
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self._address}/graphql", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"{self._address}/dagit/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer

@@ -108,7 +108,7 @@ def status(dagster: DagsterInstance, run_id: str) -> DagsterRunStatus:
 
 def graphql(installation: Installation, query: str, **variables: Any) -> Any:
     request = urllib.request.Request(
-        f"{installation.settings.address}/graphql",
+        f"{installation.settings.address}/dagit/graphql",
         data=json.dumps({"query": query, "variables": variables}).encode(),
         headers={"Content-Type": "application/json"},
     )

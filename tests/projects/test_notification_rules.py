@@ -56,7 +56,7 @@ def test_each_end_is_one_message_with_a_link_and_the_reason(outbox: Outbox) -> N
     assert sorted(titles(outbox, channel(), *everything)) == expected, "and not again"
     (failed,) = [message for message in outbox.waiting("team") if message.event == "failed"]
     assert failed.text.splitlines()[1:] == [
-        f"{BASE_URL}/runs/run-ulm",
+        f"{BASE_URL}/projects/ulm",
         "detect: exit 3",
         "Resume it: winslow resume ulm",
         "Run a stage again with other parameters: winslow redo --help",

@@ -89,7 +89,7 @@ def test_each_end_is_one_message_though_the_receiver_was_down(installation: Inst
         assert titles == ["asking needs your input", "bad failed", "good finished", "worse failed"]
         bad = next(message["message"] for message in receiver.messages if message["title"] == "bad failed")
         assert "first: exit code 3" in bad
-        assert f"{installation.settings.address}/runs/" in bad
+        assert f"{installation.settings.address}/projects/" in bad
         listed = command(installation, "notify", "status", "--json")
         assert {message["state"] for message in json.loads(listed.stdout)["messages"]} == {"sent"}
         assert command(installation, "notify", "test", "hook").returncode == 0

@@ -73,7 +73,8 @@ def winslow_command(there: Installation, *arguments: str, stdin: str = "") -> st
 def asked(there: Installation, query: str, **variables: Any) -> str:
     """The answer of Dagster's web server."""
     content = json.dumps({"query": query, "variables": variables}).encode()
-    request = Request(f"{there.settings.address}/graphql", content, {"Content-Type": "application/json"}, method="POST")
+    address = f"{there.settings.address}/dagit/graphql"
+    request = Request(address, content, {"Content-Type": "application/json"}, method="POST")
     with urlopen(request) as answer:
         text: str = answer.read().decode()
     return text

@@ -17,7 +17,10 @@ from dagster_webserver.version import __version__
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
+
+from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 
 # As in Dagster's own command.
 STATEMENT_TIMEOUT_MS = 15_000
@@ -35,6 +38,15 @@ class Dagit(DagsterWebserver[WorkspaceProcessContext, Any]):
     type. A browser sends those for any page, without asking first. The check is here and not in the guard because only
     Dagster's own routes decide which paths are GraphQL.
     """
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Dagster's routes, without the prefix that its pages put before their addresses: the mount takes that off."""
+        prefix, self._app_path_prefix = self._app_path_prefix, ""
+        try:
+            routes: list[BaseRoute] = super().build_routes()  # type: ignore[no-untyped-call]
+        finally:
+            self._app_path_prefix = prefix
+        return routes
 
     async def graphql_http_endpoint(self, request: Request) -> Response:
         """Executes what is posted as JSON, and shows the query editor."""
@@ -58,10 +70,10 @@ class Dagit(DagsterWebserver[WorkspaceProcessContext, Any]):
 
 @contextlib.contextmanager
 def open_dagit(workspace: Path) -> Iterator[ASGIApp]:
-    """Dagster's web interface for the instance in DAGSTER_HOME and the code locations in `workspace`."""
+    """Dagster's web interface, to be mounted at DAGIT_PATH, for the instance in DAGSTER_HOME and `workspace`."""
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_MAX_OVERFLOW)
         with WorkspaceProcessContext(
             instance, WorkspaceFileTarget(paths=[str(workspace)]), version=__version__
         ) as context:
-            yield Dagit(context, live_data_poll_rate=LIVE_DATA_POLL_MS).create_asgi_app()
+            yield Dagit(context, app_path_prefix=DAGIT_PATH, live_data_poll_rate=LIVE_DATA_POLL_MS).create_asgi_app()

@@ -1,4 +1,4 @@
-"""Serves the web interface, with the guard in front of everything."""
+"""Serves the console, with the guard in front of everything."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 
 import uvicorn
 
+from winslow_dagster.console.app import create_app
 from winslow_dagster.console.dagit import open_dagit
-from winslow_dagster.console.guard import Guard
+from winslow_dagster.projects.installation import Installation
+from winslow_dagster.services import Services
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 
 GRACE_S = 5
@@ -17,9 +19,12 @@ GRACE_S = 5
 def serve(settings: Settings) -> None:
     """Serve until TERM or INT. Needs DAGSTER_HOME, and the files that the supervisor has written there."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with open_dagit(settings.dagster_home / "workspace.yaml") as dagit:
+    with (
+        open_dagit(settings.dagster_home / "workspace.yaml") as dagit,
+        Installation(settings, Services(settings)) as installation,
+    ):
         uvicorn.run(
-            Guard(dagit, settings.allowed_hosts),
+            create_app(installation, dagit),
             host=BIND_ADDRESS,
             port=settings.port,
             log_level=logging.WARNING,

@@ -25,6 +25,7 @@ from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntr
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectStatus, ProjectSummary
 from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
@@ -33,6 +34,7 @@ from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.projects.retention.service import RetentionService
 from winslow_dagster.projects.status.project_list import find_projects, list_projects
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages.task.model import StageStatus
 from winslow_dagster.storage.store import Store
 
 
@@ -248,6 +250,11 @@ class Installation:
         Cheap enough to call every second. A change may be reported twice, and is never left out.
         """
         return ChangeFeed(self.context.records.database).changes(since)
+
+    def running_attempts(self) -> tuple[tuple[Attempt, StageStatus | None], ...]:
+        """The attempts that have not ended, each with the status that its runner reports, if it has begun."""
+        context = self.context
+        return tuple((each, context.engine.status(each.task_id).status) for each in context.records.open_attempts())
 
     def queue(self) -> tuple[QueuedRun, ...]:
         """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""

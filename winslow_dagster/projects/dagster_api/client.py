@@ -16,6 +16,7 @@ from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.projects.dagster_api import graphql
+from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 
 RunStatus = Literal[
     "QUEUED",
@@ -251,7 +252,7 @@ class DagsterClient:
 
     def _send(self, query: str, *, identified: bool = False, **variables: Any) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310  # the address is a setting, and http
-            f"{self._address}/graphql",
+            f"{self._address}{DAGIT_PATH}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )

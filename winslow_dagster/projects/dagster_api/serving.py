@@ -11,6 +11,9 @@ from pathlib import Path
 from winslow_dagster.locks import held
 from winslow_dagster.settings import Settings
 
+DAGIT_PATH = "/dagit"
+"""Where Dagster's web interface stands below the address of the web server."""
+
 
 def lock_file(settings: Settings) -> Path:
     """Held by the supervisor of the services."""

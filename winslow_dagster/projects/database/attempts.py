@@ -112,6 +112,12 @@ class Attempts:
             raise ProjectConflict("the attempt has already ended in another way", where=task_id)
         return done.rowcount > 0
 
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of all projects that have not ended."""
+        query = select(*_ATTEMPT_COLUMNS).where(schema.attempts.c.ended_at.is_(None))
+        with self._database.reading() as connection:
+            return tuple(Attempt(**row) for row in connection.execute(query).mappings())
+
     def unrecorded_ends(self) -> tuple[Attempt, ...]:
         """The attempts whose run has ended, but whose own end nobody has recorded."""
         open_attempt = and_(schema.attempts.c.ended_at.is_(None), schema.runs.c.ended_at.is_not(None))

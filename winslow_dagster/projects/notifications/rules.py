@@ -69,7 +69,7 @@ def message_text(event: Event, project: ProjectSummary, base_url: str, now: date
         "action_required": (f"Answer: winslow answer {name}",),
         "waiting_too_long": (f"Show its status: winslow status {name}",),
     }
-    lines = (titles[event], f"{base_url}/runs/{project.run_id}", project.reason, *commands[event])
+    lines = (titles[event], f"{base_url}/projects/{name}", project.reason, *commands[event])
     return "\n".join(line for line in lines if line)
 
 

@@ -1,0 +1,34 @@
+"""The console as one ASGI application: our pages, the REST API, and Dagster's web interface under /dagit."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from winslow_dagster.console import live, pages, rest
+from winslow_dagster.console.access import Access
+from winslow_dagster.console.assets import serve_asset
+from winslow_dagster.console.guard import Guard
+from winslow_dagster.console.headers import SecureHeaders
+from winslow_dagster.console.problems import register_problems
+from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
+from winslow_dagster.projects.installation import Installation
+
+TITLE = "Winslow"
+
+
+def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGIApp:
+    """The application. The guard is in front of everything, then the log-in."""
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app.state.installation = installation
+    app.state.live = live.Live(installation)
+    register_problems(app)
+    app.include_router(live.room)
+    for room in rest.ROOMS:
+        app.include_router(room, prefix="/api/v1")
+    for room in pages.ROOMS:
+        app.include_router(room, include_in_schema=False)
+    app.mount("/static", serve_asset)
+    if dagit is not None:
+        app.mount(DAGIT_PATH, dagit)
+    return Guard(Access(SecureHeaders(app), installation), installation.settings.allowed_hosts)

@@ -1,0 +1,54 @@
+"""Who sends a request, and the installation acting as that person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from fastapi import Depends, Request
+
+from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.installation import Installation
+
+Role = Literal["viewer", "operator", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""Each may do everything that those before it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person who has logged in, or a program with a token of theirs. `host` is where the request comes from."""
+
+    name: str
+    role: Role
+    host: str = ""
+
+    def may(self, role: Role) -> bool:
+        """Whether the caller has at least this role."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sends the request. The middleware in front of every route has found that out."""
+    caller: Caller = request.scope["winslow.caller"]
+    return caller
+
+
+def installation_of(request: Request) -> Installation:
+    """The installation, acting as the sender of the request: the audit trail names the person."""
+    installation: Installation = request.app.state.installation
+    caller = caller_of(request)
+    return installation.acting_as(Actor(caller.name, via="console", host=caller.host))
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+async def _installation(request: Request) -> Installation:
+    return installation_of(request)
+
+
+# Asynchronous, so that they take no thread.
+CallerOf = Annotated[Caller, Depends(_caller)]
+Front = Annotated[Installation, Depends(_installation)]

@@ -1,0 +1,5 @@
+"""Pages, one module per room."""
+
+from winslow_dagster.console.pages import home
+
+ROOMS = (home.room,)

@@ -1,0 +1,5 @@
+"""The REST API, one module per room. The names are those of the command line and of Python."""
+
+from winslow_dagster.console.rest import health
+
+ROOMS = (health.room,)

@@ -1,0 +1,71 @@
+"""A room of the console: routes that state who may use them, and whose blocking calls have threads of their own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request
+
+from winslow_dagster.console.caller import Role, caller_of
+from winslow_dagster.errors import Forbidden
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+PAGES = CapacityLimiter(24)
+"""Threads of pages and REST routes. Dagster's web interface has the default ones."""
+LOGS = CapacityLimiter(8)
+"""Threads that read logs and files."""
+
+
+class Room(APIRouter):
+    """A router whose every route names the least role that may use it.
+
+    Endpoints are plain functions, which run in one of the room's threads, or coroutines, which must not block.
+    """
+
+    def __init__(self, prefix: str = "", *, threads: CapacityLimiter = PAGES, **options: Any) -> None:
+        super().__init__(prefix=prefix, **options)
+        self._threads = threads
+
+    def route_for(
+        self, path: str, *, role: Role, method: str = "GET", **options: Any
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Register an endpoint. `options` are those of FastAPI's `add_api_route`."""
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            asynchronous = inspect.iscoroutinefunction(endpoint) or inspect.isasyncgenfunction(endpoint)
+            runs = endpoint if asynchronous else _threaded(endpoint, self._threads)
+            allowed = Depends(functools.partial(_require, role))
+            self.add_api_route(
+                path,
+                runs,
+                methods=[method],
+                dependencies=[allowed],
+                openapi_extra={"x-role": role},
+                **options,
+            )
+            return endpoint
+
+        return register
+
+
+async def _require(role: Role, request: Request) -> None:
+    caller = caller_of(request)
+    if not caller.may(role):
+        raise Forbidden(
+            f"{caller.name} is a {caller.role}, and this needs the role {role}",
+            where=request.url.path,
+            remedy="Ask an administrator for it",
+        )
+
+
+def _threaded(endpoint: Callable[..., Any], threads: CapacityLimiter) -> Callable[..., Any]:
+    @functools.wraps(endpoint)
+    async def run(**arguments: Any) -> Any:
+        return await to_thread.run_sync(functools.partial(endpoint, **arguments), limiter=threads)
+
+    return run

@@ -1,0 +1,12 @@
+// What every page does: it follows what changes, shows times and sizes in the reader's notation, shows messages, and knows keys.
+import { format } from "./format.js";
+import { follow } from "./live.js";
+import { listenForKeys } from "./keys.js";
+import { listenForMessages } from "./messages.js";
+import "./parts.js";
+
+format(document);
+document.addEventListener("htmx:after:swap", () => format(document));
+listenForMessages();
+listenForKeys();
+if (document.querySelector("[data-connection]")) follow();

@@ -1,0 +1,32 @@
+// Keys: / filter, j k rows, Enter open, r resume, p pause, ? help. They do nothing while a person types.
+function rows() {
+  return [...document.querySelectorAll("[data-rows] > [data-row]")];
+}
+
+function move(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.classList.contains("chosen"));
+  const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
+  all.forEach((row) => row.classList.toggle("chosen", row === next));
+  (next.querySelector("a") ?? next).focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+const ACTS = {
+  "/": () => document.querySelector("[data-filter]")?.focus(),
+  j: () => move(1),
+  k: () => move(-1),
+  r: () => document.querySelector('[data-key="r"]')?.click(),
+  p: () => document.querySelector('[data-key="p"]')?.click(),
+  "?": () => document.querySelector("[data-shortcuts]").showModal(),
+};
+
+export function listenForKeys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.target.closest("input, textarea, select, [contenteditable], dialog[open]")) return;
+    const act = ACTS[event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+}

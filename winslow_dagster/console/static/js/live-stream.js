@@ -1,0 +1,23 @@
+// One stream of what changes, which opens itself again when it is lost.
+const RETRY_MS = 2_000;
+
+export function open(tell) {
+  let source, first = true;
+  const connect = () => {
+    source = new EventSource("/live");
+    source.onopen = () => tell({ kind: "connection", connected: true });
+    source.onmessage = (event) => {
+      const news = JSON.parse(event.data);
+      // The first message of a first connection tells nothing new: the page has just been fetched.
+      if (!first) tell({ kind: "news", news });
+      first = false;
+    };
+    source.onerror = () => {
+      tell({ kind: "connection", connected: false });
+      // The browser itself gives up after an answer that is no stream, as while the server starts.
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+    };
+  };
+  connect();
+  return () => source.close();
+}

@@ -1,0 +1,61 @@
+// Follows what changes on the server. All tabs of a browser share one connection, because a browser has only six per server.
+// A part of a page says what it shows, and fetches itself again when that has changed:
+//   data-live="projects"      any project
+//   data-live="project:NAME"  one project
+//   data-live="attempt:ID"    one attempt
+// Several words are separated by spaces.
+const stale = new Set();
+const busy = new Set();
+
+function concerned(part, news) {
+  if (news.everything) return true;
+  return part.dataset.live.split(/\s+/).some((word) => {
+    const [kind, ...rest] = word.split(":");
+    const id = rest.join(":");
+    if (kind === "projects") return news.projects.length > 0;
+    if (kind === "project") return news.projects.includes(id);
+    return kind === "attempt" && news.attempts.includes(id);
+  });
+}
+
+function refresh(part) {
+  if (document.hidden || busy.has(part)) { stale.add(part); return; }
+  stale.delete(part);
+  busy.add(part);
+  part.dispatchEvent(new CustomEvent("refresh"));
+}
+
+function refreshStale() {
+  for (const part of stale) if (part.isConnected) refresh(part); else stale.delete(part);
+}
+
+function take(news) {
+  for (const part of document.querySelectorAll("[data-live]")) if (concerned(part, news)) refresh(part);
+  document.dispatchEvent(new CustomEvent("winslow:news", { detail: news }));
+}
+
+function showConnection(connected) {
+  document.querySelector("[data-connection]").hidden = connected;
+}
+
+export function follow() {
+  document.addEventListener("htmx:finally:request", (event) => {
+    const part = event.target.closest?.("[data-live]") ?? event.detail?.ctx?.sourceElement;
+    busy.delete(part);
+    if (stale.has(part)) refresh(part);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshStale(); });
+  const hear = ({ data }) => {
+    if (data.kind === "connection") showConnection(data.connected);
+    else take(data.news);
+  };
+  const address = new URL("./live-worker.js", import.meta.url);
+  if (window.SharedWorker) {
+    const worker = new SharedWorker(address, { name: "winslow-live", type: "module" });
+    worker.port.onmessage = hear;
+    window.addEventListener("pagehide", () => worker.port.postMessage("leave"));
+    window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  } else {
+    import("./live-stream.js").then(({ open }) => open((data) => hear({ data })));
+  }
+}

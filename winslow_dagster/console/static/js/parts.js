@@ -1,0 +1,36 @@
+// Small behaviours that a page asks for by an attribute, wherever it may appear.
+//   data-copy="TEXT"      copies the text
+//   data-opens="#ID"      opens the dialog
+//   data-theme-choice     a select of dark, light or the system's theme
+import { say } from "./messages.js";
+
+async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) {
+    await navigator.clipboard.writeText(text);
+  } else {
+    // Over plain http in a network there is no clipboard.
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "visually-hidden";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say("Copied.");
+}
+
+document.addEventListener("click", (event) => {
+  const copies = event.target.closest("[data-copy]");
+  if (copies) copy(copies.dataset.copy);
+  const opens = event.target.closest("[data-opens]");
+  if (opens) document.querySelector(opens.dataset.opens).showModal();
+});
+
+document.addEventListener("change", (event) => {
+  const choice = event.target.closest("[data-theme-choice]");
+  if (!choice) return;
+  document.cookie = `winslow_theme=${choice.value}; path=/; max-age=31536000; samesite=lax`;
+  if (choice.value) document.documentElement.dataset.theme = choice.value;
+  else delete document.documentElement.dataset.theme;
+});
