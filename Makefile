@@ -1,8 +1,8 @@
 # Entry points of the project. Run `make` to list the targets.
 #
 #   VIDEO=film.mp4 POINTS=points.json    make demo: use your own footage; without points the demo stops when it needs them
-#   TESTS="tests/stages -k log"          make test: run only these tests
-#   WORKERS=1                            make test: number of test files run in parallel (default 3, or 0 with TESTS)
+#   TESTS="tests/stages -k log"          make test, make test-all: run only these tests
+#   WORKERS=1                            the same two: number of test files run in parallel (default 3, or 0 with TESTS)
 #   BENCH=orchestration                  make bench: run one benchmark
 #   KILLS=200                            make chaos: number of processes, or groups of them, to kill or stop
 #   PYTHON=/opt/python3.12/bin/python3   Python to create .venv with
@@ -12,17 +12,19 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TESTS ?=
-# Most tests wait rather than compute. The tests of one file share the services they start.
+# Most tests wait rather than compute.
 WORKERS ?= $(if $(TESTS),0,3)
+# The tests of one file share the services they start. The files come in the order of tests/conftest.py: the long ones first.
+PYTEST := python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KILLS ?= 100
 PYTHON ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo up test check bench chaos docs images lint lock
+.PHONY: help setup demo up test test-all check bench chaos docs images lint lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## create .venv with the locked packages (other targets do this if needed)
 	@PATH=$${PATH//"$(CURDIR)/.venv/bin:"/}; \
@@ -40,8 +42,11 @@ demo: ## run the traffic analysis on a short video, up to trajectories.csv and c
 up: setup ## start the web interface; Ctrl-C stops it
 	@winslow up
 
-test: setup ## run the tests; with WINSLOW_TEST_REQUIRE=chromium,docker,java,postgres,s3 missing services are failures
-	@python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+test: setup ## run the quick tests
+	@$(PYTEST) -m 'not slow' $(TESTS)
+
+test-all: setup ## run all tests; with WINSLOW_TEST_REQUIRE=chromium,docker,java,postgres,s3 missing services are failures
+	@$(PYTEST) $(TESTS)
 
 lint: setup ## check lint, format, types and import rules
 	ruff check .
@@ -50,7 +55,7 @@ lint: setup ## check lint, format, types and import rules
 	cd tracker_application && mypy
 	lint-imports
 
-check: lint test ## run lint and test
+check: lint test ## run lint and the quick tests
 
 bench: setup ## run the benchmarks; prints one line of JSON per figure
 	@python -m bench $(BENCH)

@@ -26,6 +26,9 @@ from winslow_dagster.settings import Settings
 from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
 from winslow_dagster.stages.task.directory import TaskDirectory, read_value
 
+LOOK_EVERY_S = 0.2
+"""A look may be a query or a walk over all processes: too often, and it takes the processor from what is waited for."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -39,7 +42,7 @@ def until(condition: Callable[[], bool], what: str, within_s: float = inf) -> No
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"timed out after {within_s:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(LOOK_EVERY_S)
 
 
 @dataclass

@@ -16,6 +16,8 @@ from winslow_dagster.pipelines import keep_version
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.services.supervisor import service_environment
 
+pytestmark = pytest.mark.slow
+
 NODES = "{ assetNodes { assetKey { path } dependencyKeys { path } groupName isPartitioned } }"
 NODE = """
 { assetNodeOrError(assetKey: {path: %s}) { ... on AssetNode {
@@ -62,7 +64,6 @@ def instance(there: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
         yield opened
 
 
-@pytest.mark.slow
 def test_the_lineage_is_shown_from_the_file_to_the_table(there: Installation) -> None:
     nodes = there.ask(NODES)["assetNodes"]
     found = {"/".join(each["assetKey"]["path"]): each for each in nodes}
@@ -75,7 +76,6 @@ def test_the_lineage_is_shown_from_the_file_to_the_table(there: Installation) ->
     assert [name for name, each in found.items() if not each["isPartitioned"]] == ["results"]
 
 
-@pytest.mark.slow
 def test_the_daemon_makes_the_partition_and_reports_the_file_and_the_table(there: Installation) -> None:
     until(lambda: node(there, "two", "inputs", "video")["partitionKeys"] == ["ulm"], "the project is a partition")
     until(lambda: node(there, "two", "inputs", "video")["assetMaterializations"] != [], "the file is reported")
@@ -98,7 +98,6 @@ def reporting() -> None:
     report()
 
 
-@pytest.mark.slow
 def test_what_an_op_says_of_checks_is_shown_on_the_asset(there: Installation, instance: DagsterInstance) -> None:
     done = reporting.execute_in_process(instance=instance)
     second = node(there, "two", "second")

@@ -4,7 +4,7 @@ A round strikes processes of several kinds while projects of nine stages with a 
 project end as it should, did every stage run exactly once unless it was killed itself, is no container and no process
 left, and is every byte of every output the one it should be? The summary counts what was hit.
 
-`make test` strikes each kind once in each of two installations; `make chaos KILLS=n` strikes n times, in four.
+`make test-all` strikes each kind once in each of two installations; `make chaos KILLS=n` strikes n times, in four.
 WINSLOW_CHAOS_SEED repeats the choices of a run.
 """
 
@@ -32,7 +32,7 @@ from winslow_dagster.storage.factory import open_store
 
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 KILLS = int(os.environ.get("WINSLOW_CHAOS_KILLS", "0"))
-"""Strikes in all; 0: the few of `make test`."""
+"""Strikes in all; 0: the few of `make test-all`."""
 STRIKES_A_ROUND = 7
 INSTALLATIONS = ("docker on production", "process on embedded", "docker on embedded", "process on production")
 TRIED = INSTALLATIONS if KILLS else INSTALLATIONS[:2]

@@ -215,10 +215,10 @@ def test_any_command_line_ends_with_an_exit_code(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "locale",
     [
-        {"LC_ALL": "C", "PYTHONUTF8": "0"},
-        {"LANG": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0"}, marks=pytest.mark.slow),
+        pytest.param({"LANG": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, marks=pytest.mark.slow),
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"},
-        {"PYTHONIOENCODING": "latin-1"},
+        pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -242,7 +242,7 @@ def test_every_locale_and_every_pipe_will_do(place: Path, locale: dict[str, str]
     ("redirection", "code"),
     [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("<&-", 0), (">/dev/full", 1), ("| true", 141)],
 )
-@pytest.mark.parametrize("command", ["status", "note one --json"])
+@pytest.mark.parametrize("command", ["status", pytest.param("note one --json", marks=pytest.mark.slow)])
 def test_a_closed_full_or_deserted_output_ends_the_command_in_order(
     place: Path, command: str, redirection: str, code: int
 ) -> None:

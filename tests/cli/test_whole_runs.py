@@ -2,181 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import running
+from whole_installation import Installation, stages
 
-from winslow_dagster.cli import main
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageView
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
-
-PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
-SPEEDING = """\
-name: speeding
-command: [sh, -c]
-inputs:
-  speeds: {{kind: table, suffixes: [.csv]}}
-env: {{LIMIT: "{limit}"}}
-stages:
-  - name: pick
-    args: ['awk -F, "\\$2 > $LIMIT" "$WINSLOW_RESOURCE_SPEEDS" > "$WINSLOW_OUTPUT_DIR/fast.csv"; echo picked >&2']
-    outputs: [fast.csv]
-  - name: count
-    args: ['echo "WINSLOW_RESULT: vehicles=$(wc -l < "$WINSLOW_INPUT_DIR/pick/fast.csv")"; exit ${{EXIT:-0}}']
-    errors: ['^WINSLOW_RESULT']
-"""
-SLOWEST = """\
-name: slowest
-command: [sh, -c]
-inputs:
-  speeds: {kind: table, suffixes: [.csv]}
-stages:
-  - name: sort
-    args: ['sort -t, -k2n "$WINSLOW_RESOURCE_SPEEDS" > "$WINSLOW_OUTPUT_DIR/sorted.csv"; echo sorted; echo "${WORD:-}"']
-    outputs: [sorted.csv]
-  - name: count
-    args: ['echo "WINSLOW_RESULT: slowest=$(head -n 1 "$WINSLOW_INPUT_DIR/sort/sorted.csv")"']
-"""
-BREAKING = """\
-name: breaking
-stages:
-  - {name: silent, command: ["true"]}
-  - name: long
-    command: [sh, -c]
-    args: ['echo "frame 1/10"; echo "frame 2/10"; printf "FATAL %0200d\\n" 7 >&2; exit 3']
-    progress: [{subject: frames, pattern: 'frame (?P<current>\\d+)/(?P<total>\\d+)'}]
-    errors: ['^FATAL']
-  - {name: absent, command: [no-such-program], after: [silent]}
-"""
-WAITING = """\
-name: waiting
-command: [sh, -c]
-stages:
-  - name: wait
-    args: ['echo begun; until [ -e "${GATE}" ]; do sleep 0.05; done; echo passed']
-"""
-
-WONDERING = """\
-name: wondering
-command: [sh, -c]
-stages:
-  - name: wonder
-    args:
-      - |
-        if [ -z "$REPLY" ]; then echo "WINSLOW_AWAIT_INPUT: which way?"; exit 75; fi
-        echo "$REPLY" > "$WINSLOW_OUTPUT_DIR/way"
-    env: {REPLY: ""}
-"""
-
-
-@dataclass(frozen=True)
-class Ran:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@dataclass
-class Installation:
-    """A directory with pipelines and services."""
-
-    place: Path
-    settings: dict[str, str]
-    port: int
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")} | self.settings
-
-    @contextlib.contextmanager
-    def up(self) -> Iterator[None]:
-        command = [*PROGRAM, "up", "--json"]
-        with running(command, cwd=self.place, env=self.environment, stdout=subprocess.PIPE, text=True) as services:
-            # Three lines: the one object that says that the services answer.
-            ready = json.loads("".join(services.stdout.readline() for _ in range(3)))
-            assert ready == {"address": f"http://127.0.0.1:{self.port}"}
-            yield
-            services.send_signal(signal.SIGINT)
-        assert services.returncode == 0
-
-    def begin(self, *arguments: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
-        return running(
-            [*PROGRAM, *arguments],
-            cwd=self.place,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def winslow(self, *arguments: str) -> Ran:
-        """The same in this process: a second of imports less."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            patch.chdir(self.place)
-            for name, value in self.settings.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main(arguments)
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, out.getvalue(), err.getvalue())
-
-    def said(self, *arguments: str, exit_code: int = 0) -> Any:
-        ran = self.winslow(*arguments, "--json")
-        assert ran.returncode == exit_code, ran.stderr
-        return json.loads(ran.stdout)
-
-    def refused(self, *arguments: str) -> tuple[int, str]:
-        ran = self.winslow(*arguments, "--json")
-        return ran.returncode, json.loads(ran.stderr)["what"]
-
-    def run(self, project: str, *more: str) -> Any:
-        return self.said("run", "speeding", "--project", project, "--input", "speeds=speeds.csv", *more)
-
-
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    place = tmp_path_factory.mktemp("installation")
-    pipelines = place / "pipeline_configs"
-    pipelines.mkdir()
-    (pipelines / "speeding.yaml").write_text(SPEEDING.format(limit="50"))
-    (pipelines / "waiting.yaml").write_text(WAITING)
-    (pipelines / "wondering.yaml").write_text(WONDERING)
-    (pipelines / "slowest.yaml").write_text(SLOWEST)
-    (pipelines / "breaking.yaml").write_text(BREAKING)
-    (place / "speeds.csv").write_text("1,48\n2,63\n3,71\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"WINSLOW_HOME": str(place / "home"), "WINSLOW_PORT": str(port), "WINSLOW_STAGE_MODE": "process"}
-    installation = Installation(place, settings, port)
-    with installation.up():
-        yield installation
 
 
 @pytest.fixture(scope="module")
 def first(there: Installation) -> Any:
     """The status of a project that has run once, with its run's."""
     return there.run("first")
-
-
-def stages(status: Any) -> dict[str, Any]:
-    return {stage["stage"]: stage for stage in status["stages"]}
 
 
 def test_a_run_is_followed_to_its_end_and_told_in_stable_shapes(there: Installation, first: Any) -> None:
@@ -214,37 +60,6 @@ def test_logs_are_read_whole_from_the_end_and_by_their_errors(there: Installatio
     assert there.winslow("logs", "first", "count", "--tail", "1").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1", "--timestamps").stdout.startswith("20")
     assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "stage count has no attempt 2")
-
-
-def test_a_redo_starts_where_it_is_told_and_changes_what_it_is_told(there: Installation) -> None:
-    first = there.run("redo")
-    assert there.refused("run", "speeding", "--project", "redo") == (
-        5,
-        "every stage has run, and nothing is out of date",
-    )
-    again = there.said("run", "speeding", "--project", "redo", "--start-from", "pick", "--set", "pick.env.LIMIT=70")
-    assert stages(again)["count"]["results"] == {"vehicles": "1"}
-    last = there.said("run", "speeding", "--project", "redo", "--start-from", "count")
-    assert stages(last)["pick"]["task_id"] == stages(again)["pick"]["task_id"] != stages(first)["pick"]["task_id"]
-    assert stages(last)["count"]["results"] == {"vehicles": "1"}
-    assert "vehicles=2" in there.winslow("logs", "redo", "count", "--attempt", "1").stdout
-    code, what = there.refused("run", "speeding", "--project", "redo", "--start-from", "count", "--set", "pick.cpus=1")
-    assert (code, what) == (5, "there are settings for pick, which will not run")
-
-
-def test_after_a_stop_and_after_a_redo_of_an_early_stage_the_project_goes_on_with_the_rest(there: Installation) -> None:
-    stopped = there.run("stop", "--stop-after", "pick")
-    assert (stopped["state"], stopped["reason"]) == ("succeeded", "count has not run yet")
-    done = there.said("run", "speeding", "--project", "stop")
-    assert stages(done)["pick"]["task_id"] == stages(stopped)["pick"]["task_id"]
-    redone = there.said("run", "speeding", "--project", "stop", "--start-from", "pick", "--stop-after", "pick")
-    assert stages(redone)["count"]["outdated"] == "pick has other outputs now"
-    (listed,) = [each for each in there.said("status")["projects"] if each["project"] == "stop"]
-    assert (listed["state"], listed["reason"]) == (redone["state"], redone["reason"])
-    assert redone["reason"] == "count is out of date"
-    last = there.said("run", "speeding", "--project", "stop")
-    assert (last["reason"], stages(last)["count"]["outdated"]) == ("", "")
-    assert stages(last)["pick"]["task_id"] == stages(redone)["pick"]["task_id"]
 
 
 def test_a_stage_that_fails_ends_the_command_with_eight_and_a_run_says_all_of_itself(
@@ -286,90 +101,11 @@ def test_the_log_of_a_program_that_printed_nothing_says_how_it_ended(there: Inst
     assert there.refused("logs", "silent", "long") == (4, "the stage has no log yet")
 
 
-def test_another_file_as_an_input_needs_a_redo_from_the_first_stage(there: Installation) -> None:
-    there.run("replaced")
-    (there.place / "other.csv").write_text("1,90\n")
-    given = ("run", "speeding", "--project", "replaced", "--input", "speeds=other.csv")
-    assert there.refused(*given) == (5, "the project has a different file as speeds")
-    assert there.refused(*given, "--start-from", "count")[0] == 5
-    redone = there.said(*given, "--start-from", "pick")
-    assert stages(redone)["count"]["results"] == {"vehicles": "1"}
-    assert [(each["version"], Path(each["original_path"]).name) for each in redone["inputs"]] == [(2, "other.csv")]
-
-
-def test_a_project_keeps_its_version_of_the_pipeline_until_it_is_told_otherwise(there: Installation) -> None:
-    there.run("pinned")
-    pipeline = there.place / "pipeline_configs" / "speeding.yaml"
-    before = pipeline.read_text()
-    pipeline.write_text(SPEEDING.format(limit="70"))
-    try:
-        assert there.said("status", "pinned")["pipeline_changes"] == ['pipeline: env.LIMIT "50" -> "70"']
-        again = ("run", "speeding", "--project", "pinned", "--start-from", "pick")
-        kept = there.said(*again)
-        assert stages(kept)["count"]["results"] == {"vehicles": "2"}
-        fresh = there.said("run", "speeding", "--project", "fresh", "--input", "speeds=speeds.csv")
-        assert stages(fresh)["count"]["results"] == {"vehicles": "1"}
-        current = there.said(*again, "--pipeline-version", "current")
-        assert stages(current)["count"]["results"] == {"vehicles": "1"}
-        assert current["pipeline_changes"] == []
-        pipeline.write_text("name: speeding\nstages: nothing\n")
-        assert "has errors" in there.said("status", "pinned")["pipeline_changes"][0]
-        assert there.said(*again)["state"] == "succeeded"
-    finally:
-        pipeline.write_text(before)
-
-
 @pytest.mark.usefixtures("first")
 def test_a_project_runs_through_another_pipeline_where_it_has_what_that_needs(there: Installation) -> None:
     code, what = there.refused("run", "waiting", "--project", "first")
     assert (code, "GATE" in what) == (3, True)
     assert there.said("status", "first")["pipeline"] == "speeding", "what was refused changes nothing"
-
-
-def test_stages_of_every_pipeline_that_a_project_ran_through_are_found(there: Installation, tmp_path: Path) -> None:
-    there.run("both")
-    there.said("run", "slowest", "--project", "both")
-    status = there.said("status", "both")
-    assert (status["pipeline"], list(stages(status))) == ("slowest", ["sort", "count"])
-    (other,) = status["other_pipelines"]
-    assert (other["pipeline"], other["problem"], list(stages(other))) == ("speeding", "", ["pick", "count"])
-    assert "also ran speeding" in there.winslow("status", "both").stdout
-
-    assert "picked" in there.winslow("logs", "both", "pick").stdout
-    assert "slowest=1,48" in there.winslow("logs", "both", "count").stdout, "its own pipeline goes first"
-    assert "vehicles=2" in there.winslow("logs", "both", "count", "--pipeline", "speeding").stdout
-    assert "vehicles=2" in there.winslow("logs", "both", "count", "--pipeline", "speeding", "--errors").stdout
-    assert there.refused("logs", "both", "count", "--attempt", "1", "--pipeline", "slowest")[0] == 4
-    files = there.said("files", "both")["files"]
-    assert [(each["pipeline"], each["stage"]) for each in files] == [("slowest", "sort"), ("speeding", "pick")]
-    (copied,) = there.said("files", "both", "--pipeline", "speeding", "--get", str(tmp_path))["files"]
-    assert Path(copied["local_path"]) == tmp_path / "pick" / "fast.csv"
-    table = there.said("compare", "both", "count", "--pipeline", "speeding")
-    assert [row["results"] for row in table["rows"]] == [{"vehicles": "2"}]
-
-    code, what = there.refused("logs", "both", "pock")
-    assert (code, "slowest, speeding" in what) == (4, True)
-    assert there.refused("logs", "both", "pick", "--pipeline", "slowest")[0] == 4
-    assert there.refused("logs", "both", "pick", "--pipeline", "waiting")[0] == 4
-
-    redone = there.said("redo", "both", "pick", "--env", "LIMIT=70")
-    assert (redone["pipeline"], stages(redone)["count"]["results"]) == ("speeding", {"vehicles": "1"})
-    assert [each["pipeline"] for each in redone["other_pipelines"]] == ["slowest"]
-    there.said("replace", "both", "sort", "sorted.csv", "speeds.csv")
-    resumed = there.said("resume", "both", "--pipeline", "slowest")
-    assert (resumed["pipeline"], stages(resumed)["count"]["attempts"]) == ("slowest", 2)
-
-
-def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> None:
-    there.said("run", "slowest", "--project", "kept", "--input", "speeds=speeds.csv")
-    there.run("kept")
-    pipeline = there.place / "pipeline_configs" / "slowest.yaml"
-    pipeline.write_text(SLOWEST.replace("echo sorted", "echo sorted anew"))
-    try:
-        there.said("redo", "kept", "sort")
-        assert "sorted anew" not in there.winslow("logs", "kept", "sort").stdout
-    finally:
-        pipeline.write_text(SLOWEST)
 
 
 def test_a_project_without_its_input_says_what_to_run_it_with(there: Installation) -> None:
@@ -380,6 +116,7 @@ def test_a_project_without_its_input_says_what_to_run_it_with(there: Installatio
     assert ("--input speeds=PATH" in page, "next:" in page) == (True, False)
 
 
+@pytest.mark.slow
 def test_every_next_step_runs_as_printed_in_another_shell(there: Installation) -> None:
     advice = there.winslow("run", "speeding", "--project", "next", "--input", "speeds=speeds.csv").stderr
     page = there.winslow("status", "next").stdout
@@ -480,6 +217,7 @@ stages:
 """
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_your_own_film_and_says_where_the_trajectories_lie(there: Installation) -> None:
     (there.place / "pipeline_configs" / "traffic_analysis.yaml").write_text(DEMO)
     (there.place / "film.mp4").write_bytes(b"\0\0\0\x08ftyp\0\0\0\x08moov")

@@ -167,6 +167,7 @@ def test_a_module_that_must_not_be_preloaded_is_named(place: Place, text: str, m
     assert b"unfit" in errors
 
 
+@pytest.mark.slow
 def test_two_hundred_quick_starts_leave_no_zombie_and_no_descriptor(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -207,6 +208,7 @@ def test_changed_code_is_never_run_in_its_old_form(place: Place, caplog: pytest.
     assert place.log.read_text().split() == ["old", "newer", "newer"]
 
 
+@pytest.mark.slow
 def test_no_start_is_lost_or_made_twice_while_the_server_restarts_again_and_again(place: Place) -> None:
     place.module("answer", "value = 0\n")
     place.module("marks", "import sys\nopen(sys.argv[1], 'x').close()\n")

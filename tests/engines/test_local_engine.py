@@ -72,6 +72,7 @@ def test_a_task_whose_first_runner_is_yet_to_be_started_has_lost_none(local: Loc
     assert local.engine.explain(a_task().task_id) == "The stage runner is starting."
 
 
+@pytest.mark.slow
 def test_submits_from_many_processes_at_once_start_exactly_one_runner(local: LocalDriver) -> None:
     submitters = [
         subprocess.Popen(

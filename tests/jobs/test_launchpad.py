@@ -15,6 +15,8 @@ from installation import Installation, until
 from winslow_dagster import Winslow
 from winslow_dagster.errors import NotFound
 
+pytestmark = pytest.mark.slow
+
 CROSSING = """
 name: crossing
 command: [sh, -c]
@@ -159,7 +161,6 @@ def scores(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_the_launchpad_starts_with_what_has_to_be_filled_in(dagit: Dagit) -> None:
     form = dagit.ask(FORM, job=selector("crossing"), config="{}")["runConfigSchemaOrError"]
     assert yaml.safe_load(form["rootDefaultYaml"]) == {"project": "", "inputs": {"scores": "", "hints": ""}}
@@ -168,7 +169,6 @@ def test_the_launchpad_starts_with_what_has_to_be_filled_in(dagit: Dagit) -> Non
     assert yaml.safe_load(form["rootDefaultYaml"]) == {"project": ""}
 
 
-@pytest.mark.slow
 def test_a_project_is_created_with_its_files_from_a_path_and_from_the_pool(
     dagit: Dagit, winslow: Winslow, scores: Path, tmp_path: Path
 ) -> None:
@@ -188,7 +188,6 @@ def test_a_project_is_created_with_its_files_from_a_path_and_from_the_pool(
     assert (entry.who, entry.details["inputs"]) == ("dagit", inputs)
 
 
-@pytest.mark.slow
 def test_a_run_from_dagit_has_the_tag_of_its_project_and_says_what_it_waits_for(dagit: Dagit, scores: Path) -> None:
     run_id = dagit.ended("crossing", {"project": "tagged", "inputs": {"scores": str(scores)}})
     assert dagit.run(run_id)["status"] == "SUCCESS"
@@ -197,7 +196,6 @@ def test_a_run_from_dagit_has_the_tag_of_its_project_and_says_what_it_waits_for(
     assert tags["winslow/awaiting_input"] == "before name_road: Which road is this?"
 
 
-@pytest.mark.slow
 def test_a_paused_run_says_so(dagit: Dagit, winslow: Winslow, installation: Installation, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     run_id = dagit.launch("gated", {"project": "halted", "env": {"GATE": str(gate)}})
@@ -209,7 +207,6 @@ def test_a_paused_run_says_so(dagit: Dagit, winslow: Winslow, installation: Inst
     assert dagit.tags(run_id)["winslow/paused"] == f"before behind: {who} requested a pause"
 
 
-@pytest.mark.slow
 def test_a_re_execution_uses_the_files_that_the_project_has_and_not_the_tags_of_the_run_before(
     dagit: Dagit, winslow: Winslow, scores: Path
 ) -> None:
@@ -226,7 +223,6 @@ def test_a_re_execution_uses_the_files_that_the_project_has_and_not_the_tags_of_
     assert detected == [first, again]
 
 
-@pytest.mark.slow
 def test_what_a_run_waited_before_goes_on_as_a_re_execution_of_the_skipped_stage(
     dagit: Dagit, winslow: Winslow, scores: Path
 ) -> None:
@@ -241,7 +237,6 @@ def test_what_a_run_waited_before_goes_on_as_a_re_execution_of_the_skipped_stage
     assert {"detect", "second_look"} <= set(named.inputs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
@@ -266,7 +261,6 @@ def test_a_project_that_cannot_be_created_is_refused_with_the_reason_and_nothing
         winslow.context.records.project("refused")
 
 
-@pytest.mark.slow
 def test_another_file_is_refused_where_earlier_outputs_are_to_be_used(
     dagit: Dagit, winslow: Winslow, scores: Path
 ) -> None:
@@ -280,7 +274,6 @@ def test_another_file_is_refused_where_earlier_outputs_are_to_be_used(
     assert [each.version for each in winslow.context.records.inputs("changed")] == [2]
 
 
-@pytest.mark.slow
 def test_a_failed_stage_shows_its_reason_and_facts_and_no_stack(dagit: Dagit) -> None:
     run_id = dagit.ended("failing", {"project": "failed"})
     (failure,) = dagit.events(run_id, "ExecutionStepFailureEvent")

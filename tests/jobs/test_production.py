@@ -10,6 +10,8 @@ from installation import Installation
 from winslow_dagster import Winslow
 from winslow_dagster.storage.factory import open_store
 
+pytestmark = pytest.mark.slow
+
 TWO = """
 name: two
 command: [sh, -c]

@@ -19,6 +19,8 @@ from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.executor import ComputeLogFiles
 from winslow_dagster.projects.commands.run import Run
 
+pytestmark = pytest.mark.slow
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

@@ -147,6 +147,7 @@ def test_what_a_killed_process_had_stored_is_there(instance: DagsterInstance) ->
     assert found[:told] == [f"event {number}" for number in range(told)]
 
 
+@pytest.mark.slow
 def test_processes_and_threads_that_write_at_once_lose_nothing(instance: DagsterInstance) -> None:
     processes = [writer("one", 25, f"process {name}") for name in "ab"]
     with ThreadPoolExecutor(8) as pool:

@@ -121,6 +121,7 @@ def without_effect(root: type[Document], reads: set[str], loader: str) -> list[s
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", [PipelineDocument, WatchFileDocument, NotifyDocument])
 def test_every_field_has_an_effect(root: type[Document], reads: set[str]) -> None:
     assert without_effect(root, reads, LOADER.read_text()) == []
@@ -135,6 +136,7 @@ class InventedDocument(StageDocument):
     invented: str | None = None
 
 
+@pytest.mark.slow
 def test_a_field_that_nothing_reads_is_found(reads: set[str]) -> None:
     assert "InventedDocument.invented" in without_effect(InventedDocument, reads, "")
 
@@ -158,5 +160,6 @@ def run(stage: Stage, task: Task) -> list[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_field_that_the_loader_does_not_name_is_found(reads: set[str]) -> None:
     assert {"PipelineDocument.image", "PipelineDocument.defaults"} <= set(without_effect(PipelineDocument, reads, ""))

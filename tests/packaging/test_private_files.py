@@ -29,6 +29,7 @@ def readable_by_others(home: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_no_file_of_the_home_holds_the_database_s_password(tmp_path: Path, postgres_url: str) -> None:
     url = postgres_url.replace("winslow@", "winslow:sesame@")
@@ -48,6 +49,7 @@ def test_no_file_of_the_home_holds_the_database_s_password(tmp_path: Path, postg
     assert [path for path in written if b"sesame" in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_what_may_hold_a_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     installation = Installation(tmp_path, None, {"one": ONE})
     installation.up()

@@ -108,6 +108,13 @@ def launch(dagit: DagsterClient, job: str, config: dict[str, object], **tags: st
 COUNT = {"ops": {"count": {"config": {"upto": 3}}}}
 
 
+@pytest.fixture(scope="module")
+def counted(dagit: DagsterClient) -> tuple[str, list[RunEvent]]:
+    """A run of a project that was launched and has ended, with its events."""
+    run = launch(dagit, "counting", COUNT, project="ulm-07")
+    return run.run_id, follow(dagit, run.run_id, lambda event: event.kind == "RUN_SUCCESS")
+
+
 @pytest.mark.parametrize("name", [name for name in vars(graphql) if name.isupper() and name != "RUN_FIELDS"])
 def test_every_query_fits_the_schema_of_the_installed_dagster(name: str) -> None:
     from dagster_graphql.schema import create_schema
@@ -136,11 +143,10 @@ def test_an_unknown_job_is_said_to_be_unknown(dagit: DagsterClient) -> None:
         dagit.job("nothing")
 
 
-def test_a_launched_run_is_followed_to_its_end(dagit: DagsterClient) -> None:
-    run = launch(dagit, "counting", COUNT, project="ulm-07")
-    events = follow(dagit, run.run_id, lambda event: event.kind == "RUN_SUCCESS")
+def test_a_launched_run_is_followed_to_its_end(dagit: DagsterClient, counted: tuple[str, list[RunEvent]]) -> None:
+    run_id, events = counted
     assert ("count", "counted to 3") in [(event.stage, event.message) for event in events]
-    over = ended(dagit, run.run_id)
+    over = ended(dagit, run_id)
     assert (over.status, over.project, over.job) == ("SUCCESS", "ulm-07", "counting")
     assert [(step.stage, step.status) for step in over.steps] == [("count", "SUCCESS")]
     assert over.started_at is not None
@@ -148,12 +154,12 @@ def test_a_launched_run_is_followed_to_its_end(dagit: DagsterClient) -> None:
     assert over.created_at <= over.started_at <= over.ended_at
 
 
-def test_runs_are_found_by_project_and_by_state(dagit: DagsterClient) -> None:
-    run = launch(dagit, "counting", COUNT, project="ulm-08")
-    ended(dagit, run.run_id)
-    assert [found.run_id for found in dagit.runs(project="ulm-08")] == [run.run_id]
-    assert [found.run_id for found in dagit.runs(project="ulm-08", statuses=("SUCCESS",))] == [run.run_id]
-    assert dagit.runs(project="ulm-08", statuses=("QUEUED",)) == ()
+def test_runs_are_found_by_project_and_by_state(dagit: DagsterClient, counted: tuple[str, list[RunEvent]]) -> None:
+    run_id = ended(dagit, counted[0]).run_id
+    assert [found.run_id for found in dagit.runs(project="ulm-07")] == [run_id]
+    assert [found.run_id for found in dagit.runs(project="ulm-07", statuses=("SUCCESS",))] == [run_id]
+    assert dagit.runs(project="ulm-07", statuses=("QUEUED",)) == ()
+    assert dagit.runs(project="ulm-08") == ()
 
 
 def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: DagsterClient) -> None:
@@ -165,6 +171,7 @@ def test_a_run_config_that_does_not_fit_is_refused_with_every_fault(dagit: Dagst
         launch(dagit, "counting", {"ops": {"count": {"config": {"upto": "many"}}}})
 
 
+@pytest.mark.slow
 def test_a_running_run_is_ended_and_an_ended_one_cannot_be(dagit: DagsterClient) -> None:
     run = launch(dagit, "waiting", {})
     follow(dagit, run.run_id, lambda event: event.kind == "STEP_START")
@@ -185,6 +192,7 @@ def test_daemons_that_do_not_run_are_named(dagit: DagsterClient) -> None:
     assert "SENSOR" in dagit.silent_daemons()
 
 
+@pytest.mark.slow
 def test_a_reload_takes_up_what_changed_and_says_what_is_broken(dagit: DagsterClient, place: Path) -> None:
     (place / "version").write_text("two")
     location = dagit.job("counting").location

@@ -198,6 +198,7 @@ def test_a_missing_source_is_an_error_and_nothing_is_forgotten(scanner: Scanner,
     assert scanner.states() == {"ulm.mp4": "receiving"}
 
 
+@pytest.mark.slow
 def test_five_thousand_files_are_recorded_once_and_become_ready_in_turn(scanner: Scanner, source: Path) -> None:
     for number in range(5000):
         (source / f"{number:04}.mp4").write_bytes(film())

@@ -326,6 +326,7 @@ def test_writers_in_several_processes_lose_nothing(database_url: str, ulm: Proje
     assert {attempt.outcome for attempt in ulm.attempts("ulm-07")} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_of_several_processes_that_make_the_tables_and_one_project_one_wins(database_url: str) -> None:
     outcomes: multiprocessing.Queue[str] = multiprocessing.get_context("spawn").Queue()
     in_processes(race_to_create, *((database_url, outcomes) for _ in range(PROCESSES)))

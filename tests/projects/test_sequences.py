@@ -1,6 +1,6 @@
 """Whatever two people do with a project in whatever order, and however its stages end, what must hold does.
 
-`make test` tries some sequences, `make chaos` a thousand; WINSLOW_SEQUENCES says how many.
+`make test` tries a few sequences, `make test-all` a hundred more, and `make chaos` a thousand (WINSLOW_SEQUENCES).
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from simulated_dagster import End, SimulatedDagster
 
 from winslow_dagster.engines.memory import InMemoryEngine
@@ -28,7 +36,8 @@ from winslow_dagster.projects.domain.views import OVER
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
 
-SEQUENCES = int(os.environ.get("WINSLOW_SEQUENCES", "40"))
+FEW = 5
+MANY = int(os.environ.get("WINSLOW_SEQUENCES", "100"))
 STEPS = 25
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 MAIN = """
@@ -338,9 +347,7 @@ def reply(form: tuple[dict[str, Any], ...], *, accept: bool) -> dict[str, Any]:
     return {field["name"]: kinds[field["kind"]] for field in form}
 
 
-TestSequences = Sequences.TestCase
-TestSequences.settings = settings(
-    max_examples=SEQUENCES,
+PROFILE = settings(
     stateful_step_count=STEPS,
     deadline=None,
     # The same ones in every `make test`, so that what fails there is what was changed; others in each `make chaos`.
@@ -350,3 +357,13 @@ TestSequences.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_what_must_hold_holds_in_a_few_sequences() -> None:
+    run_state_machine_as_test(Sequences, settings=settings(PROFILE, max_examples=FEW))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_must_hold_holds_in_many_sequences() -> None:
+    run_state_machine_as_test(Sequences, settings=settings(PROFILE, max_examples=MANY))

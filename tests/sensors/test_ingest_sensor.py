@@ -20,6 +20,8 @@ from winslow_dagster import Winslow
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHORT = """
 name: short
@@ -128,7 +130,6 @@ def assert_each_once_but_for_rejected_ones(installation: Installation, found: di
     assert run.reason == f"{installation.folder / 'source' / 'ulm.mp4'} was ingested"
 
 
-@pytest.mark.slow
 def test_killed_at_every_step_each_film_is_one_project_with_one_run(installation: Installation) -> None:
     installation.up()
     own = installation.folder / "watch-of-the-killed.yaml"
@@ -145,7 +146,6 @@ def test_killed_at_every_step_each_film_is_one_project_with_one_run(installation
     assert_each_once(installation, {path.name for path in source.iterdir()})
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_thirty_films_become_thirty_projects_though_daemon_and_code_server_are_killed(
     installation: Installation, record_property: Callable[[str, object], None]
@@ -174,7 +174,6 @@ def begun(installation: Installation) -> int:
     return sum(count for state, count in states(installation).items() if state not in {"receiving", "ready"})
 
 
-@pytest.mark.slow
 def test_of_five_thousand_films_only_max_concurrent_are_begun(installation: Installation) -> None:
     gate = installation.folder / "gate"
     watch(installation, pipeline="gated", stable_for=0, max_concurrent=3, env={"GATE": str(gate)})

@@ -102,6 +102,7 @@ def command(installation: Installation, *arguments: str) -> subprocess.Completed
     return subprocess.run(program, env=installation.environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_unknown_channel_and_an_invalid_file_are_errors(installation: Installation, tmp_path: Path) -> None:
     unknown = command(installation, "notify", "test", "hok", "--json")
     assert unknown.returncode == 4

@@ -392,7 +392,15 @@ def test_a_disk_that_shares_blocks_takes_a_copy_that_would_not_fit(tmp_path: Pat
         assert (files_of(store, again) / "video.mp4").read_bytes() == video.read_bytes()
 
 
-@pytest.mark.parametrize(("scenario", "fewest_kills"), [("commit", 100), ("put", 40), ("delete", 40), ("view", 60)])
+@pytest.mark.parametrize(
+    ("scenario", "fewest_kills"),
+    [
+        pytest.param("commit", 100, marks=pytest.mark.slow),
+        ("put", 40),
+        ("delete", 40),
+        pytest.param("view", 60, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_before_any_step_it_comes_to_the_same_end(scenario: str, fewest_kills: int, tmp_path: Path) -> None:
     program = Path(__file__).with_name("kill_every_step.py")
     # In memory where there is some: the steps are the same, and no disk is waited for after each.

@@ -16,7 +16,7 @@ from postgres_server import PostgresServer
 from winslow_dagster import Winslow
 from winslow_dagster.errors import ServiceUnavailable
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 TWO = """
 name: two

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from installation import free_port
+
+pytestmark = pytest.mark.slow
 
 PASSWORD = "sentinel-password-5b1e"  # of nothing
 SPY = """

@@ -19,7 +19,7 @@ from winslow_dagster import Winslow
 from winslow_dagster.cli.main import main
 from winslow_dagster.projects.domain.actor import Actor
 
-pytestmark = [pytest.mark.docker, pytest.mark.java]
+pytestmark = [pytest.mark.docker, pytest.mark.java, pytest.mark.slow]
 
 TAG = f"winslow-test-tracker:{uuid.uuid4().hex[:8]}"
 OTHERS = {

@@ -12,6 +12,8 @@ from installation import Installation, until
 
 from winslow_dagster import Winslow
 
+pytestmark = pytest.mark.slow
+
 PROJECTS = int(os.environ.get("WINSLOW_MANY_PROJECTS", "60"))
 MANY = """
 name: many
@@ -37,7 +39,6 @@ def there(tmp_path: Path) -> Iterator[Installation]:
     made.down()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_projects_are_in_progress_at_once(there: Installation, tmp_path: Path) -> None:
     gate = tmp_path / "gate"

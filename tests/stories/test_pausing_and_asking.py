@@ -13,6 +13,8 @@ from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, ProjectConflict, StageFailed
 from winslow_dagster.projects.domain.actor import Actor
 
+pytestmark = pytest.mark.slow
+
 GATED = """
 name: gated
 command: [sh, -c]

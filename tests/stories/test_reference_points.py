@@ -18,6 +18,8 @@ from winslow_dagster.cli.main import main
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.domain.actor import Actor
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).parents[2] / "pipeline_configs" / "traffic_analysis.yaml"
 ASKING = "define_reference_points"
 CHEAP = "estimate_camera"

@@ -18,6 +18,8 @@ from installation import Installation, until
 from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, NotFound
 
+pytestmark = pytest.mark.slow
+
 TOKEN, KEY, OTHER, REFUSED = (f"sentinel-{name}-5b1e" for name in ("token", "key", "other-token", "refused"))
 VAULT = """
 name: vault

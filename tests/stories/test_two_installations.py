@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from installation import Installation, until
 
+pytestmark = pytest.mark.slow
+
 GATED = """
 name: gated
 command: [sh, -c]

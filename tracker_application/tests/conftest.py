@@ -1,8 +1,11 @@
-"""A short film, rendered and analysed once for all tests."""
+"""A short film, rendered and analysed once for all tests, also where several processes run them."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,32 +14,31 @@ from rendered_film import Film
 from tracker.cli import main
 
 
+def made_once(directory: Path, words: Sequence[str]) -> None:
+    """Run the tracker for this directory, unless another test process has done so."""
+    with directory.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = directory.with_suffix(".done")
+        if not done.exists():
+            assert main([*words, "--output", str(directory)]) == 0
+            done.touch()
+
+
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Film:
     """Twelve seconds at 1280x720, with a seed that was not used for tuning."""
-    directory = tmp_path_factory.mktemp("film")
-    words = [
-        "simulate",
-        "--output",
-        str(directory),
-        "--seconds",
-        "12",
-        "--fps",
-        "10",
-        "--width",
-        "1280",
-        "--seed",
-        "27",
-    ]
-    assert main(words) == 0
+    own = tmp_path_factory.getbasetemp()
+    directory = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "film"
+    directory.mkdir(exist_ok=True)
+    words = ["simulate", "--seconds", "12", "--fps", "10", "--width", "1280", "--seed", "27"]
+    made_once(directory, words)
     return Film(directory, directory / "outputs")
 
 
 @pytest.fixture(scope="session")
 def film(rendered: Film) -> Film:
     """The film with the outputs of all stages."""
-    words = ["run", "--video", str(rendered.video), "--reference-points", str(rendered.points)]
-    assert main([*words, "--output", str(rendered.outputs)]) == 0
+    made_once(rendered.outputs, ["run", "--video", str(rendered.video), "--reference-points", str(rendered.points)])
     return rendered
 
 

@@ -215,6 +215,7 @@ def test_an_empty_file_is_not_a_video(outputs: Path, capsys: pytest.CaptureFixtu
     assert "film.mp4 is empty" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_after_a_worker_is_killed_the_next_start_reuses_finished_segments(outputs: Path) -> None:
     video = write(outputs.parent / "film.mp4", drifting(300))
     begin(outputs, video)

@@ -67,6 +67,7 @@ def test_recall_and_precision_on_the_road_are_high(film: Film) -> None:
     assert false < 0.06 * len(found["frame"])
 
 
+@pytest.mark.slow
 def test_one_worker_and_three_write_the_same_bytes(film: Film, tmp_path: Path) -> None:
     for workers in ("1", "3"):
         assert detect(film, tmp_path / workers, "--detection-rate-hz", "2", "--workers", workers) == 0
@@ -75,6 +76,7 @@ def test_one_worker_and_three_write_the_same_bytes(film: Film, tmp_path: Path) -
     assert one == three
 
 
+@pytest.mark.slow
 def test_a_killed_search_reuses_finished_stretches(film: Film, tmp_path: Path) -> None:
     kept, output = tmp_path / "kept", tmp_path / "out"
     words = ["--detection-rate-hz", "2", "--workers", "1"]

@@ -36,9 +36,10 @@ KINDS: dict[str, dict[str, str]] = {
     "no B-frames": {"bf": "0"},
     "one key frame": {"g": "10000", "x264-params": "scenecut=0"},
 }
+SUFFIXES = [".mp4", pytest.param(".mkv", marks=pytest.mark.slow), pytest.param(".ts", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_segments_cover_the_film_exactly(kind: str, suffix: str, tmp_path: Path) -> None:
     video = write(tmp_path / f"film{suffix}", drifting(150), options=KINDS[kind])
@@ -50,7 +51,7 @@ def test_the_segments_cover_the_film_exactly(kind: str, suffix: str, tmp_path: P
     assert sum(len(part) for part in parts) == 150
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_frame_at_a_time_is_the_one_that_decoding_from_the_start_finds(
     kind: str, suffix: str, tmp_path: Path
@@ -102,6 +103,7 @@ def test_proxy_frames_can_be_read_individually_and_with_gaps(outputs: Path) -> N
         )
 
 
+@pytest.mark.slow
 def test_one_worker_and_three_write_the_same_bytes(outputs: Path) -> None:
     video = write(outputs.parent / "film.mp4", drifting(160), options=KINDS["open"])
     begin(outputs, video)
@@ -119,6 +121,7 @@ def test_one_worker_and_three_write_the_same_bytes(outputs: Path) -> None:
     assert wrote[0] == wrote[1]
 
 
+@pytest.mark.slow
 def test_a_killed_stage_reuses_finished_segments(outputs: Path, tmp_path: Path) -> None:
     video = write(tmp_path / "film.mp4", drifting(300), options=KINDS["closed"])
     begin(outputs, video)
@@ -154,7 +157,7 @@ def test_pieces_of_other_parameters_are_not_reused(outputs: Path, tmp_path: Path
     assert not stale.exists()
 
 
-@pytest.mark.parametrize("turned_deg", [90, 180, -90])
+@pytest.mark.parametrize("turned_deg", [90, *(pytest.param(deg, marks=pytest.mark.slow) for deg in (180, -90))])
 def test_a_video_rotated_by_metadata_is_used_upright(turned_deg: int, outputs: Path) -> None:
     upright = drifting(50)
     video = write(
