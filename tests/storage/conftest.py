@@ -55,6 +55,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 @pytest.fixture
+def local(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+@pytest.fixture
 def plant(tmp_path: Path) -> Callable[..., Path]:
     """Write files into a new directory and give it: `plant({"a/b.txt": b"..."})`."""
 
