@@ -30,6 +30,8 @@ from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.storage.factory import open_store
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("WINSLOW_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 KILLS = int(os.environ.get("WINSLOW_CHAOS_KILLS", "0"))
 """Strikes in all; 0: the few of `make test-all`."""
@@ -124,7 +126,6 @@ def dealt(deck: list[Strike], chance: random.Random, number: int) -> list[Strike
     return strikes[number * STRIKES_A_ROUND :][:STRIKES_A_ROUND]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_projects_survive_strikes_at_random_moments(

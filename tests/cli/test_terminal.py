@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,20 +29,21 @@ EVIL = "clear \x1b[2J title \x1b]0;owned\x07 c1 \x9b1m turned \u202etxt.exe"
 SHOWN = r"clear \u001b[2J title \u001b]0;owned\u0007 c1 \u009b1m turned \u202etxt.exe"
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A project whose notes are a stranger's."""
-    for name in [name for name in os.environ if name.startswith("WINSLOW_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PYTHONUTF8", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.chdir(tmp_path)
-    Path("pipeline_configs").mkdir()
-    Path("pipeline_configs", "counting.yaml").write_text(PIPELINE)
-    Path("numbers.csv").write_text("1\n")
-    words = ("create", "counting", "--project", "ulm", "--input", "numbers=numbers.csv", "--notes", EVIL)
-    subprocess.run([*PROGRAM, *words], check=True, capture_output=True)
-    return "ulm"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WINSLOW_")]:
+            patch.delenv(name)
+        patch.setenv("PYTHONUTF8", "1")
+        patch.setenv("TERM", "xterm")
+        patch.chdir(tmp_path_factory.mktemp("terminal"))
+        Path("pipeline_configs").mkdir()
+        Path("pipeline_configs", "counting.yaml").write_text(PIPELINE)
+        Path("numbers.csv").write_text("1\n")
+        words = ("create", "counting", "--project", "ulm", "--input", "numbers=numbers.csv", "--notes", EVIL)
+        subprocess.run([*PROGRAM, *words], check=True, capture_output=True)
+        yield "ulm"
 
 
 def on_terminal(*words: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import until
 from whole_installation import Installation, stages
 
 from winslow_dagster.projects.dagster_api.client import DagsterClient
@@ -180,16 +181,19 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
 def test_a_run_from_the_launchpad_is_the_project_s_run_too(there: Installation) -> None:
     dagit = DagsterClient(f"http://127.0.0.1:{there.port}", installation_id(Settings.read(there.settings)))
     run_id = dagit.launch(dagit.job("speeding"), {"project": "first", "start_from": "count"}, {})
-    while not dagit.run(run_id).ended:
-        assert there.winslow("status", "first").returncode == 0
+
+    def has_ended() -> bool:
+        assert there.winslow("status", "first").returncode == 0, "the status is shown at any time"
+        return dagit.run(run_id).ended
+
+    until("the run ends", has_ended)
     status = there.said("status", "first")
     assert (status["run_id"], status["state"]) == (run_id, "succeeded")
 
 
 def await_log(there: Installation, project: str, text: str) -> None:
     """Until the stage has begun, and printed the text."""
-    while text not in there.winslow("logs", project, "wait").stdout:
-        pass
+    until(f"the stage printed {text}", lambda: text in there.winslow("logs", project, "wait").stdout)
 
 
 def test_of_two_who_run_a_project_at_the_same_moment_one_is_told(there: Installation) -> None:

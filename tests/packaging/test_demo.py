@@ -44,6 +44,12 @@ def add_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+def as_on_a_terminal() -> None:
+    """Also in the background of a shell, or under nohup: bash cannot trap a signal that it inherits as ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def demo(clone: Path) -> Iterator[subprocess.Popen[str]]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("WINSLOW_")}
@@ -55,8 +61,7 @@ def demo(clone: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # As on a terminal, also where the tests run in the background of a shell.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # one thread
+        preexec_fn=as_on_a_terminal,  # noqa: PLW1509  # one thread
     )
     with process:
         yield process
