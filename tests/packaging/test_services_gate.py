@@ -48,6 +48,14 @@ def test_the_line_is_the_same_when_tests_run_side_by_side(suite: pytest.Pytester
     result.stdout.fnmatch_lines_random(["skipped: 2 needing s3"])
 
 
+def test_a_file_with_a_long_test_goes_first(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_z="import pytest\n\ndef test_short(): pass\n\n@pytest.mark.slow\ndef test_long(): pass\n")
+    result = suite.runpytest_subprocess("-p", "no:cacheprovider", "-v")
+    result.stdout.fnmatch_lines(["test_z.py::test_short *", "test_z.py::test_long *", "*test_without_a_service *"])
+    result = suite.runpytest_subprocess("-p", "no:cacheprovider", "-m", "not slow")
+    result.assert_outcomes(passed=2, skipped=2, deselected=1)
+
+
 def test_what_needs_a_demanded_service_fails_when_it_is_missing(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

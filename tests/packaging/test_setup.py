@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,20 @@ def clone(tmp_path: Path) -> Path:
 
 def test_make_without_a_target_lists_the_targets(clone: Path) -> None:
     listed = subprocess.run([MAKE, "-C", str(clone)], capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "up", "test", "check", "bench", "chaos", "docs", "images"):
+    for target in ("demo", "up", "test", "test-all", "check", "bench", "chaos", "docs", "images"):
         assert f"  make {target} " in listed
+
+
+def test_the_quick_tests_are_all_but_the_slow_ones(clone: Path) -> None:
+    def pytest_of(target: str) -> str:
+        command = [MAKE, "--dry-run", "-C", str(clone), target]
+        shown = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+        return next(line for line in shown.stdout.splitlines() if line.startswith("python -m pytest"))
+
+    every_test = pytest_of("test-all")
+    assert "-m 'not slow'" not in every_test
+    assert pytest_of("test").split() == [*every_test.split(), "-m", "'not", "slow'"]
+    assert pytest_of("check") == pytest_of("test")
 
 
 def test_without_a_suitable_python_the_supported_versions_are_listed(clone: Path) -> None:
