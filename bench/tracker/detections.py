@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+from tracker.neighbours import Places, cheapest
 from tracker.tables import groups, read_table, select
 
 from bench.tracker.films import Film
@@ -49,7 +48,7 @@ def found_vehicles(film: Film, detections: Path) -> Found:
     """Match boxes and vehicles one to one by their centres on the ground."""
     boxes = groups(read_table(detections, ("frame", "x_m", "y_m")), "frame")
     everything = read_table(film.directory() / "truth.csv", ("frame", "x_m", "y_m", "visible"))
-    road = cKDTree(np.column_stack([everything["x_m"], everything["y_m"]]))
+    road = Places(np.column_stack([everything["x_m"], everything["y_m"]]))
     truth = groups(everything, "frame")
     right = false = missed = beside = 0
     for frame, found in boxes.items():
@@ -57,7 +56,7 @@ def found_vehicles(film: Film, detections: Path) -> Found:
         if known is None:
             continue
         apart = np.hypot(known["x_m"][:, None] - found["x_m"][None], known["y_m"][:, None] - found["y_m"][None])
-        rows, columns = linear_sum_assignment(np.minimum(apart, 10 * SAME_VEHICLE_M))
+        rows, columns = cheapest(np.minimum(apart, 10 * SAME_VEHICLE_M))
         near = apart[rows, columns] < SAME_VEHICLE_M
         rows, columns = rows[near], columns[near]
         whole = known["visible"] == 1
@@ -65,9 +64,11 @@ def found_vehicles(film: Film, detections: Path) -> Found:
         missed += int(whole.sum() - whole[rows].sum())
         # Boxes on a vehicle that the border cuts are neither right nor false.
         alone = np.setdiff1d(np.arange(len(found["x_m"])), columns)
-        off_m, _ = road.query(np.column_stack([found["x_m"], found["y_m"]])[alone])
-        false += int((off_m <= ROAD_M).sum())
-        beside += int((off_m > ROAD_M).sum())
+        on_road = [
+            len(road.within(place, ROAD_M)) > 0 for place in np.column_stack([found["x_m"], found["y_m"]])[alone]
+        ]
+        false += sum(on_road)
+        beside += len(on_road) - sum(on_road)
     searched = set(boxes)
     for frame, known in truth.items():
         if frame in searched:

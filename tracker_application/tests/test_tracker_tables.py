@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import arro3.core as arrow
 import numpy as np
 import pytest
+from arro3.io import write_parquet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +46,48 @@ def test_an_invalid_parquet_file_is_reported(tmp_path: Path) -> None:
     path.write_text("frame,x_m\n")
     with pytest.raises(InputMissing, match=r"detections\.parquet is not a Parquet file"):
         read_table(path)
+
+
+@given(kept=st.floats(0, 0.999))
+def test_an_incomplete_parquet_file_is_reported(tmp_path_factory: pytest.TempPathFactory, kept: float) -> None:
+    path = tmp_path_factory.mktemp("table") / "detections.parquet"
+    write_table(path, {"frame": range(100), "class": ["car"] * 100})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(InputMissing, match=r"detections\.parquet is not a Parquet file"):
+        read_table(path)
+
+
+def test_a_parquet_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.parquet"
+    write_table(path, {"frame": [], "x_m": [], "class": []})
+    back = read_table(path, ("frame", "x_m", "class"))
+    assert [(name, len(values)) for name, values in back.items()] == [("frame", 0), ("x_m", 0), ("class", 0)]
+
+
+def test_text_stored_as_numbers_of_a_dictionary_is_read_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.parquet"
+    kinds = arrow.Array(["car", "truck_bus", "car"], arrow.DataType.string())
+    entries = arrow.DataType.dictionary(arrow.DataType.int32(), arrow.DataType.string())
+    write_parquet(arrow.Table.from_pydict({"class": kinds.cast(entries)}), path)
+    assert read_table(path)["class"].tolist() == ["car", "truck_bus", "car"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5.0, "5"),
+        (-0.0, "0"),
+        (0.25, "0.25"),
+        (1234567890.125, "1234567890.125"),
+        (12e9, "1.2e+10"),
+        (0.000012345, "0.000012345"),
+        (0.0000001, "1e-7"),
+        (-3.25e-10, "-3.25e-10"),
+        (float("nan"), ""),
+    ],
+)
+def test_csv_numbers_are_as_short_as_possible(tmp_path: Path, value: float, text: str) -> None:
+    path = tmp_path / "table.csv"
+    write_table(path, {"frame": [1], "x_m": [value]}, decimals=12)
+    assert path.read_text() == f"frame,x_m\n1,{text}\n"

@@ -21,7 +21,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from tracker.background import make_background
 from tracker.detectors.boxes import KINDS, Boxes
@@ -34,6 +33,7 @@ from tracker.detectors.searching import RATE_ON_CPU_HZ, ROAD_MARGIN_M
 from tracker.detectors.shipped import GLANCES, ShippedNetwork
 from tracker.detectors.sightings import Sighting
 from tracker.detectors.views import View
+from tracker.neighbours import cheapest
 
 Floats = NDArray[Any]
 REACH_M = 1.5
@@ -69,7 +69,7 @@ class Score:
     ) -> None:
         """`counted`: the true vehicles that count; `inside`: the boxes that count as false if unmatched."""
         apart = np.hypot(boxes.x_px[:, None] - true_px[:, 0], boxes.y_px[:, None] - true_px[:, 1]) * pixel_m
-        rows, columns = linear_sum_assignment(np.minimum(apart, 10 * self.reach_m))
+        rows, columns = cheapest(np.minimum(apart, 10 * self.reach_m))
         near = apart[rows, columns] <= self.reach_m
         matched = dict(zip(columns[near].tolist(), rows[near].tolist(), strict=True))
         for index, kind in enumerate(kinds):

@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# All matrices here are small: with more threads, linear algebra mostly waits for itself. It is set before NumPy, SciPy
+# All matrices here are small: with more threads, linear algebra mostly waits for itself. It is set before NumPy
 # and OpenCV are imported, which read it once. Set the variable to choose otherwise.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tracker.arrays import Flags, Floats
+from tracker.neighbours import cheapest
 from tracker.tables import Table
 
 IMPOSSIBLE = 1e6
@@ -219,7 +219,7 @@ def _matches(cost: Floats, who: Flags, which: Flags) -> Floats:
     part = cost[np.ix_(tracks, columns)]
     if not part.size:
         return np.zeros((0, 2), np.int64)
-    first, second = linear_sum_assignment(part)
+    first, second = cheapest(part)
     good = part[first, second] < IMPOSSIBLE
     return np.column_stack([tracks[first[good]], columns[second[good]]])
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats
 from tracker.geometry import transform
+from tracker.least_squares import minimize
 
 FILM_WIDTH_MM = 36.0
 # A pose has six unknowns and a point gives two equations; a fourth point decides between two solutions.
@@ -218,9 +219,6 @@ def calibrate(
             slopes[rows, columns[:, None]] = change / (moved[columns] - unknown[columns])[:, None]
         return slopes
 
-    # Imported here because it takes half a second, and calibration is rarely needed.
-    from scipy.optimize import least_squares
-
     reference = first.pose
     scale = np.array([1, 1, 1, *np.full(3, max(abs(reference.position_m[2]), 1e-6))])
     registration_px = REGISTRATION_PX_AT_4K * intrinsics.width_px / WIDTH_4K_PX
@@ -229,11 +227,10 @@ def calibrate(
         pose, _ = pose_of_homography(reference.to_world(intrinsics) @ matrix, intrinsics, reference)
         started.append(pose.vector)
     unknown = np.concatenate([[0.0], (np.array(started) / scale).ravel()])
-    found = least_squares(misfit, unknown, jac=jacobian_of, x_scale="jac", max_nfev=60)
-    jacobian = np.asarray(found.jac)
-    spread = max(1.0, 2 * found.cost / max(1, len(found.fun) - len(unknown)))
-    std = float(np.sqrt(np.linalg.pinv(jacobian.T @ jacobian)[0, 0] * spread))
-    focal_px = intrinsics.focal_px * math.exp(found.x[0])
+    found = minimize(misfit, jacobian_of, unknown)
+    spread = max(1.0, 2 * found.cost / max(1, len(found.residuals) - len(unknown)))
+    std = float(np.sqrt(np.linalg.pinv(found.jacobian.T @ found.jacobian)[0, 0] * spread))
+    focal_px = intrinsics.focal_px * math.exp(found.unknown[0])
     return Intrinsics(intrinsics.width_px, intrinsics.height_px, focal_px), std
 
 

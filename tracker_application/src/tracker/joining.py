@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from tracker.arrays import Floats
 from tracker.association import Track
+from tracker.neighbours import Places
 from tracker.tables import Table
 
 # Time span before and after a gap for estimating the velocity.
@@ -89,11 +89,11 @@ class _Passing:
         rows = np.concatenate([track.rows for track in tracks])
         self.times_s = boxes["time_s"][rows]
         self.numbers = np.repeat(np.arange(len(tracks)), [len(track.rows) for track in tracks])
-        self.tree = cKDTree(np.column_stack([boxes["x_m"], boxes["y_m"]])[rows])
+        self.places = Places(np.column_stack([boxes["x_m"], boxes["y_m"]])[rows])
 
     def between(self, place: Floats, start_s: float, end_s: float, own: tuple[int, int]) -> bool:
         """Whether tracks other than these two were at a position within a time span."""
-        near = np.array(self.tree.query_ball_point(place, THROUGH_M), np.int64)
+        near = self.places.within(place, THROUGH_M)
         times = self.times_s[near]
         return bool(((times > start_s) & (times < end_s) & ~np.isin(self.numbers[near], own)).any())
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tracker.arrays import Flags, Floats, runs
 from tracker.geometry import angle_between
+from tracker.neighbours import nearest
 
 STEP_M = 1.0
 SAME_WAY_RAD = np.radians(35)
@@ -92,13 +92,13 @@ def directions(points: Floats) -> Floats:
 
 def place_on(middle: Floats, headings: Floats, points: Floats, ways: Floats) -> tuple[Floats, Floats]:
     """For each point, the nearest point of a centre line and the offset to the left; NaN if driven another way."""
-    _, nearest = cKDTree(middle).query(points)
-    offset, heading = points - middle[nearest], headings[nearest]
+    near = nearest(middle, points)
+    offset, heading = points - middle[near], headings[near]
     left = offset[:, 1] * np.cos(heading) - offset[:, 0] * np.sin(heading)
     behind = offset[:, 0] * np.cos(heading) + offset[:, 1] * np.sin(heading)
     spacing = max(STEP_M, float(np.hypot(*np.diff(middle, axis=0).T).max()))
     same = (np.abs(angle_between(ways, heading)) < SAME_WAY_RAD) & (np.abs(behind) <= spacing)
-    return nearest.astype(np.float64), np.where(same, left, np.nan)
+    return near.astype(np.float64), np.where(same, left, np.nan)
 
 
 def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_length_m: float) -> list[Lane]:

@@ -6,21 +6,27 @@ A table never ends with half a row.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
+import arro3.core as arrow
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from arro3.io import read_parquet, write_parquet
 from numpy.typing import NDArray
 
 from tracker.errors import InputMissing
 
 Table: TypeAlias = dict[str, NDArray[Any]]
 PARQUET = ".parquet"
+# At both ends of a Parquet file; before the last one stands the length of the footer in four bytes.
+PARQUET_MARK, FOOTER_END_BYTES = b"PAR1", 8
+ROWS_AT_ONCE = 1 << 20
 # Text columns; all others are numeric, and an empty cell is unknown (NaN).
 TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement", "source"})
+# CSV numbers are written without an exponent between these; Python writes the first ones with one.
+FIXED_FROM, PLAIN_FROM, PLAIN_BELOW = 1e-6, 1e-4, 1e10
 # Integer columns; other numeric columns are measurements.
 WHOLE_COLUMNS = frozenset({"frame", "track_id", "vehicle_id", "observed", "visible", "registered"})
 
@@ -37,7 +43,8 @@ def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: i
     """
     whole = path.with_name(path.name + ".part")
     if path.suffix == PARQUET:
-        pq.write_table(pa.table({name: _typed(name, values) for name, values in columns.items()}), whole)
+        table = arrow.Table.from_pydict({name: _typed(name, values) for name, values in columns.items()})
+        write_parquet(table, whole, compression="snappy")
     else:
         ready = [_cells(values, decimals) for values in columns.values()]
         with whole.open("w", newline="", encoding="utf-8") as file:
@@ -47,23 +54,34 @@ def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: i
     whole.replace(path)
 
 
-def _typed(name: str, values: Iterable[Any]) -> pa.Array:
-    """A column of one type: integers, or dictionary-encoded text."""
+def _typed(name: str, values: Iterable[Any]) -> arrow.Array:
+    """A column of one type: integers, floating-point numbers, or text."""
     if name in TEXT_COLUMNS:
-        return pa.array([str(value) for value in values], pa.string()).dictionary_encode()
-    return pa.array(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
+        return arrow.Array([str(value) for value in values], arrow.DataType.string())
+    return arrow.Array.from_numpy(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
 
 
 def _cells(values: Iterable[Any], decimals: int) -> list[Any]:
-    """A CSV column; Arrow formats numbers much faster than Python."""
+    """A CSV column."""
     column = values if isinstance(values, np.ndarray) else np.array(list(values), dtype=object)
     if column.dtype.kind == "f":
         # Adding zero turns negative zero into zero.
-        rounded = np.round(column.astype(np.float64), decimals) + 0.0
-        return cast("list[Any]", pa.array(rounded, from_pandas=True).cast(pa.string()).fill_null("").to_pylist())
+        return [_number(value) for value in (np.round(column.astype(np.float64), decimals) + 0.0).tolist()]
     if column.dtype.kind in "iub":
-        return cast("list[Any]", column.astype(np.int64).tolist())
+        whole: list[int] = column.astype(np.int64).tolist()
+        return whole
     return [value if isinstance(value, str) else _cells(np.array([value]), decimals)[0] for value in column.tolist()]
+
+
+def _number(value: float) -> str:
+    """The shortest text for a number; empty if it is unknown."""
+    if value != value:  # noqa: PLR0124  NaN; math.isnan is slower
+        return ""
+    if value == 0 or PLAIN_FROM <= abs(value) < PLAIN_BELOW:
+        return repr(value).removesuffix(".0")
+    if FIXED_FROM <= abs(value) < PLAIN_FROM:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
@@ -76,13 +94,32 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    try:
-        # Read into memory: a mapped file cannot be replaced while it is being read.
-        whole = pq.read_table(pa.py_buffer(path.read_bytes()))
-    except pa.ArrowInvalid as error:
-        raise InputMissing(f"{path} is not a Parquet file ({error})", remedy="Redo the stage that wrote it") from error
-    columns = {name: whole[name].to_numpy(zero_copy_only=False) for name in whole.column_names}
-    return {name: values.astype(object) if name in TEXT_COLUMNS else values.copy() for name, values in columns.items()}
+    if not _is_parquet(path):
+        raise InputMissing(f"{path} is not a Parquet file", remedy="Redo the stage that wrote it")
+    table = read_parquet(path, batch_size=ROWS_AT_ONCE).read_all()
+    return {name: _values(name, table[name]) for name in table.column_names}
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file is complete; the reader does not report errors in the footer in a way that could be handled."""
+    size_bytes = path.stat().st_size
+    if size_bytes < len(PARQUET_MARK) + FOOTER_END_BYTES:
+        return False
+    with path.open("rb") as file:
+        start = file.read(len(PARQUET_MARK))
+        file.seek(-FOOTER_END_BYTES, os.SEEK_END)
+        end = file.read()
+    footer_bytes = int.from_bytes(end[:4], "little")
+    return start == end[4:] == PARQUET_MARK and footer_bytes <= size_bytes - len(PARQUET_MARK) - FOOTER_END_BYTES
+
+
+def _values(name: str, column: arrow.ChunkedArray) -> NDArray[Any]:
+    if not column.chunks:
+        return np.array([], object if name in TEXT_COLUMNS else np.int64 if name in WHOLE_COLUMNS else np.float64)
+    if name in TEXT_COLUMNS:
+        # The text may be stored as numbers of entries in a dictionary.
+        column = column.cast(arrow.DataType.string())
+    return np.concatenate([chunk.to_numpy() for chunk in column.chunks])
 
 
 def _read_csv(path: Path) -> Table:

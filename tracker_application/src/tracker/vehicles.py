@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from tracker.arrays import Flags, Floats
 from tracker.association import Track
 from tracker.motion import Motions, Sightings
+from tracker.neighbours import pairs_within
 from tracker.tables import Table
 
 # The network's position where motion saw the vehicle, too. User-provided and older boxes lack these columns.
@@ -135,10 +135,7 @@ def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:
     """Tracks that show the same vehicle, or a part of it, as another track: the less seen one."""
     numbers = np.repeat(np.arange(len(sightings.lengths)), sightings.lengths)
     places = motions.states[:, :2]
-    # Moments are placed far apart, so that only vehicles of the same moment are near each other.
-    laid = np.column_stack([places - places.min(axis=0), moment * 10 * FURTHEST_M])
-    pairs = cKDTree(laid).query_pairs(FURTHEST_M, output_type="ndarray")
-    first, second = pairs.T
+    first, second = pairs_within(places, moment, FURTHEST_M)
     one = _inside(sightings, motions, first, second) | _inside(sightings, motions, second, first)
     seen = np.add.reduceat(sightings.seen.astype(np.int64), np.cumsum(sightings.lengths) - sightings.lengths)
     together = Counter(zip(numbers[first[one]].tolist(), numbers[second[one]].tolist(), strict=True))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tracker.arrays import Floats
 from tracker.geometry import corners
+from tracker.neighbours import cheapest
 from tracker.simulation.figures import Figures
 from tracker.simulation.scores import Sight, clear, hota, idf1
 from tracker.tables import Table, groups, read_table, select
@@ -70,7 +70,7 @@ def compare(estimated: Table, truth: Table) -> Figures:
 def _of_interest(known: Table, found: Table) -> tuple[Table, Table]:
     """The vehicles fully in view, and the trajectories without matches of other vehicles."""
     distances = _distances(known, found)
-    rows, columns = linear_sum_assignment(np.minimum(distances, 10 * SAME_VEHICLE_M))
+    rows, columns = cheapest(np.minimum(distances, 10 * SAME_VEHICLE_M))
     others = (distances[rows, columns] < SAME_VEHICLE_M) & (known["visible"][rows] != 1)
     counts = np.ones(len(found["track_id"]), bool)
     counts[columns[others]] = False

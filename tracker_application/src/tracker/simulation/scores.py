@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from tracker.arrays import Floats
+from tracker.neighbours import cheapest
 
 # Similarity thresholds of a match; HOTA is the mean over all.
 LEAST_LIKENESSES = np.arange(0.05, 0.99, 0.05)
@@ -70,7 +70,7 @@ def clear(sights: Sequence[Sight], least: float) -> Clear:
         score = np.where(
             _reaches(sight.likeness, least), sight.likeness + STAYS * stays.reshape(sight.likeness.shape), 0
         )
-        rows, columns = linear_sum_assignment(score, maximize=True)
+        rows, columns = cheapest(-score)
         allowed = score[rows, columns] > ROUNDING
         before = {}
         for row, column in zip(rows[allowed].tolist(), columns[allowed].tolist(), strict=True):
@@ -91,7 +91,7 @@ def idf1(sights: Sequence[Sight], least: float) -> float:
     count = sum(len(sight.true) + len(sight.estimated) for sight in sights)
     if not count:
         return float("nan")
-    return 2 * float(together[linear_sum_assignment(together, maximize=True)].sum()) / count
+    return 2 * float(together[cheapest(-together)].sum()) / count
 
 
 def hota(sights: Sequence[Sight]) -> Hota:
@@ -111,7 +111,7 @@ def hota(sights: Sequence[Sight]) -> Hota:
     alike = alike / np.maximum(either - alike, ROUNDING)
     matches = np.zeros((len(LEAST_LIKENESSES), *alike.shape))
     for rows, columns, likeness in indexed:
-        row, column = linear_sum_assignment(alike[np.ix_(rows, columns)] * likeness, maximize=True)
+        row, column = cheapest(-alike[np.ix_(rows, columns)] * likeness)
         reached = _reaches(likeness[row, column][None], LEAST_LIKENESSES[:, None])
         matches[:, rows[row], columns[column]] += reached
     found = matches.sum(axis=(1, 2))

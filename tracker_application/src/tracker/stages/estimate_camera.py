@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from tracker.arrays import Flags, Floats
 from tracker.camera import FILM_WIDTH_MM, Intrinsics, calibrate, pose_of_homography
@@ -26,6 +26,8 @@ DEFAULT_FOV_DEG = 73.7
 WORST_CALIBRATION = 0.05
 # If the frames fit worse than this (at 4K), the ground is not flat, or the lens is not as given.
 WORST_POSE_PX_AT_4K, WIDTH_4K_PX = 3.0, 3840
+# Where the bell-shaped window ends, in standard deviations.
+BELL_REACH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +224,8 @@ def _smoothed(values: Floats, known: Flags, times_s: Floats, seconds: float) -> 
     if seconds <= 0 or len(times_s) < 2:  # noqa: PLR2004  one frame has no neighbours
         return values
     frames = seconds / 2 / max(float(np.median(np.diff(times_s))), 1e-6)
+    reach = math.floor(BELL_REACH * frames + 0.5)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     # At the ends, values are mirrored through the end point, which preserves straight lines.
-    smoothed: Floats = gaussian_filter1d(
-        np.vstack([2 * values[0] - values[:0:-1], values, 2 * values[-1] - values[-2::-1]]), frames, axis=0
-    )
-    return smoothed[len(values) - 1 : 2 * len(values) - 1]
+    longer = np.pad(values, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    return np.column_stack([np.convolve(column, bell / bell.sum(), mode="valid") for column in longer.T])
