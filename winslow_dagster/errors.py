@@ -32,7 +32,7 @@ class WinslowError(Exception):
         if self.expected:
             text += f"; expected {self.expected}"
         if remedy:
-            text += f". {remedy}"
+            text = f"{text.removesuffix('.')}. {remedy}"
         return text
 
     @property

@@ -15,6 +15,7 @@ import pytest
 from winslow_dagster.actions import TEXTS, Action, ActionName
 from winslow_dagster.cli.action_commands import COMMANDS, OPTIONS, SETTINGS, command_for, command_line, wording
 from winslow_dagster.cli.main import winslow
+from winslow_dagster.errors import NotFound
 
 NAMES: tuple[ActionName, ...] = get_args(ActionName)
 
@@ -85,3 +86,8 @@ def test_a_command_has_the_path_of_a_program_that_the_shell_does_not_find(
     assert command_line("status") == f"{own} status"
     monkeypatch.chdir(own.parent.parent)
     assert command_line("status") == f"{own.parent.name}/winslow status"
+
+
+def test_a_remedy_follows_a_sentence_that_has_its_full_stop() -> None:
+    assert NotFound("There is no such page.").text("Go back") == "There is no such page. Go back"
+    assert NotFound("no such page").text("Go back") == "no such page. Go back"

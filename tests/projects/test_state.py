@@ -112,7 +112,7 @@ def test_a_queued_run_says_why_it_waits() -> None:
     ("phase", "state", "reason"),
     [
         ("running", "running", ""),
-        ("running", "running", "the Docker daemon has not responded since 12:00:00 UTC"),
+        ("running", "running", "the Docker daemon has not responded since 2026-11-01 12:00:00 UTC"),
         ("storing", "running", "waiting for the store: the server does not respond"),
         ("waiting", "waiting", "waits for a GPU"),
     ],

@@ -63,10 +63,10 @@ def duration(duration_s: float | None) -> str:
     return "" if duration_s is None else format_duration(duration_s)
 
 
-def capitalize_first(text: str) -> str:
-    """The text as the beginning of a sentence. `capitalize` would make the rest lower case."""
-    return text[:1].upper() + text[1:]
+def sentence(text: str) -> str:
+    """The text as a sentence of its own. `capitalize` would make the rest lower case."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!", "…")) else ".")
 
 
 TEMPLATES.globals |= {"asset": assets.address}
-TEMPLATES.filters |= {"moment": moment, "size": size, "duration": duration, "capitalize_first": capitalize_first}
+TEMPLATES.filters |= {"moment": moment, "size": size, "duration": duration, "sentence": sentence}

@@ -24,6 +24,7 @@ import urllib3
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceAway, ServiceUnavailable, StageFailed
+from winslow_dagster.formatting import format_time
 from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
@@ -429,7 +430,7 @@ class DockerLauncher(StageLauncher):
         if not self._outage:
             since = datetime.now(UTC)
             self._outage = (
-                f"the Docker daemon has not responded since {since:%H:%M:%S} UTC; the stage continues when it is back"
+                f"the Docker daemon has not responded since {format_time(since)}; the stage continues when it is back"
             )
 
     def _keep_log_within_reach(self) -> None:
