@@ -1,10 +1,11 @@
 """What a person can do about a situation, as data: errors and views carry it, and each door words it in its own way.
 
-The command line prints a command (`cli/action_commands.py`), a page shows a button, a program reads name and arguments.
+The command line prints a command, a page shows a button beside the same command, a program reads name and arguments.
 """
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +65,30 @@ TEXTS: dict[ActionName, str] = {
 """What each action does, in the words of every door that has none of its own."""
 
 
+COMMANDS: dict[ActionName, str] = {
+    "answer_question": "answer {project}",
+    "cancel_project": "cancel {project}",
+    "check_pipelines": "pipelines check",
+    "compare_attempts": "compare {project} {stage}",
+    "diagnose": "doctor",
+    "list_files": "files {project}",
+    "list_ingest_files": "ingest list",
+    "list_pipelines": "pipelines list",
+    "list_pool_files": "pool list",
+    "list_projects": "status",
+    "pause_project": "pause {project}",
+    "redo_stage": "redo {project} {stage}",
+    "resume_project": "resume {project}",
+    "run_project": "run {pipeline} --project {project}",
+    "set_secret": "secret set {secret}",
+    "show_pipeline": "pipelines show {pipeline}",
+    "show_project": "status {project}",
+    "start_from_stage": "run {pipeline} --project {project} --start-from {stage}",
+    "start_services": "up",
+}
+"""The command that takes each action, for those that are no option of another command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One action with what it is applied to, such as `{"project": "ulm-07"}`."""
@@ -73,3 +98,14 @@ class Action:
 
     def __str__(self) -> str:
         return TEXTS[self.name]
+
+
+def command_words(action: Action) -> list[str] | None:
+    """The words of the command that takes the action, after the program's name; None where an option takes it."""
+    template = COMMANDS.get(action.name)
+    return None if template is None else shlex.split(filled(template, action))
+
+
+def filled(template: str, action: Action) -> str:
+    """The template with the action's arguments, quoted for a shell."""
+    return template.format(**{name: shlex.quote(value) for name, value in action.arguments.items()})

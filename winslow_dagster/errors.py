@@ -59,6 +59,19 @@ class UsageError(WinslowError):
     exit_code = 2
 
 
+class FilterInvalid(UsageError):
+    """A filter of projects cannot be understood. The fault begins at `position` (from 1) and is `length` long."""
+
+    def __init__(self, what: str, *, position: int, length: int, expected: str = "", remedy: str | Action = "") -> None:
+        self.position = position
+        self.length = length
+        super().__init__(what, where=f"filter, character {position}", expected=expected, remedy=remedy)
+
+    def problem(self) -> dict[str, Any]:
+        """With the place of the fault."""
+        return {**super().problem(), "position": self.position, "length": self.length}
+
+
 class SettingsInvalid(WinslowError):
     """A WINSLOW_* setting has a value that cannot be used."""
 

@@ -12,8 +12,8 @@ from typing import get_args
 import click
 import pytest
 
-from winslow_dagster.actions import TEXTS, Action, ActionName
-from winslow_dagster.cli.action_commands import COMMANDS, OPTIONS, SETTINGS, command_for, command_line, wording
+from winslow_dagster.actions import COMMANDS, TEXTS, Action, ActionName
+from winslow_dagster.cli.action_commands import OPTIONS, SETTINGS, command_for, command_line, wording
 from winslow_dagster.cli.main import winslow
 from winslow_dagster.errors import NotFound
 

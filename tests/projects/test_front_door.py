@@ -97,7 +97,7 @@ def test_projects_are_found_by_tag_and_text_page_by_page(installation: Installat
     assert ([each.project for each in first.projects], first.total) == (["ulm-4", "ulm-2"], 3)
     rest = installation.find_projects(ProjectQuery(tags=("sun",), descending=True, limit=2, offset=2))
     assert [each.project for each in rest.projects] == ["ulm-0"]
-    assert installation.find_projects(ProjectQuery(text="RAIN")).total == 2
+    assert installation.find_projects(ProjectQuery(texts=("RAIN",))).total == 2
     assert installation.find_projects(ProjectQuery(states=("running",))).total == 0
 
 

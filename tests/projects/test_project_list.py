@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -23,7 +25,7 @@ from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import RunOutcome, RunRecord
 from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectState, ProjectSummary
-from winslow_dagster.projects.status.project_list import find_projects, list_projects
+from winslow_dagster.projects.status.project_list import count_states, find_projects, list_projects
 from winslow_dagster.projects.status.state import RunSnapshot, project_state
 from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -214,6 +216,8 @@ KEYS: dict[str, Callable[[ProjectSummary], Any]] = {
     "name": lambda each: each.project,
     "changed_at": lambda each: each.changed_at,
     "state": lambda each: STATES.index(each.state),
+    "pipeline": lambda each: each.pipeline,
+    "owner": lambda each: each.created_by,
 }
 
 
@@ -233,10 +237,10 @@ def test_projects_are_sorted_by_when_they_were_created(records: ProjectRecords) 
 def test_projects_are_found_by_pipeline_and_by_all_of_some_tags(records: ProjectRecords) -> None:
     world = World(records, 4)
     projects = records.projects()
-    assert names(world.find(pipeline="q")) == [each.name for each in projects if each.pipeline == "q"]
+    assert names(world.find(pipelines=["q"])) == [each.name for each in projects if each.pipeline == "q"]
     for tags in (["ulm"], ["Köln"], ["50%", "ulm"], ["a_b"], ["ul"], ["ulm", "nothing"]):
         assert names(world.find(tags=tags)) == [each.name for each in projects if set(tags) <= set(each.tags)]
-    both = world.find(pipeline="p", tags=["ulm"], states=["idle"])
+    both = world.find(pipelines=["p"], tags=["ulm"], states=["idle"])
     assert names(both) == [
         each.name
         for each in projects
@@ -244,11 +248,60 @@ def test_projects_are_found_by_pipeline_and_by_all_of_some_tags(records: Project
     ]
 
 
+def test_what_a_filter_excludes_is_left_out(records: ProjectRecords) -> None:
+    world = World(records, 6)
+    everything = world.list()
+    cases: dict[str, tuple[list[str], Callable[[ProjectSummary], bool]]] = {
+        "not_states": (["idle", "failed"], lambda each: each.state not in {"idle", "failed"}),
+        "not_pipelines": (["p"], lambda each: each.pipeline != "p"),
+        "owners": (["ben", "nobody"], lambda each: each.created_by == "ben"),
+        "not_owners": (["ben"], lambda each: each.created_by != "ben"),
+        "not_tags": (["ulm", "50%"], lambda each: not {"ulm", "50%"} & set(each.tags)),
+        "texts": (["p0", "köln"], lambda each: "Köln" in each.tags),
+        "not_texts": (["p01", "köln"], lambda each: "p01" not in each.project and "Köln" not in each.tags),
+    }
+    for field, (values, kept) in cases.items():
+        found = names(world.find(**{field: values}))
+        assert found == [each.project for each in everything if kept(each)]
+        assert 0 < len(found) < PROJECTS
+    all_states = world.find(not_states=STATES)
+    assert (all_states.projects, all_states.total) == ((), 0)
+
+
+def test_groups_come_one_after_the_other_and_are_counted_over_all_pages(records: ProjectRecords) -> None:
+    world = World(records, 7)
+    everything = world.list()
+    of: dict[str, Callable[[ProjectSummary], str]] = {
+        "pipeline": lambda each: each.pipeline,
+        "owner": lambda each: each.created_by,
+        "state": lambda each: each.state,
+        "tag": lambda each: each.tags[0] if each.tags else "",
+    }
+    for group, value in of.items():
+        pages = [world.find(group=group, sort="changed_at", limit=10, offset=offset) for offset in (0, 10, 20)]
+        assert all(page.groups == Counter(map(value, everything)) and page.total == PROJECTS for page in pages)
+        found = [each for page in pages for each in page.projects]
+        assert len({each.project for each in found}) == PROJECTS
+        groups = [value for value, _ in itertools.groupby(map(value, found))]
+        assert len(groups) == len(set(groups))
+        assert "" not in groups[:-1]
+        for _, members in itertools.groupby(found, value):
+            moments = [each.changed_at for each in members]
+            assert moments == sorted(moments)
+    assert world.find().groups == {}
+
+
+def test_states_are_counted(records: ProjectRecords) -> None:
+    world = World(records, 8)
+    counted = count_states(records, lambda: world.dagster)  # type: ignore[arg-type, return-value]
+    assert counted == Counter(each.state for each in world.list())
+
+
 def test_a_text_is_looked_for_in_names_notes_and_tags(records: ProjectRecords) -> None:
     world = World(records, 5)
     projects = records.projects()
     for text in ("ulm", "CROSS", "p00", "\\ and", "%", "_", "a_B", "in ul", "köln", "nothing"):
-        assert names(world.find(text=text)) == [
+        assert names(world.find(texts=(text,))) == [
             each.name
             for each in projects
             if any(text.lower() in part.lower() for part in (each.name, each.notes, *each.tags))
@@ -259,7 +312,7 @@ def test_sqlite_knows_the_case_of_all_letters(tmp_path: Any) -> None:
     records = ProjectRecords.open(f"sqlite:///{tmp_path / 'a.db'}")
     records.create_project("a", pipeline="p", pipeline_digest="d", env={}, created_by="anna")
     Annotations(records.database).set_notes("a", "ÖSTLICH")
-    found = find_projects(records, lambda: None, pipeline, ProjectQuery(text="östlich"))
+    found = find_projects(records, lambda: None, pipeline, ProjectQuery(texts=("östlich",)))
     assert names(found) == ["a"]
     records.close()
 

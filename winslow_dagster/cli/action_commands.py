@@ -9,33 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winslow_dagster.actions import Action, ActionName
+from winslow_dagster.actions import Action, ActionName, command_words, filled
 from winslow_dagster.paths import expanded
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import ProjectStatus
 
-COMMANDS: dict[ActionName, str] = {
-    "answer_question": "answer {project}",
-    "cancel_project": "cancel {project}",
-    "check_pipelines": "pipelines check",
-    "compare_attempts": "compare {project} {stage}",
-    "diagnose": "doctor",
-    "list_files": "files {project}",
-    "list_ingest_files": "ingest list",
-    "list_pipelines": "pipelines list",
-    "list_pool_files": "pool list",
-    "list_projects": "status",
-    "pause_project": "pause {project}",
-    "redo_stage": "redo {project} {stage}",
-    "resume_project": "resume {project}",
-    "run_project": "run {pipeline} --project {project}",
-    "set_secret": "secret set {secret}",
-    "show_pipeline": "pipelines show {pipeline}",
-    "show_project": "status {project}",
-    "start_from_stage": "run {pipeline} --project {project} --start-from {stage}",
-    "start_services": "up",
-}
 OPTIONS: dict[ActionName, str] = {
     "add_libraries": "--add DIRECTORY, or --main-class CLASS",
     "choose_base_image": "--base-image IMAGE, such as eclipse-temurin:21-jre "
@@ -61,8 +40,8 @@ def command_line(*words: str) -> str:
 
 def command_for(action: Action) -> str | None:
     """The command that takes the action; None where it is taken by an option."""
-    template = COMMANDS.get(action.name)
-    return None if template is None else command_line(*shlex.split(_filled(template, action)))
+    words = command_words(action)
+    return None if words is None else command_line(*words)
 
 
 def next_steps_text(status: ProjectStatus) -> str:
@@ -76,11 +55,7 @@ def next_steps_text(status: ProjectStatus) -> str:
 def wording(action: Action) -> str:
     """The action in a sentence, with its command or option."""
     command = command_for(action)
-    return f"{action}: `{command}`" if command else f"{action} with {_filled(OPTIONS[action.name], action)}"
-
-
-def _filled(template: str, action: Action) -> str:
-    return template.format(**{name: shlex.quote(value) for name, value in action.arguments.items()})
+    return f"{action}: `{command}`" if command else f"{action} with {filled(OPTIONS[action.name], action)}"
 
 
 def _setting(name: str) -> str:

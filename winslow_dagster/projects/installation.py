@@ -26,16 +26,29 @@ from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Attempt
-from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectStatus, ProjectSummary
+from winslow_dagster.projects.domain.views import (
+    Counters,
+    Needs,
+    ProjectPage,
+    ProjectProgress,
+    ProjectQuery,
+    ProjectStatus,
+    ProjectSummary,
+)
 from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.projects.retention.service import RetentionService
-from winslow_dagster.projects.status.project_list import find_projects, list_projects
+from winslow_dagster.projects.status.needs import STATES as NEEDING
+from winslow_dagster.projects.status.needs import project_needs
+from winslow_dagster.projects.status.project_list import count_states, find_projects, list_projects
+from winslow_dagster.projects.status.project_progress import progress_of
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.task.model import StageStatus
 from winslow_dagster.storage.store import Store
+
+NEEDS_SHOWN = 50
 
 
 class Installation:
@@ -108,6 +121,32 @@ class Installation:
         """One page of the projects that match the query, and how many match. The database selects and sorts."""
         resources = self.context.resources
         return find_projects(self.context.records, resources.dagster_if_running, resources.pipeline_version, query)
+
+    def progress_of(self, projects: Iterable[str]) -> dict[str, ProjectProgress]:
+        """How far these projects have come, and when their runs are expected to end. Unknown names are left out."""
+        resources = self.context.resources
+        return progress_of(self.context.records, resources.pipeline_version, self.context.engine.status, projects)
+
+    def needs(self, limit: int = NEEDS_SHOWN) -> Needs:
+        """What waits for a person: open questions, sweeps to pick from, failed and interrupted projects, and files.
+
+        The latest first, at most `limit` projects and as many files found in watched folders.
+        """
+        query = ProjectQuery(states=NEEDING, sort="changed_at", descending=True, limit=limit)
+        projects, files = self.find_projects(query), self.ingest.needs(limit)
+        needs = (*project_needs(self.context.records.database, projects.projects), *files.needs)
+        return Needs(
+            needs=tuple(sorted(needs, key=lambda need: need.since, reverse=True)), total=projects.total + files.total
+        )
+
+    def counters(self) -> Counters:
+        """How many projects and files wait for a person, and how many projects run or have failed."""
+        states = count_states(self.context.records, self.context.resources.dagster_if_running)
+        return Counters(
+            needs_you=sum(states.get(state, 0) for state in NEEDING) + self.ingest.needs(0).total,
+            running=states.get("running", 0) + states.get("pausing", 0),
+            failed=states.get("failed", 0),
+        )
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound."""

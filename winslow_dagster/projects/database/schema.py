@@ -184,6 +184,7 @@ attempts = Table(
     # When retention removed its outputs. The row stays.
     Column("outputs_removed_at", Utc),
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
+    Index("ix_winslow_attempts_pipeline_stage", "pipeline", "stage", "ended_at"),
     Index("ix_winslow_attempts_run_id", "run_id"),
     Index("ix_winslow_attempts_fingerprint", "fingerprint"),
     Index("ix_winslow_attempts_output_address", "output_address"),

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from winslow_dagster.actions import Action
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.variables import Variables
 from winslow_dagster.projects.domain.todo import Todo
@@ -100,19 +101,36 @@ class ProjectSummary(NamedTuple):
     created_by: str
 
 
-ProjectSort = Literal["name", "changed_at", "created_at", "state"]
+ProjectSort = Literal["name", "changed_at", "created_at", "state", "pipeline", "owner"]
+ProjectGroup = Literal["pipeline", "state", "owner", "tag"]
 
 
-class ProjectQuery(View):
-    """Which projects to list, in which order, and which page of them. An empty field does not restrict.
+class ProjectFilter(View):
+    """Which projects to list. An empty field does not restrict; `not_…` excludes.
 
-    `text` is looked for in names, notes and tags, whatever its case. A project has to have all of `tags`.
+    A project has one state, pipeline and owner: it has to have any of those listed. It has to have all of `tags`, and
+    all `texts` are looked for in its name, notes and tags, whatever their case. The owner is who created it.
     """
 
     states: tuple[ProjectState, ...] = ()
-    text: str = ""
+    not_states: tuple[ProjectState, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    not_pipelines: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    not_owners: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    pipeline: str | None = None
+    not_tags: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    not_texts: tuple[str, ...] = ()
+
+
+class ProjectQuery(ProjectFilter):
+    """Which projects to list, in which order, and which page of them.
+
+    With `group`, the projects of a group come one after the other: those with the same first tag, for example.
+    """
+
+    group: ProjectGroup | None = None
     sort: ProjectSort = "name"
     descending: bool = False
     limit: int = Field(default=50, ge=1, le=1000)
@@ -120,10 +138,70 @@ class ProjectQuery(View):
 
 
 class ProjectPage(View):
-    """One page of projects. `total` counts those on all pages."""
+    """One page of projects. `total` counts those on all pages, and `groups` those of each group on all pages."""
 
     projects: tuple[ProjectSummary, ...]
     total: int
+    groups: dict[str, int] = Field(default_factory=dict)
+
+
+class StageMark(NamedTuple):
+    """One stage of a project in short. `fraction` is how much a running one has done, from 0 to 1, if it says so."""
+
+    stage: str
+    state: StageState
+    outdated: bool = False
+    fraction: float | None = None
+
+
+class ProjectProgress(View):
+    """How far a project has come.
+
+    `fraction` is the part of its stages that is done, from 0 to 1. `expected_end` is when its run will end, or wait for
+    a person, if each stage starts as soon as it can: an estimate, and None where too little is known. Other outputs
+    have another `outputs_version`, which is empty if there are none.
+    """
+
+    stages: tuple[StageMark, ...]
+    fraction: float | None = None
+    expected_end: datetime | None = None
+    outputs_version: str = ""
+
+
+NeedKind = Literal["question", "pick", "failed", "interrupted", "file"]
+
+
+class Need(View):
+    """Something that waits for a person: a project, or a file found in a watched folder that was not ingested.
+
+    `action` is what the person can do. A file, which has none, is retried by its id.
+    """
+
+    kind: NeedKind
+    reason: str
+    since: datetime
+    project: str | None = None
+    pipeline: str = ""
+    stage: str | None = None
+    owner: str = ""
+    file: int | None = None
+    path: str = ""
+    action: Action | None = None
+
+
+class Needs(View):
+    """What waits for a person, the latest first: as many as asked for of `total`."""
+
+    needs: tuple[Need, ...]
+    total: int
+
+
+class Counters(View):
+    """How many projects and files wait for a person, how many projects run, and how many have failed."""
+
+    needs_you: int
+    running: int
+    failed: int
 
 
 class PipelineView(View):

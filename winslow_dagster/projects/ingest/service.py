@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.domain.views import Need, Needs
 from winslow_dagster.projects.ingest.config import Watch, load_watches
 from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
 
@@ -28,6 +29,11 @@ class IngestService:
         """List files: of all watches or one, in any state or one."""
         return IngestList(files=self._table().all(watch=watch, states=() if state is None else (state,)))
 
+    def needs(self, limit: int) -> Needs:
+        """The rejected and failed files, the latest first, at most `limit`."""
+        files, total = self._table().waiting_for_person(limit)
+        return Needs(needs=tuple(map(_need, files)), total=total)
+
     def retry(self, file_id: int) -> IngestFile:
         """Start over with a rejected or failed file. Raises NotFound, ProjectConflict."""
         file = self._table().retry(file_id, self._context.clock())
@@ -36,3 +42,14 @@ class IngestService:
 
     def _table(self) -> IngestTable:
         return IngestTable(self._context.records.database)
+
+
+def _need(file: IngestFile) -> Need:
+    return Need(
+        kind="file",
+        reason=file.reason,
+        since=file.state_since or file.seen_at,
+        project=file.project,
+        file=file.id,
+        path=f"{file.watch}: {file.path}",
+    )

@@ -77,6 +77,15 @@ class IngestTable:
         with self._database.reading() as connection:
             return tuple(IngestFile(**row) for row in connection.execute(query).mappings())
 
+    def waiting_for_person(self, limit: int) -> tuple[tuple[IngestFile, ...], int]:
+        """The files that somebody has to look at, the latest first, at most `limit`, and the number of all."""
+        table = schema.ingest_files
+        waiting = table.c.state.in_(RETRYABLE)
+        query = select(table).where(waiting).order_by(table.c.state_since.desc(), table.c.id).limit(limit)
+        with self._database.reading() as connection:
+            files = tuple(IngestFile(**row) for row in connection.execute(query).mappings())
+            return files, connection.execute(select(func.count()).select_from(table).where(waiting)).scalar_one()
+
     def count(self, watch: str, state: IngestState) -> int:
         """Count the files of a watch in a state."""
         table = schema.ingest_files

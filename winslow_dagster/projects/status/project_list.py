@@ -16,7 +16,7 @@ from winslow_dagster.projects.dagster_api.run_completion import ended_runs, stat
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord, pause_text
-from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectSummary
+from winslow_dagster.projects.domain.views import ProjectPage, ProjectQuery, ProjectState, ProjectSummary
 from winslow_dagster.projects.status.state import RunSnapshot, after_run, project_state
 from winslow_dagster.projects.status.state_queries import (
     CHANGED_AT,
@@ -24,6 +24,7 @@ from winslow_dagster.projects.status.state_queries import (
     has_open_run,
     matching,
     picked,
+    states_counted,
     unanswered,
 )
 from winslow_dagster.projects.status.unfinished import ReadVersion, unfinished_projects
@@ -51,10 +52,19 @@ def find_projects(
     active = summaries(records, statuses, ended, has_open_run())
     changed = {each.project: each.changed_at for each in active if each.run_id in ended}
     with records.database.reading() as connection:
-        names, total = matching(connection, query, {each.project: each.state for each in active}, changed)
+        states = {each.project: each.state for each in active}
+        names, total, groups = matching(connection, query, states, changed)
     page = summaries(records, statuses, ended, schema.projects.c.name.in_(names))
     found = {each.project: each for each in _with_unfinished(records, read_version, page, ended)}
-    return ProjectPage(projects=tuple(found[name] for name in names if name in found), total=total)
+    return ProjectPage(projects=tuple(found[name] for name in names if name in found), total=total, groups=groups)
+
+
+def count_states(records: ProjectRecords, dagster: Callable[[], DagsterClient | None]) -> dict[ProjectState, int]:
+    """State -> the number of projects in it."""
+    statuses, ended = _observe(records, dagster)
+    active = summaries(records, statuses, ended, has_open_run())
+    with records.database.reading() as connection:
+        return states_counted(connection, {each.project: each.state for each in active})
 
 
 def summaries(

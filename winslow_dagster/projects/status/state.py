@@ -220,8 +220,13 @@ def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> S
     )
 
 
+def state_of_ended(outcome: Outcome) -> StageState:
+    """The state of a stage whose latest attempt ended like this."""
+    return _STATES[outcome]
+
+
 def _ended(common: Mapping[str, object], result: StageResult, outdated: str) -> StageView:
-    state = _STATES[result.outcome]
+    state = state_of_ended(result.outcome)
     return StageView.model_validate(
         {
             **common,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import Alias, ColumnElement, Connection, Table, and_, case, exists, func, literal, or_, select
+from sqlalchemy import Alias, ColumnElement, Connection, Select, Table, and_, case, exists, func, literal, or_, select
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.domain.model import RunOutcome
-from winslow_dagster.projects.domain.views import ProjectQuery, ProjectState
+from winslow_dagster.projects.domain.views import ProjectFilter, ProjectQuery, ProjectState
 from winslow_dagster.projects.status.state import NEVER_RUN, after_run, sweep_state
 
 Runs = Table | Alias
@@ -27,9 +27,23 @@ CHANGED_AT = func.coalesce(
 
 def unanswered(runs: Runs) -> ColumnElement[bool]:
     """Whether a question of the run has had no answer since it was asked."""
+    holds = schema.holds
+    of_run = (holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
+    return select(holds.c.stage).where(*of_run, ~_answered(runs)).correlate(runs).exists()
+
+
+def unanswered_holds(run_ids: Collection[str]) -> Select[tuple[str, str, str]]:
+    """Run, stage and message of each question of these runs that has had no answer since, the earliest first."""
+    holds, runs = schema.holds, schema.runs
+    asked = (runs.c.run_id.in_(run_ids), holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
+    query = select(holds.c.run_id, holds.c.stage, holds.c.message).where(*asked, ~_answered(runs))
+    return query.order_by(holds.c.held_at, holds.c.stage)
+
+
+def _answered(runs: Runs) -> ColumnElement[bool]:
     holds, answers = schema.holds, schema.answers
     # Correlated explicitly: SQLAlchemy correlates only with the directly enclosing query.
-    answered = (
+    return (
         select(answers.c.stage)
         .where(
             answers.c.project == holds.c.project,
@@ -41,8 +55,6 @@ def unanswered(runs: Runs) -> ColumnElement[bool]:
         .correlate(holds, runs)
         .exists()
     )
-    of_run = (holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
-    return select(holds.c.stage).where(*of_run, ~answered).correlate(runs).exists()
 
 
 def picked(runs: Runs) -> ColumnElement[bool]:
@@ -76,21 +88,14 @@ def matching(
     query: ProjectQuery,
     active: Mapping[str, ProjectState],
     changed: Mapping[str, datetime],
-) -> tuple[tuple[str, ...], int]:
-    """The names on the query's page in order, and the number of projects that match.
+) -> tuple[tuple[str, ...], int, dict[str, int]]:
+    """The names on the query's page in order, the number of projects that match, and the number in each group.
 
     `active` are the states of the projects with an open run, and `changed` when such a run has ended.
     """
     projects = schema.projects
     state = _state(active)
-    conditions: list[ColumnElement[bool]] = []
-    if query.states:
-        conditions.append(state.in_(query.states))
-    if query.pipeline is not None:
-        conditions.append(projects.c.pipeline == query.pipeline)
-    conditions += [_has_tag(connection, lambda value, tag=tag: value == tag) for tag in query.tags]
-    if query.text:
-        conditions.append(_has_text(connection, query.text))
+    conditions = _conditions(connection, query, state)
     ended = {name: literal(moment, schema.Utc) for name, moment in changed.items()}
     changed_at = case(ended, value=projects.c.name, else_=CHANGED_AT) if ended else CHANGED_AT
     order: dict[str, ColumnElement[Any]] = {
@@ -98,14 +103,60 @@ def matching(
         "changed_at": changed_at,
         "created_at": projects.c.created_at,
         "state": case({name: position for position, name in enumerate(STATES)}, value=state),
+        "pipeline": projects.c.pipeline,
+        "owner": projects.c.created_by,
+        # Tags are sorted. A project without any comes last.
+        "tag": func.coalesce(projects.c.tags[0].as_string(), ""),
     }
     key = order[query.sort].desc() if query.descending else order[query.sort]
+    group: tuple[ColumnElement[Any], ...] = ()
+    if query.group == "state":
+        group = (order["state"],)
+    elif query.group is not None:
+        group = (order[query.group] == "", order[query.group])
     found = select(projects.c.name).select_from(WITH_LATEST_RUN).where(*conditions)
-    page = found.order_by(key, projects.c.name).limit(query.limit).offset(query.offset)
+    page = found.order_by(*group, key, projects.c.name).limit(query.limit).offset(query.offset)
     names = tuple(connection.execute(page).scalars())
+    if query.group is not None:
+        value = state if query.group == "state" else order[query.group]
+        counted = select(value, func.count()).select_from(WITH_LATEST_RUN).where(*conditions).group_by(value)
+        groups: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+        return names, sum(groups.values()), groups
     if names and len(names) < query.limit:
-        return names, query.offset + len(names)
-    return names, connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+        return names, query.offset + len(names), {}
+    return names, connection.execute(select(func.count()).select_from(found.subquery())).scalar_one(), {}
+
+
+def states_counted(connection: Connection, active: Mapping[str, ProjectState]) -> dict[ProjectState, int]:
+    """State -> the number of projects in it."""
+    state = _state(active)
+    rows = connection.execute(select(state, func.count()).select_from(WITH_LATEST_RUN).group_by(state))
+    return {row[0]: row[1] for row in rows}
+
+
+def _conditions(
+    connection: Connection, query: ProjectFilter, state: ColumnElement[str]
+) -> tuple[ColumnElement[bool], ...]:
+    projects = schema.projects
+    conditions: list[ColumnElement[bool]] = []
+    for column, any_of, none_of in (
+        (state, query.states, query.not_states),
+        (projects.c.pipeline, query.pipelines, query.not_pipelines),
+        (projects.c.created_by, query.owners, query.not_owners),
+    ):
+        if any_of:
+            conditions.append(column.in_(any_of))
+        if none_of:
+            conditions.append(column.not_in(none_of))
+
+    def has_tag(tag: str) -> ColumnElement[bool]:
+        return _has_tag(connection, lambda value: value == tag)
+
+    conditions += map(has_tag, query.tags)
+    conditions += (~has_tag(tag) for tag in query.not_tags)
+    conditions += (_has_text(connection, text) for text in query.texts)
+    conditions += (~_has_text(connection, text) for text in query.not_texts)
+    return tuple(conditions)
 
 
 def _state(active: Mapping[str, ProjectState]) -> ColumnElement[str]:
