@@ -8,6 +8,7 @@ from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
 from winslow_dagster.cli.run_options import pairs, secret_option, variables
+from winslow_dagster.errors import UsageError
 
 
 @click.command("create")
@@ -78,15 +79,22 @@ def note(project: str, text: str | None, *, as_json: bool) -> None:
 @click.command("tag")
 @click.argument("project")
 @click.argument("tags", nargs=-1)
+@click.option("--add", multiple=True, metavar="TAG", help="Add this tag; may be repeated.")
+@click.option("--remove", multiple=True, metavar="TAG", help="Remove this tag; may be repeated.")
 @json_option
-def tag(project: str, tags: tuple[str, ...], *, as_json: bool) -> None:
+def tag(project: str, tags: tuple[str, ...], add: tuple[str, ...], remove: tuple[str, ...], *, as_json: bool) -> None:
     """Replace the tags of PROJECT. Without TAGS, print them; `winslow tag PROJECT ""` removes all.
 
     With --json, {"tags"}.
     """
+    if tags and (add or remove):
+        raise UsageError("TAGS replace all tags", expected="either TAGS, or --add and --remove")
     with open_installation() as winslow:
         handle = winslow.project(project)
-        kept = handle.tag(tags) if tags else handle.tags()
+        if add or remove:
+            kept = handle.change_tags(add=add, remove=remove)
+        else:
+            kept = handle.tag(tags) if tags else handle.tags()
     if as_json:
         print_json({"tags": list(kept)})
     else:

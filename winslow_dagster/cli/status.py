@@ -9,16 +9,24 @@ import click
 from winslow_dagster.cli.action_commands import next_steps_text
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
+from winslow_dagster.errors import UsageError
 
 if TYPE_CHECKING:
+    from winslow_dagster import Winslow
     from winslow_dagster.projects.domain.views import PipelineView, ProjectStatus, ProjectSummary, StageView
+
+AT_ONCE = 1000
 
 
 @click.command("status")
 @click.argument("project", required=False)
+@click.option("--filter", "line", metavar="WORDS", help="List only the projects that these words select.")
 @json_option
-def command(project: str | None, *, as_json: bool) -> None:
+def command(project: str | None, line: str | None, *, as_json: bool) -> None:
     """Show the status of all projects, or of PROJECT stage by stage, and why something is not running.
+
+    WORDS are those of the web interface, such as `state:failed tag:ulm -tag:old pipeline:NAME owner:NAME text`. A
+    leading - excludes, and values with spaces stand in double quotes.
 
     With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
     project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
@@ -27,6 +35,8 @@ def command(project: str | None, *, as_json: bool) -> None:
     succeeded, failed or cancelled; a stage's is pending, waiting, running, succeeded, failed, cancelled or
     awaiting_input.
     """
+    if project is not None and line is not None:
+        raise UsageError("a filter is for the list of projects", expected="either PROJECT or --filter")
     with open_installation() as winslow:
         if project is not None:
             status = winslow.project(project).status()
@@ -35,9 +45,11 @@ def command(project: str | None, *, as_json: bool) -> None:
             else:
                 show(status)
             return
-        summaries = winslow.projects()
+        summaries = winslow.projects() if line is None else _found(winslow, line)
     if as_json:
         print_json({"projects": [_plain(summary) for summary in summaries]})
+    elif not summaries and line is not None:
+        console().print("no project matches the filter")
     elif not summaries:
         console().print("no projects yet; `winslow run PIPELINE --project NAME` creates one")
     else:
@@ -48,6 +60,20 @@ def command(project: str | None, *, as_json: bool) -> None:
                 for summary in summaries
             ],
         )
+
+
+def _found(winslow: Winslow, line: str) -> tuple[ProjectSummary, ...]:
+    """All projects that the filter selects, page by page."""
+    from winslow_dagster.projects.domain.project_filter import parse_filter
+    from winslow_dagster.projects.domain.views import ProjectQuery
+
+    wanted = parse_filter(line).model_dump()
+    found: list[ProjectSummary] = []
+    while True:
+        page = winslow.find_projects(ProjectQuery(**wanted, limit=AT_ONCE, offset=len(found)))
+        found += page.projects
+        if len(page.projects) < AT_ONCE:
+            return tuple(found)
 
 
 def _plain(summary: ProjectSummary) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from winslow_dagster.console import live, pages, rest
 from winslow_dagster.console.access import Access
 from winslow_dagster.console.assets import serve_asset
+from winslow_dagster.console.counters import FrameCounts
 from winslow_dagster.console.guard import Guard
 from winslow_dagster.console.headers import SecureHeaders
 from winslow_dagster.console.problems import register_problems
@@ -22,6 +23,7 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.installation = installation
     app.state.live = live.Live(installation)
+    app.state.counters = FrameCounts(installation)
     register_problems(app)
     app.include_router(live.room)
     for room in rest.ROOMS:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from fastapi import Depends, Request
 
+from winslow_dagster.errors import Forbidden
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.installation import Installation
 
@@ -26,6 +27,16 @@ class Caller:
     def may(self, role: Role) -> bool:
         """Whether the caller has at least this role."""
         return ROLES.index(self.role) >= ROLES.index(role)
+
+
+def require(caller: Caller, role: Role, where: str) -> None:
+    """Raise Forbidden if the caller has not at least this role."""
+    if not caller.may(role):
+        raise Forbidden(
+            f"{caller.name} is a {caller.role}, and this needs the role {role}",
+            where=where,
+            remedy="Ask an administrator for it",
+        )
 
 
 def caller_of(request: Request) -> Caller:

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
-from winslow_dagster.console.caller import Role, caller_of
-from winslow_dagster.errors import Forbidden
+from winslow_dagster.console.caller import Role, caller_of, require
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -54,13 +53,7 @@ class Room(APIRouter):
 
 
 async def _require(role: Role, request: Request) -> None:
-    caller = caller_of(request)
-    if not caller.may(role):
-        raise Forbidden(
-            f"{caller.name} is a {caller.role}, and this needs the role {role}",
-            where=request.url.path,
-            remedy="Ask an administrator for it",
-        )
+    require(caller_of(request), role, request.url.path)
 
 
 def _threaded(endpoint: Callable[..., Any], threads: CapacityLimiter) -> Callable[..., Any]:

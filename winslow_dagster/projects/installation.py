@@ -13,6 +13,7 @@ from winslow_dagster.projects.commands.diagnosis import Finding, findings
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
+from winslow_dagster.projects.commands.many import ManyAct, act_on
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.queue import QueuedRun, queue
@@ -24,22 +25,28 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntry
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.database.saved_views import SavedViews
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.domain.project_filter import parse_filter
 from winslow_dagster.projects.domain.views import (
+    ActResult,
     Counters,
+    FilterWords,
     Needs,
     ProjectPage,
     ProjectProgress,
     ProjectQuery,
     ProjectStatus,
     ProjectSummary,
+    SavedView,
 )
 from winslow_dagster.projects.ingest.service import IngestService
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.projects.retention.service import RetentionService
+from winslow_dagster.projects.status.filter_words import filter_words
 from winslow_dagster.projects.status.needs import STATES as NEEDING
 from winslow_dagster.projects.status.needs import project_needs
 from winslow_dagster.projects.status.project_list import count_states, find_projects, list_projects
@@ -147,6 +154,29 @@ class Installation:
             running=states.get("running", 0) + states.get("pausing", 0),
             failed=states.get("failed", 0),
         )
+
+    def act_on(self, projects: Iterable[str], act: ManyAct, tags: Iterable[str] = ()) -> tuple[ActResult, ...]:
+        """Pause, resume, cancel, tag or untag many projects. Says for each what came of it. Raises InputRejected."""
+        return act_on(self.context, act, projects, tags)
+
+    def filter_words(self) -> FilterWords:
+        """The values that a filter of projects can have."""
+        return filter_words(self.context.records.database)
+
+    def saved_views(self) -> tuple[SavedView, ...]:
+        """The actor's saved lists of projects, and those that others share."""
+        return SavedViews(self.context.records.database).of(self.context.actor.who)
+
+    def save_view(self, view: SavedView) -> SavedView:
+        """Save a list of projects as the actor's; one of the same name is replaced. Raises InputRejected."""
+        parse_filter(view.filter)
+        own = view.model_copy(update={"owner": self.context.actor.who})
+        SavedViews(self.context.records.database).save(own)
+        return own
+
+    def delete_view(self, name: str) -> None:
+        """Delete one of the actor's saved lists. Raises NotFound."""
+        SavedViews(self.context.records.database).delete(self.context.actor.who, name)
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound."""

@@ -1,5 +1,5 @@
 """Pages, one module per room."""
 
-from winslow_dagster.console.pages import home
+from winslow_dagster.console.pages import home, projects
 
-ROOMS = (home.room,)
+ROOMS = (home.room, projects.room, projects.pictures)

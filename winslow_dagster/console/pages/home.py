@@ -2,17 +2,57 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.commands import command, command_of
+from winslow_dagster.console.pages.projects import rows_of
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
+from winslow_dagster.projects.domain.views import Need, ProjectQuery, ProjectState
 
 room = Room()
+UNDER_WAY: tuple[ProjectState, ...] = ("running", "pausing", "cancelling", "queued")
+UNDER_WAY_SHOWN = 20
+FINISHED_SHOWN = 8
 
 
 @room.route_for("/", role="viewer")
 def home(request: Request, front: Front) -> HTMLResponse:
     """The first page."""
-    return page(request, "home.html", projects=front.projects())
+    needs = front.needs()
+    under_way = front.find_projects(
+        ProjectQuery(states=UNDER_WAY, sort="changed_at", descending=True, limit=UNDER_WAY_SHOWN)
+    )
+    finished = front.find_projects(
+        ProjectQuery(states=("succeeded",), sort="changed_at", descending=True, limit=FINISHED_SHOWN)
+    )
+    any_project = needs.total or under_way.total or finished.total or front.find_projects(ProjectQuery(limit=1)).total
+    return page(
+        request,
+        "home.html",
+        needs=needs,
+        commands=tuple(map(_command, needs.needs)),
+        under_way=rows_of(front, under_way.projects),
+        under_way_total=under_way.total,
+        finished=rows_of(front, finished.projects),
+        first_start=not any_project,
+        demo_command=command("demo"),
+    )
+
+
+def _command(need: Need) -> str:
+    if need.action is not None:
+        return command_of(need.action)
+    return command("ingest", "retry", str(need.file))
+
+
+@room.route_for("/ingest/{file}/retry", role="operator", method="POST")
+def retry(front: Front, file: int) -> Response:
+    """Start over with a file that was rejected."""
+    retried = front.ingest.retry(file)
+    told = {"winslow:message": {"text": f"{retried.path} is ingested once it is complete.", "tone": "good"}}
+    return Response(status_code=204, headers={"HX-Trigger": json.dumps(told)})

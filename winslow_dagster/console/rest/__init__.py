@@ -1,5 +1,5 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
-from winslow_dagster.console.rest import health
+from winslow_dagster.console.rest import health, projects
 
-ROOMS = (health.room,)
+ROOMS = (health.room, projects.room)

@@ -13,6 +13,7 @@ from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
+from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
@@ -205,6 +206,26 @@ class ProjectHandle(ProjectControl):
         kept = self._annotations.set_tags(self.name, tags)
         self._context.audit("tag", self.name, tags=list(kept))
         return kept
+
+    def change_tags(self, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]:
+        """Add tags and remove others. Returns all that it has now. Raises InputRejected."""
+        kept = self._annotations.change_tags(self.name, add, remove)
+        self._context.audit("tag", self.name, tags=list(kept))
+        return kept
+
+    def picture(self, most_bytes: int) -> ProjectFile | None:
+        """The newest picture among its current outputs that is not larger, by the highlights of the stages."""
+        records = self._context.records
+        pipeline = self.pipeline()
+        lineage = lineage_of(records, self.name, pipeline)
+        found = newest_picture(lineage, outputs_in_use(records, lineage), most_bytes)
+        if found is None:
+            return None
+        stage, manifest, entry = found
+        (file,) = files_of(
+            self._context.store, pipeline.name, {stage: manifest.model_copy(update={"files": (entry,)})}, [stage]
+        )
+        return file
 
     def add_todo(self, text: str) -> Todo:
         """Add an entry to its to-do list. Raises InputRejected for an empty text."""

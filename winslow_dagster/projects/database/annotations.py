@@ -16,6 +16,15 @@ LONGEST_TEXT = 100_000
 LONGEST_TAG = 63
 
 
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """The tags, sorted and without duplicates. Raises InputRejected."""
+    kept = tuple(sorted({tag.strip() for tag in tags} - {""}))
+    for tag in kept:
+        if len(tag) > LONGEST_TAG or "," in tag:
+            raise InputRejected(f"{tag!r} is not a valid tag", expected=f"at most {LONGEST_TAG} characters, no comma")
+    return kept
+
+
 class Annotations:
     """Every method is one transaction. All raise NotFound for a project that does not exist."""
 
@@ -24,13 +33,19 @@ class Annotations:
 
     def set_tags(self, project: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace the project's tags. Returns them sorted, without duplicates. Raises InputRejected."""
-        kept = tuple(sorted({tag.strip() for tag in tags} - {""}))
-        for tag in kept:
-            if len(tag) > LONGEST_TAG or "," in tag:
-                raise InputRejected(
-                    f"{tag!r} is not a valid tag", expected=f"at most {LONGEST_TAG} characters, no comma"
-                )
+        kept = checked_tags(tags)
         self._write(project, tags=list(kept))
+        return kept
+
+    def change_tags(self, project: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]:
+        """Add tags and remove others. Returns all that the project has now. Raises InputRejected."""
+        added, removed = set(checked_tags(add)), set(checked_tags(remove))
+        row = schema.projects.c.name == project
+        with self._database.writing() as connection:
+            hold_project(connection, project)
+            before = connection.execute(select(schema.projects.c.tags).where(row)).scalar_one()
+            kept = tuple(sorted({*before, *added} - removed))
+            connection.execute(schema.projects.update().where(row).values(tags=list(kept)))
         return kept
 
     def set_notes(self, project: str, notes: str) -> None:

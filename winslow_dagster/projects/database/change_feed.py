@@ -51,6 +51,7 @@ UNWATCHED = frozenset(
         schema.pool,
         schema.ingest_files,
         schema.messages,
+        schema.saved_views,
     }
 )
 """Tables that are not part of a project."""

@@ -377,6 +377,20 @@ messages = Table(
     Index("ix_winslow_messages_sent_at", "sent_at"),
 )
 
+saved_views = Table(
+    "winslow_saved_views",
+    metadata,
+    # A list of projects under a name: how it is filtered, sorted and grouped. Others see it if it is shared.
+    Column("owner", Text, primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("shared", Boolean, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("sort", String(16), nullable=False),
+    Column("descending", Boolean, nullable=False),
+    Column("group", String(16)),
+    Column("saved_at", Utc, nullable=False),
+)
+
 POOL_ADDRESS = "pool"
 """The first part of the addresses of files in the pool. The second is their name."""
 

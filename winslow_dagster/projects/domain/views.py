@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -145,7 +146,37 @@ class ProjectPage(View):
     groups: dict[str, int] = Field(default_factory=dict)
 
 
-class StageMark(NamedTuple):
+class SavedView(View):
+    """A list of projects that a person saved under a name. Others see it if it is shared."""
+
+    owner: str
+    name: str
+    filter: str = ""
+    sort: ProjectSort = "created_at"
+    descending: bool = True
+    group: ProjectGroup | None = None
+    shared: bool = False
+
+
+class FilterWords(View):
+    """What the words of a filter line can be compared with: the values that are in use, the most used first."""
+
+    states: tuple[ProjectState, ...]
+    tags: tuple[str, ...]
+    pipelines: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+class ActResult(View):
+    """What came of an action on one of many projects. `text` says what was done, or why it was not."""
+
+    project: str
+    done: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageMark:
     """One stage of a project in short. `fraction` is how much a running one has done, from 0 to 1, if it says so."""
 
     stage: str

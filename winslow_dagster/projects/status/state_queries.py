@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from sqlalchemy import Alias, ColumnElement, Connection, Select, Table, and_, case, exists, func, literal, or_, select
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
@@ -188,9 +189,14 @@ def _after(outcome: RunOutcome, *, answered: bool = False) -> ColumnElement[str]
     return literal(after_run(outcome, "", answered=answered)[0])
 
 
-def _has_tag(connection: Connection, condition: Any) -> ColumnElement[bool]:
+def tags_of(connection: Connection) -> TableValuedAlias:
+    """The tags of a project as rows with a `value`."""
     elements = func.jsonb_array_elements_text if connection.dialect.name == "postgresql" else func.json_each
-    tags = elements(schema.projects.c.tags).table_valued("value")
+    return elements(schema.projects.c.tags).table_valued("value")
+
+
+def _has_tag(connection: Connection, condition: Any) -> ColumnElement[bool]:
+    tags = tags_of(connection)
     return select(literal(1)).select_from(tags).where(condition(tags.c.value)).correlate(schema.projects).exists()
 
 

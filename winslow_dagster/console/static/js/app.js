@@ -1,6 +1,7 @@
 // What every page does: it follows what changes, shows times and sizes in the reader's notation, shows messages, and knows keys.
 import { format } from "./format.js";
 import { follow } from "./live.js";
+import { showCounters } from "./counters.js";
 import { listenForKeys } from "./keys.js";
 import { listenForMessages } from "./messages.js";
 import "./parts.js";
@@ -9,4 +10,7 @@ format(document);
 document.addEventListener("htmx:after:swap", () => format(document));
 listenForMessages();
 listenForKeys();
-if (document.querySelector("[data-connection]")) follow();
+if (document.querySelector("[data-connection]")) {
+  follow();
+  showCounters();
+}

@@ -1,6 +1,7 @@
 // Small behaviours that a page asks for by an attribute, wherever it may appear.
 //   data-copy="TEXT"      copies the text
 //   data-opens="#ID"      opens the dialog
+//   data-removes="SEL"    removes what it is in
 //   data-theme-choice     a select of dark, light or the system's theme
 import { say } from "./messages.js";
 
@@ -23,6 +24,8 @@ async function copy(text) {
 document.addEventListener("click", (event) => {
   const copies = event.target.closest("[data-copy]");
   if (copies) copy(copies.dataset.copy);
+  const removes = event.target.closest("[data-removes]");
+  if (removes) removes.closest(removes.dataset.removes).remove();
   const opens = event.target.closest("[data-opens]");
   if (opens) document.querySelector(opens.dataset.opens).showModal();
 });

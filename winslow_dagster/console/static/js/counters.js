@@ -1,0 +1,48 @@
+// The counters of the frame, the tab's title and its icon: they say from another tab, too, that somebody is needed.
+import { formatSize } from "./format.js";
+
+const PAUSE_MS = 1_000;
+// Files found in watched folders, and the disk, change without news of a project.
+const LOOK_AGAIN_MS = 60_000;
+const title = document.title;
+let waiting = false, again = false;
+
+function show(counters) {
+  for (const element of document.querySelectorAll("[data-counter]")) {
+    const count = counters[element.dataset.counter];
+    element.textContent = count;
+    if (element.classList.contains("counter")) element.hidden = count === 0;
+    element.closest("a").classList.toggle("none", count === 0);
+  }
+  document.title = counters.needs_you ? `(${counters.needs_you}) ${title}` : title;
+  const icon = document.querySelector("link[rel=icon]");
+  icon.dataset.usualIcon ??= icon.getAttribute("href");
+  const address = counters.needs_you ? icon.dataset.needsIcon : icon.dataset.usualIcon;
+  if (icon.getAttribute("href") !== address) icon.href = address;
+  const disk = document.querySelector("[data-disk]");
+  disk.hidden = counters.disk_free_bytes === null;
+  if (!disk.hidden) {
+    disk.lastElementChild.textContent = `${formatSize(counters.disk_free_bytes)} left on disk`;
+    disk.dataset.tone = counters.disk_state === "ok" ? "" : "bad";
+  }
+}
+
+// At most one request a second, and one more after the last news.
+async function load() {
+  if (waiting) { again = true; return; }
+  waiting = true;
+  again = false;
+  try {
+    const answer = await fetch("/api/v1/counters", { headers: { Accept: "application/json" } });
+    if (answer.ok) show(await answer.json());
+  } catch {
+    // The frame says that the connection is lost, and asks again once it is back.
+  }
+  setTimeout(() => { waiting = false; if (again) load(); }, PAUSE_MS);
+}
+
+export function showCounters() {
+  load();
+  document.addEventListener("winslow:news", load);
+  setInterval(load, LOOK_AGAIN_MS);
+}
