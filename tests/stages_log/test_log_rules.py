@@ -236,3 +236,10 @@ def test_no_text_of_a_stage_costs_more_than_linear_time(text: str, errors: tuple
 def test_what_linear_time_cannot_do_is_refused(pattern: str) -> None:
     with pytest.raises(PipelineInvalid, match="not a regular expression in RE2 syntax"):
         LinePattern(pattern)
+
+
+def test_colours_hide_nothing_from_the_rules() -> None:
+    rules = LogRules(errors=(r"^ERROR\b",), progress=(ProgressRule(subject="frames", pattern=r"^(?P<percent>\d+)%"),))
+    summary = read(rules, "\x1b[1;31mERROR\x1b[0m: no disk\n\x1b[32m40\x1b[m%\n")
+    assert [finding.text for finding in summary.errors] == ["ERROR: no disk"]
+    assert [progress.current for progress in summary.progress] == [40]

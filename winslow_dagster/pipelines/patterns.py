@@ -32,6 +32,12 @@ def compile_pattern(source: str, *, capture: bool = True, within_lines: bool = F
         raise PatternMalformed(error.args[0].decode(errors="replace")) from error
 
 
+def escaped(text: str) -> str:
+    """A pattern that finds exactly the text."""
+    pattern: str = re2.escape(text)
+    return pattern
+
+
 def group_names(source: str) -> tuple[str, ...]:
     """The names of the pattern's groups. Raises PatternMalformed, also if a name is used twice."""
     names = tuple(compile_pattern(source).groupindex)

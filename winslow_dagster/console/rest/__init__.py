@@ -1,5 +1,9 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
-from winslow_dagster.console.rest import health, projects
+from winslow_dagster.console.rest import health, logs, projects
 
-ROOMS = (health.room, projects.room)
+ROOMS = (
+    health.room,
+    projects.room,
+    logs.room,
+)

@@ -11,6 +11,7 @@ from winslow_dagster.engines.engine import explanation
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
+from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
 from winslow_dagster.projects.commands.pictures import newest_picture
@@ -109,6 +110,12 @@ class ProjectHandle(ProjectControl):
         Live while it runs, from the store once it has ended. Raises NotFound.
         """
         return log_of(self._context, self._logged_attempt(stage, attempt, pipeline))
+
+    def log(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> AttemptLog:
+        """The same log as a page shows it: in windows, with levels, searched step by step. Raises NotFound."""
+        found = self._logged_attempt(stage, attempt, pipeline)
+        version = self._context.resources.pipeline_version(found.pipeline, found.pipeline_digest)
+        return AttemptLog(self._context, found, version.stage(stage).log)
 
     def outcome_of(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> str:
         """The outcome and message of the attempt whose log `logs` reads, or its state and reason. Raises NotFound."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import calendar
+import itertools
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -89,6 +91,16 @@ def parsed(line: bytes, number: int) -> LogLine:
         STREAMS.get(line[LETTER], "winslow"),
         line[TEXT_OFFSET:].decode("utf-8", "replace"),
     )
+
+
+def runs(stored: bytes) -> Iterator[tuple[bool, list[bytes]]]:
+    """Stored lines in runs, each with whether it is of the stream `winslow`, to which no rules are applied."""
+    lines = stored[:-1].split(b"\n")
+    if b"Z W " not in stored:
+        yield False, lines
+        return
+    for ours, run in itertools.groupby(lines, key=lambda line: line[LETTER] == LETTERS["winslow"]):
+        yield ours, list(run)
 
 
 def omitted_text(first: int, last: int) -> str:

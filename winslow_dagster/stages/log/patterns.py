@@ -23,6 +23,9 @@ ONE_LINE_ONLY: Final = re.compile(r"\\[AzQC]|\(\?[a-zA-Z]*-")
 bytes, and flags that are turned off, such as `(?-m)`.
 """
 
+COLOURS: Final = re.compile(rb"\x1b\[[0-9;:]*m")
+"""Escape sequences that colour a terminal's text. They end with a letter, so that `\\b` finds no word behind them."""
+
 MANY_IN_A_ROW: Final = 16
 """After this many candidate lines in a row, only every 16th is found by a scan: trying each line is then cheaper."""
 
@@ -99,10 +102,12 @@ def _union(sources: Sequence[str]) -> re2._Regexp[str] | None:
 
 
 def scannable(chunk: bytes) -> bytes:
-    """The chunk as valid UTF-8, which RE2 requires. Line feeds are kept."""
+    """The chunk as a person reads it: without colours, and as valid UTF-8, which RE2 requires. Line feeds are kept."""
+    if b"\x1b" in chunk:
+        chunk = COLOURS.sub(b"", chunk)
     return chunk if chunk.isascii() else chunk.decode("utf-8", "replace").encode()
 
 
-def line_part(chunk: bytes, span: Span) -> bytes:
+def line_part(chunk: bytes, span: Span, limit_bytes: int = MATCH_LIMIT_BYTES) -> bytes:
     """The part of a line that is searched."""
-    return chunk[span.start : min(span.end, span.start + MATCH_LIMIT_BYTES)]
+    return chunk[span.start : min(span.end, span.start + limit_bytes)]

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.stages.log.checkpoint import Checkpoint
 from winslow_dagster.stages.log.cursor import Cursor
-from winslow_dagster.stages.log.lines import LETTER, LETTERS, TEXT_OFFSET, LogLine, Stream, parsed
+from winslow_dagster.stages.log.density import Density
+from winslow_dagster.stages.log.lines import (
+    LETTER,
+    LETTERS,
+    STAMP_BYTES,
+    TEXT_OFFSET,
+    LogLine,
+    Stream,
+    parsed,
+    runs,
+    stamp,
+)
 from winslow_dagster.stages.log.patterns import LinePattern
-from winslow_dagster.stages.log.segments import CHECKPOINT, Directory, Files, blocks, content, segments
+from winslow_dagster.stages.log.rules import RuleMatcher
+from winslow_dagster.stages.log.segments import CHECKPOINT, LEFT_OUT, Directory, Files, blocks, content, segments
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 
@@ -69,14 +84,35 @@ class LogReader:
     @property
     def ended(self) -> bool:
         """Whether the log is complete: its writer closed it."""
+        return self._checkpoint().closed
+
+    def _checkpoint(self) -> Checkpoint:
         try:
             with self.files.open(CHECKPOINT) as file:
-                return Checkpoint.model_validate_json(file.read()).closed
+                return Checkpoint.model_validate_json(file.read())
         except FileNotFoundError:
-            return False
+            return Checkpoint()
+
+    def density(self, rules: LogRules) -> Density:
+        """Where the errors and warnings are. The writer has counted them: at most one segment is searched again."""
+        checkpoint = self._checkpoint()
+        matcher = RuleMatcher(rules.model_copy(update={"progress": ()}), checkpoint.matcher)
+        if not checkpoint.closed:
+            with Cursor(self.files, checkpoint.lines + 1) as cursor:
+                for first, stored in cursor.blocks():
+                    number = first
+                    for ours, lines in runs(stored):
+                        if not ours:
+                            text = b"\n".join([line[TEXT_OFFSET:] for line in lines]) + b"\n"
+                            matcher.feed(text, number, 0)
+                        number += len(lines)
+        return matcher.state.density
 
     def last_number(self) -> int:
         """The number of the last whole line; 0 for an empty log."""
+        checkpoint = self._checkpoint()
+        if checkpoint.closed:
+            return checkpoint.lines
         while True:
             existing = segments(self.files.names())
             if not existing:
@@ -86,6 +122,31 @@ class LogReader:
                     return existing[-1].first_line - 1 + sum(block.count(b"\n") for block in blocks(text))
             except FileNotFoundError:  # compressed since it was listed: list again
                 continue
+
+    def omitted(self) -> tuple[int, int] | None:
+        """The first and the last of the lines that were dropped to keep the log within its limit."""
+        for segment, following in itertools.pairwise(segments(self.files.names())):
+            if segment.suffix == LEFT_OUT:
+                return segment.first_line, following.first_line - 1
+        return None
+
+    def first_line_since(self, at_ns: int) -> int:
+        """The number of the first line that was printed then or later; one more than the last if there is none."""
+        since = stamp(at_ns)
+        existing = [segment.first_line for segment in segments(self.files.names()) if segment.suffix != LEFT_OUT]
+        if not existing:
+            return 1
+        place = bisect_left(existing, since, key=self._stamp_of)
+        with Cursor(self.files, existing[max(0, place - 1)]) as cursor:
+            for block in cursor.blocks():
+                for number, line in enumerate(block.stored[:-1].split(b"\n"), block.first_line):
+                    if line >= since:
+                        return number
+            return cursor.next_line
+
+    def _stamp_of(self, first_line: int) -> bytes:
+        with Cursor(self.files, first_line) as cursor:
+            return next((block.stored[:STAMP_BYTES] for block in cursor.blocks()), b"")
 
     def lines(
         self,

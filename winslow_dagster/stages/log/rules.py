@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
-from winslow_dagster.stages.log.patterns import (
-    LinePattern,
-    Scanner,
-    Span,
-    can_scan,
-    line_part,
-    scannable,
-)
+from winslow_dagster.stages.log.density import Density
+from winslow_dagster.stages.log.finder import LineFinder
+from winslow_dagster.stages.log.patterns import LinePattern, Scanner, line_part, scannable
 from winslow_dagster.stages.log.progress import Pace, Reading
 from winslow_dagster.stages.task.model import LogFinding, LogSummary
 
@@ -60,6 +54,7 @@ class MatcherState(BaseModel):
 
     warnings: KeptFindings = Field(default_factory=KeptFindings)
     errors: KeptFindings = Field(default_factory=KeptFindings)
+    density: Density = Field(default_factory=Density)
     results: dict[str, str] = {}
     results_refused: int = 0
     awaiting_input_message: str | None = None
@@ -76,7 +71,10 @@ class RuleMatcher:
         self.state = MatcherState() if state is None else state.model_copy(deep=True)
         self._progress = [_ProgressMatcher(rule) for rule in rules.progress]
         self._any_progress = Scanner([rule.pattern for rule in rules.progress])
-        self._searches = _searches(rules)
+        sources: list[tuple[Kind, str]] = [("marker", MARKER)]
+        sources += [("warning", source) for source in rules.warnings]
+        sources += [("error", source) for source in rules.errors]
+        self._finder = LineFinder(sources)
 
     def feed(self, lines: bytes, first_line: int, at_ns: int, updates: bytes | None = None) -> None:
         """Read whole lines that arrived at `at_ns`, the first of them numbered `first_line`.
@@ -110,25 +108,14 @@ class RuleMatcher:
         return self.state
 
     def _find(self, chunk: bytes, first_line: int) -> None:
-        hits: dict[Span, tuple[bytes, list[Kind]]] = {}
-        for search in self._searches:
-            for span in search.scanner.spans(chunk):
-                part = line_part(chunk, span)
-                for kind, patterns in search.patterns:
-                    for pattern in patterns:
-                        if pattern.search(part):
-                            hits.setdefault(span, (part, []))[1].append(kind)
-                            break
-        line, counted_to = first_line, 0
-        for span in sorted(hits):
-            line += chunk.count(b"\n", counted_to, span.start)
-            counted_to = span.start
-            part, kinds = hits[span]
+        for line, part, kinds in self._finder.find(chunk, first_line):
             text = part.decode("utf-8", "replace")
             if "warning" in kinds:
                 self.state.warnings.add(line, text)
+                self.state.density.add("warning", line)
             if "error" in kinds:
                 self.state.errors.add(line, text)
+                self.state.density.add("error", line)
             if "marker" in kinds:
                 self._read_marker(storable(text))
 
@@ -163,17 +150,6 @@ class RuleMatcher:
         return (f"{refused} results beyond the first {RESULTS_LIMIT} were not kept",) if refused else ()
 
 
-class _Search:
-    """Patterns of several kinds that share one scan."""
-
-    def __init__(self, sources: Sequence[tuple[Kind, str]]) -> None:
-        self.scanner = Scanner([source for _, source in sources])
-        kinds = dict.fromkeys(kind for kind, _ in sources)
-        self.patterns = [
-            (kind, [LinePattern(source, capture=False) for of, source in sources if of == kind]) for kind in kinds
-        ]
-
-
 class _ProgressMatcher:
     """One progress rule. Only the last matching line of a chunk counts, so the search starts from the end."""
 
@@ -195,16 +171,6 @@ class _ProgressMatcher:
                     return start + span.start, reading
             end, size = start, size * 8
         return None
-
-
-def _searches(rules: LogRules) -> list[_Search]:
-    """One search for all patterns that can be scanned for together, and one for the others, which try every line."""
-    sources: list[tuple[Kind, str]] = [("marker", MARKER)]
-    sources += [("warning", source) for source in rules.warnings]
-    sources += [("error", source) for source in rules.errors]
-    together = [pair for pair in sources if can_scan(pair[1])]
-    alone = [pair for pair in sources if not can_scan(pair[1])]
-    return [_Search(group) for group in (together, alone) if group]
 
 
 def storable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ from winslow_dagster.stages.log.lines import (
     Stream,
     nanoseconds,
     parse_stamp,
+    runs,
     stamp_of_second,
     stamped,
 )
@@ -274,7 +274,7 @@ class LogWriter:
         with Cursor(self._files, first_line) as cursor:
             for first, stored in cursor.blocks():
                 number = first
-                for ours, lines in _runs(stored):
+                for ours, lines in runs(stored):
                     self._recall(lines, number, ours=ours)
                     number += len(lines)
 
@@ -293,16 +293,6 @@ class LogWriter:
             stream: StreamPoint(offset_bytes=self._offsets[stream], skip_lines=self._skips[stream])
             for stream in LETTERS
         }
-
-
-def _runs(stored: bytes) -> Iterator[tuple[bool, list[bytes]]]:
-    """Stored lines in runs, each with whether it is of the stream `winslow`, to which no rules are applied."""
-    lines = stored[:-1].split(b"\n")
-    if b"Z W " not in stored:
-        yield False, lines
-        return
-    for ours, run in itertools.groupby(lines, key=lambda line: line[LETTER] == LETTERS["winslow"]):
-        yield ours, list(run)
 
 
 def _whole_second(at_ns: int) -> int:

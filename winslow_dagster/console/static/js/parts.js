@@ -5,7 +5,7 @@
 //   data-theme-choice     a select of dark, light or the system's theme
 import { say } from "./messages.js";
 
-async function copy(text) {
+export async function copyText(text) {
   if (navigator.clipboard && window.isSecureContext) {
     await navigator.clipboard.writeText(text);
   } else {
@@ -23,7 +23,7 @@ async function copy(text) {
 
 document.addEventListener("click", (event) => {
   const copies = event.target.closest("[data-copy]");
-  if (copies) copy(copies.dataset.copy);
+  if (copies) copyText(copies.dataset.copy);
   const removes = event.target.closest("[data-removes]");
   if (removes) removes.closest(removes.dataset.removes).remove();
   const opens = event.target.closest("[data-opens]");

@@ -1,0 +1,136 @@
+"""The log of an attempt: a page of its own, and the panel that other pages show it in."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse
+
+from winslow_dagster.console.caller import Front
+from winslow_dagster.console.rendering import page
+from winslow_dagster.console.room import LOGS, Room
+from winslow_dagster.projects.commands.attempt_log import AttemptLog, LogShape
+from winslow_dagster.projects.commands.project import ProjectHandle
+
+FIRST_LINES = 160
+"""Lines that come with the page: more than a screen has."""
+LINES = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?")
+
+room = Room(threads=LOGS)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTab:
+    """Another attempt of the stage."""
+
+    number: int
+    outcome: str | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPanel:
+    """What `parts/log.html` shows. `line` is where the log opens, None for its end; `window` has the first lines."""
+
+    project: str
+    stage: str
+    number: int
+    task_id: str
+    outcome: str
+    started_at: datetime
+    attempts: tuple[AttemptTab, ...]
+    errors: int
+    warnings: int
+    line: int | None
+    window: str
+    command: str
+
+    @property
+    def path(self) -> str:
+        """The address of the page."""
+        return log_path(self.project, self.stage, self.number)
+
+    @property
+    def api(self) -> str:
+        """The address of the log in the REST API."""
+        return f"/api/v1{stage_path(self.project, self.stage)}/log"
+
+
+def stage_path(project: str, stage: str) -> str:
+    """The address of a stage's page."""
+    return f"/projects/{quote(project, safe='')}/stages/{quote(stage, safe='')}"
+
+
+def log_path(project: str, stage: str, attempt: int) -> str:
+    """The address of a log's page."""
+    return f"{stage_path(project, stage)}/log?{urlencode({'attempt': attempt})}"
+
+
+def log_panel(
+    handle: ProjectHandle,
+    stage: str,
+    attempt: str | None = None,
+    *,
+    line: str | None = None,
+    pipeline: str | None = None,
+) -> LogPanel:
+    """The log of the stage's latest attempt, or of one of its attempts. Raises NotFound."""
+    log = handle.log(stage, attempt, pipeline=pipeline)
+    found = log.attempt
+    of_stage = [each for each in handle.attempts() if each.stage == stage]
+    numbers = {each.task_id: number for number, each in enumerate(of_stage, 1)}
+    number = numbers[found.task_id]
+    summary = log.summary()
+    shape = log.shape()
+    asked = LINES.fullmatch(line or "")
+    opens_at = min(max(1, int(asked[1])), max(1, shape.lines)) if asked else _first_error(log, shape)
+    return LogPanel(
+        project=handle.name,
+        stage=stage,
+        number=number,
+        task_id=found.task_id,
+        outcome=handle.outcome_of(stage, found.task_id),
+        started_at=found.started_at,
+        attempts=tuple(
+            AttemptTab(numbers[each.task_id], each.outcome, log_path(handle.name, stage, numbers[each.task_id]))
+            for each in of_stage
+        ),
+        errors=summary.error_count,
+        warnings=summary.warning_count,
+        line=opens_at,
+        window=json.dumps(asdict(log.window(_begin(opens_at, shape), FIRST_LINES)), ensure_ascii=False),
+        command=f"winslow logs {handle.name} {stage} --attempt {number}",
+    )
+
+
+def _first_error(log: AttemptLog, shape: LogShape) -> int | None:
+    """The first error of a log that has ended. One that is growing opens at its end."""
+    errors = log.summary().errors if shape.ended else ()
+    return errors[0].line if errors else None
+
+
+def _begin(line: int | None, shape: LogShape) -> int:
+    return max(1, shape.lines - FIRST_LINES + 1) if line is None else max(1, line - FIRST_LINES // 3)
+
+
+@room.route_for("/projects/{project}/stages/{stage}/log", role="viewer")
+def show_log(  # noqa: PLR0913  # the parts of its address
+    request: Request,
+    front: Front,
+    project: str,
+    stage: str,
+    *,
+    attempt: Annotated[str | None, Query()] = None,
+    pipeline: Annotated[str | None, Query()] = None,
+    line: Annotated[str | None, Query()] = None,
+) -> HTMLResponse:
+    """The log in a window of its own."""
+    return page(
+        request, "log.html", log=log_panel(front.project(project), stage, attempt, line=line, pipeline=pipeline)
+    )

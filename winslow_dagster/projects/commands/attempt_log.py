@@ -1,0 +1,176 @@
+"""The log of one attempt as a page shows it: in windows, with what its stage's rules make of each line."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.files import log_of
+from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.stages.log import LogLine, LogReader, Stream
+from winslow_dagster.stages.log.density import Density, Level
+from winslow_dagster.stages.log.finder import LineFinder
+from winslow_dagster.stages.log.patterns import scannable
+from winslow_dagster.stages.log.search import LogQuery, LogSearch, Tally
+from winslow_dagster.stages.task.model import LogSummary
+
+LINES_MOST = 500
+"""Lines of one window."""
+SHOWN_CHARACTERS = 4_000
+"""Of a longer line, a window has the beginning."""
+DOWNLOAD_BYTES = 1_048_576
+FAST = 1
+"""The level of compression: a log shrinks by far anyway."""
+FOUND_MOST = 500
+SEARCH_S = 0.25
+"""How long one step of a search may take, so that others can read logs in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogShape:
+    """How long a log is: lines are numbered from 1 to `lines`. `ended`: nothing will be added.
+
+    Lines from `omitted_first` to `omitted_last` were dropped to keep the log within its size limit; one line of the
+    stream `winslow` stands for them. Both are 0 if nothing was dropped.
+    """
+
+    lines: int
+    ended: bool
+    omitted_first: int = 0
+    omitted_last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """One line. `at` is RFC 3339 with nanoseconds, `level` what the stage's rules make of the line, empty for nothing.
+
+    `more` is how many characters of a very long line are not in `text`.
+    """
+
+    number: int
+    at: str
+    stream: Stream
+    level: Level | None
+    text: str
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """Part of a log, and how long the whole log is now."""
+
+    lines: tuple[ShownLine, ...]
+    shape: LogShape
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPart:
+    """Matching lines in order. `next_line` is where to search on; None: nothing is left in that direction."""
+
+    lines: tuple[ShownLine, ...]
+    next_line: int | None
+
+
+class AttemptLog:
+    """The log of one attempt: live while it runs, from the store once it has ended."""
+
+    def __init__(self, context: Context, attempt: Attempt, rules: LogRules) -> None:
+        self._context = context
+        self.attempt = attempt
+        self._rules = rules
+        self.reader: LogReader = log_of(context, attempt)
+
+    def summary(self) -> LogSummary:
+        """What the rules of the stage have found, with the first and the last errors and warnings."""
+        result = self._context.records.result(self.attempt.task_id)
+        if result is not None:
+            return result.log
+        status = self._context.engine.status(self.attempt.task_id).status
+        return LogSummary() if status is None else status.log
+
+    def shape(self) -> LogShape:
+        """How long it is now."""
+        ended = self.reader.ended  # read first: what was written before the end is counted after it
+        first, last = self.reader.omitted() or (0, 0)
+        return LogShape(self.reader.last_number(), ended, first, last)
+
+    def window(self, first: int, count: int, *, whole: bool = False) -> LogLines:
+        """Up to `count` lines from `first` on, at most 500. With `whole`, very long lines are complete."""
+        shape = self.shape()
+        following = self.reader.lines(first, shape.lines) if first <= shape.lines else ()
+        lines = list(islice(following, min(count, LINES_MOST)))
+        return LogLines(self._shown(lines, None if whole else SHOWN_CHARACTERS), shape)
+
+    def density(self) -> Density:
+        """Where its errors and warnings are."""
+        return self.reader.density(self._rules)
+
+    def search(self, query: LogQuery, first: int = 1, limit: int = FOUND_MOST) -> FoundPart:
+        """The first matching lines from `first` on, as far as a quarter of a second takes.
+
+        Raises PipelineInvalid for a malformed regular expression.
+        """
+        found = self._search(query).forward(first, min(limit, FOUND_MOST), SEARCH_S)
+        return FoundPart(self._shown(found.lines, SHOWN_CHARACTERS), found.next_line)
+
+    def search_back(self, query: LogQuery, last: int, limit: int = FOUND_MOST) -> FoundPart:
+        """The last matching lines up to `last`, as far as a quarter of a second takes."""
+        found = self._search(query).backward(last, min(limit, FOUND_MOST), SEARCH_S)
+        return FoundPart(self._shown(found.lines, SHOWN_CHARACTERS), found.next_line)
+
+    def count(self, query: LogQuery, first: int = 1, width: int = 1_000) -> Tally:
+        """How many lines match from `first` on, as far as a quarter of a second takes."""
+        return self._search(query).tally(first, width, SEARCH_S)
+
+    def _search(self, query: LogQuery) -> LogSearch:
+        return LogSearch(self.reader, query, self._rules)
+
+    def first_line_since(self, at: datetime) -> int:
+        """The number of the first line that was printed then or later."""
+        return self.reader.first_line_since(round(at.timestamp() * 1e9))
+
+    def text(self, first: int = 1, last: int | None = None) -> Iterator[bytes]:
+        """The lines as the stage printed them, in pieces of about a mebibyte."""
+        piece = bytearray()
+        for line in self.reader.lines(first, last):
+            piece += line.text.encode() + b"\n"
+            if len(piece) >= DOWNLOAD_BYTES:
+                yield bytes(piece)
+                piece.clear()
+        if piece:
+            yield bytes(piece)
+
+    def _shown(self, lines: Sequence[LogLine], longest: int | None) -> tuple[ShownLine, ...]:
+        levels = self._levels(lines)
+        return tuple(
+            ShownLine(
+                line.number,
+                line.stamp,
+                line.stream,
+                levels.get(place),
+                line.text[:longest],
+                0 if longest is None else max(0, len(line.text) - longest),
+            )
+            for place, line in enumerate(lines)
+        )
+
+    def _levels(self, lines: Sequence[LogLine]) -> dict[int, Level]:
+        """Place of a line -> its level. The rules do not apply to lines of the runner."""
+        sources: list[tuple[Level, str]] = [("error", each) for each in self._rules.errors]
+        sources += [("warning", each) for each in self._rules.warnings]
+        chunk = "".join(f"{'' if line.stream == 'winslow' else line.text}\n" for line in lines).encode()
+        found = LineFinder(sources).find(scannable(chunk), 0)
+        return {line.number: "error" if "error" in line.kinds else "warning" for line in found}
+
+
+def compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces as one gzip file."""
+    packer = zlib.compressobj(FAST, wbits=zlib.MAX_WBITS | 16)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
