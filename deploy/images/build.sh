@@ -4,6 +4,7 @@
 #   BASE_IMAGE=my/python:3.11   base image. Default: the public Python image; if no registry can be reached, one that is
 #                               built here from Debian packages (needs root and debootstrap).
 #   ONNXRUNTIME=onnxruntime-gpu[cuda,cudnn]   detect vehicles on NVIDIA GPUs; onnxruntime-openvino: on Intel's
+#   TAG=my/tracker:1            name of the image
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_CERT, SSL_CERT_FILE   passed to the build if set; they leave no trace in the
 #                               image.
 set -euo pipefail
@@ -77,7 +78,7 @@ main() {
     docker version >/dev/null 2>&1 || fail "Docker is not available; without it, the stages run as processes"
     local base tag context certificates
     base=$(base_image)
-    tag=winslow/tracker-application:$(version)
+    tag=${TAG:-winslow/tracker-application:$(version)}
     local options=(--network host --build-arg "BASE_IMAGE=$base" --tag "$tag")
     local name
     for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL ONNXRUNTIME; do
@@ -88,7 +89,7 @@ main() {
     context=$(mktemp -d)
     # shellcheck disable=SC2064  # expanded now, so that exactly this directory is removed
     trap "rm -rf '$context'" EXIT
-    cp -r "$SOURCE"/{Dockerfile,.dockerignore,pyproject.toml,README.md,requirements.lock,src} "$context"
+    cp -r "$SOURCE"/{Dockerfile,.dockerignore,pyproject.toml,README.md,requirements.lock,slim_image.py,src} "$context"
     certificates=${PIP_CERT:-${SSL_CERT_FILE:-}}
     if [[ -n $certificates ]]; then
         [[ -r $certificates ]] || fail "cannot read $certificates (set by PIP_CERT or SSL_CERT_FILE)"
