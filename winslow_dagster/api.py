@@ -26,7 +26,8 @@ class Winslow(Installation):
     ) -> None:
         """`report` is called with a line for people when services are started, and while their start lasts."""
         settings = settings or Settings.read()
-        super().__init__(settings, Services(settings, report), actor)
+        services = Services(settings, report, lambda: self.context.resources.records.database.installation_id)
+        super().__init__(settings, services, actor)
         atexit.register(self.close)
 
     def close(self) -> None:

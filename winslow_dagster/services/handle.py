@@ -26,10 +26,19 @@ LOOK_TIMEOUT_S = 10.0
 class Services:
     """The services of one installation."""
 
-    def __init__(self, settings: Settings, report: Report = lambda _text: None) -> None:
-        """`report` is called with a line for people when services are started here, and while their start lasts."""
+    def __init__(
+        self,
+        settings: Settings,
+        report: Report = lambda _text: None,
+        installation: Callable[[], str] | None = None,
+    ) -> None:
+        """`report` is called with a line for people when services are started here, and while their start lasts.
+
+        `installation` is for those who have the database open, and tells its id; otherwise it is opened here.
+        """
         self._settings = settings
         self._report = report
+        self._installation = installation or (lambda: installation_id(settings))
 
     @property
     def address(self) -> str:
@@ -47,7 +56,7 @@ class Services:
 
     @cached_property
     def _installation_id(self) -> str:
-        return installation_id(self._settings)
+        return self._installation()
 
     def serve(self, on_ready: Callable[[str], None]) -> None:
         """Run the services in this process until TERM or INT. Calls `on_ready` with the address once they answer."""

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import yaml
@@ -283,7 +284,13 @@ class DagsterClient:
 
 def _installation_of(data: dict[str, Any]) -> str | None:
     """The id that the server's run launcher was configured with (`services/instance.py`)."""
-    launcher = yaml.safe_load((data.get("identity") or {}).get("info") or "{}").get("run_launcher")
+    return _installation_in((data.get("identity") or {}).get("info") or "{}")
+
+
+@lru_cache(maxsize=8)
+def _installation_in(instance_yaml: str) -> str | None:
+    # It comes with every answer, and is the same each time.
+    launcher = yaml.load(instance_yaml, Loader=yaml.CSafeLoader).get("run_launcher")
     return launcher["config"].get("installation") if isinstance(launcher, dict) else None
 
 
