@@ -121,13 +121,6 @@ class Installation:
             return []
         return [state["services"][name]] if name in state["services"] else []
 
-    def loaded_code(self) -> list[int]:
-        """The child of the code server that has the pipelines loaded; two while it reloads."""
-        try:
-            return [child.pid for pid in self.service("code-server") for child in psutil.Process(pid).children()]
-        except psutil.NoSuchProcess:
-            return []
-
     def stage_runner(self) -> list[int]:
         """The running stage runners of unfinished attempts."""
         pids = []
@@ -177,12 +170,16 @@ class Installation:
         return victims
 
     def processes(self) -> list[psutil.Process]:
-        """All processes of this installation: services, workers and runners by their home, stages by their task."""
+        """All processes of this installation: stages by their task; the others by their home.
+
+        That is among the variables of a process, or, where it is a fork, in its title.
+        """
         home, tasks = str(self.settings.home), self.task_ids()
         own = []
         for process in psutil.process_iter():
-            variables = environ(process)
-            ours = variables.get("WINSLOW_HOME") == home or variables.get("WINSLOW_TASK_ID") in tasks
+            variables, title = environ(process), " ".join(cmdline(process))
+            named = variables.get("WINSLOW_HOME") == home or ("winslow_dagster" in title and home in title)
+            ours = named or variables.get("WINSLOW_TASK_ID") in tasks
             if ours and process.pid != os.getpid():
                 own.append(process)
         return own

@@ -9,7 +9,6 @@ from winslow_dagster.assets.repository import Assets, LazyRepository
 from winslow_dagster.assets.sensors import partitions_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
-from winslow_dagster.privacy import hide_environment
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.sensors.ingest import ingest_sensor
 from winslow_dagster.sensors.notifications import notifications_sensor
@@ -41,7 +40,6 @@ def held_versions(settings: Settings) -> set[Version]:
 @repository(name="__repository__", description="A pipeline file is a job; a stage is an op; a project is a partition")
 def winslow() -> Any:
     """Lazy: jobs and the asset graph are compiled on demand."""
-    hide_environment()  # of the code server, which Dagster starts itself
     settings = Settings.read()
     pinned = os.environ.get(PINNED_VERSION)
     if pinned:

@@ -34,7 +34,6 @@ KINDS: dict[str, Callable[[Installation], Found]] = {
     "container": lambda installation: installation.tasks_of_containers() if installation.image else {},
     "process supervisor": Installation.tasks_of_process_supervisors,
     "services' supervisor": lambda installation: without_task(supervisor(installation)),
-    "loaded code": lambda installation: without_task(installation.loaded_code()),
     **{name: lambda installation, name=name: without_task(installation.service(name)) for name in SERVICES},
 }
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from installation import Installation, until
+from installation import Installation, kill, until
 
+import winslow_dagster
 from winslow_dagster import Winslow
-from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.errors import PipelineInvalid, ServiceUnavailable
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.services import Services, start_progress
 from winslow_dagster.services.instance import LOCATION
 from winslow_dagster.services.start_progress import read_state
 
 PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
+
+PACKAGE = Path(winslow_dagster.__file__).parent
 
 pytestmark = pytest.mark.slow
 
@@ -112,22 +117,60 @@ def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
     assert up.returncode == 0
 
 
-def test_loaded_pipelines_that_the_system_ended_are_loaded_again(running: Installation) -> None:
-    (killed,) = running.loaded_code()
-    os.kill(killed, signal.SIGKILL)
-    until(lambda: running.loaded_code() not in ([], [killed]) and running.services.running(), "they are loaded again")
+def test_a_code_server_that_the_system_ended_serves_the_pipelines_again(running: Installation) -> None:
+    killed = running.service("code-server")
+    kill(killed)
+    until(lambda: running.service("code-server") != killed and running.services.running(), "it serves again")
     with Winslow(running.settings) as winslow:
         winslow.run("one", project="ulm").wait()
         assert winslow.status("ulm").state == "succeeded"
 
 
-def test_a_reload_of_the_pipelines_does_not_end_the_code_server(running: Installation) -> None:
-    code_server, (loaded,) = running.service("code-server"), running.loaded_code()
+def test_a_reload_reads_the_pipelines_again_and_ends_no_service(running: Installation) -> None:
+    before = read_state(running.settings)["services"]
+    dagster = running.dagster()
+    assert "two" not in dagster.job_names()
+    (running.settings.pipelines_dir / "two.yaml").write_text(PIPELINE.replace("name: one", "name: two"))
+    (running.settings.pipelines_dir / "one.yaml").unlink()
+    dagster.reload(LOCATION)
+    assert "two" in dagster.job_names()
+    assert "one" not in dagster.job_names()
+    state = read_state(running.settings)
+    assert (state["services"], state["exits"]) == (before, {})
+
+
+def test_what_the_code_server_cannot_load_is_shown_until_a_reload_succeeds(running: Installation) -> None:
+    pipelines = running.settings.pipelines_dir
+    aside = pipelines.rename(pipelines.with_name("aside"))
+    pipelines.write_text("no directory")
+    with pytest.raises(PipelineInvalid, match="pipelines"):
+        running.dagster().reload(LOCATION)
+    assert not running.services.running()
+    pipelines.unlink()
+    aside.rename(pipelines)
     running.dagster().reload(LOCATION)
-    until(lambda: len(running.loaded_code()) == 1 and running.loaded_code() != [loaded], "the old ones are gone")
     assert running.services.running()
-    assert (running.service("code-server"), exits(running)) == (code_server, {})
 
 
-def exits(installation: Installation) -> dict[str, int]:
-    return dict(read_state(installation.settings)["exits"])
+def test_a_service_that_ends_after_a_change_of_the_code_is_started_with_the_new_code(
+    stopped: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    for name in ("dagster.yaml", "pyproject.toml"):
+        shutil.copy(PACKAGE.with_name(name), code)
+    monkeypatch.chdir(code)
+    shutil.copytree(PACKAGE, code / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    stopped.up()
+    try:
+        killed = stopped.service("daemon")
+        # The supervisor has imported this one.
+        with (code / PACKAGE.name / "jobs" / "launcher.py").open("a") as file:
+            file.write("\n# changed\n")
+        kill(killed)
+        until(lambda: stopped.service("daemon") not in ([], killed), "it is started again")
+        (daemon,) = map(psutil.Process, stopped.service("daemon"))
+        until(lambda: "winslow_dagster.services.hidden" in daemon.cmdline(), "by an interpreter of its own")
+        assert daemon.ppid() == stopped.supervisor.pid
+    finally:
+        stopped.down()

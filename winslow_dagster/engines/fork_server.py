@@ -2,7 +2,7 @@
 
 `python -m winslow_dagster.engines.fork_server --socket PATH --preload MODULE [--preload MODULE…]`. One process with one
 thread (a fork of several could deadlock on a lock that no thread holds). Its children are detached and outlive it; it
-ends with its supervisor.
+ends with its supervisor. What happens in a fork is in `forked.py`.
 
 Each request checks whether the code on disk has changed. If so, the server declines, so that the caller starts the
 process plainly with the new code, and restarts itself. Old code is never run, and nothing has to be restarted by hand.
@@ -17,22 +17,17 @@ import importlib
 import json
 import logging
 import os
-import runpy
 import select
 import signal
 import site
 import socket
 import sys
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from io import TextIOWrapper
 from pathlib import Path
 
-from setproctitle import setproctitle
-
-from winslow_dagster.engines import daemonize
+from winslow_dagster.engines.forked import QuickEnd, become, exit_code_of
 from winslow_dagster.engines.spawn import ANSWER_TIMEOUT_S, GO, Start, read_message, short_address
 from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.process_supervisor import create_time_s
@@ -61,6 +56,8 @@ class ForkServer:
 
     def serve(self) -> Start | None:
         """Answer requests until the supervisor ends."""
+        # Nobody waits for the children: the kernel is to clear them away.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         events = select.poll()
         events.register(self._parent, select.POLLIN)
         events.register(self._listener, select.POLLIN)
@@ -94,7 +91,7 @@ class ForkServer:
     def _forked(self, connection: socket.socket) -> bool:
         """Fork; True in the child. Declines the request if the fork fails."""
         try:
-            return forked_away()
+            return os.fork() == 0
         except OSError as error:
             logger.warning("fork failed: %s", error)
             with suppress(OSError):
@@ -134,12 +131,7 @@ class ForkServer:
         """Turn this fork into the requested process; exit if the caller is gone."""
         try:
             self._listener.close()
-            keep = connection.fileno()
-            os.closerange(3, keep)
-            os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
-            daemonize.detach(start.cwd, start.log_path)
-            restore_python_signals()
-            setproctitle(" ".join((start.python, "-m", start.module, *start.args)))
+            become(start, keep=connection.fileno())
             send(connection, {"pid": os.getpid(), "create_time": create_time_s(os.getpid())})
             connection.settimeout(None)
             if connection.recv(len(GO)) != GO:
@@ -150,53 +142,12 @@ class ForkServer:
             os._exit(1)
 
 
-def forked_away() -> bool:
-    """Fork twice, so that the child needs no reaping. True in the child. Raises OSError in the server."""
-    intermediate = os.fork()
-    if intermediate:
-        os.waitpid(intermediate, 0)
-        return False
-    try:
-        child = os.fork()
-    except OSError:
-        # The caller sees the connection close without an answer, and starts the process plainly.
-        os._exit(1)
-    if child:
-        os._exit(0)
-    return True
-
-
-def restore_python_signals() -> None:
-    """Set the signal handlers that the interpreter sets at its start."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def send(connection: socket.socket, message: Mapping[str, object]) -> None:
     """One line of JSON."""
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def run(start: Start) -> None:
-    """Do in this fork what `python -m` does after its start."""
-    os.environ.clear()
-    os.environ.update(start.env)
-    time.tzset()
-    if isinstance(sys.stdout, TextIOWrapper):
-        # The server's own may be a terminal.
-        sys.stdout.reconfigure(line_buffering=False)
-    sys.argv = [start.module, *start.args]
-    if not sys.flags.safe_path:
-        sys.path[0] = start.cwd
-        importlib.invalidate_caches()
-    # A preloaded module runs once more as the main module, as it does under `python -m`.
-    if not hasattr(sys.modules.get(start.module), "__path__"):
-        sys.modules.pop(start.module, None)
-    runpy.run_module(start.module, run_name="__main__", alter_sys=True)
-
-
-def preload(modules: list[str]) -> None:
+def preload(modules: Iterable[str]) -> None:
     """Import the modules. Raises EngineError if an import fails or starts a thread."""
     for module in modules:
         try:
@@ -297,7 +248,8 @@ def main() -> None:
     except ProcessLookupError:
         sys.exit(f"the supervisor, process {options.parent_pid}, has ended")
     if start is not None:
-        run(start)
+        end = QuickEnd()
+        end.exit_code = exit_code_of(start)
 
 
 if __name__ == "__main__":

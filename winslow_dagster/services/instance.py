@@ -5,23 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from winslow_dagster.actions import Action
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import Settings
 
 LOCATION = "winslow"
-POLL_S = 1.0
-OPEN = "from dagster import DagsterInstance\nwith DagsterInstance.get() as instance: instance.get_runs_count()"
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
@@ -68,33 +62,6 @@ def private_directory(directory: Path) -> None:
 def code_socket(settings: Settings) -> Path:
     """The socket of the code server."""
     return settings.sockets_dir / "code.sock"
-
-
-def prepare_instance(settings: Settings, environment: dict[str, str], waiting: Callable[[], None]) -> None:
-    """Update Dagster's home to the settings, and create its tables. Calls `waiting` now and then meanwhile.
-
-    In a process of its own: several services that create them at the same time leave a broken database. Raises
-    ServiceUnavailable if the instance cannot be opened.
-    """
-    write_instance(settings)
-    ready = settings.dagster_home / "prepared.yaml"
-    wanted = (settings.dagster_home / "dagster.yaml").read_text()
-    if ready.exists() and ready.read_text() == wanted:
-        return
-    command = [sys.executable, "-c", OPEN]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as opening:
-        errors = b""
-        while opening.returncode is None:
-            waiting()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                _, errors = opening.communicate(timeout=POLL_S)
-    if opening.returncode != 0:
-        raise ServiceUnavailable(
-            f"Dagster's instance cannot be opened: {errors.decode(errors='replace').strip()[-2000:]}",
-            where=str(settings.dagster_home),
-            remedy=Action("diagnose"),
-        )
-    ready.write_text(wanted)
 
 
 def write_instance(settings: Settings) -> None:

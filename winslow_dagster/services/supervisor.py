@@ -7,13 +7,12 @@ holds its port or its database. Run workers and stage runners are not services: 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import gc
 import json
 import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,23 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from winslow_dagster.engines.fork_server import code_on_disk, preload
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
-from winslow_dagster.services.instance import (
-    LOCATION,
-    code_socket,
-    installation_id,
-    prepare_instance,
-    private_directory,
-)
+from winslow_dagster.services.forks import ServiceProcess, start
+from winslow_dagster.services.instance import code_socket, installation_id, private_directory, write_instance
 from winslow_dagster.services.readiness import listens
 from winslow_dagster.services.start_progress import Report, StartReports, log_of
 from winslow_dagster.settings import BIND_ADDRESS, Settings
 
-PR_SET_PDEATHSIG = 1
 MIN_RESTART_INTERVAL_S = 5.0
 """Minimum time between two starts of a service, so that one that keeps dying does not restart in a tight loop."""
 GRACE_S = 10.0
@@ -45,46 +39,48 @@ POLL_S = 0.1
 READY_TIMEOUT_S = 10.0
 """How long one look at the web server may take."""
 
-WORKER_PRELOADS = ("dagster._cli", "winslow_dagster.services.preload")
+FORK_SERVER = "winslow_dagster.engines.fork_server"
+DAGSTER = ("dagster._cli", "dagster._daemon.controller", "dagster._grpc.server", "winslow_dagster.services.preload")
+"""What several services, and run workers, import of Dagster, and of Winslow with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One supervised process."""
+    """One supervised process, which runs a module."""
 
     name: str
-    command: tuple[str, ...]
+    module: str
+    args: tuple[str, ...] = ()
     after: Path | None = None
     """A socket that must accept connections before this service starts."""
+    preload: tuple[str, ...] = ()
+    """What the supervisor imports before it forks this service and those that come after it."""
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
-    """All services, in starting order."""
+    """All services, in starting order: that of stage runners, whose forks are many, comes before Dagster is loaded."""
     # Imported here: checking whether the services are running does not need it.
     from winslow_dagster.stages.runner import service as stage_runner
 
-    python = sys.executable
     sockets = settings.sockets_dir
     code = code_socket(settings)
+    runner = (stage_runner.__name__, *stage_runner.PRELOAD)
     workspace = str(settings.dagster_home / "workspace.yaml")
-    fork_server = (python, "-m", "winslow_dagster.engines.fork_server", "--socket")
-    quiet = ("--log-level", "warning")
     return (
         Service(
-            "code-server",
-            (
-                *(python, "-m", "winslow_dagster.services.code_server", "-m", "winslow_dagster.definitions", *quiet),
-                *("--socket", str(code), "--location-name", LOCATION),
-                "--use-python-environment-entry-point",
-            ),
-        ),
-        Service("web-server", (python, "-m", "winslow_dagster.console"), after=code),
-        Service("daemon", (python, "-m", "winslow_dagster.services.daemon", "-w", workspace, *quiet), after=code),
-        Service(
             "runner-fork-server",
-            (*fork_server, str(sockets / "runners.sock"), *_preloads((stage_runner.__name__, *stage_runner.PRELOAD))),
+            FORK_SERVER,
+            ("--socket", str(sockets / "runners.sock"), *_preloads(runner)),
+            preload=runner,
         ),
-        Service("worker-fork-server", (*fork_server, str(sockets / "workers.sock"), *_preloads(WORKER_PRELOADS))),
+        Service("code-server", "winslow_dagster.services.code_server", preload=DAGSTER),
+        Service("web-server", "winslow_dagster.console", after=code),
+        Service("daemon", "winslow_dagster.services.daemon", ("-w", workspace, "--log-level", "warning"), after=code),
+        Service(
+            "worker-fork-server",
+            FORK_SERVER,
+            ("--socket", str(sockets / "workers.sock"), *_preloads(DAGSTER)),
+        ),
     )
 
 
@@ -100,11 +96,13 @@ class Supervisor:
         """`report` is called with a line for people while a start lasts, and when a service exits."""
         self._settings = settings
         self._report = report
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, ServiceProcess] = {}
         self._exits: dict[str, int] = {}
         self._awaits: str | None = None
         self._started_at: dict[str, float] = {}
         self._stopping = False
+        self._code: dict[str, tuple[int, int]] | None = None
+        """The code on disk as it was when it was imported here."""
 
     def serve(self, on_ready: Callable[[str], None] = lambda _address: None) -> None:
         """Run the services; calls `on_ready` with their address once they answer.
@@ -116,9 +114,8 @@ class Supervisor:
             _require_free(self._settings.port)
             reports = StartReports(self._report)
             self._await("the database")
-            prepare_instance(
-                self._settings, service_environment(self._settings), lambda: reports.waiting_for("the database")
-            )
+            os.environ.update(service_environment(self._settings))
+            write_instance(self._settings)
             dagster = DagsterClient(self._settings.address, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
@@ -172,7 +169,7 @@ class Supervisor:
         pauses_s = []
         for service in services_of(self._settings):
             child = self._children.get(service.name)
-            if child is not None and child.poll() is None:
+            if child is not None and not child.has_ended():
                 continue
             if child is not None:
                 self._note_exit(service, child)
@@ -185,24 +182,28 @@ class Supervisor:
                 self._start(service)
         return min(pauses_s, default=None)
 
-    def _note_exit(self, service: Service, child: subprocess.Popen[bytes]) -> None:
+    def _note_exit(self, service: Service, child: ServiceProcess) -> None:
         del self._children[service.name]
         self._exits[service.name] = self._exits.get(service.name, 0) + 1
         self._write_state()
-        log = log_of(self._settings, service.name)
-        self._report(f"the {service.name} exited ({exit_text(child.returncode)}) and is started again; log: {log}")
+        ended, log = exit_text(child.return_code or 0), log_of(self._settings, service.name)
+        self._report(f"the {service.name} exited ({ended}) and is started again; log: {log}")
 
     def _start(self, service: Service) -> None:
-        with appended_to(log_of(self._settings, service.name)) as log:
-            self._children[service.name] = subprocess.Popen(
-                (sys.executable, "-m", "winslow_dagster.services.hidden", *service.command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=service_environment(self._settings),
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread
-            )
+        changed = self._code is not None and self._code != code_on_disk()
+        if not changed:
+            preload(service.preload)
+            # What is imported is never freed: garbage collection would only copy its pages in every service.
+            gc.collect()
+            gc.freeze()
+            self._code = code_on_disk()
+        self._children[service.name] = start(
+            service.module,
+            service.args,
+            home=self._settings.home,
+            log_file=log_of(self._settings, service.name),
+            new_interpreter=changed,
+        )
         self._started_at[service.name] = time.monotonic()
         self._write_state()
 
@@ -221,14 +222,12 @@ class Supervisor:
 
     def _end_all(self) -> None:
         for child in self._children.values():
-            child.terminate()
+            child.send(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
         for child in self._children.values():
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            if not child.ends_within(max(0.0, deadline - time.monotonic())):
+                child.send(signal.SIGKILL)
+                child.ends_within(GRACE_S)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -295,7 +294,3 @@ def _require_free(port: int) -> None:
             raise ServiceUnavailable(
                 f"port {port} is in use", where=BIND_ADDRESS, remedy="Choose another with WINSLOW_PORT"
             ) from error
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
