@@ -4,6 +4,7 @@
 #   TESTS="tests/stages -k log"          make test, make test-all: run only these tests
 #   WORKERS=1                            the same two: number of test files run in parallel (default 3, or 0 with TESTS)
 #   BENCH=orchestration                  make bench: run one benchmark
+#   TABLE=1                              make bench: also write the figures into docs/benchmarks.md
 #   KILLS=200                            make chaos: number of processes, or groups of them, to kill or stop
 #   PYTHON=/opt/python3.12/bin/python3   Python to create .venv with
 
@@ -58,7 +59,7 @@ lint: setup ## check lint, format, types and import rules
 check: lint test ## run lint and the quick tests
 
 bench: setup ## run the benchmarks; prints one line of JSON per figure
-	@python -m bench $(BENCH)
+	@python -m bench $(if $(TABLE),--table) $(BENCH)
 
 chaos: setup ## test with random kills, outages, many projects and random sequences of actions
 	WINSLOW_CHAOS_KILLS=$(KILLS) WINSLOW_CHAOS_OUTAGE_S=120 WINSLOW_MANY_PROJECTS=200 WINSLOW_SEQUENCES=1000 \

@@ -1,7 +1,11 @@
-"""`python -m bench [name ...]`: prints every figure as one JSON line on stdout; everything else goes to stderr."""
+"""`python -m bench [--table] [name ...]`: prints every figure as one JSON line on stdout; all else goes to stderr.
+
+With --table, also writes them into `docs/benchmarks.md`, in place of earlier ones of the same benchmarks.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,8 +15,9 @@ from pathlib import Path
 from typing import TextIO
 
 from bench.figure import Figure
+from bench.table import PAGE, write_block
 
-FRAME = frozenset({"__init__", "__main__", "figure"})
+FRAME = frozenset({"__init__", "__main__", "figure", "table"})
 EXIT_USAGE = 2
 
 
@@ -39,9 +44,13 @@ def figures_alone_on_stdout() -> Iterator[TextIO]:
         os.close(stdout_fd)
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the named benchmarks, or all. A missed goal is not an error; an unknown name is (2)."""
-    known = benchmarks()
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help="a benchmark; all if there is none")
+    parser.add_argument("--table", action="store_true", help="also write the figures into docs/benchmarks.md")
+    options = parser.parse_args(arguments)
+    names, known = options.names, benchmarks()
     if unknown := [name for name in names if name not in known]:
         print(f"no benchmark named {', '.join(unknown)}; available: {', '.join(known) or 'none'}", file=sys.stderr)
         return EXIT_USAGE
@@ -49,8 +58,12 @@ def main(names: Sequence[str]) -> int:
         for name in names or known:
             print(f"bench: {name}", file=sys.stderr)
             found: Iterator[Figure] = import_module(f"bench.{name}").figures()
+            shown = []
             for figure in found:
                 print(figure.line(), file=stdout)
+                shown.append(figure)
+            if options.table:
+                write_block(PAGE, name, shown)
     return 0
 
 

@@ -18,7 +18,10 @@ class Figure:
     unit: str
     goal: str
     holds: bool | None
+    note: str = ""
+    """What was measured, or why it could not be."""
 
     def line(self) -> str:
         """The figure as one line of JSON."""
-        return json.dumps(asdict(self))
+        fields = asdict(self)
+        return json.dumps(fields if self.note else {name: value for name, value in fields.items() if name != "note"})

@@ -1,6 +1,6 @@
 """Winslow's overhead: between stages, before the first one, with many pipelines, and in memory.
 
-Compared with stock Dagster: its multiprocess executor and dagster-docker's `execute_docker_container`, in the same run.
+Compared with other programs that run stages in a row (`peers/`), in the same run.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import psutil
 
 from bench.figure import Figure
 from bench.installation import bench_image, services, winslow_home
+from bench.memory import Memory
+from bench.peers.environments import PEERS, Peer, PeerUnavailable, seconds_of
 from winslow_dagster import Winslow
 from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.launcher import PINNED_VERSION
@@ -34,7 +33,6 @@ CPUS = 1
 REPEATS = 5
 PIPELINES = 500
 WATCHED = 20
-STOCK_JOB = Path(__file__).with_name("stock_dagster.py")
 
 
 def figures() -> Iterator[Figure]:
@@ -42,7 +40,7 @@ def figures() -> Iterator[Figure]:
     image = bench_image()
     yield from stages_and_launch(image)
     yield pipelines_cost()
-    yield worker_memory(image)
+    yield from worker_memory(image)
 
 
 def chain(name: str, image: str, count: int, program: str, *, side_by_side: bool = False) -> str:
@@ -67,30 +65,43 @@ def docker_run(image: str) -> None:
 
 
 def stages_and_launch(image: str) -> Iterator[Figure]:
-    """Nine stages compared with nine bare `docker run` and with stock Dagster, in turns; and the time to the first one.
+    """Nine stages compared with nine bare `docker run`, in turns with the peers; and the time to the first one.
 
-    The stages' time is that of the run, from start to end as recorded by Dagster; likewise for stock Dagster.
+    The stages' time is that of the run, from start to end as recorded by Dagster; the peers say theirs.
     """
-    bare, ours, stock, launches = [], [], [], []
+    ratios: dict[str, list[float]] = {}
+    unavailable: dict[str, str] = {}
+    launches = []
     with winslow_home({"nine": chain("nine", image, STAGES, "true")}) as settings, services(settings) as running:
         winslow, dagit = Winslow(settings), DagsterClient(running.address, installation_id(settings))
         winslow.run("nine", project="warm-up").wait()
         for repeat in range(REPEATS):
-            bare.append(seconds(lambda: [docker_run(image) for _ in range(STAGES)]))
+            bare_s = seconds(lambda: [docker_run(image) for _ in range(STAGES)])
             launched_at = time.time()
             run = winslow.run("nine", project=f"repeat-{repeat}")
             run.wait()
             launches.append(first_container_start(launched_at, f"repeat-{repeat}") - launched_at)
             ended = dagit.run(run.run_id)
             assert ended.status == "SUCCESS", ended
-            ours.append((ended.ended_at - ended.started_at).total_seconds())
-            stock.append(stock_run_s(image))
-    ratio = statistics.median(ours) / statistics.median(bare)
+            ratios.setdefault("winslow", []).append((ended.ended_at - ended.started_at).total_seconds() / bare_s)
+            for peer in PEERS:
+                if peer.name not in unavailable:
+                    try:
+                        ratios.setdefault(peer.name, []).append(seconds_of(peer, image, STAGES, CPUS) / bare_s)
+                    except PeerUnavailable as error:
+                        unavailable[peer.name] = str(error)
+    ratio = statistics.median(ratios["winslow"])
     yield Figure("nine_stages_vs_nine_docker_run", round(ratio, 2), "ratio", "<= 1.15", ratio <= 1.15)
-    peer = statistics.median(stock) / statistics.median(bare)
-    yield Figure("stock_dagster_nine_stages_vs_nine_docker_run", round(peer, 2), "ratio", "", None)
+    yield from (peer_figure(peer, ratios[peer.name], unavailable.get(peer.name, "")) for peer in PEERS)
     launch = statistics.median(launches)
     yield Figure("launch_to_first_container", round(launch, 2), "s", "<= 1.0", launch <= 1.0)
+
+
+def peer_figure(peer: Peer, ratios: list[float], why_not: str) -> Figure:
+    """A peer's ratio; none, and why, if it could not be measured."""
+    value = None if why_not else round(statistics.median(ratios), 2)
+    note = why_not or ", ".join(peer.requirements)
+    return Figure(f"{peer.name}_nine_stages_vs_nine_docker_run", value, "ratio", "", None, note)
 
 
 def first_container_start(since: float, project: str) -> float:
@@ -114,12 +125,6 @@ def first_container_start(since: float, project: str) -> float:
         check=True,
     ).stdout.split()
     return int(events[0]) / 1e9
-
-
-def stock_run_s(image: str) -> float:
-    """The same nine containers with stock Dagster, in a separate process that prints the run's duration."""
-    done = subprocess.run([sys.executable, str(STOCK_JOB), image], capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
 
 
 LOAD = "from winslow_dagster.definitions import winslow; winslow.get_job('p000')"
@@ -151,18 +156,23 @@ def worker_load_s(settings: Settings) -> float:
     return seconds(lambda: subprocess.run([sys.executable, "-c", LOAD], env=environment, check=True))
 
 
-def worker_memory(image: str) -> Figure:
-    """Resident memory of a run worker that watches twenty stages."""
+def worker_memory(image: str) -> Iterator[Figure]:
+    """Memory of a run worker that watches twenty stages. It is a fork, and shares much (see `memory.py`)."""
     text = chain("watched", image, WATCHED, "sleep 20", side_by_side=True)
     with winslow_home({"watched": text}) as settings, services(settings):
         run = Winslow(settings).run("watched", project="watched")
         wait_for_containers("watched", WATCHED)
         pid = worker_pid(settings.home / "runs" / f"{run.run_id}.lock")
-        resident_mb = psutil.Process(pid).memory_info().rss / 1e6
+        assert pid is not None
+        memory = Memory.of([pid])
         run.cancel()
         with contextlib.suppress(StageFailed):  # the state of a cancelled run
             run.wait()
-    return Figure("run_worker_memory_watching_20_stages", round(resident_mb, 1), "MB", "<= 100", resident_mb <= 100)
+    name = f"run_worker_memory_watching_{WATCHED}_stages"
+    pss_mb = memory.pss_bytes / 1e6
+    yield Figure(f"{name}_pss", round(pss_mb, 1), "MB", "<= 100", pss_mb <= 100)
+    yield Figure(f"{name}_uss", round(memory.uss_bytes / 1e6, 1), "MB", "", None)
+    yield Figure(f"{name}_rss", round(memory.rss_bytes / 1e6, 1), "MB", "", None)
 
 
 def wait_for_containers(project: str, count: int) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.peers import environments
+
 ROOT = Path(__file__).parents[2]
 CHATTY = """
 import subprocess
@@ -20,6 +22,7 @@ def figures():
     subprocess.run(["echo", "said by its program"], check=True)
     yield Figure(name="speed", value=1.5, unit="ratio", goal="<= 1.8", holds=True)
     yield Figure(name="size", value=None, unit="MB", goal="", holds=None)
+    yield Figure("peer", None, "ratio", "", None, "it cannot be installed: no network")
 """
 
 
@@ -27,7 +30,8 @@ def figures():
 def bench(tmp_path: Path) -> Path:
     """A copy of the frame with one benchmark in it."""
     (tmp_path / "bench").mkdir()
-    for name in ("__init__.py", "__main__.py", "figure.py"):
+    (tmp_path / "docs").mkdir()
+    for name in ("__init__.py", "__main__.py", "figure.py", "table.py"):
         shutil.copy(ROOT / "bench" / name, tmp_path / "bench" / name)
     (tmp_path / "bench" / "chatty.py").write_text(CHATTY)
     return tmp_path
@@ -45,7 +49,16 @@ def test_each_figure_is_one_line_of_json_and_all_else_goes_to_stderr(bench: Path
     assert [json.loads(line) for line in ran.stdout.splitlines()] == [
         {"name": "speed", "value": 1.5, "unit": "ratio", "goal": "<= 1.8", "holds": True},
         {"name": "size", "value": None, "unit": "MB", "goal": "", "holds": None},
+        {
+            "name": "peer",
+            "value": None,
+            "unit": "ratio",
+            "goal": "",
+            "holds": None,
+            "note": "it cannot be installed: no network",
+        },
     ]
+    assert not (bench / "docs" / "benchmarks.md").exists()
     assert "said by the benchmark" in ran.stderr
     assert "said by its program" in ran.stderr
 
@@ -54,3 +67,26 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(bench: Path) -> N
     ran = run(bench, "chaty")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "no benchmark named chaty; available: chatty\n"
+
+
+def test_a_table_replaces_the_earlier_one_of_its_benchmark_and_nothing_else(bench: Path) -> None:
+    page = bench / "docs" / "benchmarks.md"
+    assert run(bench, "--table", "chatty").returncode == 0
+    first = page.read_text()
+    assert "| speed | 1.5 | <= 1.8 | yes |  |" in first
+    assert "| peer | not measured |  |  | it cannot be installed: no network |" in first
+    page.write_text(first.replace("| 1.5 |", "| 9.9 |") + "\nWritten by hand.\n")
+    assert run(bench, "--table", "chatty").returncode == 0
+    assert page.read_text() == first + "\nWritten by hand.\n"
+
+
+def test_a_peer_that_cannot_be_installed_or_fails_is_shown_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "CACHE", tmp_path)
+    absent = environments.Peer("absent", "luigi_tasks.py", ("/no/such/directory",))
+    with pytest.raises(environments.PeerUnavailable, match=r"it cannot be installed: .*/no/such/directory"):
+        environments.seconds_of(absent, "image", 1, 1)
+    without_luigi = environments.Peer("broken", "luigi_tasks.py", ("pip",))
+    with pytest.raises(environments.PeerUnavailable, match=r"it exited with 1: .*No module named 'luigi'"):
+        environments.seconds_of(without_luigi, "image", 1, 1)
