@@ -45,5 +45,5 @@ def _result(
         context.records.project(name)
         call(ProjectHandle(context, name))
     except WinslowError as error:
-        return ActResult(project=name, done=False, text=str(error))
+        return ActResult(project=name, done=False, text=error.what)
     return ActResult(project=name, done=True, text=" ".join((DONE[act], ", ".join(tags))).strip())

@@ -6,9 +6,9 @@ function rows() {
 function move(step) {
   const all = rows();
   if (!all.length) return;
-  const at = all.findIndex((row) => row.classList.contains("chosen"));
+  const at = all.findIndex((row) => "chosen" in row.dataset);
   const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
-  all.forEach((row) => row.classList.toggle("chosen", row === next));
+  all.forEach((row) => row.toggleAttribute("data-chosen", row === next));
   (next.querySelector("a") ?? next).focus();
   next.scrollIntoView({ block: "nearest" });
 }
