@@ -15,6 +15,7 @@ from bench.databases import postgres_database
 from bench.figure import Figure
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.pipelines import keep_version
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.change_feed import ChangeFeed
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -47,6 +48,9 @@ class NoServices:
 
     def for_a_while(self) -> None:
         raise AssertionError("nothing should be started")
+
+    def dagster(self, _installation_id: str) -> DagsterClient:
+        raise AssertionError("there is no web server")
 
 
 def figures() -> Iterator[Figure]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from tempfile import gettempdir
@@ -20,8 +21,8 @@ from winslow_dagster.hosts import canonical_host
 from winslow_dagster.paths import resolved
 
 StageMode = Literal["auto", "docker", "process"]
-BIND_ADDRESS = "127.0.0.1"
-"""The address that the web server listens on. There is no login: it must not be reachable from other machines."""
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
+"""Addresses that stand for all of this machine's, and the one of them by which programs of this machine connect."""
 HIGHEST_PORT = 65535
 LONGEST_SOCKETS_DIR = 80
 NODE_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -73,6 +74,17 @@ class Settings(BaseModel):
         description="Port on which `winslow up` listens. Other commands find the services by what these wrote into the "
         "home."
     )
+    bind: str = Field(
+        default="127.0.0.1",
+        description="Address on which `winslow up` listens. Other machines reach the web server only at another one, "
+        "such as 0.0.0.0 for all addresses of this machine; that needs people who can log in.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the web server's certificate, followed by those between it and its authority. With "
+        "it, the web server speaks https only.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file of the private key of `WINSLOW_TLS_CERTIFICATE`.")
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Host names and addresses, separated by commas, by which browsers reach the web server beside "
@@ -90,8 +102,10 @@ class Settings(BaseModel):
 
     @property
     def address(self) -> str:
-        """Where services started with these settings listen."""
-        return f"http://{BIND_ADDRESS}:{self.port}"
+        """Where programs of this machine reach services started with these settings."""
+        host = ANY_ADDRESS.get(self.bind, self.bind)
+        scheme = "http" if self.tls_certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def versions_dir(self) -> Path:
@@ -132,6 +146,7 @@ class Settings(BaseModel):
             raise SettingsInvalid(
                 f"WINSLOW_STAGE_MODE is {mode!r}", where="environment", expected="one of auto, docker, process"
             )
+        certificate, key = tls_files(source)
         port = source.get("WINSLOW_PORT", "3000")
         if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= HIGHEST_PORT:
             raise SettingsInvalid(f"WINSLOW_PORT is {port!r}", where="environment", expected="a port from 1 to 65535")
@@ -142,6 +157,9 @@ class Settings(BaseModel):
             database_url=source.get("WINSLOW_DATABASE_URL", f"sqlite:///{home / 'winslow.db'}"),
             stage_mode=mode,
             port=int(port),
+            bind=bind_address(source),
+            tls_certificate=certificate,
+            tls_key=key,
             allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
@@ -164,6 +182,33 @@ def days(source: Mapping[str, str], name: str, default: str) -> float:
     if not 0 <= number < inf:
         raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected="a number of days, such as 90")
     return number
+
+
+def bind_address(source: Mapping[str, str]) -> str:
+    """The address to listen on, in its shortest form. Raises SettingsInvalid."""
+    text = source.get("WINSLOW_BIND") or "127.0.0.1"
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise SettingsInvalid(
+            f"WINSLOW_BIND is {text!r}",
+            where="environment",
+            expected="an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",
+        ) from error
+
+
+def tls_files(source: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    """Certificate and key, or neither. Raises SettingsInvalid if there is only one of them."""
+    files = {name: source.get(name) for name in ("WINSLOW_TLS_CERTIFICATE", "WINSLOW_TLS_KEY")}
+    missing = [name for name, value in files.items() if not value]
+    if len(missing) == 1:
+        raise SettingsInvalid(
+            f"{missing[0]} is not set",
+            where="environment",
+            expected="both WINSLOW_TLS_CERTIFICATE and WINSLOW_TLS_KEY, or neither",
+        )
+    certificate, key = (resolved(value) if value else None for value in files.values())
+    return certificate, key
 
 
 def tags(source: Mapping[str, str], name: str) -> tuple[str, ...]:

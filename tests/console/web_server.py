@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import subprocess
+import sys
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from installation import free_port, until
 
 ALLOWED_NAME = "winslow.example"
 ALLOWED_ADDRESS = "2001:db8::7"
@@ -56,3 +63,33 @@ def lines(*parts: str, body: str = "") -> bytes:
     if body:
         head.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", body]).encode()
+
+
+@contextlib.contextmanager
+def serving(home: Path, workspace: str = "load_from: []\n", **variables: str) -> Iterator[Console]:
+    """A web server for this home: by default, Dagster's instance has no code location, so that it starts quickly."""
+    (home / "dagster").mkdir(parents=True)
+    (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (home / "dagster" / "workspace.yaml").write_text(workspace)
+    port = free_port()
+    environment = {"DAGSTER_HOME": str(home / "dagster"), "WINSLOW_HOME": str(home), "WINSLOW_PORT": str(port)}
+    log = home / "console.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "winslow_dagster.console"],
+            env={**os.environ, **environment, **variables},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until(lambda: listens(port) or process.poll() is not None, "the web server listens")
+        assert process.poll() is None, log.read_text()
+        yield Console(port, process)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -17,6 +17,7 @@ from winslow_dagster.api import Winslow
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.inputs.uploads import InputStream
@@ -47,6 +48,9 @@ class NoServices:
     def for_a_while(self) -> Iterator[str]:
         raise AssertionError("nothing here may start services")
         yield self.address
+
+    def dagster(self, _installation_id: str) -> DagsterClient:
+        raise AssertionError("there is no web server")
 
 
 @pytest.fixture

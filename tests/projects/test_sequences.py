@@ -30,6 +30,7 @@ from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.context import Context, Resources
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import OVER
@@ -80,6 +81,9 @@ class Nobody:
 
     def for_a_while(self) -> Any:
         raise AssertionError("nothing is to be started")
+
+    def dagster(self, _installation_id: str) -> DagsterClient:
+        raise AssertionError("there is no web server")
 
 
 class SimulatedResources(Resources):

@@ -33,4 +33,5 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app.mount("/static", serve_asset)
     if dagit is not None:
         app.mount(DAGIT_PATH, dagit)
-    return Guard(Access(SecureHeaders(app), installation), installation.settings.allowed_hosts)
+    settings = installation.settings
+    return Guard(Access(SecureHeaders(app), installation), (*settings.allowed_hosts, settings.bind))

@@ -8,9 +8,9 @@ import uvicorn
 
 from winslow_dagster.console.app import create_app
 from winslow_dagster.console.dagit import open_dagit
+from winslow_dagster.console.own_services import OwnServices
 from winslow_dagster.projects.installation import Installation
-from winslow_dagster.services import Services
-from winslow_dagster.settings import BIND_ADDRESS, Settings
+from winslow_dagster.settings import Settings
 
 GRACE_S = 5
 """How long requests in progress may take once the server is to stop. The supervisor waits longer than that."""
@@ -21,12 +21,14 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with (
         open_dagit(settings.dagster_home / "workspace.yaml") as dagit,
-        Installation(settings, Services(settings)) as installation,
+        Installation(settings, OwnServices(settings, dagit)) as installation,
     ):
         uvicorn.run(
-            create_app(installation, dagit),
-            host=BIND_ADDRESS,
+            create_app(installation, dagit.create_asgi_app()),
+            host=settings.bind,
             port=settings.port,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
             log_level=logging.WARNING,
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,

@@ -17,6 +17,7 @@ from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationConte
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.serving import serving_address
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
@@ -43,7 +44,7 @@ class SurroundingServices:
     def running(self) -> bool:
         """Whether the web server answers."""
         with contextlib.closing(ProjectRecords.open(self._settings.database_url)) as records:
-            return DagsterClient(self.address, records.database.installation_id).alive()
+            return self.dagster(records.database.installation_id).alive()
 
     @contextlib.contextmanager
     def for_a_while(self) -> Iterator[str]:
@@ -51,6 +52,10 @@ class SurroundingServices:
         if not self.running():
             raise ServiceUnavailable("the web server does not answer yet", where=self.address)
         yield self.address
+
+    def dagster(self, installation_id: str) -> DagsterClient:
+        """The client of the web server."""
+        return dagster_client(self._settings, installation_id)
 
 
 def ingest_watched_files(_context: SensorEvaluationContext) -> SkipReason:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
 from winslow_dagster.services.instance import code_socket, installation_id
 from winslow_dagster.services.readiness import listens
@@ -52,7 +53,11 @@ class Services:
         """
         if supervised(self._settings) and not listens(code_socket(self._settings)):
             return False
-        return DagsterClient(self.address, self._installation_id, timeout_s=LOOK_TIMEOUT_S).pipelines_loaded()
+        return dagster_client(self._settings, self._installation_id, timeout_s=LOOK_TIMEOUT_S).pipelines_loaded()
+
+    def dagster(self, installation_id: str) -> DagsterClient:
+        """The client of the web server."""
+        return dagster_client(self._settings, installation_id)
 
     @cached_property
     def _installation_id(self) -> str:

@@ -7,16 +7,17 @@ holds its port or its database. Run workers and stage runners are not services: 
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
 import selectors
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,12 +26,14 @@ from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
 from winslow_dagster.services.forks import ServiceProcess, start
 from winslow_dagster.services.instance import code_socket, installation_id, private_directory, write_instance
+from winslow_dagster.services.listening import listening_socket, require_reachable_safely
 from winslow_dagster.services.readiness import listens
 from winslow_dagster.services.start_progress import Report, StartReports, log_of
-from winslow_dagster.settings import BIND_ADDRESS, Settings
+from winslow_dagster.settings import Settings
 
 MIN_RESTART_INTERVAL_S = 5.0
 """Minimum time between two starts of a service, so that one that keeps dying does not restart in a tight loop."""
@@ -99,7 +102,9 @@ class Supervisor:
         self._children: dict[str, ServiceProcess] = {}
         self._exits: dict[str, int] = {}
         self._awaits: str | None = None
+        self._certificate: str | None = None
         self._started_at: dict[str, float] = {}
+        self._wall_started_at: dict[str, str] = {}
         self._stopping = False
         self._code: dict[str, tuple[int, int]] | None = None
         """The code on disk as it was when it was imported here."""
@@ -111,12 +116,13 @@ class Supervisor:
         """
         hide_environment()
         with self._only_one(), selectors.DefaultSelector() as wakes:
-            _require_free(self._settings.port)
+            require_reachable_safely(self._settings)
+            _require_free(self._settings)
             reports = StartReports(self._report)
             self._await("the database")
             os.environ.update(service_environment(self._settings))
             write_instance(self._settings)
-            dagster = DagsterClient(self._settings.address, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
+            dagster = dagster_client(self._settings, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
             signal.set_wakeup_fd(writer)
@@ -190,6 +196,10 @@ class Supervisor:
         self._report(f"the {service.name} exited ({ended}) and is started again; log: {log}")
 
     def _start(self, service: Service) -> None:
+        if self._settings.tls_certificate is not None:
+            # A web server that starts again uses the file as it is then. If it cannot be read, its log says so.
+            with contextlib.suppress(OSError):
+                self._certificate = self._settings.tls_certificate.read_text()
         changed = self._code is not None and self._code != code_on_disk()
         if not changed:
             preload(service.preload)
@@ -205,13 +215,16 @@ class Supervisor:
             new_interpreter=changed,
         )
         self._started_at[service.name] = time.monotonic()
+        self._wall_started_at[service.name] = datetime.now(UTC).isoformat()
         self._write_state()
 
     def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
             "address": self._settings.address,
+            "certificate": self._certificate,
             "services": {name: child.pid for name, child in self._children.items()},
+            "started_at": {name: self._wall_started_at[name] for name in self._children},
             "exits": self._exits,
             "awaits": self._awaits,
         }
@@ -269,6 +282,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_DATABASE_URL": settings.database_url,
         "WINSLOW_STAGE_MODE": settings.stage_mode,
         "WINSLOW_PORT": str(settings.port),
+        "WINSLOW_BIND": settings.bind,
         "WINSLOW_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
@@ -280,17 +294,24 @@ def service_environment(settings: Settings) -> dict[str, str]:
     environment["PATH"] = os.pathsep.join(
         dict.fromkeys([str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)])
     )
+    if settings.tls_certificate and settings.tls_key:
+        environment["WINSLOW_TLS_CERTIFICATE"] = str(settings.tls_certificate)
+        environment["WINSLOW_TLS_KEY"] = str(settings.tls_key)
     if settings.s3_endpoint:
         environment["WINSLOW_S3_ENDPOINT"] = settings.s3_endpoint
     return environment
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((BIND_ADDRESS, port))
-        except OSError as error:
+def _require_free(settings: Settings) -> None:
+    try:
+        listening_socket(settings).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise ServiceUnavailable(
-                f"port {port} is in use", where=BIND_ADDRESS, remedy="Choose another with WINSLOW_PORT"
+                f"port {settings.port} is in use", where=settings.bind, remedy="Choose another with WINSLOW_PORT"
             ) from error
+        raise ServiceUnavailable(
+            f"it is impossible to listen there: {error.strerror}",
+            where=f"{settings.bind}, port {settings.port}",
+            remedy="Set WINSLOW_BIND to an address of this machine, or to 0.0.0.0 for all",
+        ) from error

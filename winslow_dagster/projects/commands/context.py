@@ -46,6 +46,9 @@ class Services(Protocol):
     def for_a_while(self) -> AbstractContextManager[str]:
         """The address of running services; starts some and stops them afterwards if none are running."""
 
+    def dagster(self, installation_id: str, /) -> DagsterClient:
+        """The client of their web server."""
+
 
 class Resources:
     """Database, store, engine and Dagster of one installation. Each is opened once, by whichever thread asks first."""
@@ -108,7 +111,7 @@ class Resources:
         return self._client() if running else None
 
     def _client(self) -> DagsterClient:
-        return DagsterClient(self.services.address, self.records.database.installation_id)
+        return self.services.dagster(self.records.database.installation_id)
 
     def pipeline_version(self, name: str, digest: str) -> Pipeline:
         """A kept version of a pipeline. Raises NotFound, StoreError."""

@@ -6,9 +6,11 @@ import os
 import platform
 import shutil
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -22,7 +24,7 @@ from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.settings import BIND_ADDRESS, Settings
+from winslow_dagster.settings import Settings
 from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
 from winslow_dagster.storage.factory import open_store
 
@@ -60,6 +62,20 @@ def findings(context: Context) -> Iterator[Finding]:
     yield database(settings)
     yield from map(disk, context.engine.node_usage())
     yield from services(context)
+
+
+def versions() -> dict[str, str]:
+    """Program -> version."""
+    try:
+        own = version("winslow-dagster")
+    except PackageNotFoundError:
+        own = "from a source tree that is not installed"
+    return {
+        "Winslow": own,
+        "Dagster": version("dagster"),
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+    }
 
 
 def python() -> Finding:
@@ -183,7 +199,7 @@ def services(context: Context) -> Iterator[Finding]:
     except ServiceUnavailable as error:
         yield Finding("services", "warn", f"not checked: {error.what}", error.remedy)
         if not supervised(settings):
-            yield _port(settings.port)
+            yield _port(settings)
         return
     if dagster is not None:
         silent = dagster.silent_daemons()
@@ -197,23 +213,25 @@ def services(context: Context) -> Iterator[Finding]:
         else:
             yield Finding("services", "ok", handle.address)
         return
-    yield _port(settings.port)
+    yield _port(settings)
     yield Finding(
         "services", "warn", "not running; a run starts them for as long as it takes", Action("start_services")
     )
 
 
-def _port(port: int) -> Finding:
-    if _port_is_free(port):
-        return Finding("port", "ok", f"{port} is free", "")
-    return Finding("port", "missing", f"{port} is taken by another program", "Choose another with WINSLOW_PORT")
+def _port(settings: Settings) -> Finding:
+    if _port_is_free(settings):
+        return Finding("port", "ok", f"{settings.port} is free", "")
+    return Finding(
+        "port", "missing", f"{settings.port} is taken by another program", "Choose another with WINSLOW_PORT"
+    )
 
 
-def _port_is_free(port: int) -> bool:
-    with socket.socket() as probe:
+def _port_is_free(settings: Settings) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((BIND_ADDRESS, port))
+            probe.bind((settings.bind, settings.port))
         except OSError:
             return False
     return True

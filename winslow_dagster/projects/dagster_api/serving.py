@@ -6,13 +6,28 @@ The file counts only while a supervisor holds the lock beside it: a killed one l
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from winslow_dagster.locks import held
 from winslow_dagster.settings import Settings
 
 DAGIT_PATH = "/dagit"
 """Where Dagster's web interface stands below the address of the web server."""
+
+
+class ServiceProcess(BaseModel):
+    """One service of an installation: its process, and how often it has exited since the supervisor's start."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int
+    started_at: datetime
+    exits: int
 
 
 def lock_file(settings: Settings) -> Path:
@@ -32,10 +47,30 @@ def supervised(settings: Settings) -> bool:
 
 def serving_address(settings: Settings) -> str:
     """URL of the web server of this home's services; if none run, where they would listen."""
-    if supervised(settings):
-        try:
-            address: str = json.loads(state_file(settings).read_text())["address"]
-        except FileNotFoundError:
-            return settings.address  # they are about to start
-        return address
-    return settings.address
+    return _state(settings).get("address") or settings.address
+
+
+def serving_certificate(settings: Settings) -> str | None:
+    """The web server's own certificate, as PEM, if it speaks https."""
+    certificate: str | None = _state(settings).get("certificate")
+    return certificate
+
+
+def service_processes(settings: Settings) -> tuple[ServiceProcess, ...]:
+    """The services of this home that run, in the order of their start. None without a supervisor."""
+    state = _state(settings)
+    return tuple(
+        ServiceProcess(name=name, pid=pid, started_at=state["started_at"][name], exits=state["exits"].get(name, 0))
+        for name, pid in state.get("services", {}).items()
+    )
+
+
+def _state(settings: Settings) -> dict[str, Any]:
+    """What the supervisor has written. Empty if none runs, or is about to start."""
+    if not supervised(settings):
+        return {}
+    try:
+        state: dict[str, Any] = json.loads(state_file(settings).read_text())
+    except FileNotFoundError:
+        return {}
+    return state

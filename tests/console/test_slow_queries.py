@@ -1,0 +1,58 @@
+"""Slow queries to Dagster keep nobody from our pages."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from installation import until
+from web_server import serving
+
+PROGRAM = Path(__file__).with_name("programs") / "workspace_that_waits.py"
+SELECTOR = '{sensorName: "wait", repositoryName: "__repository__", repositoryLocationName: "waits"}'
+DAGIT_THREADS = 40
+WAITING = 60
+"""More than Dagster's web interface has threads."""
+
+
+@pytest.mark.slow
+def test_pages_answer_while_every_thread_of_dagit_waits(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    workspace = f"load_from:\n  - python_file: {{relative_path: {PROGRAM}, location_name: waits}}\n"
+    with serving(tmp_path / "home", workspace, GATE=str(gate)) as console:
+        loaded = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+        until(lambda: "RepositoryLocation" in str(console.ask(loaded)), "the code location is loaded")
+        before = psutil.Process(console.process.pid).num_threads()
+        answers: list[str] = []
+
+        def ask() -> None:
+            try:
+                answers.append(
+                    str(console.ask(f"mutation {{ sensorDryRun(selectorData: {SELECTOR}) {{ __typename }} }}"))
+                )
+            except urllib.error.HTTPError as error:
+                with error:
+                    answers.append(str(error.code))
+
+        waiting = [threading.Thread(target=ask) for _ in range(WAITING)]
+        for thread in waiting:
+            thread.start()
+        try:
+            full = before + DAGIT_THREADS - 10  # some threads were there already
+            until(lambda: psutil.Process(console.process.pid).num_threads() >= full, "every thread of Dagit waits")
+            for path in ("/", "/audit", "/api/v1/findings"):
+                with urllib.request.urlopen(f"{console.address}{path}") as response:
+                    assert response.status == 200
+            with urllib.request.urlopen(f"{console.address}/live") as stream:
+                assert stream.readline()
+            assert answers == []
+        finally:
+            gate.touch()
+            for thread in waiting:
+                thread.join()
+        assert len(answers) == WAITING
+        assert set(answers) == {"{'sensorDryRun': {'__typename': 'DryRunInstigationTick'}}"}
