@@ -82,6 +82,7 @@ SERVICES: dict[str, Callable[[], bool]] = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "docker": docker_answers,
     "java": lambda: shutil.which("javac") is not None,
+    "nginx": lambda: shutil.which("nginx") is not None,
     "postgres": postgres_answers,
     "s3": s3_answers,
 }
@@ -89,6 +90,7 @@ WHY_MISSING = {
     "chromium": "chromium is not installed; on Debian: apt-get install chromium",
     "docker": "the Docker daemon is not available",
     "java": "javac is not installed; on Debian: apt-get install default-jdk-headless",
+    "nginx": "nginx is not installed; on Debian: apt-get install nginx",
     "postgres": "the server at WINSLOW_TEST_POSTGRES_URL is not available",
     "s3": "the server at WINSLOW_TEST_S3_ENDPOINT is not available",
 }

@@ -17,6 +17,7 @@ def command(*, as_json: bool) -> None:
     With --json, one object once the services answer: {"address": "http://…"}.
     """
     from winslow_dagster.pipelines import Catalogue
+    from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
     from winslow_dagster.services import Services
     from winslow_dagster.settings import Settings
 
@@ -25,6 +26,7 @@ def command(*, as_json: bool) -> None:
             print_json({"address": address})
         else:
             say(f"ready: {address} (Ctrl-C stops the services; running stages continue)")
+            say(f"Dagster's own pages: {address}{DAGIT_PATH}/")
 
     settings = Settings.read()
     if not as_json:
