@@ -95,6 +95,7 @@ def test_a_project_becomes_a_partition_and_its_files_events_once(
     assert event is not None
     assert (event.metadata["size_bytes"].value, event.metadata["blake3"].value) == (7, "c")
     assert event.metadata["original_path"].value == "/flights/ulm.mp4"
+    assert event.metadata["console"].value == "/projects/ulm"
     assert isinstance(ticked(instance, sensors.sync_partitions, result.cursor), SkipReason)
     add_video(records, "ulm", "other")
     result = ticked(instance, sensors.sync_partitions, result.cursor)

@@ -166,6 +166,7 @@ def test_a_finished_stage_is_an_asset_in_its_project_s_partition_with_what_one_w
     assert shown.asset_key == AssetKey(["pictures", "draw"])
     assert shown.partition == "ulm-07"
     values = {name: entry.value for name, entry in shown.metadata.items()}
+    assert values["console"] == "/projects/ulm-07/stages/draw"
     assert values["outcome"] == "succeeded"
     assert values["result/vehicles"] == 12
     assert values["progress/frames"] == "3/4"

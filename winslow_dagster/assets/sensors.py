@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from winslow_dagster.assets.graph import RESULTS, input_key, projects_of
+from winslow_dagster.jobs.console_page import CONSOLE_PAGE, console_page
 from winslow_dagster.jobs.materialization import markdown_table
 from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, projects_by_pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -59,6 +60,7 @@ def input_event(new: NewInput) -> AssetMaterialization:
     added = new.added
     files = added.manifest.files
     metadata: dict[str, Any] = {
+        CONSOLE_PAGE: console_page(added.project),
         "version": added.version,
         "size_bytes": added.manifest.size_bytes,
         "files": len(files),

@@ -12,6 +12,7 @@ from typing import Any
 from dagster import AssetKey, AssetMaterialization, DagsterEventType, MetadataValue, OpExecutionContext
 
 from winslow_dagster.globs import matches
+from winslow_dagster.jobs.console_page import CONSOLE_PAGE, console_page
 from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines.model.pipeline import Highlight
 from winslow_dagster.pipelines.units import parse_finite
@@ -39,7 +40,7 @@ def materialized(context: OpExecutionContext) -> bool:
 
 def materialization(settings: Settings, call: StageCall, result: StageResult) -> AssetMaterialization:
     """The stage's asset in the project's partition."""
-    metadata = result_metadata(result)
+    metadata = result_metadata(call, result)
     if result.outputs is not None:
         store = open_store(settings.store_url, settings.s3_endpoint)
         metadata |= output_metadata(store, result.outputs)
@@ -52,9 +53,10 @@ def materialization(settings: Settings, call: StageCall, result: StageResult) ->
     )
 
 
-def result_metadata(result: StageResult) -> dict[str, Any]:
+def result_metadata(call: StageCall, result: StageResult) -> dict[str, Any]:
     """The facts of an attempt, whatever its outcome."""
     metadata: dict[str, Any] = {
+        CONSOLE_PAGE: console_page(call.request.project, call.stage.name),
         "outcome": result.outcome,
         "duration_s": round(result.duration_s, 3),
         "node": result.node,

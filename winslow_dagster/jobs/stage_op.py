@@ -107,7 +107,7 @@ def _attempt(
         # Dagit shows the cause of a retry, and otherwise the stack of the framework.
         cause = StageFailed(result.message)
         raise RetryRequested(max_retries=retries.count, seconds_to_wait=wait_s) from cause
-    raise StepFailure(result.message, metadata=result_metadata(result), allow_retries=False)
+    raise StepFailure(result.message, metadata=result_metadata(call, result), allow_retries=False)
 
 
 def retried(retries: Retries, result: StageResult) -> bool:
