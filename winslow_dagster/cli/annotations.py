@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from winslow_dagster.cli.action_commands import command_line
@@ -9,6 +11,8 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
 from winslow_dagster.cli.run_options import pairs, secret_option, variables
 from winslow_dagster.errors import UsageError
+
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("create")
@@ -166,19 +170,46 @@ def history(project: str, stage: str | None, *, as_json: bool) -> None:
 @click.command("audit")
 @click.argument("project", required=False)
 @click.option("--who", help="Only actions of this person.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of entries.")
+@click.option("--action", help="Only this kind of action, such as pause.")
+@click.option("--since", type=MOMENT, help="Only actions from this day or time on, in UTC.")
+@click.option("--until", type=MOMENT, help="Only actions before this day or time, in UTC.")
+@click.option("--before", type=click.IntRange(1), help="Only entries older than the one with this id.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number of entries."
+)
 @json_option
-def audit(project: str | None, who: str | None, limit: int, *, as_json: bool) -> None:
+def audit(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
+    project: str | None,
+    who: str | None,
+    action: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    before: int | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
     """Show who did what, when, to which project, from where; the latest first.
 
-    With --json, {"entries": [{at, who, via, host, project, action, details}, …]}.
+    With --json, {"entries": [{id, at, who, via, host, project, action, details}, …], "before"}; `before` is the id to
+    go on with, or null.
     """
     from winslow_dagster.formatting import format_time
+    from winslow_dagster.projects.database.audit import AuditQuery
 
+    query = AuditQuery(
+        project=project,
+        who=who,
+        action=action,
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+        before=before,
+        limit=limit,
+    )
     with open_installation() as winslow:
-        entries = winslow.audit(project, who=who, limit=limit)
+        page = winslow.find_audit_entries(query)
     if as_json:
-        print_json({"entries": [entry.model_dump(mode="json") for entry in entries]})
+        print_json(page.model_dump(mode="json"))
         return
     print_table(
         ("when", "who", "via", "host", "project", "action", "details"),
@@ -192,6 +223,6 @@ def audit(project: str | None, who: str | None, limit: int, *, as_json: bool) ->
                 entry.action,
                 ", ".join(f"{name}={value}" for name, value in entry.details.items()),
             )
-            for entry in entries
+            for entry in page.entries
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -68,5 +69,16 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!", "…")) else ".")
 
 
+def detail(value: Any) -> str:
+    """A value of any shape, such as an argument of an action: texts and numbers as they are, the rest as JSON."""
+    return str(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+
+
 TEMPLATES.globals |= {"asset": assets.address}
-TEMPLATES.filters |= {"moment": moment, "size": size, "duration": duration, "sentence": sentence}
+TEMPLATES.filters |= {
+    "moment": moment,
+    "size": size,
+    "duration": duration,
+    "sentence": sentence,
+    "detail": detail,
+}

@@ -9,7 +9,7 @@ from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
-from winslow_dagster.projects.commands.diagnosis import Finding, findings
+from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
@@ -21,8 +21,16 @@ from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
+from winslow_dagster.projects.dagster_api.serving import ServiceProcess, service_processes
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.audit import MOST_SHOWN, Audit, AuditEntry
+from winslow_dagster.projects.database.audit import (
+    MOST_SHOWN,
+    Audit,
+    AuditChoices,
+    AuditEntry,
+    AuditPage,
+    AuditQuery,
+)
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.saved_views import SavedViews
@@ -303,7 +311,15 @@ class Installation:
         self, project: str | None = None, *, who: str | None = None, limit: int = MOST_SHOWN
     ) -> tuple[AuditEntry, ...]:
         """Who did what, the latest first: on all projects or one, of everybody or one person."""
-        return Audit(self.context.records.database).entries(project, who=who, limit=limit)
+        return self.find_audit_entries(AuditQuery(project=project, who=who, limit=limit)).entries
+
+    def find_audit_entries(self, query: AuditQuery) -> AuditPage:
+        """One page of the audit entries that match the query, the latest first."""
+        return Audit(self.context.records.database).find(query)
+
+    def audit_choices(self) -> AuditChoices:
+        """The people and the actions by which audit entries can be found."""
+        return Audit(self.context.records.database).choices()
 
     def nodes(self) -> tuple[Node, ...]:
         """The machines that run stages."""
@@ -328,6 +344,14 @@ class Installation:
     def queue(self) -> tuple[QueuedRun, ...]:
         """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""
         return queue(self.context)
+
+    def services(self) -> tuple[ServiceProcess, ...]:
+        """The processes of the services; none if they are not running."""
+        return service_processes(self.settings)
+
+    def versions(self) -> dict[str, str]:
+        """Program -> version, of what the control plane consists of."""
+        return versions()
 
     def diagnose(self) -> Iterator[Finding]:
         """Check everything that an installation needs, and say what is missing and how to get it."""

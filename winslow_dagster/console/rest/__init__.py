@@ -1,9 +1,11 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
-from winslow_dagster.console.rest import health, logs, projects
+from winslow_dagster.console.rest import audit, findings, health, logs, projects
 
 ROOMS = (
     health.room,
     projects.room,
     logs.room,
+    audit.room,
+    findings.room,
 )

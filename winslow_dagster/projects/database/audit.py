@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, select
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.domain.actor import Actor
 
 MOST_SHOWN = 1000
+HIGHEST_ID = 2**31 - 1
 
 
 class AuditEntry(BaseModel):
-    """One action, with its arguments in `details`."""
+    """One action, with its arguments in `details`. Later entries have higher ids."""
 
     model_config = ConfigDict(frozen=True)
 
+    id: int
     at: datetime
     who: str
     via: str
@@ -27,6 +29,38 @@ class AuditEntry(BaseModel):
     project: str | None
     action: str
     details: dict[str, Any]
+
+
+class AuditQuery(BaseModel):
+    """Which entries to find: of one project, person or action, from `since` to before `until`, older than `before`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str | None = None
+    who: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = Field(default=None, ge=0, le=HIGHEST_ID)
+    limit: int = Field(default=100, ge=1, le=MOST_SHOWN)
+
+
+class AuditPage(BaseModel):
+    """Entries, the latest first. `before` finds the next page; None on the last one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    entries: tuple[AuditEntry, ...]
+    before: int | None = None
+
+
+class AuditChoices(BaseModel):
+    """What entries can be found by."""
+
+    model_config = ConfigDict(frozen=True)
+
+    people: tuple[str, ...]
+    actions: tuple[str, ...]
 
 
 class Audit:
@@ -50,15 +84,37 @@ class Audit:
         with self._database.writing() as connection:
             connection.execute(schema.audit.insert().values(row))
 
-    def entries(
-        self, project: str | None = None, *, who: str | None = None, limit: int = MOST_SHOWN
-    ) -> tuple[AuditEntry, ...]:
-        """The latest entries first: of all projects or one, of everybody or one person."""
+    def entries(self, project: str | None = None) -> tuple[AuditEntry, ...]:
+        """The latest entries first, of all projects or one."""
+        return self.find(AuditQuery(project=project, limit=MOST_SHOWN)).entries
+
+    def find(self, query: AuditQuery) -> AuditPage:
+        """One page of the entries that match, the latest first."""
         table = schema.audit
-        query = select(*(table.c[name] for name in AuditEntry.model_fields)).order_by(table.c.id.desc()).limit(limit)
-        if project is not None:
-            query = query.where(table.c.project == project)
-        if who is not None:
-            query = query.where(table.c.who == who)
+        conditions: list[ColumnElement[bool]] = [
+            table.c[name] == value
+            for name in ("project", "who", "action")
+            if (value := getattr(query, name)) is not None
+        ]
+        if query.since is not None:
+            conditions.append(table.c.at >= query.since)
+        if query.until is not None:
+            conditions.append(table.c.at < query.until)
+        if query.before is not None:
+            conditions.append(table.c.id < query.before)
+        columns = (table.c[name] for name in AuditEntry.model_fields)
+        # One more than asked for: then there is another page.
+        found = select(*columns).where(*conditions).order_by(table.c.id.desc()).limit(query.limit + 1)
         with self._database.reading() as connection:
-            return tuple(AuditEntry(**row) for row in connection.execute(query).mappings())
+            entries = tuple(AuditEntry(**row) for row in connection.execute(found).mappings())
+        shown = entries[: query.limit]
+        return AuditPage(entries=shown, before=shown[-1].id if len(entries) > len(shown) else None)
+
+    def choices(self) -> AuditChoices:
+        """The people and the actions that there are, by name."""
+        with self._database.reading() as connection:
+            people, actions = (
+                tuple(connection.execute(select(column).distinct().order_by(column)).scalars())
+                for column in (schema.audit.c.who, schema.audit.c.action)
+            )
+        return AuditChoices(people=people, actions=actions)

@@ -296,6 +296,8 @@ audit = Table(
     Column("details", Json, nullable=False),
     Index("ix_winslow_audit_project_at", "project", "at"),
     Index("ix_winslow_audit_at", "at"),
+    Index("ix_winslow_audit_who", "who", "id"),
+    Index("ix_winslow_audit_action", "action", "id"),
 )
 
 pins = Table(
