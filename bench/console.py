@@ -1,0 +1,244 @@
+"""The web interface: pages with many projects and beside open logs, a first visit, and what it costs when idle."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.figure import Figure
+from bench.installation import free_port, services, winslow_home
+from bench.projects import ATTEMPTS, PIPELINE, PROJECTS, fill
+from winslow_dagster.pipelines import keep_version
+from winslow_dagster.projects.dagster_api.serving import state_file
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.installation import Installation
+from winslow_dagster.services import Services
+from winslow_dagster.settings import Settings
+
+ROUNDS = 60
+READERS = 10
+LOG_LINES = 2_000_000
+IDLE_S = 30
+GOAL_SERVED_S = 0.15
+GOAL_BESIDE_LOGS_S = 0.25
+GOAL_IDLE_PERCENT = 4.0
+GOAL_FIRST_VISIT_BYTES = 150_000
+CHATTY = f"name: chatty\ncommand: [sh, -c]\nstages:\n  - {{name: talk, args: ['seq {LOG_LINES}']}}\n"
+
+
+def figures() -> Iterator[Figure]:
+    """Every figure of this benchmark."""
+    yield from pages_with_many_projects()
+    with winslow_home({"chatty": CHATTY}) as settings:
+        home = settings.model_copy(update={"stage_mode": "process"})
+        with services(home) as running:
+            yield from figures_of_services(home, running)
+
+
+def figures_of_services(home: Settings, running: Services) -> Iterator[Figure]:
+    """What needs everything that `winslow up` starts."""
+    yield idle(home, running.address)
+    yield first_visit(running.address)
+    with Installation(home, running) as winslow:
+        winslow.run("chatty", "loud").wait()
+    yield pages_beside_logs(running.address)
+
+
+def pages_with_many_projects() -> Iterator[Figure]:
+    """The list of ten thousand projects, and the page of one with five hundred attempts, as pages and as JSON."""
+    paths = {
+        f"page_list_of_{PROJECTS}_projects": "/projects",
+        f"page_filtered_list_of_{PROJECTS}_projects": "/projects?q=state%3Afailed+tag%3Acrossroads",
+        f"rest_list_of_{PROJECTS}_projects": "/api/v1/projects",
+        f"page_project_with_{ATTEMPTS}_attempts": "/projects/p00000",
+        f"rest_project_with_{ATTEMPTS}_attempts": "/api/v1/projects/p00000",
+    }
+    with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder, full_server(Path(folder)) as address:
+        for name, path in paths.items():
+            served_s = percentile(timed(address, path, ROUNDS), 95)
+            yield Figure(f"{name}_p95", served_s, "s", f"<= {GOAL_SERVED_S}", served_s <= GOAL_SERVED_S)
+
+
+def idle(home: Settings, address: str) -> Figure:
+    """Processor time of all services together, with one browser that waits for changes."""
+    with listening(address):
+        time.sleep(IDLE_S / 3)  # what the start has left to do
+        before_s, began = cpu_s(home), time.monotonic()
+        time.sleep(IDLE_S)
+        percent = 100 * (cpu_s(home) - before_s) / (time.monotonic() - began)
+    return Figure(
+        "idle_with_one_browser", percent, "% of a core", f"<= {GOAL_IDLE_PERCENT}", percent <= GOAL_IDLE_PERCENT
+    )
+
+
+def first_visit(address: str) -> Figure:
+    """What a browser receives until the first page is complete, with an empty cache."""
+    name, unit, goal = "first_visit", "bytes", f"<= {GOAL_FIRST_VISIT_BYTES}"
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return Figure(name, None, unit, goal, None)
+    from playwright.sync_api import sync_playwright
+
+    received: list[float] = []
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
+        page = browser.new_page()
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+        # Not `networkidle`: the page keeps a stream open.
+        page.goto(address, wait_until="load")
+        page.wait_for_timeout(2000)
+    return Figure(name, sum(received), unit, goal, sum(received) <= GOAL_FIRST_VISIT_BYTES)
+
+
+def pages_beside_logs(address: str) -> Figure:
+    """Other pages, while several people page through a large log as fast as they can."""
+    stop = threading.Event()
+    readers = [threading.Thread(target=read_log, args=(address, stop, number)) for number in range(READERS)]
+    for reader in readers:
+        reader.start()
+    try:
+        times = [
+            each for path in ("/", "/projects", "/projects/loud", "/audit") for each in timed(address, path, ROUNDS)
+        ]
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    served_s = percentile(times, 99)
+    return Figure(
+        f"pages_beside_{READERS}_log_readers_p99",
+        served_s,
+        "s",
+        f"<= {GOAL_BESIDE_LOGS_S}",
+        served_s <= GOAL_BESIDE_LOGS_S,
+    )
+
+
+def read_log(address: str, stop: threading.Event, number: int) -> None:
+    """Page through the log, from another place than the other readers, until told to stop."""
+    get = getter(address)
+    first = 1 + number * LOG_LINES // READERS
+    while not stop.is_set():
+        shown = json.loads(get(f"/api/v1/projects/loud/stages/talk/log?first={first}"))
+        first = 1 if first + len(shown["lines"]) >= LOG_LINES else first + len(shown["lines"])
+
+
+@contextlib.contextmanager
+def full_server(folder: Path) -> Iterator[str]:
+    """The address of a web server on its own whose tables are full. Dagster knows no run of them."""
+    pipelines = folder / "pipelines"
+    pipelines.mkdir()
+    (pipelines / "nine.yaml").write_text(PIPELINE)
+    (folder / "dagster").mkdir()
+    (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (folder / "dagster" / "workspace.yaml").write_text("load_from: []\n")
+    port = free_port()
+    environment = {
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "WINSLOW_HOME": str(folder),
+        "WINSLOW_PIPELINES_DIR": str(pipelines),
+        "WINSLOW_PORT": str(port),
+    }
+    settings = Settings.read(environment)
+    with contextlib.closing(ProjectRecords.open(settings.database_url)) as records:
+        fill(records, keep_version(pipelines / "nine.yaml", settings.versions_dir))
+    command = [sys.executable, "-m", "winslow_dagster.console"]
+    with subprocess.Popen(command, env={**os.environ, **environment}) as process:
+        try:
+            until_answering(settings.address, process)
+            yield settings.address
+        finally:
+            process.terminate()
+
+
+def until_answering(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first answer."""
+    while process.poll() is None:
+        with contextlib.suppress(ConnectionRefusedError):
+            getter(address)("/api/v1/health")
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the web server exited")
+
+
+@contextlib.contextmanager
+def listening(address: str) -> Iterator[None]:
+    """A browser that follows what changes."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    connection.request("GET", "/live")
+    answer = connection.getresponse()
+    if answer.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"/live answered {answer.status}")
+    threading.Thread(target=drain, args=(answer,), daemon=True).start()
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def drain(answer: http.client.HTTPResponse) -> None:
+    """Read until the connection closes."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+        while answer.readline():
+            pass
+
+
+def getter(address: str) -> Callable[[str], bytes]:
+    """Fetches paths over one connection, as a browser does."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+
+    def get(path: str) -> bytes:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"{path} answered {answer.status}")
+        return body
+
+    return get
+
+
+def timed(address: str, path: str, rounds: int) -> list[float]:
+    """Seconds until each answer was complete, after a few that warm up."""
+    get = getter(address)
+    for _ in range(5):
+        get(path)
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        get(path)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def percentile(times: list[float], percent: int) -> float:
+    """The smallest time that so many percent do not exceed."""
+    return sorted(times)[math.ceil(len(times) * percent / 100) - 1]
+
+
+def cpu_s(home: Settings) -> float:
+    """Processor time that the supervisor and everything below it have used."""
+    supervisor = psutil.Process(json.loads(state_file(home).read_text())["pid"])
+    total = 0.0
+    for process in (supervisor, *supervisor.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
