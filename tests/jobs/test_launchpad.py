@@ -281,7 +281,8 @@ def test_a_failed_stage_shows_its_reason_and_facts_and_no_stack(dagit: Dagit) ->
     assert "exit code 3" in reason
     assert "FATAL no such camera" in reason
     assert failure["error"] == {"message": reason, "stack": [], "errorChain": []}
-    assert {"console", "outcome", "exit_code"} <= {entry["label"] for entry in failure["failureMetadata"]["metadataEntries"]}
+    labels = {entry["label"] for entry in failure["failureMetadata"]["metadataEntries"]}
+    assert {"console", "outcome", "exit_code"} <= labels
     (ended,) = dagit.events(run_id, "RunFailureEvent")
     assert ended["error"] in (None, {"message": reason, "stack": []})
     messages = [event["message"] for event in dagit.events(run_id, "LogMessageEvent")]
