@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from winslow_dagster.cli.reference import cli_page
-from winslow_dagster.settings import NodeSettings, Settings
+from winslow_dagster.settings import AccessSettings, NodeSettings, Settings
 
 DOCS = Path(__file__).parent
 SETTINGS_HEAD = """\
@@ -42,12 +42,12 @@ def settings_page() -> str:
     settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": "/pipeline_configs"})
     defaults = {
         name: str(value).replace(str(home), "$WINSLOW_HOME")
-        for name, value in (settings.model_dump() | settings.node.model_dump()).items()
+        for name, value in (settings.model_dump() | settings.access.model_dump() | settings.node.model_dump()).items()
         if value
     } | {"home": ".winslow", "pipelines_dir": "pipeline_configs"}
     rows = []
-    for name, field in (Settings.model_fields | NodeSettings.model_fields).items():
-        if name == "node":
+    for name, field in (Settings.model_fields | AccessSettings.model_fields | NodeSettings.model_fields).items():
+        if name in {"access", "node"}:
             continue
         default = f"`{defaults[name]}`" if name in defaults else "none"
         rows.append(f"| `WINSLOW_{name.upper()}` | {field.description} | {default} |\n")

@@ -196,3 +196,17 @@ class ImageNotBuilt(WinslowError):
     """A stage image could not be built, or its base image is not available."""
 
     exit_code = 11
+
+
+class NotLoggedIn(WinslowError):
+    """Nobody can tell who asks, or the proof is wrong or has expired."""
+
+    exit_code = 13
+
+
+class TooManyTries(NotLoggedIn):
+    """Somebody tried too often to log in; the next try may come in `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__("too many failed tries", remedy=f"Wait {wait_s} s, then try again")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from math import inf
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import SettingsInvalid
 from winslow_dagster.formatting import is_utf8
-from winslow_dagster.hosts import canonical_host
+from winslow_dagster.hosts import canonical_host, is_loopback
 from winslow_dagster.paths import resolved
 
 StageMode = Literal["auto", "docker", "process"]
+Role = Literal["viewer", "operator", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""Each may do everything that those before it may: see; act on projects; manage people and the installation."""
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
 """Addresses that stand for all of this machine's, and the one of them by which programs of this machine connect."""
 HIGHEST_PORT = 65535
@@ -56,6 +60,107 @@ class NodeSettings(BaseModel):
     def gpus_dir(self) -> Path:
         """GPU leases, and the queue for them."""
         return self.node_dir / "gpus"
+
+
+class AccessSettings(BaseModel):
+    """How people log in to the web interface, beside passwords and links."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_days: float = Field(
+        default=30, description="Days after its last use that a browser is logged out of the web interface."
+    )
+    role_names: dict[str, Role] = Field(
+        default={},
+        description="What a provider or a proxy calls the roles: `name=role`, separated by commas, such as "
+        "`staff=operator,lab-heads=admin`. Without it, it has to call them `viewer`, `operator` and `admin`.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses and networks, separated by commas, of proxies whose `X-Forwarded-For`, "
+        "`X-Forwarded-Proto` and user headers are believed.",
+    )
+    proxy_user_header: str = Field(
+        default="", description="Header in which a trusted proxy names the person, such as `X-Remote-User`."
+    )
+    proxy_role_header: str = Field(
+        default="", description="Header in which a trusted proxy names the person's roles, separated by commas."
+    )
+    oidc_issuer: str = Field(default="", description="URL of an OpenID provider through which people log in.")
+    oidc_client_id: str = Field(default="", description="The name by which the OpenID provider knows Winslow.")
+    oidc_client_secret_file: Path | None = Field(
+        default=None, description="File with the secret that the OpenID provider gave to Winslow."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile", description="What is asked of the OpenID provider, separated by spaces."
+    )
+    oidc_name_claim: str = Field(
+        default="preferred_username", description="Claim from which a new person's name is taken."
+    )
+    oidc_role_claim: str = Field(
+        default="",
+        description="Claim with the person's roles, such as `groups`. Without it, new people are viewers, and "
+        "administrators give them other roles.",
+    )
+
+    @property
+    def by_provider(self) -> bool:
+        """Whether people log in through an OpenID provider."""
+        return bool(self.oidc_issuer)
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether a proxy logs people in."""
+        return bool(self.trusted_proxies and self.proxy_user_header)
+
+    def role_of(self, names: Iterable[str]) -> Role | None:
+        """The highest role that these names mean; None if they mean none."""
+        known: dict[str, Role] = self.role_names or {role: role for role in ROLES}
+        found = [known[name] for name in names if name in known]
+        return max(found, key=ROLES.index, default=None)
+
+    def variables(self) -> dict[str, str]:
+        """These settings as environment variables."""
+        texts = {
+            "session_days": str(self.session_days),
+            "role_names": ",".join(f"{name}={role}" for name, role in self.role_names.items()),
+            "trusted_proxies": ",".join(self.trusted_proxies),
+            "oidc_client_secret_file": str(self.oidc_client_secret_file or ""),
+        }
+        return {f"WINSLOW_{name.upper()}": texts.get(name, str(value)) for name, value in self}
+
+    @classmethod
+    def read(cls, source: Mapping[str, str]) -> AccessSettings:
+        """Read the variables. Raises SettingsInvalid."""
+        issuer = source.get("WINSLOW_OIDC_ISSUER", "").rstrip("/")
+        if issuer and not is_safe_issuer(issuer):
+            raise SettingsInvalid(
+                f"WINSLOW_OIDC_ISSUER is {issuer!r}",
+                where="environment",
+                expected="an https:// address; http:// only of this machine",
+            )
+        client = source.get("WINSLOW_OIDC_CLIENT_ID", "")
+        if issuer and not client:
+            raise SettingsInvalid(
+                "WINSLOW_OIDC_CLIENT_ID is not set",
+                where="environment",
+                expected="the name by which the OpenID provider knows Winslow",
+            )
+        secret = source.get("WINSLOW_OIDC_CLIENT_SECRET_FILE")
+        texts = {
+            name: source[f"WINSLOW_{name.upper()}"]
+            for name in ("proxy_user_header", "proxy_role_header", "oidc_scopes", "oidc_name_claim", "oidc_role_claim")
+            if source.get(f"WINSLOW_{name.upper()}")
+        }
+        return cls(
+            session_days=days(source, "WINSLOW_SESSION_DAYS", "30", least=1.0),
+            role_names=role_names(source, "WINSLOW_ROLE_NAMES"),
+            trusted_proxies=networks(source, "WINSLOW_TRUSTED_PROXIES"),
+            oidc_issuer=issuer,
+            oidc_client_id=client,
+            oidc_client_secret_file=resolved(secret) if secret else None,
+            **texts,
+        )
 
 
 class Settings(BaseModel):
@@ -98,6 +203,7 @@ class Settings(BaseModel):
         description="The YAML file of notification channels. Without it, no notifications are sent."
     )
     watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
+    access: AccessSettings = Field(default=AccessSettings(), description="How people log in.")
     node: NodeSettings = Field(description="The settings of this machine as a node.")
 
     @property
@@ -165,6 +271,7 @@ class Settings(BaseModel):
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
+            access=AccessSettings.read(source),
             node=NodeSettings(
                 node_dir=resolved(source.get("WINSLOW_NODE_DIR") or home),
                 node_tags=tags(source, "WINSLOW_NODE_TAGS"),
@@ -172,15 +279,16 @@ class Settings(BaseModel):
         )
 
 
-def days(source: Mapping[str, str], name: str, default: str) -> float:
+def days(source: Mapping[str, str], name: str, default: str, least: float = 0.0) -> float:
     """A number of days. Raises SettingsInvalid."""
     text = source.get(name, default)
     try:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 <= number < inf:
-        raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected="a number of days, such as 90")
+    if not least <= number < inf:
+        expected = "a number of days, such as 90" if least <= 0 else f"a number of days, at least {least:g}"
+        raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected=expected)
     return number
 
 
@@ -221,6 +329,44 @@ def tags(source: Mapping[str, str], name: str) -> tuple[str, ...]:
                 where="environment",
                 expected="tags separated by commas, made of letters, digits, `_`, `.` and `-`",
             )
+    return found
+
+
+def is_safe_issuer(issuer: str) -> bool:
+    """Whether what the provider sends cannot be changed on its way."""
+    parts = urlsplit(issuer)
+    host = canonical_host(parts.hostname or "")
+    return host is not None and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
+def networks(source: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The addresses and networks in a comma-separated list. Raises SettingsInvalid."""
+    found = comma_separated(source, name)
+    for text in found:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise SettingsInvalid(
+                f"{name} contains {text!r}",
+                where="environment",
+                expected="addresses or networks separated by commas, such as 10.0.0.5 or 10.0.0.0/24",
+            ) from error
+    return found
+
+
+def role_names(source: Mapping[str, str], name: str) -> dict[str, Role]:
+    """The roles in a comma-separated list of `name=role`. Raises SettingsInvalid."""
+    found: dict[str, Role] = {}
+    for text in comma_separated(source, name):
+        key, _, value = text.rpartition("=")
+        role = next((each for each in ROLES if each == value.strip()), None)
+        if role is None or not key.strip():
+            raise SettingsInvalid(
+                f"{name} contains {text!r}",
+                where="environment",
+                expected=f"name=role separated by commas, with one of the roles {', '.join(ROLES)}",
+            )
+        found[key.strip()] = role
     return found
 
 

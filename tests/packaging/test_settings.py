@@ -72,8 +72,45 @@ def test_an_allowed_host_that_is_none_is_an_error_that_names_it(host: str) -> No
 def test_the_services_get_every_setting() -> None:
     variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
     variables |= {"WINSLOW_RUN_RETENTION_DAYS": "3", "WINSLOW_ALLOWED_HOSTS": "winslow.example,2001:db8::7"}
+    variables |= {"WINSLOW_SESSION_DAYS": "7", "WINSLOW_ROLE_NAMES": "staff=operator,cn=heads=admin"}
+    variables |= {"WINSLOW_TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16,::1", "WINSLOW_PROXY_USER_HEADER": "X-Remote-User"}
+    variables |= {"WINSLOW_OIDC_ISSUER": "https://id.example/realm", "WINSLOW_OIDC_CLIENT_ID": "winslow"}
+    variables |= {"WINSLOW_OIDC_CLIENT_SECRET_FILE": "/secret", "WINSLOW_OIDC_ROLE_CLAIM": "groups"}
     settings = Settings.read(variables)
     assert Settings.read(service_environment(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WINSLOW_SESSION_DAYS", "0"),
+        ("WINSLOW_SESSION_DAYS", "nan"),
+        ("WINSLOW_ROLE_NAMES", "staff"),
+        ("WINSLOW_ROLE_NAMES", "staff=owner"),
+        ("WINSLOW_ROLE_NAMES", "=admin"),
+        ("WINSLOW_TRUSTED_PROXIES", "proxy.example"),
+        ("WINSLOW_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("WINSLOW_OIDC_ISSUER", "http://id.example"),
+        ("WINSLOW_OIDC_ISSUER", "file:///etc/passwd"),
+        ("WINSLOW_OIDC_ISSUER", "id.example"),
+    ],
+)
+def test_a_setting_of_the_log_in_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name} .*expected"):
+        Settings.read({name: value, "WINSLOW_OIDC_CLIENT_ID": "winslow"})
+
+
+def test_an_openid_provider_needs_the_name_by_which_it_knows_this_program() -> None:
+    with pytest.raises(SettingsInvalid, match="WINSLOW_OIDC_CLIENT_ID is not set"):
+        Settings.read({"WINSLOW_OIDC_ISSUER": "https://id.example"})
+
+
+def test_the_highest_of_several_roles_counts() -> None:
+    access = Settings.read({"WINSLOW_ROLE_NAMES": "staff=operator, heads=admin"}).access
+    assert access.role_of(["guests"]) is None
+    assert access.role_of(["admin", "staff"]) == "operator"
+    assert access.role_of(["heads", "staff"]) == "admin"
+    assert Settings.read({}).access.role_of(["viewer", "operator"]) == "operator"
 
 
 def test_settings_do_not_change() -> None:

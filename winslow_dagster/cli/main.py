@@ -43,6 +43,11 @@ COMMANDS = {
     "ingest": "List files found in watched folders, and retry rejected ones.",
     "pool": "Add, list and remove files that any project may use.",
     "secret": "Store, list and remove secrets, such as passwords of stages.",
+    "user": "Add, list and change the people who may log in.",
+    "session": "List and end log-ins.",
+    "token": "Create, list and revoke tokens of programs.",
+    "login-link": "Print a link that logs in once.",
+    "owner": "Show or change who may act on a project.",
     "notify": "Test notification channels, and list sent messages.",
     "pipelines": "List, check and show pipeline files.",
     "images": "List stage images; build one for a Java program.",
@@ -53,6 +58,7 @@ COMMANDS = {
 MODULES = (
     dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "control")
     | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "annotations")
+    | dict.fromkeys(("user", "session", "token", "login-link", "owner"), "accounts")
     | dict.fromkeys(("usage", "prune", "pin", "unpin", "retention"), "retention")
 )
 """The commands that share a module. Any other is `command` in the module of its name."""
@@ -79,7 +85,7 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"winslow_dagster.cli.{MODULES.get(cmd_name, cmd_name)}")
-        command: click.Command = getattr(module, cmd_name if cmd_name in MODULES else "command")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") if cmd_name in MODULES else "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

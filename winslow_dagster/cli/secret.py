@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
-from winslow_dagster.errors import InputRejected
+from winslow_dagster.cli.streams import hidden_text
 
 
 @click.group("secret")
@@ -25,7 +23,7 @@ def set_(name: str, *, as_json: bool) -> None:
     The value is read from stdin, without the line feed at its end; on a terminal, it is asked for.
     With --json, {"name"}.
     """
-    value = click.prompt("value", hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else _piped()
+    value = hidden_text("value")
     with open_installation() as winslow:
         winslow.secrets.set(name, value)
     if as_json:
@@ -65,12 +63,3 @@ def remove(name: str, *, as_json: bool) -> None:
         print_json({"name": name})
     else:
         say(f"the secret {name} is removed")
-
-
-def _piped() -> str:
-    """What stdin has, except the line break at its end. Raises InputRejected."""
-    try:
-        text = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise InputRejected(f"byte {error.start + 1} is not UTF-8", where="stdin", expected="text in UTF-8") from error
-    return text.removesuffix("\n").removesuffix("\r")

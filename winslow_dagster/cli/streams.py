@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from winslow_dagster.errors import UsageError
+import click
+
+from winslow_dagster.errors import InputRejected, UsageError
 from winslow_dagster.formatting import is_utf8
 
 UTF8_MODE = "PYTHONUTF8"
@@ -50,3 +52,18 @@ def require_utf8(arguments: Sequence[str]) -> None:
             raise UsageError(
                 f"argument {number}, {argument!r}, is not UTF-8", remedy="If it is the name of a file, rename the file"
             )
+
+
+def hidden_text(what: str) -> str:
+    """A secret: asked for on a terminal without showing it, otherwise all of stdin but its last line feed.
+
+    Never an argument, which others could see in the list of processes. Raises InputRejected.
+    """
+    if sys.stdin.isatty():
+        asked: str = click.prompt(what, hide_input=True, confirmation_prompt=True)
+        return asked
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InputRejected(f"byte {error.start + 1} is not UTF-8", where="stdin", expected="text in UTF-8") from error
+    return text.removesuffix("\n").removesuffix("\r")

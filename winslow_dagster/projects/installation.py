@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
+from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
@@ -290,6 +291,12 @@ class Installation:
     def secrets(self) -> SecretCommands:
         """Values that stages need and nobody sees: passwords, tokens."""
         return SecretCommands(self.context)
+
+    @property
+    def accounts(self) -> AccountService:
+        """People and groups, and how they log in."""
+        context = self.context
+        return AccountService(context.records.database, context.settings, context.actor, context.clock)
 
     @property
     def ingest(self) -> IngestService:

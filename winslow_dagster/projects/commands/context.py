@@ -20,6 +20,7 @@ from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
@@ -235,6 +236,10 @@ class Context:
         Raises ProjectConflict, naming the holder and its purpose, if another holds the lock for too long.
         """
         return self.records.project_lock(project, holder=self.actor.who, purpose=purpose)
+
+    def require_may_act(self, project: str) -> None:
+        """Raise Forbidden if the actor may only look at the project, NotFound if there is none."""
+        Ownership(self.records.database).require_may_act(self.actor, project)
 
     def audit(self, action: str, project: str | None = None, **details: Any) -> None:
         """Record that the actor did this."""

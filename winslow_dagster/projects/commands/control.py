@@ -16,6 +16,7 @@ from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch import Launch, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
+from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
@@ -38,6 +39,12 @@ class ProjectControl:
         self._context = context
         self.name = name
 
+    @property
+    def context(self) -> Context:
+        """What it works with, and for whom."""
+        return self._context
+
+    @act
     def pause(self, after: str | None = None) -> None:
         """Start no further stage, or none that follows `after`; running stages finish first.
 
@@ -58,6 +65,7 @@ class ProjectControl:
             )
         context.audit("pause", self.name, run_id=run.run_id, after=after)
 
+    @act
     def resume(self, *, pipeline: str | None = None, reason: str = "") -> Run:
         """Continue where it stopped, with what the stopped run was requested to do. A pending pause is withdrawn.
 
@@ -87,6 +95,7 @@ class ProjectControl:
         status = self._context.status(self.name)
         return (*status.questions, *(question for each in status.other_pipelines for question in each.questions))
 
+    @act
     def answer(
         self,
         stage: str,
@@ -125,6 +134,7 @@ class ProjectControl:
             return None
         return self.resume(pipeline=asking.name, reason=f"{stage} was answered")
 
+    @act
     def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
         self,
         stage: str,
@@ -161,6 +171,7 @@ class ProjectControl:
         )
         return launch(self._context, "redo", request)
 
+    @act
     def sweep(
         self,
         stage: str,
@@ -189,6 +200,7 @@ class ProjectControl:
         context.audit("sweep", self.name, stage=stage, values=swept, runs=len(run_ids), reason=reason)
         return tuple(Run(context, self.name, run_id) for run_id in run_ids)
 
+    @act
     def pick(self, stage: str, attempt: str | int) -> Attempt:
         """Make the outputs of this attempt the stage's outputs; stages that follow are out of date until they run."""
         context = self._context
@@ -206,6 +218,7 @@ class ProjectControl:
         context.audit("pick", self.name, stage=stage, attempt=chosen.task_id)
         return chosen
 
+    @act
     def replace(
         self, stage: str, path: str, file: str | Path, *, pipeline: str | None = None, reason: str = ""
     ) -> Attempt:
@@ -222,6 +235,7 @@ class ProjectControl:
         self._context.audit("replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
         return attempt
 
+    @act
     def cancel(self) -> Run:
         """Request the end of its run, or of all runs of its sweep, with their stages. Raises ProjectConflict."""
         context = self._context

@@ -31,6 +31,7 @@ SHORT = 8
 
 def launch(context: Context, action: str, request: LaunchRequest, upload: UploadStarted | None = None) -> Run:
     """Launch the run, and record who requested it as `action`. See `Installation.run`."""
+    _require_may_launch(context, request.project)
     request = with_references(context, request)
     run_id = Launch(context, request).launch(upload)
     context.audit(action, request.project, run_id=run_id, **request.audit_details())
@@ -39,10 +40,17 @@ def launch(context: Context, action: str, request: LaunchRequest, upload: Upload
 
 def create(context: Context, request: LaunchRequest, upload: UploadStarted | None = None) -> None:
     """Create the project, and record who did. See `Installation.create`."""
+    context.actor.require("operator")
     request = with_references(context, request)
     Launch(context, request).create(upload)
     details = request.audit_details()
     context.audit("create", request.project, **{name: details[name] for name in ("pipeline", "inputs", "env")})
+
+
+def _require_may_launch(context: Context, project: str) -> None:
+    context.actor.require("operator")
+    if context.records.find_project(project) is not None:
+        context.require_may_act(project)
 
 
 class Launch:

@@ -33,6 +33,7 @@ class PoolCommands:
 
         Raises InputRejected, StoreError, ProjectConflict if the name is taken.
         """
+        self._context.actor.require("operator")
         path = expanded(path)
         moved = upload(path.name, size_of(path)) if upload and path.exists() else None
         added = self.files.add(path, name or path.name, self._context.actor.who, moved)
@@ -46,6 +47,7 @@ class PoolCommands:
 
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
+        self._context.actor.require("operator")
         freed_bytes = self.files.remove(name)
         self._context.audit("pool_remove", name=name, freed_bytes=freed_bytes)
         return freed_bytes

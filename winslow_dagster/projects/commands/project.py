@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import NamedTuple
 
 from winslow_dagster.engines.engine import explanation
-from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.projects.accounts.people import People
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
+from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
@@ -22,6 +25,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Audit, AuditEntry
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.todo import Todo
@@ -31,6 +35,13 @@ from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
+
+
+class ProjectOwner(NamedTuple):
+    """Who may act on a project: the owner and the members of the group; without a group, every operator."""
+
+    owner: str
+    group: str | None
 
 
 class ProjectHandle(ProjectControl):
@@ -195,10 +206,39 @@ class ProjectHandle(ProjectControl):
                 lines.append(history_line(attempt, numbers[attempt.stage], runs.get(attempt.run_id)))
         return tuple(lines)
 
+    def owner(self) -> ProjectOwner:
+        """Who may act on it: its owner and the members of its group; without a group, every operator."""
+        return ProjectOwner(*Ownership(self._context.records.database).of(self.name))
+
+    def give(self, owner: str | None = None, *, group: str | None = None) -> ProjectOwner:
+        """Give it another owner, another group, or with `group=""` none. Only its owner and administrators may.
+
+        Raises NotFound for an unknown person, InputRejected for an unknown group.
+        """
+        context = self._context
+        ownership, people = Ownership(context.records.database), People(context.records.database)
+        old_owner, old_group = ownership.of(self.name)
+        if not context.actor.unlimited and context.actor.who != old_owner:
+            raise Forbidden(
+                f"it belongs to {old_owner}, not to {context.actor.who}",
+                where=f"project {self.name}",
+                remedy="Ask its owner, or an administrator",
+            )
+        context.require_may_act(self.name)
+        if owner is not None:
+            people.get(owner)
+        if group:
+            people.require_group(group)
+        new = ProjectOwner(old_owner if owner is None else owner, old_group if group is None else group or None)
+        ownership.give(self.name, owner=new.owner, group=new.group)
+        context.audit("give", self.name, owner=owner, group=group)
+        return new
+
     def notes(self) -> str:
         """The notes on it."""
         return self._context.records.project(self.name).notes
 
+    @act
     def note(self, notes: str) -> None:
         """Replace the notes on it."""
         self._annotations.set_notes(self.name, notes)
@@ -208,12 +248,14 @@ class ProjectHandle(ProjectControl):
         """Its tags, in order."""
         return self._context.records.project(self.name).tags
 
+    @act
     def tag(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace its tags. Raises InputRejected."""
         kept = self._annotations.set_tags(self.name, tags)
         self._context.audit("tag", self.name, tags=list(kept))
         return kept
 
+    @act
     def change_tags(self, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]:
         """Add tags and remove others. Returns all that it has now. Raises InputRejected."""
         kept = self._annotations.change_tags(self.name, add, remove)
@@ -234,12 +276,14 @@ class ProjectHandle(ProjectControl):
         )
         return file
 
+    @act
     def add_todo(self, text: str) -> Todo:
         """Add an entry to its to-do list. Raises InputRejected for an empty text."""
         todo = self._annotations.add_todo(self.name, text, self._context.actor.who)
         self._context.audit("todo", self.name, number=todo.number, text=todo.text)
         return todo
 
+    @act
     def finish_todo(self, number: int, *, done: bool = True) -> None:
         """Tick an entry off, or open it again. Raises NotFound."""
         self._annotations.finish_todo(self.name, number, self._context.actor.who, done=done)

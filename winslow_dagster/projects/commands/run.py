@@ -84,5 +84,6 @@ class Run:
             pause.wait(POLL_INTERVAL_S)
 
     def cancel(self) -> None:
-        """Request its end. Raises ProjectConflict if it has ended."""
+        """Request its end. Raises ProjectConflict if it has ended, Forbidden."""
+        self._context.require_may_act(self.project)
         self._context.dagster().terminate(self.run_id)

@@ -30,11 +30,13 @@ class SecretCommands:
 
     def set(self, name: str, value: str) -> None:
         """Store a secret, or replace its value, for attempts that start from now on. Raises InputRejected."""
+        self._context.actor.require("operator")
         self._store.set(name, value)
         self._context.audit("secret_set", name=name)
 
     def remove(self, name: str) -> None:
         """Delete a secret. Attempts that have started keep it. Raises NotFound."""
+        self._context.actor.require("operator")
         self._store.remove(name)
         self._context.audit("secret_remove", name=name)
 

@@ -52,6 +52,13 @@ UNWATCHED = frozenset(
         schema.ingest_files,
         schema.messages,
         schema.saved_views,
+        schema.people,
+        schema.groups,
+        schema.memberships,
+        schema.sessions,
+        schema.tokens,
+        schema.login_links,
+        schema.login_tries,
     }
 )
 """Tables that are not part of a project."""

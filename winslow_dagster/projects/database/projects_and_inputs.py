@@ -27,7 +27,10 @@ class ProjectsAndInputs:
 
     def create_project(self, name: str, *, pipeline: str, pipeline_digest: str, env: Layer, created_by: str) -> Project:
         """Create a project. Raises InputRejected for an invalid name, ProjectConflict for one that is taken."""
-        project = Project(checked_name(name), pipeline, pipeline_digest, dict(env), datetime.now(UTC), created_by)
+        created_at = datetime.now(UTC)
+        project = Project(
+            checked_name(name), pipeline, pipeline_digest, dict(env), created_at, created_by, owner=created_by
+        )
         row = {key: value for key, value in asdict(project).items() if key != "inputs"}
         row["env"] = plain_variables(env)
         try:

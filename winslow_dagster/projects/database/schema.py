@@ -94,6 +94,9 @@ projects = Table(
     Column("notes", Text, nullable=False),
     # The run launched last, so that listing ten thousand projects need not search their runs.
     Column("latest_run", String(64)),
+    # Who may act on it: its owner, and the members of its group; without a group, every operator.
+    Column("owner", Text, nullable=False),
+    Column("group", String(63)),
 )
 
 inputs = Table(
@@ -436,4 +439,89 @@ changes = Table(
         postgresql_where=text("project IS NULL"),
     ),
     sqlite_autoincrement=True,
+)
+
+people = Table(
+    "winslow_people",
+    metadata,
+    # Those who log in. They are disabled and not deleted: projects and the audit trail name them.
+    Column("name", String(63), primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    # Null: logs in by a link from the shell, or as `subject`.
+    Column("password_hash", Text),
+    # Issuer and subject of a person whom an OpenID provider knows.
+    Column("subject", String(500), unique=True),
+    Column("created_at", Utc, nullable=False),
+    Column("disabled_at", Utc),
+)
+
+groups = Table(
+    "winslow_groups",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at", Utc, nullable=False),
+)
+
+memberships = Table(
+    "winslow_memberships",
+    metadata,
+    Column("group", String(63), ForeignKey("winslow_groups.name"), primary_key=True),
+    Column("person", String(63), ForeignKey("winslow_people.name"), primary_key=True),
+)
+
+sessions = Table(
+    "winslow_sessions",
+    metadata,
+    # Of each random key only the hash: who reads this table cannot log in with it.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("person", String(63), ForeignKey("winslow_people.name"), nullable=False),
+    # How the person logged in: password, link, oidc.
+    Column("method", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    # Logged out, or revoked. The row stays for a while: the person is known at this address.
+    Column("ended_at", Utc),
+    Index("ix_winslow_sessions_person", "person"),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "winslow_tokens",
+    metadata,
+    # Keys of programs, which act as a person with at most this role.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("person", String(63), ForeignKey("winslow_people.name"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("used_at", Utc),
+    Column("used_from", String(64), nullable=False),
+    Index("ix_winslow_tokens_person", "person"),
+    sqlite_autoincrement=True,
+)
+
+login_links = Table(
+    "winslow_login_links",
+    metadata,
+    # Links that log in once. Without a person: the first one, who chooses a name.
+    Column("key_hash", String(64), primary_key=True),
+    Column("person", String(63), ForeignKey("winslow_people.name")),
+    Column("expires_at", Utc, nullable=False),
+)
+
+login_tries = Table(
+    "winslow_login_tries",
+    metadata,
+    # Failed tries in a row, by the name or the address that they came with (hashed: names may be passwords).
+    Column("key_hash", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("wait_until", Utc, nullable=False),
+    Index("ix_winslow_login_tries_wait_until", "wait_until"),
 )

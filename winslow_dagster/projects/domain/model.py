@@ -45,7 +45,10 @@ class InputVersion:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project, with its current inputs by name."""
+    """A project, with its current inputs by name.
+
+    Its owner and the members of its group may act on it; without a group, every operator.
+    """
 
     name: str
     pipeline: str
@@ -56,6 +59,8 @@ class Project:
     tags: tuple[str, ...] = ()
     notes: str = ""
     latest_run: str | None = None
+    owner: str = ""
+    group: str | None = None
     inputs: dict[str, Manifest] = field(default_factory=dict)
 
 

@@ -36,6 +36,7 @@ class IngestService:
 
     def retry(self, file_id: int) -> IngestFile:
         """Start over with a rejected or failed file. Raises NotFound, ProjectConflict."""
+        self._context.actor.require("operator")
         file = self._table().retry(file_id, self._context.clock())
         self._context.audit("retry_ingest", file.project, file=file.id, path=file.path)
         return file

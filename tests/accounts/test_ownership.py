@@ -1,0 +1,120 @@
+"""Who may act on which project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from account_clock import acting
+
+from winslow_dagster.errors import Forbidden, InputRejected, NotFound
+from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.actor import Role
+from winslow_dagster.projects.installation import Installation
+
+LOOKS = frozenset(
+    {
+        *("answers", "attempt", "attempts", "audit", "compare", "compare_all", "context", "error_lines", "fetch"),
+        *("files", "history", "log", "logs", "notes", "open_file", "open_question_image", "outcome_of", "outputs"),
+        "owner",
+        *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
+    }
+)
+CHECKS_ITSELF = frozenset({"give"})
+REFUSED: tuple[tuple[str, Role], ...] = (("cleo", "operator"), ("anna", "viewer"))
+ALLOWED: tuple[tuple[str, Role], ...] = (("anna", "operator"), ("ben", "operator"), ("cleo", "admin"))
+ACTS: dict[str, Callable[[ProjectHandle], object]] = {
+    "pause": lambda project: project.pause(),
+    "resume": lambda project: project.resume(),
+    "answer": lambda project: project.answer("work"),
+    "redo": lambda project: project.redo("work"),
+    "sweep": lambda project: project.sweep("work", {"A": ["1"]}),
+    "pick": lambda project: project.pick("work", 1),
+    "replace": lambda project: project.replace("work", "a", "b"),
+    "cancel": lambda project: project.cancel(),
+    "note": lambda project: project.note("a note"),
+    "tag": lambda project: project.tag(["a"]),
+    "change_tags": lambda project: project.change_tags(add=["a"]),
+    "add_todo": lambda project: project.add_todo("look"),
+    "finish_todo": lambda project: project.finish_todo(1),
+}
+
+
+@pytest.fixture
+def ulm(installation: Installation) -> str:
+    for name in ("anna", "ben", "cleo"):
+        installation.accounts.add(name, role="operator")
+    installation.accounts.set_groups("ben", ["tracking"])
+    installation.context.records.create_project(
+        "ulm", pipeline="one", pipeline_digest="0" * 64, env={}, created_by="anna"
+    )
+    return "ulm"
+
+
+def test_every_method_of_a_project_either_looks_or_asks_who_may_act() -> None:
+    methods = {name for name in dir(ProjectHandle) if not name.startswith("_")}
+    asking = {name for name in methods if hasattr(getattr(ProjectHandle, name), "changes_project")}
+    assert asking == set(ACTS)
+    assert methods == asking | LOOKS | CHECKS_ITSELF
+
+
+@pytest.mark.parametrize("action", ACTS)
+def test_only_owner_group_and_administrators_act_on_a_project_with_a_group(
+    installation: Installation, ulm: str, action: str
+) -> None:
+    installation.project(ulm).give(group="tracking")
+
+    for name, role in REFUSED:
+        with pytest.raises(Forbidden):
+            ACTS[action](acting(installation, name, role).project(ulm))
+    # The acts themselves would need services.
+    for name, role in ALLOWED:
+        acting(installation, name, role).context.require_may_act(ulm)
+
+
+def test_without_a_group_every_operator_may_act(installation: Installation, ulm: str) -> None:
+    assert acting(installation, "cleo", "operator").project(ulm).tag(["a"]) == ("a",)
+    with pytest.raises(Forbidden, match="needs the role operator"):
+        acting(installation, "cleo", "viewer").project(ulm).tag(["b"])
+
+
+def test_only_the_owner_and_administrators_give_a_project_away(installation: Installation, ulm: str) -> None:
+    with pytest.raises(Forbidden, match="belongs to anna"):
+        acting(installation, "ben", "operator").project(ulm).give("ben")
+    with pytest.raises(Forbidden):
+        acting(installation, "anna", "viewer").project(ulm).give("ben")
+    anna = acting(installation, "anna", "operator").project(ulm)
+    with pytest.raises(InputRejected, match="no group 'nobodies'"):
+        anna.give(group="nobodies")
+    with pytest.raises(NotFound, match="no person 'eve'"):
+        anna.give("eve")
+    assert anna.give("cleo", group="tracking") == ("cleo", "tracking")
+    with pytest.raises(Forbidden):
+        anna.tag(["a"])
+    assert acting(installation, "cleo", "operator").project(ulm).give(group="") == ("cleo", None)
+    assert [entry.action for entry in installation.project(ulm).audit()] == ["give", "give"]
+
+
+def test_a_group_stays_as_long_as_a_project_needs_it(installation: Installation, ulm: str) -> None:
+    installation.project(ulm).give(group="tracking")
+    installation.accounts.set_groups("ben", [])
+    assert [group.name for group in installation.accounts.groups()] == ["tracking"]
+
+
+def test_what_concerns_the_whole_installation_needs_a_role(installation: Installation, ulm: str) -> None:
+    viewer = acting(installation, "cleo", "viewer")
+    operator = acting(installation, "cleo", "operator")
+    for refused in (
+        lambda: viewer.create("one", "new"),
+        lambda: viewer.run("one", "new"),
+        lambda: viewer.pool.add("film.mp4"),
+        lambda: viewer.pool.remove("film.mp4"),
+        lambda: viewer.secrets.set("KEY", "long enough"),
+        lambda: viewer.secrets.remove("KEY"),
+        lambda: viewer.ingest.retry(1),
+        lambda: viewer.retention.set_rules(ulm, []),
+        lambda: viewer.retention.prune(ulm),
+        operator.retention.prune,
+    ):
+        with pytest.raises(Forbidden):
+            refused()

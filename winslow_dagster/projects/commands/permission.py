@@ -1,0 +1,28 @@
+"""Marks what changes a project: only those do it who may act on the project."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from winslow_dagster.projects.commands.control import ProjectControl
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Handle = TypeVar("Handle", bound="ProjectControl")
+
+
+def act(
+    method: Callable[Concatenate[Handle, Arguments], Result],
+) -> Callable[Concatenate[Handle, Arguments], Result]:
+    """A method of a project's handle that changes the project. It raises Forbidden for those who may only look."""
+
+    @functools.wraps(method)
+    def checked(handle: Handle, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        handle.context.require_may_act(handle.name)
+        return method(handle, *arguments, **named)
+
+    checked.__dict__["changes_project"] = True
+    return checked

@@ -1,0 +1,55 @@
+"""Who may act on a project: its owner and the members of its group; without a group, every operator."""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select
+
+from winslow_dagster.errors import Forbidden
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database, hold_project
+from winslow_dagster.projects.domain.actor import Actor
+
+
+class Ownership:
+    """Owners and groups of projects. All methods raise NotFound for a project that does not exist."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def require_may_act(self, actor: Actor, project: str) -> None:
+        """Raise Forbidden if the actor may only look at the project."""
+        actor.require("operator", f"project {project}")
+        if actor.unlimited:
+            return
+        if not self.may_act(actor, project):
+            owner, group = self.of(project)
+            raise Forbidden(
+                f"{actor.who} does not belong to the group {group}",
+                where=f"project {project}",
+                remedy=f"Ask its owner, {owner}, or an administrator",
+            )
+
+    def may_act(self, actor: Actor, project: str) -> bool:
+        """Whether the actor, who is an operator, may act on the project."""
+        table, members = schema.projects, schema.memberships
+        own_groups = select(members.c.group).where(members.c.person == actor.who)
+        allowed = or_(table.c.group.is_(None), table.c.owner == actor.who, table.c.group.in_(own_groups))
+        with self._database.reading() as connection:
+            hold_project(connection, project)
+            found = connection.execute(select(table.c.name).where(table.c.name == project, allowed)).first()
+        return found is not None
+
+    def of(self, project: str) -> tuple[str, str | None]:
+        """Owner and group of the project."""
+        table = schema.projects
+        with self._database.reading() as connection:
+            hold_project(connection, project)
+            row = connection.execute(select(table.c.owner, table.c.group).where(table.c.name == project)).one()
+        return row.owner, row.group
+
+    def give(self, project: str, *, owner: str, group: str | None) -> None:
+        """Replace owner and group."""
+        table = schema.projects
+        with self._database.writing() as connection:
+            hold_project(connection, project)
+            connection.execute(table.update().where(table.c.name == project).values(owner=owner, group=group))
