@@ -1,6 +1,6 @@
 """Pages, one module per room."""
 
-from winslow_dagster.console.pages import audit, health, home, log, projects
+from winslow_dagster.console.pages import audit, health, home, log, project, project_acts, project_question, projects
 
 ROOMS = (
     home.room,
@@ -9,4 +9,7 @@ ROOMS = (
     log.room,
     audit.room,
     health.room,
+    project.room,
+    project_acts.room,
+    project_question.room,
 )

@@ -13,8 +13,9 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.rendering import page
+from winslow_dagster.console.pages.project import stage_page
 from winslow_dagster.console.room import LOGS, Room
+from winslow_dagster.console.stage_place import Place
 from winslow_dagster.projects.commands.attempt_log import AttemptLog, LogShape
 from winslow_dagster.projects.commands.project import ProjectHandle
 
@@ -130,7 +131,16 @@ def show_log(  # noqa: PLR0913  # the parts of its address
     pipeline: Annotated[str | None, Query()] = None,
     line: Annotated[str | None, Query()] = None,
 ) -> HTMLResponse:
-    """The log in a window of its own."""
-    return page(
-        request, "log.html", log=log_panel(front.project(project), stage, attempt, line=line, pipeline=pipeline)
+    """The log, in the panel of its stage. A refresh of the page leaves it alone: it follows the log itself."""
+    handle = front.project(project)
+    started = "part" not in request.query_params and has_attempts(handle, stage, pipeline)
+    log = log_panel(handle, stage, attempt, line=line, pipeline=pipeline) if started or attempt else None
+    return stage_page(
+        request, front, project, stage, tab="log", place=Place(attempt, pipeline), template="project/log.html", log=log
     )
+
+
+def has_attempts(handle: ProjectHandle, stage: str, pipeline: str | None) -> bool:
+    """Whether the stage has a log. Raises NotFound for an unknown stage."""
+    own = handle.pipeline_of_stage(stage, pipeline).name
+    return any((each.pipeline, each.stage) == (own, stage) for each in handle.attempts())

@@ -1,6 +1,6 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
-from winslow_dagster.console.rest import audit, findings, health, logs, projects
+from winslow_dagster.console.rest import audit, findings, health, logs, project, projects
 
 ROOMS = (
     health.room,
@@ -8,4 +8,6 @@ ROOMS = (
     logs.room,
     audit.room,
     findings.room,
+    project.file_room,
+    project.room,
 )

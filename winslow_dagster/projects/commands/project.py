@@ -8,11 +8,17 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
+from winslow_dagster.actions import Action
 from winslow_dagster.engines.engine import explanation
 from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.accounts.people import People
 from winslow_dagster.projects.commands.answer import Answering
+from winslow_dagster.projects.commands.attempt_details import (
+    details_of_attempt,
+    settings_of_attempt,
+    settings_of_stage,
+)
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
@@ -30,7 +36,7 @@ from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions
-from winslow_dagster.projects.domain.views import HistoryLine, ProjectFile, ProjectStatus
+from winslow_dagster.projects.domain.views import AttemptDetails, HistoryLine, ProjectFile, ProjectStatus, StageSettings
 from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
 from winslow_dagster.storage.manifest import Manifest
@@ -90,6 +96,31 @@ class ProjectHandle(ProjectControl):
                 store, each.name, self._outputs(each), [stage] if stage else [found.name for found in each.stages]
             )
         )
+
+    def file(
+        self, stage: str, path: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> ProjectFile:
+        """One current output file of a stage, or one of an attempt. Raises NotFound."""
+        store, records = self._context.store, self._context.records
+        if attempt is not None:
+            found = self.attempt(stage, attempt, pipeline=pipeline)
+            name, outputs = found.pipeline, records.manifests([found.task_id]).get(found.task_id)
+        else:
+            asked = self._pipeline_with(stage, pipeline)
+            name, outputs = asked.name, self._outputs(asked).get(stage)
+        for entry in outputs.files if outputs is not None else ():
+            if entry.path == path and outputs is not None:
+                (file,) = files_of(store, name, {stage: outputs.model_copy(update={"files": (entry,)})}, [stage])
+                return file
+        raise NotFound(
+            f"{stage} has no output file {path!r}",
+            where=self._where,
+            remedy=Action("list_files", {"project": self.name}),
+        )
+
+    def pipeline_of_stage(self, stage: str, pipeline: str | None = None) -> Pipeline:
+        """The pipeline that has the stage, in the version that the project uses. Raises NotFound."""
+        return self._pipeline_with(stage, pipeline)
 
     def outputs(self, *, pipeline: str | None = None) -> dict[str, Manifest]:
         """Stage -> its current outputs, of the project's pipeline or of another that it ran through."""
@@ -154,6 +185,39 @@ class ProjectHandle(ProjectControl):
         if pipeline in {None, own} and (own, stage) in attempted:
             return own
         return self._pipeline_with(stage, pipeline).name
+
+    def details(
+        self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> AttemptDetails | None:
+        """The stage's latest attempt, or one of its attempts, with what its runner reported. None if it has none.
+
+        Raises NotFound.
+        """
+        lines = self.history(stage)
+        if attempt is None:
+            own = self._pipeline_of(stage, pipeline)
+            lines = tuple(line for line in lines if line.pipeline == own)
+        else:
+            task_id = self.attempt(stage, attempt, pipeline=pipeline).task_id
+            lines = tuple(line for line in lines if line.task_id == task_id)
+        return details_of_attempt(self._context, lines[-1]) if lines else None
+
+    def settings(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> StageSettings:
+        """What the stage's latest attempt, or one of its attempts, ran with; before its first, what it would.
+
+        Raises NotFound.
+        """
+        if attempt is not None:
+            return settings_of_attempt(self._context, self.attempt(stage, attempt, pipeline=pipeline))
+        found = self._pipeline_with(stage, pipeline)
+        attempts = [each for each in self.attempts() if (each.pipeline, each.stage) == (found.name, stage)]
+        if attempts:
+            return settings_of_attempt(self._context, attempts[-1])
+        return settings_of_stage(self._context, self._context.records.project(self.name), found, found.stage(stage))
+
+    def results(self, task_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Task id -> the results that it reported, for attempts that have ended."""
+        return self._context.records.log_results(task_ids)
 
     def error_lines(
         self, stage: str, lines: Iterable[LogLine], attempt: str | int | None = None, *, pipeline: str | None = None

@@ -49,7 +49,7 @@ def parameters(task: StageTask) -> tuple[dict[str, Value], str]:
     such as directories, appear as `${WINSLOW_…}`. Input files are `inputs.<stage>/<path>`, those of the project
     `resources.<name>/<path>`.
     """
-    env, words, note = _filled_in(task)
+    env, words, note = filled_in(task)
     found: dict[str, Value] = {f"env.{name}": value for name, value in env.items()}
     found |= {f"env.{name}": f"{secret}, version {secret.digest[:8]}" for name, secret in task.secrets.items()}
     found |= {name: shlex.join(part) for name, part in words.items() if part}
@@ -97,8 +97,11 @@ def _left_before_right(parts: list[Words]) -> list[Words]:
     return ordered
 
 
-def _filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
-    """Environment and command line as the stage saw them, or unchanged if a variable has no value."""
+def filled_in(task: StageTask) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
+    """Environment without secrets, and command line, as the stage saw them, or unchanged if a variable has no value.
+
+    The last is why they are unchanged.
+    """
     builtin = {name: f"${{{name}}}" for name in planned_variables(task, _PLACES)}
     try:
         env = resolve_environment(task.env_layers, builtin)

@@ -168,6 +168,15 @@ class Attempts:
             rows = connection.execute(query).all()
         return {row.task_id: Manifest.model_validate(row.manifest) for row in rows if row.manifest is not None}
 
+    def log_results(self, task_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Task id -> the results that its log reported, for those of these attempts that have ended."""
+        table = schema.attempts
+        query = select(table.c.task_id, table.c.result["log"]["results"].label("results")).where(
+            table.c.task_id.in_(list(task_ids)), table.c.ended_at.is_not(None)
+        )
+        with self._database.reading() as connection:
+            return {row.task_id: row.results or {} for row in connection.execute(query)}
+
 
 def _require_outputs(connection: Connection, task_id: str) -> None:
     """Raise ProjectConflict if the outputs are gone. Keeps others from removing them until this transaction ends."""

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from winslow_dagster.actions import Action
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.pipelines.variables import Variables
 from winslow_dagster.projects.domain.todo import Todo
-from winslow_dagster.stages.task.model import SubjectProgress
+from winslow_dagster.stages.task.model import CheckResult, LogFinding, SubjectProgress
 
 StageState = Literal["pending", "waiting", "running", "succeeded", "failed", "cancelled", "awaiting_input"]
 ProjectState = Literal[
@@ -31,6 +32,8 @@ ProjectState = Literal[
 ]
 OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "succeeded", "failed", "cancelled"})
 """Nothing happens in these states until a person acts."""
+VariableOrigin = Literal["pipeline", "stage", "project", "answer", "run", "settings"]
+"""Later ones win. `settings` are those that a run has for one stage."""
 NextAction = Literal["run", "pause", "resume", "answer", "pick", "redo", "sweep", "cancel"]
 
 
@@ -43,7 +46,8 @@ class StageView(View):
 
     `reason` is empty when it succeeded; while it runs, it is what its runner waits for, such as the store, or empty.
     `outdated` is why its current outputs are out of date.
-    `attempts` counts all attempts; `in_use` is the task id of the attempt whose outputs later stages use.
+    `gpus` are the ids of those that it has or had. `attempts` counts all attempts; `in_use` is the task id of the
+    attempt whose outputs later stages use.
     """
 
     stage: str
@@ -58,6 +62,7 @@ class StageView(View):
     duration_s: float | None = None
     node: str = ""
     mode: str | None = None
+    gpus: tuple[str, ...] = ()
     progress: tuple[SubjectProgress, ...] = ()
     warning_count: int = 0
     error_count: int = 0
@@ -315,6 +320,79 @@ class HistoryLine(View):
     settings: dict[str, Any] = Field(default_factory=dict)
     reused_from: str | None = None
     outputs_removed_at: datetime | None = None
+
+
+class Variable(View):
+    """One variable of a stage, and where its value comes from.
+
+    `value` is as the stage saw it, `template` as it was written; they differ where the template refers to others. A
+    secret has no value, only its name. `overrides` are the templates of lower origins, the lowest first.
+    """
+
+    name: str
+    value: str
+    template: str
+    origin: VariableOrigin
+    secret: bool = False
+    overrides: tuple[tuple[VariableOrigin, str], ...] = ()
+
+
+class ReadTree(View):
+    """Files that an attempt read: the outputs of a stage, or an input of the project."""
+
+    name: str
+    files: int
+    size_bytes: int
+
+
+class StageSettings(View):
+    """What an attempt ran with, or, without `task_id`, what the stage would run with.
+
+    `args` and `command` are as the stage saw them. `note` says why variables could not be filled in. `inputs` are the
+    stages whose outputs it read, `resources` the project's inputs, each with files and size.
+    """
+
+    stage: str
+    task_id: str | None
+    variables: tuple[Variable, ...]
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    image: str | None
+    image_digest: str | None
+    mode: str | None
+    cpus: float
+    memory_bytes: int | None
+    shm_size_bytes: int | None
+    gpu: Gpu | None
+    node_tags: tuple[str, ...]
+    network: bool
+    timeout_s: float | None
+    stop_grace_period_s: float
+    inputs: tuple[ReadTree, ...] = ()
+    resources: tuple[ReadTree, ...] = ()
+    note: str = ""
+
+
+class AttemptDetails(View):
+    """One attempt in full: its line in the history, and what its runner reported.
+
+    `errors` and `warnings` are the first and last lines that matched the rules; the counts are complete.
+    """
+
+    line: HistoryLine
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+    gpus: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = ()
+    results: dict[str, str] = Field(default_factory=dict)
+    progress: tuple[SubjectProgress, ...] = ()
+    warning_count: int = 0
+    error_count: int = 0
+    errors: tuple[LogFinding, ...] = ()
+    warnings: tuple[LogFinding, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    output_files: int = 0
+    output_bytes: int = 0
 
 
 class ProjectFile(View):

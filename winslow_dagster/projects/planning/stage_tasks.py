@@ -49,12 +49,22 @@ def stage_task(
 
     Raises VariableMissing, InputRejected for its image, NotFound for a secret that is not stored.
     """
+    task = unchecked_task(settings, part, upstream, answer)
+    secrets = [each.secret for each in task.secrets.values()]
+    SecretStore(settings.secrets_dir).require(secrets, f"stage {part.stage.name}")
+    return task.model_copy(update={"image": image_of(task)})
+
+
+def unchecked_task(
+    settings: Settings, part: StageInRun, upstream: dict[str, Manifest], answer: Answer | None = None
+) -> StageTask:
+    """The task as far as it can be made: variables and secrets may be missing, and its image is a template."""
     pipeline, stage, project, request = part.pipeline, part.stage, part.project, part.request
     changed = request.stages.get(stage.name, StageOverrides())
     name = task_id(part.run_id, stage.name, part.attempt)
     secrets = SecretStore(settings.secrets_dir)
     address = f"projects/{project.name}/{stage.name}/{name}"
-    task = StageTask(
+    return StageTask(
         task_id=name,
         project=project.name,
         pipeline=pipeline.name,
@@ -86,8 +96,6 @@ def stage_task(
         checks=stage.checks,
         log_rules=stage.log,
     )
-    secrets.require([each.secret for each in task.secrets.values()], f"stage {stage.name}")
-    return task.model_copy(update={"image": image_of(task)})
 
 
 def with_digests(layer: Layer, secrets: SecretStore) -> dict[str, VariableValue]:

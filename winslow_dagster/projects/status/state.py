@@ -212,6 +212,7 @@ def _with_attempt(snapshot: StageSnapshot, attempt: Attempt, outdated: str) -> S
             "duration_s": (datetime.now(UTC) - began).total_seconds(),
             "node": status.node,
             "mode": status.mode,
+            "gpus": status.gpus,
             "progress": status.log.progress,
             "warning_count": status.log.warning_count,
             "error_count": status.log.error_count,
@@ -238,6 +239,7 @@ def _ended(common: Mapping[str, object], result: StageResult, outdated: str) -> 
             "duration_s": result.duration_s,
             "node": result.node,
             "mode": result.mode,
+            "gpus": result.gpus,
             # What has ended has no time left.
             "progress": tuple(each.model_copy(update={"remaining_s": None}) for each in result.log.progress),
             "warning_count": result.log.warning_count,

@@ -134,7 +134,7 @@ class AttemptRunner:
             image_digest=self._launcher.image_digest if self._launcher else None,
             peak_memory_bytes=exit_status.peak_memory_bytes if exit_status else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
-            gpus=tuple(gpu.uuid for gpu in self._lease.gpus),
+            gpus=self._gpu_ids,
             # These may quote the outputs.
             checks=tuple(CheckResult.model_validate(mask.masked_values(check.model_dump())) for check in checks),
             form=mask.masked_values(form),
@@ -180,6 +180,7 @@ class AttemptRunner:
             self._lease = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive).retake(
                 self._task, self._directory, start.gpus
             )
+            self._status_writer.gpus = self._gpu_ids
             launcher.attach()
         else:
             self._launch(launcher, choice, writer)
@@ -219,6 +220,7 @@ class AttemptRunner:
         views = self._views(self._cancellable("fetching"))
         launch = launch_of(self._task, self._directory, launcher.places, gpus, views)
         self._reserved_space.reserve()
+        self._status_writer.gpus = self._gpu_ids
         self._status_writer.started_at = datetime.now(UTC)
         self._records.write_start(
             AttemptStart(
@@ -244,6 +246,10 @@ class AttemptRunner:
         allocator = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive)
         self._lease = allocator.lease(self._task, self._directory, candidates, gpu.count, self._cancellable("waiting"))
         return self._lease.gpus
+
+    @property
+    def _gpu_ids(self) -> tuple[str, ...]:
+        return tuple(gpu.uuid for gpu in self._lease.gpus)
 
     def _store(self, end: StageResult) -> StageResult:
         """Commit the log, and the outputs of a stage that succeeded or awaits input, to the store."""

@@ -26,6 +26,7 @@ class StatusWriter:
         self._written_at = 0.0
         self.mode: Mode | None = None
         self.started_at = datetime.now(UTC)
+        self.gpus: tuple[str, ...] = ()
         self.summary: Callable[[], LogSummary] = LogSummary
 
     def show(self, phase: Phase, reason: str = "") -> None:
@@ -45,6 +46,7 @@ class StatusWriter:
             runner_pid=os.getpid(),
             updated_at=datetime.now(UTC),
             started_at=self.started_at,
+            gpus=self.gpus,
             log=self.summary(),
         )
         try:

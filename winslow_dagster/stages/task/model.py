@@ -122,6 +122,7 @@ class StageStatus(Frozen):
     runner_pid: int | None = None
     updated_at: datetime
     started_at: datetime | None = None
+    gpus: tuple[str, ...] = Field(default=(), description="The ids of the GPUs that it has.")
     log: LogSummary = LogSummary()
 
 

@@ -1,0 +1,27 @@
+"""What a button answers: nothing to show but a short message."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+
+def done(text: str, *, go_to: str = "") -> Response:
+    """The act is done, which the message says. With `go_to`, the browser opens that page."""
+    headers = {"HX-Trigger": json.dumps({"winslow:message": {"text": text, "tone": "good"}})}
+    if go_to:
+        headers["HX-Redirect"] = go_to
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+
+
+async def _form(request: Request) -> FormData:
+    return await request.form()
+
+
+SentForm = Annotated[FormData, Depends(_form)]
+"""All fields of a form, for routes that cannot name them."""

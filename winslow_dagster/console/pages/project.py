@@ -1,0 +1,164 @@
+"""A project: one sentence, the graph of its stages, a panel for one stage, and what people wrote about it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import Request
+from starlette.responses import HTMLResponse
+
+from winslow_dagster.console.caller import Front, caller_of
+from winslow_dagster.console.commands import command
+from winslow_dagster.console.previews import kind_of
+from winslow_dagster.console.project_tabs import ShownStage, page_of, shown_stage, tab_values
+from winslow_dagster.console.project_view import (
+    TABS,
+    Graph,
+    Tab,
+    chosen_stage,
+    file_path,
+    flat,
+    graph_of,
+    sentence,
+    share,
+    stage_path,
+)
+from winslow_dagster.console.rendering import page
+from winslow_dagster.console.room import Room
+from winslow_dagster.console.stage_place import Place, PlaceOf
+from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.views import ProjectStatus
+from winslow_dagster.projects.installation import Installation
+
+RAIL_ROWS = 8
+NAMES: dict[str, Any] = {
+    "command": command,
+    "stage_path": stage_path,
+    "file_path": file_path,
+    "kind_of": kind_of,
+    "share": share,
+    "flat": flat,
+}
+"""What templates of a project call."""
+
+room = Room(prefix="/projects/{project}")
+
+
+@room.route_for("", role="viewer")
+def show_project(request: Request, front: Front, project: str) -> HTMLResponse:
+    """The project, with the stage that a person most likely wants to see."""
+    return stage_page(request, front, project, None)
+
+
+@room.route_for("/history", role="viewer")
+def show_history(request: Request, front: Front, project: str) -> HTMLResponse:
+    """All attempts of all stages, the latest first."""
+    handle = front.project(project)
+    values = page_of(request, handle.history()[::-1])
+    return page(request, "project/history.html", project=project, own=handle.pipeline().name, **values, **NAMES)
+
+
+@room.route_for("/disk", role="viewer")
+def show_disk(request: Request, front: Front, project: str) -> HTMLResponse:
+    """How much space the project takes. A part of its page, which asks for it later: measuring takes a moment."""
+    usage = front.retention.usage(project)
+    return page(request, "project/disk.html", usage=usage, inputs_bytes=usage.inputs_bytes.get(project, 0))
+
+
+@room.route_for("/stages/{stage}", role="viewer")
+def show_stage(request: Request, front: Front, project: str, stage: str, place: PlaceOf) -> HTMLResponse:
+    """The project, with this stage."""
+    return stage_page(request, front, project, stage, place=place)
+
+
+@room.route_for("/stages/{stage}/{tab}", role="viewer")
+def show_tab(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
+    request: Request,
+    front: Front,
+    project: str,
+    stage: str,
+    tab: Literal["result", "settings", "files", "attempts", "checks"],
+    place: PlaceOf,
+) -> HTMLResponse:
+    """One tab of a stage."""
+    return stage_page(request, front, project, stage, tab=tab, place=place)
+
+
+def stage_page(  # noqa: PLR0913  # the parts of its address
+    request: Request,
+    front: Installation,
+    project: str,
+    stage: str | None,
+    *,
+    tab: Tab = "result",
+    place: Place = Place(),  # noqa: B008  # frozen
+    template: str = "",
+    **values: Any,
+) -> HTMLResponse:
+    """The page with one tab of a stage. Another room may fill a tab: with a template that extends `project/page.html`.
+
+    With `part` in its query, only what is refreshed.
+    """
+    handle = front.project(project)
+    status = handle.status()
+    chosen = stage or chosen_stage(status)
+    shown = shown_stage(handle, status, chosen, place) if chosen else None
+    if shown is not None and not template:
+        values = tab_values(request, handle, shown, tab) | values
+    query = request.query_params
+    return page(
+        request,
+        template or f"project/{tab}.html",
+        layout="project/part.html" if "part" in query else "base.html",
+        project=status,
+        name=project,
+        acts=caller_of(request).may("operator"),
+        sentence=sentence(status),
+        graphs=_graphs(handle, status),
+        chosen=chosen,
+        tab=tab,
+        tabs=TABS,
+        refresh=stage_path(project, chosen, tab, **{**query, "part": "1"}) if chosen else "?part=1",
+        questions=(*status.questions, *(each for other in status.other_pipelines for each in other.questions)),
+        first_error=_first_error(handle, status),
+        pins={pin.task_id: pin for pin in front.retention.pins(project)},
+        audit=front.audit(project, limit=RAIL_ROWS),
+        history=handle.history()[: -RAIL_ROWS - 1 : -1],
+        **(_shown_values(shown) if shown is not None else {}),
+        **NAMES,
+        **values,
+    )
+
+
+def _shown_values(shown: ShownStage) -> dict[str, Any]:
+    return {
+        "view": shown.view,
+        "model": shown.stage,
+        "pipeline": shown.pipeline,
+        "pipeline_query": shown.other_pipeline,
+        "attempt": shown.attempt,
+        "details": shown.details,
+        "latest": shown.latest,
+    }
+
+
+def _graphs(handle: ProjectHandle, status: ProjectStatus) -> list[Graph]:
+    graphs = [graph_of(handle.pipeline(), status.pipeline_digest, status.stages, own=True)]
+    for other in status.other_pipelines:
+        if other.problem:
+            graphs.append(Graph(other.pipeline, other.pipeline_digest, own=False, problem=other.problem))
+        else:
+            found = handle.pipeline(other.pipeline)
+            graphs.append(graph_of(found, other.pipeline_digest, other.stages, own=False))
+    return graphs
+
+
+def _first_error(handle: ProjectHandle, status: ProjectStatus) -> dict[str, Any] | None:
+    """The first error line of the stage that failed."""
+    failed = next((view.stage for view in status.stages if view.state == "failed"), None)
+    if status.state != "failed" or failed is None:
+        return None
+    details = handle.details(failed, pipeline=status.pipeline)
+    if details is None or not details.errors:
+        return None
+    return {"stage": failed, "line": details.errors[0].line, "text": details.errors[0].text}

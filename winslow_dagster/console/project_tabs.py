@@ -1,0 +1,141 @@
+"""What the tabs of a stage's panel show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from winslow_dagster.console.previews import kind_of, read_table, read_text
+from winslow_dagster.console.project_view import Tab, tree
+from winslow_dagster.console.stage_place import Place
+from winslow_dagster.errors import NotFound
+from winslow_dagster.globs import matches
+from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.views import (
+    AttemptDetails,
+    HistoryLine,
+    ProjectFile,
+    ProjectStatus,
+    StageView,
+)
+
+ATTEMPTS_ON_A_PAGE = 50
+MOST_FILES = 1000
+MOST_PREVIEWS = 12
+FIRST_COLUMNS = 4
+PAGE_NUMBER = re.compile(r"[0-9]{1,6}")
+SHOWN_KINDS = frozenset({"picture", "video", "table", "report"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStage:
+    """The stage in the panel. `attempt` is what the address names, `details` that attempt, or else the latest.
+
+    `other_pipeline` is the name of its pipeline where that is not the project's own.
+    """
+
+    view: StageView
+    stage: Stage
+    pipeline: Pipeline
+    other_pipeline: str | None
+    attempt: str | None
+    details: AttemptDetails | None
+
+    @property
+    def latest(self) -> bool:
+        """Whether no later attempt exists."""
+        return self.details is not None and self.details.line.task_id == self.view.task_id
+
+
+def shown_stage(handle: ProjectHandle, status: ProjectStatus, stage: str, place: Place) -> ShownStage:
+    """The stage that an address names. Raises NotFound."""
+    found = handle.pipeline_of_stage(stage, place.pipeline)
+    views = {status.pipeline: status.stages} | {each.pipeline: each.stages for each in status.other_pipelines}
+    view = next((each for each in views.get(found.name, ()) if each.stage == stage), None)
+    if view is None:
+        raise NotFound(f"only an earlier version of {found.name} has a stage {stage}", where=f"project {handle.name}")
+    asked = view.attempts or place.attempt is not None
+    return ShownStage(
+        view=view,
+        stage=found.stage(stage),
+        pipeline=found,
+        other_pipeline=found.name if found.name != status.pipeline else None,
+        attempt=place.attempt,
+        details=handle.details(stage, place.attempt, pipeline=found.name) if asked else None,
+    )
+
+
+def tab_values(request: Request, handle: ProjectHandle, shown: ShownStage, tab: Tab) -> dict[str, Any]:
+    """What the template of the tab needs."""
+    stage, attempt, pipeline = shown.stage.name, shown.attempt, shown.pipeline.name
+    match tab:
+        case "result":
+            files = handle.files(stage, attempt, pipeline=pipeline)
+            return {"highlights": highlights(handle, shown.stage, files), "files": files}
+        case "files":
+            files = handle.files(stage, attempt, pipeline=pipeline)
+            return _file_values(handle, files, request.query_params.get("file", ""))
+        case "settings":
+            return {"settings": handle.settings(stage, attempt, pipeline=pipeline)}
+        case "attempts":
+            return _attempt_values(request, handle, stage)
+        case "log" | "checks":
+            # The log has a room of its own, and the checks are those of `details`.
+            return {}
+
+
+def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ...]) -> list[dict[str, Any]]:
+    """The files to look at first: those that the pipeline file names, or else all that can be shown."""
+    if stage.highlights:
+        chosen = {
+            file.path: (file, highlight.title)
+            for highlight in stage.highlights
+            for file in files
+            if matches(file.path, highlight.glob)
+        }
+    else:
+        chosen = {file.path: (file, "") for file in files if kind_of(file.path) in SHOWN_KINDS}
+    return [_preview(handle, file, title) for file, title in list(chosen.values())[:MOST_PREVIEWS]]
+
+
+def page_of(request: Request, lines: tuple[HistoryLine, ...]) -> dict[str, Any]:
+    """One page of attempts, by the `page` of the address. In place of a page that there is not, the nearest one."""
+    pages = max(1, -(-len(lines) // ATTEMPTS_ON_A_PAGE))
+    text = request.query_params.get("page", "1")
+    number = min(pages, max(1, int(text))) if PAGE_NUMBER.fullmatch(text) else 1
+    window = lines[(number - 1) * ATTEMPTS_ON_A_PAGE : number * ATTEMPTS_ON_A_PAGE]
+    return {"lines": window, "total": len(lines), "page_number": number, "pages": pages}
+
+
+def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[str, Any]:
+    kind = kind_of(file.path)
+    preview: dict[str, Any] = {"file": file, "kind": kind, "title": title}
+    if kind in {"table", "text"}:
+        with handle.open_file(file) as content:
+            preview |= {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
+    return preview
+
+
+def _file_values(handle: ProjectHandle, files: tuple[ProjectFile, ...], wanted: str) -> dict[str, Any]:
+    listed = files[:MOST_FILES]
+    return {
+        "files": listed,
+        "folder": tree(file.path for file in listed),
+        "more": len(files) - len(listed),
+        "preview": next((_preview(handle, file) for file in files if file.path == wanted), None),
+        "wanted": wanted,
+    }
+
+
+def _attempt_values(request: Request, handle: ProjectHandle, stage: str) -> dict[str, Any]:
+    """One page of the stage's attempts, the latest first, with the results that were chosen as columns."""
+    window = page_of(request, handle.history(stage)[::-1])
+    results = handle.results(line.task_id for line in window["lines"])
+    known = list(dict.fromkeys(name for each in results.values() for name in each))
+    asked = [name for name in request.query_params.getlist("column") if name in known]
+    return {**window, "results": results, "known_columns": known, "columns": asked or known[:FIRST_COLUMNS]}
