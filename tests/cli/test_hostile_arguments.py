@@ -206,7 +206,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 
 
 @pytest.mark.usefixtures("place")
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(command_lines())
 def test_any_command_line_ends_with_an_exit_code(arguments: list[str]) -> None:
     assert ended_with(*arguments) in range(12)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[2]
 SHOWS_WHAT_A_CHILD_INHERITS = """
@@ -43,6 +44,10 @@ def test_children_of_tests_have_the_signals_of_a_terminal_s_foreground() -> None
     # glibc keeps signals 32 and 33 to itself: what a job runner ignores of them, no program can change.
     ignored_by_number = {number for number in range(1, 65) if int(ignored.split()[1], 16) >> (number - 1) & 1}
     assert ignored_by_number - {32, 33} == {signal.SIGHUP}, "only HUP, so that nohup has its effect"
+
+
+def test_a_property_is_not_judged_by_the_time_it_takes() -> None:
+    assert settings().deadline is None
 
 
 def test_a_test_at_its_time_limit_fails_and_leaves_no_process(pytester: pytest.Pytester) -> None:

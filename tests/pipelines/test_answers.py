@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from form_strategies import forms_with_answers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import AnswerRejected, InputRejected
@@ -271,10 +271,6 @@ def split(answer: dict[str, Any], uploads: Path) -> tuple[dict[str, Any], dict[s
     return {name: value for name, value in answer.items() if name not in files}, files
 
 
-SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@SLOW
 @given(case=forms_with_answers())
 def test_every_valid_answer_is_accepted_and_survives_json(
     case: tuple[dict[str, Any], dict[str, Any]], uploads: Path
@@ -348,7 +344,6 @@ def taken_or_told(call: Callable[[], T]) -> T | None:
         return None
 
 
-@SLOW
 @given(case=forms_with_answers(), data=st.data())
 def test_any_changed_form_or_answer_is_accepted_or_rejected_in_one_line(
     case: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject, uploads: Path

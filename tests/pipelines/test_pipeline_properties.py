@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
@@ -175,7 +175,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(mutated(), st.booleans())
 def test_a_valid_file_with_any_change_is_accepted_or_rejected(data: dict[str, Any], flow: bool) -> None:  # noqa: FBT001 # a drawn value
     used_or_refused(yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True, sort_keys=False).encode())
@@ -323,7 +323,6 @@ def written(value: Any) -> Any:
     return [written(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(pipelines(), st.booleans())
 def test_every_valid_pipeline_is_read_back_as_it_was_written(pipeline: Pipeline, flow: bool) -> None:  # noqa: FBT001 # a drawn value
     surface = written(pipeline.model_dump())

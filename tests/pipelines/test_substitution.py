@@ -191,7 +191,7 @@ TEMPLATES = joined(
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not there")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEMPLATES, st.dictionaries(NAMES, st.text(alphabet="xyz $\\}\"' ", max_size=4)))
 def test_bash_gives_the_same_result(template: str, variables: dict[str, str]) -> None:
     script = f'set -u; printf %s "{template}"'

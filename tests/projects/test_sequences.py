@@ -353,7 +353,6 @@ def reply(form: tuple[dict[str, Any], ...], *, accept: bool) -> dict[str, Any]:
 
 PROFILE = settings(
     stateful_step_count=STEPS,
-    deadline=None,
     # The same ones in every `make test`, so that what fails there is what was changed; others in each `make chaos`.
     derandomize="WINSLOW_SEQUENCES" not in os.environ,
     # Shrinking takes minutes, since each try goes to its end; the blob that is printed repeats the sequence.

@@ -150,7 +150,7 @@ def shown(printed: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
-@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a container for each
+@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a container for each
 @given(printed=PIECES, cuts=st.lists(st.integers(0, 300_000), max_size=3))
 @example(printed=[(b"\r 7% done" * 3_000, b""), (b" FATAL out of GPU memory", b"")], cuts=[40_000])
 def test_everything_that_a_container_printed_is_in_the_log_wherever_connections_break(

@@ -76,7 +76,7 @@ def test_stamps_with_fewer_digits_are_understood(text: str, digits: str) -> None
     assert stamp(entry.at_ns) == f"2026-01-02T03:04:05.{digits}Z".encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.data())
 def test_a_connection_taken_up_again_loses_and_doubles_nothing(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], data: st.DataObject

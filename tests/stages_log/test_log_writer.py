@@ -59,13 +59,13 @@ def after_lines(data: bytes, point: StreamPoint) -> int:
     return offset
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DATA, PLACES)
 def test_lines_and_summary_do_not_depend_on_chunks_or_segments(data: bytes, places: list[int]) -> None:
     assert written(cut(data, places), 100) == written([data], 1_000_000)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), DATA), max_size=12), st.data())
 def test_a_crash_at_any_byte_loses_and_doubles_nothing(chunks: list[tuple[Stream, bytes]], data: st.DataObject) -> None:
     sources: dict[Stream, bytes] = {

@@ -41,7 +41,7 @@ def test_two_lanes_are_found_with_their_distance_as_width() -> None:
 
 
 @given(st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_lanes_are_invariant_to_translation_and_rotation(turn: float, x: float, y: float) -> None:
     cosine, sine = np.cos(turn), np.sin(turn)
     matrix = np.array([[cosine, -sine], [sine, cosine]])
@@ -54,7 +54,7 @@ def test_lanes_are_invariant_to_translation_and_rotation(turn: float, x: float, 
 
 
 @given(st.floats(-1.0, 1.0), st.integers(0, 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_vehicle_along_a_lane_is_assigned_to_it_throughout(beside: float, which: int) -> None:
     lanes = _lanes(_ways())
     way = np.column_stack([X, np.full(len(X), 3.5 * which + beside)])

@@ -60,7 +60,7 @@ boxes = st.tuples(
 
 
 @given(boxes, st.sampled_from(sorted(BODIES)), st.floats(40, 200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_as_seen_and_on_ground_are_inverse(stands: tuple[float, ...], kind: str, camera_height_m: float) -> None:
     camera = np.array([3.0, -4.0, camera_height_m])
     boxes = np.array([stands])

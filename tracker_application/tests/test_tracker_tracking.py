@@ -39,7 +39,7 @@ def ways(table: Table) -> set[frozenset[tuple[int, float]]]:
     st.floats(0, 25), st.floats(-np.pi, np.pi), st.floats(-100, 100), st.floats(-100, 100), st.sampled_from([1, 2, 3])
 )
 @example(0.2, 0.0, 0.0, 0.0, 1)  # just at the stopping speed: when partly held, it jumped
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_exact_constant_speed_is_recovered(
     speed: float, heading: float, x_m: float, y_m: float, searched_each: int
 ) -> None:
@@ -62,7 +62,7 @@ def test_exact_constant_speed_is_recovered(
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_tracking_is_invariant_to_box_order_and_world_transformations(
     seed: int, turn: float, x_m: float, y_m: float
 ) -> None:
@@ -81,7 +81,7 @@ def test_tracking_is_invariant_to_box_order_and_world_transformations(
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3]), st.floats(0, 0.4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_boxes_belong_to_one_track_and_tracks_have_one_position_per_frame(
     seed: int, noise_m: float, lost: float
 ) -> None:

@@ -18,7 +18,7 @@ from tracker.tables import groups, read_table, write_table
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_median_image_is_the_lower_median_of_each_pixel(count: int, seed: int) -> None:
     pictures = np.random.default_rng(seed).integers(0, 256, (count, 5, 7, 3), dtype=np.uint8)
     expected = np.sort(pictures, axis=0)[(count - 1) // 2]
