@@ -81,14 +81,17 @@ def read_table(file: BinaryIO) -> Table:
     text = content[:MOST_BYTES].decode("utf-8-sig", "replace").replace("\0", "�")
     first = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
-    csv.field_size_limit(MOST_BYTES)
     rows: list[tuple[str, ...]] = []
-    for row in csv.reader(io.StringIO(text), delimiter=delimiter):
-        if len(rows) > MOST_ROWS:
-            cut = True
-            break
-        cut = cut or len(row) > MOST_COLUMNS or any(len(cell) > LONGEST_CELL for cell in row)
-        rows.append(tuple(cell[:LONGEST_CELL] for cell in row[:MOST_COLUMNS]))
+    try:
+        for row in csv.reader(io.StringIO(text, newline=None), delimiter=delimiter):
+            if len(rows) > MOST_ROWS:
+                cut = True
+                break
+            cut = cut or len(row) > MOST_COLUMNS or any(len(cell) > LONGEST_CELL for cell in row)
+            rows.append(tuple(cell[:LONGEST_CELL] for cell in row[:MOST_COLUMNS]))
+    except csv.Error:
+        # A cell is longer than the reader takes: what stands before it is shown.
+        cut = True
     return Table(rows[0] if rows else (), tuple(rows[1 : MOST_ROWS + 1]), cut)
 
 

@@ -18,7 +18,6 @@ from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
-    HistoryLine,
     ProjectFile,
     ProjectStatus,
     StageView,
@@ -103,13 +102,13 @@ def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ..
     return [_preview(handle, file, title) for file, title in list(chosen.values())[:MOST_PREVIEWS]]
 
 
-def page_of(request: Request, lines: tuple[HistoryLine, ...]) -> dict[str, Any]:
-    """One page of attempts, by the `page` of the address. In place of a page that there is not, the nearest one."""
-    pages = max(1, -(-len(lines) // ATTEMPTS_ON_A_PAGE))
+def page_of(request: Request, handle: ProjectHandle, stage: str | None = None) -> dict[str, Any]:
+    """One page of the history, by the `page` of the address. What is no number is the first page."""
     text = request.query_params.get("page", "1")
-    number = min(pages, max(1, int(text))) if PAGE_NUMBER.fullmatch(text) else 1
-    window = lines[(number - 1) * ATTEMPTS_ON_A_PAGE : number * ATTEMPTS_ON_A_PAGE]
-    return {"lines": window, "total": len(lines), "page_number": number, "pages": pages}
+    number = max(1, int(text)) if PAGE_NUMBER.fullmatch(text) else 1
+    found = handle.history_page(stage, limit=ATTEMPTS_ON_A_PAGE, offset=(number - 1) * ATTEMPTS_ON_A_PAGE)
+    pages = max(1, -(-found.total // ATTEMPTS_ON_A_PAGE))
+    return {"lines": found.lines, "total": found.total, "page_number": number, "pages": pages}
 
 
 def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[str, Any]:
@@ -134,7 +133,7 @@ def _file_values(handle: ProjectHandle, files: tuple[ProjectFile, ...], wanted: 
 
 def _attempt_values(request: Request, handle: ProjectHandle, stage: str) -> dict[str, Any]:
     """One page of the stage's attempts, the latest first, with the results that were chosen as columns."""
-    window = page_of(request, handle.history(stage)[::-1])
+    window = page_of(request, handle, stage)
     results = handle.results(line.task_id for line in window["lines"])
     known = list(dict.fromkeys(name for each in results.values() for name in each))
     asked = [name for name in request.query_params.getlist("column") if name in known]

@@ -54,7 +54,7 @@ def show_project(request: Request, front: Front, project: str) -> HTMLResponse:
 def show_history(request: Request, front: Front, project: str) -> HTMLResponse:
     """All attempts of all stages, the latest first."""
     handle = front.project(project)
-    values = page_of(request, handle.history()[::-1])
+    values = page_of(request, handle)
     return page(request, "project/history.html", project=project, own=handle.pipeline().name, **values, **NAMES)
 
 
@@ -120,10 +120,10 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         tabs=TABS,
         refresh=stage_path(project, chosen, tab, **{**query, "part": "1"}) if chosen else "?part=1",
         questions=(*status.questions, *(each for other in status.other_pipelines for each in other.questions)),
-        first_error=_first_error(handle, status),
+        first_error=_first_error(handle, status, shown),
         pins={pin.task_id: pin for pin in front.retention.pins(project)},
         audit=front.audit(project, limit=RAIL_ROWS),
-        history=handle.history()[: -RAIL_ROWS - 1 : -1],
+        history=handle.history_page(limit=RAIL_ROWS).lines,
         **(_shown_values(shown) if shown is not None else {}),
         **NAMES,
         **values,
@@ -153,12 +153,13 @@ def _graphs(handle: ProjectHandle, status: ProjectStatus) -> list[Graph]:
     return graphs
 
 
-def _first_error(handle: ProjectHandle, status: ProjectStatus) -> dict[str, Any] | None:
+def _first_error(handle: ProjectHandle, status: ProjectStatus, shown: ShownStage | None) -> dict[str, Any] | None:
     """The first error line of the stage that failed."""
     failed = next((view.stage for view in status.stages if view.state == "failed"), None)
     if status.state != "failed" or failed is None:
         return None
-    details = handle.details(failed, pipeline=status.pipeline)
+    own = shown is not None and shown.latest and shown.stage.name == failed and shown.other_pipeline is None
+    details = shown.details if own and shown is not None else handle.details(failed, pipeline=status.pipeline)
     if details is None or not details.errors:
         return None
     return {"stage": failed, "line": details.errors[0].line, "text": details.errors[0].text}

@@ -19,7 +19,7 @@ from winslow_dagster.projects.database.audit import AuditEntry
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
-    HistoryLine,
+    HistoryPage,
     ProjectFile,
     ProjectStatus,
     QuestionView,
@@ -46,13 +46,6 @@ class StageInProject(BaseModel):
     stage: StageView
     attempt: AttemptDetails | None
     settings: StageSettings
-
-
-class HistoryPage(BaseModel):
-    """Some attempts, the latest first. `total` counts all of them."""
-
-    lines: tuple[HistoryLine, ...]
-    total: int
 
 
 class RunStarted(BaseModel):
@@ -144,7 +137,7 @@ def show_stage(front: Front, project: str, stage: str, place: PlaceOf) -> StageI
 @room.route_for("/attempts", role="viewer")
 def list_attempts(front: Front, project: str, limit: Limit = 100, offset: Offset = 0) -> HistoryPage:
     """All attempts of all stages, the latest first."""
-    return _page(front.project(project).history(), limit, offset)
+    return front.project(project).history_page(limit=limit, offset=offset)
 
 
 @room.route_for("/stages/{stage}/attempts", role="viewer")
@@ -154,7 +147,7 @@ def list_attempts_of_stage(
     """The attempts of one stage, the latest first."""
     handle = front.project(project)
     handle.pipeline_of_stage(stage)
-    return _page(handle.history(stage), limit, offset)
+    return handle.history_page(stage, limit=limit, offset=offset)
 
 
 @room.route_for("/history", role="viewer")
@@ -162,7 +155,7 @@ def show_history(
     front: Front, project: str, stage: str | None = None, limit: Limit = 100, offset: Offset = 0
 ) -> HistoryPage:
     """What was ever run, the latest first: of all stages or of one."""
-    return _page(front.project(project).history(stage), limit, offset)
+    return front.project(project).history_page(stage, limit=limit, offset=offset)
 
 
 @room.route_for("/audit", role="viewer")
@@ -292,7 +285,3 @@ def list_tags(front: Front, project: str) -> Tags:
 def set_tags(front: Front, project: str, body: Tags) -> Tags:
     """Replace its tags."""
     return Tags(tags=front.project(project).tag(body.tags))
-
-
-def _page(lines: tuple[HistoryLine, ...], limit: int, offset: int) -> HistoryPage:
-    return HistoryPage(lines=lines[::-1][offset : offset + limit], total=len(lines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +36,14 @@ from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions
-from winslow_dagster.projects.domain.views import AttemptDetails, HistoryLine, ProjectFile, ProjectStatus, StageSettings
+from winslow_dagster.projects.domain.views import (
+    AttemptDetails,
+    HistoryLine,
+    HistoryPage,
+    ProjectFile,
+    ProjectStatus,
+    StageSettings,
+)
 from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
 from winslow_dagster.storage.manifest import Manifest
@@ -193,14 +200,20 @@ class ProjectHandle(ProjectControl):
 
         Raises NotFound.
         """
-        lines = self.history(stage)
+        found = _numbered(self.attempts(), stage)
         if attempt is None:
-            own = self._pipeline_of(stage, pipeline)
-            lines = tuple(line for line in lines if line.pipeline == own)
+            own = (
+                pipeline if any(each.pipeline == pipeline for _, each in found) else self._pipeline_of(stage, pipeline)
+            )
+            found = [each for each in found if each[1].pipeline == own]
         else:
             task_id = self.attempt(stage, attempt, pipeline=pipeline).task_id
-            lines = tuple(line for line in lines if line.task_id == task_id)
-        return details_of_attempt(self._context, lines[-1]) if lines else None
+            found = [each for each in found if each[1].task_id == task_id]
+        if not found:
+            return None
+        number, last = found[-1]
+        line = history_line(last, number, self._context.records.run(last.run_id))
+        return details_of_attempt(self._context, line)
 
     def settings(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> StageSettings:
         """What the stage's latest attempt, or one of its attempts, ran with; before its first, what it would.
@@ -261,14 +274,16 @@ class ProjectHandle(ProjectControl):
 
     def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
         """All attempts of all stages or of one, of all its pipelines, in the order in which they started."""
-        runs = {run.run_id: run for run in self.runs()}
-        numbers: Counter[str] = Counter()
-        lines = []
-        for attempt in self.attempts():
-            numbers[attempt.stage] += 1
-            if stage is None or attempt.stage == stage:
-                lines.append(history_line(attempt, numbers[attempt.stage], runs.get(attempt.run_id)))
-        return tuple(lines)
+        return self._history_lines(_numbered(self.attempts(), stage))
+
+    def history_page(self, stage: str | None = None, *, limit: int, offset: int = 0) -> HistoryPage:
+        """Some of its history, the latest first, so that a project with many attempts is shown as quickly as others."""
+        found = _numbered(self.attempts(), stage)
+        return HistoryPage(lines=self._history_lines(found[::-1][offset : offset + limit]), total=len(found))
+
+    def _history_lines(self, numbered: Sequence[tuple[int, Attempt]]) -> tuple[HistoryLine, ...]:
+        runs = {run.run_id: run for run in self.runs()} if numbered else {}
+        return tuple(history_line(attempt, number, runs.get(attempt.run_id)) for number, attempt in numbered)
 
     def owner(self) -> ProjectOwner:
         """Who may act on it: its owner and the members of its group; without a group, every operator."""
@@ -364,6 +379,17 @@ class ProjectHandle(ProjectControl):
     @property
     def _comparison(self) -> ComparisonService:
         return ComparisonService(self._context.records, self._context.store)
+
+
+def _numbered(attempts: Iterable[Attempt], stage: str | None) -> list[tuple[int, Attempt]]:
+    """The attempts of all stages or of one, each with its number among those of its stage."""
+    numbers: Counter[str] = Counter()
+    found = []
+    for attempt in attempts:
+        numbers[attempt.stage] += 1
+        if stage is None or attempt.stage == stage:
+            found.append((numbers[attempt.stage], attempt))
+    return found
 
 
 def history_line(attempt: Attempt, number: int, run: RunRecord | None) -> HistoryLine:

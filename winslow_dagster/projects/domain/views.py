@@ -337,6 +337,13 @@ class Variable(View):
     overrides: tuple[tuple[VariableOrigin, str], ...] = ()
 
 
+class HistoryPage(View):
+    """Some attempts, the latest first. `total` counts all of them."""
+
+    lines: tuple[HistoryLine, ...]
+    total: int
+
+
 class ReadTree(View):
     """Files that an attempt read: the outputs of a stage, or an input of the project."""
 
