@@ -46,7 +46,11 @@ def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Iterator[Page]:
     opened = context.new_page()
     errors: list[object] = []
-    opened.on("pageerror", lambda error: errors.append(error))
+
+    def note(error: object) -> None:
+        errors.append(error)
+
+    opened.on("pageerror", note)
     opened.on("dialog", lambda dialog: dialog.accept())
     yield opened
     assert errors == []

@@ -33,6 +33,9 @@ def test_the_gpus_are_free_while_outputs_are_being_stored(process_place: Place) 
         until("it stores", lambda: "storing the outputs: " in place.reason(storing))
         other = place.run("true", gpu=Gpu())
         assert (other.outcome, other.gpus) == ("succeeded", ("GPU-0",))
+        status = place.directory(storing).status()
+        assert status is not None
+        assert status.gpus == ("GPU-0",)
         assert place.phase(storing) == "storing"
         place.directory(storing).request_cancel("")
         assert runner.wait() == 0
