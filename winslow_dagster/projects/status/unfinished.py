@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.lineage_queries import lineages_of
+from winslow_dagster.projects.database.lineage_queries import PROJECTS_AT_ONCE, lineages_of
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.status.state_queries import WITH_LATEST_RUN
@@ -47,8 +47,11 @@ def unfinished_projects(
     query = select(schema.projects.c.name, schema.projects.c.pipeline, schema.projects.c.pipeline_digest).select_from(
         WITH_LATEST_RUN
     )
+    query = query.where(_may_be_unfinished(ended))
+    if len(wanted) <= PROJECTS_AT_ONCE:
+        query = query.where(schema.projects.c.name.in_(wanted))
     with records.database.reading() as connection:
-        rows = connection.execute(query.where(_may_be_unfinished(ended))).all()
+        rows = connection.execute(query).all()
     pipelines: dict[str, Pipeline] = {}
     found: dict[str, str] = {}
     for name, pipeline, digest in rows:
