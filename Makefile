@@ -37,7 +37,7 @@ setup: ## create .venv with the locked packages (other targets do this if needed
 	echo >&2 'Python 3.11, 3.12 or 3.13 is required, but none was found. On Debian and Ubuntu: apt-get install python3-venv'; \
 	exit 2
 
-demo: ## run the traffic analysis on a short video, up to trajectories.csv and charts
+demo: ## run the traffic analysis on a short video, and print the address of the project with its results
 	@deploy/demo.sh $(if $(VIDEO),--video '$(VIDEO)') $(if $(POINTS),--reference-points '$(POINTS)')
 
 up: setup ## start the web interface; Ctrl-C stops it

@@ -185,6 +185,28 @@ def test_no_projects_are_said_to_be_none(winslow: Winslow) -> None:
     assert "no projects yet" in winslow("status").stdout
 
 
+def test_a_filter_selects_projects_and_tags_are_added_and_removed(winslow: Winslow) -> None:
+    for name in ("ulm-1", "ulm-2", "bonn"):
+        winslow("create", "counting", "--project", name)
+    winslow("tag", "ulm-1", "--add", "wet", "--add", "night", "--json")
+    assert json.loads(winslow("tag", "ulm-1", "--add", "old", "--remove", "wet", "--json").stdout) == {
+        "tags": ["night", "old"]
+    }
+
+    def found(words: str) -> list[str]:
+        return [
+            each["project"] for each in json.loads(winslow("status", "--filter", words, "--json").stdout)["projects"]
+        ]
+
+    assert found("ulm state:idle -tag:old") == ["ulm-2"]
+    assert found("pipeline:counting") == ["bonn", "ulm-1", "ulm-2"]
+    assert "no project matches" in winslow("status", "--filter", "paris").stdout
+    wrong = winslow("status", "--filter", "a colour:red", "--json")
+    assert (wrong.returncode, json.loads(wrong.stderr)["position"]) == (2, 3)
+    assert winslow("status", "bonn", "--filter", "x").returncode == 2
+    assert winslow("tag", "bonn", "new", "--add", "x").returncode == 2
+
+
 def test_pipelines_are_listed_also_beside_a_bad_one(winslow: Winslow, place: Path) -> None:
     (place / "pipeline_configs" / "bad.yaml").write_text("name: bad\nstages: []\n")
     ran = winslow("pipelines", "list")

@@ -72,6 +72,7 @@ def test_an_empty_line_selects_everything_and_repeated_words_count_once() -> Non
         ('"a"b', '"a"', "no space after"),
         ('""', '""', "the text is empty"),
         ("a\0b", "\0", "NUL"),
+        (f"{'a ' * 50}b c", "b c", "too many words"),
     ],
 )
 def test_a_word_that_makes_no_sense_is_refused_where_it_stands(line: str, wrong: str, what: str) -> None:

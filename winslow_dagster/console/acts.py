@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 
-def done(text: str, *, go_to: str = "") -> Response:
+def done(text: str, *, go_to: str = "", tone: Literal["good", "bad"] = "good") -> Response:
     """The act is done, which the message says. With `go_to`, the browser opens that page."""
-    headers = {"HX-Trigger": json.dumps({"winslow:message": {"text": text, "tone": "good"}})}
+    headers = {"HX-Trigger": json.dumps({"winslow:message": {"text": text, "tone": tone}})}
     if go_to:
         headers["HX-Redirect"] = go_to
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)

@@ -10,6 +10,8 @@ from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
+from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
+from winslow_dagster.projects.commands.demo import free_name, rendered_inputs
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
@@ -106,6 +108,11 @@ class Installation:
     def settings(self) -> Settings:
         """The installation's settings."""
         return self.context.settings
+
+    @property
+    def address(self) -> str:
+        """URL of the web server; where it would serve if it is not running."""
+        return self.context.resources.services.address
 
     @property
     def services_running(self) -> bool:
@@ -273,6 +280,15 @@ class Installation:
             tags=tuple(tags),
         )
         return launch(self.context, "run", request, upload)
+
+    def run_demo(self) -> Run:
+        """Render a short film of a crossroads, and run the shipped pipeline for it in a project of its own.
+
+        Raises NotFound if the pipeline or the program that renders the film is missing, StageFailed.
+        """
+        self.pipeline(DEMO_PIPELINE)
+        inputs = rendered_inputs(self.settings.home, lambda _text: None)
+        return self.run(DEMO_PIPELINE, free_name({each.project for each in self.projects()}), inputs)
 
     def compare(self, attempts: Sequence[AttemptAddress]) -> Comparison | CrossTable:
         """Two attempts side by side, or a table of more. They may be of different projects. Raises NotFound."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command, command_of
 from winslow_dagster.console.pages.projects import rows_of
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
+from winslow_dagster.pipelines import pipeline_names
+from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
 from winslow_dagster.projects.domain.views import Need, ProjectQuery, ProjectState
 
 room = Room()
@@ -41,6 +42,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
         finished=rows_of(front, finished.projects),
         first_start=not any_project,
         demo_command=command("demo"),
+        can_demo=not any_project and DEMO_PIPELINE in pipeline_names(front.settings.pipelines_dir),
     )
 
 
@@ -54,5 +56,10 @@ def _command(need: Need) -> str:
 def retry(front: Front, file: int) -> Response:
     """Start over with a file that was rejected."""
     retried = front.ingest.retry(file)
-    told = {"winslow:message": {"text": f"{retried.path} is ingested once it is complete.", "tone": "good"}}
-    return Response(status_code=204, headers={"HX-Trigger": json.dumps(told)})
+    return done(f"{retried.path} is ingested once it is complete.")
+
+
+@room.route_for("/demo", role="operator", method="POST")
+def demo(front: Front) -> Response:
+    """Run the demo, and show its project."""
+    return done("The demo runs.", go_to=f"/projects/{front.run_demo().project}")

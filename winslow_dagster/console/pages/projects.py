@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated
@@ -11,6 +10,7 @@ from fastapi import Form, Request
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
 
+from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import CallerOf, Front, require
 from winslow_dagster.console.listing import GROUPS, NEWEST_FIRST, PAGE_SIZE, PATH, Listing, ListingAsked
 from winslow_dagster.console.pictures import picture_response
@@ -134,7 +134,7 @@ def act(
     results = front.act_on(project, act, tags)
     failed = [each for each in results if not each.done]
     if len(results) == 1:
-        return _message(f"{results[0].project}: {results[0].text}", "bad" if failed else "good")
+        return done(f"{results[0].project}: {results[0].text}", tone="bad" if failed else "good")
     return rendered(request, "parts/act_summary.html", title=_summary(act, results), results=failed)
 
 
@@ -194,8 +194,3 @@ def _summary(act: ManyAct, results: tuple[ActResult, ...]) -> str:
     done = sum(each.done for each in results)
     text = f"{PAST[act]}: {done} of {len(results)} projects."
     return text if done == len(results) else f"{text} The others were left as they were:"
-
-
-def _message(text: str, tone: str) -> Response:
-    told = json.dumps({"winslow:message": {"text": text, "tone": tone}})
-    return Response(status_code=204, headers={"HX-Trigger": told})

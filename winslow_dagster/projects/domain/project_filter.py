@@ -18,6 +18,7 @@ from winslow_dagster.projects.domain.views import ProjectFilter, ProjectState
 FIELDS = {"state": "states", "tag": "tags", "pipeline": "pipelines", "owner": "owners"}
 """Key -> the field of `ProjectFilter`. A word without a key is one of `texts`."""
 STATES: tuple[ProjectState, ...] = get_args(ProjectState)
+MOST_WORDS = 50
 KEY = re.compile(r"([A-Za-z_]+):")
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 PLAIN = re.compile(r"\S+")
@@ -40,7 +41,14 @@ def parse_filter(text: str) -> ProjectFilter:
     if (at := text.find("\0")) >= 0:
         raise FilterInvalid("there is a NUL character", position=at + 1, length=1, expected="text")
     found: dict[str, list[str]] = {}
-    for word in _words(text):
+    for number, word in enumerate(_words(text)):
+        if number == MOST_WORDS:
+            raise FilterInvalid(
+                "there are too many words",
+                position=word.position,
+                length=len(text) - word.position + 1,
+                expected=f"at most {MOST_WORDS}",
+            )
         value = word.value
         if word.field == "states":
             value = _state(word)

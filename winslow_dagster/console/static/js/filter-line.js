@@ -5,10 +5,21 @@ const MOST_SHOWN = 12;
 
 // The word that ends at the cursor, with its `-`, its key and the beginning of its value.
 export function wordAt(text, cursor) {
-  const before = text.slice(0, cursor);
-  const [whole] = /(?:"(?:[^"\\]|\\.)*"?|[^\s"]|(?<=\S)")*$/.exec(before);
+  let begin = 0, quoted = false;
+  for (let at = 0; at < cursor; at += 1) {
+    const letter = text[at];
+    if (quoted) {
+      if (letter === "\\") at += 1;
+      else if (letter === '"') quoted = false;
+    } else if (/\s/.test(letter)) {
+      begin = at + 1;
+    } else if (letter === '"') {
+      quoted = /^-?([A-Za-z_]+:)?$/.test(text.slice(begin, at));
+    }
+  }
+  const whole = text.slice(begin, cursor);
   const [, sign, key, value] = /^(-?)(?:([A-Za-z_]+):)?(.*)$/s.exec(whole);
-  return { begin: cursor - whole.length, sign, key: key?.toLowerCase(), value: value.replace(/^"/, "") };
+  return { begin, sign, key: key?.toLowerCase(), value: value.replace(/^"/, "") };
 }
 
 export function quoted(value) {

@@ -9,7 +9,7 @@ function move(step) {
   const at = all.findIndex((row) => "chosen" in row.dataset);
   const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
   all.forEach((row) => row.toggleAttribute("data-chosen", row === next));
-  (next.querySelector("a") ?? next).focus();
+  (next.querySelector('a:not([tabindex="-1"])') ?? next).focus();
   next.scrollIntoView({ block: "nearest" });
 }
 
