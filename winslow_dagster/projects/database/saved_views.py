@@ -24,7 +24,8 @@ class SavedViews:
     def of(self, owner: str) -> tuple[SavedView, ...]:
         """The views of a person and those that others share, by name."""
         table = schema.saved_views
-        query = select(table).where(or_(table.c.owner == owner, table.c.shared.is_(True)))
+        columns = [table.c[name] for name in SavedView.model_fields]
+        query = select(*columns).where(or_(table.c.owner == owner, table.c.shared.is_(True)))
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(table.c.name, table.c.owner)).mappings().all()
         return tuple(SavedView.model_validate(dict(row)) for row in rows)
