@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import urllib.error
@@ -82,3 +83,25 @@ def test_an_error_is_a_page_for_a_person_a_problem_for_a_program_and_a_message_f
     status, _, headers = get(console, "/no-such-page", **{"HX-Request": "true"})
     assert (status, headers["HX-Reswap"]) == (404, "none")
     assert "There is no such page" in headers["HX-Trigger"]
+
+
+def test_pages_and_json_are_compressed_for_those_who_can_read_that(console: Console) -> None:
+    for path in ("/", "/api/v1/openapi.json"):
+        plain = urllib.request.Request(f"{console.address}{path}")
+        with urllib.request.urlopen(plain) as response:
+            whole, headers = response.read(), response.headers
+            assert "Content-Encoding" not in headers
+        packed = urllib.request.Request(f"{console.address}{path}", headers={"Accept-Encoding": "br, gzip"})
+        with urllib.request.urlopen(packed) as response:
+            body, headers = response.read(), response.headers
+        assert (headers["Content-Encoding"], headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert int(headers["Content-Length"]) == len(body) < len(whole)
+        assert gzip.decompress(body) == whole
+
+
+def test_what_is_streamed_or_short_is_sent_as_it_is(console: Console) -> None:
+    for path in ("/api/v1/health", "/live"):
+        request = urllib.request.Request(f"{console.address}{path}", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request) as response:
+            assert "Content-Encoding" not in response.headers
+            assert response.readline().strip()

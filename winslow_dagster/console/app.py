@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from winslow_dagster.console import live, pages, rest
 from winslow_dagster.console.access import Access
 from winslow_dagster.console.assets import serve_asset
+from winslow_dagster.console.compression import Compression
 from winslow_dagster.console.counters import FrameCounts
 from winslow_dagster.console.guard import Guard
 from winslow_dagster.console.headers import SecureHeaders
@@ -34,4 +35,4 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     if dagit is not None:
         app.mount(DAGIT_PATH, dagit)
     settings = installation.settings
-    return Guard(Access(SecureHeaders(app), installation), (*settings.allowed_hosts, settings.bind))
+    return Guard(Access(SecureHeaders(Compression(app)), installation), (*settings.allowed_hosts, settings.bind))
