@@ -24,7 +24,7 @@ from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
-from winslow_dagster.projects.dagster_api.serving import ServiceProcess, service_processes
+from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import (
     MOST_SHOWN,
@@ -368,9 +368,9 @@ class Installation:
         """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""
         return queue(self.context)
 
-    def services(self) -> tuple[ServiceProcess, ...]:
+    def services(self) -> tuple[RunningService, ...]:
         """The processes of the services; none if they are not running."""
-        return service_processes(self.settings)
+        return running_services(self.settings)
 
     def versions(self) -> dict[str, str]:
         """Program -> version, of what the control plane consists of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.commands import command
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
 from winslow_dagster.projects.database.audit import HIGHEST_ID, AuditQuery
@@ -71,7 +71,7 @@ def audit(request: Request, front: Front, filters: Annotated[Filters, Query()]) 
 
 
 def _command(filters: Filters) -> str:
-    """What shows the same in a shell, after the name of the program."""
+    """What shows the same in a shell."""
     query = filters.query()
     options = {
         "who": query.who,
@@ -81,7 +81,7 @@ def _command(filters: Filters) -> str:
         "before": query.before and str(query.before),
     }
     words = [word for name, value in options.items() if value for word in (f"--{name}", value)]
-    return shlex.join(["audit", *([query.project] if query.project else []), *words])
+    return command("audit", *([query.project] if query.project else []), *words)
 
 
 def _begin_of(day: date) -> datetime:

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.rendering import page
+from winslow_dagster.console.rest.findings import FindingView
 from winslow_dagster.console.room import Room
 
 room = Room()
@@ -30,4 +31,4 @@ def health(request: Request, front: Front) -> HTMLResponse:
 @room.route_for("/health/findings", role="viewer")
 def findings(request: Request, front: Front) -> HTMLResponse:
     """The part of the page with the findings."""
-    return page(request, "parts/findings.html", findings=tuple(front.diagnose()))
+    return page(request, "parts/findings.html", findings=tuple(map(FindingView.of, front.diagnose())))

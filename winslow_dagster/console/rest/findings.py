@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from winslow_dagster.actions import Action
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.commands import command_of
 from winslow_dagster.console.room import Room
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.projects.commands.diagnosis import Finding, State
-from winslow_dagster.projects.dagster_api.serving import ServiceProcess
+from winslow_dagster.projects.dagster_api.serving import RunningService
 
 room = Room(tags=["health"])
 
 
 class FindingView(BaseModel):
-    """One thing that was checked, and what to do about it."""
+    """One thing that was checked, and what to do about it; `command` does it in a shell, where there is one."""
 
     name: str
     state: State
     detail: str
     remedy: str
+    command: str = ""
 
     @classmethod
     def of(cls, finding: Finding) -> FindingView:
-        """As programs get it."""
-        return cls(name=finding.name, state=finding.state, detail=finding.detail, remedy=str(finding.remedy))
+        """As pages and programs get it."""
+        command = command_of(finding.remedy) if isinstance(finding.remedy, Action) else ""
+        return cls(
+            name=finding.name,
+            state=finding.state,
+            detail=finding.detail,
+            remedy=str(finding.remedy),
+            command=command,
+        )
 
 
 class Findings(BaseModel):
@@ -42,7 +52,7 @@ def findings(front: Front) -> Findings:
 
 
 @room.route_for("/services", role="viewer")
-def services(front: Front) -> tuple[ServiceProcess, ...]:
+def services(front: Front) -> tuple[RunningService, ...]:
     """The processes of the services."""
     return front.services()
 

@@ -19,7 +19,7 @@ DAGIT_PATH = "/dagit"
 """Where Dagster's web interface stands below the address of the web server."""
 
 
-class ServiceProcess(BaseModel):
+class RunningService(BaseModel):
     """One service of an installation: its process, and how often it has exited since the supervisor's start."""
 
     model_config = ConfigDict(frozen=True)
@@ -56,11 +56,11 @@ def serving_certificate(settings: Settings) -> str | None:
     return certificate
 
 
-def service_processes(settings: Settings) -> tuple[ServiceProcess, ...]:
+def running_services(settings: Settings) -> tuple[RunningService, ...]:
     """The services of this home that run, in the order of their start. None without a supervisor."""
     state = _state(settings)
     return tuple(
-        ServiceProcess(name=name, pid=pid, started_at=state["started_at"][name], exits=state["exits"].get(name, 0))
+        RunningService(name=name, pid=pid, started_at=state["started_at"][name], exits=state["exits"].get(name, 0))
         for name, pid in state.get("services", {}).items()
     )
 
