@@ -15,6 +15,7 @@ import pytest
 from web_server import Console
 
 import winslow_dagster.console
+from winslow_dagster.console.rendering import TEMPLATES
 
 STATIC = Path(winslow_dagster.console.__file__).with_name("static")
 VENDOR = STATIC / "vendor"
@@ -105,3 +106,8 @@ def test_what_is_streamed_or_short_is_sent_as_it_is(console: Console) -> None:
         with urllib.request.urlopen(request) as response:
             assert "Content-Encoding" not in response.headers
             assert response.readline().strip()
+
+
+def test_every_template_can_be_used() -> None:
+    for name in TEMPLATES.list_templates():
+        TEMPLATES.get_template(name)

@@ -64,9 +64,14 @@ def duration(duration_s: float | None) -> str:
     return "" if duration_s is None else format_duration(duration_s)
 
 
+def capitalize_first(text: str) -> str:
+    """The text with a capital letter in front. `capitalize` would make the rest lower case."""
+    return text[:1].upper() + text[1:]
+
+
 def sentence(text: str) -> str:
-    """The text as a sentence of its own. `capitalize` would make the rest lower case."""
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!", "…")) else ".")
+    """The text as a sentence of its own."""
+    return capitalize_first(text) + ("" if text.endswith((".", "?", "!", "…")) else ".")
 
 
 def detail(value: Any) -> str:
@@ -79,6 +84,7 @@ TEMPLATES.filters |= {
     "moment": moment,
     "size": size,
     "duration": duration,
+    "capitalize_first": capitalize_first,
     "sentence": sentence,
     "detail": detail,
 }
