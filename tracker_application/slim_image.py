@@ -47,6 +47,8 @@ SYSTEM_FILES = (
     "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
     "/etc/os-release", "/usr/lib/os-release", "/etc/ssl/certs/ca-certificates.crt", "/usr/lib/locale/C.utf8",
 )  # fmt: skip
+# Flags of a compiled module that holds a hash of its source, which is not compared.
+UNCHECKED = 1
 IMPORT_ALL = """
 import pkgutil, importlib, multiprocessing.pool, multiprocessing.popen_spawn_posix, multiprocessing.resource_tracker
 import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, PIL.PngImagePlugin, tracker
@@ -136,6 +138,10 @@ def compile_used(environment: Path, compiled: Path) -> None:
         "MPLCONFIGDIR": str(environment.with_name("matplotlib")),
     }
     subprocess.run([python, "-c", IMPORT_ALL], check=True, env=variables)
+    for path in compiled.rglob("*.pyc"):
+        content = path.read_bytes()
+        # Valid whatever the time of the source is (PEP 552), which Docker's cache of layers does not keep.
+        path.write_bytes(content[:4] + UNCHECKED.to_bytes(4, "little") + bytes(8) + content[16:])
 
 
 def copy_system(environment: Path, root: Path) -> None:
