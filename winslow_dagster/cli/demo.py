@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
     With --json, {"project", "run_id", "state", "files": […]}, the files as by `winslow files --json`.
     """
     from winslow_dagster.cli.progress import transfer_bars
-    from winslow_dagster.projects.commands.demo import PIPELINE, free_name, rendered_inputs
+    from winslow_dagster.projects.commands.demo import PIPELINE, free_name, rendering
     from winslow_dagster.settings import Settings
 
     if points is not None and video is None:
@@ -48,13 +49,17 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
             remedy="Without both, the demo renders a film",
         )
     settings = with_pipeline(Settings.read())
-    if video is None:
-        inputs = dict(rendered_inputs(settings.home, say))
-    else:
-        inputs = {"video": video} | ({} if points is None else {"reference_points": points})
-    with open_installation(settings) as winslow:
-        # Services that this starts end with it.
+    with contextlib.ExitStack() as until_end:
+        wait_for_film = until_end.enter_context(rendering(settings.home, say)) if video is None else None
+        winslow = until_end.enter_context(open_installation(settings))
+        # Services that this starts end with it. They start while the film is rendered.
         serving = winslow.services_running
+        winslow.context.dagster()
+        inputs = {} if video is None else {"video": video}
+        if points is not None:
+            inputs["reference_points"] = points
+        if wait_for_film is not None:
+            inputs = dict(wait_for_film())
         name = project or free_name({each.project for each in winslow.projects()})
         if not as_json:
             say(f"pipeline {PIPELINE}, project {name}")

@@ -11,7 +11,7 @@ from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
-from winslow_dagster.projects.commands.demo import free_name, rendered_inputs
+from winslow_dagster.projects.commands.demo import free_name, rendering
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
@@ -287,7 +287,8 @@ class Installation:
         Raises NotFound if the pipeline or the program that renders the film is missing, StageFailed.
         """
         self.pipeline(DEMO_PIPELINE)
-        inputs = rendered_inputs(self.settings.home, lambda _text: None)
+        with rendering(self.settings.home, lambda _text: None) as wait_for_film:
+            inputs = wait_for_film()
         return self.run(DEMO_PIPELINE, free_name({each.project for each in self.projects()}), inputs)
 
     def compare(self, attempts: Sequence[AttemptAddress]) -> Comparison | CrossTable:

@@ -82,19 +82,17 @@ class Drawing:
         left, upper, right, lower = _bounds(corners_px)
         middle, gap = (left + right - width) / 2, self._px(4)
         limit_y, limit_x = drawn.shape[:2]
-        best, least = (right + gap, upper - height, right + gap + width, upper), np.inf
-        for x, y in (
+        places = (
             (right + gap, upper - height), (right + gap, lower), (left - gap - width, upper - height),
             (left - gap - width, lower), (middle, upper - height - gap), (middle, lower + gap),
             (right + gap, (upper + lower - height) / 2), (left - gap - width, (upper + lower - height) / 2),
-        ):  # fmt: skip
-            x0 = float(np.clip(x, 0, max(0, limit_x - width)))
-            y0 = float(np.clip(y, 0, max(0, limit_y - height)))
-            plate = (x0, y0, x0 + width, y0 + height)
-            covered = sum(_overlap(plate, other) for other in taken)
-            if covered < least:
-                best, least = plate, covered
-        return best
+        )  # fmt: skip
+        xs = [min(max(x, 0.0), max(0.0, limit_x - width)) for x, _ in places]
+        ys = [min(max(y, 0.0), max(0.0, limit_y - height)) for _, y in places]
+        around = (min(xs), min(ys), max(xs) + width, max(ys) + height)
+        near = [other for other in taken if _overlap(around, other) > 0]
+        plates = [(x, y, x + width, y + height) for x, y in zip(xs, ys, strict=True)]
+        return min(plates, key=lambda plate: sum(_overlap(plate, other) for other in near))
 
     def _plate_size(self, text: str, scale: float) -> tuple[int, int]:
         (width, height), below = cv2.getTextSize(text, FONT, scale * self.size, 1)

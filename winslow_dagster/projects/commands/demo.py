@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from winslow_dagster.errors import NotFound, StageFailed
 
 PIPELINE = "traffic_analysis"
 PROGRAM = "tracker"
+# Small and short, so that the demo is over soon, but with vehicles that turn, queue and park.
+FILM = ("--road-polygon", "--width", "1600", "--seconds", "12", "--seed", "10")
 SIMULATED = {"video": "video.mp4", "reference_points": "reference_points.json"}
 """What `tracker simulate` writes, by the input of the pipeline it is for."""
 
 
-def rendered_inputs(home: Path, report: Callable[[str], None]) -> Mapping[str, Path]:
-    """Input -> its file, of a short film of a crossroads. Rendered once for a home; `report` is told when that begins.
+@contextlib.contextmanager
+def rendering(home: Path, report: Callable[[str], None]) -> Iterator[Callable[[], Mapping[str, Path]]]:
+    """Render a short film of a crossroads and its reference points in the background, once for a home.
 
-    Raises NotFound if the program is missing, StageFailed if it fails.
+    Gives a function that waits for them: input -> its file; it raises StageFailed. `report` is told when the rendering
+    begins. Raises NotFound if the program is missing.
     """
     directory = home / "demo"
     inputs = {name: directory / file for name, file in SIMULATED.items()}
     if all(path.exists() for path in inputs.values()):
-        return inputs
+        yield lambda: inputs
+        return
     beside = Path(sys.executable).with_name(PROGRAM)
     program = str(beside) if beside.exists() else shutil.which(PROGRAM)
     if program is None:
@@ -35,16 +42,24 @@ def rendered_inputs(home: Path, report: Callable[[str], None]) -> Mapping[str, P
     report("rendering a short film of a crossroads ...")
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    ended = subprocess.run(
-        [program, "simulate", "--road-polygon", "--output", str(unfinished)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode != 0:
-        raise StageFailed(f"rendering the film failed: {ended.stderr.strip()[-2000:]}", where=f"{PROGRAM} simulate")
-    unfinished.replace(directory)
-    return inputs
+    words = [program, "simulate", *FILM, "--output", str(unfinished)]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors) as process,
+    ):
+
+        def wait() -> Mapping[str, Path]:
+            if process.wait() != 0:
+                errors.seek(0)
+                message = errors.read().decode(errors="replace").strip()[-2000:]
+                raise StageFailed(f"rendering the film failed: {message}", where=f"{PROGRAM} simulate")
+            unfinished.replace(directory)
+            return inputs
+
+        try:
+            yield wait
+        finally:
+            process.terminate()
 
 
 def free_name(taken: Collection[str]) -> str:

@@ -1,0 +1,37 @@
+"""The film of `winslow demo` is rendered in the background, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from winslow_dagster.errors import StageFailed
+from winslow_dagster.projects.commands.demo import SIMULATED, rendering
+
+
+@pytest.mark.slow
+def test_a_film_is_rendered_once(tmp_path: Path) -> None:
+    directory = tmp_path / "demo"
+    inputs = {name: directory / file for name, file in SIMULATED.items()}
+    with rendering(tmp_path, str) as wait:
+        assert wait() == inputs
+    files = {name: (directory / name).stat().st_mtime_ns for name in SIMULATED.values()}
+    with rendering(tmp_path, str) as wait:
+        assert wait() == inputs
+    assert {name: (directory / name).stat().st_mtime_ns for name in SIMULATED.values()} == files
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
+def test_rendering_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with rendering(tmp_path / "file", str) as wait, pytest.raises(StageFailed, match="Not a directory"):
+        wait()
+
+
+def test_rendering_ends_with_whoever_wanted_the_film(tmp_path: Path) -> None:
+    with rendering(tmp_path, str):
+        assert [child.cmdline()[2] for child in psutil.Process().children()] == ["simulate"]
+    assert psutil.Process().children() == []
+    assert not (tmp_path / "demo").exists()
