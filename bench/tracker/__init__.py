@@ -17,7 +17,7 @@ from tracker.simulation.evaluation import evaluate
 from bench.figure import Figure
 from bench.tracker.chain import TO_TRAJECTORIES, Cost, decoding, run_chain, run_stage
 from bench.tracker.detections import found_vehicles
-from bench.tracker.films import FILMS, Film
+from bench.tracker.films import FILMS, SHORT, Film
 from bench.tracker.registration import camera_errors, registration_errors_px
 
 DETECTORS = ("motion", "network", "fused")
@@ -29,7 +29,7 @@ MIB = 1024.0**2
 
 
 def figures() -> Iterator[Figure]:
-    """For each film: registration, camera, each detector, trajectories, cost; one worker or several; length."""
+    """For each film: registration, camera, each detector, trajectories, cost; one worker or several; lengths."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="winslow-bench-") as folder:
         for film in FILMS:
             film.rendered()
@@ -40,9 +40,11 @@ def figures() -> Iterator[Figure]:
             yield from detectors(film, outputs, costs)
             yield from trajectories(film, outputs)
             yield from expense(film, decoded, costs)
+        short = SHORT.rendered()
+        yield from expense(short, decoding(short), run_chain(short, Path(folder) / short.name), most_cpu=3)
         yield from same_with_one_worker(FILMS[-1], outputs)
         long = FILMS[-1].in_a_row(TIMES)
-        yield from expense(long, decoding(long), run_chain(long, Path(folder) / long.name))
+        yield from expense(long, decoding(long), run_chain(long, Path(folder) / long.name), most_cpu=1.5)
 
 
 def accuracy(film: Film, outputs: Path) -> Iterator[Figure]:
@@ -80,10 +82,12 @@ def trajectories(film: Film, outputs: Path) -> Iterator[Figure]:
         yield Figure(f"{film.name}_{figure['name']}", figure["value"], figure["unit"], figure["goal"], figure["holds"])
 
 
-def expense(film: Film, decoded: Cost, costs: dict[str, Cost]) -> Iterator[Figure]:
-    """Time relative to decoding alone, and memory."""
+def expense(film: Film, decoded: Cost, costs: dict[str, Cost], most_cpu: float | None = None) -> Iterator[Figure]:
+    """Time and processor time relative to decoding alone, and memory."""
     whole_s = sum(cost.wall_s for cost in costs.values())
     yield at_least(f"{film.name}_chain_speed_vs_decoding", decoded.wall_s / whole_s, "ratio", 0.6)
+    cpu = sum(cost.cpu_s for cost in costs.values()) / decoded.cpu_s
+    yield at_most(f"{film.name}_chain_cpu_vs_decoding", cpu, "ratio", most_cpu)
     for stage in TO_TRAJECTORIES:
         share = costs[stage].wall_s / decoded.wall_s
         yield Figure(f"{film.name}_{stage}_vs_decoding", round(share, 3), "ratio", "", None)

@@ -79,3 +79,5 @@ FILMS = (
     _film("straight_tune", 120, 25, *STRAIGHT, "--bitrate-mbit-s", "50"),
     _film("straight_test", 220, 25, *STRAIGHT, "--bitrate-mbit-s", "100"),
 )
+# So short that starting ten programs counts.
+SHORT = _film("cross_short", 110, 10, *CROSSROADS, "--bitrate-mbit-s", "50")
