@@ -19,7 +19,8 @@ from winslow_dagster import Winslow
 from winslow_dagster.errors import PipelineInvalid, ServiceUnavailable
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.services import Services, start_progress
-from winslow_dagster.services.instance import LOCATION
+from winslow_dagster.services.instance import LOCATION, code_socket
+from winslow_dagster.services.readiness import listens
 from winslow_dagster.services.start_progress import read_state
 
 PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
@@ -139,10 +140,20 @@ def test_a_reload_reads_the_pipelines_again_and_ends_no_service(running: Install
     assert (state["services"], state["exits"]) == (before, {})
 
 
-def test_what_the_code_server_cannot_load_is_shown_until_a_reload_succeeds(running: Installation) -> None:
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_the_code_server_cannot_load_is_shown_until_a_reload_succeeds(
+    running: Installation, *, is_new: bool
+) -> None:
     pipelines = running.settings.pipelines_dir
     aside = pipelines.rename(pipelines.with_name("aside"))
     pipelines.write_text("no directory")
+    if is_new:
+        killed = running.service("code-server")
+        kill(killed)
+        until(
+            lambda: running.service("code-server") != killed and listens(code_socket(running.settings)),
+            "another one has tried to load them",
+        )
     with pytest.raises(PipelineInvalid, match="pipelines"):
         running.dagster().reload(LOCATION)
     assert not running.services.running()

@@ -42,7 +42,9 @@ class CodeServer(DagsterApiServer):
         """
         with self._reload_lock:
             try:
-                importlib.reload(sys.modules[DEFINITIONS])
+                # If it could not be imported yet, loading does that.
+                if DEFINITIONS in sys.modules:
+                    importlib.reload(sys.modules[DEFINITIONS])
                 self._loaded_repositories = self._load()
                 self._serializable_load_error = None
             except Exception:  # whatever it is, people see it in place of the pipelines
