@@ -82,8 +82,11 @@ def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def export(weights: Path, output: Path, metadata: dict[str, str], calibration: Path | None) -> None:
     """Write one file including the weights; batch, height and width vary. Single precision without `calibration`."""
-    network = VehicleNet()
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    network = VehicleNet(
+        *(len(state[name]) for name in ("stem.1.0.weight", "eighth.0.0.weight", "sixteenth.0.0.weight"))
+    )
+    network.load_state_dict(state)
     example = torch.zeros((1, 8 * MULTIPLE, 8 * MULTIPLE, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter folds normalisation into convolutions

@@ -13,6 +13,8 @@ CLASSES = ("car", "truck_bus", "two_wheeler")
 STRIDE, MULTIPLE = 4, 16
 # After the heatmaps: offset x, y (cells), log of length, width (cells), cosine, sine of twice the angle.
 GEOMETRY = 6
+# Channels at strides 4, 8 and 16.
+WIDTHS = (24, 56, 88)
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Sequential:
@@ -39,7 +41,7 @@ class _Residual(nn.Module):
 class VehicleNet(nn.Module):
     """N x 3 x H x W of 0..255, BGR, H and W multiples of 16, to N x 9 x H/4 x W/4."""
 
-    def __init__(self, narrow: int = 24, middle: int = 56, wide: int = 88) -> None:
+    def __init__(self, narrow: int = WIDTHS[0], middle: int = WIDTHS[1], wide: int = WIDTHS[2]) -> None:
         super().__init__()
         self.stem = nn.Sequential(_convolution(3, 16, 2), _convolution(16, narrow, 2))
         self.eighth = nn.Sequential(_convolution(narrow, middle, 2), _Residual(middle))

@@ -1,4 +1,4 @@
-"""Training targets of a crop: heatmaps, geometry, and the weights of the geometry."""
+"""Training targets of a crop: heatmaps, geometry, and the weights of both."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ CORE = 0.3
 
 
 def targets(boxes: Floats, size_px: int) -> tuple[Floats, Floats, Floats]:
-    """Heatmaps (classes x n x n), geometry (6 x n x n) and its weight (1 x n x n) of boxes n x 6.
+    """Heatmaps (classes x n x n), geometry (6 x n x n) and its weight (1 x n x n) of boxes n x 6 or n x 7.
 
-    A box with its centre outside has no peak, but its area is not labelled empty: it counts as the flank of a peak.
+    A seventh column says whether length, width and angle of the box are known. A box with its centre outside has no
+    peak, but its area is not labelled empty: it counts as the flank of a peak.
     """
     cells = size_px // STRIDE
     heat = np.zeros((len(CLASSES), cells, cells), np.float32)
     geometry = np.zeros((GEOMETRY, cells, cells), np.float32)
     weight = np.zeros((1, cells, cells), np.float32)
     best = np.zeros((cells, cells), np.float32)
-    for x_px, y_px, length, width, angle, kind in boxes:
+    for x_px, y_px, length, width, angle, kind, *known in boxes:
         x, y = (x_px + 0.5) / STRIDE - 0.5, (y_px + 0.5) / STRIDE - 0.5
         reach = int(0.6 * length / STRIDE) + 3
         left, top = max(0, int(x) - reach), max(0, int(y) - reach)
@@ -49,7 +50,7 @@ def targets(boxes: Floats, size_px: int) -> tuple[Floats, Floats, Floats]:
         best[part][core] = hill[core]
         if not inside:
             continue
-        weight[0][part][core] = hill[core]
+        weight[0][part][core] = hill[core] if not known or known[0] else 0.0
         values = (-dx + 0 * dy, -dy + 0 * dx, np.log(length / STRIDE), np.log(width / STRIDE), np.cos(2 * angle),
                   np.sin(2 * angle))  # fmt: skip
         for channel, value in zip(geometry, values, strict=True):

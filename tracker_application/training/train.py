@@ -1,10 +1,9 @@
-"""Trains the network on rendered crops; no real images are used.
+"""Trains the network on rendered crops and on parts of real pictures.
 
-    python train.py --crops crops --output runs/final --minutes 40 --seed 7
+    python train.py --crops crops --real real/train --output runs/final --minutes 40 --seed 7
 
 A run ends after `--steps`, or after `--minutes`; only the same steps, seed, crops and machine give the same network.
-Crops rendered during a run are used as they appear. Uses bfloat16 if the processor has it (AMX); otherwise training is
-slow.
+Computes in bfloat16, on a GPU if there is one; on a processor without AMX training is slow.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,48 +23,78 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from network import VehicleNet
-from targets import targets
+import real
+from network import CLASSES, STRIDE, WIDTHS, VehicleNet
+from targets import CORE, targets
 
+Floats = NDArray[Any]
 CROP_PX, BATCH = 160, 16
 HIGHEST_RATE, WARM_UP, WEIGHT_DECAY = 3e-3, 0.05, 2e-3
 AVERAGING = 0.998
 # Trained scales, metres per pixel; the program scales images to the middle of this range.
 FINEST_M, COARSEST_M = 0.085, 0.118
+# Pictures with many vehicles are shown more often; one without any as often as if it had a few.
+SHOWN_AS_WITH = 8
 GEOMETRY_WEIGHTS = (1.0, 1.0, 1.5, 1.5, 1.5, 1.5)
 REPORT_EVERY = 100
 
 
-class Crops:
-    """Rendered crops, and random parts of them: translated, mirrored, scaled, recoloured."""
+class Parts(IterableDataset[tuple[Floats, ...]]):
+    """Endless random parts of rendered crops and real pictures: moved, mirrored, scaled, recoloured, made coarser."""
 
-    def __init__(self, directory: Path, random: np.random.Generator) -> None:
-        self.directory, self.random = directory, random
-        self.pictures: list[NDArray[np.uint8]] = []
-        self.boxes: list[NDArray[Any]] = []
+    def __init__(self, crops: Path, pictures: list[real.Picture], real_share: float, seed: int) -> None:
+        self.pictures, self.real_share, self.seed = pictures, real_share if pictures else 0.0, seed
+        shares = np.sqrt([SHOWN_AS_WITH + len(picture.boxes) for picture in pictures])
+        self.shares = shares / shares.sum()
+        self.rendered: list[NDArray[np.uint8]] = []
+        self.boxes: list[Floats] = []
         self.metres: list[float] = []
-        self.known: set[Path] = set()
-        self.look_for_more()
+        for path in sorted(crops.glob("train_*.npz")):
+            with np.load(path) as rendered:
+                self.rendered += list(rendered["pictures"])
+                self.metres += rendered["metres"].tolist()
+                self.boxes += np.split(rendered["boxes"], np.cumsum(rendered["counts"])[:-1])
 
-    def look_for_more(self) -> None:
-        """Load files rendered since the last call."""
-        for path in sorted(self.directory.glob("train_*.npz")):
-            if path not in self.known:
-                self.known.add(path)
-                with np.load(path) as crops:
-                    self.pictures += list(crops["pictures"])
-                    self.metres += crops["metres"].tolist()
-                    self.boxes += np.split(crops["boxes"], np.cumsum(crops["counts"])[:-1])
+    def __iter__(self) -> Iterator[tuple[Floats, ...]]:
+        worker = get_worker_info()
+        random = np.random.default_rng([self.seed, 0 if worker is None else worker.id])
+        cv2.setNumThreads(1)
+        while True:
+            yield self._one(random)
 
-    def one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """An image (3 x CROP_PX x CROP_PX) and its targets."""
-        random = self.random
-        index = int(random.integers(len(self.pictures)))
-        picture, boxes = self.pictures[index], self.boxes[index].copy()
-        own = self.metres[index]
-        most = min(len(picture), CROP_PX * COARSEST_M / own)
-        size = int(random.uniform(min(most, CROP_PX * FINEST_M / own), most))
+    def _one(self, random: np.random.Generator) -> tuple[Floats, ...]:
+        """An image (3 x CROP_PX x CROP_PX), its targets, and how much each cell of the heatmaps counts."""
+        metres = float(random.uniform(FINEST_M, COARSEST_M))
+        if random.random() < self.real_share:
+            picture = self.pictures[random.choice(len(self.pictures), p=self.shares)]
+            part, boxes, hidden = real.part(picture, CROP_PX, metres, random)
+            counts = picture.complete[:, None, None] * (hidden[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] == 0)
+        else:
+            part, boxes = self._rendered(metres, random)
+            counts = np.ones((len(CLASSES), CROP_PX // STRIDE, CROP_PX // STRIDE), np.float32)
+        part = real.coarser(part, metres, random)
+        if random.random() < 0.5:
+            part, boxes[:, 0], boxes[:, 4] = part[:, ::-1], CROP_PX - 1 - boxes[:, 0], -boxes[:, 4]
+            counts = counts[:, :, ::-1]
+        if random.random() < 0.5:
+            part, boxes[:, 1], boxes[:, 4] = part[::-1], CROP_PX - 1 - boxes[:, 1], -boxes[:, 4]
+            counts = counts[:, ::-1]
+        if random.random() < 0.5:
+            part, boxes[:, :2], boxes[:, 4] = part.swapaxes(0, 1), boxes[:, 1::-1].copy(), math.pi / 2 - boxes[:, 4]
+            counts = counts.swapaxes(1, 2)
+        heat, geometry, weight = targets(boxes, CROP_PX)
+        # What is labelled counts, also where or of a kind of which not everything is.
+        counts = np.maximum(counts, (heat > CORE) & (counts > 0)).astype(np.float32)
+        weight *= (counts > 0).any(0, keepdims=True)
+        image = np.ascontiguousarray(_recoloured(part, random).transpose(2, 0, 1))
+        return image, heat, geometry, weight, counts
+
+    def _rendered(self, metres: float, random: np.random.Generator) -> tuple[NDArray[np.uint8], Floats]:
+        index = int(random.integers(len(self.rendered)))
+        picture, boxes = self.rendered[index], self.boxes[index].copy()
+        size = min(len(picture), int(CROP_PX * metres / self.metres[index]))
         left, top = random.integers(0, len(picture) - size + 1, 2)
         scale = CROP_PX / size
         # Reduced by area averaging, as the program does.
@@ -75,19 +105,7 @@ class Crops:
         )
         boxes[:, :2] = (boxes[:, :2] - [left, top] + 0.5) * scale - 0.5
         boxes[:, 2:4] *= scale
-        if random.random() < 0.5:
-            part, boxes[:, 0], boxes[:, 4] = part[:, ::-1], CROP_PX - 1 - boxes[:, 0], -boxes[:, 4]
-        if random.random() < 0.5:
-            part, boxes[:, 1], boxes[:, 4] = part[::-1], CROP_PX - 1 - boxes[:, 1], -boxes[:, 4]
-        if random.random() < 0.5:
-            part, boxes[:, :2], boxes[:, 4] = part.swapaxes(0, 1), boxes[:, 1::-1].copy(), math.pi / 2 - boxes[:, 4]
-        return (_recoloured(part, random).transpose(2, 0, 1), *targets(boxes, CROP_PX))
-
-    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images, heatmaps, geometry, weights."""
-        columns = zip(*(self.one() for _ in range(BATCH)), strict=True)
-        pictures, heat, geometry, weight = (torch.from_numpy(np.stack(column)).float() for column in columns)
-        return pictures, heat, geometry, weight
+        return part, boxes
 
 
 def _recoloured(part: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
@@ -106,7 +124,7 @@ def _recoloured(part: NDArray[np.uint8], random: np.random.Generator) -> NDArray
     return image
 
 
-def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Focal loss of the heatmaps (Law and Deng's variant), and the mean error of the geometry on the cores."""
     logits = heads[:, : heat.shape[1]]
     found = torch.sigmoid(logits)
@@ -114,54 +132,89 @@ def loss(heads: Tensor, heat: Tensor, geometry: Tensor, weight: Tensor) -> tuple
     count = peaks.sum() + 1
     missed = peaks * (1 - found) ** 2 * functional.softplus(-logits)
     invented = (1 - peaks) * (1 - heat) ** 4 * found**2 * functional.softplus(logits)
-    errors = (heads[:, heat.shape[1] :] - geometry).abs() * torch.tensor(GEOMETRY_WEIGHTS).view(1, -1, 1, 1)
-    return (missed + invented).sum() / count, (errors * weight).sum() / (weight.sum() + 1)
+    weights = torch.tensor(GEOMETRY_WEIGHTS, device=heads.device).view(1, -1, 1, 1)
+    errors = (heads[:, heat.shape[1] :] - geometry).abs() * weights
+    return ((missed + invented) * counts).sum() / count, (errors * weight).sum() / (weight.sum() + 1)
+
+
+class Trainee:
+    """One network in training, and its averaged weights."""
+
+    def __init__(self, output: Path, widths: list[int], arguments: argparse.Namespace, device: str) -> None:
+        self.output, self.device, self.step = output, device, 0
+        network = VehicleNet(*widths).to(device)
+        if arguments.start:
+            network.load_state_dict(torch.load(arguments.start, map_location=device, weights_only=True))
+        self.network = network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), arguments.rate, weight_decay=WEIGHT_DECAY)
+        self.sums = torch.zeros(2, device=device)
+        output.mkdir(parents=True, exist_ok=True)
+
+    def learn(self, images: Tensor, wanted: list[Tensor], rate: float) -> None:
+        """One step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device, torch.bfloat16):
+            heads = self.network(images)
+        found, placed = loss(heads.float(), *wanted)
+        self.optimiser.zero_grad()
+        (found + placed).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5)
+        self.optimiser.step()
+        self.step += 1
+        _blend(self.average, self.network, min(AVERAGING, self.step / (self.step + 20)))
+        self.sums += torch.stack([found.detach(), placed.detach()])
+
+    def save(self, minutes: float) -> None:
+        """Write the averaged weights, and a line of `log.jsonl` with the mean losses since the last one."""
+        heat, geometry = (self.sums / REPORT_EVERY).tolist()
+        entry = {
+            "step": self.step,
+            "minutes": round(minutes, 2),
+            "heat": round(heat, 4),
+            "geometry": round(geometry, 4),
+        }
+        with (self.output / "log.jsonl").open("a") as log:
+            log.write(json.dumps(entry) + "\n")
+        self.sums.zero_()
+        torch.save(self.average.state_dict(), self.output / "network.pt")
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Write `network.pt` (averaged weights) at intervals, and `log.jsonl`."""
+    """Train all networks on the same parts; each has its directory with `network.pt` and `log.jsonl`."""
     torch.manual_seed(arguments.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    crops = Crops(arguments.crops, np.random.default_rng(arguments.seed))
-    network = VehicleNet()
-    if arguments.start:
-        network.load_state_dict(torch.load(arguments.start, weights_only=True))
-    network = network.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), arguments.rate, weight_decay=WEIGHT_DECAY)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    step, sums, started = 0, np.zeros(2), time.time()
-    while True:
-        share = step / arguments.steps if arguments.steps else (time.time() - started) / 60 / arguments.minutes
+    pictures = real.load(arguments.real) if arguments.real else []
+    loader = DataLoader(
+        Parts(arguments.crops, pictures, arguments.real_share, arguments.seed),
+        arguments.batch,
+        num_workers=arguments.workers,
+        pin_memory=device == "cuda",
+        prefetch_factor=8 if arguments.workers else None,
+    )
+    widths = arguments.widths or [list(WIDTHS)]
+    trainees = [
+        Trainee(output, channels, arguments, device) for output, channels in zip(arguments.output, widths, strict=True)
+    ]
+    started = time.time()
+    for step, batch in enumerate(loader):
+        minutes = (time.time() - started) / 60
+        share = step / arguments.steps if arguments.steps else minutes / arguments.minutes
         if share >= 1:
             break
         falling = 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
         rate = arguments.rate * (share / WARM_UP if share < WARM_UP else max(falling, 1e-3))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        pictures, heat, geometry, weight = crops.batch()
-        with torch.autocast("cpu", torch.bfloat16):
-            heads = network(pictures.to(memory_format=torch.channels_last))
-        parts = loss(heads.float(), heat, geometry, weight)
-        optimiser.zero_grad()
-        (parts[0] + parts[1]).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
-        optimiser.step()
-        step += 1
-        _blend(average, network, min(AVERAGING, step / (step + 20)))
-        sums += [float(part.detach()) for part in parts]
-        if step % REPORT_EVERY == 0:
-            entry = {"step": step, "share": round(share, 4), "minutes": round((time.time() - started) / 60, 2),
-                     "cpu_minutes": round(time.process_time() / 60, 2),
-                     "heat": round(sums[0] / REPORT_EVERY, 4), "geometry": round(sums[1] / REPORT_EVERY, 4),
-                     "crops": len(crops.pictures)}  # fmt: skip
-            with (arguments.output / "log.jsonl").open("a") as log:
-                log.write(json.dumps(entry) + "\n")
-            sums[:] = 0
-            torch.save(average.state_dict(), arguments.output / "network.pt")
-            crops.look_for_more()
-    torch.save(average.state_dict(), arguments.output / "network.pt")
+        images, *wanted = (one.to(device, non_blocking=True) for one in batch)
+        images = images.float().to(memory_format=torch.channels_last)
+        for trainee in trainees:
+            trainee.learn(images, wanted, rate)
+            if trainee.step % REPORT_EVERY == 0:
+                trainee.save(minutes)
+    for trainee in trainees:
+        trainee.save(arguments.minutes)
 
 
 @torch.no_grad()
@@ -176,7 +229,12 @@ def _blend(average: VehicleNet, network: VehicleNet, keep: float) -> None:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--crops", type=Path, required=True)
-    options.add_argument("--output", type=Path, required=True)
+    options.add_argument("--real", type=Path, help="labelled real pictures")
+    options.add_argument("--real-share", type=float, default=0.5, help="share of parts that are of real pictures")
+    options.add_argument("--widths", type=int, nargs=3, action="append", help="channels at strides 4, 8 and 16")
+    options.add_argument("--batch", type=int, default=BATCH)
+    options.add_argument("--workers", type=int, default=0, help="processes that prepare parts")
+    options.add_argument("--output", type=Path, nargs="+", required=True, help="one directory per network")
     options.add_argument("--start", type=Path, help="weights of another run to start from")
     options.add_argument("--rate", type=float, default=HIGHEST_RATE, help="highest learning rate")
     options.add_argument("--minutes", type=float, default=40.0)

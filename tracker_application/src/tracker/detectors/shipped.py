@@ -23,8 +23,9 @@ Region: TypeAlias = tuple[float, float, float, float]
 CONTEXT_PX, LARGEST_PX = 64, 1600
 # Boxes that share this much of the smaller one are one vehicle.
 SAME_VEHICLE = 0.45
-# Largest enlargement of images to reach the scale that the network was trained for.
-MOST_ENLARGED = 2.0
+# Largest enlargement of images to reach the scale that the network was trained for: it has seen pictures of up to 0.5 m
+# per pixel enlarged like this, and finds little in them at any other scale.
+MOST_ENLARGED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
