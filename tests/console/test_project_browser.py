@@ -148,7 +148,7 @@ def test_a_refresh_keeps_what_is_written_open_and_scrolled(server: Server, page:
     assert page.locator("#notes").input_value() == "half a sentence"
     # What nobody is writing follows what others write.
     server.winslow.project(name).note("of somebody else, later")
-    page.wait_for_function("document.querySelector('#notes').value === 'of somebody else, later'")
+    until(lambda: page.locator("#notes").input_value() == "of somebody else, later", "the notes are those of others")
     server.open_gate()
 
 
@@ -159,7 +159,7 @@ def test_choosing_another_stage_or_tab_moves_nothing(server: Server, page: Page)
     page.evaluate("scrollTo(0, 120)")
     page.locator(".tabs").get_by_role("link", name="Files").click()
     page.wait_for_url("**/stages/make/files")
-    page.wait_for_function("scrollY === 120")
+    until(lambda: page.evaluate("scrollY") == 120, "the page is scrolled as before")
 
 
 def test_to_dos_and_tags_are_changed_in_place(server: Server, page: Page) -> None:
@@ -169,7 +169,7 @@ def test_to_dos_and_tags_are_changed_in_place(server: Server, page: Page) -> Non
     page.keyboard.press("Enter")
     item = page.locator(".todos li", has_text="<b>look</b> at it")
     item.wait_for()
-    page.wait_for_function("document.querySelector('#new-todo').value === ''")
+    until(lambda: page.locator("#new-todo").input_value() == "", "the field is empty again")
     item.get_by_role("checkbox").check()
     item.get_by_text("done by").wait_for()
     page.locator("#new-tag").fill("ulm & north")
@@ -206,11 +206,13 @@ def test_an_html_report_runs_in_a_place_of_its_own_and_reaches_nothing(server: S
     assert inside.locator("body").get_attribute("data-reached") == "0"
     drawing = page.locator('.preview[data-kind="picture"] img').last
     drawing.scroll_into_view_if_needed()
-    page.wait_for_function("image => image.complete && image.naturalWidth === 40", arg=drawing.element_handle())
+    until(lambda: drawing.evaluate("image => image.complete && image.naturalWidth") == 40, "the drawing is shown")
     picture(page, "result")
     # Opened by themselves, they reach no more than that.
     page.goto("/api/v1/projects/reporting/files/make/report.html")
-    page.locator("body[data-reached='0']").wait_for()
+    page.get_by_text("Report with 2 charts").wait_for()
+    page.locator("body[data-reached]").wait_for()
+    assert page.evaluate("origin") == "null"
     page.goto("/api/v1/projects/reporting/files/make/deep/er/drawing.svg")
     assert not [url for url in asked if "from=" in url and "/api/v1/health" in url]
     assert page.evaluate("origin") == "null"

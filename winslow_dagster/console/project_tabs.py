@@ -26,6 +26,7 @@ from winslow_dagster.projects.domain.views import (
 ATTEMPTS_ON_A_PAGE = 50
 MOST_FILES = 1000
 MOST_PREVIEWS = 12
+MOST_TEXTS = 3
 FIRST_COLUMNS = 4
 PAGE_NUMBER = re.compile(r"[0-9]{1,6}")
 SHOWN_KINDS = frozenset({"picture", "video", "table", "report"})
@@ -89,7 +90,7 @@ def tab_values(request: Request, handle: ProjectHandle, shown: ShownStage, tab: 
 
 
 def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ...]) -> list[dict[str, Any]]:
-    """The files to look at first: those that the pipeline file names, or else all that can be shown."""
+    """The files to look at first: those that the pipeline file names, or else all that can be seen, or some texts."""
     if stage.highlights:
         chosen = {
             file.path: (file, highlight.title)
@@ -98,7 +99,9 @@ def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ..
             if matches(file.path, highlight.glob)
         }
     else:
-        chosen = {file.path: (file, "") for file in files if kind_of(file.path) in SHOWN_KINDS}
+        seen = [file for file in files if kind_of(file.path) in SHOWN_KINDS]
+        texts = [file for file in files if kind_of(file.path) == "text"][:MOST_TEXTS]
+        chosen = {file.path: (file, "") for file in seen or texts}
     return [_preview(handle, file, title) for file, title in list(chosen.values())[:MOST_PREVIEWS]]
 
 
