@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from installation import until
 from project_server import Server, running
+
+from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.projects.domain.run_request import RunRequest
+from winslow_dagster.projects.planning.stage_tasks import StageInRun, stage_task
+from winslow_dagster.stages.task.model import LogSummary, StageResult
 
 pytestmark = pytest.mark.slow
 
@@ -284,6 +290,73 @@ def test_a_redo_over_rest_takes_the_settings_of_python_and_refuses_unknown_ones(
     assert "winslow compare again only 1 2" in table
     first = server.send("/projects/again/stages/only/result?attempt=1").text
     assert "(not the latest)" in first
+
+
+def test_an_earlier_attempt_is_picked_and_pinned(server: Server) -> None:
+    server.winslow.run("quick", "picked").wait()
+    server.winslow.project("picked").redo("only", env={"SCORE": "2"}).wait()
+    assert server.api("picked/files/only/score.txt").text == "2\n"
+    assert server.api("picked/pick", "POST", {"stage": "only", "attempt": 1}).status == 204
+    assert server.api("picked/files/only/score.txt").text == "1\n"
+    assert server.send("/projects/picked/pin", "POST", form={"stage": "only", "attempt": "2"}).status == 204
+    assert len(server.api("picked/pins").data) == 1
+    assert 'title="">pinned' in server.send("/projects/picked/stages/only/attempts").text
+    assert server.api("picked/unpin", "POST", {"stage": "only", "attempt": 2}).status == 204
+    assert server.api("picked/pins").data == []
+
+
+def test_many_attempts_are_shown_page_by_page_with_the_columns_that_are_chosen(server: Server) -> None:
+    server.winslow.create("quick", "long")
+    with contextlib.closing(ProjectRecords.open(server.place.settings.database_url)) as records:
+        for number in range(120):
+            record_attempt(server, records, number)
+    first = server.send("/projects/long/stages/only/attempts").text
+    assert first.count("<tr data-row") == 50
+    assert "Page 1 of 3, 120 attempts" in first
+    assert '<th scope="col">four</th>' in first
+    assert '<th scope="col">five</th>' not in first
+    last = server.send("/projects/long/stages/only/attempts?page=3&column=five").text
+    assert last.count("<tr data-row") == 20
+    assert '<th scope="col">five</th>' in last
+    assert '<th scope="col">four</th>' not in last
+    for page in ("0", "-1", "x", "9999999999", "%00"):
+        assert server.send(f"/projects/long/stages/only/attempts?page={page}").status == 200
+    assert server.send("/projects/long/stages/only/attempts?page=4").text.count("<tr data-row") == 0
+    assert "Page 3 of 3" in server.send("/projects/long/history?page=3").text
+    assert len(server.api("long/history?limit=7&offset=115").data["lines"]) == 5
+
+
+def record_attempt(server: Server, records: ProjectRecords, number: int) -> None:
+    """Record that the only stage of the project `long` has run."""
+    project, at = records.project("long"), datetime.now(UTC)
+    run = RunRecord(f"run{number}", "long", "quick", project.pipeline_digest, at, "anna")
+    records.record_run(run)
+    pipeline = server.winslow.project("long").pipeline()
+    part = StageInRun(
+        pipeline=pipeline,
+        digest=project.pipeline_digest,
+        stage=pipeline.stages[0],
+        project=project,
+        request=RunRequest(project="long"),
+        run_id=run.run_id,
+        attempt=1,
+    )
+    task = stage_task(server.place.settings, part, {})
+    records.attempt_started(task)
+    results = dict.fromkeys(("one", "two", "three", "four", "five"), str(number))
+    records.attempt_ended(
+        task.task_id,
+        StageResult(
+            task_id=task.task_id,
+            outcome="succeeded",
+            message="",
+            started_at=at,
+            ended_at=at,
+            node="here",
+            log=LogSummary(results=results),
+        ),
+    )
+    records.record_run_end(run.run_id, "succeeded", "", at)
 
 
 def test_a_pipeline_that_the_project_ran_before_is_shown_beside_its_own(server: Server) -> None:

@@ -52,6 +52,13 @@ def redo(front: Front, project: str, stage: Text, pipeline: Optional = "") -> Re
     return done(f"{project} runs again from {stage}.")
 
 
+@room.route_for("/pick", role="operator", method="POST")
+def pick(front: Front, project: str, stage: Text, attempt: Text) -> Response:
+    """Make the outputs of an attempt the stage's outputs."""
+    front.project(project).pick(stage, attempt)
+    return done(f"The outputs of this attempt are those of {stage} now.")
+
+
 @room.route_for("/pin", role="operator", method="POST")
 def pin(front: Front, project: str, stage: Text, attempt: Text) -> Response:
     """Keep everything of an attempt."""

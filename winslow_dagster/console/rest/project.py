@@ -26,6 +26,7 @@ from winslow_dagster.projects.domain.views import (
     StageSettings,
     StageView,
 )
+from winslow_dagster.projects.retention.pins import Pin
 
 room = Room(prefix="/projects/{project}", tags=["project"])
 file_room = Room(prefix="/projects/{project}", tags=["project"], threads=LOGS)
@@ -90,6 +91,19 @@ class AnswerRequest(RequestBody):
     values: dict[str, Any] = Field(default_factory=dict)
     pipeline: str | None = None
     resume: bool = True
+
+
+class AttemptRequest(RequestBody):
+    """An attempt by its number, counted from 1, or its task id."""
+
+    stage: str
+    attempt: str | int
+
+
+class PinRequest(AttemptRequest):
+    """An attempt to keep, and why."""
+
+    reason: str = ""
 
 
 class Notes(RequestBody):
@@ -242,6 +256,31 @@ def answer(front: Front, project: str, body: AnswerRequest) -> RunStarted:
     """Answer a question, and resume if nothing else is asked."""
     run = front.project(project).answer(body.stage, body.values, pipeline=body.pipeline, resume=body.resume)
     return RunStarted(project=project, run_id=None if run is None else run.run_id)
+
+
+@room.route_for("/pick", role="operator", method="POST", status_code=HTTPStatus.NO_CONTENT)
+def pick(front: Front, project: str, body: AttemptRequest) -> None:
+    """Make the outputs of an attempt the stage's outputs; stages that follow are out of date until they run."""
+    front.project(project).pick(body.stage, body.attempt)
+
+
+@room.route_for("/pins", role="viewer")
+def list_pins(front: Front, project: str) -> tuple[Pin, ...]:
+    """The attempts of which no rule removes anything."""
+    front.project(project)
+    return front.retention.pins(project)
+
+
+@room.route_for("/pin", role="operator", method="POST")
+def pin(front: Front, project: str, body: PinRequest) -> Pin:
+    """Keep everything of an attempt, whatever the rules say."""
+    return front.retention.pin(project, body.stage, body.attempt, reason=body.reason)
+
+
+@room.route_for("/unpin", role="operator", method="POST", status_code=HTTPStatus.NO_CONTENT)
+def unpin(front: Front, project: str, body: AttemptRequest) -> None:
+    """Apply the rules to an attempt again."""
+    front.retention.unpin(project, body.stage, body.attempt)
 
 
 @room.route_for("/notes", role="viewer")
