@@ -148,7 +148,11 @@ def page(browser: Browser) -> Iterator[Page]:
         context.set_default_timeout(60_000)
         opened = context.new_page()
         errors: list[object] = []
-        opened.on("pageerror", errors.append)
+
+        def note(error: object) -> None:
+            errors.append(error)
+
+        opened.on("pageerror", note)
         opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         yield opened
         assert errors == []

@@ -107,6 +107,7 @@ def test_a_project_is_watched_paused_after_a_stage_resumed_and_done_without_a_re
     state_of(page, "last", "succeeded")
     page.locator('.sentence [data-state="succeeded"]').wait_for()
     assert page.evaluate("window.sameDocument") is True
+    until(lambda: page.title().endswith("watched: succeeded · Winslow"), "the title says it, too")
     assert server.state(name) == "succeeded"
     # Run again from a stage in the middle, and cancel that.
     server.shut_gate()

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front, caller_of
 from winslow_dagster.console.commands import command
+from winslow_dagster.console.listing import Listing
 from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.project_tabs import ShownStage, page_of, shown_stage, tab_values
 from winslow_dagster.console.project_view import (
@@ -31,6 +32,13 @@ from winslow_dagster.projects.domain.views import ProjectStatus
 from winslow_dagster.projects.installation import Installation
 
 RAIL_ROWS = 8
+
+
+def tag_path(tag: str) -> str:
+    """The address of the list of projects that have the tag."""
+    return Listing().narrowed("tags", tag)
+
+
 NAMES: dict[str, Any] = {
     "command": command,
     "stage_path": stage_path,
@@ -38,6 +46,7 @@ NAMES: dict[str, Any] = {
     "kind_of": kind_of,
     "share": share,
     "flat": flat,
+    "tag_path": tag_path,
 }
 """What templates of a project call."""
 

@@ -4,7 +4,7 @@ import { formatSize } from "./format.js";
 const PAUSE_MS = 1_000;
 // Files found in watched folders, and the disk, change without news of a project.
 const LOOK_AGAIN_MS = 60_000;
-const title = document.title;
+const NUMBER = /^\(\d+\) /;
 let waiting = false, again = false;
 
 function show(counters) {
@@ -14,6 +14,7 @@ function show(counters) {
     if (element.classList.contains("counter")) element.hidden = count === 0;
     element.closest("a").classList.toggle("none", count === 0);
   }
+  const title = document.title.replace(NUMBER, "");
   document.title = counters.needs_you ? `(${counters.needs_you}) ${title}` : title;
   const icon = document.querySelector("link[rel=icon]");
   icon.dataset.usualIcon ??= icon.getAttribute("href");

@@ -61,3 +61,9 @@ document.addEventListener("keydown", (event) => {
 const kept = JSON.parse(sessionStorage.getItem(SCROLL) ?? "null");
 sessionStorage.removeItem(SCROLL);
 if (kept && kept.path === document.querySelector("#project")?.dataset.project && !location.hash) scrollTo(0, kept.top);
+
+// The title says the state, too, so that a tab in the background does.
+document.addEventListener("htmx:after:swap", () => {
+  const title = document.querySelector("#project")?.dataset.title;
+  if (title) document.title = `${document.title.match(/^\(\d+\) /)?.[0] ?? ""}${title}`;
+});
