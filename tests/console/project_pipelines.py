@@ -14,6 +14,9 @@ PNG = base64.b64decode(
 (out / "tracks.csv").write_text("id,speed <b>\\n" + "".join(f"{i},{i * 1.5}\\n" for i in range(500)))
 (out / "<img src=x onerror=alert(1)>.txt").write_text("<script>alert('a text')</script>\\n")
 (out / "notes & 100%.json").write_text('{"a": 1}\\n')
+film = pathlib.Path(sys.argv[0]).with_name("film.mp4")
+if film.exists():
+    (out / "film.mp4").write_bytes(film.read_bytes())
 (out / "data.bin").write_bytes(bytes(range(256)) * 4096)
 (out / "deep" / "er").mkdir(parents=True)
 (out / "deep" / "er" / "drawing.svg").write_text(
@@ -53,6 +56,7 @@ stages:
       - {glob: tracks.csv}
       - {glob: report.html, title: Report}
       - {glob: deep/er/*.svg, title: A drawing}
+      - {glob: film.mp4, title: A film}
   - name: gate
     after: [make]
     args:

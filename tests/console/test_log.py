@@ -148,11 +148,7 @@ def page(browser: Browser) -> Iterator[Page]:
         context.set_default_timeout(60_000)
         opened = context.new_page()
         errors: list[object] = []
-
-        def note(error: object) -> None:
-            errors.append(error)
-
-        opened.on("pageerror", note)
+        opened.on("pageerror", errors.append)
         opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         yield opened
         assert errors == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 from installation import until
 from project_server import Server, running
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
+FILM_S = 5
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 
 
@@ -217,6 +220,37 @@ def test_an_html_report_runs_in_a_place_of_its_own_and_reaches_nothing(server: S
     page.goto("/api/v1/projects/reporting/files/make/deep/er/drawing.svg")
     assert not [url for url in asked if "from=" in url and "/api/v1/health" in url]
     assert page.evaluate("origin") == "null"
+
+
+def test_a_film_is_played_from_any_position_without_being_loaded_whole(server: Server, page: Page) -> None:
+    write_film(server.place.folder / "film.mp4")
+    server.winslow.run("steps", "filmed").ended()
+    (server.place.folder / "film.mp4").unlink()
+    ranges: list[str] = []
+    page.on(
+        "response",
+        lambda answer: ranges.append(answer.headers.get("content-range", "")) if "film.mp4" in answer.url else None,
+    )
+    page.goto("/projects/filmed/stages/make/result")
+    film = page.locator('.preview[data-kind="video"] video')
+    film.scroll_into_view_if_needed()
+    until(lambda: film.evaluate("film => film.readyState >= 1"), "the browser knows the film")
+    assert film.evaluate("film => Math.round(film.duration)") == FILM_S
+    film.evaluate(f"film => {{ film.currentTime = {FILM_S - 1} }}")
+    until(lambda: film.evaluate("film => !film.seeking && film.readyState >= 2"), "the film is at another position")
+    assert any(ranges)
+
+
+def write_film(path: Path) -> None:
+    """A film of grey frames, with much between them that no browser has to load."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(FILM_S * 10):
+            for packet in stream.encode(av.VideoFrame(64, 48, "yuv420p")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
 
 
 @pytest.mark.parametrize("tab", ["result", "log", "settings", "files", "attempts", "checks"])
