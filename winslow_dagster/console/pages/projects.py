@@ -116,7 +116,7 @@ def projects(request: Request, front: Front, listing: ListingAsked) -> HTMLRespo
         pages=max(1, -(-found.total // PAGE_SIZE)),
         groups=_groups(rows_of(front, found.projects), listing.group, found.groups),
         views=_views(front, listing),
-        sorts=SORT_NAMES if listing.sort in SORT_NAMES else {**SORT_NAMES, listing.sort: listing.sort},
+        sorts=SORT_NAMES | {listing.sort: _sort_name(listing.sort)},
         group_names=GROUPS,
     )
 
@@ -178,6 +178,12 @@ def _group_of(project: ProjectSummary, by: str) -> str:
         "tag": project.tags[0] if project.tags else "",
     }
     return next(value for name, value in kind.items() if name == by)
+
+
+def _sort_name(sort: str) -> str:
+    """Such as `by name`, and `by name, reversed`."""
+    opposite = sort[1:] if sort.startswith("-") else f"-{sort}"
+    return SORT_NAMES.get(sort) or f"{SORT_NAMES.get(opposite, sort)}, reversed"
 
 
 def _views(front: Installation, listing: Listing) -> tuple[ViewLink, ...]:

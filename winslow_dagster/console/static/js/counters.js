@@ -5,9 +5,11 @@ const PAUSE_MS = 1_000;
 // Files found in watched folders, and the disk, change without news of a project.
 const LOOK_AGAIN_MS = 60_000;
 const NUMBER = /^\(\d+\) /;
+let last = null;
 let waiting = false, again = false;
 
 function show(counters) {
+  last = counters;
   for (const element of document.querySelectorAll("[data-counter]")) {
     const count = counters[element.dataset.counter];
     element.textContent = count;
@@ -45,5 +47,7 @@ async function load() {
 export function showCounters() {
   load();
   document.addEventListener("winslow:news", load);
+  // A refreshed part of a page brings the page's title along.
+  document.addEventListener("htmx:finally:swap", () => { if (last) show(last); });
   setInterval(load, LOOK_AGAIN_MS);
 }
