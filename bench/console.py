@@ -28,6 +28,8 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
+from winslow_dagster.storage import layout
+from winslow_dagster.storage.manifest import Manifest
 
 ROUNDS = 60
 READERS = 10
@@ -157,6 +159,14 @@ def full_server(folder: Path) -> Iterator[str]:
     settings = Settings.read(environment)
     with contextlib.closing(ProjectRecords.open(settings.database_url)) as records:
         fill(records, keep_version(pipelines / "nine.yaml", settings.versions_dir))
+        # The page of the project looks at what its stages have stored, which is nothing.
+        for attempt in records.attempts("p00000"):
+            address = attempt.output_address or ""
+            for path in (layout.tree_key(address), layout.manifest_key(address)):
+                (folder / "store" / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "store" / layout.tree_key(address)).mkdir(exist_ok=True)
+            empty = Manifest(address=address, files=()).model_dump_json()
+            (folder / "store" / layout.manifest_key(address)).write_text(empty)
     command = [sys.executable, "-m", "winslow_dagster.console"]
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         try:

@@ -141,6 +141,7 @@ def project(number: int, digest: str) -> dict[str, object]:
         "env": {},
         "created_at": BEGIN,
         "created_by": "anna",
+        "owner": "anna",
         "tags": ["crossroads"],
         "notes": "",
         "latest_run": f"run{number}",
