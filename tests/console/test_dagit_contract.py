@@ -60,12 +60,15 @@ def test_every_request_is_answered_from_the_context_of_its_sender() -> None:
         DagsterInstance.local_temp() as instance,
         WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[])) as process,
     ):
-        dagit = Dagit(process)
+        dagit = Dagit(process, lambda name: name != "outsider")
         for role in ROLES:
             connection = HTTPConnection({"type": "http", "winslow.caller": Caller("ulla", role)})
             with dagit.request_context(connection) as context:
                 assert isinstance(context, CallerContext)
                 assert context.read_only == (role == "viewer")
+        outsider = HTTPConnection({"type": "http", "winslow.caller": Caller("outsider", "operator")})
+        with dagit.request_context(outsider) as context:
+            assert context.read_only
         with pytest.raises(KeyError), dagit.request_context(HTTPConnection({"type": "http"})):
             pass
 
@@ -75,7 +78,7 @@ def test_graphql_over_http_goes_through_the_check_of_its_content_type() -> None:
         DagsterInstance.local_temp() as instance,
         WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[])) as context,
     ):
-        dagit = Dagit(context)
+        dagit = Dagit(context, lambda _name: True)
         routes = dagit.build_routes()
     changing = {
         route.path: route.endpoint for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())

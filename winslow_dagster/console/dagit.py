@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,8 @@ POOL_MAX_OVERFLOW = 20
 LIVE_DATA_POLL_MS = 2000
 
 Answer = TypeVar("Answer", bound=Response)
+ActsOnAll = Callable[[str], bool]
+"""Whether the operator of this name may act on every project."""
 GRAPHQL_MEDIA_TYPE = "application/json"
 
 OF_OPERATORS = frozenset(
@@ -63,11 +66,19 @@ def permissions_of(caller: Caller) -> Mapping[str, PermissionResult]:
     return {name: permitted(name, result) for name, result in get_user_permissions(read_only=False).items()}
 
 
+def in_dagit(caller: Caller, acts_on_all: ActsOnAll) -> Caller:
+    """The caller with the role that holds here.
+
+    Dagster knows neither owners nor groups of projects: an operator who may not act on every one of them is a viewer.
+    """
+    return replace(caller, role="viewer") if caller.role == "operator" and not acts_on_all(caller.name) else caller
+
+
 class CallerContext(WorkspaceRequestContext):
     """What Dagster answers one request from, restricted to what its sender may do."""
 
-    def __init__(self, process: WorkspaceProcessContext, connection: HTTPConnection) -> None:
-        self.caller: Caller = connection.scope["winslow.caller"]
+    def __init__(self, process: WorkspaceProcessContext, connection: HTTPConnection, acts_on_all: ActsOnAll) -> None:
+        self.caller = in_dagit(connection.scope["winslow.caller"], acts_on_all)
         super().__init__(
             instance=process.instance,
             current_workspace=process.get_current_workspace(),
@@ -90,12 +101,18 @@ class CallerContext(WorkspaceRequestContext):
 class Dagit(DagsterWebserver[WorkspaceProcessContext, Any]):
     """Dagster's web server for callers with roles, without the ways to send GraphQL that a foreign web page can use.
 
+    `acts_on_all` says whether an operator may act on every project.
+
     A viewer's mutations are not executed at all: Dagster checks no permission for some of them.
 
     Dagster also executes queries, and mutations, from the URL of a GET request and of a POST request with any content
     type. A browser sends those for any page, without asking first. The check is here and not in the guard because only
     Dagster's own routes decide which paths are GraphQL.
     """
+
+    def __init__(self, process: WorkspaceProcessContext, acts_on_all: ActsOnAll) -> None:
+        self._acts_on_all = acts_on_all
+        super().__init__(process, app_path_prefix=DAGIT_PATH, live_data_poll_rate=LIVE_DATA_POLL_MS)
 
     def build_routes(self) -> list[BaseRoute]:
         """Dagster's routes, without the prefix that its pages put before their addresses: the mount takes that off."""
@@ -126,7 +143,7 @@ class Dagit(DagsterWebserver[WorkspaceProcessContext, Any]):
         return response
 
     def _make_request_context(self, conn: HTTPConnection) -> CallerContext:
-        return CallerContext(self._process_context, conn)
+        return CallerContext(self._process_context, conn, self._acts_on_all)
 
     async def gen_graphql_response(
         self,
@@ -137,7 +154,9 @@ class Dagit(DagsterWebserver[WorkspaceProcessContext, Any]):
     ) -> JSONResponse:
         """Executes a query, and for those who may change something a mutation."""
         if request_context.read_only and _changes_something(query):
-            message = "You may look, but change nothing here: this needs the role operator."
+            message = (
+                "You may look, but change nothing in Dagit. Act on projects on Winslow's own pages, as far as you may."
+            )
             return JSONResponse({"data": None, "errors": [{"message": message}]}, status_code=403)
         return await super().gen_graphql_response(request_context, query, variables, operation_name)
 
@@ -190,11 +209,11 @@ async def _in_thread(endpoint: Callable[[Request], Awaitable[Answer]], request: 
 
 
 @contextlib.contextmanager
-def open_dagit(workspace: Path) -> Iterator[Dagit]:
+def open_dagit(workspace: Path, acts_on_all: ActsOnAll) -> Iterator[Dagit]:
     """Dagster's web server, to be mounted at DAGIT_PATH, for the instance in DAGSTER_HOME and `workspace`."""
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_MAX_OVERFLOW)
         with WorkspaceProcessContext(
             instance, WorkspaceFileTarget(paths=[str(workspace)]), version=__version__
         ) as context:
-            yield Dagit(context, app_path_prefix=DAGIT_PATH, live_data_poll_rate=LIVE_DATA_POLL_MS)
+            yield Dagit(context, acts_on_all)

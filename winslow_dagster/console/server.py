@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import uvicorn
@@ -9,6 +10,8 @@ import uvicorn
 from winslow_dagster.console.app import create_app
 from winslow_dagster.console.dagit import open_dagit
 from winslow_dagster.console.own_services import OwnServices
+from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
 
@@ -20,8 +23,9 @@ def serve(settings: Settings) -> None:
     """Serve until TERM or INT. Needs DAGSTER_HOME, and the files that the supervisor has written there."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with (
-        open_dagit(settings.dagster_home / "workspace.yaml") as dagit,
-        Installation(settings, OwnServices(settings, dagit)) as installation,
+        contextlib.closing(ProjectRecords.open(settings.database_url)) as records,
+        open_dagit(settings.dagster_home / "workspace.yaml", Ownership(records.database).may_act_on_all) as dagit,
+        Installation(settings, OwnServices(settings, dagit), records=records) as installation,
     ):
         uvicorn.run(
             create_app(installation, dagit.create_asgi_app()),

@@ -39,6 +39,16 @@ class Ownership:
             found = connection.execute(select(table.c.name).where(table.c.name == project, allowed)).first()
         return found is not None
 
+    def may_act_on_all(self, person: str) -> bool:
+        """Whether the person, who is an operator, may act on every project."""
+        table, members = schema.projects, schema.memberships
+        own_groups = select(members.c.group).where(members.c.person == person)
+        others = select(table.c.name).where(
+            table.c.group.is_not(None), table.c.owner != person, table.c.group.not_in(own_groups)
+        )
+        with self._database.reading() as connection:
+            return connection.execute(others.limit(1)).first() is None
+
     def of(self, project: str) -> tuple[str, str | None]:
         """Owner and group of the project."""
         table = schema.projects
