@@ -12,6 +12,7 @@ from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
 from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.formatting import format_time
 
 if TYPE_CHECKING:
     from winslow_dagster.pipelines import LoadedPipeline, Problem, Stage
@@ -113,6 +114,49 @@ def show(name: str, *, as_json: bool) -> None:
             for stage in pipeline.stages
         ],
     )
+
+
+@command.command("versions")
+@click.argument("name")
+@json_option
+def versions(name: str, *, as_json: bool) -> None:
+    """List the kept versions of a pipeline, the latest first: each with which a project was started.
+
+    With --json, [{"digest", "kept_at", "current", "projects"}, …].
+    """
+    with open_installation() as winslow:
+        found = winslow.pipeline_files.versions(name)
+    if as_json:
+        print_json([asdict(each) | {"kept_at": each.kept_at.isoformat()} for each in found])
+        return
+    print_table(
+        ("version", "kept", "", "projects"),
+        [
+            (each.digest[:8], format_time(each.kept_at), "current" if each.current else "", ", ".join(each.projects))
+            for each in found
+        ],
+    )
+
+
+@command.command("changes")
+@click.argument("name")
+@click.argument("old")
+@click.argument("new", default="current")
+@json_option
+def show_changes(name: str, old: str, new: str, *, as_json: bool) -> None:
+    """Show what changed in a pipeline from version OLD to version NEW, or to the file as it is now.
+
+    With --json, {"old", "new", "changes": [TEXT, …]}.
+    """
+    with open_installation() as winslow:
+        found = winslow.pipeline_files.changes(name, old, new)
+    if as_json:
+        print_json(asdict(found))
+        return
+    for change in found.changes:
+        print_line(change)
+    if not found.changes:
+        say("nothing that matters to a run changed")
 
 
 @command.command("schema")

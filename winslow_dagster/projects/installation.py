@@ -17,8 +17,10 @@ from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
 from winslow_dagster.projects.commands.many import ManyAct, act_on
+from winslow_dagster.projects.commands.pipelines import PipelineCommands
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.commands.project_check import NewProject, ProjectFault, faults_of
 from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
@@ -129,6 +131,11 @@ class Installation:
         """One pipeline. Raises NotFound, and PipelineInvalid with all errors of its file."""
         return self.context.pipeline(name)
 
+    @property
+    def pipeline_files(self) -> PipelineCommands:
+        """Pipeline files, valid or not, with their sources, versions and users."""
+        return PipelineCommands(self.context)
+
     def images(self) -> tuple[ImageView, ...]:
         """The images that the pipelines name, and whether they are on the node."""
         return images(self.context)
@@ -229,6 +236,10 @@ class Installation:
         if notes:
             Annotations(self.context.records.database).set_notes(project, notes)
         return ProjectHandle(self.context, project)
+
+    def check_project(self, new: NewProject) -> tuple[ProjectFault, ...]:
+        """What is wrong with a new project before it is created: nothing if it can be created and run."""
+        return faults_of(self.context, new)
 
     def run(  # noqa: PLR0913  # what a person may say about a run; all but the first three by name
         self,

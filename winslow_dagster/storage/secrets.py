@@ -36,6 +36,17 @@ class StoredSecret:
     set_at: datetime
 
 
+def require_value(name: str, value: str) -> None:
+    """Raise InputRejected if a value cannot be stored."""
+    if len(value) < SHORTEST or "\0" in value or len(value.encode()) > LONGEST_VALUE:
+        raise InputRejected(
+            f"the value has {len(value)} characters" + (", one of them NUL" if "\0" in value else ""),
+            where=f"secret {name}",
+            expected=f"at least {SHORTEST} characters without NUL, at most {LONGEST_VALUE} bytes",
+            remedy="Shorter values cannot be masked in logs",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SecretStore:
     """The secrets in `directory`, which is created with the first one."""
@@ -56,13 +67,7 @@ class SecretStore:
             raise InputRejected(
                 f"{name!r} is not a valid name of a secret", expected="letters, digits and _ . -, at most 200"
             )
-        if len(value) < SHORTEST or "\0" in value or len(value.encode()) > LONGEST_VALUE:
-            raise InputRejected(
-                f"the value has {len(value)} characters" + (", one of them NUL" if "\0" in value else ""),
-                where=f"secret {name}",
-                expected=f"at least {SHORTEST} characters without NUL, at most {LONGEST_VALUE} bytes",
-                remedy="Shorter values cannot be masked in logs",
-            )
+        require_value(name, value)
         self._write(self.directory / name, value.encode())
 
     def value(self, name: str) -> str:

@@ -1,6 +1,17 @@
 """Pages, one module per room."""
 
-from winslow_dagster.console.pages import audit, health, home, log, project, project_acts, project_question, projects
+from winslow_dagster.console.pages import (
+    audit,
+    health,
+    home,
+    log,
+    new_project,
+    pipelines,
+    project,
+    project_acts,
+    project_question,
+    projects,
+)
 
 ROOMS = (
     home.room,
@@ -12,4 +23,6 @@ ROOMS = (
     project.room,
     project_acts.room,
     project_question.room,
+    new_project.room,
+    pipelines.room,
 )

@@ -1,10 +1,21 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
-from winslow_dagster.console.rest import audit, findings, health, logs, project, projects
+from winslow_dagster.console.rest import (
+    audit,
+    findings,
+    health,
+    logs,
+    new_projects,
+    pipelines,
+    project,
+    projects,
+)
 
 ROOMS = (
     health.room,
     projects.room,
+    new_projects.room,
+    pipelines.room,
     logs.room,
     audit.room,
     findings.room,

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from winslow_dagster.actions import Action
@@ -197,6 +198,10 @@ class Context:
 
     def pipeline(self, name: str) -> LoadedPipeline:
         """The pipeline file as it is now. Raises NotFound, and PipelineInvalid with all its errors."""
+        return load(self.pipeline_path(name))
+
+    def pipeline_path(self, name: str) -> Path:
+        """The file of a pipeline, valid or not. Raises NotFound."""
         files = pipeline_names(self.settings.pipelines_dir)
         if name not in files:
             meant = nearest(name, files)
@@ -206,7 +211,7 @@ class Context:
                 expected=f"one of {', '.join(files)}" if files else "",
                 remedy=f"Did you mean {meant}?" if meant else Action("list_pipelines"),
             )
-        return load(files[name])
+        return files[name]
 
     def pinned(self, project: Project) -> Pipeline:
         """The version of the pipeline that the project uses."""

@@ -25,6 +25,13 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     return kept
 
 
+def checked_notes(notes: str) -> str:
+    """The notes, if they are not too long. Raises InputRejected."""
+    if len(notes) > LONGEST_TEXT:
+        raise InputRejected(f"the notes have {len(notes)} characters", expected=f"at most {LONGEST_TEXT}")
+    return notes
+
+
 class Annotations:
     """Every method is one transaction. All raise NotFound for a project that does not exist."""
 
@@ -50,9 +57,7 @@ class Annotations:
 
     def set_notes(self, project: str, notes: str) -> None:
         """Replace the project's notes. Raises InputRejected if they are too long."""
-        if len(notes) > LONGEST_TEXT:
-            raise InputRejected(f"the notes have {len(notes)} characters", expected=f"at most {LONGEST_TEXT}")
-        self._write(project, notes=notes)
+        self._write(project, notes=checked_notes(notes))
 
     def add_todo(self, project: str, text: str, by: str) -> Todo:
         """Add a to-do. Raises InputRejected if the text is empty or too long."""

@@ -63,6 +63,13 @@ class ProjectsAndInputs:
                 inputs.setdefault(found.project, []).append(found)
         return tuple(_project(row, inputs.get(row["name"], ())) for row in rows)
 
+    def projects_with(self, pipeline: str) -> tuple[tuple[str, str], ...]:
+        """Name and pipeline version of the projects that use this pipeline, by name."""
+        table = schema.projects
+        query = select(table.c.name, table.c.pipeline_digest).where(table.c.pipeline == pipeline).order_by(table.c.name)
+        with self._database.reading() as connection:
+            return tuple((name, digest) for name, digest in connection.execute(query))
+
     def pin_pipeline(self, project: str, pipeline: str, digest: str) -> None:
         """Have the project's next runs use this version of this pipeline."""
         with self._database.writing() as connection:

@@ -1,0 +1,51 @@
+"""Pipeline files: their contents, problems, versions and users."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from winslow_dagster.console.caller import Front
+from winslow_dagster.console.room import Room
+from winslow_dagster.projects.commands.pipelines import (
+    CURRENT,
+    PipelineFile,
+    PipelineFiles,
+    PipelineVersionView,
+    VersionChanges,
+)
+
+room = Room("/pipelines", tags=["pipelines"])
+
+Version = Annotated[str, Query(max_length=64, description="A digest, at least its first six digits, or `current`.")]
+
+
+@room.route_for("", role="viewer")
+def list_pipelines(front: Front) -> PipelineFiles:
+    """All pipeline files, with the problems of those that cannot be used."""
+    return front.pipeline_files.files()
+
+
+@room.route_for("/{name}", role="viewer")
+def show_pipeline(front: Front, name: str) -> PipelineFile:
+    """One pipeline with every default filled in, or its problems."""
+    return front.pipeline_files.file(name)
+
+
+@room.route_for("/{name}/source", role="viewer")
+def show_source(front: Front, name: str) -> str:
+    """The text of its file."""
+    return front.pipeline_files.source(name)
+
+
+@room.route_for("/{name}/versions", role="viewer")
+def list_versions(front: Front, name: str) -> tuple[PipelineVersionView, ...]:
+    """Its kept versions, the latest first, with the projects that use them."""
+    return front.pipeline_files.versions(name)
+
+
+@room.route_for("/{name}/changes", role="viewer")
+def show_changes(front: Front, name: str, old: Version, new: Version = CURRENT) -> VersionChanges:
+    """What changed from one version to another."""
+    return front.pipeline_files.changes(name, old, new)
