@@ -60,6 +60,14 @@ def test_logs_are_read_whole_from_the_end_and_by_their_errors(there: Installatio
     assert there.winslow("logs", "first", "count", "--errors").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1").stdout == "WINSLOW_RESULT: vehicles=2\n"
     assert there.winslow("logs", "first", "count", "--tail", "1", "--timestamps").stdout.startswith("20")
+    assert there.winslow("logs", "first", "count", "--search", "VEHICLES=").stdout == ""
+    found = there.winslow("logs", "first", "count", "--search", "vehicles=", "--source", "stdout").stdout
+    assert found == "WINSLOW_RESULT: vehicles=2\n"
+    assert there.winslow("logs", "first", "count", "--regex", r"s=\d$", "--since", "2020-01-01").stdout == found
+    assert there.winslow("logs", "first", "count", "--regex", r"s=\d$", "--until", "2020-01-01T00:00Z").stdout == ""
+    assert there.winslow("logs", "first", "pick", "--level", "warning").stderr.startswith("first/pick: no such line")
+    assert there.refused("logs", "first", "count", "--regex", "(")[0] == 3
+    assert there.refused("logs", "first", "count", "--search", "x", "--follow")[0] == 2
     assert there.refused("logs", "first", "count", "--attempt", "2") == (4, "stage count has no attempt 2")
 
 

@@ -123,6 +123,15 @@ class AttemptLog:
         found = self._search(query).backward(last, min(limit, FOUND_MOST), SEARCH_S)
         return FoundPart(self._shown(found.lines, SHOWN_CHARACTERS), found.next_line)
 
+    def matching(self, query: LogQuery) -> Iterator[LogLine]:
+        """All matching lines up to the current end, however long that takes."""
+        search = self._search(query)
+        first: int | None = 1
+        while first is not None:
+            found = search.forward(first, FOUND_MOST, SEARCH_S)
+            yield from found.lines
+            first = found.next_line
+
     def count(self, query: LogQuery, first: int = 1, width: int = 1_000) -> Tally:
         """How many lines match from `first` on, as far as a quarter of a second takes."""
         return self._search(query).tally(first, width, SEARCH_S)
