@@ -20,7 +20,7 @@ from installation import Installation, until
 from winslow_dagster import Winslow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -96,8 +96,13 @@ class Logs:
         with Winslow(self.there.settings) as winslow:
             return bool(winslow.project(name).attempts())
 
+    def outcomes(self, name: str) -> list[str | None]:
+        with Winslow(self.there.settings) as winslow:
+            return [attempt.outcome for attempt in winslow.project(name).attempts()]
+
     def path(self, name: str, **query: object) -> str:
-        return f"{self.address}/projects/{name}/stages/talk/log?{urlencode(query)}"
+        """The log in a window of its own."""
+        return f"{self.address}/projects/{name}/stages/talk/log?{urlencode({'full': 1, **query})}"
 
     def get(self, name: str, what: str = "", **query: object) -> tuple[int, bytes]:
         address = f"{self.address}/api/v1/projects/{name}/stages/talk/log{what}?{urlencode(query)}"
@@ -148,10 +153,15 @@ def page(browser: Browser) -> Iterator[Page]:
         context.set_default_timeout(60_000)
         opened = context.new_page()
         errors: list[object] = []
-        opened.on("pageerror", errors.append)
-        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108  # playwright takes no built-in method
+        opened.on("console", lambda message: errors.append(message.text) if is_mistake(message) else None)
         yield opened
         assert errors == []
+
+
+def is_mistake(message: ConsoleMessage) -> bool:
+    """The browser also reports a search that the server has refused, which the page shows."""
+    return message.type == "error" and "status of 422" not in message.text
 
 
 def lines(page: Page) -> list[int]:
@@ -176,19 +186,27 @@ def keep_picture(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/log-{name}.png")
 
 
-def selected_text(page: Page) -> str:
+def holds(page: Page, condition: str) -> None:
+    """Returns once a condition holds. The page's policy forbids what playwright itself does for this."""
+    until(lambda: bool(page.evaluate(condition)), condition)
+
+
+def copied_text(page: Page) -> str:
     """What a copy puts into the clipboard."""
-    text: str = page.evaluate("""() => new Promise((resolve) => {
-        const read = (event) => setTimeout(() => resolve(event.clipboardData.getData("text/plain")));
-        document.addEventListener("copy", read, {once: true});
-        document.execCommand("copy");
-    })""")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('nothing yet')")
+    page.keyboard.press("Control+C")
+    until(lambda: page.evaluate("navigator.clipboard.readText()") != "nothing yet", "it is copied")
+    text: str = page.evaluate("navigator.clipboard.readText()")
     return text
 
 
 def number_of(logs: Logs, name: str, text: str) -> int:
     """The number of the first line with this text."""
-    number: int = logs.ask(name, "/search", text=text, limit=1)["lines"][0]["number"]
+    found = {"lines": [], "next_line": 1}
+    while not found["lines"]:
+        found = logs.ask(name, "/search", text=text, limit=1, start=found["next_line"])
+    number: int = found["lines"][0]["number"]
     return number
 
 
@@ -252,12 +270,13 @@ def test_a_mistake_in_a_search_is_a_problem_that_says_what_is_wrong(logs: Logs) 
 # In the browser
 
 
-def test_a_failed_log_opens_at_its_first_error(logs: Logs, page: Page) -> None:
-    page.goto(logs.path("hostile"))
+@pytest.mark.parametrize("full", [0, 1])
+def test_a_failed_log_opens_at_its_first_error(logs: Logs, page: Page, full: int) -> None:
+    page.goto(logs.path("hostile", full=full))
     error = number_of(logs, "hostile", "in colour")
     shown(page, error)
     assert error in lines(page)
-    keep_picture(page, "error")
+    keep_picture(page, "error" if full else "panel")
 
 
 def test_whatever_a_line_contains_is_shown_as_text(logs: Logs, page: Page) -> None:
@@ -274,7 +293,7 @@ def test_whatever_a_line_contains_is_shown_as_text(logs: Logs, page: Page) -> No
     assert page.locator(".log-line .sgr-red.sgr-bold").first.inner_text() == "ERROR"
     assert page.evaluate("window.hacked") is None
     page.locator("[data-more]").click()
-    page.wait_for_function("document.querySelector('[data-more]') === null")
+    holds(page, "document.querySelector('[data-more]') === null")
     assert (
         "more bytes of this line omitted" in page.locator(f'.log-line[data-line="{begin + 4}"] .log-text').inner_text()
     )
@@ -290,7 +309,7 @@ def test_a_link_selects_lines_and_a_selection_is_a_link(logs: Logs, page: Page) 
     assert page.url.endswith("line=10004-10006")
     page.locator(".log-view").focus()
     expected = [line["text"] for line in logs.ask("hostile", first=10_004, count=3)["lines"]]
-    assert selected_text(page).split("\n") == expected
+    assert copied_text(page).split("\n") == expected
     page.goto(logs.path("hostile") + "#L500-L501")
     shown(page, 500)
     assert 500 in lines(page)
@@ -306,12 +325,12 @@ def test_keys_move_as_in_an_editor(logs: Logs, page: Page) -> None:
     bottom = lines(page)
     assert bottom[-1] == last
     page.keyboard.press("PageUp")
-    page.wait_for_function(f"Number(document.querySelector('.log-line').dataset.line) < {bottom[0] - len(bottom) // 2}")
+    holds(page, f"Number(document.querySelector('.log-line').dataset.line) < {bottom[0] - len(bottom) // 2}")
     page.keyboard.press("Home")
     shown(page, 1)
     assert lines(page)[0] == 1
     page.keyboard.press("PageDown")
-    page.wait_for_function(f"Number(document.querySelector('.log-line').dataset.line) > {len(bottom) // 2}")
+    holds(page, f"Number(document.querySelector('.log-line').dataset.line) > {len(bottom) // 2}")
 
 
 def test_a_selection_over_many_screens_copies_every_line_of_it(logs: Logs, page: Page) -> None:
@@ -328,7 +347,7 @@ def test_a_selection_over_many_screens_copies_every_line_of_it(logs: Logs, page:
     view = page.locator(".log-view")
     view.hover()
     page.mouse.wheel(0, 3_000)
-    page.wait_for_function(f"Number(document.querySelector('.log-line:not(.log-pinned)').dataset.line) > {first + 60}")
+    holds(page, f"Number(document.querySelector('.log-line:not(.log-pinned)').dataset.line) > {first + 60}")
     last = lines(page)[-3]
     page.evaluate(
         """(line) => {
@@ -340,7 +359,7 @@ def test_a_selection_over_many_screens_copies_every_line_of_it(logs: Logs, page:
     expected = [line["text"] for line in logs.ask("hostile", first=first, count=last - first + 1)["lines"]]
     expected[0], expected[-1] = expected[0][6:], expected[-1][:5]
     assert len(expected) > 100
-    assert selected_text(page).split("\n") == expected
+    assert copied_text(page).split("\n") == expected
 
 
 def test_a_search_goes_to_the_next_match_and_counts_all(logs: Logs, page: Page) -> None:
@@ -373,7 +392,7 @@ def test_errors_are_reached_one_after_the_other_and_from_the_rail(logs: Logs, pa
     box = page.locator(".log-rail").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 5, box["y"] + box["height"] * 0.75)
-    page.wait_for_function(f"Number(document.querySelector('.log-line').dataset.line) > {LINES // 2}")
+    holds(page, f"Number(document.querySelector('.log-line').dataset.line) > {LINES // 2}")
     assert min(lines(page)) < LINES * 0.75 + 50 < LINES + 50
 
 
@@ -396,7 +415,7 @@ def test_long_lines_wrap_and_times_are_shown_and_the_choice_is_kept(logs: Logs, 
     shown(page, 1)
     page.locator(".log-view").hover()
     page.mouse.wheel(0, 5_000)
-    page.wait_for_function("Number(document.querySelector('.log-line').dataset.line) > 9")
+    holds(page, "Number(document.querySelector('.log-line').dataset.line) > 9")
 
 
 def test_a_growing_log_is_followed_until_one_scrolls_up_and_again_at_its_end(logs: Logs, page: Page) -> None:
@@ -412,12 +431,12 @@ def test_a_growing_log_is_followed_until_one_scrolls_up_and_again_at_its_end(log
     page.get_by_text("growing 200", exact=True).wait_for()
     page.locator(".log-view").hover()
     page.mouse.wheel(0, -600)
-    page.wait_for_function("document.querySelector('[data-log-follow]').ariaPressed === 'false'")
+    holds(page, "document.querySelector('[data-log-follow]').ariaPressed === 'false'")
     before = lines(page)
     grow(400)
     until(lambda: bool(logs.ask("growing", "/search", text="growing 400")["lines"]), "it has grown")
     last = logs.ask("growing")["shape"]["lines"]
-    page.wait_for_function(f"document.querySelector('[data-log-place]').textContent.endsWith('{last}')")
+    holds(page, f"document.querySelector('[data-log-place]').textContent.endsWith('{last}')")
     assert lines(page) == before
     page.locator(".log-view").focus()
     page.keyboard.press("End")
@@ -439,19 +458,19 @@ def test_a_large_log_is_scrolled_to_any_line_and_keeps_only_what_is_near(logs: L
     view.hover()
     before = lines(page)
     page.mouse.wheel(0, 100)
-    page.wait_for_function(f"Number(document.querySelector('.log-line').dataset.line) === {before[0] + 5}")
+    holds(page, f"Number(document.querySelector('.log-line').dataset.line) === {before[0] + 5}")
     view.focus()
     page.keyboard.press("End")
     shown(page, last)
     assert lines(page)[-1] == last
     page.keyboard.press("PageUp")
-    page.wait_for_function(f"Number(document.querySelector('.log-line').dataset.line) < {last - 40}")
+    holds(page, f"Number(document.querySelector('.log-line').dataset.line) < {last - 40}")
     page.keyboard.press("Home")
     shown(page, 1)
     page.evaluate(
         "document.querySelector('.log-view').scrollTop = document.querySelector('.log-view').scrollHeight / 3"
     )
-    page.wait_for_function("Number(document.querySelector('.log-line').dataset.line) > 100000")
+    holds(page, "Number(document.querySelector('.log-line').dataset.line) > 100000")
     shown(page, lines(page)[5])
     assert abs(lines(page)[0] - last / 3) < last / 100
     page.keyboard.press("/")
@@ -477,3 +496,15 @@ def test_a_page_without_a_log_says_so(logs: Logs) -> None:
         urllib.request.urlopen(logs.path("hostile", attempt=7))
     assert caught.value.code == 404
     assert "no attempt 7" in caught.value.read().decode()
+
+
+def test_attempts_are_tabs_and_each_has_its_own_log(logs: Logs, page: Page) -> None:
+    logs.run("hostile")
+    until(lambda: len(logs.outcomes("hostile")) == 2 and all(logs.outcomes("hostile")), "the second attempt has ended")
+    page.goto(logs.path("hostile"))
+    tabs = page.get_by_role("navigation", name="Attempts")
+    assert tabs.locator("[aria-current]").inner_text().startswith("Attempt 2")
+    tabs.get_by_role("link", name="Attempt 1").click()
+    page.wait_for_url("**attempt=1**")
+    assert tabs.locator("[aria-current]").inner_text().startswith("Attempt 1")
+    assert "winslow logs hostile talk --attempt 1" in page.locator(".log-command").inner_text()

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.pages.project import stage_page
+from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.console.stage_place import Place
 from winslow_dagster.projects.commands.attempt_log import AttemptLog, LogShape
@@ -21,6 +22,8 @@ from winslow_dagster.projects.commands.project import ProjectHandle
 
 FIRST_LINES = 160
 """Lines that come with the page: more than a screen has."""
+TABS_MOST = 8
+"""The latest attempts have tabs, and the one that is shown."""
 LINES = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?")
 
 room = Room(threads=LOGS)
@@ -46,6 +49,8 @@ class LogPanel:
     outcome: str
     started_at: datetime
     attempts: tuple[AttemptTab, ...]
+    attempt_count: int
+    full: bool
     errors: int
     warnings: int
     line: int | None
@@ -53,9 +58,14 @@ class LogPanel:
     command: str
 
     @property
-    def path(self) -> str:
-        """The address of the page."""
+    def panel_path(self) -> str:
+        """The address of the log in the panel of its stage."""
         return log_path(self.project, self.stage, self.number)
+
+    @property
+    def full_path(self) -> str:
+        """The address of the log in a window of its own."""
+        return log_path(self.project, self.stage, self.number, full=1)
 
     @property
     def api(self) -> str:
@@ -68,18 +78,19 @@ def stage_path(project: str, stage: str) -> str:
     return f"/projects/{quote(project, safe='')}/stages/{quote(stage, safe='')}"
 
 
-def log_path(project: str, stage: str, attempt: int) -> str:
+def log_path(project: str, stage: str, attempt: int, **query: int) -> str:
     """The address of a log's page."""
-    return f"{stage_path(project, stage)}/log?{urlencode({'attempt': attempt})}"
+    return f"{stage_path(project, stage)}/log?{urlencode({'attempt': attempt, **query})}"
 
 
-def log_panel(
+def log_panel(  # noqa: PLR0913  # the parts of its address, by name
     handle: ProjectHandle,
     stage: str,
     attempt: str | None = None,
     *,
     line: str | None = None,
     pipeline: str | None = None,
+    full: bool = False,
 ) -> LogPanel:
     """The log of the stage's latest attempt, or of one of its attempts. Raises NotFound."""
     log = handle.log(stage, attempt, pipeline=pipeline)
@@ -99,9 +110,13 @@ def log_panel(
         outcome=handle.outcome_of(stage, found.task_id),
         started_at=found.started_at,
         attempts=tuple(
-            AttemptTab(numbers[each.task_id], each.outcome, log_path(handle.name, stage, numbers[each.task_id]))
-            for each in of_stage
+            AttemptTab(
+                each, of_stage[each - 1].outcome, log_path(handle.name, stage, each, **({"full": 1} if full else {}))
+            )
+            for each in sorted({number, *range(max(1, len(of_stage) - TABS_MOST + 1), len(of_stage) + 1)}, reverse=True)
         ),
+        attempt_count=len(of_stage),
+        full=full,
         errors=summary.error_count,
         warnings=summary.warning_count,
         line=opens_at,
@@ -130,9 +145,16 @@ def show_log(  # noqa: PLR0913  # the parts of its address
     attempt: Annotated[str | None, Query()] = None,
     pipeline: Annotated[str | None, Query()] = None,
     line: Annotated[str | None, Query()] = None,
+    full: Annotated[bool, Query()] = False,
 ) -> HTMLResponse:
-    """The log, in the panel of its stage. A refresh of the page leaves it alone: it follows the log itself."""
+    """The log, in the panel of its stage. A refresh of the page leaves it alone: it follows the log itself.
+
+    With `full`, it has the window for itself.
+    """
     handle = front.project(project)
+    if full:
+        panel = log_panel(handle, stage, attempt, line=line, pipeline=pipeline, full=True)
+        return page(request, "log.html", log=panel)
     started = "part" not in request.query_params and has_attempts(handle, stage, pipeline)
     log = log_panel(handle, stage, attempt, line=line, pipeline=pipeline) if started or attempt else None
     return stage_page(

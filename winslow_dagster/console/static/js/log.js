@@ -12,20 +12,39 @@ const DENSITY_EVERY_MS = 4_000;
 const TYPED_MS = 300;
 const KEPT = "winslow_log";
 
+// A browser may refuse to keep anything.
+function keptChoice() {
+  try { return JSON.parse(localStorage.getItem(KEPT)) ?? {}; } catch { return {}; }
+}
+
+function keep(choice) {
+  try { localStorage.setItem(KEPT, JSON.stringify(choice)); } catch { /* it is chosen for this page only */ }
+}
+
+// The address of this page with other lines.
+function addressOf(lines) {
+  const address = new URL(location.href);
+  address.hash = "";
+  if (lines) address.searchParams.set("line", lines);
+  else address.searchParams.delete("line");
+  return address;
+}
+
 class WinslowLog extends HTMLElement {
   #following = false;
   #moved = false;
   #stop = new AbortController();
   #densityAt = 0;
   #anchor = 1;
+  #going = Promise.resolve();
 
   connectedCallback() {
     if (this.view) return; // moved in the page
     const first = JSON.parse(this.dataset.window);
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    const kept = keptChoice();
     this.find = (name) => this.querySelector(`[data-log-${name}]`);
     this.source = new LogSource(this.dataset.api, this.dataset.attempt, first.shape, first.lines);
-    this.look = { wrap: kept.wrap ?? matchMedia("(max-width: 760px)").matches, times: kept.times ?? "none", started: new Date(this.dataset.started), matcher: null, rowHeight: 0 };
+    this.look = { wrap: kept.wrap ?? matchMedia("(max-width: 760px)").matches, times: kept.times ?? "none", started: new Date(this.dataset.started), matcher: null, rowHeight: 0, link: addressOf };
     this.look.rowHeight = this.#measure();
     this.classList.toggle("log-wrapped", this.look.wrap);
     this.view = new LogView(this.find("view"), this.source, this.look);
@@ -110,7 +129,7 @@ class WinslowLog extends HTMLElement {
   // How the log looks. The reader's choice is kept.
   #change(choice) {
     Object.assign(this.look, choice);
-    localStorage.setItem(KEPT, JSON.stringify({ wrap: this.look.wrap, times: this.look.times }));
+    keep({ wrap: this.look.wrap, times: this.look.times });
     this.classList.toggle("log-wrapped", this.look.wrap);
     const row = this.view.firstRow, following = this.#following;
     this.view.redraw();
@@ -148,11 +167,7 @@ class WinslowLog extends HTMLElement {
 
   #select(lines) {
     this.view.selected = lines;
-    const address = new URL(location.href);
-    address.hash = "";
-    if (lines) address.searchParams.set("line", lines[0] === lines[1] ? lines[0] : lines.join("-"));
-    else address.searchParams.delete("line");
-    history.replaceState(history.state, "", address);
+    history.replaceState(history.state, "", addressOf(lines && (lines[0] === lines[1] ? lines[0] : lines.join("-"))));
     this.view.draw();
   }
 
@@ -253,7 +268,13 @@ class WinslowLog extends HTMLElement {
     }
   }
 
-  async #go(search, backward, from = null) {
+  // One after the other: each begins where the one before has ended.
+  #go(search, backward, from = null) {
+    this.#going = this.#going.catch(() => null).then(() => this.#goNow(search, backward, from));
+    return this.#going;
+  }
+
+  async #goNow(search, backward, from) {
     const at = from ?? (this.view.current ?? this.source.lineOf(this.view.firstRow)) + (backward ? -1 : this.view.current ? 1 : 0);
     this.#follow(false);
     const found = await search.find(at, backward);

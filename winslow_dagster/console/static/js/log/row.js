@@ -37,12 +37,12 @@ function write(into, text, matcher) {
   }
 }
 
-// `look` is { times: "none" | "clock" | "elapsed", started, matcher }.
+// `look` is { times: "none" | "clock" | "elapsed", started, matcher, link }.
 export function rowElement(line, known, look) {
   const row = element("div", "log-line");
   row.dataset.line = line;
   const numbered = element("a", "log-number", number.format(line));
-  numbered.href = `?line=${line}`;
+  numbered.href = look.link(line);
   numbered.tabIndex = -1;
   row.append(numbered);
   if (!known) return row;

@@ -3,6 +3,8 @@
 const WINDOW = 256;
 const ROWS_MOST = 6_000, CHARACTERS_MOST = 4_000_000, NEAR = 1_000;
 
+const MISSING = { at: new Date(0).toISOString(), stream: "winslow", level: null, text: "(this line cannot be read)", more: 0 };
+
 export class LogSource extends EventTarget {
   #rows = new Map();
   #characters = 0;
@@ -57,6 +59,8 @@ export class LogSource extends EventTarget {
       const { lines, shape } = await this.ask("", { first: this.lineOf(first), count: WINDOW }, loading.abort.signal);
       this.#reshape(shape);
       this.#keep(lines);
+      // A row that the server does not have must not be asked for again and again.
+      if (first < this.rows && !this.#rows.has(first)) this.#keep([{ ...MISSING, number: this.lineOf(first) }]);
       this.#forget(first);
     } catch (error) {
       if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("failed", { detail: error }));

@@ -29,7 +29,7 @@ export class LogView extends EventTarget {
     view.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     view.addEventListener("pointerdown", (event) => { this.#dragged = event.offsetX >= view.clientWidth && event.target === view; });
     view.addEventListener("pointermove", (event) => { if (!event.buttons) this.#dragged = false; });
-    view.addEventListener("scrollend", () => { this.#dragged = false; this.#settle(); });
+    view.addEventListener("scrollend", () => this.#rested());
     source.addEventListener("lines", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(view);
   }
@@ -41,12 +41,11 @@ export class LogView extends EventTarget {
   get firstRow() { return this.#first; }
   get shownRows() { return Math.max(1, Math.floor(this.height / this.rowHeight)); }
 
-  // Draws now, with this row at the top, or as close to it as the log allows.
+  // Draws now, with this row at the top, or at a share of the height, or as close to that as the log allows.
   show(row, share = 0) {
     this.#first = Math.max(0, Math.min(this.source.rows - 1, row));
-    this.#offset = 0;
+    this.#offset = -Math.floor(this.height * share);
     this.draw();
-    if (share) this.move(-Math.floor(this.height * share));
     this.#settle();
   }
 
@@ -173,7 +172,7 @@ export class LogView extends EventTarget {
 
   #pinned() {
     const selection = document.getSelection();
-    if (!selection || selection.isCollapsed) return new Set();
+    if (!selection?.anchorNode) return new Set();
     const ends = [selection.anchorNode, selection.focusNode].map((node) => (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node));
     return new Set(ends.map((end) => end?.closest?.(".log-line")).filter((row) => row && this.list.contains(row)));
   }
@@ -207,7 +206,14 @@ export class LogView extends EventTarget {
     this.#frame = requestAnimationFrame(() => this.draw());
     clearTimeout(this.#still);
     // Safari sends no scrollend.
-    this.#still = setTimeout(() => { if (!("onscrollend" in window)) this.#settle(); }, STILL_MS);
+    this.#still = setTimeout(() => { if (!("onscrollend" in window)) this.#rested(); }, STILL_MS);
+  }
+
+  // To set the bar while it is moving again would end that movement.
+  #rested() {
+    if (this.view.scrollTop !== this.#bar) return;
+    this.#dragged = false;
+    if (!this.#exact) this.#settle();
   }
 
   #settle() {
