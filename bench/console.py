@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +23,9 @@ import psutil
 from bench.figure import Figure
 from bench.installation import free_port, services, winslow_home
 from bench.projects import ATTEMPTS, PIPELINE, PROJECTS, fill
+from winslow_dagster.console.cookies import cookie_name
 from winslow_dagster.pipelines import keep_version
+from winslow_dagster.projects.accounts.login import Browser
 from winslow_dagster.projects.dagster_api.serving import state_file
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.installation import Installation
@@ -42,6 +45,28 @@ GOAL_FIRST_VISIT_BYTES = 150_000
 CHATTY = f"name: chatty\ncommand: [sh, -c]\nstages:\n  - {{name: talk, args: ['seq {LOG_LINES}']}}\n"
 
 
+@dataclass(frozen=True)
+class Server:
+    """A web server, and the cookie of a person who is logged in."""
+
+    address: str
+    cookie: tuple[str, str]
+
+    @classmethod
+    def of(cls, settings: Settings, address: str) -> Server:
+        """With a new administrator."""
+        with Installation(settings, Services(settings)) as installation:
+            accounts = installation.accounts
+            accounts.add("bench", role="admin")
+            opened = accounts.login.by_link(accounts.login_link("bench"), Browser("127.0.0.1"))
+            return cls(address, (cookie_name(installation, secure=False), opened.key))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a browser sends."""
+        return {"Cookie": "=".join(self.cookie)}
+
+
 def figures() -> Iterator[Figure]:
     """Every figure of this benchmark."""
     yield from pages_with_many_projects()
@@ -53,11 +78,12 @@ def figures() -> Iterator[Figure]:
 
 def figures_of_services(home: Settings, running: Services) -> Iterator[Figure]:
     """What needs everything that `winslow up` starts."""
-    yield idle(home, running.address)
-    yield first_visit(running.address)
+    server = Server.of(home, running.address)
+    yield idle(home, server)
+    yield first_visit(server)
     with Installation(home, running) as winslow:
         winslow.run("chatty", "loud").wait()
-    yield pages_beside_logs(running.address)
+    yield pages_beside_logs(server)
 
 
 def pages_with_many_projects() -> Iterator[Figure]:
@@ -69,15 +95,15 @@ def pages_with_many_projects() -> Iterator[Figure]:
         f"page_project_with_{ATTEMPTS}_attempts": "/projects/p00000",
         f"rest_project_with_{ATTEMPTS}_attempts": "/api/v1/projects/p00000",
     }
-    with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder, full_server(Path(folder)) as address:
+    with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder, full_server(Path(folder)) as server:
         for name, path in paths.items():
-            served_s = percentile(timed(address, path, ROUNDS), 95)
+            served_s = percentile(timed(server, path, ROUNDS), 95)
             yield Figure(f"{name}_p95", served_s, "s", f"<= {GOAL_SERVED_S}", served_s <= GOAL_SERVED_S)
 
 
-def idle(home: Settings, address: str) -> Figure:
+def idle(home: Settings, server: Server) -> Figure:
     """Processor time of all services together, with one browser that waits for changes."""
-    with listening(address):
+    with listening(server):
         time.sleep(IDLE_S / 3)  # what the start has left to do
         before_s, began = cpu_s(home), time.monotonic()
         time.sleep(IDLE_S)
@@ -87,7 +113,7 @@ def idle(home: Settings, address: str) -> Figure:
     )
 
 
-def first_visit(address: str) -> Figure:
+def first_visit(server: Server) -> Figure:
     """What a browser receives until the first page is complete, with an empty cache."""
     name, unit, goal = "first_visit", "bytes", f"<= {GOAL_FIRST_VISIT_BYTES}"
     chromium = shutil.which("chromium")
@@ -98,24 +124,26 @@ def first_visit(address: str) -> Figure:
     received: list[float] = []
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
         page = browser.new_page()
+        name_of_cookie, value = server.cookie
+        page.context.add_cookies([{"name": name_of_cookie, "value": value, "url": server.address}])
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
         session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
         # Not `networkidle`: the page keeps a stream open.
-        page.goto(address, wait_until="load")
+        page.goto(server.address, wait_until="load")
         page.wait_for_timeout(2000)
     return Figure(name, sum(received), unit, goal, sum(received) <= GOAL_FIRST_VISIT_BYTES)
 
 
-def pages_beside_logs(address: str) -> Figure:
+def pages_beside_logs(server: Server) -> Figure:
     """Other pages, while several people page through a large log as fast as they can."""
     stop = threading.Event()
-    readers = [threading.Thread(target=read_log, args=(address, stop, number)) for number in range(READERS)]
+    readers = [threading.Thread(target=read_log, args=(server, stop, number)) for number in range(READERS)]
     for reader in readers:
         reader.start()
     try:
         times = [
-            each for path in ("/", "/projects", "/projects/loud", "/audit") for each in timed(address, path, ROUNDS)
+            each for path in ("/", "/projects", "/projects/loud", "/audit") for each in timed(server, path, ROUNDS)
         ]
     finally:
         stop.set()
@@ -131,9 +159,9 @@ def pages_beside_logs(address: str) -> Figure:
     )
 
 
-def read_log(address: str, stop: threading.Event, number: int) -> None:
+def read_log(server: Server, stop: threading.Event, number: int) -> None:
     """Page through the log, from another place than the other readers, until told to stop."""
-    get = getter(address)
+    get = getter(server)
     first = 1 + number * LOG_LINES // READERS
     while not stop.is_set():
         shown = json.loads(get(f"/api/v1/projects/loud/stages/talk/log?first={first}"))
@@ -141,8 +169,8 @@ def read_log(address: str, stop: threading.Event, number: int) -> None:
 
 
 @contextlib.contextmanager
-def full_server(folder: Path) -> Iterator[str]:
-    """The address of a web server on its own whose tables are full. Dagster knows no run of them."""
+def full_server(folder: Path) -> Iterator[Server]:
+    """A web server on its own whose tables are full. Dagster knows no run of them."""
     pipelines = folder / "pipelines"
     pipelines.mkdir()
     (pipelines / "nine.yaml").write_text(PIPELINE)
@@ -171,7 +199,7 @@ def full_server(folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         try:
             until_answering(settings.address, process)
-            yield settings.address
+            yield Server.of(settings, settings.address)
         finally:
             process.terminate()
 
@@ -180,18 +208,18 @@ def until_answering(address: str, process: subprocess.Popen[bytes]) -> None:
     """Wait for the first answer."""
     while process.poll() is None:
         with contextlib.suppress(ConnectionRefusedError):
-            getter(address)("/api/v1/health")
+            getter(Server(address, ("", "")))("/healthz")
             return
         time.sleep(0.1)
     raise RuntimeError("the web server exited")
 
 
 @contextlib.contextmanager
-def listening(address: str) -> Iterator[None]:
+def listening(server: Server) -> Iterator[None]:
     """A browser that follows what changes."""
-    parts = urlsplit(address)
+    parts = urlsplit(server.address)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    connection.request("GET", "/live")
+    connection.request("GET", "/live", headers=server.headers)
     answer = connection.getresponse()
     if answer.status != http.HTTPStatus.OK:
         raise RuntimeError(f"/live answered {answer.status}")
@@ -209,13 +237,13 @@ def drain(answer: http.client.HTTPResponse) -> None:
             pass
 
 
-def getter(address: str) -> Callable[[str], bytes]:
+def getter(server: Server) -> Callable[[str], bytes]:
     """Fetches paths over one connection, as a browser does."""
-    parts = urlsplit(address)
+    parts = urlsplit(server.address)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
 
     def get(path: str) -> bytes:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=server.headers)
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != http.HTTPStatus.OK:
@@ -225,9 +253,9 @@ def getter(address: str) -> Callable[[str], bytes]:
     return get
 
 
-def timed(address: str, path: str, rounds: int) -> list[float]:
+def timed(server: Server, path: str, rounds: int) -> list[float]:
     """Seconds until each answer was complete, after a few that warm up."""
-    get = getter(address)
+    get = getter(server)
     for _ in range(5):
         get(path)
     times = []

@@ -23,7 +23,7 @@ from winslow_dagster.errors import StageFailed
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
 
@@ -72,8 +72,8 @@ def stages_and_launch(image: str) -> Iterator[Figure]:
     ratios: dict[str, list[float]] = {}
     unavailable: dict[str, str] = {}
     launches = []
-    with winslow_home({"nine": chain("nine", image, STAGES, "true")}) as settings, services(settings) as running:
-        winslow, dagit = Winslow(settings), DagsterClient(running.address, installation_id(settings))
+    with winslow_home({"nine": chain("nine", image, STAGES, "true")}) as settings, services(settings):
+        winslow, dagit = Winslow(settings), dagster_client(settings, installation_id(settings))
         winslow.run("nine", project="warm-up").wait()
         for repeat in range(REPEATS):
             bare_s = seconds(lambda: [docker_run(image) for _ in range(STAGES)])

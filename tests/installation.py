@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from log_in import Cookie, authorization, let_in, log_in
 
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
+from winslow_dagster.projects.domain.actor import Role
 from winslow_dagster.services import Services
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
@@ -80,6 +83,7 @@ class Installation:
 
     def up(self) -> None:
         """Start the services and wait until they are ready."""
+        let_in(self.settings)
         self.settings.home.mkdir(exist_ok=True)
         with (self.folder / "supervisor.log").open("ab") as log:
             self.supervisor = subprocess.Popen(
@@ -97,7 +101,16 @@ class Installation:
 
     def dagster(self) -> DagsterClient:
         """The client of its web server."""
-        return DagsterClient(self.services.address, installation_id(self.settings))
+        return dagster_client(self.settings, installation_id(self.settings))
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The headers that the web server accepts from programs of the installation."""
+        return authorization(self.settings)
+
+    def cookie(self, role: Role = "admin") -> Cookie:
+        """The cookie of the browser of a person with this role."""
+        return log_in(self.settings, role)
 
     def ask(self, query: str) -> dict[str, Any]:
         """The web server's answer to a GraphQL query."""

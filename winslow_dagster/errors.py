@@ -199,7 +199,7 @@ class ImageNotBuilt(WinslowError):
 
 
 class NotLoggedIn(WinslowError):
-    """Nobody can tell who asks, or the proof is wrong or has expired."""
+    """Somebody has not logged in, or the proof is wrong or has expired."""
 
     exit_code = 13
 

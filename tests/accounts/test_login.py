@@ -193,7 +193,7 @@ def test_a_token_that_would_never_or_always_be_expired_is_refused(anna: AccountS
 
 def test_the_first_link_makes_the_first_administrator_and_works_once(accounts: AccountService) -> None:
     link, other = accounts.login_link(), accounts.login_link()
-    assert accounts.needs_link()
+    assert accounts.entry_link() is not None
     assert accounts.login.link_target(link).person is None
     with pytest.raises(InputRejected):
         accounts.login.first(link, "anna", "short", OFFICE)
@@ -201,13 +201,15 @@ def test_the_first_link_makes_the_first_administrator_and_works_once(accounts: A
     identity = accounts.login.session(opened.key)
     assert identity is not None
     assert (identity.person, identity.role) == ("anna", "admin")
-    assert accounts.needs_link()
+    again = accounts.entry_link()
+    assert again is not None
+    assert accounts.login.by_link(again, OFFICE).session.person == "anna"
     for used in (link, other, "", "x"):
         with pytest.raises(NotLoggedIn):
             accounts.login.first(used, "eve", PASSWORD, ELSEWHERE)
     assert [each.name for each in accounts.people()] == ["anna"]
     accounts.set_password("anna", PASSWORD)
-    assert not accounts.needs_link()
+    assert accounts.entry_link() is None
 
 
 def test_a_link_logs_one_person_in_once_within_a_day(anna: AccountService, clock: Clock) -> None:

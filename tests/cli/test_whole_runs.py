@@ -14,7 +14,7 @@ import pytest
 from patience import until
 from whole_installation import Installation, stages
 
-from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageView
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
@@ -187,7 +187,8 @@ def test_ctrl_c_leaves_a_followed_run_alone_and_says_how_to_end_it(there: Instal
 
 @pytest.mark.usefixtures("first")
 def test_a_run_from_the_launchpad_is_the_project_s_run_too(there: Installation) -> None:
-    dagit = DagsterClient(f"http://127.0.0.1:{there.port}", installation_id(Settings.read(there.settings)))
+    settings = Settings.read(there.settings)
+    dagit = dagster_client(settings, installation_id(settings))
     run_id = dagit.launch(dagit.job("speeding"), {"project": "first", "start_from": "count"}, {})
 
     def has_ended() -> bool:

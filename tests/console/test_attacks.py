@@ -274,7 +274,8 @@ def test_the_query_editor_opens(console: Console) -> None:
 def test_no_page_of_another_site_shows_these_pages_in_a_frame(console: Console) -> None:
     import urllib.request
 
-    with urllib.request.urlopen(console.address) as response:
+    request = urllib.request.Request(console.address, headers=console.cookie.header)
+    with urllib.request.urlopen(request) as response:
         policies = response.headers.get_all("Content-Security-Policy")
         assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "frame-ancestors 'self'" in policies

@@ -177,21 +177,23 @@ def test_programs_get_versions_and_nodes(server: Console) -> None:
     assert json.loads(get(server, "/api/v1/services")[1]) == []
 
 
+def console_of(running: Installation) -> Console:
+    assert running.supervisor is not None
+    return Console(running.port, running.supervisor, running.settings, running.cookie())
+
+
 @pytest.mark.slow
 def test_health_shows_the_services_and_how_often_each_exited(tmp_path: Path) -> None:
     one = "name: one\ncommand: [sh, -c]\nstages:\n  - {name: work, args: ['true']}\n"
     running = Installation(tmp_path, None, {"one": one})
     running.up()
     try:
-        services = {
-            each["name"]: each
-            for each in json.loads(get(Console(running.port, running.supervisor), "/api/v1/services")[1])
-        }  # type: ignore[arg-type]
+        services = {each["name"]: each for each in json.loads(get(console_of(running), "/api/v1/services")[1])}
         assert services["daemon"]["pid"] in running.service("daemon")
         assert datetime.fromisoformat(services["daemon"]["started_at"]) <= datetime.now(UTC)
         assert services["daemon"]["exits"] == 0
         os.kill(services["daemon"]["pid"], 9)
-        console = Console(running.port, running.supervisor)  # type: ignore[arg-type]  # it runs
+        console = console_of(running)
 
         def exits() -> int:
             return next(
@@ -216,11 +218,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=["light desktop", "dark phone"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser, server: Console, request: pytest.FixtureRequest) -> Iterator[Page]:
     scheme, size = request.param.split()
     viewport = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}[size]
     with browser.new_context(color_scheme=scheme, viewport=viewport) as context:  # type: ignore[arg-type]
         context.set_default_timeout(0)  # a test has a limit of its own
+        context.add_cookies([server.cookie.of(server.address)])  # type: ignore[list-item]
         yield context.new_page()
 
 

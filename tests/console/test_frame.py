@@ -22,7 +22,7 @@ VENDOR = STATIC / "vendor"
 
 
 def get(console: Console, path: str, **headers: str) -> tuple[int, str, Message]:
-    request = urllib.request.Request(f"{console.address}{path}", headers=headers)
+    request = urllib.request.Request(f"{console.address}{path}", headers={**console.cookie.header, **headers})
     try:
         with urllib.request.urlopen(request) as response:
             return response.status, response.read().decode(), response.headers

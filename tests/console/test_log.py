@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -84,6 +85,11 @@ class Logs:
         self.folder = folder
         self.address = f"http://127.0.0.1:{there.port}"
 
+    @cached_property
+    def cookie(self) -> Any:
+        """What a browser needs to be logged in."""
+        return self.there.cookie().of(self.address)
+
     def run(self, name: str) -> None:
         with Winslow(self.there.settings) as winslow:
             winslow.run(name, name)
@@ -107,7 +113,8 @@ class Logs:
     def get(self, name: str, what: str = "", **query: object) -> tuple[int, bytes]:
         address = f"{self.address}/api/v1/projects/{name}/stages/talk/log{what}?{urlencode(query)}"
         try:
-            with urllib.request.urlopen(address) as response:
+            request = urllib.request.Request(address, headers=self.there.authorization)
+            with urllib.request.urlopen(request) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -148,8 +155,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, logs: Logs) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
+        context.add_cookies([logs.cookie])
         context.set_default_timeout(60_000)
         opened = context.new_page()
         errors: list[object] = []
@@ -484,6 +492,7 @@ def test_the_log_is_usable_on_a_phone_and_in_the_dark(logs: Logs, browser: Brows
     with browser.new_context(
         viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True, is_mobile=True
     ) as context:
+        context.add_cookies([logs.cookie])
         page = context.new_page()
         page.goto(logs.path("hostile"))
         shown(page, number_of(logs, "hostile", "in colour"))
@@ -493,7 +502,9 @@ def test_the_log_is_usable_on_a_phone_and_in_the_dark(logs: Logs, browser: Brows
 
 def test_a_page_without_a_log_says_so(logs: Logs) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(logs.path("hostile", attempt=7))
+        urllib.request.urlopen(
+            urllib.request.Request(logs.path("hostile", attempt=7), headers=logs.there.authorization)
+        )
     assert caught.value.code == 404
     assert "no attempt 7" in caught.value.read().decode()
 

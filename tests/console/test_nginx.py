@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from certificates import certificate
 from installation import free_port, until
+from log_in import authorization
 from web_server import ALLOWED_NAME, PAUSE, RESUME, Console, listens
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -60,6 +61,7 @@ class Proxy:
 
     port: int
     trust: ssl.SSLContext
+    proof: dict[str, str]
 
     @property
     def origin(self) -> str:
@@ -70,7 +72,7 @@ class Proxy:
         connection = HTTPSConnection(ALLOWED_NAME, self.port, context=self.trust)
         connection.sock = self.socket()
         try:
-            connection.request(method, path, body, {"Origin": self.origin, **headers})
+            connection.request(method, path, body, {"Origin": self.origin, **self.proof, **headers})
             yield connection.getresponse()
         finally:
             connection.close()
@@ -100,7 +102,7 @@ def nginx(directory: Path, site: str, console: Console) -> Iterator[Proxy]:
     try:
         until(lambda: listens(port) or process.poll() is not None, "nginx listens")
         assert process.poll() is None, (directory / "error.log").read_text()
-        yield Proxy(port, ssl.create_default_context(cafile=str(pem)))
+        yield Proxy(port, ssl.create_default_context(cafile=str(pem)), authorization(console.settings))
     finally:
         process.terminate()
         process.wait()
@@ -162,7 +164,8 @@ def test_dagit_opens_a_websocket_behind_the_shipped_configuration(shipped: Proxy
     def open_websocket(proxy: Proxy) -> str | None:
         address = f"wss://{ALLOWED_NAME}:{proxy.port}/dagit/graphql"
         sock = socket.create_connection(("127.0.0.1", proxy.port))
-        with connect(address, sock=sock, ssl=proxy.trust, origin=proxy.origin, subprotocols=["graphql-ws"]) as opened:  # type: ignore[arg-type,list-item]
+        options = {"origin": proxy.origin, "additional_headers": proxy.proof, "subprotocols": ["graphql-ws"]}
+        with connect(address, sock=sock, ssl=proxy.trust, **options) as opened:  # type: ignore[arg-type,list-item]
             return opened.subprotocol
 
     assert open_websocket(shipped) == "graphql-ws"

@@ -46,7 +46,7 @@ def test_people_reach_it_by_https_under_the_name_of_the_certificate(secured: Ins
     connection.sock = trust.wrap_socket(
         socket.create_connection(("127.0.0.1", secured.port)), server_hostname=ALLOWED_NAME
     )
-    connection.request("GET", "/", headers={"Origin": f"https://{ALLOWED_NAME}:{secured.port}"})
+    connection.request("GET", "/", headers=secured.authorization)
     answer = connection.getresponse()
     assert (answer.status, b"<main" in answer.read()) == (200, True)
     connection.close()

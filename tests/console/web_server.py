@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from installation import free_port, until
+from log_in import Cookie, authorization, let_in, log_in
+
+from winslow_dagster.projects.dagster_api.credential import write_key
+from winslow_dagster.settings import Settings
 
 ALLOWED_NAME = "winslow.example"
 ALLOWED_ADDRESS = "2001:db8::7"
@@ -28,6 +32,9 @@ class Console:
 
     port: int
     process: subprocess.Popen[bytes]
+    settings: Settings
+    cookie: Cookie
+    """That of an administrator's browser."""
 
     @property
     def address(self) -> str:
@@ -37,7 +44,7 @@ class Console:
         request = urllib.request.Request(
             f"{self.address}/dagit/graphql",
             data=json.dumps({"query": query}).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **authorization(self.settings)},
         )
         with urllib.request.urlopen(request) as response:
             return json.load(response)["data"]
@@ -47,6 +54,12 @@ class Console:
         return paused
 
     def send(self, request: bytes) -> tuple[int, str]:
+        """Send these bytes as a program that has proved itself. Returns status and body of the answer."""
+        line, _, rest = request.partition(b"\r\n")
+        (proof,) = authorization(self.settings).items()
+        return self.send_as_it_is(line + f"\r\n{proof[0]}: {proof[1]}\r\n".encode() + rest)
+
+    def send_as_it_is(self, request: bytes) -> tuple[int, str]:
         """Send these bytes. Returns status and body of the answer."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(request)
@@ -73,6 +86,9 @@ def serving(home: Path, workspace: str = "load_from: []\n", **variables: str) ->
     (home / "dagster" / "workspace.yaml").write_text(workspace)
     port = free_port()
     environment = {"DAGSTER_HOME": str(home / "dagster"), "WINSLOW_HOME": str(home), "WINSLOW_PORT": str(port)}
+    settings = Settings.read({**environment, **variables})
+    write_key(settings, "the key of these tests")
+    let_in(settings)
     log = home / "console.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -84,7 +100,7 @@ def serving(home: Path, workspace: str = "load_from: []\n", **variables: str) ->
     try:
         until(lambda: listens(port) or process.poll() is not None, "the web server listens")
         assert process.poll() is None, log.read_text()
-        yield Console(port, process)
+        yield Console(port, process, settings, log_in(settings))
     finally:
         process.terminate()
         process.wait()

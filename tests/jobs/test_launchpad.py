@@ -90,10 +90,11 @@ class Dagit:
 
     def __init__(self, installation: Installation) -> None:
         self._address = installation.settings.address
+        self._headers = {"Content-Type": "application/json", **installation.authorization}
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self._address}/dagit/graphql", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"{self._address}/dagit/graphql", body, self._headers)
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer

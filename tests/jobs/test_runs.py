@@ -112,7 +112,7 @@ def graphql(installation: Installation, query: str, **variables: Any) -> Any:
     request = urllib.request.Request(
         f"{installation.settings.address}/dagit/graphql",
         data=json.dumps({"query": query, "variables": variables}).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **installation.authorization},
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         answer = json.load(response)

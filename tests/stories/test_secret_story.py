@@ -76,7 +76,7 @@ def asked(there: Installation, query: str, **variables: Any) -> str:
     """The answer of Dagster's web server."""
     content = json.dumps({"query": query, "variables": variables}).encode()
     address = f"{there.settings.address}/dagit/graphql"
-    request = Request(address, content, {"Content-Type": "application/json"}, method="POST")
+    request = Request(address, content, {"Content-Type": "application/json", **there.authorization}, method="POST")
     with urlopen(request) as answer:
         text: str = answer.read().decode()
     return text

@@ -12,6 +12,7 @@ from winslow_dagster.console.compression import Compression
 from winslow_dagster.console.counters import FrameCounts
 from winslow_dagster.console.guard import Guard
 from winslow_dagster.console.headers import SecureHeaders
+from winslow_dagster.console.oidc import provider_of
 from winslow_dagster.console.problems import register_problems
 from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 from winslow_dagster.projects.installation import Installation
@@ -23,6 +24,7 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     """The application. The guard is in front of everything, then the log-in."""
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.installation = installation
+    app.state.provider = provider_of(installation.settings.access)
     app.state.live = live.Live(installation)
     app.state.counters = FrameCounts(installation)
     register_problems(app)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 
 from winslow_dagster.errors import Forbidden
-from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.actor import ROLES, Actor, Role, at_least
 from winslow_dagster.projects.installation import Installation
 
-Role = Literal["viewer", "operator", "admin"]
-ROLES: tuple[Role, ...] = get_args(Role)
-"""Each may do everything that those before it may."""
+__all__ = ["ROLES", "Caller", "CallerOf", "Front", "Proof", "Role", "caller_of", "installation_of"]
+
+Proof = Literal["session", "token", "proxy", "service"]
+"""How the sender has proved who it is: by a session, a token, a trusted proxy, or a file of the home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,18 @@ class Caller:
     name: str
     role: Role
     host: str = ""
+    display_name: str = ""
+    proof: Proof = "session"
+    session: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name for people."""
+        return self.display_name or self.name
 
     def may(self, role: Role) -> bool:
         """Whether the caller has at least this role."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+        return at_least(self.role, role)
 
 
 def require(caller: Caller, role: Role, where: str) -> None:
@@ -49,7 +58,7 @@ def installation_of(request: Request) -> Installation:
     """The installation, acting as the sender of the request: the audit trail names the person."""
     installation: Installation = request.app.state.installation
     caller = caller_of(request)
-    return installation.acting_as(Actor(caller.name, via="console", host=caller.host))
+    return installation.acting_as(Actor(caller.name, "console", caller.host, caller.role))
 
 
 async def _caller(request: Request) -> Caller:

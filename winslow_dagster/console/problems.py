@@ -20,11 +20,13 @@ from winslow_dagster.errors import (
     DiskFull,
     Forbidden,
     NotFound,
+    NotLoggedIn,
     ProjectConflict,
     ServiceUnavailable,
     SettingsInvalid,
     StoreError,
     StoreUnreachable,
+    TooManyTries,
     UsageError,
     WinslowError,
 )
@@ -33,6 +35,8 @@ API_PREFIX = "/api/"
 STATUS: dict[type[WinslowError], HTTPStatus] = {
     UsageError: HTTPStatus.BAD_REQUEST,
     SettingsInvalid: HTTPStatus.BAD_REQUEST,
+    NotLoggedIn: HTTPStatus.UNAUTHORIZED,
+    TooManyTries: HTTPStatus.TOO_MANY_REQUESTS,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     ProjectConflict: HTTPStatus.CONFLICT,
@@ -59,6 +63,13 @@ def problem_response(request: Request, status: HTTPStatus, problem: dict[str, An
         headers = {"HX-Reswap": "none", "HX-Trigger": json.dumps({"winslow:message": {"text": text, "tone": "bad"}})}
     elif request.method == "GET" and not request.url.path.startswith(API_PREFIX):
         return page(request, "problem.html", status=status, problem=problem)
+    return json_problem(status, problem, text, headers)
+
+
+def json_problem(
+    status: HTTPStatus, problem: dict[str, Any], text: str, headers: dict[str, str] | None = None
+) -> Response:
+    """The error in the shape for programs."""
     body = {"title": status.phrase, "status": status.value, "detail": text, **problem}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
@@ -31,19 +31,22 @@ class Room(APIRouter):
         self._threads = threads
 
     def route_for(
-        self, path: str, *, role: Role, method: str = "GET", **options: Any
+        self, path: str, *, role: Role | Literal["anyone"], method: str = "GET", **options: Any
     ) -> Callable[[Endpoint], Endpoint]:
-        """Register an endpoint. `options` are those of FastAPI's `add_api_route`."""
+        """Register an endpoint. `options` are those of FastAPI's `add_api_route`.
+
+        `anyone`: also those who have not logged in, if `access.py` lets them through to the path.
+        """
 
         def register(endpoint: Endpoint) -> Endpoint:
             asynchronous = inspect.iscoroutinefunction(endpoint) or inspect.isasyncgenfunction(endpoint)
             runs = endpoint if asynchronous else _threaded(endpoint, self._threads)
-            allowed = Depends(functools.partial(_require, role))
+            allowed = [] if role == "anyone" else [Depends(functools.partial(_require, role))]
             self.add_api_route(
                 path,
                 runs,
                 methods=[method],
-                dependencies=[allowed],
+                dependencies=allowed,
                 openapi_extra={"x-role": role},
                 **options,
             )

@@ -35,5 +35,7 @@ def serve(settings: Settings) -> None:
             ssl_keyfile=settings.tls_key,
             log_level=logging.WARNING,
             access_log=False,
+            # Who is believed is decided in `peer.py`: by default, uvicorn believes every program of this machine.
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACE_S,
         )

@@ -11,6 +11,7 @@ import errno
 import gc
 import json
 import os
+import secrets
 import selectors
 import signal
 import sys
@@ -27,6 +28,7 @@ from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.connection import dagster_client
+from winslow_dagster.projects.dagster_api.credential import write_key
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
 from winslow_dagster.services.forks import ServiceProcess, start
 from winslow_dagster.services.instance import code_socket, installation_id, private_directory, write_instance
@@ -122,6 +124,7 @@ class Supervisor:
             self._await("the database")
             os.environ.update(service_environment(self._settings))
             write_instance(self._settings)
+            write_key(self._settings, secrets.token_urlsafe())
             dagster = dagster_client(self._settings, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)

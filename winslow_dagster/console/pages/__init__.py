@@ -1,19 +1,9 @@
 """Pages, one module per room."""
 
-from winslow_dagster.console.pages import (
-    audit,
-    health,
-    home,
-    log,
-    new_project,
-    pipelines,
-    project,
-    project_acts,
-    project_question,
-    projects,
-)
+from winslow_dagster.console.pages import <<<<<<< HEAD     new_project, =======     login, >>>>>>> 5751107 Ask people to log in to the console: passwords, OpenID, audit, health, home, links, log, people, pipelines, tokens and roles
 
 ROOMS = (
+    login.room,
     home.room,
     projects.room,
     projects.pictures,
@@ -25,4 +15,5 @@ ROOMS = (
     project_question.room,
     new_project.room,
     pipelines.room,
+    people.room,
 )

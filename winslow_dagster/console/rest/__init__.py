@@ -6,6 +6,7 @@ from winslow_dagster.console.rest import (
     health,
     logs,
     new_projects,
+    people,
     pipelines,
     project,
     projects,
@@ -21,4 +22,5 @@ ROOMS = (
     findings.room,
     project.file_room,
     project.room,
+    people.room,
 )

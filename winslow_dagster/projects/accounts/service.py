@@ -60,6 +60,10 @@ class AccountService:
         """All people, by name. Everybody may see them: projects name them."""
         return self._people.all()
 
+    def anybody(self) -> bool:
+        """Whether there is a person."""
+        return self._people.any()
+
     def person(self, name: str) -> Person:
         """One person. Raises NotFound."""
         return self._people.get(name)
@@ -165,9 +169,19 @@ class AccountService:
         self._note("login_link", name=person)
         return key
 
-    def needs_link(self) -> bool:
-        """Whether nobody can log in but by a link: the first start, or a person without a password on his machine."""
-        return not self._people.any_can_prove_identity()
+    def entry_link(self) -> str | None:
+        """The key of a link for whoever starts the services; None if somebody can log in by other means.
+
+        It is for the first person as long as there is nobody, otherwise for the actor or the first administrator.
+        """
+        if self._settings.access.by_proxy or self._people.any_can_prove_identity():
+            return None
+        people = {each.name: each for each in self.people() if not each.disabled}
+        admins = [name for name, each in people.items() if each.role == "admin"]
+        if people and not admins:
+            return None
+        own = self._actor.who if self._actor.who in people else None
+        return self.login_link(own or next(iter(admins), None))
 
     # sessions and tokens
 

@@ -104,18 +104,23 @@ class DagsterClient:
     web server's own process passes `execute`, and needs neither HTTP nor that check.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but the first two by name
         self,
         address: str,
         installation_id: str,
         *,
+        key: str = "",
         timeout_s: float = ANSWER_TIMEOUT_S,
         certificate: str | None = None,
         execute: Execute | None = None,
     ) -> None:
-        """`certificate` is the web server's own, as PEM, if it speaks https: no other one is accepted."""
+        """`key` proves that the program belongs to the installation (`credential.py`).
+
+        `certificate` is the web server's own, as PEM, if it speaks https: no other one is accepted.
+        """
         self._address = address
         self._installation_id = installation_id
+        self._proof = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s
         self._tls = None if certificate is None else _only(certificate)
         self._execute = execute
@@ -286,7 +291,7 @@ class DagsterClient:
         request = urllib.request.Request(  # noqa: S310  # the address is a setting, and http
             f"{self._address}{DAGIT_PATH}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"} | self._proof,
         )
         try:
             with urllib.request.urlopen(request, timeout=self._timeout_s, context=self._tls) as response:  # noqa: S310  # as above

@@ -97,6 +97,12 @@ projects = Table(
     # Who may act on it: its owner, and the members of its group; without a group, every operator.
     Column("owner", Text, nullable=False),
     Column("group", String(63)),
+    Index(
+        "ix_winslow_projects_group",
+        "group",
+        sqlite_where=text('"group" IS NOT NULL'),
+        postgresql_where=text('"group" IS NOT NULL'),
+    ),
 )
 
 inputs = Table(

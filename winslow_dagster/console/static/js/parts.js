@@ -3,6 +3,7 @@
 //   data-opens="#ID"      opens the dialog
 //   data-removes="SEL"    removes what it is in
 //   data-theme-choice     a select of dark, light or the system's theme
+//   data-clears           a form that is emptied once it was accepted
 import { say } from "./messages.js";
 
 export async function copyText(text) {
@@ -36,4 +37,9 @@ document.addEventListener("change", (event) => {
   document.cookie = `winslow_theme=${choice.value}; path=/; max-age=31536000; samesite=lax`;
   if (choice.value) document.documentElement.dataset.theme = choice.value;
   else delete document.documentElement.dataset.theme;
+});
+
+document.addEventListener("htmx:after:request", (event) => {
+  const form = event.target.closest?.("form[data-clears]");
+  if (form && event.detail.ctx.response.raw.ok) form.reset();
 });

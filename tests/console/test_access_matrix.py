@@ -1,0 +1,253 @@
+"""Who may use which route: every route of the application against every role.
+
+A new route needs a line here: the least role that may use it. Whether a person may act on a certain project is decided
+behind the front door, and tested in tests/accounts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from in_process import OWN_PAGE, Server, in_process
+from starlette.types import Receive, Scope, Send
+
+from winslow_dagster.console.caller import ROLES
+
+ANYONE = "anyone"
+EXPECTED = {
+    # Dagster's web interface has roles of its own: see its tests.
+    ("MOUNT", "/dagit"): "viewer",
+    ("MOUNT", "/static"): ANYONE,
+    # pages
+    ("GET", "/"): "viewer",
+    ("GET", "/healthz"): ANYONE,
+    ("GET", "/login"): ANYONE,
+    ("POST", "/login"): ANYONE,
+    ("GET", "/login/link"): ANYONE,
+    ("POST", "/login/link"): ANYONE,
+    ("GET", "/login/openid"): ANYONE,
+    ("GET", "/login/openid/callback"): ANYONE,
+    ("POST", "/logout"): "viewer",
+    ("GET", "/live"): "viewer",
+    ("GET", "/settings"): "viewer",
+    ("POST", "/settings/name"): "viewer",
+    ("POST", "/settings/password"): "viewer",
+    ("POST", "/settings/sessions/{session_id}/end"): "viewer",
+    ("POST", "/settings/sessions/end-others"): "viewer",
+    ("POST", "/settings/tokens"): "viewer",
+    ("POST", "/settings/tokens/{token_id}/revoke"): "viewer",
+    ("GET", "/settings/people"): "admin",
+    ("POST", "/settings/people"): "admin",
+    ("POST", "/settings/people/{name}/change"): "admin",
+    ("POST", "/settings/people/{name}/disable"): "admin",
+    ("POST", "/settings/people/{name}/enable"): "admin",
+    ("POST", "/settings/people/{name}/link"): "admin",
+    ("POST", "/settings/people/{name}/password"): "admin",
+    ("GET", "/audit"): "viewer",
+    ("GET", "/health"): "viewer",
+    ("GET", "/health/findings"): "viewer",
+    ("POST", "/ingest/{file}/retry"): "operator",
+    ("GET", "/projects"): "viewer",
+    ("POST", "/projects/acts"): "operator",
+    ("GET", "/projects/{name}/picture"): "viewer",
+    ("GET", "/projects/{project}"): "viewer",
+    ("POST", "/projects/{project}/cancel"): "operator",
+    ("GET", "/projects/{project}/disk"): "viewer",
+    ("GET", "/projects/{project}/history"): "viewer",
+    ("POST", "/projects/{project}/notes"): "operator",
+    ("POST", "/projects/{project}/pause"): "operator",
+    ("POST", "/projects/{project}/pin"): "operator",
+    ("GET", "/projects/{project}/questions/{stage}"): "viewer",
+    ("POST", "/projects/{project}/questions/{stage}"): "operator",
+    ("POST", "/projects/{project}/redo"): "operator",
+    ("POST", "/projects/{project}/resume"): "operator",
+    ("POST", "/projects/{project}/run"): "operator",
+    ("GET", "/projects/{project}/stages/{stage}"): "viewer",
+    ("GET", "/projects/{project}/stages/{stage}/log"): "viewer",
+    ("GET", "/projects/{project}/stages/{stage}/{tab}"): "viewer",
+    ("POST", "/projects/{project}/tags/add"): "operator",
+    ("POST", "/projects/{project}/tags/remove"): "operator",
+    ("POST", "/projects/{project}/todos"): "operator",
+    ("POST", "/projects/{project}/todos/{number}"): "operator",
+    ("POST", "/projects/{project}/unpin"): "operator",
+    ("POST", "/views"): "viewer",
+    ("POST", "/views/delete"): "viewer",
+    # REST
+    ("GET", "/api/v1/openapi.json"): "viewer",
+    ("GET", "/api/v1/health"): "viewer",
+    ("GET", "/api/v1/me"): "viewer",
+    ("GET", "/api/v1/people"): "viewer",
+    ("POST", "/api/v1/people"): "admin",
+    ("GET", "/api/v1/people/{name}"): "viewer",
+    # Everybody changes himself; the rest is decided behind the front door.
+    ("PATCH", "/api/v1/people/{name}"): "viewer",
+    ("GET", "/api/v1/groups"): "viewer",
+    ("GET", "/api/v1/sessions"): "viewer",
+    ("DELETE", "/api/v1/sessions/{session_id}"): "viewer",
+    ("GET", "/api/v1/tokens"): "viewer",
+    ("POST", "/api/v1/tokens"): "viewer",
+    ("DELETE", "/api/v1/tokens/{token_id}"): "viewer",
+    ("GET", "/api/v1/projects/{project}/owner"): "viewer",
+    ("PUT", "/api/v1/projects/{project}/owner"): "operator",
+    ("POST", "/api/v1/acts"): "operator",
+    ("GET", "/api/v1/audit"): "viewer",
+    ("GET", "/api/v1/counters"): "viewer",
+    ("GET", "/api/v1/filter-words"): "viewer",
+    ("GET", "/api/v1/findings"): "viewer",
+    ("GET", "/api/v1/needs"): "viewer",
+    ("GET", "/api/v1/node-usage"): "viewer",
+    ("GET", "/api/v1/projects"): "viewer",
+    ("GET", "/api/v1/projects/{project}"): "viewer",
+    ("POST", "/api/v1/projects/{project}/answer"): "operator",
+    ("GET", "/api/v1/projects/{project}/attempts"): "viewer",
+    ("GET", "/api/v1/projects/{project}/audit"): "viewer",
+    ("POST", "/api/v1/projects/{project}/cancel"): "operator",
+    ("GET", "/api/v1/projects/{project}/files"): "viewer",
+    ("GET", "/api/v1/projects/{project}/files/{stage}/{path:path}"): "viewer",
+    ("GET", "/api/v1/projects/{project}/history"): "viewer",
+    ("GET", "/api/v1/projects/{project}/notes"): "viewer",
+    ("PUT", "/api/v1/projects/{project}/notes"): "operator",
+    ("POST", "/api/v1/projects/{project}/pause"): "operator",
+    ("GET", "/api/v1/projects/{project}/questions"): "viewer",
+    ("POST", "/api/v1/projects/{project}/redo"): "operator",
+    ("POST", "/api/v1/projects/{project}/resume"): "operator",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/attempts"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log/count"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log/density"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log/download"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log/first-line"): "viewer",
+    ("GET", "/api/v1/projects/{project}/stages/{stage}/log/search"): "viewer",
+    ("GET", "/api/v1/projects/{project}/tags"): "viewer",
+    ("PUT", "/api/v1/projects/{project}/tags"): "operator",
+    ("GET", "/api/v1/projects/{project}/todos"): "viewer",
+    ("POST", "/api/v1/projects/{project}/todos"): "operator",
+    ("PATCH", "/api/v1/projects/{project}/todos/{number}"): "operator",
+    ("GET", "/api/v1/services"): "viewer",
+    ("GET", "/api/v1/versions"): "viewer",
+    ("DELETE", "/api/v1/views"): "viewer",
+    ("GET", "/api/v1/views"): "viewer",
+    ("POST", "/api/v1/views"): "viewer",
+}
+STREAMS = frozenset({("GET", "/live")})
+"""Answers that do not end: those who may use them are not asked to."""
+
+
+async def dagit(scope: Scope, _receive: Receive, send: Send) -> None:
+    """In the place of Dagster's web interface: the log-in is in front of whatever is mounted there."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["winslow.caller"].role.encode()})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with in_process(tmp_path_factory.mktemp("matrix"), dagit) as server:
+        for role in ROLES:
+            server.installation.accounts.add(role, role=role)
+        server.installation.accounts.add("other", role="admin")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tokens(server: Server) -> dict[str, dict[str, str]]:
+    """By role, the headers of a program of an administrator, with a token of no higher role."""
+    return {role: server.token("other", role) for role in ROLES}
+
+
+def test_every_route_has_a_line(server: Server) -> None:
+    routes = set(server.routes())
+    assert sorted(routes - set(EXPECTED)) == [], "add each to EXPECTED, with the least role that may use it"
+    assert sorted(set(EXPECTED) - routes) == []
+
+
+def test_every_route_says_the_role_that_it_needs(server: Server) -> None:
+    said = {
+        key: route.openapi_extra["x-role"]
+        for key, route in server.routes().items()
+        if getattr(route, "openapi_extra", None)
+    }
+    assert said == {key: EXPECTED[key] for key in said}
+    assert set(EXPECTED) - set(said) == {("MOUNT", "/dagit"), ("MOUNT", "/static"), ("GET", "/api/v1/openapi.json")}
+
+
+def ask(server: Server, key: tuple[str, str], **options: object) -> httpx.Response:
+    method, path = key
+    path = re.sub(r"\{\w+(:path)?\}", "1", path)
+    return server.send("GET" if method == "MOUNT" else method, f"{path}/" if method == "MOUNT" else path, **options)
+
+
+def refused_for_role(answer: httpx.Response) -> bool:
+    return answer.status_code == 403 and "needs the role" in answer.text
+
+
+@pytest.mark.parametrize("key", EXPECTED, ids=" ".join)
+def test_nobody_gets_anything_but_the_log_in(server: Server, key: tuple[str, str]) -> None:
+    for headers in ({}, {"Accept": "text/html"}, {"HX-Request": "true"}, {"Cookie": "winslow_00000000=x"}):
+        answer = ask(server, key, headers=OWN_PAGE | headers)
+        if EXPECTED[key] == ANYONE:
+            assert "next=" not in answer.headers.get("location", "")
+        elif answer.status_code == 303:
+            assert answer.headers["location"].startswith("/login?next=")
+            assert key[0] in {"GET", "MOUNT"}
+        else:
+            assert answer.status_code == 401
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("key", EXPECTED, ids=" ".join)
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("proof", ["session", "token"])
+def test_a_role_gets_what_it_may_and_nothing_else(
+    server: Server, tokens: dict[str, dict[str, str]], key: tuple[str, str], role: str, proof: str
+) -> None:
+    needed = EXPECTED[key]
+    allowed = needed == ANYONE or ROLES.index(role) >= ROLES.index(needed)  # type: ignore[arg-type]
+    if allowed and key in STREAMS:
+        return
+    if proof == "session":
+        # A new one: some routes end those that are there.
+        answer = ask(server, key, headers=OWN_PAGE, cookies=server.cookies(role))
+    else:
+        answer = ask(server, key, headers=tokens[role])
+    if allowed:
+        assert "www-authenticate" not in answer.headers
+        assert not refused_for_role(answer)
+    else:
+        assert refused_for_role(answer)
+
+
+def test_a_websocket_needs_a_log_in_and_a_page_of_this_server(server: Server) -> None:
+    assert server.handshake("/dagit/graphql") == 403
+    cookies = server.cookies("viewer")
+    assert server.handshake("/dagit/graphql", cookies=cookies) == 403
+    assert server.handshake("/dagit/graphql", cookies=cookies, headers={"Origin": "http://evil.example"}) == 403
+    assert server.handshake("/dagit/graphql", cookies=cookies, headers=OWN_PAGE) == 101
+
+
+def test_an_operator_only_looks_in_dagit_as_soon_as_a_project_has_a_group(tmp_path: Path) -> None:
+    with in_process(tmp_path, dagit) as server:
+        accounts = server.installation.accounts
+        for role in ROLES:
+            accounts.add(role, role=role)
+        accounts.set_groups("admin", ["tracking"])
+        server.installation.context.records.create_project(
+            "ulm", pipeline="one", pipeline_digest="0" * 64, env={}, created_by="anna"
+        )
+        cookies = {role: server.cookies(role) for role in ROLES}
+
+        def roles() -> list[str]:
+            return [server.get("/dagit/runs", cookies=cookies[role]).text for role in ROLES]
+
+        assert roles() == ["viewer", "operator", "admin"]
+        server.installation.project("ulm").give(group="tracking")
+        assert roles() == ["viewer", "viewer", "admin"]
+        server.installation.project("ulm").give(group="")
+        assert roles() == ["viewer", "operator", "admin"]
