@@ -79,8 +79,13 @@ def lines(*parts: str, body: str = "") -> bytes:
 
 
 @contextlib.contextmanager
-def serving(home: Path, workspace: str = "load_from: []\n", **variables: str) -> Iterator[Console]:
-    """A web server for this home: by default, Dagster's instance has no code location, so that it starts quickly."""
+def serving(
+    home: Path, workspace: str = "load_from: []\n", *, first: bool = False, **variables: str
+) -> Iterator[Console]:
+    """A web server for this home: by default, Dagster's instance has no code location, so that it starts quickly.
+
+    An administrator is logged in; with `first`, there is nobody.
+    """
     (home / "dagster").mkdir(parents=True)
     (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     (home / "dagster" / "workspace.yaml").write_text(workspace)
@@ -100,7 +105,7 @@ def serving(home: Path, workspace: str = "load_from: []\n", **variables: str) ->
     try:
         until(lambda: listens(port) or process.poll() is not None, "the web server listens")
         assert process.poll() is None, log.read_text()
-        yield Console(port, process, settings, log_in(settings))
+        yield Console(port, process, settings, Cookie("", "") if first else log_in(settings))
     finally:
         process.terminate()
         process.wait()

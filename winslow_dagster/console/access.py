@@ -7,6 +7,7 @@ only if it says that it comes from a page of this server.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,6 +40,10 @@ CHECK_AGAIN_S = 5.0
 UNAUTHORIZED = 4401
 """The code with which Dagster's pages expect a WebSocket to be closed for want of a log-in."""
 THREADS = CapacityLimiter(8)
+
+
+class SessionEnded(OSError):
+    """Nothing more may be sent. Servers use OSError to say that the other end of a connection has gone."""
 
 
 class Access:
@@ -66,7 +72,12 @@ class Access:
             await refuse(error, scope, receive, send)
             return
         scope["winslow.caller"] = caller
-        await self._app(scope, receive, send if caller is None else self._while_logged_in(scope, peer, send))
+        if caller is None:
+            await self._app(scope, receive, send)
+            return
+        # What the application makes of the end of a connection is no error: nothing is to be sent any more.
+        with contextlib.suppress(SessionEnded, ClientDisconnect):
+            await self._app(scope, receive, self._while_logged_in(scope, peer, send))
 
     def _caller(self, scope: Scope, peer: Peer) -> Caller | None:
         """Who sends the request. Raises NotLoggedIn for a wrong token and a person who may not come in."""
@@ -124,8 +135,7 @@ class Access:
                 if not await to_thread.run_sync(still_valid, limiter=THREADS):
                     if scope["type"] == "websocket":
                         await send({"type": "websocket.close", "code": UNAUTHORIZED})
-                    # As the server itself says that the other end has gone: nothing more is sent.
-                    raise OSError("the session has ended")
+                    raise SessionEnded
             await send(message)
 
         return send_while_logged_in

@@ -1,6 +1,19 @@
 """Pages, one module per room."""
 
-from winslow_dagster.console.pages import <<<<<<< HEAD     new_project, =======     login, >>>>>>> 5751107 Ask people to log in to the console: passwords, OpenID, audit, health, home, links, log, people, pipelines, tokens and roles
+from winslow_dagster.console.pages import (
+    audit,
+    health,
+    home,
+    log,
+    login,
+    new_project,
+    people,
+    pipelines,
+    project,
+    project_acts,
+    project_question,
+    projects,
+)
 
 ROOMS = (
     login.room,

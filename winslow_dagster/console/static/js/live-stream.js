@@ -15,8 +15,13 @@ export function open(tell) {
     source.onerror = () => {
       tell({ kind: "connection", connected: false });
       // The browser itself gives up after an answer that is no stream, as while the server starts.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+      if (source.readyState === EventSource.CLOSED) retry();
     };
+  };
+  const retry = async () => {
+    const answer = await fetch("/api/v1/me").catch(() => null);
+    if (answer?.status === 401) tell({ kind: "logged-out" });
+    else setTimeout(connect, RETRY_MS);
   };
   connect();
   return () => source.close();

@@ -47,6 +47,8 @@ export function follow() {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshStale(); });
   const hear = ({ data }) => {
     if (data.kind === "connection") showConnection(data.connected);
+    // The page leads to the log-in, and nobody else reads what is on it.
+    else if (data.kind === "logged-out") location.reload();
     else take(data.news);
   };
   const address = new URL("./live-worker.js", import.meta.url);
