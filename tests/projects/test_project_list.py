@@ -217,7 +217,7 @@ KEYS: dict[str, Callable[[ProjectSummary], Any]] = {
     "changed_at": lambda each: each.changed_at,
     "state": lambda each: STATES.index(each.state),
     "pipeline": lambda each: each.pipeline,
-    "owner": lambda each: each.created_by,
+    "owner": lambda each: each.owner,
 }
 
 
@@ -254,8 +254,8 @@ def test_what_a_filter_excludes_is_left_out(records: ProjectRecords) -> None:
     cases: dict[str, tuple[list[str], Callable[[ProjectSummary], bool]]] = {
         "not_states": (["idle", "failed"], lambda each: each.state not in {"idle", "failed"}),
         "not_pipelines": (["p"], lambda each: each.pipeline != "p"),
-        "owners": (["ben", "nobody"], lambda each: each.created_by == "ben"),
-        "not_owners": (["ben"], lambda each: each.created_by != "ben"),
+        "owners": (["ben", "nobody"], lambda each: each.owner == "ben"),
+        "not_owners": (["ben"], lambda each: each.owner != "ben"),
         "not_tags": (["ulm", "50%"], lambda each: not {"ulm", "50%"} & set(each.tags)),
         "texts": (["p0", "köln"], lambda each: "Köln" in each.tags),
         "not_texts": (["p01", "köln"], lambda each: "p01" not in each.project and "Köln" not in each.tags),
@@ -273,7 +273,7 @@ def test_groups_come_one_after_the_other_and_are_counted_over_all_pages(records:
     everything = world.list()
     of: dict[str, Callable[[ProjectSummary], str]] = {
         "pipeline": lambda each: each.pipeline,
-        "owner": lambda each: each.created_by,
+        "owner": lambda each: each.owner,
         "state": lambda each: each.state,
         "tag": lambda each: each.tags[0] if each.tags else "",
     }

@@ -28,8 +28,8 @@ def command(project: str | None, line: str | None, *, as_json: bool) -> None:
     WORDS are those of the web interface, such as `state:failed tag:ulm -tag:old pipeline:NAME owner:NAME text`. A
     leading - excludes, and values with spaces stand in double quotes.
 
-    With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by}, …]}, or one
-    project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
+    With --json, {"projects": [{project, pipeline, state, reason, tags, run_id, changed_at, created_by, owner}, …]}, or
+    one project in full: project, pipeline, pipeline_digest, pipeline_changes, state, reason, run_id, created_at,
     created_by, env, inputs, stages, actions, questions, sweep, sweep_stage, tags, notes, todos, other_pipelines,
     missing_inputs. State is idle, queued, running, pausing, paused, awaiting_input, cancelling, interrupted,
     succeeded, failed or cancelled; a stage's is pending, waiting, running, succeeded, failed, cancelled or

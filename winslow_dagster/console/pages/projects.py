@@ -174,7 +174,7 @@ def _group_of(project: ProjectSummary, by: str) -> str:
     kind: dict[ProjectGroup, str] = {
         "pipeline": project.pipeline,
         "state": project.state,
-        "owner": project.created_by,
+        "owner": project.owner,
         "tag": project.tags[0] if project.tags else "",
     }
     return next(value for name, value in kind.items() if name == by)

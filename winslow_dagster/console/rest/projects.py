@@ -38,6 +38,7 @@ class ProjectRow(BaseModel):
     run_id: str | None
     changed_at: datetime
     created_by: str
+    owner: str
     progress: ProjectProgress
 
 

@@ -105,6 +105,7 @@ class ProjectSummary(NamedTuple):
     run_id: str | None
     changed_at: datetime
     created_by: str
+    owner: str = ""
 
 
 ProjectSort = Literal["name", "changed_at", "created_at", "state", "pipeline", "owner"]
@@ -115,7 +116,7 @@ class ProjectFilter(View):
     """Which projects to list. An empty field does not restrict; `not_…` excludes.
 
     A project has one state, pipeline and owner: it has to have any of those listed. It has to have all of `tags`, and
-    all `texts` are looked for in its name, notes and tags, whatever their case. The owner is who created it.
+    all `texts` are looked for in its name, notes and tags, whatever their case.
     """
 
     states: tuple[ProjectState, ...] = ()

@@ -17,7 +17,7 @@ def filter_words(database: Database) -> FilterWords:
     projects = schema.projects
     with database.reading() as connection:
         tags = tags_of(connection)
-        columns = {"tags": tags.c.value, "pipelines": projects.c.pipeline, "owners": projects.c.created_by}
+        columns = {"tags": tags.c.value, "pipelines": projects.c.pipeline, "owners": projects.c.owner}
         found = {}
         for field, column in columns.items():
             source = projects.join(tags, schema.projects.c.name.is_not(None)) if field == "tags" else projects

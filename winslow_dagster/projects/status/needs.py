@@ -53,7 +53,7 @@ def _need(project: ProjectSummary, questions: list[OpenQuestion] | None, swept: 
         project=project.project,
         pipeline=project.pipeline,
         stage=stage,
-        owner=project.created_by,
+        owner=project.owner,
         action=action,
     )
 

@@ -85,7 +85,7 @@ def summaries(
     # Unpacked, because looking up a row's names takes time with ten thousand rows. Most have a run that has ended, and
     # need only its outcome.
     for row in rows:
-        name, pipeline, tags, latest, by, changed_at, _run_id, outcome, reason, sweep, _start_from, _waits_for = row
+        name, pipeline, tags, latest, by, owner, changed_at, _run_id, outcome, reason, sweep, _start_from, _waits = row
         if latest in ended:
             run = ended[latest]
             outcome, reason, changed_at = run.outcome, run.outcome_reason, run.ended_at or changed_at
@@ -93,7 +93,7 @@ def summaries(
             state, why = after_run(outcome, reason, answered=latest not in details.unanswered)
         else:
             state, why = project_state(details.snapshot(row, statuses), details.running.get(latest, ()))
-        found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by))
+        found.append(ProjectSummary(name, pipeline, state, why, tuple(tags), latest, changed_at, by, owner))
     return tuple(found)
 
 
@@ -129,6 +129,7 @@ _PROJECTS = (
         schema.projects.c.tags,
         schema.projects.c.latest_run,
         schema.projects.c.created_by,
+        schema.projects.c.owner,
         CHANGED_AT,
         schema.runs.c.run_id,
         schema.runs.c.outcome,

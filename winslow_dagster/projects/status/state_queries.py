@@ -105,7 +105,7 @@ def matching(
         "created_at": projects.c.created_at,
         "state": case({name: position for position, name in enumerate(STATES)}, value=state),
         "pipeline": projects.c.pipeline,
-        "owner": projects.c.created_by,
+        "owner": projects.c.owner,
         # Tags are sorted. A project without any comes last.
         "tag": func.coalesce(projects.c.tags[0].as_string(), ""),
     }
@@ -143,7 +143,7 @@ def _conditions(
     for column, any_of, none_of in (
         (state, query.states, query.not_states),
         (projects.c.pipeline, query.pipelines, query.not_pipelines),
-        (projects.c.created_by, query.owners, query.not_owners),
+        (projects.c.owner, query.owners, query.not_owners),
     ):
         if any_of:
             conditions.append(column.in_(any_of))

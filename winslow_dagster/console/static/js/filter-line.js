@@ -1,5 +1,5 @@
 // The filter line with completion: of the word at the cursor, by the values that projects have.
-const KEYS = { "state:": "what it does now", "tag:": "has this tag", "pipeline:": "runs this pipeline", "owner:": "was created by" };
+const KEYS = { "state:": "what it does now", "tag:": "has this tag", "pipeline:": "runs this pipeline", "owner:": "belongs to" };
 const FIELDS = { state: "states", tag: "tags", pipeline: "pipelines", owner: "owners" };
 const MOST_SHOWN = 12;
 
