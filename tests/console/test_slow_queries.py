@@ -26,6 +26,12 @@ WAITING = 60
 """More than Dagster's web interface has threads."""
 
 
+def dry_run(cursor: str) -> str:
+    """A mutation that takes as long as the sensor."""
+    result = "... on DryRunInstigationTick { evaluationResult { skipReason error { message } } }"
+    return f"mutation {{ sensorDryRun(selectorData: {SELECTOR}, cursor: {cursor}) {{ {result} }} }}"
+
+
 @contextlib.contextmanager
 def code_server(gate: Path, socket: Path) -> Iterator[None]:
     """A code server on its own: one that the web server has started would end while it is too busy for heartbeats."""
@@ -69,17 +75,13 @@ def test_pages_answer_while_every_thread_of_dagit_waits(tmp_path: Path) -> None:
 
         def ask() -> None:
             try:
-                answers.append(
-                    str(
-                        console.ask(
-                            f"mutation {{ sensorDryRun(selectorData: {SELECTOR}, cursor: null) {{ __typename }} }}"
-                        )
-                    )
-                )
+                answers.append(str(console.ask(dry_run(cursor="null"))))
             except urllib.error.HTTPError as error:
                 with error:
                     answers.append(str(error.code))
 
+        # The first one creates the tables of Dagster's instance; sixty at once would lock each other out.
+        assert "the gate is open" in str(console.ask(dry_run(cursor='"now"')))
         waiting = [threading.Thread(target=ask) for _ in range(WAITING)]
         for thread in waiting:
             thread.start()
@@ -98,4 +100,4 @@ def test_pages_answer_while_every_thread_of_dagit_waits(tmp_path: Path) -> None:
             for thread in waiting:
                 thread.join()
         assert len(answers) == WAITING
-        assert set(answers) == {"{'sensorDryRun': {'__typename': 'DryRunInstigationTick'}}"}
+        assert [answer for answer in answers if "the gate is open" not in answer] == []
