@@ -1,7 +1,7 @@
 // The lines of a log, fetched in windows. Keeps only those near what is shown.
 // Lines that the server dropped, to keep the log within its limit, are one row: rows count from 0, lines from 1.
 const WINDOW = 256;
-const ROWS_MOST = 6_000, CHARACTERS_MOST = 4_000_000, NEAR = 1_000;
+const ROWS_MOST = 2_000, CHARACTERS_MOST = 2_000_000, NEAR = 500;
 
 const MISSING = { at: new Date(0).toISOString(), stream: "winslow", level: null, text: "(this line cannot be read)", more: 0 };
 
