@@ -367,6 +367,6 @@ def test_what_must_hold_holds_in_a_few_sequences() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(18 * MANY)
 def test_what_must_hold_holds_in_many_sequences() -> None:
     run_state_machine_as_test(Sequences, settings=settings(PROFILE, max_examples=MANY))

@@ -39,7 +39,7 @@ def there(tmp_path: Path) -> Iterator[Installation]:
     made.down()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 + 20 * PROJECTS)
 def test_many_projects_are_in_progress_at_once(there: Installation, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with Winslow(there.settings) as winslow:
