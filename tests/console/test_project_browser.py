@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 from installation import until
+from log_in import Cookie
 from project_server import Server, running
 
 if TYPE_CHECKING:
@@ -38,9 +39,16 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def cookie(server: Server) -> Cookie:
+    return server.place.cookie()
+
+
 @pytest.fixture
-def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
-    with browser.new_context(base_url=server.place.services.address) as opened:
+def context(browser: Browser, server: Server, cookie: Cookie) -> Iterator[BrowserContext]:
+    address = server.place.services.address
+    with browser.new_context(base_url=address) as opened:
+        opened.add_cookies([cookie.of(address)])  # type: ignore[list-item]  # of its typed dictionary
         opened.set_default_timeout(90_000)
         yield opened
 
@@ -298,6 +306,19 @@ def test_a_question_is_answered_in_the_browser(server: Server, page: Page) -> No
     state_of(page, "choose", "succeeded")
     answer = server.winslow.project("curious").answers()[-1]
     assert (answer.values["side"], answer.values["count"]) == ("south", 5)
+
+
+def test_a_viewer_sees_everything_and_has_nothing_to_press(server: Server, context: BrowserContext, page: Page) -> None:
+    server.winslow.run("steps", "seen", tags=["ulm"]).ended()
+    server.winslow.project("seen").note("a note")
+    context.clear_cookies()
+    address = server.place.services.address
+    context.add_cookies([server.place.cookie("viewer").of(address)])  # type: ignore[list-item]  # as above
+    page.goto("/projects/seen/stages/make/attempts")
+    page.get_by_text("a note").wait_for()
+    buttons = page.locator("#project button:not([data-copy], #columns button)")
+    assert buttons.count() == 0
+    assert page.locator("#project [hx-post]").count() == 0
 
 
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(server: Server, page: Page) -> None:
