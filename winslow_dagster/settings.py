@@ -195,6 +195,11 @@ class Settings(BaseModel):
         description="Host names and addresses, separated by commas, by which browsers reach the web server beside "
         "localhost, such as the name of a proxy. Requests for other hosts are refused.",
     )
+    input_dirs: tuple[Path, ...] = Field(
+        default=(),
+        description="Directories of the server, separated by commas, whose files operators may name as inputs in the "
+        "web interface. Administrators may name any file.",
+    )
     s3_endpoint: str | None = Field(description="URL of an S3 server other than AWS.")
     run_retention_days: float = Field(
         description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
@@ -267,6 +272,7 @@ class Settings(BaseModel):
             tls_certificate=certificate,
             tls_key=key,
             allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
+            input_dirs=tuple(map(resolved, comma_separated(source, "WINSLOW_INPUT_DIRS"))),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from account_clock import acting
@@ -17,7 +19,7 @@ LOOKS = frozenset(
     {
         *("answers", "attempt", "attempts", "audit", "compare", "compare_all", "context", "error_lines", "fetch"),
         *("files", "history", "log", "logs", "notes", "open_file", "open_question_image", "outcome_of", "outputs"),
-        "owner",
+        *("owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
     }
 )
@@ -129,3 +131,49 @@ def test_only_who_may_act_on_every_project_acts_where_projects_are_not_told_apar
     assert [name for name in people if ownership.may_act_on_all(name)] == list(people)
     installation.project(ulm).give(group="tracking")
     assert [name for name in people if ownership.may_act_on_all(name)] == ["anna", "ben"]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "ulm.mp4").write_bytes(b"film")
+    (folder / "link.mp4").symlink_to(tmp_path / "home" / "services.key")
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "services.key").write_text("a key")
+    return folder
+
+
+def test_through_the_web_an_operator_names_no_file_of_the_server_but_in_listed_directories(
+    installation: Installation, films: Path
+) -> None:
+    home = installation.settings.home
+    settings = installation.settings.model_copy(update={"input_dirs": (films, home)})
+    installation.context = replace(installation.context, settings=settings)
+    operator = acting(installation, "cleo", "operator")
+    hidden = (home / "services.key", films / "link.mp4", films / ".." / "home" / "services.key", Path("/etc/passwd"))
+    for path in hidden:
+        for refused in (
+            lambda path=path: operator.create("one", "new", {"film": path}),
+            lambda path=path: operator.run("one", "new", {"film": str(path)}),
+            lambda path=path: operator.pool.add(path),
+        ):
+            with pytest.raises(Forbidden, match="WINSLOW_INPUT_DIRS"):
+                refused()
+    assert operator.pool.add(films / "ulm.mp4").name == "ulm.mp4"
+    with pytest.raises(NotFound, match="no pipeline"):
+        operator.create("none", "new", {"film": films / "ulm.mp4"})
+    with pytest.raises(NotFound, match="no pipeline"):
+        acting(installation, "anna", "admin").create("none", "new", {"film": home / "services.key"})
+
+
+def test_without_listed_directories_an_operator_sends_files_or_takes_those_of_the_pool(
+    installation: Installation, films: Path
+) -> None:
+    operator = acting(installation, "cleo", "operator")
+    with pytest.raises(Forbidden, match="pool:NAME"):
+        operator.create("one", "new", {"film": films / "ulm.mp4"})
+    with (films / "ulm.mp4").open("rb") as stream:
+        assert operator.pool.add_stream("ulm.mp4", stream).name == "ulm.mp4"
+    with pytest.raises(NotFound, match="no pipeline"):
+        operator.create("none", "new", {"film": "pool:ulm.mp4"})

@@ -103,8 +103,9 @@ class Server:
 
     def routes(self) -> dict[tuple[str, str], BaseRoute]:
         """(method, path) -> route, for each of the application. The method of what is mounted is MOUNT."""
-        # Behind the guard, the log-in and the headers.
-        application: Any = self.app._app._app._app  # type: ignore[attr-defined]
+        application: Any = self.app
+        while not hasattr(application, "routes"):
+            application = application._app  # behind the guard, the log-in and so on
         found = {}
         for each in application.routes:
             contexts = each.effective_route_contexts() if hasattr(each, "effective_route_contexts") else [each]

@@ -275,8 +275,11 @@ def test_opening_a_link_does_not_use_it_up(empty: Server) -> None:
     key = empty.installation.accounts.entry_link()
     for _ in range(3):
         assert empty.get("/login/link", params={"key": key}).status_code == 200
-    answer = empty.post("/login/link", data={"key": key})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    shown = empty.get("/login/link", params={"key": key, "next": "/projects/demo"}).text
+    assert 'name="next" value="/projects/demo"' in shown
+    assert 'value="/"' in empty.get("/login/link", params={"key": key, "next": "//evil.example"}).text
+    answer = empty.post("/login/link", data={"key": key, "next": "/projects/demo"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/projects/demo")
     assert empty.post("/login/link", data={"key": key}).status_code == 401
 
 

@@ -41,6 +41,7 @@ def server(home: Path) -> Iterator[Console]:
     with serving(home, WINSLOW_STAGE_MODE="process") as console:
         records = ProjectRecords.open(f"sqlite:///{home / 'winslow.db'}")
         with records.database.writing() as connection:
+            connection.execute(schema.audit.delete())  # the log-in of this test
             connection.execute(schema.audit.insert(), [entry(number) for number in range(ENTRIES)])
         records.close()
         yield console

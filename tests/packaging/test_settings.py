@@ -72,6 +72,7 @@ def test_an_allowed_host_that_is_none_is_an_error_that_names_it(host: str) -> No
 def test_the_services_get_every_setting() -> None:
     variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
     variables |= {"WINSLOW_RUN_RETENTION_DAYS": "3", "WINSLOW_ALLOWED_HOSTS": "winslow.example,2001:db8::7"}
+    variables |= {"WINSLOW_INPUT_DIRS": "/data/films,/data/maps"}
     variables |= {"WINSLOW_SESSION_DAYS": "7", "WINSLOW_ROLE_NAMES": "staff=operator,cn=heads=admin"}
     variables |= {"WINSLOW_TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16,::1", "WINSLOW_PROXY_USER_HEADER": "X-Remote-User"}
     variables |= {"WINSLOW_OIDC_ISSUER": "https://id.example/realm", "WINSLOW_OIDC_CLIENT_ID": "winslow"}

@@ -288,6 +288,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_BIND": settings.bind,
         "WINSLOW_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         **settings.access.variables(),
+        "WINSLOW_INPUT_DIRS": ",".join(map(str, settings.input_dirs)),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
         "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),

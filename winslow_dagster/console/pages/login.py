@@ -137,19 +137,22 @@ def log_out(request: Request, caller: CallerOf) -> Response:
     return response
 
 
-def link_page(request: Request, key: str, *, name: str = "", error: WinslowError | None = None) -> Response:
+def link_page(
+    request: Request, key: str, target: str, *, name: str = "", error: WinslowError | None = None
+) -> Response:
     """What a link offers: to log in, or to become the first administrator."""
     accounts = installation_for_all(request).accounts
     try:
-        target = accounts.login.link_target(key)
+        person = accounts.login.link_target(key).person
     except NotLoggedIn as problem:
-        return login_page(request, "/", error=problem)
+        return login_page(request, target, error=problem)
     return page(
         request,
         "link.html",
         status=HTTPStatus.OK if error is None else status_of(error),
         key=key,
-        person=target.person,
+        next=safe_next(target),
+        person=person,
         name=name or getpass.getuser().lower(),
         error=error,
         local=may_skip_password(request),
@@ -157,30 +160,35 @@ def link_page(request: Request, key: str, *, name: str = "", error: WinslowError
 
 
 @room.route_for(LINK_PATH, role="anyone")
-def show_link(request: Request, key: str = "") -> Response:
+def show_link(request: Request, key: str = "", next: str = "/") -> Response:  # noqa: A002
     """The page of a link. Only its form uses the link up: browsers and mail programs fetch addresses by themselves."""
     if request.scope["winslow.caller"] is not None:
-        return RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    return link_page(request, key)
+        return RedirectResponse(safe_next(next), HTTPStatus.SEE_OTHER)
+    return link_page(request, key, next)
 
 
 @room.route_for(LINK_PATH, role="anyone", method="POST")
-def follow_link(
-    request: Request, key: Text = "", name: Text = "", password: Text = "", without_password: Text = ""
+def follow_link(  # noqa: PLR0913, PLR0917  # the fields of a form
+    request: Request,
+    key: Text = "",
+    next: Text = "/",  # noqa: A002
+    name: Text = "",
+    password: Text = "",
+    without_password: Text = "",
 ) -> Response:
     """Log in by a link; the first person says how he wants to be called."""
     login = installation_for_all(request).accounts.login
     try:
         if login.link_target(key).person is not None:
-            return logged_in(request, login.by_link(key, browser_of(request)), "/")
+            return logged_in(request, login.by_link(key, browser_of(request)), next)
         if without_password and not may_skip_password(request):
             raise InputRejected(
                 "without a password, people log in only on the machine of the server", expected="a password"
             )
         chosen = None if without_password else password
-        return logged_in(request, login.first(key, name, chosen, browser_of(request)), "/")
+        return logged_in(request, login.first(key, name, chosen, browser_of(request)), next)
     except WinslowError as error:
-        return link_page(request, key, name=name, error=error)
+        return link_page(request, key, next, name=name, error=error)
 
 
 def provider_of(request: Request) -> Provider:

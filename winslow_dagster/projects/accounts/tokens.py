@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from sqlalchemy import or_, select
 
@@ -119,6 +120,6 @@ class LoginLinks:
         return used.rowcount == 1
 
 
-def link_address(server: str, key: str) -> str:
-    """The address of a link on a web server."""
-    return f"{server}{LINK_PATH}?key={key}"
+def link_address(server: str, key: str, page: str = "") -> str:
+    """The address of a link on a web server. It leads to `page`, a path, or to the first page."""
+    return f"{server}{LINK_PATH}?{urlencode({'key': key} | ({'next': page} if page else {}))}"

@@ -26,6 +26,7 @@ from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.views import QuestionView
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 
 MAX_COMBINATIONS = 500
@@ -112,6 +113,7 @@ class ProjectControl:
         """
         context = self._context
         paths = {name: expanded(path) for name, path in (files or {}).items()}
+        require_permitted(context.actor, context.settings, paths)
         asking = self._pipeline_with(stage, pipeline)
         answer, checked = Answering(context, self.name, asking).give(stage, values or {}, paths)
         context.audit("answer", self.name, stage=stage, version=answer.version, values=answer.values)
@@ -229,6 +231,7 @@ class ProjectControl:
         """
         if (run := self._latest_open()) is not None:
             raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
+        require_permitted(self._context.actor, self._context.settings, {"file": expanded(file)})
         edited = self._pipeline_with(stage, pipeline)
         replacement = Replacement(edited, stage, path, expanded(file), reason)
         attempt = replace_file(self._context, self.name, replacement)

@@ -22,6 +22,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 
 SWEEP_TAG = "winslow/sweep"
 ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -32,6 +33,7 @@ SHORT = 8
 def launch(context: Context, action: str, request: LaunchRequest, upload: UploadStarted | None = None) -> Run:
     """Launch the run, and record who requested it as `action`. See `Installation.run`."""
     _require_may_launch(context, request.project)
+    require_permitted(context.actor, context.settings, request.inputs)
     request = with_references(context, request)
     run_id = Launch(context, request).launch(upload)
     context.audit(action, request.project, run_id=run_id, **request.audit_details())
@@ -41,6 +43,7 @@ def launch(context: Context, action: str, request: LaunchRequest, upload: Upload
 def create(context: Context, request: LaunchRequest, upload: UploadStarted | None = None) -> None:
     """Create the project, and record who did. See `Installation.create`."""
     context.actor.require("operator")
+    require_permitted(context.actor, context.settings, request.inputs)
     request = with_references(context, request)
     Launch(context, request).create(upload)
     details = request.audit_details()

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
 from winslow_dagster.projects.inputs.uploads import received, size_of
 
@@ -33,8 +34,12 @@ class PoolCommands:
 
         Raises InputRejected, StoreError, ProjectConflict if the name is taken.
         """
-        self._context.actor.require("operator")
         path = expanded(path)
+        require_permitted(self._context.actor, self._context.settings, {"path": path})
+        return self._add(path, name, upload)
+
+    def _add(self, path: Path, name: str | None, upload: UploadStarted | None = None) -> PooledFile:
+        self._context.actor.require("operator")
         moved = upload(path.name, size_of(path)) if upload and path.exists() else None
         added = self.files.add(path, name or path.name, self._context.actor.who, moved)
         self._context.audit("pool_add", name=added.name, path=str(path))
@@ -43,7 +48,7 @@ class PoolCommands:
     def add_stream(self, name: str, stream: BinaryIO) -> PooledFile:
         """Copy what the stream holds into the pool, as a file of this name. Raises what `add` raises."""
         with received(stream, name, self._scratch) as path:
-            return self.add(path, name)
+            return self._add(path, name)
 
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""

@@ -15,6 +15,7 @@ from winslow_dagster.projects.database.annotations import checked_notes, checked
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, check_variables
 from winslow_dagster.projects.inputs.input_storage import InputStorage
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, PooledFile, Source, sources
 from winslow_dagster.projects.inputs.uploads import InputStream
 from winslow_dagster.projects.inputs.validation import check_names
@@ -80,6 +81,7 @@ def _inputs(
         try:
             check_names(pipeline, [name], pipeline.inputs)
             source = sources(pool, {name: given})
+            require_permitted(context.actor, context.settings, source)
             InputStorage(context.records, context.store, context.settings.home, source).check(pipeline, pipeline.inputs)
             found |= source
         except WinslowError as error:
