@@ -241,7 +241,7 @@ def test_the_demo_runs_on_your_own_film_and_ends_with_the_address_of_the_project
     assert (said["project"], said["state"]) == ("demo", "succeeded")
     ran = there.winslow("demo", *given)
     assert ran.returncode == 0
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/projects/demo-2\n", ran.stdout)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/login/link\?key=[\w-]+&next=%2Fprojects%2Fdemo-2\n", ran.stdout)
     assert "project demo-2" in ran.stderr
     assert "winslow up" in ran.stderr
     without = there.winslow("demo", "--video", "film.mp4")

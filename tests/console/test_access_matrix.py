@@ -198,7 +198,7 @@ def test_every_route_says_the_role_that_it_needs(server: Server) -> None:
 
 def ask(server: Server, key: tuple[str, str], **options: object) -> httpx.Response:
     method, path = key
-    path = re.sub(r"\{\w+(:path)?\}", "1", path)
+    path = re.sub(r"\{\w+(:path)?\}", "999999", path)  # nothing that is there
     return server.send("GET" if method == "MOUNT" else method, f"{path}/" if method == "MOUNT" else path, **options)
 
 

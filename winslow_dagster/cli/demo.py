@@ -39,6 +39,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
     With --json, {"project", "run_id", "state", "files": […]}, the files as by `winslow files --json`.
     """
     from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.projects.accounts.tokens import link_address
     from winslow_dagster.projects.commands.demo import PIPELINE, free_name, rendering
     from winslow_dagster.settings import Settings
 
@@ -70,12 +71,14 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         questions = winslow.project(name).questions()
         files = winslow.project(name).files(pipeline=PIPELINE)
         address = winslow.address if serving else settings.address
+        key = winslow.accounts.entry_link()
     if as_json:
         whole = [file.model_dump(mode="json") for file in files]
         print_json({"project": name, "run_id": run.run_id, "state": status.state, "files": whole})
     else:
         say("\nopen the project:" if serving else f"\nstart the web interface with `{command_line('up')}`, then open:")
-        print_line(f"{address}/projects/{name}")
+        page = f"/projects/{name}"
+        print_line(f"{address}{page}" if key is None else link_address(address, key, page))
         for question in questions:
             say(f"\n{question.stage} is waiting for you: {question.message}")
             say(f"  `{command_line('answer', name)}` shows how to answer")
