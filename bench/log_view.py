@@ -14,6 +14,8 @@ import psutil
 
 from bench.figure import Figure
 from bench.installation import services, winslow_home
+from winslow_dagster.console.cookies import cookie_name
+from winslow_dagster.projects.accounts.login import Browser
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.stages.log.search import LogQuery
@@ -66,7 +68,11 @@ def figures() -> Iterator[Figure]:
             log = winslow.project("loud").log("talk")
             yield Figure("log_view_size", log.summary().size_bytes / 1e9, "GB", "", None)
             yield from on_the_server(log)
-            yield from in_the_browser(running.address)
+            accounts = winslow.accounts
+            accounts.add("bench", role="viewer")
+            opened = accounts.login.by_link(accounts.login_link("bench"), Browser("127.0.0.1"))
+            name = cookie_name(winslow, secure=False)
+            yield from in_the_browser(running.address, {"name": name, "value": opened.key, "url": running.address})
 
 
 def on_the_server(log: AttemptLog) -> Iterator[Figure]:
@@ -94,13 +100,14 @@ def timed(act: Any) -> float:
     return time.perf_counter() - begin
 
 
-def in_the_browser(address: str) -> Iterator[Figure]:
+def in_the_browser(address: str, cookie: dict[str, str]) -> Iterator[Figure]:
     """First paint, and the tab's own memory after it has been everywhere in the log."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
+            context.add_cookies([cookie])
             page = context.new_page()
             page.add_init_script(f"({WATCH})()")
             path = f"{address}/projects/loud/stages/talk/log"
@@ -114,6 +121,7 @@ def in_the_browser(address: str) -> Iterator[Figure]:
             ("log_view_memory_of_the_tab", f"{path}?full=1", GOAL_TAB_BYTES),
         ):
             with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
+                context.add_cookies([cookie])
                 page = context.new_page()
                 page.goto(shown_path)
                 if goal_bytes:

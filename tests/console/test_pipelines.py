@@ -78,20 +78,26 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, there: Installation) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
+        context.add_cookies([cookie(there)])
         context.set_default_timeout(60_000)
         yield context.new_page()
 
 
+def cookie(there: Installation) -> Any:
+    """What a browser needs to be logged in."""
+    return there.cookie().of(address(there, "/"))
+
+
 def get(there: Installation, path: str, **query: str) -> tuple[int, str]:
-    return send(urllib.request.Request(f"http://127.0.0.1:{there.port}{path}?{urlencode(query)}"))
+    found = f"{address(there, path)}?{urlencode(query)}"
+    return send(urllib.request.Request(found, headers=there.authorization))
 
 
 def post(there: Installation, path: str, body: Any) -> tuple[int, Any]:
-    headers = {"Content-Type": "application/json"}
-    address = f"http://127.0.0.1:{there.port}{path}"
-    status, text = send(urllib.request.Request(address, json.dumps(body).encode(), headers))
+    headers = {"Content-Type": "application/json"} | there.authorization
+    status, text = send(urllib.request.Request(address(there, path), json.dumps(body).encode(), headers))
     return status, json.loads(text)
 
 
@@ -229,7 +235,7 @@ def test_a_form_with_faults_creates_nothing_and_shows_each_at_its_field(there: I
 
 
 def test_a_form_that_is_too_large_is_refused_before_it_is_read(there: Installation) -> None:
-    request = urllib.request.Request(address(there, "/new-project"), b"x")
+    request = urllib.request.Request(address(there, "/new-project"), b"x", there.authorization)
     request.add_header("Content-Length", str(200 * 2**20))
     request.add_header("Content-Type", "multipart/form-data; boundary=x")
     status, text = send(request)
@@ -253,6 +259,7 @@ def test_programs_check_create_and_run_with_the_same_names(there: Installation) 
 
 def test_the_form_is_usable_on_a_phone_and_in_the_dark(there: Installation, browser: Browser) -> None:
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark", is_mobile=True) as context:
+        context.add_cookies([cookie(there)])
         page = context.new_page()
         for path in ("/new-project?pipeline=measure", "/pipelines", "/pipelines/measure", "/pipelines/broken"):
             page.goto(address(there, path))
