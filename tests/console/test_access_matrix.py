@@ -82,13 +82,6 @@ EXPECTED = {
     ("POST", "/projects/{project}/unpin"): "operator",
     ("POST", "/views"): "viewer",
     ("POST", "/views/delete"): "viewer",
-    ("POST", "/demo"): "operator",
-    ("GET", "/new-project"): "operator",
-    ("POST", "/new-project"): "operator",
-    ("POST", "/new-project/check"): "operator",
-    ("GET", "/pipelines"): "viewer",
-    ("GET", "/pipelines/{name}"): "viewer",
-    ("POST", "/projects/{project}/pick"): "operator",
     # REST
     ("GET", "/api/v1/openapi.json"): "viewer",
     ("GET", "/api/v1/health"): "viewer",
@@ -158,18 +151,6 @@ EXPECTED = {
     ("DELETE", "/api/v1/views"): "viewer",
     ("GET", "/api/v1/views"): "viewer",
     ("POST", "/api/v1/views"): "viewer",
-    ("GET", "/api/v1/pipelines"): "viewer",
-    ("GET", "/api/v1/pipelines/{name}"): "viewer",
-    ("GET", "/api/v1/pipelines/{name}/changes"): "viewer",
-    ("GET", "/api/v1/pipelines/{name}/source"): "viewer",
-    ("GET", "/api/v1/pipelines/{name}/versions"): "viewer",
-    ("POST", "/api/v1/projects"): "operator",
-    ("POST", "/api/v1/projects/check"): "operator",
-    ("POST", "/api/v1/projects/{project}/pick"): "operator",
-    ("POST", "/api/v1/projects/{project}/pin"): "operator",
-    ("GET", "/api/v1/projects/{project}/pins"): "viewer",
-    ("POST", "/api/v1/projects/{project}/unpin"): "operator",
-    ("POST", "/api/v1/runs"): "operator",
 }
 STREAMS = frozenset({("GET", "/live")})
 """Answers that do not end: those who may use them are not asked to."""
