@@ -8,18 +8,24 @@ from pathlib import Path
 
 import httpx
 import pytest
-from web_server import serving
+from web_server import Console, serving
 
 from winslow_dagster import Winslow
 from winslow_dagster.defaults import default_file
 from winslow_dagster.settings import Settings
 
 
+def opened(console: Console) -> httpx.Client:
+    return httpx.Client(
+        base_url=console.address, headers={**console.cookie.header, "Origin": console.address}, timeout=60
+    )
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     home = tmp_path_factory.mktemp("first") / "home"
     pipelines = {"WINSLOW_PIPELINES_DIR": str(home / "pipelines")}
-    with serving(home, **pipelines) as console, httpx.Client(base_url=console.address, timeout=60) as client:
+    with serving(home, **pipelines) as console, opened(console) as client:
         (home / "pipelines").mkdir()
         yield client
 

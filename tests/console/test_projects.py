@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from installation import Installation, until
+from log_in import Cookie
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.domain.actor import Actor
@@ -61,7 +63,7 @@ PNG = bytes.fromhex(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """A server with projects in several states, and the files that let their stages go on."""
 
@@ -69,15 +71,27 @@ class World:
     winslow: Winslow
     folder: Path
 
+    @functools.cached_property
+    def cookie(self) -> Cookie:
+        return self.installation.cookie()
+
+    @property
+    def own_page(self) -> dict[str, str]:
+        """Headers of what a page of this server sends."""
+        return {**self.cookie.header, "Origin": self.address}
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.installation.port}"
 
     def get(self, path: str, **parameters: str) -> httpx.Response:
-        return httpx.get(f"{self.address}{path}", params=parameters or None, timeout=60)
+        return httpx.get(f"{self.address}{path}", params=parameters or None, headers=self.cookie.header, timeout=60)
 
     def post(self, path: str, **body: Any) -> httpx.Response:
-        return httpx.post(f"{self.address}{path}", json=body, timeout=120)
+        return httpx.post(f"{self.address}{path}", json=body, headers=self.own_page, timeout=120)
+
+    def delete(self, path: str, **parameters: str) -> httpx.Response:
+        return httpx.delete(f"{self.address}{path}", params=parameters, headers=self.own_page, timeout=60)
 
     def state(self, project: str) -> str:
         return self.winslow.status(project).state
@@ -210,8 +224,8 @@ def test_lists_are_saved_for_oneself_and_shared_with_others(world: World) -> Non
     assert [(view.name, view.filter) for view in ben.saved_views()] == [("Ulm", "tag:ulm")]
     ben.save_view(ben.saved_views()[0].model_copy(update={"name": "Mine", "shared": False}))
     assert [view["name"] for view in world.get("/api/v1/views").json()["views"]] == ["Ulm"]
-    assert httpx.delete(f"{world.address}/api/v1/views", params={"name": "Mine"}).status_code == 404
-    assert httpx.delete(f"{world.address}/api/v1/views", params={"name": "Ulm"}).status_code == 204
+    assert world.delete("/api/v1/views", name="Mine").status_code == 404
+    assert world.delete("/api/v1/views", name="Ulm").status_code == 204
     assert [view.name for view in ben.saved_views()] == ["Mine"]
     ben.delete_view("Mine")
 
@@ -285,6 +299,7 @@ def open_page(browser: Browser, world: World) -> Iterator[OpenPage]:
     def opened(path: str, width: int = 1280, height: int = 800, scheme: Any = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
+        context.add_cookies([world.cookie.of(world.address)])  # type: ignore[list-item]  # a TypedDict of Playwright
         context.set_default_timeout(0)  # a test has a limit of its own
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -433,7 +448,7 @@ def test_a_refresh_moves_neither_scroll_nor_focus_nor_selection_and_closes_no_me
 @chromium
 def test_counters_title_and_icon_tell_on_every_page_that_somebody_is_needed(open_page: OpenPage, world: World) -> None:
     page = open_page("/projects")
-    page.wait_for_function("document.title.startsWith('(')")
+    page.locator('.counter[data-counter="needs_you"]:not([hidden])').wait_for()
     needed = world.get("/api/v1/counters").json()["needs_you"]
     assert page.title() == f"({needed}) Projects · Winslow"
     assert page.locator('.counter[data-counter="needs_you"]').inner_text() == str(needed)
