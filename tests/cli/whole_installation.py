@@ -100,9 +100,10 @@ class Installation:
     def up(self) -> Iterator[None]:
         command = [*PROGRAM, "up", "--json"]
         with running(command, cwd=self.place, env=self.environment, stdout=subprocess.PIPE, text=True) as services:
-            # Three lines: the one object that says that the services answer.
-            ready = json.loads("".join(services.stdout.readline() for _ in range(3)))
-            assert ready == {"address": f"http://127.0.0.1:{self.port}"}
+            # The one object that says that the services answer.
+            ready = json.loads("".join(iter(services.stdout.readline, "}\n")) + "}")
+            assert ready["address"] == f"http://127.0.0.1:{self.port}"
+            assert ready["login_address"].startswith(f"{ready['address']}/login/link?key=")
             yield
             services.send_signal(signal.SIGINT)
         assert services.returncode == 0
