@@ -370,3 +370,23 @@ def test_what_must_hold_holds_in_a_few_sequences() -> None:
 @pytest.mark.timeout(18 * MANY)
 def test_what_must_hold_holds_in_many_sequences() -> None:
     run_state_machine_as_test(Sequences, settings=settings(PROFILE, max_examples=MANY))
+
+
+def test_a_question_is_settled_when_its_stage_gets_outputs_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "event", lambda _text: None)  # it counts for Hypothesis, which does not run here
+    steps = Sequences()
+    try:
+        steps.begin(level="1")
+        for _ in ("left", "join"):
+            steps.answer_all_and_go_to_the_end(who=0)
+        steps.redo(who=0, stage="left", level="2", only=False, reuse=False)
+        steps.dagster.step(steps.dagster.open()[0], 0, "succeeded")
+        while open_runs := steps.dagster.open():
+            steps.dagster.step(open_runs[0], 0, "awaiting_input")
+        assert steps.handle().status().state == "awaiting_input"
+        steps.replace(who=0, stage="left", number=1)
+        status = steps.handle().status()
+        assert (status.state, status.reason) == ("paused", "its question was settled; ready to resume")
+        steps.the_list_and_the_project_s_own_page_agree()
+    finally:
+        steps.teardown()

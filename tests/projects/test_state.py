@@ -142,7 +142,10 @@ def test_a_run_that_did_not_come_to_its_end_gives_the_project_its_state_and_reas
 
 
 def test_a_run_that_waited_and_was_answered_is_paused() -> None:
-    assert told(run("awaiting_input", "which?"), answered=True) == ("paused", "answered; ready to resume")
+    assert told(run("awaiting_input", "which?"), answered=True) == (
+        "paused",
+        "its question was settled; ready to resume",
+    )
 
 
 def test_a_run_that_ended_well_is_a_success_and_names_the_rest() -> None:

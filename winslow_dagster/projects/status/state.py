@@ -122,7 +122,7 @@ def _active(run: RunRecord, snapshot: RunSnapshot, running: tuple[str, ...]) -> 
 def after_run(outcome: RunOutcome | None, reason: str, *, answered: bool) -> tuple[ProjectState, str]:
     """The state of a project after a run that ended like this."""
     if outcome == "awaiting_input" and answered:
-        return "paused", "answered; ready to resume"
+        return "paused", "its question was settled; ready to resume"
     if outcome is None or outcome == "failed":
         return "failed", reason or "the run failed"
     return outcome, reason

@@ -27,18 +27,55 @@ CHANGED_AT = func.coalesce(
 
 
 def unanswered(runs: Runs) -> ColumnElement[bool]:
-    """Whether a question of the run has had no answer since it was asked."""
+    """Whether a question of the run is open: it has had no answer, and its stage no output by hand, since."""
     holds = schema.holds
     of_run = (holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
-    return select(holds.c.stage).where(*of_run, ~_answered(runs)).correlate(runs).exists()
+    return select(holds.c.stage).where(*of_run, *_open(runs)).correlate(runs).exists()
 
 
 def unanswered_holds(run_ids: Collection[str]) -> Select[tuple[str, str, str]]:
-    """Run, stage and message of each question of these runs that has had no answer since, the earliest first."""
+    """Run, stage and message of each open question of these runs, the earliest first."""
     holds, runs = schema.holds, schema.runs
     asked = (runs.c.run_id.in_(run_ids), holds.c.run_id == runs.c.run_id, holds.c.cause == "input")
-    query = select(holds.c.run_id, holds.c.stage, holds.c.message).where(*asked, ~_answered(runs))
+    query = select(holds.c.run_id, holds.c.stage, holds.c.message).where(*asked, *_open(runs))
     return query.order_by(holds.c.held_at, holds.c.stage)
+
+
+def _open(runs: Runs) -> tuple[ColumnElement[bool], ...]:
+    return ~_answered(runs), ~_made_by_hand(runs), ~_picked_since(runs)
+
+
+def _made_by_hand(runs: Runs) -> ColumnElement[bool]:
+    """Whether somebody has replaced a file of the stage that asks: it has outputs now, and asks nothing any more."""
+    holds, attempts = schema.holds, schema.attempts.alias()
+    return (
+        select(attempts.c.task_id)
+        .where(
+            attempts.c.project == holds.c.project,
+            attempts.c.pipeline == runs.c.pipeline,
+            attempts.c.stage == holds.c.stage,
+            attempts.c.outcome == "succeeded",
+            attempts.c.ended_at > holds.c.held_at,
+        )
+        .correlate(holds, runs)
+        .exists()
+    )
+
+
+def _picked_since(runs: Runs) -> ColumnElement[bool]:
+    """Whether somebody has picked an attempt of the stage that asks."""
+    holds, picks = schema.holds, schema.picks.alias()
+    return (
+        select(picks.c.id)
+        .where(
+            picks.c.project == holds.c.project,
+            picks.c.pipeline == runs.c.pipeline,
+            picks.c.stage == holds.c.stage,
+            picks.c.picked_at > holds.c.held_at,
+        )
+        .correlate(holds, runs)
+        .exists()
+    )
 
 
 def _answered(runs: Runs) -> ColumnElement[bool]:
