@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 from winslow_dagster.actions import Action
@@ -15,6 +16,8 @@ class WinslowError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    more: ClassVar[tuple[str, ...]] = ()
+    """The names of what else an error of this class carries."""
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str | Action = "") -> None:
         self.what = what
@@ -50,7 +53,15 @@ class WinslowError(Exception):
             "expected": self.expected,
             "remedy": str(self.remedy),
             "action": None if action is None else {"name": action.name, "arguments": action.arguments},
+            **{name: _plain(getattr(self, name)) for name in self.more},
         }
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 class UsageError(WinslowError):
@@ -62,14 +73,12 @@ class UsageError(WinslowError):
 class FilterInvalid(UsageError):
     """A filter of projects cannot be understood. The fault begins at `position` (from 1) and is `length` long."""
 
+    more = ("position", "length")
+
     def __init__(self, what: str, *, position: int, length: int, expected: str = "", remedy: str | Action = "") -> None:
         self.position = position
         self.length = length
         super().__init__(what, where=f"filter, character {position}", expected=expected, remedy=remedy)
-
-    def problem(self) -> dict[str, Any]:
-        """With the place of the fault."""
-        return {**super().problem(), "position": self.position, "length": self.length}
 
 
 class SettingsInvalid(WinslowError):
@@ -82,6 +91,7 @@ class PipelineInvalid(WinslowError):
     """A pipeline file cannot be used; `problems` lists everything that is wrong with it."""
 
     exit_code = 3
+    more = ("problems",)
 
     def __init__(
         self, what: str, *, problems: tuple[Any, ...] = (), where: str = "", remedy: str | Action = ""
@@ -108,6 +118,7 @@ class TemplateMalformed(WinslowError):
     """A string with `${...}` in it cannot be parsed; `position` counts characters from 1."""
 
     exit_code = 3
+    more = ("position",)
 
     def __init__(self, what: str, *, position: int, where: str = "", expected: str = "") -> None:
         self.position = position
@@ -118,6 +129,7 @@ class AmountMalformed(WinslowError):
     """A string is not a duration or a size; `suggestion` is what it may have meant, or empty."""
 
     exit_code = 2
+    more = ("suggestion",)
 
     def __init__(self, what: str, *, expected: str, suggestion: str = "") -> None:
         self.suggestion = suggestion
@@ -154,6 +166,11 @@ class AnswerRejected(InputRejected):
     def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
         self.faults = faults
         super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in faults), where="the answer")
+
+    def problem(self) -> dict[str, Any]:
+        """With each fault."""
+        faults = [{"field": field, "message": sentence} for field, sentence in self.faults]
+        return {**super().problem(), "faults": faults}
 
 
 class StoreError(WinslowError):
@@ -206,6 +223,8 @@ class NotLoggedIn(WinslowError):
 
 class TooManyTries(NotLoggedIn):
     """Somebody tried too often to log in; the next try may come in `wait_s` seconds."""
+
+    more = ("wait_s",)
 
     def __init__(self, wait_s: int) -> None:
         self.wait_s = wait_s

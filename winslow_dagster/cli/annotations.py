@@ -195,7 +195,7 @@ def audit(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     go on with, or null.
     """
     from winslow_dagster.formatting import format_time
-    from winslow_dagster.projects.database.audit import AuditQuery
+    from winslow_dagster.projects.domain.audit import AuditQuery
 
     query = AuditQuery(
         project=project,

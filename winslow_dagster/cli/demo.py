@@ -67,7 +67,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
         with transfer_bars("storing") as bars:
             run = winslow.run(PIPELINE, name, inputs, upload=bars)
         status = shown(run, quiet=as_json)
-        run.raise_if_failed(status)
+        status.raise_if_failed()
         questions = winslow.project(name).questions()
         files = winslow.project(name).files(pipeline=PIPELINE)
         address = winslow.address if serving else settings.address

@@ -41,7 +41,7 @@ def follow(project: str, start: Callable[[Installation], Run | None], *, detach:
         if as_json:
             print_json(status.model_dump(mode="json"))
         if run is not None:
-            run.raise_if_failed(status)
+            status.raise_if_failed()
         if not as_json:
             if run is None:
                 say(f"{project} is {status.state}: {status.reason}")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from winslow_dagster.errors import Forbidden
 from winslow_dagster.projects.domain.actor import ROLES, Actor, Role, at_least
+from winslow_dagster.projects.domain.views import Proof
 from winslow_dagster.projects.installation import Installation
 
 __all__ = ["ROLES", "Caller", "CallerOf", "Front", "Proof", "Role", "caller_of", "installation_of"]
-
-Proof = Literal["session", "token", "proxy", "service"]
-"""How the sender has proved who it is: by a session, a token, a trusted proxy, or a file of the home."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 
 from winslow_dagster.console.caller import Role, caller_of, require
 
@@ -18,6 +18,10 @@ PAGES = CapacityLimiter(24)
 """Threads of pages and REST routes. Dagster's web interface has the default ones."""
 LOGS = CapacityLimiter(8)
 """Threads that read logs and files."""
+
+
+RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""The id of a row, as part of a path. A database fails for a number that it cannot have."""
 
 
 class Room(APIRouter):

@@ -15,8 +15,8 @@ from winslow_dagster.projects.commands.demo import free_name, rendering
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
-from winslow_dagster.projects.commands.launch_request import LaunchRequest, PipelineVersion
-from winslow_dagster.projects.commands.many import ManyAct, act_on
+from winslow_dagster.projects.commands.launch_request import LaunchRequest
+from winslow_dagster.projects.commands.many import act_on
 from winslow_dagster.projects.commands.pipelines import PipelineCommands
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
@@ -28,25 +28,21 @@ from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.audit import (
-    MOST_SHOWN,
-    Audit,
-    AuditChoices,
-    AuditEntry,
-    AuditPage,
-    AuditQuery,
-)
+from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.saved_views import SavedViews
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditChoices, AuditEntry, AuditPage, AuditQuery
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.project_filter import parse_filter
 from winslow_dagster.projects.domain.views import (
     ActResult,
     Counters,
     FilterWords,
+    ManyAct,
     Needs,
+    PipelineVersion,
     ProjectPage,
     ProjectProgress,
     ProjectQuery,

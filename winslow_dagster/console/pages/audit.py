@@ -14,7 +14,7 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.database.audit import HIGHEST_ID, AuditQuery
+from winslow_dagster.projects.domain.audit import HIGHEST_ID, AuditQuery
 
 PAGE = 100
 

@@ -17,8 +17,9 @@ from winslow_dagster.console.pages.project import stage_page
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.console.stage_place import Place
-from winslow_dagster.projects.commands.attempt_log import AttemptLog, LogShape
+from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.log_views import LogShape
 
 FIRST_LINES = 160
 """Lines that come with the page: more than a screen has."""

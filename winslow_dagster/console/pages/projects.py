@@ -17,9 +17,9 @@ from winslow_dagster.console.pictures import picture_response
 from winslow_dagster.console.rendering import page as rendered
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.errors import FilterInvalid
-from winslow_dagster.projects.commands.many import ManyAct
 from winslow_dagster.projects.domain.views import (
     ActResult,
+    ManyAct,
     ProjectGroup,
     ProjectPage,
     ProjectProgress,

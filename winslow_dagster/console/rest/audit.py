@@ -8,7 +8,7 @@ from fastapi import Query
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.database.audit import AuditPage, AuditQuery
+from winslow_dagster.projects.domain.audit import AuditPage, AuditQuery
 
 room = Room(tags=["audit"])
 

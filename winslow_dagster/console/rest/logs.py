@@ -12,14 +12,8 @@ from starlette.responses import StreamingResponse
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.console.streaming import streamed
-from winslow_dagster.projects.commands.attempt_log import (
-    FOUND_MOST,
-    LINES_MOST,
-    AttemptLog,
-    FoundPart,
-    LogLines,
-    compressed,
-)
+from winslow_dagster.projects.commands.attempt_log import FOUND_MOST, LINES_MOST, AttemptLog, compressed
+from winslow_dagster.projects.domain.log_views import FoundPart, LogLines
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.stages.log import Stream
 from winslow_dagster.stages.log.density import Density, Level

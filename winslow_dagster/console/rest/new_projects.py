@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.commands.launch_request import PipelineVersion
 from winslow_dagster.projects.commands.project_check import NewProject, ProjectFault
+from winslow_dagster.projects.domain.views import PipelineVersion
 
 room = Room(tags=["projects"])
 

@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from winslow_dagster.console.caller import Caller, CallerOf, Front, Proof
-from winslow_dagster.console.room import Room
+from winslow_dagster.console.caller import Caller, CallerOf, Front
+from winslow_dagster.console.room import Room, RowId
 from winslow_dagster.errors import Forbidden, InputRejected
 from winslow_dagster.projects.accounts.model import Group, NewToken, Person, Session, Token
 from winslow_dagster.projects.domain.actor import Role
+from winslow_dagster.projects.domain.views import Me
 
 room = Room(tags=["people"])
 
@@ -21,15 +22,6 @@ class Body(BaseModel):
     """What a request brings; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Me(BaseModel):
-    """Who sends the request, and how that was proved."""
-
-    name: str
-    display_name: str
-    role: Role
-    proof: Proof
 
 
 class NewPerson(Body):
@@ -147,7 +139,7 @@ def sessions(front: Front, caller: CallerOf, person: Whose = None) -> tuple[Sess
 
 
 @room.route_for("/sessions/{session_id}", role="viewer", method="DELETE")
-def end_session(session_id: int, front: Front) -> Session:
+def end_session(session_id: RowId, front: Front) -> Session:
     """Log a browser out."""
     return front.accounts.end_session(session_id)
 
@@ -166,7 +158,7 @@ def create_token(body: TokenRequest, front: Front, caller: CallerOf) -> NewToken
 
 
 @room.route_for("/tokens/{token_id}", role="viewer", method="DELETE")
-def revoke_token(token_id: int, front: Front) -> Token:
+def revoke_token(token_id: RowId, front: Front) -> Token:
     """Delete a token."""
     return front.accounts.revoke_token(token_id)
 

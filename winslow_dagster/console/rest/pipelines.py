@@ -8,8 +8,8 @@ from fastapi import Query
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.commands.pipelines import (
-    CURRENT,
+from winslow_dagster.projects.commands.pipelines import CURRENT
+from winslow_dagster.projects.domain.pipeline_views import (
     PipelineFile,
     PipelineFiles,
     PipelineVersionView,

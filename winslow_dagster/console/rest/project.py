@@ -12,10 +12,10 @@ from starlette.responses import Response
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.file_response import file_response
 from winslow_dagster.console.project_tabs import shown_stage
-from winslow_dagster.console.room import LOGS, Room
+from winslow_dagster.console.room import LOGS, Room, RowId
 from winslow_dagster.console.stage_place import PlaceOf
 from winslow_dagster.pipelines.variables import Variables
-from winslow_dagster.projects.database.audit import AuditEntry
+from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
@@ -54,6 +54,14 @@ class RunStarted(BaseModel):
 
     project: str
     run_id: str | None
+
+
+class RunState(BaseModel):
+    """`ended`: nothing of the run is running or waits in a queue."""
+
+    project: str
+    run_id: str
+    ended: bool
 
 
 class PauseRequest(RequestBody):
@@ -172,6 +180,18 @@ def show_history(
     return front.project(project).history_page(stage, limit=limit, offset=offset)
 
 
+@room.route_for("/runs/{run_id}", role="viewer")
+def show_run(front: Front, project: str, run_id: str) -> RunState:
+    """Whether a run has ended. How it went is in the status of the project."""
+    return RunState(project=project, run_id=run_id, ended=front.project(project).run(run_id).has_ended())
+
+
+@room.route_for("/runs/{run_id}/cancel", role="operator", method="POST", status_code=HTTPStatus.NO_CONTENT)
+def cancel_run(front: Front, project: str, run_id: str) -> None:
+    """Request the end of one run, such as one of a sweep."""
+    front.project(project).run(run_id).cancel()
+
+
 @room.route_for("/audit", role="viewer")
 def show_audit(front: Front, project: str, limit: Limit = 100) -> tuple[AuditEntry, ...]:
     """Who did what with it, the latest first."""
@@ -202,8 +222,8 @@ def read_file(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
 
 
 FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The file."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range of the file that was asked for."},
+    200: {"content": {"*/*": {}}, "description": "The file."},
+    206: {"content": {"*/*": {}}, "description": "The range of the file that was asked for."},
     304: {"description": "The file is the one that the browser has."},
     416: {"description": "The file ends before the range begins."},
 }
@@ -309,7 +329,7 @@ def add_todo(front: Front, project: str, body: NewTodo) -> Todo:
 
 
 @room.route_for("/todos/{number}", role="operator", method="PATCH", status_code=HTTPStatus.NO_CONTENT)
-def finish_todo(front: Front, project: str, number: int, body: TodoChange) -> None:
+def finish_todo(front: Front, project: str, number: RowId, body: TodoChange) -> None:
     """Tick an entry off, or open it again."""
     front.project(project).finish_todo(number, done=body.done)
 

@@ -12,10 +12,11 @@ from winslow_dagster.console.caller import CallerOf, Front, require
 from winslow_dagster.console.counters import FrameCounters, FrameCounts
 from winslow_dagster.console.listing import PAGE_SIZE, ListingAsked
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.commands.many import MOST_AT_ONCE, ManyAct
+from winslow_dagster.projects.commands.many import MOST_AT_ONCE
 from winslow_dagster.projects.domain.views import (
     ActResult,
     FilterWords,
+    ManyAct,
     Needs,
     ProjectGroup,
     ProjectProgress,
@@ -25,6 +26,8 @@ from winslow_dagster.projects.domain.views import (
 )
 
 room = Room(tags=["projects"])
+
+MOST_SKIPPED = 1_000_000_000
 
 
 class ProjectRow(BaseModel):
@@ -82,9 +85,17 @@ class SavedViewList(BaseModel):
 
 
 @room.route_for("/projects", role="viewer")
-def projects(front: Front, listing: ListingAsked, size: Annotated[int, Query(ge=1, le=200)] = PAGE_SIZE) -> ProjectRows:
+def projects(
+    front: Front,
+    listing: ListingAsked,
+    size: Annotated[int, Query(ge=1, le=1000)] = PAGE_SIZE,
+    offset: Annotated[
+        int | None, Query(ge=0, le=MOST_SKIPPED, description="How many to skip; without it, the pages before `page`.")
+    ] = None,
+) -> ProjectRows:
     """One page of the projects that a filter selects."""
-    found = front.find_projects(listing.query(size))
+    query = listing.query(size)
+    found = front.find_projects(query if offset is None else query.model_copy(update={"offset": offset}))
     progress = front.progress_of(each.project for each in found.projects)
     rows = [
         ProjectRow(**each._asdict(), progress=progress[each.project])
@@ -92,6 +103,14 @@ def projects(front: Front, listing: ListingAsked, size: Annotated[int, Query(ge=
         if each.project in progress
     ]
     return ProjectRows(projects=rows, total=found.total, groups=found.groups)
+
+
+@room.route_for("/progress", role="viewer")
+def progress(
+    front: Front, project: Annotated[list[str], Query(min_length=1, max_length=MOST_AT_ONCE)]
+) -> dict[str, ProjectProgress]:
+    """How far these projects have come. Unknown ones are left out."""
+    return front.progress_of(project)
 
 
 @room.route_for("/filter-words", role="viewer")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import log_of
+from winslow_dagster.projects.domain.log_views import FoundPart, LogLines, LogShape, ShownLine
 from winslow_dagster.projects.domain.model import Attempt
-from winslow_dagster.stages.log import LogLine, LogReader, Stream
+from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.density import Density, Level
 from winslow_dagster.stages.log.finder import LineFinder
 from winslow_dagster.stages.log.patterns import scannable
@@ -29,51 +29,6 @@ FAST = 1
 FOUND_MOST = 500
 SEARCH_S = 0.25
 """How long one step of a search may take, so that others can read logs in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogShape:
-    """How long a log is: lines are numbered from 1 to `lines`. `ended`: nothing will be added.
-
-    Lines from `omitted_first` to `omitted_last` were dropped to keep the log within its size limit; one line of the
-    stream `winslow` stands for them. Both are 0 if nothing was dropped.
-    """
-
-    lines: int
-    ended: bool
-    omitted_first: int = 0
-    omitted_last: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ShownLine:
-    """One line. `at` is RFC 3339 with nanoseconds, `level` what the stage's rules make of the line, empty for nothing.
-
-    `more` is how many characters of a very long line are not in `text`.
-    """
-
-    number: int
-    at: str
-    stream: Stream
-    level: Level | None
-    text: str
-    more: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LogLines:
-    """Part of a log, and how long the whole log is now."""
-
-    lines: tuple[ShownLine, ...]
-    shape: LogShape
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPart:
-    """Matching lines in order. `next_line` is where to search on; None: nothing is left in that direction."""
-
-    lines: tuple[ShownLine, ...]
-    next_line: int | None
 
 
 class AttemptLog:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from winslow_dagster.pipelines import Layer, plain_variables
+from winslow_dagster.projects.domain.views import PipelineVersion
 from winslow_dagster.projects.inputs.input_storage import source_name
 from winslow_dagster.projects.inputs.resource_pool import Source
-
-PipelineVersion = Literal["pinned", "current"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

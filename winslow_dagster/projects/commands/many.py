@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.project import ProjectHandle
-from winslow_dagster.projects.domain.views import ActResult
+from winslow_dagster.projects.domain.views import ActResult, ManyAct
 
-ManyAct = Literal["pause", "resume", "cancel", "tag", "untag"]
 MOST_AT_ONCE = 200
 DONE: dict[ManyAct, str] = {
     "pause": "pauses once its running stages finish",

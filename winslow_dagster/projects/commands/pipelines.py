@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import (
     Catalogue,
     LoadedPipeline,
-    Pipeline,
-    Problem,
     changes,
     load,
     pipeline_names,
@@ -20,48 +17,16 @@ from winslow_dagster.pipelines import (
 from winslow_dagster.pipelines.config_file import read_content
 from winslow_dagster.pipelines.variable_comments import variable_comments
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.domain.pipeline_views import (
+    PipelineFile,
+    PipelineFiles,
+    PipelineVersionView,
+    VersionChanges,
+)
 
 CURRENT = "current"
 """In place of a version: the file as it is now."""
 SHORTEST_DIGEST = 6
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineFile:
-    """One pipeline file. `pipeline` and `digest` are None if it has problems."""
-
-    name: str
-    path: Path
-    pipeline: Pipeline | None
-    digest: str | None
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineFiles:
-    """All pipeline files by name. `others` are the problems of files that no pipeline can be in."""
-
-    files: tuple[PipelineFile, ...]
-    others: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineVersionView:
-    """A kept version of a pipeline, and the projects whose version it is. `current`: it is the file as it is now."""
-
-    digest: str
-    kept_at: datetime
-    current: bool
-    projects: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VersionChanges:
-    """What changed from one version to another, one line for each difference."""
-
-    old: str
-    new: str
-    changes: tuple[str, ...]
 
 
 class PipelineCommands:

@@ -29,10 +29,11 @@ from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.audit import Audit, AuditEntry
+from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.domain.answer import Answer
+from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions

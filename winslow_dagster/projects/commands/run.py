@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from winslow_dagster.actions import Action
-from winslow_dagster.errors import ServiceUnavailable, StageFailed
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.domain.views import ProjectStatus
 
@@ -42,17 +41,16 @@ class Run:
         database is away, the last known status says so as its reason.
         """
         status = self.ended(progress)
-        self.raise_if_failed(status)
+        status.raise_if_failed()
         return status
 
-    def raise_if_failed(self, status: ProjectStatus) -> None:
-        """Raise StageFailed if the run failed or was cancelled."""
-        if status.state in {"failed", "cancelled"}:
-            raise StageFailed(
-                status.reason,
-                where=f"project {self.project}",
-                remedy=Action("resume_project", {"project": self.project}),
-            )
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs or waits in a queue."""
+        # Not the same client for ever: the services may come back at another address.
+        found = self._context.dagster().runs_by_id([self.run_id]).get(self.run_id)
+        if found is None:
+            self._context.reconcile(self.project)
+        return found is None or found.ended
 
     def ended(self, progress: Progress | None = None) -> ProjectStatus:
         """Wait like `wait`, but return the status however the run ended."""
@@ -62,10 +60,7 @@ class Run:
         pause = threading.Event()
         while True:
             try:
-                # Not the same client for ever: the services may come back at another address.
-                found = self._context.dagster().runs_by_id([self.run_id]).get(self.run_id)
-                if found is None:
-                    self._context.reconcile(self.project)
+                ended = self.has_ended()
                 status = self.status()
                 answered_at = time.monotonic()
             except ServiceUnavailable as error:
@@ -78,7 +73,7 @@ class Run:
             else:
                 if progress is not None:
                     progress(status)
-                if (found is None or found.ended) and status.over:
+                if ended and status.over:
                     self._context.reconcile(self.project)
                     return status
             pause.wait(POLL_INTERVAL_S)

@@ -10,9 +10,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from winslow_dagster.actions import Action
+from winslow_dagster.errors import StageFailed
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.pipelines.variables import Variables
+from winslow_dagster.projects.domain.actor import Role
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.stages.task.model import CheckResult, LogFinding, SubjectProgress
 
@@ -34,6 +36,10 @@ OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "
 """Nothing happens in these states until a person acts."""
 VariableOrigin = Literal["pipeline", "stage", "project", "answer", "run", "settings"]
 """Later ones win. `settings` are those that a run has for one stage."""
+ManyAct = Literal["pause", "resume", "cancel", "tag", "untag"]
+"""What is done to many projects at once."""
+PipelineVersion = Literal["pinned", "current"]
+"""Which version of its pipeline a project runs: the one that it ran first, or the file as it is now."""
 NextAction = Literal["run", "pause", "resume", "answer", "pick", "redo", "sweep", "cancel"]
 
 
@@ -241,6 +247,19 @@ class Counters(View):
     failed: int
 
 
+Proof = Literal["session", "token", "proxy", "service"]
+"""How the sender of a request has proved who it is: a session, a token, a trusted proxy, or a file of the home."""
+
+
+class Me(View):
+    """Who sends the request, and how that was proved."""
+
+    name: str
+    display_name: str
+    role: Role
+    proof: Proof
+
+
 class PipelineView(View):
     """The stages and open questions of a pipeline in a project, in the version that the project ran last.
 
@@ -290,6 +309,12 @@ class ProjectStatus(View):
     def over(self) -> bool:
         """Whether nothing happens until a person acts."""
         return self.state in OVER
+
+    def raise_if_failed(self) -> None:
+        """Raise StageFailed if its run failed or was cancelled."""
+        if self.state in {"failed", "cancelled"}:
+            remedy = Action("resume_project", {"project": self.project})
+            raise StageFailed(self.reason, where=f"project {self.project}", remedy=remedy)
 
     def stage(self, name: str) -> StageView:
         """The stage of that name: of the project's pipeline, or else of the one that ran last. Raises KeyError."""

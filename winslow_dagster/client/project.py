@@ -1,0 +1,223 @@
+"""One project over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from io import BufferedReader
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from winslow_dagster.client.http import Http, part
+from winslow_dagster.client.log import LogClient
+from winslow_dagster.client.run import RunClient
+from winslow_dagster.projects.domain.audit import AuditEntry
+from winslow_dagster.projects.domain.todo import Todo
+from winslow_dagster.projects.domain.views import (
+    AttemptDetails,
+    HistoryLine,
+    HistoryPage,
+    ProjectFile,
+    ProjectStatus,
+    QuestionView,
+    StageSettings,
+)
+from winslow_dagster.storage.range_reader import RangeReader
+
+PAGE = 1_000
+READ_BYTES = 1 << 20
+
+
+class _Stage(BaseModel):
+    attempt: AttemptDetails | None
+    settings: StageSettings
+
+
+class _Notes(BaseModel):
+    notes: str
+
+
+class _Tags(BaseModel):
+    tags: tuple[str, ...]
+
+
+class Started(BaseModel):
+    """The run that continues in the background; None if nothing has to run."""
+
+    project: str
+    run_id: str | None
+
+
+class ProjectClient:
+    """Like the handle of a project that the Python API has. See `ProjectHandle` for what each method raises."""
+
+    def __init__(self, http: Http, name: str) -> None:
+        self._http = http
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"ProjectClient({self.name!r})"
+
+    @property
+    def _path(self) -> str:
+        return f"/projects/{part(self.name)}"
+
+    def status(self) -> ProjectStatus:
+        """Its status, with its stages."""
+        return self._http.get(ProjectStatus, self._path)
+
+    def history(self, stage: str | None = None) -> tuple[HistoryLine, ...]:
+        """All attempts of all stages or of one, in the order in which they started."""
+        lines: list[HistoryLine] = []
+        while True:
+            page = self.history_page(stage, limit=PAGE, offset=len(lines))
+            lines += page.lines
+            if len(lines) >= page.total or not page.lines:
+                return tuple(reversed(lines))
+
+    def history_page(self, stage: str | None = None, *, limit: int, offset: int = 0) -> HistoryPage:
+        """Some of its history, the latest first."""
+        return self._http.get(HistoryPage, f"{self._path}/history", stage=stage, limit=limit, offset=offset)
+
+    def details(
+        self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> AttemptDetails | None:
+        """The stage's latest attempt, or one of its attempts, with what its runner reported. None if it has none."""
+        return self._stage(stage, attempt, pipeline).attempt
+
+    def settings(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> StageSettings:
+        """What the stage's latest attempt, or one of its attempts, ran with; before its first, what it would."""
+        return self._stage(stage, attempt, pipeline).settings
+
+    def _stage(self, stage: str, attempt: str | int | None, pipeline: str | None) -> _Stage:
+        return self._http.get(_Stage, f"{self._path}/stages/{part(stage)}", attempt=attempt, pipeline=pipeline)
+
+    def run(self, run_id: str) -> RunClient:
+        """One run, such as one of a sweep. Raises NotFound."""
+        run = RunClient(self._http, self.name, run_id)
+        run.has_ended()
+        return run
+
+    def audit(self) -> tuple[AuditEntry, ...]:
+        """Who did what with it, the latest first."""
+        return self._http.get(tuple[AuditEntry, ...], f"{self._path}/audit", limit=PAGE)
+
+    def files(
+        self, stage: str | None = None, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> tuple[ProjectFile, ...]:
+        """The current output files of all stages or of one; or those of one attempt.
+
+        `local_path` is where the server can read a file.
+        """
+        return self._http.get(
+            tuple[ProjectFile, ...], f"{self._path}/files", stage=stage, attempt=attempt, pipeline=pipeline
+        )
+
+    def open_file(self, file: ProjectFile, attempt: str | int | None = None) -> BufferedReader:
+        """A file for reading from any position; only the ranges that are read are fetched.
+
+        Name the attempt of a file that is no current output. Reading raises StoreError if another file has taken its
+        place.
+        """
+        path = f"{self._path}/files/{part(file.stage)}/{quote(file.path)}"
+        pipeline = file.pipeline if attempt is None else None
+
+        def read(begin: int, end: int) -> bytes:
+            return self._http.read_range(path, begin, end, file.blake3, attempt=attempt, pipeline=pipeline)
+
+        return BufferedReader(RangeReader(read, file.size_bytes), READ_BYTES)
+
+    def log(self, stage: str, attempt: str | int | None = None) -> LogClient:
+        """The log of the stage's latest attempt, or of one of its attempts: in windows, with levels, searched."""
+        return LogClient(self._http, f"{self._path}/stages/{part(stage)}/log", attempt)
+
+    def pause(self, after: str | None = None) -> None:
+        """Start no further stage, or none that follows `after`; running stages finish first."""
+        self._http.send("POST", f"{self._path}/pause", body={"after": after})
+
+    def resume(self, *, pipeline: str | None = None, reason: str = "") -> RunClient:
+        """Continue where it stopped. A pending pause is withdrawn."""
+        return self._started("resume", {"pipeline": pipeline, "reason": reason})
+
+    def cancel(self) -> RunClient:
+        """Request the end of its run, or of all runs of its sweep, with their stages."""
+        return self._started("cancel", {})
+
+    def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
+        self,
+        stage: str,
+        *,
+        pipeline: str | None = None,
+        env: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        use: Mapping[str, str | int] | None = None,
+        only: bool = False,
+        stop_after: str | None = None,
+        reuse: bool = False,
+        reason: str = "",
+    ) -> RunClient:
+        """Run the stage and the stages that follow it again. `inputs` are files of the pool: `pool:NAME`."""
+        body = {
+            "stage": stage,
+            "pipeline": pipeline,
+            "env": dict(env or {}),
+            "settings": {name: dict(each) for name, each in (settings or {}).items()},
+            "inputs": dict(inputs or {}),
+            "use": dict(use or {}),
+            "only": only,
+            "stop_after": stop_after,
+            "reuse": reuse,
+            "reason": reason,
+        }
+        return self._started("redo", body)
+
+    def questions(self) -> tuple[QuestionView, ...]:
+        """The questions that a person has to answer before the project can continue."""
+        return self._http.get(tuple[QuestionView, ...], f"{self._path}/questions")
+
+    def answer(
+        self, stage: str, values: Mapping[str, Any] | None = None, *, pipeline: str | None = None, resume: bool = True
+    ) -> RunClient | None:
+        """Answer the stage's question, and resume if no other is open; returns the run, if one was started."""
+        body = {"stage": stage, "values": dict(values or {}), "pipeline": pipeline, "resume": resume}
+        started = self._http.post(Started, f"{self._path}/answer", body)
+        return None if started.run_id is None else RunClient(self._http, self.name, started.run_id)
+
+    def pick(self, stage: str, attempt: str | int) -> None:
+        """Make the outputs of this attempt the stage's outputs; stages that follow are out of date until they run."""
+        self._http.send("POST", f"{self._path}/pick", body={"stage": stage, "attempt": attempt})
+
+    def notes(self) -> str:
+        """The notes on it."""
+        return self._http.get(_Notes, f"{self._path}/notes").notes
+
+    def note(self, notes: str) -> None:
+        """Replace the notes on it."""
+        self._http.send("PUT", f"{self._path}/notes", body={"notes": notes})
+
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, in order."""
+        return self._http.get(_Tags, f"{self._path}/tags").tags
+
+    def tag(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Replace its tags."""
+        return self._http.put(_Tags, f"{self._path}/tags", {"tags": list(tags)}).tags
+
+    def todos(self) -> tuple[Todo, ...]:
+        """Its to-do list."""
+        return self._http.get(tuple[Todo, ...], f"{self._path}/todos")
+
+    def add_todo(self, text: str) -> Todo:
+        """Add an entry to its to-do list."""
+        return self._http.post(Todo, f"{self._path}/todos", {"text": text})
+
+    def finish_todo(self, number: int, *, done: bool = True) -> None:
+        """Tick an entry off, or open it again."""
+        self._http.send("PATCH", f"{self._path}/todos/{number}", body={"done": done})
+
+    def _started(self, act: str, body: Mapping[str, Any]) -> RunClient:
+        started = self._http.post(Started, f"{self._path}/{act}", body)
+        assert started.run_id is not None  # noqa: S101  # these acts have a run
+        return RunClient(self._http, self.name, started.run_id)
