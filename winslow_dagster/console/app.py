@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from winslow_dagster.console import live, pages, rest
+from winslow_dagster.console import live, openapi, pages, rest
 from winslow_dagster.console.access import Access
 from winslow_dagster.console.assets import serve_asset
 from winslow_dagster.console.compression import Compression
@@ -22,15 +22,16 @@ TITLE = "Winslow"
 
 def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGIApp:
     """The application. The guard is in front of everything, then the log-in."""
-    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=openapi.PATH)
     app.state.installation = installation
     app.state.provider = provider_of(installation.settings.access)
     app.state.live = live.Live(installation)
     app.state.counters = FrameCounts(installation)
     register_problems(app)
+    openapi.describe_problems(app)
     app.include_router(live.room)
     for room in rest.ROOMS:
-        app.include_router(room, prefix="/api/v1")
+        app.include_router(room, prefix="/api/v1", responses=openapi.PROBLEMS)
     for room in pages.ROOMS:
         app.include_router(room, include_in_schema=False)
     app.mount("/static", serve_asset)

@@ -10,7 +10,7 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command, command_of
 from winslow_dagster.console.pages.projects import rows_of
 from winslow_dagster.console.rendering import page
-from winslow_dagster.console.room import Room
+from winslow_dagster.console.room import Room, RowId
 from winslow_dagster.pipelines import pipeline_names
 from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
 from winslow_dagster.projects.domain.views import Need, ProjectQuery, ProjectState
@@ -53,7 +53,7 @@ def _command(need: Need) -> str:
 
 
 @room.route_for("/ingest/{file}/retry", role="operator", method="POST")
-def retry(front: Front, file: int) -> Response:
+def retry(front: Front, file: RowId) -> Response:
     """Start over with a file that was rejected."""
     retried = front.ingest.retry(file)
     return done(f"{retried.path} is ingested once it is complete.")

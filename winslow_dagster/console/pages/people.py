@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from winslow_dagster.console.caller import ROLES, CallerOf, Front, Role
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.rest.people import require_no_token
-from winslow_dagster.console.room import Room
+from winslow_dagster.console.room import Room, RowId
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.accounts.tokens import link_address
 
@@ -71,7 +71,7 @@ def set_password(front: Front, caller: CallerOf, current: Text = "", password: T
 
 
 @room.route_for("/settings/sessions/{session_id}/end", role="viewer", method="POST")
-def end_session(session_id: int, front: Front) -> Response:
+def end_session(session_id: RowId, front: Front) -> Response:
     """Log a browser out."""
     front.accounts.end_session(session_id)
     return done("The browser is logged out.")
@@ -98,7 +98,7 @@ def create_token(  # noqa: PLR0913, PLR0917  # the fields of a form
 
 
 @room.route_for("/settings/tokens/{token_id}/revoke", role="viewer", method="POST")
-def revoke_token(token_id: int, front: Front) -> Response:
+def revoke_token(token_id: RowId, front: Front) -> Response:
     """Delete a token."""
     token = front.accounts.revoke_token(token_id)
     return done(f"The token {token.label} is revoked.")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.room import Room
+from winslow_dagster.console.room import Room, RowId
 
 room = Room(prefix="/projects/{project}")
 
@@ -88,7 +88,7 @@ def add_todo(front: Front, project: str, text: Text) -> Response:
 
 
 @room.route_for("/todos/{number}", role="operator", method="POST")
-def finish_todo(front: Front, project: str, number: int, done_now: Annotated[bool, Form(alias="done")]) -> Response:
+def finish_todo(front: Front, project: str, number: RowId, done_now: Annotated[bool, Form(alias="done")]) -> Response:
     """Tick a to-do off, or open it again."""
     front.project(project).finish_todo(number, done=done_now)
     return done("The to-do is done." if done_now else "The to-do is open again.")
