@@ -42,7 +42,32 @@ GOAL_SERVED_S = 0.15
 GOAL_BESIDE_LOGS_S = 0.25
 GOAL_IDLE_PERCENT = 4.0
 GOAL_FIRST_VISIT_BYTES = 150_000
+GOAL_ON_SCREEN_S = 1.5
+TICKS = 20
+TICK_S = 2.3
+"""Not a multiple of any interval at which something looks for changes."""
 CHATTY = f"name: chatty\ncommand: [sh, -c]\nstages:\n  - {{name: talk, args: ['seq {LOG_LINES}']}}\n"
+# A stage that reports the time of day, in milliseconds of the last 100 s: a page shows six digits.
+TICKING = rf"""
+name: ticking
+command: [sh, -c]
+stages:
+  - name: tick
+    args: ['for each in $(seq {TICKS}); do echo "at $(($(date +%s%3N) % 100000))"; sleep {TICK_S}; done']
+    progress: [{{subject: clock, pattern: 'at (?P<current>\d+)'}}]
+"""
+# Collects how old each time is when the page first shows it.
+WATCH = """() => {
+    window.ages = []
+    let last = ""
+    const look = () => {
+        const shown = document.querySelector(".node[data-stage=tick]")?.textContent.match(/clock (\\d+)/)?.[1]
+        if (!shown || shown === last) return
+        last = shown
+        window.ages.push((Date.now() - Number(shown) + 100000) % 100000)
+    }
+    new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true})
+}"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +91,17 @@ class Server:
         """What a browser sends."""
         return {"Cookie": "=".join(self.cookie)}
 
+    @property
+    def browser_cookie(self) -> dict[str, str]:
+        """As playwright takes it."""
+        name, value = self.cookie
+        return {"name": name, "value": value, "url": self.address}
+
 
 def figures() -> Iterator[Figure]:
     """Every figure of this benchmark."""
     yield from pages_with_many_projects()
-    with winslow_home({"chatty": CHATTY}) as settings:
+    with winslow_home({"chatty": CHATTY, "ticking": TICKING}) as settings:
         home = settings.model_copy(update={"stage_mode": "process"})
         with services(home) as running:
             yield from figures_of_services(home, running)
@@ -81,6 +112,7 @@ def figures_of_services(home: Settings, running: Services) -> Iterator[Figure]:
     server = Server.of(home, running.address)
     yield idle(home, server)
     yield first_visit(server)
+    yield from on_screen(server, home, running)
     with Installation(home, running) as winslow:
         winslow.run("chatty", "loud").wait()
     yield pages_beside_logs(server)
@@ -124,8 +156,7 @@ def first_visit(server: Server) -> Figure:
     received: list[float] = []
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
         page = browser.new_page()
-        name_of_cookie, value = server.cookie
-        page.context.add_cookies([{"name": name_of_cookie, "value": value, "url": server.address}])
+        page.context.add_cookies([server.browser_cookie])  # type: ignore[list-item]
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
         session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
@@ -133,6 +164,31 @@ def first_visit(server: Server) -> Figure:
         page.goto(server.address, wait_until="load")
         page.wait_for_timeout(2000)
     return Figure(name, sum(received), unit, goal, sum(received) <= GOAL_FIRST_VISIT_BYTES)
+
+
+def on_screen(server: Server, home: Settings, running: Services) -> Iterator[Figure]:
+    """How long after a stage has reported its progress the open page of the project shows it."""
+    unit, goal = "s", f"<= {GOAL_ON_SCREEN_S}"
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        yield Figure("stage_to_screen_median", None, unit, goal, None)
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
+        page = browser.new_page()
+        page.context.add_cookies([server.browser_cookie])  # type: ignore[list-item]
+        with Installation(home, running) as winslow:
+            run = winslow.run("ticking", "clock")
+            page.goto(f"{server.address}/projects/clock")
+            page.evaluate(WATCH)
+            run.wait()
+        ages_s = [age / 1000 for age in page.evaluate("window.ages")]
+    if len(ages_s) < TICKS / 2:
+        raise RuntimeError(f"the page showed {len(ages_s)} of {TICKS} changes")
+    for name, percent in (("median", 50), ("p95", 95)):
+        age_s = percentile(ages_s, percent)
+        yield Figure(f"stage_to_screen_{name}", age_s, unit, goal, age_s <= GOAL_ON_SCREEN_S)
 
 
 def pages_beside_logs(server: Server) -> Figure:
