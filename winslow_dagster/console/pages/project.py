@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import Request
@@ -123,6 +124,7 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         name=project,
         acts=caller_of(request).may("operator"),
         sentence=sentence(status),
+        expected_end=_expected_end(front, status),
         graphs=_graphs(handle, status),
         chosen=chosen,
         tab=tab,
@@ -149,6 +151,14 @@ def _shown_values(shown: ShownStage) -> dict[str, Any]:
         "details": shown.details,
         "latest": shown.latest,
     }
+
+
+def _expected_end(front: Installation, status: ProjectStatus) -> datetime | None:
+    """When its run will end, or wait for somebody; None if it does not run, or nothing is known yet."""
+    if status.state not in {"running", "pausing"}:
+        return None
+    progress = front.progress_of([status.project]).get(status.project)
+    return progress.expected_end if progress is not None else None
 
 
 def _graphs(handle: ProjectHandle, status: ProjectStatus) -> list[Graph]:

@@ -6,6 +6,7 @@ function boxes() {
 }
 
 function showSelected() {
+  if (!many) return; // a viewer
   const all = boxes(), selected = all.filter((box) => box.checked).length;
   many.hidden = selected === 0;
   many.querySelector("[data-selected]").textContent = selected;

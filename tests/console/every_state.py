@@ -1,0 +1,72 @@
+"""One installation with projects in every state, and browsers of people who look at it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import project_server
+from installation import until
+from project_server import Server
+
+from winslow_dagster.projects.domain.actor import Role
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+TRAFFIC = Path(__file__).parents[2] / "pipeline_configs" / "traffic_analysis.yaml"
+BROKEN = "name: broken\nstages:\n  - name: one\n    arguments: [true]\n  - {name: two, after: [three]}\n"
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """The services with a project that succeeded, and others that run, failed, ask and are paused."""
+    with project_server.running(folder) as server:
+        pipelines = folder / "pipelines"
+        (pipelines / TRAFFIC.name).write_bytes(TRAFFIC.read_bytes())
+        (pipelines / "broken.yaml").write_text(BROKEN)
+        winslow = server.winslow
+        server.open_gate()
+        winslow.run("steps", "finished", tags=["ulm", "summer 2026"]).ended()
+        winslow.project("finished").resume().ended()
+        server.shut_gate()
+        for name in ("under-way", "halted"):
+            winslow.run("steps", name, tags=["ulm"]).ended()
+        winslow.run("failing", "failed-one").ended()
+        winslow.run("asking", "asking-one").ended()
+        under_way(server, "under-way")
+        yield server
+
+
+def under_way(server: Server, name: str) -> None:
+    """Returns once the project's stage `gate` runs. The project is paused before that stage, or is created."""
+    if name not in {each.project for each in server.winslow.projects()}:
+        server.winslow.run("steps", name).ended()
+    server.winslow.project(name).resume()
+    until(lambda: server.winslow.status(name).stage("gate").state == "running", f"the gate of {name} runs")
+
+
+@contextlib.contextmanager
+def person(
+    browser: Browser, server: Server, role: Role = "admin", *, trusting: bool = False
+) -> Iterator[BrowserContext]:
+    """The browser of somebody with this role. A `trusting` one runs scripts that a page does not allow."""
+    address = server.place.services.address
+    width, height = SIZES["desktop"]
+    with browser.new_context(
+        base_url=address, viewport={"width": width, "height": height}, bypass_csp=trusting
+    ) as context:
+        context.add_cookies([server.place.cookie(role).of(address)])  # type: ignore[list-item]
+        context.set_default_timeout(90_000)
+        yield context
+
+
+def photograph(page: Page, name: str) -> None:
+    """Keep what the page looks like now."""
+    if directory := os.environ.get("WINSLOW_TEST_SCREENSHOTS"):
+        page.screenshot(path=f"{directory}/{name}.png", full_page=True)

@@ -1,0 +1,49 @@
+"""The connection to the server is lost and comes back while somebody looks at a page and writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from every_state import person, photograph, under_way
+from installation import kill, until
+from project_server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.chromium, pytest.mark.slow]
+
+HALF = "The camera was moved on Tuesday, so that"
+
+
+def test_a_lost_connection_shows_and_everything_is_fetched_when_it_is_back(
+    browser: Browser, every_state: Server
+) -> None:
+    under_way(every_state, "cut-off")
+    with person(browser, every_state) as context:
+        page = context.new_page()
+        page.goto("/projects/cut-off")
+        page.evaluate("window.sameDocument = true")
+        page.locator("#notes").fill(HALF)
+        lost = page.get_by_text("Connection lost")
+        assert lost.count() == 1
+        assert not lost.is_visible()
+        assert kill(every_state.place.service("web-server")) == 1
+        lost.wait_for()
+        photograph(page, "connection-lost")
+        every_state.winslow.project("cut-off").add_todo("Ask who moved it")
+        lost.wait_for(state="hidden")
+        assert page.evaluate("window.sameDocument") is True
+        assert page.locator("#notes").input_value() == HALF
+
+        # What happened in between is shown, and so is what happens from now on.
+        page.get_by_text("Ask who moved it").wait_for()
+        every_state.winslow.project("cut-off").pause()
+        page.locator('.sentence [data-state="pausing"]').wait_for()
+        assert page.locator("#notes").input_value() == HALF
+        page.reload()
+        assert page.locator("#notes").input_value() == HALF
+        page.get_by_role("button", name="Save").click()
+        until(lambda: every_state.winslow.status("cut-off").notes == HALF, "the note is saved")
+        every_state.winslow.project("cut-off").cancel()
