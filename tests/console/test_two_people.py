@@ -63,3 +63,18 @@ def test_a_viewer_is_offered_no_act_on_any_page(browser: Browser, every_state: S
         posts = page.evaluate("[...document.querySelectorAll('[hx-post]')].map(each => each.getAttribute('hx-post'))")
         assert set(posts) <= {"/views", "/views/delete"}
         assert page.get_by_role("link", name="New project").count() == 0
+
+
+def test_an_operator_is_offered_no_act_on_a_project_of_another_group(browser: Browser, every_state: Server) -> None:
+    winslow = every_state.winslow
+    winslow.run("quick", "of-a-group").ended()
+    with person(browser, every_state, "admin") as own, person(browser, every_state, "operator") as other:
+        winslow.accounts.set_groups("admin", ["tracking"])
+        winslow.project("of-a-group").give(group="tracking")
+        acting, watching = own.new_page(), other.new_page()
+        for page in (acting, watching):
+            page.goto("/projects/of-a-group")
+            page.locator('.sentence [data-state="succeeded"]').wait_for()
+        assert acting.get_by_role("button", name="Run again from here").count() == 1
+        assert watching.locator("[hx-post]").count() == 0
+        assert watching.evaluate(POST, "/projects/of-a-group/run") == 403

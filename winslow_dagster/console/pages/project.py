@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from winslow_dagster.console.caller import Front, caller_of
+from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
 from winslow_dagster.console.listing import Listing
 from winslow_dagster.console.previews import kind_of
@@ -122,7 +122,7 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         layout="project/part.html" if "part" in query else "base.html",
         project=status,
         name=project,
-        acts=caller_of(request).may("operator"),
+        acts=handle.may_act(),
         sentence=sentence(status),
         expected_end=_expected_end(front, status),
         graphs=_graphs(handle, status),

@@ -290,6 +290,14 @@ class ProjectHandle(ProjectControl):
         """Who may act on it: its owner and the members of its group; without a group, every operator."""
         return ProjectOwner(*Ownership(self._context.records.database).of(self.name))
 
+    def may_act(self) -> bool:
+        """Whether the actor may act on it, or only look at it."""
+        try:
+            self._context.require_may_act(self.name)
+        except Forbidden:
+            return False
+        return True
+
     def give(self, owner: str | None = None, *, group: str | None = None) -> ProjectOwner:
         """Give it another owner, another group, or with `group=""` none. Only its owner and administrators may.
 
