@@ -35,6 +35,7 @@ def test_a_lost_connection_shows_and_everything_is_fetched_when_it_is_back(
         every_state.winslow.project("cut-off").add_todo("Ask who moved it")
         lost.wait_for(state="hidden")
         assert page.evaluate("window.sameDocument") is True
+        assert page.get_by_text("The server does not answer").count() == 0, "nobody has asked it for anything"
         assert page.locator("#notes").input_value() == HALF
 
         # What happened in between is shown, and so is what happens from now on.

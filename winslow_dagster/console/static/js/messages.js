@@ -19,5 +19,9 @@ export function say(text, tone = "good") {
 
 export function listenForMessages() {
   document.addEventListener("winslow:message", (event) => say(event.detail.text, event.detail.tone));
-  document.addEventListener("htmx:error", () => say("The server does not answer. Nothing was changed; try again.", "bad"));
+  document.addEventListener("htmx:error", (event) => {
+    // Nobody asked for a page to refresh itself, and the frame says that the connection is lost.
+    if (event.detail?.ctx?.request?.method === "GET") return;
+    say("The server does not answer. Nothing was changed; try again.", "bad");
+  });
 }

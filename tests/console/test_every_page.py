@@ -1,0 +1,160 @@
+"""Every page in every state, light and dark, at a desk and on a phone: usable by everybody, and without dead links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import pytest
+from every_state import SCHEMES, SIZES, person, photograph
+from project_server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.chromium, pytest.mark.slow]
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+DONE = "/projects/finished"
+PAGES = {
+    "home": "/",
+    "projects": "/projects",
+    "projects-filtered": "/projects?filter=tag%3Aulm&group=state",
+    "projects-none": "/projects?filter=state%3Acancelled",
+    "projects-wrong-filter": "/projects?filter=state%3Anonsense",
+    "project-succeeded": DONE,
+    "project-running": "/projects/under-way",
+    "project-failed": "/projects/failed-one",
+    "project-asking": "/projects/asking-one",
+    "project-paused": "/projects/halted",
+    **{
+        f"tab-{tab}": f"{DONE}/stages/make/{tab}"
+        for tab in ("result", "log", "settings", "files", "attempts", "checks")
+    },
+    "tab-result-failed": "/projects/failed-one/stages/bad/result",
+    "log-failed": "/projects/failed-one/stages/bad/log",
+    "log-full": "/projects/failed-one/stages/bad/log?full=1",
+    "log-running": "/projects/under-way/stages/gate/log",
+    "question": "/projects/asking-one/questions/choose",
+    "history": f"{DONE}/history",
+    "pipelines": "/pipelines",
+    **{f"pipeline-{show}": f"/pipelines/traffic_analysis?show={show}" for show in ("stages", "file", "versions")},
+    "pipeline-used": "/pipelines/steps?show=versions",
+    "pipeline-broken": "/pipelines/broken",
+    "new-project": "/new-project",
+    "new-project-steps": "/new-project?pipeline=steps",
+    "new-project-traffic": "/new-project?pipeline=traffic_analysis",
+    "audit": "/audit",
+    "health": "/health",
+    "settings": "/settings",
+    "people": "/settings/people",
+    "missing": "/projects/nobody-made-this",
+}
+UNSEEN = """() => [...document.querySelectorAll("main *")].filter(element => {
+    const box = element.getBoundingClientRect()
+    if (!box.width || box.right <= innerWidth + 1) return false
+    for (let above = element.parentElement; above; above = above.parentElement)
+        if (getComputedStyle(above).overflowX !== "visible") return false
+    return true
+}).slice(0, 5).map(element => element.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, every_state: Server) -> Iterator[Page]:
+    with person(browser, every_state, trusting=True) as context:
+        yield context.new_page()
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page."""
+    page.evaluate(AXE)
+    options = {"runOnly": {"type": "tag", "values": STANDARD}, "resultTypes": ["violations"]}
+    found: Any = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{each['id']} ({each['impact']}): {node['target']}: {node['html'][:160]}: {node['failureSummary']}"
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical", "moderate"}
+        for node in each["nodes"]
+    ]
+
+
+def looked_at(page: Page, name: str) -> list[str]:
+    """Look at the page in every size and scheme. Returns what is wrong."""
+    wrong = []
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of its literals
+            photograph(page, f"{name}-{size}-{scheme}")
+            wrong += [f"{size}, {scheme}: {each}" for each in serious(page)]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wrong += [f"{size}: wider than the window: {each}" for each in page.evaluate(UNSEEN) or ["something"]]
+    return wrong
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_everybody_can_use_every_page(opened: Page, name: str) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.goto(PAGES[name], wait_until="load")
+    opened.wait_for_function("document.readyState === 'complete'")
+    wrong = looked_at(opened, name)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_everybody_can_log_in(browser: Browser, every_state: Server) -> None:
+    with browser.new_context(base_url=every_state.place.services.address, bypass_csp=True) as context:
+        page = context.new_page()
+        page.goto("/login")
+        assert looked_at(page, "login") == []
+
+
+def test_everybody_can_use_the_list_of_keys_and_the_menus(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.goto("/projects/under-way")
+    opened.keyboard.press("?")
+    opened.get_by_role("heading", name="Keyboard").wait_for()
+    assert looked_at(opened, "keys") == []
+    opened.keyboard.press("Escape")
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.locator("#acts-menu > summary").click()
+    assert looked_at(opened, "acts-menu") == []
+
+
+def test_what_a_newcomer_asks_is_answered_at_first_sight(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    # Which project needs me?
+    opened.goto("/")
+    needs = opened.locator(".needs > li")
+    assert needs.filter(has_text="asking-one").get_by_role("link", name="Answer").is_visible()
+    failed = needs.filter(has_text="failed-one")
+    assert "exit code 3" in failed.locator(".reason").inner_text()
+    # How long will it take?
+    assert "ends" in opened.locator("#runs-under-way .end").inner_text()
+    # Why did this fail?
+    failed.get_by_role("link", name="See why").click()
+    opened.get_by_text("no such camera").first.wait_for()
+    opened.goto("/projects/under-way")
+    assert "the run ends" in opened.locator(".sentence").inner_text()
+
+
+def test_no_link_is_dead(opened: Page) -> None:
+    found: dict[str, str] = {}
+    for path in PAGES.values():
+        opened.goto(path)
+        links = opened.evaluate("[...document.querySelectorAll('a[href]')].map(each => each.getAttribute('href'))")
+        for link in links:
+            target = urldefrag(urljoin(opened.url, link)).url
+            if urlsplit(target).netloc == urlsplit(opened.url).netloc and not urlsplit(target).path.startswith(
+                "/dagit"
+            ):
+                found.setdefault(target, path)
+    assert len(found) > len(PAGES)
+    dead = {
+        f"{link} on {path}: {answer.status}"
+        for link, path in found.items()
+        if not (answer := opened.request.get(link)).ok and urlsplit(link).path != PAGES["missing"]
+    }
+    assert dead == set()
