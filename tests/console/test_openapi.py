@@ -126,6 +126,13 @@ def test_every_route_describes_its_problems_and_how_to_log_in(server: Server, to
             assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
+@pytest.mark.parametrize("path", ["/api/v1/tokens", "/api/v1/sessions"])
+def test_a_number_that_no_row_can_have_is_refused(server: Server, token: dict[str, str], path: str) -> None:
+    answer = httpx.delete(f"{server.place.services.address}{path}/{10**20}", headers=token)
+    assert answer.status_code == 422
+    assert "less than or equal to" in answer.json()["what"]
+
+
 def test_the_example_of_the_page_runs_as_printed(server: Server, token: dict[str, str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "rest.md").read_text()
     (example,) = re.findall(r"^<!-- example -->\n```bash\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
