@@ -117,6 +117,9 @@ class Server:
 
 @contextlib.contextmanager
 def in_process(home: Path, dagit: ASGIApp | None = None, **variables: str) -> Iterator[Server]:
-    settings = Settings.read({"WINSLOW_HOME": str(home), **variables})
+    # Without a pipeline nothing is run, whatever is asked for.
+    pipelines = home / "pipelines"
+    pipelines.mkdir(parents=True)
+    settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": str(pipelines), **variables})
     with Installation(settings, Services(settings), Actor("root", "cli")) as installation:
         yield Server(create_app(installation, dagit), installation)
