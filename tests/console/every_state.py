@@ -40,7 +40,10 @@ def running(folder: Path) -> Iterator[Server]:
         winslow.run("failing", "failed-one").ended()
         winslow.run("asking", "asking-one").ended()
         under_way(server, "under-way")
-        yield server
+        try:
+            yield server
+        finally:
+            server.open_gate()  # no stage goes on after the tests
 
 
 def under_way(server: Server, name: str) -> None:
