@@ -243,7 +243,7 @@ def test_the_demo_runs_on_your_own_film_and_ends_with_the_address_of_the_project
     assert ran.returncode == 0
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/login/link\?key=[\w-]+&next=%2Fprojects%2Fdemo-2\n", ran.stdout)
     assert "project demo-2" in ran.stderr
-    assert "winslow up" in ran.stderr
+    assert "open the project:" in ran.stderr
     without = there.winslow("demo", "--video", "film.mp4")
     assert without.returncode == 0
     assert "export is waiting for you: Click four points." in without.stderr
