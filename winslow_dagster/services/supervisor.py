@@ -45,6 +45,8 @@ READY_TIMEOUT_S = 10.0
 """How long one look at the web server may take."""
 
 FORK_SERVER = "winslow_dagster.engines.fork_server"
+DATABASE = "the database"
+CODE_SERVER = "the code server"
 DAGSTER = ("dagster._cli", "dagster._daemon.controller", "dagster._grpc.server", "winslow_dagster.services.preload")
 """What several services, and run workers, import of Dagster, and of Winslow with it."""
 
@@ -121,7 +123,7 @@ class Supervisor:
             require_reachable_safely(self._settings)
             _require_free(self._settings)
             reports = StartReports(self._report)
-            self._await("the database")
+            self._await(DATABASE)
             os.environ.update(service_environment(self._settings))
             write_instance(self._settings)
             write_key(self._settings, secrets.token_urlsafe())
@@ -159,7 +161,7 @@ class Supervisor:
     def _awaited(self, dagster: DagsterClient, pause_s: float | None) -> str | None:
         """What the start waits for now. None if the services are ready."""
         if not listens(code_socket(self._settings)):
-            return "the code server"
+            return CODE_SERVER
         if pause_s is not None or not dagster.pipelines_loaded():
             return "the web server to load the pipelines"
         try:
@@ -219,6 +221,9 @@ class Supervisor:
         )
         self._started_at[service.name] = time.monotonic()
         self._wall_started_at[service.name] = datetime.now(UTC).isoformat()
+        if service.name == "code-server" and self._awaits == DATABASE:
+            # What was imported for it has opened the database.
+            self._awaits = CODE_SERVER
         self._write_state()
 
     def _write_state(self) -> None:
