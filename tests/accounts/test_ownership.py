@@ -19,7 +19,7 @@ LOOKS = frozenset(
     {
         *("answers", "attempt", "attempts", "audit", "compare", "compare_all", "context", "error_lines", "fetch"),
         *("files", "history", "log", "logs", "notes", "open_file", "open_question_image", "outcome_of", "outputs"),
-        *("owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
+        *("may_act", "owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
     }
 )

@@ -151,6 +151,7 @@ READS: dict[type, set[str]] = {
         "manifests",
         "log_results",
         "open",
+        "projects_with",
         "open_attempts",
         "open_runs",
         "project",

@@ -21,6 +21,7 @@ from graphql import parse, validate
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.dagster_api import graphql
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun, RunEvent
+from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 
 OURS = "0123456789abcdef"
 INSTANCE = f"""
@@ -55,7 +56,7 @@ def dagit(place: Path) -> Iterator[DagsterClient]:
         server = subprocess.Popen(
             [
                 *(str(Path(sys.executable).parent / "dagster-webserver"), "-f", "dagster_jobs.py"),
-                *("-h", "127.0.0.1", "-p", str(port)),
+                *("-h", "127.0.0.1", "-p", str(port), "--path-prefix", DAGIT_PATH),
             ],
             cwd=place,
             env={**os.environ, "DAGSTER_HOME": str(place)},
