@@ -170,7 +170,7 @@ READS: dict[type, set[str]] = {
     Holds: {"holds", "pause_of", "picks"},
     Answers: {"of_project"},
     Annotations: {"todos"},
-    Audit: {"entries"},
+    Audit: {"choices", "entries", "find"},
     Pins: {"pins", "rules"},
 }
 

@@ -66,6 +66,7 @@ def insert_project(database: Database) -> None:
                 env={},
                 created_at=datetime.now(UTC),
                 created_by="me",
+                owner="me",
                 tags=[],
                 notes="",
             )
