@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from sqlalchemy import Alias, ColumnElement, Connection, Select, Table, and_, case, exists, func, literal, or_, select
-from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.sql.selectable import FromClause, TableValuedAlias
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
@@ -42,53 +42,29 @@ def unanswered_holds(run_ids: Collection[str]) -> Select[tuple[str, str, str]]:
 
 
 def _open(runs: Runs) -> tuple[ColumnElement[bool], ...]:
-    return ~_answered(runs), ~_made_by_hand(runs), ~_picked_since(runs)
-
-
-def _made_by_hand(runs: Runs) -> ColumnElement[bool]:
-    """Whether somebody has replaced a file of the stage that asks: it has outputs now, and asks nothing any more."""
-    holds, attempts = schema.holds, schema.attempts.alias()
+    """Neither answered nor settled by hand: a stage whose file was replaced, or that was picked, asks nothing more."""
+    answers, attempts, picks = schema.answers, schema.attempts.alias(), schema.picks.alias()
     return (
-        select(attempts.c.task_id)
-        .where(
-            attempts.c.project == holds.c.project,
-            attempts.c.pipeline == runs.c.pipeline,
-            attempts.c.stage == holds.c.stage,
-            attempts.c.outcome == "succeeded",
-            attempts.c.ended_at > holds.c.held_at,
-        )
-        .correlate(holds, runs)
-        .exists()
+        ~_since(runs, answers, answers.c.given_at, answers.c.accepted.is_(True)),
+        ~_since(runs, attempts, attempts.c.ended_at, attempts.c.outcome == "succeeded"),
+        ~_since(runs, picks, picks.c.picked_at),
     )
 
 
-def _picked_since(runs: Runs) -> ColumnElement[bool]:
-    """Whether somebody has picked an attempt of the stage that asks."""
-    holds, picks = schema.holds, schema.picks.alias()
-    return (
-        select(picks.c.id)
-        .where(
-            picks.c.project == holds.c.project,
-            picks.c.pipeline == runs.c.pipeline,
-            picks.c.stage == holds.c.stage,
-            picks.c.picked_at > holds.c.held_at,
-        )
-        .correlate(holds, runs)
-        .exists()
-    )
-
-
-def _answered(runs: Runs) -> ColumnElement[bool]:
-    holds, answers = schema.holds, schema.answers
+def _since(
+    runs: Runs, table: FromClause, moment: ColumnElement[Any], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Whether the stage that asks has a row in the table, of a later moment than its question."""
+    holds = schema.holds
     # Correlated explicitly: SQLAlchemy correlates only with the directly enclosing query.
     return (
-        select(answers.c.stage)
+        select(table.c.stage)
         .where(
-            answers.c.project == holds.c.project,
-            answers.c.pipeline == runs.c.pipeline,
-            answers.c.stage == holds.c.stage,
-            answers.c.accepted.is_(True),
-            answers.c.given_at > holds.c.held_at,
+            table.c.project == holds.c.project,
+            table.c.pipeline == runs.c.pipeline,
+            table.c.stage == holds.c.stage,
+            moment > holds.c.held_at,
+            *conditions,
         )
         .correlate(holds, runs)
         .exists()
