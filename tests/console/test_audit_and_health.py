@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -206,16 +205,6 @@ def test_health_shows_the_services_and_how_often_each_exited(tmp_path: Path) -> 
         assert f">{running.service('daemon')[0]}<" in get(console, "/health")[1]
     finally:
         running.down()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["light desktop", "dark phone"])

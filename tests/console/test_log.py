@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -142,16 +141,6 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logs]:
         until(lambda: made.ended("growing") and made.ended("large"), "all stages have ended")
     finally:
         there.down()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
