@@ -10,7 +10,7 @@ from installation import kill, until
 from project_server import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -48,3 +48,24 @@ def test_a_lost_connection_shows_and_everything_is_fetched_when_it_is_back(
         page.get_by_role("button", name="Save").click()
         until(lambda: every_state.winslow.status("cut-off").notes == HALF, "the note is saved")
         every_state.winslow.project("cut-off").cancel()
+
+
+def test_what_happens_between_the_answer_and_the_stream_is_shown(browser: Browser, every_state: Server) -> None:
+    every_state.winslow.create("quick", "late-one")
+    project = every_state.winslow.project("late-one")
+    with person(browser, every_state) as context:
+        page = context.new_page()
+        texts: list[str] = []
+
+        def add_before_the_page_arrives(route: Route) -> None:
+            answer = route.fetch()
+            texts.append(f"number {len(texts)}")
+            project.add_todo(texts[-1])
+            route.fulfill(response=answer)
+
+        page.route("**/projects/late-one", add_before_the_page_arrives)
+        # The first page opens the stream; the second one finds it open.
+        for _ in range(2):
+            page.goto("/projects/late-one")
+            page.locator(".todos li", has_text=texts[-1]).wait_for()
+        assert len(texts) == 2

@@ -293,8 +293,11 @@ def test_a_watcher_beside_many_writers_loses_nothing(records: ProjectRecords) ->
 
     with ThreadPoolExecutor(WRITERS + 1) as pool:
         watcher = pool.submit(watch)
-        written = set().union(*pool.map(write, range(WRITERS)))
-        done.set()
+        try:
+            written = set().union(*pool.map(write, range(WRITERS)))
+        finally:
+            # Also after an error: leaving the pool waits for the watcher.
+            done.set()
         watcher.result(60)
     assert len(written) == WRITERS * TURNS
     assert seen == written
@@ -308,6 +311,7 @@ def bare_project(name: str) -> dict[str, object]:
         "env": {},
         "created_at": BEGIN,
         "created_by": "anna",
+        "owner": "anna",
         "tags": [],
         "notes": "",
     }

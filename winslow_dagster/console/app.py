@@ -38,4 +38,5 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     if dagit is not None:
         app.mount(DAGIT_PATH, dagit)
     settings = installation.settings
-    return Guard(Access(SecureHeaders(Compression(app)), installation), (*settings.allowed_hosts, settings.bind))
+    inside = live.LivePosition(SecureHeaders(Compression(app)), app.state.live)
+    return Guard(Access(inside, installation), (*settings.allowed_hosts, settings.bind))

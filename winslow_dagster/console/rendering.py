@@ -35,6 +35,7 @@ def page(request: Request, template: str, *, status: int = HTTPStatus.OK, **valu
     content = TEMPLATES.get_template(template).render(
         caller=request.scope.get("winslow.caller"),
         path=request.url.path,
+        live_position=request.scope["winslow.live_position"],
         places=PLACES,
         theme=theme if theme in THEMES else "",
         **values,

@@ -2,15 +2,18 @@
 const RETRY_MS = 2_000;
 
 export function open(tell) {
-  let source, first = true;
+  let source, position = null;
   const connect = () => {
     source = new EventSource("/live");
     source.onopen = () => tell({ kind: "connection", connected: true });
     source.onmessage = (event) => {
       const news = JSON.parse(event.data);
-      // The first message of a first connection tells nothing new: the page has just been fetched.
-      if (!first) tell({ kind: "news", news });
-      first = false;
+      // A source that was opened anew, after the browser gave up, does not tell the server where it was.
+      const opened = source.opened !== true;
+      source.opened = true;
+      if (opened && position !== null && position !== event.lastEventId) news.everything = true;
+      position = event.lastEventId;
+      tell({ kind: "news", news, position });
     };
     source.onerror = () => {
       tell({ kind: "connection", connected: false });

@@ -2,11 +2,11 @@
 import { open } from "./live-stream.js";
 
 const ports = new Set();
-let connection = null;
-let last = { kind: "connection", connected: true };
+let close = null, connected = true, position = null;
 
 function tell(message) {
-  if (message.kind === "connection") last = message;
+  if (message.kind === "connection") connected = message.connected;
+  if (message.kind === "news") position = message.position;
   for (const port of ports) port.postMessage(message);
 }
 
@@ -15,8 +15,13 @@ self.onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => {
     if (data !== "leave") return;
     ports.delete(port);
-    if (ports.size === 0 && connection) { connection(); connection = null; }
+    if (ports.size > 0 || !close) return;
+    close();
+    close = position = null;
   };
-  if (connection === null) connection = open(tell);
-  else port.postMessage(last);
+  if (close === null) close = open(tell);
+  else {
+    port.postMessage({ kind: "connection", connected });
+    if (position !== null) port.postMessage({ kind: "news", position, news: { projects: [], attempts: [] } });
+  }
 };

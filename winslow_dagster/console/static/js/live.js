@@ -29,7 +29,13 @@ function refreshStale() {
   for (const part of stale) if (part.isConnected) refresh(part); else stale.delete(part);
 }
 
-function take(news) {
+// Where the stream was when this page was asked for; null once the page has heard it.
+let asked = document.querySelector('meta[name="live-position"]')?.content ?? null;
+
+function take({ news, position }) {
+  if (asked !== null && asked !== position) news = { projects: [], attempts: [], everything: true };
+  asked = null;
+  if (!news.everything && news.projects.length + news.attempts.length === 0) return;
   for (const part of document.querySelectorAll("[data-live]")) if (concerned(part, news)) refresh(part);
   document.dispatchEvent(new CustomEvent("winslow:news", { detail: news }));
 }
@@ -49,7 +55,7 @@ export function follow() {
     if (data.kind === "connection") showConnection(data.connected);
     // The page leads to the log-in, and nobody else reads what is on it.
     else if (data.kind === "logged-out") location.reload();
-    else take(data.news);
+    else take(data);
   };
   const address = new URL("./live-worker.js", import.meta.url);
   if (window.SharedWorker) {
