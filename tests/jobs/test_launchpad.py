@@ -14,6 +14,7 @@ from installation import Installation, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import NotFound
+from winslow_dagster.projects.domain.actor import Role
 
 pytestmark = pytest.mark.slow
 
@@ -88,9 +89,9 @@ query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
 class Dagit:
     """The requests of Dagit's pages."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, proof: dict[str, str] | None = None) -> None:
         self._address = installation.settings.address
-        self._headers = {"Content-Type": "application/json", **installation.authorization}
+        self._headers = {"Content-Type": "application/json", **(proof or installation.authorization)}
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -260,6 +261,49 @@ def test_a_project_that_cannot_be_created_is_refused_with_the_reason_and_nothing
     assert all(reason in each for each in reasons)
     with pytest.raises(NotFound):
         winslow.context.records.project("refused")
+
+
+def as_person(installation: Installation, role: Role) -> Dagit:
+    """Dagit in the browser of a person with this role."""
+    return Dagit(installation, {**installation.cookie(role).header, "Origin": installation.settings.address})
+
+
+def test_an_operator_names_no_file_of_the_server_and_a_file_of_the_pool_under_their_name(
+    installation: Installation, winslow: Winslow, scores: Path
+) -> None:
+    dagit = as_person(installation, "operator")
+    # Tags of one's own claim nothing.
+    forged = {
+        "executionMetadata": {
+            "tags": [{"key": "winslow/person", "value": "admin"}, {"key": "winslow/role", "value": "admin"}]
+        }
+    }
+    parameters = {
+        "selector": selector("crossing"),
+        "runConfigData": yaml.safe_dump({"project": "spying", "inputs": {"scores": str(scores)}}),
+        "mode": "default",
+        **forged,
+    }
+    run_id = dagit.ask(LAUNCH, parameters=parameters)["launchRun"]["run"]["runId"]
+    until(lambda: dagit.run(run_id)["status"] == "FAILURE", "the run is refused")
+    assert all(f"operator may not name the file {scores} of the server" in each for each in dagit.failures(run_id))
+    with pytest.raises(NotFound):
+        winslow.context.records.project("spying")
+
+    winslow.pool.add(scores, "saturday")
+    dagit.ended("crossing", {"project": "by-operator", "inputs": {"scores": "pool:saturday"}})
+    project = winslow.context.records.project("by-operator")
+    (record,) = winslow.context.records.runs("by-operator")
+    assert (project.created_by, record.requested_by, record.via) == ("operator", "operator", "dagit")
+    entry = next(each for each in winslow.audit("by-operator") if each.action == "run")
+    assert (entry.who, entry.via) == ("operator", "dagit")
+
+
+def test_an_administrator_may_name_any_file_in_dagit(
+    installation: Installation, winslow: Winslow, scores: Path
+) -> None:
+    as_person(installation, "admin").ended("crossing", {"project": "by-admin", "inputs": {"scores": str(scores)}})
+    assert winslow.context.records.project("by-admin").created_by == "admin"
 
 
 def test_another_file_is_refused_where_earlier_outputs_are_to_be_used(

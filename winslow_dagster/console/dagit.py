@@ -32,6 +32,7 @@ from starlette.routing import BaseRoute
 
 from winslow_dagster.console.caller import Caller, Role
 from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
+from winslow_dagster.projects.domain.actor import Actor
 
 # As in Dagster's own command.
 STATEMENT_TIMEOUT_MS = 15_000
@@ -87,6 +88,13 @@ class CallerContext(WorkspaceRequestContext):
             source=connection,
             read_only=not self.caller.may("operator"),
         )
+
+    @property
+    def person(self) -> Actor | None:
+        """Who starts a run by this request; None for our own services, which name the person themselves."""
+        if self.caller.proof == "service":
+            return None
+        return Actor(self.caller.name, "dagit", self.caller.host, self.caller.role)
 
     @property
     def permissions(self) -> Mapping[str, PermissionResult]:

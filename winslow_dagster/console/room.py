@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Path, Request
+from pydantic import TypeAdapter
+from starlette.responses import Response
 
 from winslow_dagster.console.caller import Role, caller_of, require
 
@@ -44,7 +47,8 @@ class Room(APIRouter):
 
         def register(endpoint: Endpoint) -> Endpoint:
             asynchronous = inspect.iscoroutinefunction(endpoint) or inspect.isasyncgenfunction(endpoint)
-            runs = endpoint if asynchronous else _threaded(endpoint, self._threads)
+            status = options.get("status_code", HTTPStatus.OK)
+            runs = endpoint if asynchronous else _threaded(_as_json(endpoint, status), self._threads)
             allowed = [] if role == "anyone" else [Depends(functools.partial(_require, role))]
             self.add_api_route(
                 path,
@@ -61,6 +65,24 @@ class Room(APIRouter):
 
 async def _require(role: Role, request: Request) -> None:
     require(caller_of(request), role, request.url.path)
+
+
+def _as_json(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
+    """The endpoint with what it returns written as JSON already.
+
+    FastAPI would check and write it in the event loop: meanwhile, a window of a log would keep everybody waiting.
+    """
+    returned = get_type_hints(endpoint, include_extras=True)["return"]
+    if returned is type(None) or (isinstance(returned, type) and issubclass(returned, Response)):
+        return endpoint
+    written = TypeAdapter(returned)
+
+    @functools.wraps(endpoint)
+    def answer(**arguments: Any) -> Response:
+        content = written.dump_json(endpoint(**arguments), by_alias=True)
+        return Response(content, status, media_type="application/json")
+
+    return answer
 
 
 def _threaded(endpoint: Callable[..., Any], threads: CapacityLimiter) -> Callable[..., Any]:

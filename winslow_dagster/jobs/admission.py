@@ -15,19 +15,17 @@ from dagster import OpExecutionContext
 from winslow_dagster.errors import InputRejected, ProjectConflict, StageFailed
 from winslow_dagster.formatting import format_size
 from winslow_dagster.jobs.interruption import interruption_of
+from winslow_dagster.jobs.tags import person_of
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
-from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.inputs.input_storage import InputStorage, source_name
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 from winslow_dagster.projects.inputs.resource_pool import Pool, Source, sources
 from winslow_dagster.projects.planning.stage_decision import StageCall, StageDecider
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import BytesMoved
-
-ACTOR = Actor(UNKNOWN_REQUESTER, via=UNKNOWN_REQUESTER)
 
 
 class Admission:
@@ -42,17 +40,19 @@ class Admission:
     def admit(self, context: OpExecutionContext, call: StageCall) -> None:
         """Admit the run, unless it is on record. May be called again after a crash.
 
-        Raises NotFound, InputRejected, ProjectConflict, StoreError, and StageFailed if the run is cancelled meanwhile.
+        Raises NotFound, InputRejected, Forbidden, ProjectConflict, StoreError, and StageFailed if the run is cancelled
+        meanwhile.
         """
         with self._lock:
             if self._records.run(call.run_id) is None:
                 # Another door records its run right after it has queued it, which may be after the first stage starts.
                 if context.run.parent_run_id is not None or REQUESTER_TAG not in context.run.tags:
                     self._admit(context, call)
-                self._stage_decider.record_unannounced_run(call)
+                self._stage_decider.record_unannounced_run(call, person_of(context.run.tags))
 
     def _admit(self, context: OpExecutionContext, call: StageCall) -> None:
         name, pipeline = call.request.project, call.pipeline
+        person = person_of(context.run.tags)
         existing = self._records.find_project(name)
         current = existing.inputs if existing else {}
         store = open_store(self._settings.store_url, self._settings.s3_endpoint)
@@ -61,6 +61,7 @@ class Admission:
             # The run that this one re-executes brought them, and the project may have others since.
             wanted = {each: text for each, text in wanted.items() if each not in current}
         requested = _sources(Pool(self._records.database, store), wanted)
+        require_permitted(person, self._settings, requested)
         inputs = InputStorage(self._records, store, self._settings.home, requested)
         inputs.check(pipeline, current)
         if existing is None:
@@ -69,7 +70,7 @@ class Admission:
                 pipeline=pipeline.name,
                 pipeline_digest=call.digest,
                 env=dict(call.request.env),
-                created_by=ACTOR.who,
+                created_by=person.who,
             )
             context.log.info(f"created the project {name}")
         changed = inputs.changed(current)
@@ -88,11 +89,13 @@ class Admission:
 
         stored = inputs.put(name, pipeline, changed, upload)
         try:
-            inputs.take_into_use(name, stored, ACTOR.who)
+            inputs.take_into_use(name, stored, person.who)
         finally:
             inputs.discard(stored)
         named = {each: source_name(source) for each, source in requested.items()}
-        Audit(self._records.database).note(ACTOR, "run", name, run_id=call.run_id, pipeline=pipeline.name, inputs=named)
+        Audit(self._records.database).note(
+            person, "run", name, run_id=call.run_id, pipeline=pipeline.name, inputs=named
+        )
 
 
 def _sources(pool: Pool, requested: Mapping[str, str]) -> dict[str, Source]:

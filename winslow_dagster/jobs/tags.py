@@ -2,9 +2,34 @@
 client that launches runs.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
+from winslow_dagster.projects.domain.actor import Actor, Role
+
 PIPELINE_NAME = "winslow/pipeline"
 PIPELINE_DIGEST = "winslow/pipeline_digest"
 QUEUE = "winslow/queue"
 STAGE = "winslow/stage"
 ENDED_BEFORE_A_STAGE = {outcome: f"winslow/{outcome}" for outcome in ("awaiting_input", "paused")}
 """Outcome -> tag of a run that ended before a stage. Its value is the reason. Dagster calls such a run a success."""
+
+PERSON = "winslow/person"
+ROLE = "winslow/role"
+"""Tags of a run that a person started in Dagit: what it may read is decided by its worker."""
+
+
+def tags_of_person(person: Actor) -> dict[str, str]:
+    """The tags of a run that this person starts in Dagit."""
+    return {PERSON: person.who, ROLE: person.role or ""}
+
+
+def person_of(tags: Mapping[str, str]) -> Actor:
+    """Who started a run in Dagit. Without the tags it was somebody with the installation's files."""
+    if PERSON not in tags:
+        return Actor(UNKNOWN_REQUESTER, via=UNKNOWN_REQUESTER)
+    role: Role = next((each for each in get_args(Role) if each == tags.get(ROLE)), "viewer")
+    return Actor(tags[PERSON], via=UNKNOWN_REQUESTER, role=role)

@@ -17,6 +17,7 @@ from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
+from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.lineage import Pick, upstream_of
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.questions import QuestionContext
@@ -95,7 +96,7 @@ class StageDecider:
     def before_stage(self, call: StageCall, upstream: Mapping[str, Manifest]) -> Entry:
         """Decide what the stage does, given the outputs of its upstream stages."""
         scope, name = call.scope, call.stage.name
-        self.record_unannounced_run(call)
+        self.record_unannounced_run(call, Actor(UNKNOWN_REQUESTER, via=UNKNOWN_REQUESTER))
         if name not in scope.wanted:
             return Skipped(f"the run stops after {call.request.stop_after}")
         if name not in scope.redone and (found := self._run_outputs(call, scope)) is not None:
@@ -125,7 +126,7 @@ class StageDecider:
             Hold(call.run_id, call.stage.name, call.request.project, "input", result.message, datetime.now(UTC), form)
         )
 
-    def record_unannounced_run(self, call: StageCall) -> None:
+    def record_unannounced_run(self, call: StageCall, requester: Actor) -> None:
         """Record a run that was started in Dagster's web interface, and is unknown until its first stage."""
         if self._records.run(call.run_id) is None:
             self._records.record_unannounced_run(
@@ -135,8 +136,8 @@ class StageDecider:
                     call.pipeline.name,
                     call.digest,
                     datetime.now(UTC),
-                    UNKNOWN_REQUESTER,
-                    via=UNKNOWN_REQUESTER,
+                    requester.who,
+                    via=requester.via,
                     **call.request.record_fields(),
                 )
             )
