@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +242,26 @@ def test_a_cancelled_run_leaves_nothing_running(
     assert installation.stage() == []
     until(lambda: installation.run_worker() == [], "the worker ends")
     assert records(dagster, run, DagsterEventType.STEP_START, "behind") == []
+
+
+def test_a_run_is_cancelled_while_its_worker_starts(
+    installation: Installation, winslow: Winslow, dagster: DagsterInstance, tmp_path: Path
+) -> None:
+    (server,) = installation.service("worker-fork-server")
+    os.kill(server, signal.SIGSTOP)
+    try:
+        run = winslow.run("gated", project="early", env={"GATE": str(tmp_path / "never")})
+        until(lambda: status(dagster, run.run_id) is DagsterRunStatus.STARTING, "the worker is being started")
+        with ThreadPoolExecutor(1) as pool:
+            cancelled = pool.submit(run.cancel)
+            # Dagster refuses as long as the worker starts.
+            assert not cancelled.done()
+            os.kill(server, signal.SIGCONT)
+            cancelled.result()
+    finally:
+        os.kill(server, signal.SIGCONT)
+    until(lambda: status(dagster, run.run_id) is DagsterRunStatus.CANCELED, "the run is cancelled")
+    until(lambda: installation.stage() == [] and installation.run_worker() == [], "nothing is left running")
 
 
 def test_a_run_whose_worker_is_dead_is_cancelled_with_its_stages(

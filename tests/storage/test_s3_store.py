@@ -335,6 +335,7 @@ def test_uploads_that_began_long_ago_are_swept_away_and_others_are_left(s3: S3St
     assert behind.unfinished() == 1
 
 
+@pytest.mark.s3
 def test_a_commit_can_be_stopped_before_anything_is_sent(s3: S3Store, behind: Behind, plant: Plant) -> None:
     def stop(count_bytes: int) -> None:
         assert count_bytes == 0
@@ -345,6 +346,7 @@ def test_a_commit_can_be_stopped_before_anything_is_sent(s3: S3Store, behind: Be
     assert behind.keys() == []
 
 
+@pytest.mark.s3
 def test_zeros_are_fetched_as_a_hole(s3: S3Store, plant: Plant, tmp_path: Path) -> None:
     content = bytes(10 << 20) + b"data" + bytes(10 << 20)
     manifest = s3.commit_tree(plant({"sparse.bin": content}), "a")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -33,6 +35,9 @@ RunStatus = Literal[
     "CANCELED",
 ]
 ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+STARTING: frozenset[RunStatus] = frozenset({"NOT_STARTED", "STARTING"})
+STARTS_WITHIN_S = 60.0
+LOOK_AGAIN_S = 0.2
 PROJECT_TAG = "winslow/project"
 REQUESTER_TAG = "winslow/requested_by"
 DIGEST_TAG = "winslow/pipeline_digest"
@@ -229,12 +234,20 @@ class DagsterClient:
         )
 
     def terminate(self, run_id: str) -> None:
-        """Request the end of a run and its stages. Raises NotFound, and ProjectConflict if it has ended."""
-        answer = self._ask(graphql.TERMINATE, runId=run_id)["terminateRun"]
-        if answer["__typename"] == "RunNotFoundError":
-            raise _no_run(run_id)
-        if answer["__typename"] == "TerminateRunFailure":
-            raise ProjectConflict(answer["message"], where=f"run {run_id}")
+        """Request the end of a run and its stages. Raises NotFound, and ProjectConflict if it has ended.
+
+        Dagster ends a run that is queued or under way, and refuses while its worker starts: that is waited for.
+        """
+        pause, until_s = threading.Event(), time.monotonic() + STARTS_WITHIN_S
+        while True:
+            answer = self._ask(graphql.TERMINATE, runId=run_id)["terminateRun"]
+            if answer["__typename"] == "RunNotFoundError":
+                raise _no_run(run_id)
+            if answer["__typename"] != "TerminateRunFailure":
+                break
+            if self.run(run_id).status not in STARTING or time.monotonic() > until_s:
+                raise ProjectConflict(answer["message"], where=f"run {run_id}")
+            pause.wait(LOOK_AGAIN_S)
         _expect(answer, "TerminateRunSuccess")
 
     def silent_daemons(self) -> tuple[str, ...]:
