@@ -173,6 +173,10 @@ class AnswerRejected(InputRejected):
         return {**super().problem(), "faults": faults}
 
 
+class FootageUnreadable(InputRejected):
+    """A picture or a video cannot be decoded, or not within the limits."""
+
+
 class StoreError(WinslowError):
     """The store could not be read or written, or its content is not what was recorded."""
 

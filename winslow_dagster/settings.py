@@ -224,6 +224,11 @@ class Settings(BaseModel):
         return self.home / "pipeline_versions"
 
     @property
+    def footage_dir(self) -> Path:
+        """What was made of footage for people to look at; can be made again."""
+        return self.home / "footage"
+
+    @property
     def secrets_dir(self) -> Path:
         """The values of secrets."""
         return self.home / "secrets"

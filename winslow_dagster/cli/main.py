@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Show the status of all projects or of one.",
     "logs": "Print the log of a stage.",
     "files": "List or copy the output files of a project.",
+    "frame": "Save one frame of a video as a picture.",
     "compare": "Show what differs between attempts.",
     "pause": "Pause a project once its running stages finish.",
     "resume": "Continue a project where it stopped.",

@@ -21,6 +21,8 @@ PAGES = CapacityLimiter(24)
 """Threads of pages and REST routes. Dagster's web interface has the default ones."""
 LOGS = CapacityLimiter(8)
 """Threads that read logs and files."""
+FOOTAGE = CapacityLimiter(3)
+"""Threads that wait for a decoder of pictures or videos: each takes a processor, and up to 3 GiB of memory."""
 
 
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]

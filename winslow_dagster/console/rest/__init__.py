@@ -3,6 +3,7 @@
 from winslow_dagster.console.rest import (
     audit,
     findings,
+    footage,
     health,
     logs,
     new_projects,
@@ -22,5 +23,6 @@ ROOMS = (
     findings.room,
     project.file_room,
     project.room,
+    footage.room,
     people.room,
 )

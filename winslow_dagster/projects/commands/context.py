@@ -16,6 +16,7 @@ from winslow_dagster.actions import Action
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import NotFound
+from winslow_dagster.footage import FootageReader
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.dagster_api.client import DagsterClient
@@ -98,6 +99,11 @@ class Resources:
     def engine(self) -> Engine:
         """Where stages run."""
         return self._once("engine", lambda: open_engine(self._settings))
+
+    @property
+    def footage(self) -> FootageReader:
+        """Decodes pictures and videos."""
+        return self._once("footage", lambda: FootageReader(self._settings.footage_dir))
 
     def dagster(self) -> DagsterClient:
         """Dagster's web server. If no services are running, starts some, which stop with `close`."""

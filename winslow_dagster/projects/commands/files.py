@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from io import BufferedReader
 from pathlib import Path
 
-from winslow_dagster.errors import ProjectConflict
+from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectFile
@@ -17,6 +17,9 @@ from winslow_dagster.storage.disk import disk_errors
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
+
+INPUT = "input:"
+"""In front of the name of an input where a stage is expected: its files are addressed like those of a stage."""
 
 
 def files_of(
@@ -45,6 +48,23 @@ def files_of(
                 )
             )
     return tuple(found)
+
+
+def input_file(context: Context, project: str, name: str, path: str) -> ProjectFile:
+    """A file of an input, as a file of the stage `input:NAME`. Without a path, the only one. Raises NotFound."""
+    found = context.records.project(project)
+    manifest = found.inputs.get(name)
+    where = f"project {project}"
+    if manifest is None:
+        known = ", ".join(f"{INPUT}{each}" for each in sorted(found.inputs))
+        raise NotFound(f"it has no input {name!r}", where=where, expected=f"one of {known}" if known else "")
+    entries = [entry for entry in manifest.files if path in {entry.path, ""}]
+    if len(entries) != 1:
+        what = f"the input {name} has no file {path!r}" if path else f"the input {name} has {len(entries)} files"
+        raise NotFound(what, where=where, expected=f"{INPUT}{name}/PATH")
+    chosen = manifest.model_copy(update={"files": tuple(entries)})
+    (file,) = files_of(context.store, found.pipeline, {f"{INPUT}{name}": chosen}, [f"{INPUT}{name}"])
+    return file
 
 
 def open_file(store: Store, file: ProjectFile) -> BufferedReader:

@@ -20,8 +20,8 @@ from winslow_dagster.projects.commands.attempt_details import (
     settings_of_stage,
 )
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
-from winslow_dagster.projects.commands.control import ProjectControl
-from winslow_dagster.projects.commands.files import fetch, files_of, log_of, open_file
+from winslow_dagster.projects.commands.files import INPUT, fetch, files_of, input_file, log_of, open_file
+from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
@@ -58,7 +58,7 @@ class ProjectOwner(NamedTuple):
     group: str | None
 
 
-class ProjectHandle(ProjectControl):
+class ProjectHandle(ProjectFootage):
     """One project: what can be seen of it, and every action on it.
 
     A stage is that of the project's pipeline; if that has none of the name, of the one that ran last of its other
@@ -108,7 +108,12 @@ class ProjectHandle(ProjectControl):
     def file(
         self, stage: str, path: str, attempt: str | int | None = None, *, pipeline: str | None = None
     ) -> ProjectFile:
-        """One current output file of a stage, or one of an attempt. Raises NotFound."""
+        """One current output file of a stage, or one of an attempt; of the stage `input:NAME`, a file of an input.
+
+        Raises NotFound.
+        """
+        if stage.startswith(INPUT):
+            return input_file(self._context, self.name, stage.removeprefix(INPUT), path)
         store, records = self._context.store, self._context.records
         if attempt is not None:
             found = self.attempt(stage, attempt, pipeline=pipeline)

@@ -1,0 +1,152 @@
+"""The file to decode, as the libraries read it: a descriptor that was handed over, or ranges that the parent sends."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections import OrderedDict
+from typing import BinaryIO, cast
+
+from typing_extensions import Buffer
+
+REQUEST = struct.Struct("<QQ")
+BLOCK_BYTES = 1 << 20
+BLOCKS_KEPT = 24
+BOX_HEAD_BYTES = 8
+SPARED_FROM_BYTES = 1 << 16
+
+
+class RangeFile(io.RawIOBase):
+    """A file whose blocks the parent sends over a socket. Some blocks are kept: demuxers go back and forth."""
+
+    def __init__(self, channel: int, size_bytes: int) -> None:
+        super().__init__()
+        self._channel = channel
+        self._size_bytes = size_bytes
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        """Always True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always True."""
+        return True
+
+    def tell(self) -> int:
+        """See io.IOBase."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """See io.IOBase."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        """See io.RawIOBase."""
+        view = memoryview(buffer).cast("B")
+        number, inside = divmod(self._at, BLOCK_BYTES)
+        if self._at >= self._size_bytes:
+            return 0
+        part = self._block(number)[inside : inside + len(view)]
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def _block(self, number: int) -> bytes:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        begin = number * BLOCK_BYTES
+        length = min(BLOCK_BYTES, self._size_bytes - begin)
+        os.write(self._channel, REQUEST.pack(begin, begin + length))
+        parts = []
+        while length > 0:
+            part = os.read(self._channel, length)
+            if not part:
+                raise OSError("the parent has closed the file")
+            parts.append(part)
+            length -= len(part)
+        self._blocks[number] = b"".join(parts)
+        if len(self._blocks) > BLOCKS_KEPT:
+            self._blocks.popitem(last=False)
+        return self._blocks[number]
+
+
+class WithoutFrames(io.RawIOBase):
+    """An MP4 whose frames read as zeros, so that gigabytes are not read to list when each frame is shown.
+
+    Those times are in other boxes than the frames, which are in `mdat`.
+    """
+
+    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+        super().__init__()
+        self._file = file
+        self._spared = tuple(_frame_boxes(file, size_bytes))
+        self._at = 0
+        self._size_bytes = size_bytes
+
+    def readable(self) -> bool:
+        """Always True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always True."""
+        return True
+
+    def tell(self) -> int:
+        """See io.IOBase."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """See io.IOBase."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        """See io.RawIOBase."""
+        view = memoryview(buffer).cast("B")
+        for begin, end in self._spared:
+            if begin <= self._at < end:
+                count = min(len(view), end - self._at)
+                view[:count] = bytes(count)
+                self._at += count
+                return count
+            if self._at < begin:
+                view = view[: begin - self._at]
+                break
+        self._file.seek(self._at)
+        part = self._file.read(len(view))
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def _frame_boxes(file: BinaryIO, size_bytes: int) -> list[tuple[int, int]]:
+    """Where the contents of the large `mdat` boxes are; nothing if the boxes do not fit together."""
+    found, at = [], 0
+    while at + BOX_HEAD_BYTES <= size_bytes:
+        file.seek(at)
+        head = file.read(2 * BOX_HEAD_BYTES)
+        length, begins = int.from_bytes(head[:4], "big"), BOX_HEAD_BYTES
+        if length == 1:
+            length, begins = int.from_bytes(head[8:16], "big"), 2 * BOX_HEAD_BYTES
+        elif length == 0:
+            length = size_bytes - at
+        if length < begins:
+            return []
+        if head[4:8] == b"mdat" and length > SPARED_FROM_BYTES:
+            found.append((at + begins, min(size_bytes, at + length)))
+        at += length
+    return found
+
+
+def opened(descriptor: int, size_bytes: int, *, by_ranges: bool) -> BinaryIO:
+    """The file to decode. A descriptor is that of the file, or that of the socket for its ranges."""
+    if by_ranges:
+        return cast("BinaryIO", io.BufferedReader(RangeFile(descriptor, size_bytes), BLOCK_BYTES))
+    return cast("BinaryIO", os.fdopen(descriptor, "rb"))

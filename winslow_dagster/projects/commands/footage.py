@@ -1,0 +1,74 @@
+"""Pictures and videos of a project: exact frames, and pictures of any size, of its outputs and its inputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from winslow_dagster.errors import NotFound
+from winslow_dagster.footage import Footage, FootageReader, Picture, Source, Strip
+from winslow_dagster.projects.commands.control import ProjectControl
+from winslow_dagster.projects.commands.files import INPUT
+from winslow_dagster.projects.domain.views import ProjectFile
+from winslow_dagster.storage.manifest import FileEntry, Manifest
+
+FileAddress = str | ProjectFile
+"""`STAGE/PATH` of an output, `input:NAME` or `input:NAME/PATH` of an input, or the file itself."""
+
+
+class ProjectFootage(ProjectControl, ABC):
+    """What can be seen of a project's footage. All raise NotFound, FootageUnreadable, StoreError."""
+
+    @abstractmethod
+    def file(
+        self, stage: str, path: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> ProjectFile:
+        """One file."""
+
+    def file_at(
+        self, file: FileAddress, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> ProjectFile:
+        """The file at `STAGE/PATH`, `input:NAME` or, of a directory, `input:NAME/PATH`. Raises NotFound."""
+        if isinstance(file, ProjectFile):
+            return file
+        stage, _, path = file.partition("/")
+        if not path and not stage.startswith(INPUT):
+            raise NotFound(f"{file!r} names no file", where=f"project {self.name}", expected="STAGE/PATH or input:NAME")
+        return self.file(stage, path, attempt, pipeline=pipeline)
+
+    def footage(self, file: FileAddress) -> Footage:
+        """Size, rate and number of frames of a video. The first look at a long one may take a while."""
+        return self._footage.footage(self._source(file))
+
+    def frame(self, file: FileAddress, index: int, *, width: int | None = None) -> Picture:
+        """The frame of a video with exactly this index, in the order of showing from 0; downscaled to a width."""
+        return self._footage.frame(self._source(file), index, width)
+
+    def frame_at(self, file: FileAddress, time_s: float, *, width: int | None = None) -> Picture:
+        """The frame that is shown at this time after the first one."""
+        source = self._source(file)
+        return self._footage.frame(source, self._footage.index_at(source, time_s), width)
+
+    def picture_of(self, file: FileAddress, *, width: int | None = None) -> Picture:
+        """A picture as every browser shows it, or the middle frame of a video; downscaled to a width."""
+        return self._footage.picture(self._source(file), width)
+
+    def strip(self, file: FileAddress, first: int, last: int, *, count: int = 12, width: int = 160) -> Strip:
+        """Small frames of a video beside each other, from one index to another."""
+        return self._footage.strip(self._source(file), first, last, count, width)
+
+    @property
+    def _footage(self) -> FootageReader:
+        return self._context.resources.footage
+
+    def _source(self, file: FileAddress) -> Source:
+        found = self.file_at(file)
+        store = self._context.store
+        entry = FileEntry(path=found.stored_path, size_bytes=found.size_bytes, blake3=found.blake3)
+        manifest = Manifest(address=found.address, files=(entry,))
+        return Source(
+            name=f"{found.stage}/{found.path}",
+            blake3=found.blake3,
+            size_bytes=found.size_bytes,
+            path=found.local_path,
+            read=lambda begin, end: store.read_range(manifest, entry, begin, end - begin),
+        )
