@@ -115,13 +115,42 @@ stages:
     args: ['echo "WINSLOW_RESULT: score=$SCORE"; echo "$SCORE" > "$WINSLOW_OUTPUT_DIR/score.txt"']
     env: {SCORE: "1"}
 """
+TUNED = """
+name: tuned
+command: [sh, -c]
+env:
+  PLACE: ulm # where it was <b>filmed</b>
+stages:
+  - name: look
+    args: ['echo "$PLACE" > "$WINSLOW_OUTPUT_DIR/place.txt"']
+  - name: detect
+    after: [look]
+    description: Finds vehicles.
+    gpu: {count: 1, optional: true}
+    args: ['echo "WINSLOW_RESULT: score=$THRESHOLD"; echo "$THRESHOLD $DETECTOR" > "$WINSLOW_OUTPUT_DIR/found.txt"']
+    env:
+      THRESHOLD: 0.4 # least score of a vehicle; lower values find more
+      DETECTOR: fused # network and motion; or one of: network, motion
+      MAX_LOST_SECONDS: 10 # then it stops
+      KEY: {secret: true} # opens the archive
+  - name: count
+    after: [detect]
+    args:
+      - |
+        echo "WINSLOW_RESULT: counted=$LIMIT"
+        cp "$WINSLOW_INPUT_DIR/detect/found.txt" "$WINSLOW_OUTPUT_DIR/counted.txt"
+    env: {LIMIT: "5"}
+  - name: report
+    after: [count]
+    args: ['cp "$WINSLOW_INPUT_DIR/count/counted.txt" "$WINSLOW_OUTPUT_DIR/report.txt"']
+"""
 
 
 def pipelines(folder: Path) -> dict[str, str]:
     """The pipelines by name. A stage waits until `folder/gate` exists, and one fails until `folder/cure` does."""
     script = folder / "make.py"
     script.write_text(MAKE)
-    texts = {"steps": STEPS, "failing": FAILING, "asking": ASKING, "quick": QUICK}
+    texts = {"steps": STEPS, "failing": FAILING, "asking": ASKING, "quick": QUICK, "tuned": TUNED}
     return {
         name: text.replace("MAKE_SCRIPT", str(script))
         .replace("GATE_FILE", str(folder / "gate"))

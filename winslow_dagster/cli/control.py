@@ -13,9 +13,11 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 from winslow_dagster.cli.run_options import pairs, pipeline_option, secret_option, stage_settings, variables
 from winslow_dagster.json_text import JsonMalformed, parse_json
+from winslow_dagster.projects.domain.sweep_values import read_values
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.model import Attempt
+    from winslow_dagster.projects.domain.run_plan import RunPlan
     from winslow_dagster.projects.domain.views import QuestionView
 
 reason_option = click.option("--reason", default="", help="Reason, for the project's history.")
@@ -76,6 +78,7 @@ def resume(project: str, pipeline: str | None, reason: str, *, detach: bool, as_
 @click.option("--only", is_flag=True, help="Run only this stage.")
 @click.option("--stop-after", metavar="STAGE", help="Do not run later stages.")
 @click.option("--reuse", is_flag=True, help="Reuse the outputs of an identical attempt of any project.")
+@click.option("--plan", is_flag=True, help="Show what would happen, and start nothing.")
 @pipeline_option
 @reason_option
 @detach_option
@@ -94,15 +97,32 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     *,
     only: bool,
     reuse: bool,
+    plan: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Run STAGE of PROJECT and the stages that follow it again, with other settings or other attempts' outputs.
 
-    With --json, as `winslow run --json`.
+    With --json, as `winslow run --json`; with --plan, {project, pipeline, stages, kept, outdated, questions,
+    estimated_s, gpus, runs, busy, text, …}.
     """
     environment, settings = variables(env, secrets), stage_settings(changes)
     files, chosen = pairs(inputs, "--input"), pairs(use, "--use")
+    if plan:
+        with open_installation() as winslow:
+            found = winslow.project(project).plan(
+                stage,
+                pipeline=pipeline,
+                env=environment,
+                settings=settings,
+                inputs=files,
+                use=chosen,
+                only=only,
+                stop_after=stop_after,
+                reuse=reuse,
+            )
+        _show_plan(found, as_json=as_json)
+        return
     follow(
         project,
         lambda winslow: winslow.project(project).redo(
@@ -129,10 +149,15 @@ def redo(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     "--env",
     multiple=True,
     required=True,
-    metavar="NAME=VALUE,VALUE,...",
-    help="A variable and the values to try.",
+    metavar="NAME=VALUES",
+    help='A variable and the values to try: "1, 2, 5", or a range, "0.1..0.5 step 0.1".',
 )
+@click.option("--set", "changes", multiple=True, metavar="STAGE.FIELD=VALUE", help="Override a setting in all runs.")
+@click.option("--use", multiple=True, metavar="STAGE=ATTEMPT", help="Use the outputs of this attempt.")
 @click.option("--stop-after", metavar="STAGE", help="Last stage to run; by default, only STAGE runs.")
+@click.option("--max-concurrent", type=int, metavar="N", help="Run at most N combinations at once.")
+@click.option("--reuse", is_flag=True, help="Reuse the outputs of identical attempts of any project.")
+@click.option("--plan", is_flag=True, help="Show what would happen, and start nothing.")
 @pipeline_option
 @reason_option
 @detach_option
@@ -141,23 +166,51 @@ def sweep(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
     stage: str,
     env: tuple[str, ...],
+    changes: tuple[str, ...],
+    use: tuple[str, ...],
     stop_after: str | None,
+    max_concurrent: int | None,
     pipeline: str | None,
     reason: str,
     *,
+    reuse: bool,
+    plan: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Run STAGE of PROJECT once for each combination of values, side by side.
 
     Afterwards, `winslow compare PROJECT STAGE` shows the results, and `winslow pick PROJECT STAGE ATTEMPT` chooses one.
-    With --json, as `winslow run --json`.
+    With --json, as `winslow run --json`; with --plan, as `winslow redo --plan --json`.
     """
-    values = {name: text.split(",") for name, text in pairs(env, "--env").items()}
+    values = {name: read_values(text) for name, text in pairs(env, "--env").items()}
+    settings, chosen = stage_settings(changes), pairs(use, "--use")
+    if plan:
+        with open_installation() as winslow:
+            found = winslow.project(project).plan(
+                stage,
+                pipeline=pipeline,
+                settings=settings,
+                use=chosen,
+                stop_after=stop_after,
+                reuse=reuse,
+                values=values,
+                max_concurrent=max_concurrent,
+            )
+        _show_plan(found, as_json=as_json)
+        return
     follow(
         project,
         lambda winslow: winslow.project(project).sweep(
-            stage, values, pipeline=pipeline, stop_after=stop_after, reason=reason
+            stage,
+            values,
+            pipeline=pipeline,
+            settings=settings,
+            use=chosen,
+            stop_after=stop_after,
+            reuse=reuse,
+            max_concurrent=max_concurrent,
+            reason=reason,
         )[-1],
         detach=detach,
         as_json=as_json,
@@ -255,6 +308,15 @@ def answer(  # noqa: PLR0913  # click hands over each option, by name
     else:
         for question in questions:
             _show(project, question, own)
+
+
+def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plan.model_dump(mode="json"))
+        return
+    say(plan.text)
+    if plan.busy:
+        say(f"It cannot be started now: {plan.busy}.")
 
 
 def resume_line(attempt: Attempt, own: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BufferedReader
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from winslow_dagster.client.http import Http, part
 from winslow_dagster.client.log import LogClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.projects.domain.audit import AuditEntry
+from winslow_dagster.projects.domain.run_plan import RunPlan, StageParameters
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
@@ -40,6 +41,10 @@ class _Notes(BaseModel):
 
 class _Tags(BaseModel):
     tags: tuple[str, ...]
+
+
+class _Sweep(BaseModel):
+    run_ids: tuple[str, ...]
 
 
 class Started(BaseModel):
@@ -144,6 +149,39 @@ class ProjectClient:
         """Request the end of its run, or of all runs of its sweep, with their stages."""
         return self._started("cancel", {})
 
+    def parameters(
+        self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> StageParameters:
+        """Everything that can be set for the stage when it runs again, beside its latest attempt or one of them."""
+        path = f"{self._path}/stages/{part(stage)}/parameters"
+        return self._http.get(StageParameters, path, attempt=attempt, pipeline=pipeline)
+
+    def plan(  # noqa: PLR0913  # what a person may say about a redo or a sweep, by name
+        self,
+        stage: str,
+        *,
+        pipeline: str | None = None,
+        env: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        use: Mapping[str, str | int] | None = None,
+        only: bool = False,
+        stop_after: str | None = None,
+        reuse: bool = False,
+        values: Mapping[str, Sequence[str]] | None = None,
+        max_concurrent: int | None = None,
+    ) -> RunPlan:
+        """What `redo` would do, or with `values` what `sweep` would do; nothing is started or changed."""
+        body = _redone(stage, pipeline, env, settings, use) | {
+            "inputs": dict(inputs or {}),
+            "only": only,
+            "stop_after": stop_after,
+            "reuse": reuse,
+            "values": None if values is None else _listed(values),
+            "max_concurrent": max_concurrent,
+        }
+        return self._http.post(RunPlan, f"{self._path}/plan", body)
+
     def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
         self,
         stage: str,
@@ -159,19 +197,39 @@ class ProjectClient:
         reason: str = "",
     ) -> RunClient:
         """Run the stage and the stages that follow it again. `inputs` are files of the pool: `pool:NAME`."""
-        body = {
-            "stage": stage,
-            "pipeline": pipeline,
-            "env": dict(env or {}),
-            "settings": {name: dict(each) for name, each in (settings or {}).items()},
+        body = _redone(stage, pipeline, env, settings, use) | {
             "inputs": dict(inputs or {}),
-            "use": dict(use or {}),
             "only": only,
             "stop_after": stop_after,
             "reuse": reuse,
             "reason": reason,
         }
         return self._started("redo", body)
+
+    def sweep(  # noqa: PLR0913  # what a person may say about a sweep, by name
+        self,
+        stage: str,
+        values: Mapping[str, Sequence[str]],
+        *,
+        pipeline: str | None = None,
+        env: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        use: Mapping[str, str | int] | None = None,
+        stop_after: str | None = None,
+        reuse: bool = False,
+        max_concurrent: int | None = None,
+        reason: str = "",
+    ) -> tuple[RunClient, ...]:
+        """Run the stage once for every combination of the variables' values, side by side; `pick` chooses one."""
+        body = _redone(stage, pipeline, env, settings, use) | {
+            "values": _listed(values),
+            "stop_after": stop_after,
+            "reuse": reuse,
+            "max_concurrent": max_concurrent,
+            "reason": reason,
+        }
+        started = self._http.post(_Sweep, f"{self._path}/sweep", body)
+        return tuple(RunClient(self._http, self.name, run_id) for run_id in started.run_ids)
 
     def questions(self) -> tuple[QuestionView, ...]:
         """The questions that a person has to answer before the project can continue."""
@@ -221,3 +279,23 @@ class ProjectClient:
         started = self._http.post(Started, f"{self._path}/{act}", body)
         assert started.run_id is not None  # noqa: S101  # these acts have a run
         return RunClient(self._http, self.name, started.run_id)
+
+
+def _redone(
+    stage: str,
+    pipeline: str | None,
+    env: Mapping[str, Any] | None,
+    settings: Mapping[str, Mapping[str, Any]] | None,
+    use: Mapping[str, str | int] | None,
+) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "pipeline": pipeline,
+        "env": dict(env or {}),
+        "settings": {name: dict(each) for name, each in (settings or {}).items()},
+        "use": dict(use or {}),
+    }
+
+
+def _listed(values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {name: list(map(str, each)) for name, each in values.items()}

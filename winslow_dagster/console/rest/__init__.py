@@ -11,6 +11,7 @@ from winslow_dagster.console.rest import (
     pipelines,
     project,
     projects,
+    redo,
 )
 
 ROOMS = (
@@ -24,5 +25,6 @@ ROOMS = (
     project.file_room,
     project.room,
     footage.room,
+    redo.room,
     people.room,
 )

@@ -14,7 +14,6 @@ from winslow_dagster.console.file_response import file_response
 from winslow_dagster.console.project_tabs import shown_stage
 from winslow_dagster.console.room import LOGS, Room, RowId
 from winslow_dagster.console.stage_place import PlaceOf
-from winslow_dagster.pipelines.variables import Variables
 from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
@@ -74,21 +73,6 @@ class ResumeRequest(RequestBody):
     """`pipeline`: another of the project's pipelines than its own."""
 
     pipeline: str | None = None
-    reason: str = ""
-
-
-class RedoRequest(RequestBody):
-    """See `project.redo` of the Python API. `inputs` are files of the pool: `pool:NAME`."""
-
-    stage: str
-    pipeline: str | None = None
-    env: Variables = Field(default_factory=dict)
-    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    inputs: dict[str, Annotated[str, Field(pattern="^pool:")]] = Field(default_factory=dict)
-    use: dict[str, str | int] = Field(default_factory=dict)
-    only: bool = False
-    stop_after: str | None = None
-    reuse: bool = False
     reason: str = ""
 
 
@@ -261,14 +245,6 @@ def resume(front: Front, project: str, body: ResumeRequest) -> RunStarted:
 def cancel(front: Front, project: str) -> RunStarted:
     """Request the end of its runs, with their stages."""
     return RunStarted(project=project, run_id=front.project(project).cancel().run_id)
-
-
-@room.route_for("/redo", role="operator", method="POST")
-def redo(front: Front, project: str, body: RedoRequest) -> RunStarted:
-    """Run a stage and the stages that follow it again, with other settings."""
-    given = {name: getattr(body, name) for name in RedoRequest.model_fields if name != "stage"}
-    run = front.project(project).redo(body.stage, **given)
-    return RunStarted(project=project, run_id=run.run_id)
 
 
 @room.route_for("/answer", role="operator", method="POST")

@@ -1,49 +1,35 @@
-"""What a person does with a project: pause, resume, answer, redo, sweep, pick, replace a file, cancel."""
+"""What a person does with a project: pause, resume, answer, pick, replace a file, cancel."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.paths import expanded
-from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.commands.answer import Answering
-from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.launch import Launch, launch
+from winslow_dagster.projects.commands.launch import launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.permission import act
+from winslow_dagster.projects.commands.redo import ProjectRedo
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
-from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
 from winslow_dagster.projects.domain.views import QuestionView
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
-from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sources
 
-MAX_COMBINATIONS = 500
 Overrides = Mapping[str, Mapping[str, Any]]
 
 
-class ProjectControl:
+class ProjectControl(ProjectRedo):
     """One project of an installation. Every action is recorded with who took it."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        self._context = context
-        self.name = name
-
-    @property
-    def context(self) -> Context:
-        """What it works with, and for whom."""
-        return self._context
 
     @act
     def pause(self, after: str | None = None) -> None:
@@ -137,72 +123,6 @@ class ProjectControl:
         return self.resume(pipeline=asking.name, reason=f"{stage} was answered")
 
     @act
-    def redo(  # noqa: PLR0913  # what a person may say about a redo, by name
-        self,
-        stage: str,
-        *,
-        pipeline: str | None = None,
-        env: Mapping[str, Any] | None = None,
-        settings: Overrides | None = None,
-        inputs: Mapping[str, GivenInput] | None = None,
-        use: Mapping[str, str | int] | None = None,
-        only: bool = False,
-        stop_after: str | None = None,
-        reuse: bool = False,
-        reason: str = "",
-    ) -> Run:
-        """Run the stage and the stages that follow it again, with other variables, arguments, image, limits or inputs.
-
-        `env` overrides the stage's variables, `settings` anything of any stage. `use` names attempts, by number or
-        task id, whose outputs other stages take. `only` runs this stage alone: those that follow are then out of date.
-        """
-        overrides = {name: dict(override) for name, override in (settings or {}).items()}
-        if env:
-            own = overrides.setdefault(stage, {})
-            own["env"] = {**own.get("env", {}), **env}
-        request = LaunchRequest(
-            project=self.name,
-            pipeline=self._pipeline_with(stage, pipeline).name,
-            inputs=sources(self._pool, inputs or {}),
-            start_from=(stage,),
-            stop_after=stage if only else stop_after,
-            overrides=overrides,
-            use={name: self.attempt(name, which).task_id for name, which in (use or {}).items()},
-            reuse=reuse,
-            reason=reason,
-        )
-        return launch(self._context, "redo", request)
-
-    @act
-    def sweep(
-        self,
-        stage: str,
-        values: Mapping[str, Sequence[str]],
-        *,
-        pipeline: str | None = None,
-        stop_after: str | None = None,
-        reason: str = "",
-    ) -> tuple[Run, ...]:
-        """Run the stage once for every combination of the variables' values, side by side; `pick` chooses one.
-
-        Raises InputRejected for more than 500 combinations, and what `redo` raises.
-        """
-        swept_pipeline = self._pipeline_with(stage, pipeline)
-        combinations = combined(values)
-        context = self._context
-        request = LaunchRequest(
-            project=self.name,
-            pipeline=swept_pipeline.name,
-            start_from=(stage,),
-            stop_after=stop_after or stage,
-            reason=reason,
-        )
-        run_ids = Launch(context, request).sweep([{stage: {"env": env}} for env in combinations])
-        swept = {name: list(choices) for name, choices in values.items()}
-        context.audit("sweep", self.name, stage=stage, values=swept, runs=len(run_ids), reason=reason)
-        return tuple(Run(context, self.name, run_id) for run_id in run_ids)
-
-    @act
     def pick(self, stage: str, attempt: str | int) -> Attempt:
         """Make the outputs of this attempt the stage's outputs; stages that follow are out of date until they run."""
         context = self._context
@@ -254,41 +174,13 @@ class ProjectControl:
         context.audit("cancel", self.name, runs=[run.run_id for run in active])
         return Run(context, self.name, active[0].run_id)
 
-    def attempt(self, stage: str, which: str | int, *, pipeline: str | None = None) -> Attempt:
-        """An attempt of the stage, by its number (counted from 1 over all runs) or its task id. Raises NotFound.
-
-        With `pipeline`, an attempt of another pipeline is not found.
-        """
-        found = find_attempt(self._context.records.attempts(self.name), stage, which)
-        if pipeline not in {None, found.pipeline}:
-            raise NotFound(
-                f"attempt {which} of {stage} is one of the pipeline {found.pipeline}, not of {pipeline}",
-                where=self._where,
-            )
-        return found
-
-    @property
-    def _where(self) -> str:
-        return f"project {self.name}"
-
     @property
     def _cancel_action(self) -> Action:
         return Action("cancel_project", {"project": self.name})
 
-    @property
-    def _pool(self) -> Pool:
-        return Pool(self._context.records.database, self._context.store)
-
     def _nothing_running(self, verb: str) -> ProjectConflict:
         remedy = Action("show_project", {"project": self.name})
         return ProjectConflict(f"there is no run to {verb}", where=self._where, remedy=remedy)
-
-    def pipeline(self, name: str | None = None) -> Pipeline:
-        """The version of the pipeline that the project uses, or of another one that it ran through. Raises NotFound."""
-        return self._context.pipeline_of(self.name, name)
-
-    def _pipeline_with(self, stage: str, pipeline: str | None) -> Pipeline:
-        return self._context.pipeline_with(self.name, stage, pipeline)
 
     def _latest_open(self) -> RunRecord | None:
         """A run that is in progress."""
@@ -300,20 +192,3 @@ class ProjectControl:
         if run is None:
             raise self._nothing_running(verb)
         return run
-
-
-def combined(values: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
-    """Every combination of the variables' values, the last variable changing first. Raises InputRejected."""
-    choices = {name: list(dict.fromkeys(map(str, listed))) for name, listed in values.items()}
-    empty = sorted(name for name, listed in choices.items() if not listed)
-    if not choices or empty:
-        raise InputRejected(
-            f"{', '.join(empty)} has no value" if empty else "there is no variable to sweep over",
-            expected="at least one variable with at least one value",
-        )
-    total = 1
-    for listed in choices.values():
-        total *= len(listed)
-    if total > MAX_COMBINATIONS:
-        raise InputRejected(f"these are {total} combinations", expected=f"at most {MAX_COMBINATIONS}")
-    return [dict(zip(choices, combination, strict=True)) for combination in itertools.product(*choices.values())]

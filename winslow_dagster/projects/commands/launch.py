@@ -25,6 +25,10 @@ from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 
 SWEEP_TAG = "winslow/sweep"
+LIMIT_TAG = "winslow/sweep-at-most-"
+"""With a limit behind it, the key of a tag whose value is the sweep: dagster.yaml has a limit for each such key."""
+MOST_CONCURRENT = 8
+"""The largest limit that a sweep can have."""
 ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 SHORT = 8
 """Characters of a version's digest in the name of its job, once it is no longer the current version."""
@@ -106,7 +110,9 @@ class Launch:
         finally:
             self._planner.inputs.discard(stored)
 
-    def sweep(self, combinations: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
+    def sweep(
+        self, combinations: Sequence[Mapping[str, Mapping[str, Any]]], max_concurrent: int | None = None
+    ) -> tuple[str, ...]:
         """Queue one run for each combination of overrides; returns their ids."""
         with self._context.project_lock(self._project, "starting a sweep"):
             plan = self._planner.plan()
@@ -123,7 +129,10 @@ class Launch:
             job = self._job(dagster, plan)
             self._pin(plan)
             sweep = uuid4().hex
-            return tuple(self._queue(dagster, job, plan, request, sweep) for request in requests)
+            tags = {SWEEP_TAG: sweep}
+            if max_concurrent is not None:
+                tags[f"{LIMIT_TAG}{max_concurrent}"] = sweep
+            return tuple(self._queue(dagster, job, plan, request, tags) for request in requests)
 
     def _create(self, plan: LaunchPlan) -> None:
         self._records.create_project(
@@ -142,12 +151,18 @@ class Launch:
             self._records.pin_pipeline(project.name, plan.pipeline.name, plan.digest)
 
     def _queue(
-        self, dagster: DagsterClient, job: Job, plan: LaunchPlan, request: RunRequest, sweep: str | None = None
+        self,
+        dagster: DagsterClient,
+        job: Job,
+        plan: LaunchPlan,
+        request: RunRequest,
+        of_sweep: Mapping[str, str] | None = None,
     ) -> str:
         actor = self._context.actor
         launched_at = self._context.clock()
-        tags = {PROJECT_TAG: self._project, REQUESTER_TAG: actor.who}
-        run_id = dagster.launch(job, request.run_config(), tags | ({} if sweep is None else {SWEEP_TAG: sweep}))
+        sweep_tags = of_sweep or {}
+        tags = {PROJECT_TAG: self._project, REQUESTER_TAG: actor.who, **sweep_tags}
+        run_id = dagster.launch(job, request.run_config(), tags)
         self._records.record_run(
             RunRecord(
                 run_id=run_id,
@@ -158,7 +173,7 @@ class Launch:
                 requested_by=actor.who,
                 via=actor.via,
                 reason=self._request.reason,
-                sweep=sweep,
+                sweep=sweep_tags.get(SWEEP_TAG),
                 **request.record_fields(),
             )
         )

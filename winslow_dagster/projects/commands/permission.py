@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.control import ProjectControl
+    from winslow_dagster.projects.commands.redo import ProjectRedo
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Handle = TypeVar("Handle", bound="ProjectControl")
+Handle = TypeVar("Handle", bound="ProjectRedo")
 
 
 def act(

@@ -57,13 +57,13 @@ def _faults(context: Context, new: NewProject) -> Iterator[ProjectFault]:
         if context.records.find_project(new.project) is not None:
             raise ProjectConflict(f"there is a project {new.project!r} already")
     except WinslowError as error:
-        yield ProjectFault("project", _message(error) if new.project else "Choose a name")
+        yield ProjectFault("project", message_of(error) if new.project else "Choose a name")
     for name, check in (("tags", lambda: checked_tags(new.tags)), ("notes", lambda: checked_notes(new.notes))):
         yield from _of_check(name, check)
     try:
         pipeline = context.pipeline(new.pipeline).pipeline
     except (NotFound, PipelineInvalid) as error:
-        yield ProjectFault("pipeline", _message(error))
+        yield ProjectFault("pipeline", message_of(error))
         return
     found, faults = _inputs(context, pipeline, new.inputs)
     yield from faults
@@ -85,7 +85,7 @@ def _inputs(
             InputStorage(context.records, context.store, context.settings.home, source).check(pipeline, pipeline.inputs)
             found |= source
         except WinslowError as error:
-            faults.append(ProjectFault(f"inputs.{name}", _message(error)))
+            faults.append(ProjectFault(f"inputs.{name}", message_of(error)))
     needed = "The pipeline needs this input to run"
     faults += [ProjectFault(f"inputs.{name}", needed, blocking=False) for name in pipeline.missing_inputs(inputs)]
     return found, faults
@@ -106,7 +106,7 @@ def _variables(
     try:
         env = given_variables(new.env)
     except InputRejected as error:
-        yield ProjectFault("env", _message(error))
+        yield ProjectFault("env", message_of(error))
         return
     for name, reference in declared.items():
         given = env.get(name, reference)
@@ -135,7 +135,7 @@ def _of_check(name: str, check: Any) -> Iterator[ProjectFault]:
     try:
         check()
     except WinslowError as error:
-        yield ProjectFault(name, _message(error))
+        yield ProjectFault(name, message_of(error))
 
 
 def _file_name(source: Source) -> str:
@@ -144,7 +144,7 @@ def _file_name(source: Source) -> str:
     return source.name
 
 
-def _message(error: WinslowError) -> str:
+def message_of(error: WinslowError) -> str:
     """The error without its place, which is the field."""
     text = error.what[:1].upper() + error.what[1:]
     if error.expected:

@@ -83,6 +83,23 @@ def with_references(context: Context, request: LaunchRequest) -> LaunchRequest:
     )
 
 
+def without_secret_values(context: Context, request: LaunchRequest) -> LaunchRequest:
+    """The request as it can be planned: without the values of secrets, which only a run stores."""
+    planner = LaunchPlanner(context, request)
+    pipeline, _ = planner.version(planner.existing_project())
+
+    def plannable(override: Mapping[str, Any]) -> dict[str, Any]:
+        env = given_variables(override.get("env"))
+        kept = {
+            name: value
+            for name, value in env.items()
+            if not (isinstance(value, str) and name in pipeline.secret_variables)
+        }
+        return {**override, "env": plain_variables(kept)} if "env" in override else dict(override)
+
+    return replace(request, overrides={stage: plannable(override) for stage, override in request.overrides.items()})
+
+
 def _stored(context: Context, variable: str, value: str) -> SecretReference:
     digest = SecretStore(context.settings.secrets_dir).digest(value)
     name = f"{variable}-{digest[:NAME_DIGITS]}"

@@ -100,7 +100,7 @@ class RunRequest(BaseModel):
             if name is not None:
                 require_stage(pipeline, name)
         for name, changed in request.stages.items():
-            _check_overrides(name, changed)
+            check_overrides(name, changed)
         for env in (request.env, *(changed.env for changed in request.stages.values())):
             refuse_values_of_secrets(pipeline, env)
         return request
@@ -279,7 +279,8 @@ def _check_image(image: str, where: str) -> None:
         raise InputRejected(f"{image!r} is not an image name", where=where, expected="registry/name:tag")
 
 
-def _check_overrides(stage: str, changed: StageOverrides) -> None:
+def check_overrides(stage: str, changed: StageOverrides) -> None:
+    """Raise InputRejected for an image, a size or a duration that is none."""
     if changed.image is not None and "$" not in changed.image:
         # One with variables is checked once they have values.
         _check_image(changed.image, f"settings of {stage}")

@@ -1,0 +1,160 @@
+"""Plans a run without starting anything: which stages run, how long that takes, and what waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from winslow_dagster.errors import InputRejected, WinslowError
+from winslow_dagster.formatting import format_time
+from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
+from winslow_dagster.projects.commands.launch_request import LaunchRequest
+from winslow_dagster.projects.commands.project_check import message_of
+from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
+from winslow_dagster.projects.domain.questions import QuestionContext, confirmations, form_of
+from winslow_dagster.projects.domain.run_plan import CheckedPlan, RunFault, RunPlan, sentence_of
+from winslow_dagster.projects.domain.run_request import RunRequest, RunScope, StageOverrides, check_overrides
+from winslow_dagster.projects.inputs.permitted_paths import require_permitted
+from winslow_dagster.projects.status.estimate import expected_end, typical_durations
+
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+def plan_run(context: Context, request: LaunchRequest) -> RunPlan:
+    """What a run of the request would do. Raises what starting it raises, except while another run is in progress."""
+    return _plan(context, request, [request])
+
+
+def plan_sweep(
+    context: Context, request: LaunchRequest, combinations: Sequence[Overrides], max_concurrent: int | None
+) -> RunPlan:
+    """What a sweep would do. Of the combinations, only so many are checked that each value is."""
+    found = _plan(context, request, [replace(request, overrides=each) for each in _each_value(combinations)])
+    planned = found.model_copy(update={"runs": len(combinations), "max_concurrent": max_concurrent})
+    return planned.model_copy(update={"text": sentence_of(planned)})
+
+
+def _each_value(combinations: Sequence[Overrides]) -> list[Overrides]:
+    seen: set[tuple[str, str, str]] = set()
+    chosen = []
+    for combination in combinations:
+        values = {
+            (stage, name, str(value))
+            for stage, changed in combination.items()
+            for name, value in changed.get("env", {}).items()
+        }
+        if not values <= seen:
+            seen |= values
+            chosen.append(combination)
+    return chosen
+
+
+def _plan(context: Context, request: LaunchRequest, variants: Sequence[LaunchRequest]) -> RunPlan:
+    require_permitted(context.actor, context.settings, request.inputs)
+    plan: LaunchPlan | None = None
+    for variant in variants:
+        plan = LaunchPlanner(context, variant).plan()
+    if plan is None or plan.existing is None:
+        raise InputRejected("there is no project to plan a run of", where=f"project {request.project}")
+    lineage = lineage_of(context.records, plan.existing.name, plan.pipeline)
+    scope = RunScope(plan.pipeline, plan.request)
+    running = scope.running(lineage.current)
+    stages = tuple(stage.name for stage in in_order(plan.pipeline) if stage.name in running)
+    outdated = _outdated_afterwards(lineage, plan, running)
+    typical_s = typical_durations(context.records.database, plan.pipeline.name, stages)
+    now = context.clock()
+    end = expected_end(plan.pipeline, {}, stages, typical_s, now)
+    attempted = {attempt.stage for attempt in lineage.attempts}
+    found = RunPlan(
+        project=request.project,
+        pipeline=plan.pipeline.name,
+        stages=stages,
+        kept=tuple(name for name in lineage.current if name not in running and name not in outdated),
+        outdated=outdated,
+        questions=_questions(context, lineage, plan, running),
+        estimated_s=None if end is None else (end - now).total_seconds(),
+        gpus=max((_gpus(plan.pipeline, plan.request, name) for name in stages), default=0),
+        again=bool(attempted & set(stages)),
+        busy=_busy(context, request.project),
+    )
+    return found.model_copy(update={"text": sentence_of(found)})
+
+
+def _outdated_afterwards(lineage: Lineage, plan: LaunchPlan, running: frozenset[str]) -> tuple[str, ...]:
+    """The stages that have outputs and do not run, though something that they read changes."""
+    chosen = {
+        stage
+        for stage, task_id in plan.request.use.items()
+        if stage in lineage.current and lineage.current[stage].task_id != task_id
+    }
+    return tuple(
+        name
+        for name in lineage.current
+        if name not in running
+        and (name in lineage.outdated or upstream_of(plan.pipeline, name) & (running | chosen))
+        and name not in chosen
+    )
+
+
+def _gpus(pipeline: Pipeline, request: RunRequest, stage: str) -> int:
+    changed = request.stages.get(stage, StageOverrides()).gpu
+    own = pipeline.stage(stage).gpu
+    return changed if changed is not None else own.count if own is not None else 0
+
+
+def _questions(context: Context, lineage: Lineage, plan: LaunchPlan, running: frozenset[str]) -> tuple[str, ...]:
+    """The stages of the run that ask before they start, by rules of the file and by what is known now."""
+    assert plan.existing is not None  # noqa: S101  # a plan of an existing project
+    project, pipeline = plan.existing, plan.pipeline
+    asked = QuestionContext(
+        project.name,
+        lineage,
+        Answers(context.records.database).of_project(project.name),
+        context.records.result,
+        layers={stage.name: (pipeline.env, stage.env, project.env) for stage in pipeline.stages},
+    )
+    found = []
+    for stage in in_order(pipeline):
+        if stage.name not in running:
+            continue
+        rule = stage.needs_input
+        # Outputs that are made again have not been reviewed yet.
+        reviews = set(confirmations(stage, form_of(rule)).values()) if rule is not None else set[str]()
+        if asked.question(stage) is not None or reviews & running:
+            found.append(stage.name)
+    return tuple(found)
+
+
+def _busy(context: Context, project: str) -> str:
+    run = next(iter(context.records.open_runs(project)), None)
+    return (
+        "" if run is None else f"a run is in progress, started by {run.requested_by} at {format_time(run.launched_at)}"
+    )
+
+
+def setting_faults(stage: str, override: Mapping[str, Any]) -> Iterator[RunFault]:
+    """What is wrong with each setting of a stage by itself."""
+    for name, value in override.items():
+        parts = value.items() if name == "env" and isinstance(value, Mapping) else ((None, value),)
+        for variable, part in parts:
+            field = name if variable is None else f"env.{variable}"
+            try:
+                check_overrides(
+                    stage, StageOverrides.model_validate({name: part if variable is None else {variable: part}})
+                )
+            except ValidationError as error:
+                yield RunFault(field=field, message="; ".join(each["msg"] for each in error.errors(include_url=False)))
+            except WinslowError as error:
+                yield RunFault(field=field, message=message_of(error))
+
+
+def rejected(faults: Sequence[RunFault]) -> CheckedPlan:
+    """No plan, because of these faults."""
+    return CheckedPlan(plan=None, faults=tuple(faults))

@@ -1,0 +1,174 @@
+"""What a person may set for a stage when it runs again: every variable, argument and limit, with what it was."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.pipelines.config_file import read_content
+from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.pipelines.units import written_duration, written_size
+from winslow_dagster.pipelines.variable_comments import variable_comments
+from winslow_dagster.projects.commands.attempt_details import settings_of_attempt, settings_of_stage
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.domain.attempts import find_attempt
+from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
+from winslow_dagster.projects.domain.model import Attempt, Project
+from winslow_dagster.projects.domain.run_plan import (
+    CandidateOutputs,
+    FollowingSettings,
+    Parameter,
+    Setting,
+    StageParameters,
+    choices_of,
+    kind_of,
+    unit_of,
+)
+from winslow_dagster.projects.domain.views import StageSettings, Variable
+
+
+def parameters_of(
+    context: Context, project: Project, pipeline: Pipeline, stage: Stage, which: str | int | None
+) -> StageParameters:
+    """The parameters of the stage, beside those of its latest attempt or the one that is named. Raises NotFound."""
+    lineage = lineage_of(context.records, project.name, pipeline)
+    all_attempts = context.records.attempts(project.name)
+    last = next((each for each in reversed(lineage.attempts) if each.stage == stage.name), None)
+    if which is not None:
+        last = find_attempt(all_attempts, stage.name, which)
+    numbers = _numbers(all_attempts)
+    defaults = settings_of_stage(context, project, pipeline, stage)
+    before = None if last is None else settings_of_attempt(context, last)
+    changed = {} if last is None else _settings_of_run(context, last, stage.name)
+    following = [each for each in in_order(pipeline) if stage.name in upstream_of(pipeline, each.name)]
+    return StageParameters(
+        project=project.name,
+        pipeline=pipeline.name,
+        stage=stage.name,
+        attempt=None if last is None else numbers[last.task_id],
+        variables=_variables(defaults, before, _comments(context, project, pipeline.name, stage.name)),
+        settings=_settings(stage, last, changed),
+        inputs=tuple(pipeline.inputs),
+        candidates=_candidates(lineage, stage, numbers),
+        following=tuple(_following(context, lineage, following)),
+        later=tuple(each.name for each in following),
+    )
+
+
+def _numbers(attempts: Iterable[Attempt]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    found = {}
+    for attempt in attempts:
+        counts[attempt.stage] = counts.get(attempt.stage, 0) + 1
+        found[attempt.task_id] = counts[attempt.stage]
+    return found
+
+
+def _comments(context: Context, project: Project, pipeline: str, stage: str) -> dict[str, str]:
+    """Variable -> what the version of the pipeline file says about it."""
+    digest = next((each.digest for each in context.used_pipelines(project) if each.name == pipeline), "")
+    path = context.settings.versions_dir / pipeline / f"{digest}.yaml"
+    try:
+        comments = variable_comments(read_content(path))
+    except PipelineInvalid:
+        return {}
+    return {name: text for place in ("", stage) for (of, name), text in comments.items() if of == place}
+
+
+def _variables(
+    defaults: StageSettings, before: StageSettings | None, comments: Mapping[str, str]
+) -> tuple[Parameter, ...]:
+    default = {each.name: each for each in defaults.variables}
+    last = {} if before is None else {each.name: each for each in before.variables}
+    return tuple(
+        _parameter(name, default.get(name), last.get(name), comments.get(name, ""), ran=before is not None)
+        for name in dict.fromkeys([*default, *last])
+    )
+
+
+def _parameter(name: str, default: Variable | None, last: Variable | None, comment: str, *, ran: bool) -> Parameter:
+    secret = any(each is not None and each.secret for each in (default, last))
+    written = "" if default is None else default.template
+    shown = last if last is not None and not secret else None
+    return Parameter(
+        name=name,
+        kind="text" if secret else kind_of(written, shown.template if shown else None),
+        unit=unit_of(name),
+        choices=() if secret else choices_of(comment, written),
+        description=comment,
+        default=written,
+        origin=default.origin if default is not None else "settings",
+        last=shown.template if shown else ("" if ran and not secret else None),
+        last_origin=None if last is None else last.origin,
+        secret=secret,
+    )
+
+
+def _settings_of_run(context: Context, attempt: Attempt, stage: str) -> dict[str, Any]:
+    run = context.records.run(attempt.run_id)
+    found: dict[str, Any] = dict(run.settings.get("stages", {}).get(stage, {})) if run is not None else {}
+    return found
+
+
+def _settings(stage: Stage, last: Attempt | None, changed: Mapping[str, Any]) -> tuple[Setting, ...]:
+    own = {
+        "args": shlex.join(stage.args),
+        "image": stage.image or "",
+        "cpus": f"{stage.cpus:g}",
+        "memory": "" if stage.memory_bytes is None else written_size(stage.memory_bytes),
+        "timeout": "" if stage.timeout_s is None else written_duration(stage.timeout_s),
+        "gpu": "0" if stage.gpu is None else str(stage.gpu.count),
+    }
+    return tuple(
+        Setting(
+            name=name,
+            default=default,
+            last=None if last is None else _text(name, changed[name]) if name in changed else default,
+            set_by_run=name in changed,
+        )
+        for name, default in own.items()
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "args":
+        return shlex.join(value)
+    return f"{value:g}" if name == "cpus" else str(value)
+
+
+def _candidates(lineage: Lineage, stage: Stage, numbers: Mapping[str, int]) -> tuple[CandidateOutputs, ...]:
+    """The outputs of stages before this one, where there is a choice; the latest first."""
+    upstream = upstream_of(lineage.pipeline, stage.name)
+    usable = [each for each in lineage.attempts if each.stage in upstream and each.usable]
+    several = {each.stage for each in usable if sum(other.stage == each.stage for other in usable) > 1}
+    return tuple(
+        CandidateOutputs(
+            stage=each.stage,
+            number=numbers[each.task_id],
+            task_id=each.task_id,
+            current=lineage.current.get(each.stage) == each,
+        )
+        for each in reversed(usable)
+        if each.stage in several
+    )
+
+
+def _following(context: Context, lineage: Lineage, stages: Iterable[Stage]) -> Iterable[FollowingSettings]:
+    """What runs set for the current outputs of the stages that follow: they would run without it."""
+    for stage in stages:
+        attempt = lineage.current.get(stage.name)
+        if attempt is None:
+            continue
+        settings: dict[str, object] = _settings_of_run(context, attempt, stage.name)
+        task = context.records.task(attempt.task_id)
+        env = {} if task is None else {**task.env_layers[-2], **task.env_layers[-1]}
+        if env:
+            settings["env"] = {
+                name: value if isinstance(value, str) else {"secret": value.secret} for name, value in env.items()
+            }
+        if settings:
+            yield FollowingSettings(stage=stage.name, settings=settings)
