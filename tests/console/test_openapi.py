@@ -34,6 +34,7 @@ REFUSED = {
 }
 """What is read by something that nobody makes up: the digest of a version, a name that is not a pipeline's, an id."""
 KNOWN = {"project": "known", "stage": "only", "name": "quick", "path": "score.txt"}
+KNOWN_IN_QUERY = {"attempts": ["known:only:1", "known:only:1"], "file": "score.txt"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -99,8 +100,10 @@ def statuses(operation: schemathesis.APIOperation, token: dict[str, str]) -> set
     def send(case: schemathesis.Case) -> None:
         found.add(case.call_and_validate(headers=token, checks=CHECKS).status_code)
         known = {name: KNOWN[name] for name in case.path_parameters or {} if name in KNOWN}
-        if known:
+        queried = {name: value for name, value in KNOWN_IN_QUERY.items() if name in (case.query or {})}
+        if known or "attempts" in queried:
             case.path_parameters.update(known)
+            case.query.update(queried)
             found.add(case.call_and_validate(headers=token, checks=CHECKS).status_code)
 
     send()

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from winslow_dagster.client.compare import ComparisonClient
 from winslow_dagster.client.http import Http
 from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
@@ -109,6 +110,11 @@ class WinslowClient:
     def pipeline_files(self) -> PipelineClient:
         """Pipeline files, valid or not, with their sources, versions and users."""
         return PipelineClient(self._http)
+
+    @property
+    def comparisons(self) -> ComparisonClient:
+        """Attempts side by side, part by part."""
+        return ComparisonClient(self._http)
 
     # projects
 

@@ -9,6 +9,7 @@ from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
+from winslow_dagster.projects.commands.comparisons import ComparisonCommands
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
 from winslow_dagster.projects.commands.demo import free_name, rendering
@@ -25,7 +26,6 @@ from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
-from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import Audit
@@ -298,11 +298,17 @@ class Installation:
             inputs = wait_for_film()
         return self.run(DEMO_PIPELINE, free_name({each.project for each in self.projects()}), inputs)
 
-    def compare(self, attempts: Sequence[AttemptAddress]) -> Comparison | CrossTable:
-        """Two attempts side by side, or a table of more. They may be of different projects. Raises NotFound."""
-        comparison = ComparisonService(self.context.records, self.context.store)
-        task_ids = [self.project(each.project).attempt(each.stage, each.attempt).task_id for each in attempts]
-        return comparison.two(*task_ids) if len(task_ids) == 2 else comparison.many(task_ids)  # noqa: PLR2004  # left, right
+    def compare(self, attempts: Sequence[AttemptAddress | str]) -> Comparison | CrossTable:
+        """Two attempts side by side, or a table of more. They may be of different projects.
+
+        A text names an attempt by `PROJECT:STAGE:ATTEMPT`, or by its task id. Raises NotFound, InputRejected.
+        """
+        return self.comparisons.two(*attempts) if len(attempts) == 2 else self.comparisons.many(attempts)  # noqa: PLR2004  # left, right
+
+    @property
+    def comparisons(self) -> ComparisonCommands:
+        """Attempts side by side, part by part: parameters and results, files, rows of tables, curves, logs."""
+        return ComparisonCommands(self.context)
 
     # the installation
 

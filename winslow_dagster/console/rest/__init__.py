@@ -2,6 +2,7 @@
 
 from winslow_dagster.console.rest import (
     audit,
+    compare,
     findings,
     footage,
     health,
@@ -27,4 +28,7 @@ ROOMS = (
     footage.room,
     redo.room,
     people.room,
+    compare.room,
+    compare.table_room,
+    compare.log_room,
 )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.comparison.csv_summary import ColumnFacts, TableFacts
-from winslow_dagster.projects.comparison.parameters import Value, Words, differing, parameters, word_difference
+from winslow_dagster.projects.comparison.parameters import Value, Words, differing, parameters, typed, word_difference
 from winslow_dagster.stages.task.model import Outcome, StageResult, StageTask
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
@@ -55,12 +55,17 @@ class AttemptFacts(Compared):
 
 
 class ParameterRow(Compared):
-    """A parameter that differs. `words` compares command lines word by word."""
+    """A parameter. `words` compares command lines word by word."""
 
     path: str
     left: Value
     right: Value
     words: tuple[Words, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether the sides differ."""
+        return typed(self.left) != typed(self.right)
 
 
 class Pair(Compared):
@@ -78,9 +83,16 @@ class Pair(Compared):
         """Whether the sides differ."""
         return self.left != self.right
 
+    @property
+    def per_cent(self) -> float | None:
+        """The difference in per cent of the left side; None if that is zero, or a side is not a number."""
+        if self.difference is None or self.ratio is None or not isinstance(self.ratio, float):
+            return None
+        return (self.ratio - 1) * 100
+
 
 class FileRef(Compared):
-    """An output file in the store."""
+    """An output file in the store: its tree, and its path there."""
 
     stage: str
     path: str
@@ -149,7 +161,8 @@ class Comparison(Compared):
         """Whether the attempts differ in more than their identity."""
         files = self.files.added or self.files.removed or self.files.changed
         pairs = (*self.results, *self.progress, *self.measures)
-        return bool(self.parameters or files or any(pair.differs for pair in pairs))
+        differing_rows = any(row.differs for row in self.parameters)
+        return bool(differing_rows or files or any(pair.differs for pair in pairs))
 
 
 class CrossRow(Compared):
@@ -185,12 +198,15 @@ class Side(Compared):
 TableReader = Callable[[FileRef], TableFacts]
 
 
-def compare(left: Side, right: Side, read_table: TableReader) -> Comparison:
-    """Compare two attempts. Raises what `read_table` raises."""
+def compare(left: Side, right: Side, read_table: TableReader | None, *, everything: bool = False) -> Comparison:
+    """Compare two attempts. Raises what `read_table` raises; without it, tables are compared as files.
+
+    With `everything`, `parameters` has those that are equal, too.
+    """
     of_sides = [parameters(side.task) for side in (left, right)]
-    rows, notes = _parameter_rows(*(found for found, _ in of_sides))
+    rows, notes = _parameter_rows(*(found for found, _ in of_sides), everything=everything)
     files = _files(left, right)
-    tables = [pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in TABLES]
+    tables = [pair for pair in files.changed if read_table and PurePosixPath(pair.path).suffix.lower() in TABLES]
     if len(tables) > MOST_TABLES:
         notes += (f"{len(tables)} tables differ; only the first {MOST_TABLES} were compared",)
     return Comparison(
@@ -201,7 +217,7 @@ def compare(left: Side, right: Side, read_table: TableReader) -> Comparison:
         progress=_progress(left, right),
         measures=_measures(left, right),
         files=files,
-        tables=tuple(_table(pair, read_table) for pair in tables[:MOST_TABLES]),
+        tables=tuple(_table(pair, read_table) for pair in tables[:MOST_TABLES]) if read_table else (),
         pictures=tuple(pair for pair in files.changed if PurePosixPath(pair.path).suffix.lower() in PICTURES),
         notes=(*dict.fromkeys(note for _, note in of_sides if note), *notes),
     )
@@ -228,14 +244,16 @@ def compare_many(sides: Sequence[Side]) -> CrossTable:
 
 
 def _parameter_rows(
-    left: Mapping[str, Value], right: Mapping[str, Value]
+    left: Mapping[str, Value], right: Mapping[str, Value], *, everything: bool
 ) -> tuple[tuple[ParameterRow, ...], tuple[str, ...]]:
     rows: list[ParameterRow] = []
     notes: list[str] = []
-    for tree, found in groupby(differing([left, right]), key=_input_of):
+    wanted = sorted({*left, *right}) if everything else differing([left, right])
+    for tree, found in groupby(wanted, key=_input_of):
         paths = list(found)
         if tree and len(paths) > MOST_INPUT_FILES_NAMED:
-            notes.append(f"{len(paths)} files of {tree} differ; only the first {MOST_INPUT_FILES_NAMED} are listed")
+            verb = "are known" if everything else "differ"
+            notes.append(f"{len(paths)} files of {tree} {verb}; only the first {MOST_INPUT_FILES_NAMED} are listed")
             paths = paths[:MOST_INPUT_FILES_NAMED]
         rows += [_parameter_row(path, left.get(path), right.get(path)) for path in paths]
     return tuple(rows), tuple(notes)
@@ -332,10 +350,11 @@ def _by_path(side: Side) -> dict[str, FileRef]:
 
 
 def _ref(side: Side, outputs: Manifest, file: FileEntry) -> FileRef:
+    place = outputs.location(file)
     return FileRef(
         stage=side.facts.stage,
-        path=file.path,
-        address=outputs.address,
+        path=place.path,
+        address=place.address,
         size_bytes=file.size_bytes,
         blake3=file.blake3,
     )

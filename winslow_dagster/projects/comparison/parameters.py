@@ -64,7 +64,7 @@ def differing(all_parameters: Iterable[Mapping[str, Value]]) -> tuple[str, ...]:
     """The paths whose values differ, sorted."""
     all_parameters = list(all_parameters)
     paths = sorted({path for found in all_parameters for path in found})
-    return tuple(path for path in paths if len({_typed(found.get(path)) for found in all_parameters}) > 1)
+    return tuple(path for path in paths if len({typed(found.get(path)) for found in all_parameters}) > 1)
 
 
 def word_difference(left: str, right: str) -> tuple[Words, ...]:
@@ -131,8 +131,8 @@ def _contents(kind: str, trees: Mapping[str, Manifest]) -> dict[str, Value]:
     return {f"{kind}.{name}/{file.path}": file.blake3 for name, tree in trees.items() for file in tree.files}
 
 
-def _typed(value: Value) -> tuple[str, Value]:
-    """True differs from 1, and 1 equals 1.0."""
+def typed(value: Value) -> tuple[str, Value]:
+    """A value as it is compared: True differs from 1, and 1 equals 1.0."""
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
     return kind, value
 

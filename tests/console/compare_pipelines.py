@@ -1,0 +1,64 @@
+"""An installation whose projects have attempts that are worth comparing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import project_server
+from project_server import Server
+
+MAKE = """\
+import os, pathlib, struct, sys, zlib
+out, speed = pathlib.Path(sys.argv[1]), int(os.environ["SPEED"])
+
+def png(width, height, colour):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    def pixel(x, y):
+        return bytes(colour if (x // 20 + y // 20 + speed // 5) % 2 else (235, 235, 235))
+    rows = b"".join(b"\\0" + b"".join(pixel(x, y) for x in range(width)) for y in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+(out / "picture.png").write_bytes(png(320, 200, (200, 12 * speed % 255, 40)))
+lines = "".join(f"{n},{n * 0.1:.1f},{speed + n % 7},{'car' if n % 3 else 'bus'}\\n" for n in range(200))
+(out / "tracks.csv").write_text("id,time_s,speed,class\\n" + lines)
+(out / "same.txt").write_text("the same\\n")
+(out / "deep").mkdir()
+if speed == 20:
+    (out / "deep" / "<b>only here.txt").write_text("x" * 5000)
+print("starting", flush=True)
+print(f"driving at {speed} km/h")
+for n in range(20):
+    print(f"frame {n} took 0.{speed + n} s")
+print(f"WINSLOW_RESULT: mean_speed={speed}")
+print(f"WINSLOW_RESULT: vehicles={200 - speed}")
+"""
+PIPELINE = """
+name: driving
+command: [sh, -c]
+env: {PLACE: ulm, SPEED: "10"}
+stages:
+  - name: make
+    args: ['python3 "$MAKE" "$WINSLOW_OUTPUT_DIR"']
+    env: {MAKE: "MAKE_SCRIPT"}
+  - name: report
+    after: [make]
+    args: ['cat "$WINSLOW_INPUT_DIR/make/same.txt" > "$WINSLOW_OUTPUT_DIR/report.txt"']
+"""
+
+
+@contextlib.contextmanager
+def compared(folder: Path) -> Iterator[Server]:
+    """Projects `left`, with one attempt, and `right`, with three of other speeds."""
+    with project_server.running(folder) as server:
+        script = folder / "drive.py"
+        script.write_text(MAKE)
+        (folder / "pipelines" / "driving.yaml").write_text(PIPELINE.replace("MAKE_SCRIPT", str(script)))
+        server.winslow.run("driving", "left").wait()
+        server.winslow.run("driving", "right", env={"SPEED": "15"}).wait()
+        for speed in ("20", "25"):
+            server.winslow.project("right").redo("make", env={"SPEED": speed}, only=True).wait()
+        yield server

@@ -1,0 +1,105 @@
+"""Attempts side by side in the REST API and over HTTP, of real stages that write tables, pictures and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from compare_pipelines import compared
+from project_server import Server
+
+from winslow_dagster.client import WinslowClient
+from winslow_dagster.errors import InputRejected, NotFound
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with compared(tmp_path_factory.mktemp("compare")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[WinslowClient]:
+    accounts = server.winslow.accounts
+    accounts.add("bruno", role="viewer")
+    with WinslowClient(server.place.services.address, accounts.create_token("bruno", "tests").key) as client:
+        yield client
+
+
+def address(part: str, *attempts: str, **query: str | int) -> str:
+    named = "&".join(
+        [f"attempts={quote(each)}" for each in attempts] + [f"{k}={quote(str(v))}" for k, v in query.items()]
+    )
+    return f"/api/v1/compare{part}?{named}"
+
+
+def test_two_attempts_of_different_projects_are_compared_part_by_part(server: Server) -> None:
+    pair = ("left:make:1", "right:make:1")
+    whole = server.send(address("", *pair)).data
+    assert [row["path"] for row in whole["parameters"]] == ["env.SPEED"]
+    assert server.send(address("/parameters", *pair)).data == whole["parameters"]
+    (result,) = (each for each in server.send(address("/results", *pair)).data if each["name"] == "mean_speed")
+    assert (result["left"], result["right"], result["difference"], result["ratio"]) == ("10", "15", 5, 1.5)
+    files = server.send(address("/files", *pair)).data
+    assert [each["path"] for each in files["changed"]] == ["picture.png", "tracks.csv"]
+    assert files["unchanged_count"] == 1
+    everything = server.send(address("/parameters", *pair, everything=1)).data
+    assert {"env.SPEED", "env.PLACE", "image"} & {row["path"] for row in everything} == {"env.SPEED", "env.PLACE"}
+
+
+def test_rows_curves_and_logs_over_http_are_those_of_python(server: Server, client: WinslowClient) -> None:
+    pair = ("left:make:1", "right:make:1")
+    beside = server.winslow.comparisons
+    table = client.comparisons.table(*pair, "tracks.csv", key=["id"], kinds=["changed"], first=2, count=3)
+    assert table == beside.table(*pair, "tracks.csv", key=["id"], kinds=["changed"], first=2, count=3)
+    assert (table.counts["changed"], len(table.rows), table.rows[0].changed) == (200, 3, ("speed",))
+    assert client.comparisons.chart(pair, "tracks.csv") == beside.chart(pair, "tracks.csv")
+    log = client.comparisons.log(*pair, ignore_times=True)
+    assert log == beside.log(*pair, ignore_times=True)
+    assert [(row.kind, row.text) for row in log.rows if row.kind != "same"] == [
+        ("removed", "driving at 10 km/h"),
+        ("added", "driving at 15 km/h"),
+        ("skipped", ""),
+        ("removed", "WINSLOW_RESULT: mean_speed=10"),
+        ("removed", "WINSLOW_RESULT: vehicles=190"),
+        ("added", "WINSLOW_RESULT: mean_speed=15"),
+        ("added", "WINSLOW_RESULT: vehicles=185"),
+    ]
+    assert (log.next_left, log.next_right) == (None, None)
+    assert client.comparisons.log(*pair).removed > 1
+    assert client.comparisons.two(*pair) == beside.two(*pair, tables=False)
+    many = ("left:make:1", "right:make:1", "right:make:2")
+    assert client.comparisons.many(many) == beside.many(many)
+    assert client.comparisons.find("right make") == beside.find("right make")
+    assert [each.name for each in client.comparisons.find("right 2")] == ["right:make:2"]
+
+
+def test_a_task_id_names_an_attempt_of_any_project(server: Server, client: WinslowClient) -> None:
+    (one,) = server.winslow.comparisons.attempts(["left:make:1"])
+    assert client.comparisons.two(one.task_id, "right:make:1").left == one
+
+
+@pytest.mark.parametrize(
+    ("attempts", "error", "text"),
+    [
+        (("nobody:make:1", "left:make:1"), NotFound, "nobody"),
+        (("left:mkae:1", "left:make:1"), NotFound, "Did you mean make"),
+        (("left:make:9", "left:make:1"), NotFound, "stage make has no attempt 9"),
+        (("left:make", "left:make:1"), InputRejected, "expected PROJECT:STAGE:ATTEMPT"),
+        (("never-started", "left:make:1"), NotFound, "never started"),
+        (("left:make:\0", "left:make:1"), InputRejected, "does not name an attempt"),
+    ],
+)
+def test_what_names_no_attempt_says_why(
+    client: WinslowClient, attempts: tuple[str, str], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        client.comparisons.two(*attempts)
+
+
+def test_what_needs_two_attempts_refuses_others(server: Server) -> None:
+    for part in ("/parameters", "/results", "/files", "/log"):
+        answer = server.send(address(part, "left:make:1"))
+        assert (answer.status, answer.data["expected"]) == (422, "two")
+    assert server.send(address("", *["left:make:1"] * 101)).status == 422
