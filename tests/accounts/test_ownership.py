@@ -20,6 +20,7 @@ LOOKS = frozenset(
         *("answers", "attempt", "attempts", "audit", "compare", "compare_all", "context", "error_lines", "fetch"),
         *("files", "history", "log", "logs", "notes", "open_file", "open_question_image", "outcome_of", "outputs"),
         *("may_act", "owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
+        *("judge_answer", "proposals", "question", "question_image"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
     }
 )
@@ -30,6 +31,8 @@ ACTS: dict[str, Callable[[ProjectHandle], object]] = {
     "pause": lambda project: project.pause(),
     "resume": lambda project: project.resume(),
     "answer": lambda project: project.answer("work"),
+    "save_draft": lambda project: project.save_draft("work", {}),
+    "remove_draft": lambda project: project.remove_draft("work"),
     "redo": lambda project: project.redo("work"),
     "sweep": lambda project: project.sweep("work", {"A": ["1"]}),
     "pick": lambda project: project.pick("work", 1),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import AnswerRejected, InputRejected
-from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer, parse_form, resolve_environment
+from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer, judge_answer, parse_form, resolve_environment
 from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES
 from winslow_dagster.pipelines.model.form import ConfirmField
 
@@ -216,6 +216,76 @@ def test_all_faults_of_an_answer_are_reported_at_once() -> None:
 )
 def test_an_invalid_value_is_reported(field: dict[str, Any], value: Any, expected: str) -> None:
     assert expected in fault_of(field, value)
+
+
+POINTS_FILE = {
+    "frame": {"time_s": 0.0, "width_px": 1920, "height_px": 1080},
+    "points": [
+        {"name": "kerb", "x_px": 412.0, "y_px": 300.5, "x_m": 0.0, "y_m": 2.5},
+        {"x_px": 0, "y_px": 0},
+    ],
+    "known_length": {"from_px": [100, 200], "to_px": [300, 200], "length_m": 12.0},
+    "road_polygon_px": [[0, 300], [1919, 300], [1919, 700]],
+}
+
+
+def test_a_points_file_of_the_tracker_answers_points_lines_and_polygons() -> None:
+    sizes = {"a": (1920, 1080)}
+    points = answered({"kind": "points", "image": "./a", "world": "optional"}, POINTS_FILE, image_sizes=sizes)
+    assert points.values["a"] == [
+        {"label": "kerb", "x": 412.5, "y": 301.0, "world": [0.0, 2.5]},
+        {"label": "P2", "x": 0.5, "y": 0.5, "world": None},
+    ]
+    (line,) = answered({"kind": "lines", "image": "./a"}, POINTS_FILE).values["a"]
+    assert [(each["x"], each["y"]) for each in line["points"]] == [(100.5, 200.5), (300.5, 200.5)]
+    (polygon,) = answered({"kind": "polygon", "image": "./a"}, POINTS_FILE, image_sizes=sizes).values["a"]
+    assert polygon["points"][1] == {"x": 1919.5, "y": 300.5, "world": None}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ({"kind": "points"}, {"points": [{"x_px": 1}]}, "is not a valid points file (KeyError('y_px'))"),
+        ({"kind": "points"}, {"points": [], "more": 1}, 'has the unknown key "more"; expected a points file'),
+        ({"kind": "lines"}, {"points": []}, "is a points file without `known_length`"),
+        ({"kind": "points"}, POINTS_FILE | {"frame": {"width_px": 9, "height_px": 9}}, "is for a frame of 9x9 pixels"),
+        (
+            {"kind": "points", "world": "metres"},
+            {"points": [{"x_px": 1, "y_px": 1, "latitude_deg": 48.4, "longitude_deg": 10}]},
+            "has latitudes and longitudes; expected metres",
+        ),
+        (
+            {"kind": "points", "world": "wgs84"},
+            {"points": [{"x_px": 1, "y_px": 1, "x_m": 48.4, "y_m": 10}]},
+            "has metres; expected latitudes and longitudes",
+        ),
+    ],
+)
+def test_a_points_file_that_does_not_fit_is_reported(field: dict[str, Any], value: Any, expected: str) -> None:
+    assert expected in fault_of(field | {"image": "./a"}, value, image_sizes={"a": (1920, 1080)})
+
+
+def test_a_known_length_is_judged_as_a_scale_beside_the_points() -> None:
+    form = form_of(
+        {"kind": "points", "name": "points", "image": "./a", "world": "metres"},
+        {"kind": "lines", "name": "known_length", "image": "./a"},
+        {"kind": "number", "name": "known_length_m"},
+    )
+    sizes = dict.fromkeys(("points", "known_length"), (1920, 1080))
+    points = [
+        {"x": x, "y": y, "world": [x / 20, -y / 20]} for x, y in ((100, 100), (1800, 100), (1800, 900), (100, 900))
+    ]
+    line = [{"points": [{"x": 100, "y": 500}, {"x": 300, "y": 500}]}]
+
+    def judged(length_m: float) -> tuple[str, ...]:
+        values = {"points": points, "known_length": line, "known_length_m": length_m}
+        return judge_answer(form, values, sizes).warnings
+
+    assert judged(10) == ()
+    assert judged(30) == ("known_length: One pixel is 0.15 m wide by this length, and 0.05 m by the points.",)
+    assert judged(3000) == (
+        "known_length: One pixel is 15 m wide by this length; a drone's picture has 0.005 to 0.5 m.",
+    )
 
 
 def test_a_point_outside_the_image_is_reported_if_its_size_is_known() -> None:

@@ -8,6 +8,7 @@ from winslow_dagster.pipelines.catalogue import Catalogue, LoadedPipeline, load,
 from winslow_dagster.pipelines.changes import changes
 from winslow_dagster.pipelines.forms.answer import CheckedAnswer, check_answer
 from winslow_dagster.pipelines.forms.json_file import parse_form
+from winslow_dagster.pipelines.forms.judgement import AnswerJudgement, judge_answer
 from winslow_dagster.pipelines.loader import load_pipeline, parse_pipeline
 from winslow_dagster.pipelines.model.form import Form
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
@@ -27,6 +28,7 @@ from winslow_dagster.pipelines.variables import (
 from winslow_dagster.pipelines.versions import keep_version, load_version, version_digests
 
 __all__ = [
+    "AnswerJudgement",
     "Catalogue",
     "CheckedAnswer",
     "Form",
@@ -42,6 +44,7 @@ __all__ = [
     "check_answer",
     "escape",
     "json_schema",
+    "judge_answer",
     "keep_version",
     "load",
     "load_pipeline",

@@ -12,6 +12,7 @@ from winslow_dagster.console.rest import (
     pipelines,
     project,
     projects,
+    questions,
     redo,
 )
 
@@ -27,6 +28,8 @@ ROOMS = (
     project.room,
     footage.room,
     redo.room,
+    questions.image_room,
+    questions.room,
     people.room,
     compare.room,
     compare.table_room,

@@ -77,12 +77,16 @@ class ResumeRequest(RequestBody):
 
 
 class AnswerRequest(RequestBody):
-    """`values`: field -> value. `resume`: continue if nothing else is asked."""
+    """`values`: field -> value. `resume`: continue if nothing else is asked.
+
+    `replaces`: the version of an earlier answer that is given again.
+    """
 
     stage: str
     values: dict[str, Any] = Field(default_factory=dict)
     pipeline: str | None = None
     resume: bool = True
+    replaces: int | None = None
 
 
 class AttemptRequest(RequestBody):
@@ -250,7 +254,9 @@ def cancel(front: Front, project: str) -> RunStarted:
 @room.route_for("/answer", role="operator", method="POST")
 def answer(front: Front, project: str, body: AnswerRequest) -> RunStarted:
     """Answer a question, and resume if nothing else is asked."""
-    run = front.project(project).answer(body.stage, body.values, pipeline=body.pipeline, resume=body.resume)
+    run = front.project(project).answer(
+        body.stage, body.values, pipeline=body.pipeline, resume=body.resume, replaces=body.replaces
+    )
     return RunStarted(project=project, run_id=None if run is None else run.run_id)
 
 

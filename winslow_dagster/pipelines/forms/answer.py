@@ -21,6 +21,7 @@ from winslow_dagster.pipelines.forms.answer_values import (
     text_value,
 )
 from winslow_dagster.pipelines.forms.marked_shapes import points_value, shapes_value
+from winslow_dagster.pipelines.forms.points_file import marks_from
 from winslow_dagster.pipelines.model.form import (
     ANSWER,
     BooleanField,
@@ -75,7 +76,8 @@ def check_answer(
 ) -> CheckedAnswer:
     """The validated answer. `image_sizes` has the width and height in pixels of the images, by field name.
 
-    None counts as no answer. If a result is rejected, other fields may be left without an answer.
+    None counts as no answer. The value of marks may be the content of a points file. If a result is rejected, other
+    fields may be left without an answer.
     Raises AnswerRejected with all faults.
     """
     return _Answering(form, values, files or {}, image_sizes or {}).checked()
@@ -186,6 +188,7 @@ class _Answering:
 
     def marked(self, one: ImageField, value: Any) -> list[dict[str, Any]]:
         size = self.image_sizes.get(one.name)
+        value = marks_from(one, value, size)
         return points_value(one, value, size) if isinstance(one, PointsField) else shapes_value(one, value, size)
 
     def take_file(self, one: FileField, *, rejected: bool) -> None:

@@ -60,14 +60,16 @@ def _variable_faults(index: int, name: str, field: Mapping[str, Any], taken: dic
 def reference_faults(form: Any, after: Sequence[str], upstream: Sequence[str], when: str) -> Iterator[Finding]:
     """References of a form to stages that are not upstream of the asking stage."""
     for index, field in _fields(form):
-        image, stage = field.get("image"), field.get("stage")
-        if isinstance(image, str) and "/" in image:
-            if image.startswith(OWN_OUTPUT):
-                if when != "asked":
-                    what = f"`image` {shown(image)} does not exist yet when the question is asked"
-                    yield Finding((index, "image"), what, "an output of an upstream stage, or `when: asked`")
-            else:
-                yield from _not_upstream((index, "image"), image.partition("/")[0], upstream)
+        stage = field.get("stage")
+        for key in ("image", "propose"):
+            output = field.get(key)
+            if not isinstance(output, str) or "/" not in output:
+                continue
+            if not output.startswith(OWN_OUTPUT):
+                yield from _not_upstream((index, key), output.partition("/")[0], upstream)
+            elif when != "asked":
+                what = f"`{key}` {shown(output)} does not exist yet when the question is asked"
+                yield Finding((index, key), what, "an output of an upstream stage, or `when: asked`")
         if field.get("kind") == "confirm":
             if isinstance(stage, str):
                 yield from _not_upstream((index, "stage"), stage, upstream)

@@ -116,9 +116,10 @@ class ImageFieldBase(ValueField):
 
 
 class PointsField(ImageFieldBase):
-    """Points on an image."""
+    """Points on an image. `propose` refers to a file with points to accept, as `image` does to the image."""
 
     kind: Literal["points"] = "points"
+    propose: str | None = None
     min_count: int = 1
     max_count: int = MOST_POINTS
 

@@ -184,6 +184,11 @@ class PointsFieldDocument(ImageFieldDocument):
     noun = "a points field"
 
     kind: Literal["points"] = Field(description="Points on an image.")
+    propose: ImageReference | None = Field(
+        default=None,
+        description="JSON file with points that the person may accept, a stage output as `image`: a list of points as "
+        "in an answer, or a points file of the TrackerApplication.",
+    )
     max_count: Annotated[int, Field(ge=1, le=MOST_POINTS)] | None = Field(
         default=None, description="Maximum number of marks."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
-from winslow_dagster.projects.domain.views import QuestionView
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
+from winslow_dagster.projects.inputs.uploads import InputStream, received
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -77,31 +78,38 @@ class ProjectControl(ProjectRedo):
         request = LaunchRequest(project=self.name, pipeline=self.pipeline(pipeline).name, continues=True, reason=reason)
         return launch(context, "resume", request)
 
-    def questions(self) -> tuple[QuestionView, ...]:
-        """The questions that a person has to answer before the project can continue, in any of its pipelines."""
-        status = self._context.status(self.name)
-        return (*status.questions, *(question for each in status.other_pipelines for question in each.questions))
-
     @act
-    def answer(
+    def answer(  # noqa: PLR0913  # what a person may say about an answer, by name
         self,
         stage: str,
         values: Mapping[str, Any] | None = None,
-        files: Mapping[str, str | Path] | None = None,
+        files: Mapping[str, str | Path | InputStream] | None = None,
         *,
         pipeline: str | None = None,
         resume: bool = True,
+        replaces: int | None = None,
     ) -> Run | None:
         """Answer the stage's question, and resume if no other question is open; returns the run, if one was started.
 
-        A result that the answer rejects is made again, with the settings that came with the answer.
+        A result that the answer rejects is made again, with the settings that came with the answer. `replaces` is the
+        version of an earlier answer that is given again: what depends on it is then out of date.
         Raises ProjectConflict if nothing is asked, or somebody else was faster; AnswerRejected with every fault.
         """
         context = self._context
-        paths = {name: expanded(path) for name, path in (files or {}).items()}
-        require_permitted(context.actor, context.settings, paths)
         asking = self._pipeline_with(stage, pipeline)
-        answer, checked = Answering(context, self.name, asking).give(stage, values or {}, paths)
+        if replaces is not None and (run := self._latest_open()) is not None:
+            raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
+        with contextlib.ExitStack() as stack:
+            paths = {}
+            for name, file in (files or {}).items():
+                if isinstance(file, InputStream):
+                    scratch = context.settings.home / "incoming"
+                    paths[name] = stack.enter_context(received(file.content, file.file_name, scratch))
+                else:
+                    paths[name] = expanded(file)
+                    require_permitted(context.actor, context.settings, {name: paths[name]})
+            answering = Answering(context, self.name, asking, replaces=replaces)
+            answer, checked = answering.give(stage, values or {}, paths)
         context.audit("answer", self.name, stage=stage, version=answer.version, values=answer.values)
         if not resume or self._latest_open() is not None:
             return None

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.commands.redo import ProjectRedo
+    from winslow_dagster.projects.commands.project_questions import ProjectQuestions
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Handle = TypeVar("Handle", bound="ProjectRedo")
+Handle = TypeVar("Handle", bound="ProjectQuestions")
 
 
 def act(

@@ -13,7 +13,6 @@ from winslow_dagster.engines.engine import explanation
 from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.accounts.people import People
-from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.attempt_details import (
     details_of_attempt,
     settings_of_attempt,
@@ -150,14 +149,6 @@ class ProjectHandle(ProjectFootage):
     def open_file(self, file: ProjectFile) -> BufferedReader:
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
         return open_file(self._context.store, file)
-
-    def open_question_image(self, stage: str, field: str, *, pipeline: str | None = None) -> tuple[str, BufferedReader]:
-        """Name and content of the picture that a field of the stage's open question is drawn on."""
-        asking = self._pipeline_with(stage, pipeline)
-        manifest, entry = Answering(self._context, self.name, asking).image(stage, field)
-        store = self._context.store
-        (file,) = files_of(store, asking.name, {stage: manifest.model_copy(update={"files": (entry,)})}, [stage])
-        return entry.path, open_file(store, file)
 
     def logs(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> LogReader:
         """The log of the stage's latest attempt, or of one of its attempts, by number or task id.

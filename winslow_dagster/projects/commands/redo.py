@@ -8,10 +8,10 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
-from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch import MOST_CONCURRENT, Launch, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.permission import act
+from winslow_dagster.projects.commands.project_questions import ProjectQuestions
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.run_plan import plan_run, plan_sweep
 from winslow_dagster.projects.commands.secrets import with_references, without_secret_values
@@ -25,17 +25,8 @@ from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, sour
 Overrides = Mapping[str, Mapping[str, Any]]
 
 
-class ProjectRedo:
+class ProjectRedo(ProjectQuestions):
     """One project of an installation, and how its stages run again."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        self._context = context
-        self.name = name
-
-    @property
-    def context(self) -> Context:
-        """What it works with, and for whom."""
-        return self._context
 
     @act
     def redo(  # noqa: PLR0913  # what a person may say about a redo, by name

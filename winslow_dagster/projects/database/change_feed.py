@@ -33,6 +33,7 @@ WATCHED: dict[Table, tuple[str, str]] = {
             schema.holds,
             schema.pauses,
             schema.answers,
+            schema.drafts,
             schema.todos,
             schema.audit,
             schema.retention,

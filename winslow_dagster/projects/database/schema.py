@@ -264,6 +264,23 @@ answers = Table(
     PrimaryKeyConstraint("project", "pipeline", "stage", "version"),
 )
 
+drafts = Table(
+    "winslow_drafts",
+    metadata,
+    # What somebody has entered for a question and not sent yet. Of each person one; nobody writes over another's.
+    _project(),
+    Column("pipeline", String(63), nullable=False),
+    Column("stage", String(63), nullable=False),
+    Column("author", Text, nullable=False),
+    # Of the form: a draft is of no use for a question that asks for something else.
+    Column("form_digest", String(64), nullable=False),
+    # Counts the changes, so that two windows of the same person do not write over each other.
+    Column("version", Integer, nullable=False),
+    Column("values", Json, nullable=False),
+    Column("saved_at", Utc, nullable=False),
+    PrimaryKeyConstraint("project", "pipeline", "stage", "author"),
+)
+
 picks = Table(
     "winslow_picks",
     metadata,

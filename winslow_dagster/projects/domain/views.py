@@ -100,6 +100,39 @@ class QuestionView(View):
     asked_by_attempt: str | None = None
 
 
+class GivenAnswer(View):
+    """An answer that somebody gave. `version` counts those to the stage's questions."""
+
+    version: int
+    given_by: str
+    given_at: datetime
+    accepted: bool
+    values: dict[str, Any]
+
+
+class Draft(View):
+    """What somebody has entered for a question and not sent yet. `version` counts the changes."""
+
+    author: str
+    version: int
+    saved_at: datetime
+    values: dict[str, Any]
+
+
+class QuestionDetails(View):
+    """A question with what people have entered. `is_open`: it waits for an answer; else it was answered.
+
+    `previous`: the latest answer to a question of the stage. `outdated`: the stages whose outputs another answer makes
+    out of date. `drafts`: of everybody, the newest first.
+    """
+
+    question: QuestionView
+    is_open: bool
+    previous: GivenAnswer | None = None
+    outdated: tuple[str, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+
+
 class ProjectSummary(NamedTuple):
     """One line of the list of projects."""
 
