@@ -32,7 +32,7 @@ def held_versions(settings: Settings) -> set[Version]:
     """The pipeline versions that projects were started with."""
     records = ProjectRecords.open(settings.database_url)
     try:
-        return {Version(project.pipeline, project.pipeline_digest) for project in records.projects()}
+        return {Version(*version) for version in records.held_versions()}
     finally:
         records.close()
 

@@ -154,6 +154,10 @@ class ProjectConflict(WinslowError):
     exit_code = 5
 
 
+class ProjectDeleted(ProjectConflict):
+    """The project was deleted. It can be restored until its files are removed."""
+
+
 class InputRejected(WinslowError):
     """A project's input is missing, has the wrong kind, or cannot be read."""
 

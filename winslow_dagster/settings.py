@@ -204,6 +204,9 @@ class Settings(BaseModel):
     run_retention_days: float = Field(
         description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
     )
+    trash_days: float = Field(
+        description="Days to keep a deleted project, which can be restored as long. Then its files are removed."
+    )
     notify_file: Path = Field(
         description="The YAML file of notification channels. Without it, no notifications are sent."
     )
@@ -280,6 +283,7 @@ class Settings(BaseModel):
             input_dirs=tuple(map(resolved, comma_separated(source, "WINSLOW_INPUT_DIRS"))),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
+            trash_days=days(source, "WINSLOW_TRASH_DAYS", "30"),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
             access=AccessSettings.read(source),

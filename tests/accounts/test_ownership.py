@@ -22,6 +22,7 @@ LOOKS = frozenset(
         *("may_act", "owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
         *("judge_answer", "proposals", "question", "question_image"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
+        *("deletion", "deletion_effect"),
     }
 )
 CHECKS_ITSELF = frozenset({"give"})
@@ -43,6 +44,8 @@ ACTS: dict[str, Callable[[ProjectHandle], object]] = {
     "change_tags": lambda project: project.change_tags(add=["a"]),
     "add_todo": lambda project: project.add_todo("look"),
     "finish_todo": lambda project: project.finish_todo(1),
+    "delete": lambda project: project.delete(),
+    "restore": lambda project: project.restore(),
 }
 
 

@@ -8,13 +8,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import AssetMaterialization, DagsterInstance, SensorResult, SkipReason, build_sensor_context
+from dagster import (
+    AddDynamicPartitionsRequest,
+    AssetMaterialization,
+    DagsterInstance,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from places import add_project, add_success, add_video
 
 from winslow_dagster.assets import sensors
 from winslow_dagster.assets.graph import RESULTS, input_key
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.new_inputs import Mark, new_inputs, projects_by_pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
@@ -46,7 +54,11 @@ def ticked(instance: DagsterInstance, function: object, cursor: str | None = Non
         for event in result.asset_events:
             instance.report_runless_asset_event(event)
         for request in result.dynamic_partitions_requests or ():
-            instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+            if isinstance(request, AddDynamicPartitionsRequest):
+                instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+            else:
+                for key in request.partition_keys:
+                    instance.delete_dynamic_partition(request.partitions_def_name, key)
     return result
 
 
@@ -111,6 +123,24 @@ def test_a_project_is_a_partition_of_the_pipelines_that_it_uses_or_has_run_and_o
     run = RunRecord("run1", "bonn", "fork", "d" * 64, datetime.now(UTC), "anna")
     records.record_run(run)
     assert projects_by_pipeline(records.database) == {"two": {"ulm", "bonn"}, "fork": {"bonn"}}
+    ticked(instance, sensors.sync_partitions)
+    assert set(instance.get_dynamic_partitions("two_projects")) == {"ulm", "bonn"}
+    assert set(instance.get_dynamic_partitions("fork_projects")) == {"bonn"}
+
+
+def test_the_partition_of_a_deleted_project_is_gone_until_it_is_restored(
+    records: ProjectRecords, instance: DagsterInstance
+) -> None:
+    for project in ("ulm", "bonn"):
+        add_project(records, project)
+    records.record_run(RunRecord("run1", "bonn", "fork", "d" * 64, datetime.now(UTC), "anna"))
+    records.record_run_end("run1", "succeeded", "", datetime.now(UTC))
+    deletions = Deletions(records.database)
+    ticked(instance, sensors.sync_partitions)
+    deletions.delete("bonn", by="anna", reason="", at=datetime.now(UTC))
+    ticked(instance, sensors.sync_partitions)
+    assert set(instance.get_dynamic_partitions("two_projects")) == {"ulm"}
+    deletions.restore("bonn")
     ticked(instance, sensors.sync_partitions)
     assert set(instance.get_dynamic_partitions("two_projects")) == {"ulm", "bonn"}
     assert set(instance.get_dynamic_partitions("fork_projects")) == {"bonn"}

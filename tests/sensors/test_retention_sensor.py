@@ -22,8 +22,10 @@ from dagster import (
 
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import SettingsInvalid
+from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.change_feed import ChangeFeed
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.sensors.orphans import delete_abandoned_uploads
@@ -140,6 +142,32 @@ def test_the_sensor_works_once_a_day_and_keeps_the_latest_run_of_a_project(
     assert stranger not in runs(instance)
     assert [each.run_id for each in records.runs("ulm-07")] == [latest, first]
     assert "done for today" in str(retention_sensor(build_sensor_context(instance, cursor=context.cursor)))
+    records.close()
+
+
+def test_the_sensor_removes_a_project_that_was_deleted_long_ago_with_its_runs_and_keeps_one_deleted_lately(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_TRASH_DAYS", "3")
+    settings, now = Settings.read(), datetime.now(UTC)
+    settings.home.mkdir()
+    records = ProjectRecords.open(settings.database_url)
+    deletions, of_project = Deletions(records.database), {}
+    for name, days in (("long-ago", 4), ("lately", 2)):
+        records.create_project(name, pipeline="two", pipeline_digest="d", env={}, created_by="anna")
+        of_project[name] = run(instance)
+        instance.add_run_tags(of_project[name], {PROJECT_TAG: name})
+        records.record_run(RunRecord(of_project[name], name, "two", "d", now, "anna"))
+        records.record_run_end(of_project[name], "succeeded", "", now)
+        deletions.delete(name, by="anna", reason="", at=now - timedelta(days=days))
+
+    retention_sensor(build_sensor_context(instance))
+
+    assert records.names() == {"lately"}
+    assert runs(instance) == {of_project["lately"]}
+    deletions.restore("lately")
+    assert records.project("lately").latest_run == of_project["lately"]
     records.close()
 
 

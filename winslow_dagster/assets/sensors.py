@@ -20,6 +20,8 @@ from dagster import (
 from winslow_dagster.assets.graph import RESULTS, input_key, projects_of
 from winslow_dagster.jobs.console_page import CONSOLE_PAGE, console_page
 from winslow_dagster.jobs.materialization import markdown_table
+from winslow_dagster.pipelines import pipeline_names
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.new_inputs import SETTLED_AFTER, Mark, NewInput, new_inputs, projects_by_pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.status.results_csv import HEADINGS, ResultsTable, newest_success, write_results
@@ -30,7 +32,10 @@ MAX_INPUTS = 500
 
 
 def sync_partitions(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-    """Add a partition for each new project, and report new inputs. After a crash some may be reported twice."""
+    """Add a partition for each new project, remove those of deleted ones, and report new inputs.
+
+    After a crash some inputs may be reported twice.
+    """
     settings = Settings.read()
     records = ProjectRecords.open(settings.database_url)
     try:
@@ -41,13 +46,17 @@ def sync_partitions(context: SensorEvaluationContext) -> SensorResult | SkipReas
     finally:
         records.close()
     requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
-    for pipeline, names in projects.items():
+    nothing: frozenset[str] = frozenset()
+    for pipeline in sorted({*projects, *pipeline_names(settings.pipelines_dir)}):
         partitions = projects_of(pipeline)
-        known = context.instance.get_dynamic_partitions(str(partitions.name))
-        if missing := sorted(names - set(known)):
+        known = set(context.instance.get_dynamic_partitions(str(partitions.name)))
+        names = projects.get(pipeline, nothing)
+        if missing := sorted(names - known):
             requests.append(partitions.build_add_request(missing))
+        if deleted := sorted(known - names):
+            requests.append(partitions.build_delete_request(deleted))
     if not requests and not inputs:
-        return SkipReason("no new projects or inputs")
+        return SkipReason("no new or deleted projects, and no new inputs")
     return SensorResult(
         dynamic_partitions_requests=requests,
         asset_events=[input_event(new) for new in inputs],
@@ -79,7 +88,10 @@ def input_event(new: NewInput) -> AssetMaterialization:
 
 
 def export_results(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-    """Rewrite the table of all results if an attempt has succeeded since. Takes about a second."""
+    """Rewrite the table of all results if an attempt has succeeded since, or a project was deleted or restored.
+
+    Takes about a second.
+    """
     settings = Settings.read()
     target = settings.home / "results.csv"
     records = ProjectRecords.open(settings.database_url)
@@ -87,12 +99,14 @@ def export_results(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         newest = newest_success(records.database)
         if newest is None:
             return SkipReason("no attempt has succeeded yet")
-        if newest.isoformat() == context.cursor and target.exists():
+        deleted = [each.deleted_at.isoformat() for each in Deletions(records.database).all()]
+        cursor = " ".join((newest.isoformat(), *deleted[:1], *([str(len(deleted))] if deleted else [])))
+        if cursor == context.cursor and target.exists():
             return SkipReason(f"no attempt has succeeded since {newest.isoformat()}")
         table = write_results(records.database, target)
     finally:
         records.close()
-    return SensorResult(asset_events=[results_event(table)], cursor=newest.isoformat())
+    return SensorResult(asset_events=[results_event(table)], cursor=cursor)
 
 
 def results_event(table: ResultsTable) -> AssetMaterialization:
@@ -114,7 +128,7 @@ partitions_sensor = SensorDefinition(
     evaluation_fn=sync_partitions,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Adds a partition for each project and reports its inputs",
+    description="Keeps a partition for each project, and reports its inputs",
 )
 results_sensor = SensorDefinition(
     name="export_results",

@@ -61,7 +61,7 @@ def command(video: Path | None, points: Path | None, project: str | None, *, as_
             inputs["reference_points"] = points
         if wait_for_film is not None:
             inputs = dict(wait_for_film())
-        name = project or free_name({each.project for each in winslow.projects()})
+        name = project or free_name(winslow.context.records.names())
         if not as_json:
             say(f"pipeline {PIPELINE}, project {name}")
         with transfer_bars("storing") as bars:

@@ -19,6 +19,8 @@ COMMANDS = {
     "run": "Run a pipeline for a project, and follow the run to its end.",
     "create": "Create a project without running it.",
     "status": "Show the status of all projects or of one.",
+    "list": "List projects: all, those of a saved view, or deleted ones.",
+    "views": "List, save and delete saved lists of projects.",
     "logs": "Print the log of a stage.",
     "files": "List or copy the output files of a project.",
     "frame": "Save one frame of a video as a picture.",
@@ -31,6 +33,8 @@ COMMANDS = {
     "pick": "Choose the attempt whose outputs a stage uses.",
     "replace": "Replace an output file of a stage.",
     "cancel": "Cancel the run of a project.",
+    "delete": "Delete projects, which can be restored for a while.",
+    "restore": "Restore deleted projects.",
     "history": "Show a project's run history.",
     "note": "Print or replace the notes on a project.",
     "tag": "Print or replace the tags of a project.",
@@ -59,6 +63,7 @@ COMMANDS = {
 MODULES = (
     dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "control")
     | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "annotations")
+    | dict.fromkeys(("delete", "restore"), "delete")
     | dict.fromkeys(("user", "session", "token", "login-link", "owner"), "accounts")
     | dict.fromkeys(("usage", "prune", "pin", "unpin", "retention"), "retention")
 )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from winslow_dagster.cli.action_commands import next_steps_text
+from winslow_dagster.cli.list import filter_option, selected, show_projects
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table
 from winslow_dagster.errors import UsageError
 
 if TYPE_CHECKING:
-    from winslow_dagster import Winslow
-    from winslow_dagster.projects.domain.views import PipelineView, ProjectStatus, ProjectSummary, StageView
-
-AT_ONCE = 1000
+    from winslow_dagster.projects.domain.views import PipelineView, ProjectStatus, StageView
 
 
 @click.command("status")
 @click.argument("project", required=False)
-@click.option("--filter", "line", metavar="WORDS", help="List only the projects that these words select.")
+@filter_option
 @json_option
 def command(project: str | None, line: str | None, *, as_json: bool) -> None:
     """Show the status of all projects, or of PROJECT stage by stage, and why something is not running.
@@ -45,39 +43,8 @@ def command(project: str | None, line: str | None, *, as_json: bool) -> None:
             else:
                 show(status)
             return
-        summaries = winslow.projects() if line is None else _found(winslow, line)
-    if as_json:
-        print_json({"projects": [_plain(summary) for summary in summaries]})
-    elif not summaries and line is not None:
-        console().print("no project matches the filter")
-    elif not summaries:
-        console().print("no projects yet; `winslow run PIPELINE --project NAME` creates one")
-    else:
-        print_table(
-            ("project", "pipeline", "state", "tags", "reason"),
-            [
-                (summary.project, summary.pipeline, summary.state, ", ".join(summary.tags), summary.reason)
-                for summary in summaries
-            ],
-        )
-
-
-def _found(winslow: Winslow, line: str) -> tuple[ProjectSummary, ...]:
-    """All projects that the filter selects, page by page."""
-    from winslow_dagster.projects.domain.project_filter import parse_filter
-    from winslow_dagster.projects.domain.views import ProjectQuery
-
-    wanted = parse_filter(line).model_dump()
-    found: list[ProjectSummary] = []
-    while True:
-        page = winslow.find_projects(ProjectQuery(**wanted, limit=AT_ONCE, offset=len(found)))
-        found += page.projects
-        if len(page.projects) < AT_ONCE:
-            return tuple(found)
-
-
-def _plain(summary: ProjectSummary) -> dict[str, Any]:
-    return {**summary._asdict(), "changed_at": summary.changed_at.isoformat()}
+        summaries = selected(winslow, line)
+    show_projects(summaries, filtered=line is not None, as_json=as_json)
 
 
 def show(status: ProjectStatus) -> None:

@@ -67,3 +67,11 @@ def hidden_text(what: str) -> str:
     except UnicodeDecodeError as error:
         raise InputRejected(f"byte {error.start + 1} is not UTF-8", where="stdin", expected="text in UTF-8") from error
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def asked_text(what: str) -> str:
+    """What the person types on a terminal; nothing where there is none."""
+    if not sys.stdin.isatty():
+        return ""
+    asked: str = click.prompt(what, default="", show_default=False)
+    return asked

@@ -11,6 +11,7 @@ from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.comparisons import ComparisonCommands
 from winslow_dagster.projects.commands.context import Context, Resources, Services
+from winslow_dagster.projects.commands.deletion import deleted_projects, purge
 from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
 from winslow_dagster.projects.commands.demo import free_name, rendering
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
@@ -30,10 +31,12 @@ from winslow_dagster.projects.dagster_api.serving import RunningService, running
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
+from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.saved_views import SavedViews
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditChoices, AuditEntry, AuditPage, AuditQuery
+from winslow_dagster.projects.domain.deletion import DeletedProject, PurgeResult
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.project_filter import parse_filter
 from winslow_dagster.projects.domain.views import (
@@ -175,7 +178,7 @@ class Installation:
         )
 
     def act_on(self, projects: Iterable[str], act: ManyAct, tags: Iterable[str] = ()) -> tuple[ActResult, ...]:
-        """Pause, resume, cancel, tag or untag many projects. Says for each what came of it. Raises InputRejected."""
+        """Do the same to many projects. Says for each what came of it. Raises InputRejected."""
         return act_on(self.context, act, projects, tags)
 
     def filter_words(self) -> FilterWords:
@@ -197,9 +200,24 @@ class Installation:
         """Delete one of the actor's saved lists. Raises NotFound."""
         SavedViews(self.context.records.database).delete(self.context.actor.who, name)
 
+    def deleted_projects(self) -> tuple[DeletedProject, ...]:
+        """The deleted projects, the last one first, and when each is removed for good."""
+        return deleted_projects(self.context)
+
+    def purge(self, project: str) -> PurgeResult:
+        """Remove a deleted project for good. Only administrators may. What other projects use of it stays.
+
+        Raises ProjectConflict for one that is not deleted, StoreError, EngineError; what is left then goes later.
+        """
+        return purge(self.context, project)
+
+    def may_act_on(self, projects: Iterable[str]) -> frozenset[str]:
+        """Those of the projects that the actor may act on."""
+        return Ownership(self.context.records.database).may_act_on(self.context.actor, projects)
+
     def project(self, name: str) -> ProjectHandle:
-        """One project. Raises NotFound."""
-        self.context.records.project(name)
+        """One project. Raises NotFound. A deleted one can be restored; all else with it raises ProjectDeleted."""
+        self.context.records.require_project(name)
         return ProjectHandle(self.context, name)
 
     def status(self, project: str) -> ProjectStatus:
@@ -296,7 +314,7 @@ class Installation:
         self.pipeline(DEMO_PIPELINE)
         with rendering(self.settings.home, lambda _text: None) as wait_for_film:
             inputs = wait_for_film()
-        return self.run(DEMO_PIPELINE, free_name({each.project for each in self.projects()}), inputs)
+        return self.run(DEMO_PIPELINE, free_name(self.context.records.names()), inputs)
 
     def compare(self, attempts: Sequence[AttemptAddress | str]) -> Comparison | CrossTable:
         """Two attempts side by side, or a table of more. They may be of different projects.

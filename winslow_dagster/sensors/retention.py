@@ -1,4 +1,4 @@
-"""Applies the retention rules once a day, and deletes old runs that nobody needs from Dagster.
+"""Applies the retention rules once a day, removes deleted projects, and deletes runs that nobody needs from Dagster.
 
 A tick may take a minute: the work of a day is split into ticks of some seconds each, until nothing is left.
 """
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from dagster import (
     DagsterInstance,
@@ -24,10 +25,13 @@ from dagster import (
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.errors import EngineError, StoreError
 from winslow_dagster.formatting import format_size
+from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.change_feed import CHANGES_KEPT, ChangeFeed
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import load_histories
+from winslow_dagster.projects.retention.purge import Purge
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
 
@@ -47,7 +51,7 @@ def needed_runs(records: ProjectRecords, settings: Settings) -> frozenset[str]:
 
     These are each project's latest run, runs that have not ended, and runs that produced a stage's current outputs.
     """
-    latest = {project.latest_run for project in records.projects() if project.latest_run is not None}
+    latest = records.latest_runs()
     unfinished = {run.run_id for run in records.open_runs()}
     current = {
         stored.attempt.run_id
@@ -94,6 +98,13 @@ def prune_runs(
     return tuple(pruned)
 
 
+def forget_runs(instance: DagsterInstance, project: str) -> None:
+    """Delete all runs of a project from Dagster, with their events."""
+    while found := instance.get_run_records(RunsFilter(tags={PROJECT_TAG: project}), limit=PAGE):
+        for record in found:
+            instance.delete_run(record.dagster_run.run_id)
+
+
 def family(record: RunRecord) -> str:
     """Return the first run of a chain of re-executions, by its field: the tag of that name is not always set."""
     return record.dagster_run.root_run_id or record.dagster_run.run_id
@@ -125,11 +136,19 @@ def apply_retention(context: SensorEvaluationContext) -> SkipReason:
     with closing(ProjectRecords.open(settings.database_url)) as records:
         store = open_store(settings.store_url, settings.s3_endpoint)
         cleanup = Cleanup(records, store, settings, open_engine(settings), "retention sensor")
-        for name in sorted(project.name for project in records.projects() if project.name > last):
+        purge = Purge(records, cleanup, partial(forget_runs, context.instance), "retention sensor")
+        deleted = frozenset(each.project for each in Deletions(records.database).all())
+        deleted_before = now - timedelta(days=settings.trash_days)
+        for name in sorted(
+            each for each in deleted.union(project.name for project in records.projects()) if each > last
+        ):
             if stop():
                 break
             try:
-                freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
+                if name not in deleted:
+                    freed_bytes += cleanup.carry_out(cleanup.plan(name, now=now), stop)
+                elif purge.begin(name, deleted_before=deleted_before):
+                    freed_bytes += purge.carry_out(name, stop).freed_bytes
             except (StoreError, EngineError) as error:  # The next day tries again; the other projects come first.
                 failures.append(str(error))
             last = name
@@ -147,5 +166,5 @@ retention_sensor = SensorDefinition(
     evaluation_fn=apply_retention,
     minimum_interval_seconds=TICK_EVERY_S,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Once a day, deletes what the retention rules remove, and old runs that nobody needs",
+    description="Once a day, deletes what the retention rules remove, deleted projects, and runs that nobody needs",
 )

@@ -297,6 +297,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
         "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),
+        "WINSLOW_TRASH_DAYS": str(settings.trash_days),
         "WINSLOW_NODE_DIR": str(settings.node.node_dir),
         "WINSLOW_NODE_TAGS": ",".join(settings.node.node_tags),
     }

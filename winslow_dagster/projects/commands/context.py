@@ -249,8 +249,12 @@ class Context:
         return self.records.project_lock(project, holder=self.actor.who, purpose=purpose)
 
     def require_may_act(self, project: str) -> None:
-        """Raise Forbidden if the actor may only look at the project, NotFound if there is none."""
+        """Raise Forbidden if the actor may only look at the project, NotFound if there is none, ProjectDeleted."""
         Ownership(self.records.database).require_may_act(self.actor, project)
+
+    def require_permission(self, project: str) -> None:
+        """The same for a project that may be deleted."""
+        Ownership(self.records.database).require_permission(self.actor, project)
 
     def audit(self, action: str, project: str | None = None, **details: Any) -> None:
         """Record that the actor did this."""

@@ -11,15 +11,17 @@ from winslow_dagster.actions import Action
 from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.paths import expanded
+from winslow_dagster.projects.commands import deletion
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.launch import launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
-from winslow_dagster.projects.commands.permission import act
+from winslow_dagster.projects.commands.permission import act, act_on_deleted
 from winslow_dagster.projects.commands.redo import ProjectRedo
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.domain.deletion import Deletion
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.run_request import require_stage
@@ -181,6 +183,19 @@ class ProjectControl(ProjectRedo):
                 dagster.terminate(run.run_id)
         context.audit("cancel", self.name, runs=[run.run_id for run in active])
         return Run(context, self.name, active[0].run_id)
+
+    @act_on_deleted
+    def delete(self, reason: str = "") -> Deletion:
+        """Delete it: it is hidden, can be restored for WINSLOW_TRASH_DAYS, and is then removed for good.
+
+        One that is deleted already stays as it is. Raises ProjectConflict while a run has not ended.
+        """
+        return deletion.delete(self._context, self.name, reason)
+
+    @act_on_deleted
+    def restore(self) -> None:
+        """Undo that it was deleted. Raises ProjectDeleted if its files are being removed already."""
+        deletion.restore(self._context, self.name)
 
     @property
     def _cancel_action(self) -> Action:

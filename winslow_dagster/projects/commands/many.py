@@ -16,6 +16,8 @@ DONE: dict[ManyAct, str] = {
     "cancel": "is being cancelled",
     "tag": "tagged",
     "untag": "no longer tagged",
+    "delete": "deleted",
+    "restore": "restored",
 }
 
 
@@ -32,6 +34,8 @@ def act_on(context: Context, act: ManyAct, projects: Iterable[str], tags: Iterab
         "cancel": lambda project: project.cancel(),
         "tag": lambda project: project.change_tags(add=given),
         "untag": lambda project: project.change_tags(remove=given),
+        "delete": lambda project: project.delete(),
+        "restore": lambda project: project.restore(),
     }
     return tuple(_result(context, name, act, calls[act], given) for name in names)
 
@@ -40,7 +44,7 @@ def _result(
     context: Context, name: str, act: ManyAct, call: Callable[[ProjectHandle], object], tags: tuple[str, ...]
 ) -> ActResult:
     try:
-        context.records.project(name)
+        context.records.require_project(name)
         call(ProjectHandle(context, name))
     except WinslowError as error:
         return ActResult(project=name, done=False, text=error.what)

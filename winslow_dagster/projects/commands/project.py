@@ -19,6 +19,7 @@ from winslow_dagster.projects.commands.attempt_details import (
     settings_of_stage,
 )
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
+from winslow_dagster.projects.commands.deletion import effect
 from winslow_dagster.projects.commands.files import INPUT, fetch, files_of, input_file, log_of, open_file
 from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
@@ -29,10 +30,12 @@ from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.audit import AuditEntry
+from winslow_dagster.projects.domain.deletion import Deletion, DeletionEffect
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions
@@ -317,6 +320,14 @@ class ProjectHandle(ProjectFootage):
         ownership.give(self.name, owner=new.owner, group=new.group)
         context.audit("give", self.name, owner=owner, group=group)
         return new
+
+    def deletion(self) -> Deletion | None:
+        """Who deleted it, when and why; None if nobody did."""
+        return Deletions(self._context.records.database).of(self.name)
+
+    def deletion_effect(self) -> DeletionEffect:
+        """What it would mean to delete it: what it has, and which other projects use its outputs."""
+        return effect(self._context, self.name)
 
     def notes(self) -> str:
         """The notes on it."""

@@ -250,6 +250,12 @@ class DagsterClient:
             pause.wait(LOOK_AGAIN_S)
         _expect(answer, "TerminateRunSuccess")
 
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run and its events. One that does not exist needs no deletion."""
+        answer = self._ask(graphql.DELETE_RUN, runId=run_id)["deletePipelineRun"]
+        if answer["__typename"] != "RunNotFoundError":
+            _expect(answer, "DeletePipelineRunSuccess")
+
     def silent_daemons(self) -> tuple[str, ...]:
         """The required daemons that are not running. Without them, queued runs are never started."""
         health = self._ask(graphql.DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]

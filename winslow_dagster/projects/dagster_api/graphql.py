@@ -124,6 +124,15 @@ mutation ($runId: String!) {
 }
 """
 
+DELETE_RUN = """
+mutation ($runId: String!) {
+  deletePipelineRun(runId: $runId) {
+    __typename
+    ... on Error { message }
+  }
+}
+"""
+
 SKIP_WELCOME = "mutation { setNuxSeen }"
 
 DAEMONS = """

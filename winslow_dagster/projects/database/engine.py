@@ -9,14 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, Row, Table, create_engine, event, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import NotFound, ServiceUnavailable, SettingsInvalid
+from winslow_dagster.errors import NotFound, ProjectDeleted, ServiceUnavailable, SettingsInvalid
+from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.database.locks import AdvisoryLocks, FileLocks, LockHolder, NamedLocks
 from winslow_dagster.projects.database.schema import installation, projects, schema_version
 
@@ -137,17 +138,35 @@ class Database:
 
 
 def hold_project(connection: Connection, project: str) -> str:
-    """The pipeline version the project is pinned to. Raises NotFound where there is no such project.
+    """The pipeline version the project is pinned to. Raises NotFound, and ProjectDeleted for a deleted one.
 
     A writer holds the project's row from here until its transaction ends.
     """
-    query = select(projects.c.pipeline_digest).where(projects.c.name == project)
+    row = hold_any_project(connection, project)
+    if row.deleted_at is not None:
+        raise deleted_project(row)
+    digest: str = row.pipeline_digest
+    return digest
+
+
+def hold_any_project(connection: Connection, project: str) -> Row[Any]:
+    """The row of a project, deleted or not, which a writer holds as above. Raises NotFound."""
+    query = select(projects).where(projects.c.name == project)
     if connection.get_execution_options().get(WRITING):
         query = query.with_for_update()
-    digest: str | None = connection.execute(query).scalar_one_or_none()
-    if digest is None:
+    row = connection.execute(query).one_or_none()
+    if row is None:
         raise unknown_project(project)
-    return digest
+    return row
+
+
+def deleted_project(row: Any) -> ProjectDeleted:
+    """The error for a project that was deleted, with the columns of its row."""
+    what = f"was deleted by {row.deleted_by} on {format_time(row.deleted_at)}"
+    where = f"project {row.name}"
+    if row.purged_at is not None:
+        return ProjectDeleted(f"{what}, and its files are being removed", where=where)
+    return ProjectDeleted(what, where=where, remedy=Action("restore_project", {"project": row.name}))
 
 
 def unknown_project(project: str) -> NotFound:

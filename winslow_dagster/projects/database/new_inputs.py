@@ -54,7 +54,7 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
     table = schema.inputs
     order = (table.c.added_at, table.c.project, table.c.name, table.c.version)
     query = select(table, schema.projects.c.pipeline).join(schema.projects, schema.projects.c.name == table.c.project)
-    query = query.where(table.c.added_at < until)
+    query = query.where(table.c.added_at < until, schema.LIVE)
     if after is not None:
         # Spelled out, because SQLite loses the column types of a row comparison.
         at, project, name, version = after.added_at, after.project, after.name, after.version
@@ -77,11 +77,12 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
 
 
 def projects_by_pipeline(database: Database) -> dict[str, frozenset[str]]:
-    """Pipeline -> the projects that use it or have run it."""
-    projects, runs = schema.projects.c, schema.runs.c
-    query = union(select(projects.pipeline, projects.name), select(runs.pipeline, runs.project))
+    """Pipeline -> the projects that use it or have run it, without deleted ones."""
+    projects, runs = schema.projects, schema.runs
+    used = select(projects.c.pipeline, projects.c.name).where(schema.LIVE)
+    ran = select(runs.c.pipeline, projects.c.name).join(projects, projects.c.name == runs.c.project).where(schema.LIVE)
     found: dict[str, set[str]] = {}
     with database.reading() as connection:
-        for pipeline, project in connection.execute(query):
+        for pipeline, project in connection.execute(union(used, ran)):
             found.setdefault(pipeline, set()).add(project)
     return {pipeline: frozenset(names) for pipeline, names in found.items()}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import or_, select
 
 from winslow_dagster.errors import Forbidden
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.engine import Database, hold_project
+from winslow_dagster.projects.database.engine import Database, hold_any_project, hold_project
 from winslow_dagster.projects.domain.actor import Actor
 
 
@@ -17,7 +19,13 @@ class Ownership:
         self._database = database
 
     def require_may_act(self, actor: Actor, project: str) -> None:
-        """Raise Forbidden if the actor may only look at the project."""
+        """Raise Forbidden if the actor may only look at the project, ProjectDeleted if it was deleted."""
+        self.require_permission(actor, project)
+        with self._database.reading() as connection:
+            hold_project(connection, project)
+
+    def require_permission(self, actor: Actor, project: str) -> None:
+        """Raise Forbidden if the actor may only look at the project, deleted or not."""
         actor.require("operator", f"project {project}")
         if actor.unlimited:
             return
@@ -31,13 +39,23 @@ class Ownership:
 
     def may_act(self, actor: Actor, project: str) -> bool:
         """Whether the actor, who is an operator, may act on the project."""
+        with self._database.reading() as connection:
+            hold_any_project(connection, project)
+        return project in self.may_act_on(actor, (project,))
+
+    def may_act_on(self, actor: Actor, projects: Iterable[str]) -> frozenset[str]:
+        """Those of the projects that the actor may act on."""
+        names = tuple(projects)
+        if actor.unlimited:
+            return frozenset(names)
+        if actor.role == "viewer":
+            return frozenset()
         table, members = schema.projects, schema.memberships
         own_groups = select(members.c.group).where(members.c.person == actor.who)
         allowed = or_(table.c.group.is_(None), table.c.owner == actor.who, table.c.group.in_(own_groups))
         with self._database.reading() as connection:
-            hold_project(connection, project)
-            found = connection.execute(select(table.c.name).where(table.c.name == project, allowed)).first()
-        return found is not None
+            query = select(table.c.name).where(table.c.name.in_(names), allowed)
+            return frozenset(connection.execute(query).scalars())
 
     def may_act_on_all(self, person: str) -> bool:
         """Whether the person, who is an operator, may act on every project."""
@@ -53,7 +71,7 @@ class Ownership:
         """Owner and group of the project."""
         table = schema.projects
         with self._database.reading() as connection:
-            hold_project(connection, project)
+            hold_any_project(connection, project)
             row = connection.execute(select(table.c.owner, table.c.group).where(table.c.name == project)).one()
         return row.owner, row.group
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
 from sqlalchemy import and_, func, select
@@ -14,9 +14,17 @@ from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.pipelines.variables import Layer, plain_variables, read_variables
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.engine import Database, hold_project, unknown_project
+from winslow_dagster.projects.database.engine import (
+    Database,
+    deleted_project,
+    hold_any_project,
+    hold_project,
+    unknown_project,
+)
 from winslow_dagster.projects.domain.model import InputVersion, Project, checked_name
 from winslow_dagster.storage.manifest import Manifest
+
+COLUMNS = [schema.projects.c[field.name] for field in fields(Project) if field.name != "inputs"]
 
 
 class ProjectsAndInputs:
@@ -26,7 +34,10 @@ class ProjectsAndInputs:
         self._database = database
 
     def create_project(self, name: str, *, pipeline: str, pipeline_digest: str, env: Layer, created_by: str) -> Project:
-        """Create a project. Raises InputRejected for an invalid name, ProjectConflict for one that is taken."""
+        """Create a project. Raises InputRejected for an invalid name, ProjectConflict for one that is taken.
+
+        A deleted project keeps its name until it is gone.
+        """
         created_at = datetime.now(UTC)
         project = Project(
             checked_name(name), pipeline, pipeline_digest, dict(env), created_at, created_by, owner=created_by
@@ -37,11 +48,12 @@ class ProjectsAndInputs:
             with self._database.writing() as connection:
                 connection.execute(schema.projects.insert().values(row))
         except IntegrityError as error:
+            self.find_project(name)
             raise ProjectConflict(f"the project {name!r} already exists", where=f"project {name}") from error
         return project
 
     def project(self, name: str) -> Project:
-        """The project of that name, with its current inputs. Raises NotFound."""
+        """The project of that name, with its current inputs. Raises NotFound, and ProjectDeleted for a deleted one."""
         found = self.find_project(name)
         if found is None:
             raise unknown_project(name)
@@ -49,24 +61,54 @@ class ProjectsAndInputs:
 
     def find_project(self, name: str) -> Project | None:
         """The same, or None if there is no such project."""
+        deletion = (schema.projects.c.deleted_at, schema.projects.c.deleted_by, schema.projects.c.purged_at)
         with self._database.reading() as connection:
-            query = select(schema.projects).where(schema.projects.c.name == name)
-            row = connection.execute(query).mappings().one_or_none()
-            return None if row is None else _project(row, _inputs_in_use(connection, name))
+            query = select(*COLUMNS, *deletion).where(schema.projects.c.name == name)
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            if row.deleted_at is not None:
+                raise deleted_project(row)
+            return _project(row._mapping, _inputs_in_use(connection, name))  # noqa: SLF001  # public, despite its name
+
+    def require_project(self, name: str) -> None:
+        """Raise NotFound if there is no project of that name, deleted or not."""
+        with self._database.reading() as connection:
+            hold_any_project(connection, name)
 
     def projects(self) -> tuple[Project, ...]:
-        """All projects by name."""
+        """All projects by name, without deleted ones."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(schema.projects).order_by(schema.projects.c.name)).mappings().all()
+            query = select(*COLUMNS).where(schema.LIVE).order_by(schema.projects.c.name)
+            rows = connection.execute(query).mappings().all()
             inputs: dict[str, list[InputVersion]] = {}
             for found in _inputs_in_use(connection):
                 inputs.setdefault(found.project, []).append(found)
         return tuple(_project(row, inputs.get(row["name"], ())) for row in rows)
 
+    def names(self) -> frozenset[str]:
+        """The names that are taken, also by deleted projects."""
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(schema.projects.c.name)).scalars())
+
+    def held_versions(self) -> frozenset[tuple[str, str]]:
+        """Name and digest of every pipeline version that a project uses, also a deleted one: it may be restored."""
+        table = schema.projects
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.c.pipeline, table.c.pipeline_digest).distinct())
+            return frozenset((name, digest) for name, digest in rows)
+
+    def latest_runs(self) -> frozenset[str]:
+        """The run of each project that was launched last, also of deleted projects."""
+        latest = schema.projects.c.latest_run
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(latest).where(latest.is_not(None))).scalars())
+
     def projects_with(self, pipeline: str) -> tuple[tuple[str, str], ...]:
         """Name and pipeline version of the projects that use this pipeline, by name."""
         table = schema.projects
-        query = select(table.c.name, table.c.pipeline_digest).where(table.c.pipeline == pipeline).order_by(table.c.name)
+        uses = (table.c.pipeline == pipeline, schema.LIVE)
+        query = select(table.c.name, table.c.pipeline_digest).where(*uses).order_by(table.c.name)
         with self._database.reading() as connection:
             return tuple((name, digest) for name, digest in connection.execute(query))
 
@@ -144,5 +186,6 @@ def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[
 
 
 def _project(row: RowMapping, inputs: Iterable[InputVersion]) -> Project:
-    values = {**row, "tags": tuple(row["tags"]), "env": read_variables(row["env"])}
+    values = {column.name: row[column.name] for column in COLUMNS}
+    values |= {"tags": tuple(row["tags"]), "env": read_variables(row["env"])}
     return Project(**values, inputs={found.name: found.manifest for found in inputs})

@@ -46,6 +46,12 @@ class Runs:
             hold_project(connection, project)
             return tuple(RunRecord(**row) for row in connection.execute(query).mappings())
 
+    def had_runs(self, project: str) -> bool:
+        """Whether the project, deleted or not, has ever run."""
+        query = select(schema.runs.c.run_id).where(schema.runs.c.project == project).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def versions_used(self, project: str) -> tuple[tuple[str, str], ...]:
         """Name and version of every pipeline that the project ran through, the one that ran last first."""
         table = schema.runs

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -97,6 +99,18 @@ projects = Table(
     # Who may act on it: its owner, and the members of its group; without a group, every operator.
     Column("owner", Text, nullable=False),
     Column("group", String(63)),
+    # Deleted: hidden, and kept for a while, so that it can be restored.
+    Column("deleted_at", Utc),
+    Column("deleted_by", Text),
+    Column("delete_reason", Text),
+    # From here on it is being removed for good, and cannot be restored.
+    Column("purged_at", Utc),
+    Index(
+        "ix_winslow_projects_deleted_at",
+        "deleted_at",
+        sqlite_where=text("deleted_at IS NOT NULL"),
+        postgresql_where=text("deleted_at IS NOT NULL"),
+    ),
     Index(
         "ix_winslow_projects_group",
         "group",
@@ -104,6 +118,14 @@ projects = Table(
         postgresql_where=text('"group" IS NOT NULL'),
     ),
 )
+LIVE = projects.c.deleted_at.is_(None)
+"""Whether the project is not deleted."""
+
+
+def of_live_project(name: ColumnElement[str | None]) -> ColumnElement[bool]:
+    """Whether the project of this name is not deleted. True where there is no project of the name."""
+    return name.is_(None) | name.not_in(select(projects.c.name).where(~LIVE))
+
 
 inputs = Table(
     "winslow_inputs",

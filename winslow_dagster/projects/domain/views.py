@@ -36,7 +36,7 @@ OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "
 """Nothing happens in these states until a person acts."""
 VariableOrigin = Literal["pipeline", "stage", "project", "answer", "run", "settings"]
 """Later ones win. `settings` are those that a run has for one stage."""
-ManyAct = Literal["pause", "resume", "cancel", "tag", "untag"]
+ManyAct = Literal["pause", "resume", "cancel", "tag", "untag", "delete", "restore"]
 """What is done to many projects at once."""
 PipelineVersion = Literal["pinned", "current"]
 """Which version of its pipeline a project runs: the one that it ran first, or the file as it is now."""

@@ -80,7 +80,7 @@ class IngestTable:
     def waiting_for_person(self, limit: int) -> tuple[tuple[IngestFile, ...], int]:
         """The files that somebody has to look at, the latest first, at most `limit`, and the number of all."""
         table = schema.ingest_files
-        waiting = table.c.state.in_(RETRYABLE)
+        waiting = table.c.state.in_(RETRYABLE) & schema.of_live_project(table.c.project)
         query = select(table).where(waiting).order_by(table.c.state_since.desc(), table.c.id).limit(limit)
         with self._database.reading() as connection:
             files = tuple(IngestFile(**row) for row in connection.execute(query).mappings())

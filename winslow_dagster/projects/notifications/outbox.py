@@ -81,6 +81,7 @@ class Outbox:
         query = (
             select(table)
             .where(table.c.channel == channel, table.c.sent_at.is_(None), table.c.failures < MAX_FAILURES)
+            .where(schema.of_live_project(table.c.project))
             .order_by(table.c.created_at, table.c.key)
         )
         with self._database.reading() as connection:

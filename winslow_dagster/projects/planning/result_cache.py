@@ -58,6 +58,7 @@ def reusable(database: Database, key: str, image_digest: str | None) -> Attempt 
             table.c.outcome == "succeeded",
             table.c.outputs_removed_at.is_(None),
             same_image,
+            schema.of_live_project(table.c.project),
         )
         .order_by(table.c.ended_at.desc(), table.c.task_id)
         .limit(1)

@@ -16,9 +16,10 @@ from sqlalchemy import select
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.retention.inventory import load_histories, referring_projects
-from winslow_dagster.projects.retention.rules import Removal, removals_by_rules, stored_at
+from winslow_dagster.projects.retention.inventory import load_histories, referring_projects, removed_files
+from winslow_dagster.projects.retention.rules import DELETED, Removal, removals_by_rules, stored_at
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
@@ -72,6 +73,7 @@ class Cleanup:
     ) -> None:
         self._records = records
         self._database = records.database
+        self._deletions = Deletions(records.database)
         self._store = store
         self._settings = settings
         self._engine = engine
@@ -81,11 +83,14 @@ class Cleanup:
         """List what the rules remove, of all projects or of one. Changes nothing. Raises NotFound."""
         at = now or datetime.now(UTC)
         if project is None:
-            return Plan(at, removals_by_rules(load_histories(self._records, self._settings, None, self._engine), at))
-        self._records.project(project)
+            purged = [each.project for each in self._deletions.all() if each.purged_at is not None]
+            removals = removals_by_rules(load_histories(self._records, self._settings, None, self._engine), at)
+            return Plan(at, (*removals, *(removal for name in purged for removal in self._inputs_of(name))))
+        deletion = self._deletions.of(project)
         involved = referring_projects(self._records, project)
         removals = removals_by_rules(load_histories(self._records, self._settings, involved, self._engine), at)
-        return Plan(at, tuple(removal for removal in removals if removal.project == project))
+        own = tuple(removal for removal in removals if removal.project == project)
+        return Plan(at, own if deletion is None or deletion.purged_at is None else (*own, *self._inputs_of(project)))
 
     def carry_out(self, plan: Plan, stop: Callable[[], bool] = lambda: False) -> int:
         """Delete what is planned and may still be deleted, finish earlier passes, and return the bytes freed.
@@ -94,7 +99,8 @@ class Cleanup:
         """
         failed: dict[int, WinslowError] = {}
         freed_bytes = self._finish(stop, failed)
-        for project, removals in groupby(plan.removals, lambda removal: removal.project):
+        by_project = sorted(plan.removals, key=lambda removal: removal.project)
+        for project, removals in groupby(by_project, lambda removal: removal.project):
             if stop():
                 break
             self._decide(project, set(removals), plan.at)
@@ -106,7 +112,7 @@ class Cleanup:
     def usage(self, project: str | None = None) -> Usage:
         """Measure how much space projects and stages take, in the store and on this node. Raises NotFound."""
         if project is not None:
-            self._records.project(project)
+            self._records.require_project(project)
         stages: dict[tuple[str, str], list[int]] = {}
         projects = None if project is None else {project}
         for history in load_histories(self._records, self._settings, projects, self._engine):
@@ -161,6 +167,31 @@ class Cleanup:
                 .values(outputs_removed_at=now)
             )
 
+    def left_of(self, project: str) -> bool:
+        """Whether anything is left of a project that is being removed: a file, or a stage that has not ended."""
+        table = schema.removals
+        pending = select(table.c.id).where(table.c.project == project, table.c.done_at.is_(None))
+        with self._database.reading() as connection:
+            if connection.execute(pending).first() is not None:
+                return True
+        if self.plan(project).removals:
+            return True
+        return any(
+            history.busy or any(stored.own_trees or stored.log is not None for stored in history.attempts)
+            for history in load_histories(self._records, self._settings, {project}, self._engine)
+        )
+
+    def _inputs_of(self, project: str) -> tuple[Removal, ...]:
+        """The inputs and answers of a project that is being removed, as far as they have not been removed before."""
+        stored = self._deletions.stored_inputs(project)
+        with self._database.reading() as connection:
+            removed = removed_files(connection).trees
+        return tuple(
+            Removal(project, name, "", "input", address, None, size_bytes, DELETED)
+            for name, address, size_bytes in stored
+            if address not in removed
+        )
+
     def _finish(self, stop: Callable[[], bool], failed: dict[int, WinslowError]) -> int:
         """Carry out the recorded removals, of any pass, except those in `failed`. Adds to `failed` what cannot be."""
         table = schema.removals
@@ -193,6 +224,7 @@ class Cleanup:
         sizes: dict[str, int] = {}
         seen: set[tuple[str, str]] = set()
         with self._database.reading() as connection:
+            removed = removed_files(connection).trees
             for table in (schema.inputs, schema.answers):
                 query = select(table.c.project, table.c.manifest)
                 if project is not None:
@@ -201,7 +233,7 @@ class Cleanup:
                     manifest = Manifest.model_validate(row.manifest)
                     for entry in manifest.files:
                         place = stored_at(manifest, entry)
-                        if place not in seen:
+                        if place not in seen and place[0] not in removed:
                             seen.add(place)
                             sizes[row.project] = sizes.get(row.project, 0) + entry.size_bytes
         return sizes

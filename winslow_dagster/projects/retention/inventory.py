@@ -52,6 +52,9 @@ def load_histories(
         stored = _stored_attempts(connection, projects, engine)
         swept = select(schema.runs.c.run_id).where(schema.runs.c.sweep.is_not(None))
         sweeps = frozenset(connection.execute(swept).scalars())
+        table = schema.projects
+        deletions = select(table.c.name, table.c.purged_at).where(~schema.LIVE)
+        deleted = {name: purged_at for name, purged_at in connection.execute(deletions)}  # noqa: C416  # rows are no pairs to mypy
         open_runs = select(schema.runs.c.project).where(schema.runs.c.ended_at.is_(None)).distinct()
         busy = set(connection.execute(open_runs).scalars())
         query = select(*PICK_COLUMNS).order_by(schema.picks.c.id)
@@ -78,6 +81,8 @@ def load_histories(
             pinned=pinned,
             own_rules=rules.get(project, ()),
             busy=project in busy,
+            kept=project in deleted and deleted[project] is None,
+            purged=deleted.get(project) is not None,
         )
         for (project, pipeline), part in stored.items()
     )

@@ -19,9 +19,10 @@ from winslow_dagster.projects.domain.lineage import Pick, current_attempts
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
-RemovalKind = Literal["outputs", "log", "leftovers"]
+RemovalKind = Literal["outputs", "log", "leftovers", "input"]
 STORED_LEFTOVERS_STAY = timedelta(days=1)
 """How long a node keeps files that are also in the store."""
+DELETED = "the project was deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class StoredAttempt:
 class Removal:
     """One thing to remove: a tree in the store, some of its files (`paths`), or what is on the node (`leftovers`).
 
-    `address` is that of the tree, or the task id of the leftovers. `task_ids` are all attempts that lose outputs.
+    `address` is that of the tree, or the task id of the leftovers. `task_ids` are all attempts that lose outputs. An
+    `input` of a deleted project has the name of the input, or of the stage that asked for it, as its stage.
     """
 
     project: str
@@ -80,7 +82,8 @@ class Removal:
 class History:
     """The attempts of one project in one pipeline. `busy`: a run has not ended. Without `pipeline` there are no rules.
 
-    `own_rules` are those of the project, and take precedence over those of the stages.
+    `own_rules` are those of the project, and take precedence over those of the stages. `kept` keeps everything: the
+    project was deleted, and may be restored. `purged` keeps nothing: it is being removed for good.
     """
 
     project: str
@@ -91,6 +94,8 @@ class History:
     pinned: Collection[str] = ()
     own_rules: tuple[RetentionRule, ...] = ()
     busy: bool = False
+    kept: bool = False
+    purged: bool = False
 
     @cached_property
     def current(self) -> frozenset[str]:
@@ -118,6 +123,8 @@ class History:
 
     def output_reason(self, stored: StoredAttempt, entry: FileEntry, now: datetime) -> str:
         """Return why this attempt's rules remove the output file; empty if they keep it."""
+        if self.purged:
+            return self._deleted(stored)
         stage = self.stages.get(stored.attempt.stage)
         if stage is None or self._protected(stored):
             return ""
@@ -127,6 +134,8 @@ class History:
 
     def log_reason(self, stored: StoredAttempt, now: datetime) -> str:
         """Return why its log is removed, and its leftovers if it did not succeed; empty if they are kept."""
+        if self.purged:
+            return self._deleted(stored)
         stage = self.stages.get(stored.attempt.stage)
         if stage is None or self._protected(stored):
             return ""
@@ -134,16 +143,27 @@ class History:
 
     def leftovers_reason(self, stored: StoredAttempt, now: datetime) -> str:
         """Return why its leftovers on the node are removed; empty if they are kept."""
+        if self.purged:
+            return self._deleted(stored)
         if not stored.succeeded:
             return self.log_reason(stored, now)
         ended_at = stored.attempt.ended_at
-        if self.busy or ended_at is None or stored.log is None or ended_at > now - STORED_LEFTOVERS_STAY:
+        if self.busy or self.kept or ended_at is None or stored.log is None or ended_at > now - STORED_LEFTOVERS_STAY:
             return ""
         return "its outputs and log are in the store"
 
+    def _deleted(self, stored: StoredAttempt) -> str:
+        return "" if self.busy or stored.attempt.ended_at is None else DELETED
+
     def _protected(self, stored: StoredAttempt) -> bool:
         task_id = stored.attempt.task_id
-        return self.busy or stored.attempt.ended_at is None or task_id in self.pinned or task_id in self.current
+        return (
+            self.busy
+            or self.kept
+            or stored.attempt.ended_at is None
+            or task_id in self.pinned
+            or task_id in self.current
+        )
 
     def _reason(self, stored: StoredAttempt, stage: Stage, what: str, now: datetime, path: str | None = None) -> str:
         """Apply the first rule about `what`, or about this output file."""

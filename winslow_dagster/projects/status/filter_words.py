@@ -21,6 +21,12 @@ def filter_words(database: Database) -> FilterWords:
         found = {}
         for field, column in columns.items():
             source = projects.join(tags, schema.projects.c.name.is_not(None)) if field == "tags" else projects
-            query = select(column).select_from(source).group_by(column).order_by(func.count().desc(), column)
+            query = (
+                select(column)
+                .select_from(source)
+                .where(schema.LIVE)
+                .group_by(column)
+                .order_by(func.count().desc(), column)
+            )
             found[field] = tuple(connection.execute(query.limit(MOST_VALUES)).scalars())
     return FilterWords(states=STATES, **found)

@@ -139,6 +139,7 @@ _PROJECTS = (
         schema.runs.c.waits_for,
     )
     .select_from(WITH_LATEST_RUN)
+    .where(schema.LIVE)
     .order_by(schema.projects.c.name)
 )
 

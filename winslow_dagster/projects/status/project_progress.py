@@ -77,7 +77,7 @@ def _rows(records: ProjectRecords, names: Iterable[str]) -> dict[str, RowMapping
         runs.c.ended_at,
     ).select_from(WITH_LATEST_RUN)
     with records.database.reading() as connection:
-        rows = connection.execute(query.where(projects.c.name.in_(list(names)))).mappings().all()
+        rows = connection.execute(query.where(schema.LIVE, projects.c.name.in_(list(names)))).mappings().all()
     return {row["name"]: row for row in rows}
 
 

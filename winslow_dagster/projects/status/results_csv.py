@@ -87,6 +87,7 @@ def _latest_successes(
             table.c.outcome == "succeeded",
             table.c.outputs_removed_at.is_(None),
             or_(runs.c.sweep.is_(None), picked.c.at.is_not(None)),
+            schema.of_live_project(table.c.project),
             *chosen,
         )
         .subquery()

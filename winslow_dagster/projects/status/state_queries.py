@@ -144,7 +144,8 @@ def matching(
 def states_counted(connection: Connection, active: Mapping[str, ProjectState]) -> dict[ProjectState, int]:
     """State -> the number of projects in it."""
     state = _state(active)
-    rows = connection.execute(select(state, func.count()).select_from(WITH_LATEST_RUN).group_by(state))
+    counted = select(state, func.count()).select_from(WITH_LATEST_RUN).where(schema.LIVE).group_by(state)
+    rows = connection.execute(counted)
     return {row[0]: row[1] for row in rows}
 
 
@@ -152,7 +153,7 @@ def _conditions(
     connection: Connection, query: ProjectFilter, state: ColumnElement[str]
 ) -> tuple[ColumnElement[bool], ...]:
     projects = schema.projects
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [schema.LIVE]
     for column, any_of, none_of in (
         (state, query.states, query.not_states),
         (projects.c.pipeline, query.pipelines, query.not_pipelines),
