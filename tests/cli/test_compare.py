@@ -99,6 +99,19 @@ def test_all_attempts_of_a_stage_are_one_table(
 
 
 @pytest.mark.usefixtures("three")
+def test_rows_of_a_table_and_equal_parameters_are_printed_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "ulm", "detect", "1", "3", "--table", "tracks.csv")
+    assert "tracks.csv by speed: 0 rows are the same, 0 changed, 1 added, 1 removed" in out
+    _, out, _ = said(capsys, "ulm:detect:1", "bonn:detect:1", "--table", "tracks.csv", "--key", "speed", "--json")
+    assert (json.loads(out)["same"], json.loads(out)["rows"]) == (1, [])
+    assert said(capsys, "ulm", "detect", "1", "3", "--table", "none.csv")[1].startswith("none.csv: left: there is no")
+    assert said(capsys, "ulm", "detect", "1", "3", "--table", "tracks.csv", "--key", "x")[0] == 6
+    _, out, _ = said(capsys, "ulm:detect:1", "bonn:detect:1", "--everything", "--json")
+    assert "env.THRESHOLD" in {row["path"] for row in json.loads(out)["parameters"]}
+    assert said(capsys, "ulm", "detect", "--log")[0] == 2
+
+
+@pytest.mark.usefixtures("three")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

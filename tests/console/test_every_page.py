@@ -40,6 +40,7 @@ PAGES = {
     "log-running": "/projects/under-way/stages/gate/log",
     "question": "/projects/asking-one/questions/choose",
     "history": f"{DONE}/history",
+    "compare": "/compare?attempts=finished%3Amake%3A1&attempts=under-way%3Amake%3A1",
     "pipelines": "/pipelines",
     **{f"pipeline-{show}": f"/pipelines/traffic_analysis?show={show}" for show in ("stages", "file", "versions")},
     "pipeline-used": "/pipelines/steps?show=versions",

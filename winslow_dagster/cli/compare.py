@@ -22,26 +22,53 @@ MAX_FILES_SHOWN = 50
 
 @click.command("compare")
 @click.argument("what", nargs=-1, required=True, metavar="PROJECT STAGE [A B …] | PROJECT:STAGE:A PROJECT:STAGE:B …")
+@click.option("--everything", is_flag=True, help="Of two attempts: show equal parameters, too.")
+@click.option("--table", metavar="PATH", help="Of two attempts: show the rows of this CSV file that differ.")
+@click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Identifies the rows of --table; repeatable.")
+@click.option("--log", is_flag=True, help="Of two attempts: show the lines of the logs that differ.")
+@click.option("--ignore-times", is_flag=True, help="With --log: ignore times and durations within the lines.")
 @pipeline_option
 @json_option
-def command(what: tuple[str, ...], pipeline: str | None, *, as_json: bool) -> None:
+def command(  # noqa: PLR0913  # one per option
+    what: tuple[str, ...],
+    pipeline: str | None,
+    table: str | None,
+    keys: tuple[str, ...],
+    *,
+    everything: bool,
+    log: bool,
+    ignore_times: bool,
+    as_json: bool,
+) -> None:
     """Show what differs between attempts: parameters, results, durations, files, tables.
 
     Name an attempt by its number, counted from 1 over all runs of its stage, or by its task id. Two attempts are shown
     side by side. More than two, or, without any, all finished attempts of the stage, become the rows of one table.
 
     With --json of two: left, right, parameters, results, progress, measures, files, tables, pictures, notes; of
-    more: parameters, results, rows, notes.
+    more: parameters, results, rows, notes. With --table, see TableDiff in the Python API; with --log: rows.
     """
+    from winslow_dagster.cli.compare_parts import MAX_ROWS, print_log, print_table_diff
     from winslow_dagster.projects.comparison.compare import Comparison
 
     with open_installation() as winslow:
         attempts = _addresses(what)
+        if table is not None or log or everything:
+            if attempts is None or len(attempts) != 2:  # noqa: PLR2004  # left, right
+                raise click.UsageError("--table, --log and --everything need two attempts")
+            pair = (attempts[0], attempts[1])
+            if table is not None:
+                rows = winslow.comparisons.table(*pair, table, key=keys or None, count=MAX_ROWS)
+                print_table_diff(rows, as_json=as_json)
+                return
+            if log:
+                print_log(winslow.comparisons, pair, ignore_times=ignore_times, as_json=as_json)
+                return
         found: Comparison | CrossTable
         if attempts is None:
             found = winslow.project(what[0]).compare_all(what[1], pipeline=pipeline)
         else:
-            found = winslow.compare(attempts)
+            found = winslow.comparisons.two(*attempts, everything=True) if everything else winslow.compare(attempts)
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif isinstance(found, Comparison):

@@ -2,6 +2,7 @@
 
 from winslow_dagster.console.pages import (
     audit,
+    compare,
     health,
     home,
     log,
@@ -29,4 +30,6 @@ ROOMS = (
     new_project.room,
     pipelines.room,
     people.room,
+    compare.room,
+    compare.slow_room,
 )
