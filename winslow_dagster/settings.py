@@ -245,6 +245,11 @@ class Settings(BaseModel):
         return Path(gettempdir()) / f"winslow-{os.getuid()}-{sha256(bytes(self.home)).hexdigest()[:16]}"
 
     @property
+    def tables_dir(self) -> Path:
+        """Tables of output files, read for looking at them."""
+        return self.home / "tables"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's own files: dagster.yaml, event logs, compute logs."""
         return self.home / "dagster"

@@ -7,7 +7,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -74,9 +74,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """The services, while the block lasts."""
-    place = Installation(folder, None, pipelines(folder))
+def running(folder: Path, files: Callable[[Path], dict[str, str]] = pipelines) -> Iterator[Server]:
+    """The services, while the block lasts. `files` makes the pipelines."""
+    place = Installation(folder, None, files(folder))
     place.up()
     try:
         with Winslow(place.settings, Actor("anna")) as winslow:

@@ -166,6 +166,8 @@ EXPECTED = {
     ("GET", "/api/v1/projects/{project}/stages/{stage}/log/download"): "viewer",
     ("GET", "/api/v1/projects/{project}/stages/{stage}/log/first-line"): "viewer",
     ("GET", "/api/v1/projects/{project}/stages/{stage}/log/search"): "viewer",
+    ("GET", "/api/v1/projects/{project}/chart"): "viewer",
+    ("GET", "/api/v1/projects/{project}/table"): "viewer",
     ("GET", "/api/v1/projects/{project}/tags"): "viewer",
     ("PUT", "/api/v1/projects/{project}/tags"): "operator",
     ("GET", "/api/v1/projects/{project}/todos"): "viewer",

@@ -23,7 +23,13 @@ PICTURES = {
 VIDEOS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
 SOUNDS = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".ogg": "audio/ogg", ".flac": "audio/flac"}
 REPORTS = {".html": "text/html", ".htm": "text/html"}
-TABLES = {".csv": "text/plain", ".tsv": "text/plain"}
+TABLES = {
+    ".csv": "text/plain",
+    ".tsv": "text/plain",
+    ".parquet": "application/octet-stream",
+    ".pq": "application/octet-stream",
+}
+BINARY_TABLES = frozenset({".parquet", ".pq"})
 TEXTS = dict.fromkeys(
     (".txt", ".log", ".json", ".geojson", ".yaml", ".yml", ".md", ".xml", ".toml", ".ini", ".py", ".sh"), "text/plain"
 )

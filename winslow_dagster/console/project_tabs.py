@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from fastapi import Request
 
-from winslow_dagster.console.previews import kind_of, read_table, read_text
+from winslow_dagster.console.previews import BINARY_TABLES, kind_of, read_table, read_text
 from winslow_dagster.console.project_view import Tab, tree
 from winslow_dagster.console.stage_place import Place
 from winslow_dagster.errors import NotFound
@@ -117,7 +118,9 @@ def page_of(request: Request, handle: ProjectHandle, stage: str | None = None) -
 def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[str, Any]:
     kind = kind_of(file.path)
     preview: dict[str, Any] = {"file": file, "kind": kind, "title": title}
-    if kind in {"table", "text"}:
+    if kind == "table" and PurePosixPath(file.path).suffix.lower() in BINARY_TABLES:
+        preview["table"] = None
+    elif kind in {"table", "text"}:
         with handle.open_file(file) as content:
             preview |= {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
     return preview

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from winslow_dagster.console.graph_layout import Drawing, draw
 from winslow_dagster.formatting import count_of, format_duration
 from winslow_dagster.pipelines import Pipeline
-from winslow_dagster.projects.domain.views import ProjectStatus, StageState, StageView
+from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageState, StageView
 from winslow_dagster.stages.task.model import SubjectProgress
 
 Tab = Literal["result", "log", "settings", "files", "attempts", "checks"]
@@ -64,6 +64,12 @@ def file_path(project: str, stage: str, path: str, **query: str | int | None) ->
     chosen = {name: value for name, value in query.items() if value not in (None, "")}
     address = f"/api/v1/projects/{quote(project, safe='')}/files/{quote(stage, safe='')}/{quote(path)}"
     return f"{address}?{urlencode(chosen)}" if chosen else address
+
+
+def data_path(what: str, project: str, file: ProjectFile, **query: str | int | None) -> str:
+    """The address of an output file as a table, a chart or another view of its data."""
+    chosen = {"file": f"{file.stage}/{file.path}"} | {key: value for key, value in query.items() if value}
+    return f"/api/v1/projects/{quote(project, safe='')}/{what}?{urlencode(chosen)}"
 
 
 def sentence(status: ProjectStatus) -> str:

@@ -14,6 +14,7 @@ from winslow_dagster.console.rest import (
     projects,
     questions,
     redo,
+    tables,
 )
 
 ROOMS = (
@@ -30,6 +31,7 @@ ROOMS = (
     redo.room,
     questions.image_room,
     questions.room,
+    tables.room,
     people.room,
     compare.room,
     compare.table_room,

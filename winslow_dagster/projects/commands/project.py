@@ -25,6 +25,7 @@ from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.commands.tables import table_of
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
@@ -51,6 +52,8 @@ from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
+from winslow_dagster.tables.model import Reading
+from winslow_dagster.tables.table import Table
 
 
 class ProjectOwner(NamedTuple):
@@ -152,6 +155,10 @@ class ProjectHandle(ProjectFootage):
     def open_file(self, file: ProjectFile) -> BufferedReader:
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
         return open_file(self._context.store, file)
+
+    def table(self, file: ProjectFile, wait_s: float = 1.0) -> Table | Reading:
+        """A CSV, Parquet or GeoJSON file as a table, or how far its reading is. Raises InputRejected, StoreError."""
+        return table_of(self._context, file, wait_s)
 
     def logs(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> LogReader:
         """The log of the stage's latest attempt, or of one of its attempts, by number or task id.

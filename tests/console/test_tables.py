@@ -1,0 +1,97 @@
+"""Tables and charts of output files over HTTP, on real services with real stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from installation import until
+from project_server import Server, running
+from result_pipelines import results
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("tables"), results) as started:
+        assert started.winslow.run("results", "made").ended().state == "succeeded"
+        yield started
+
+
+def table(server: Server, file: str, **query: Any) -> Any:
+    """The window, once the table has been read."""
+    address = f"made/table?{urlencode({'file': f'make/{file}', **query}, doseq=True)}"
+    found: list[Any] = []
+
+    def was_read() -> bool:
+        found.append(server.api(address))
+        return found[-1].status != 200 or found[-1].data["reading"] is None
+
+    until(was_read, "the table is read")
+    return found[-1]
+
+
+def test_a_window_of_a_table_is_sorted_and_filtered_on_the_server(server: Server) -> None:
+    whole = table(server, "tracks.csv", rows=2).data
+    assert whole["matching"] == whole["shape"]["rows"] == 3000
+    assert whole["columns"][:2] == ["track_id", "time_s"]
+    assert whole["numbers"] == [1, 2]
+    found = table(
+        server,
+        "tracks.csv",
+        **{"from": 1, "rows": 2, "sort": "-time_s", "columns": ["time_s", "kind"], "where": ["kind = truck"]},
+    ).data
+    assert found["columns"] == ["time_s", "kind"]
+    assert found["matching"] == 600
+    assert {row[1] for row in found["rows"]} == {"truck"}
+    assert found["rows"][0][0] == "29.9"
+
+
+@pytest.mark.parametrize(
+    ("file", "query", "status", "said"),
+    [
+        ("none.csv", {}, 404, "no output file"),
+        ("tracks.csv", {"where": "nothing"}, 422, "is not a condition"),
+        ("tracks.csv", {"sort": "nothing"}, 404, "no column"),
+        ("tracks.csv", {"rows": 100_000}, 422, "rows"),
+        ("tracks.csv", {"from": -1}, 422, "from"),
+        ("picture.png", {}, 422, "not shown as a table"),
+        ("broken.csv", {}, 422, "zero bytes"),
+        ("broken.geojson", {}, 422, "not JSON"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_a_sentence(
+    server: Server, file: str, query: dict[str, Any], status: int, said: str
+) -> None:
+    answer = table(server, file, **query)
+    assert answer.status == status
+    assert said in answer.data["detail"]
+
+
+def test_a_file_is_named_by_its_stage_and_path(server: Server) -> None:
+    assert server.api("made/table?file=make").status == 404
+    assert server.api("made/table?file=none/tracks.csv").status == 404
+    assert server.api("none/table?file=make/tracks.csv").status == 404
+    assert server.api("made/table?file=make/tracks.csv&attempt=7").status == 404
+
+
+def test_a_chart_has_few_points_and_one_series_per_group(server: Server) -> None:
+    table(server, "tracks.csv")
+    drawn = server.api("made/chart?file=make/tracks.csv&x=time_s&y=speed_kmh&group=kind&points=50").data
+    assert [each["name"] for each in drawn["series"]] == ["car", "truck"]
+    assert drawn["rows"] == 3000
+    assert all(len(each["x"]) <= 400 for each in drawn["series"])
+    assert server.api("made/chart?file=make/tracks.csv&y=kind").status == 422
+    assert server.api("made/chart?file=make/tracks.csv").status == 422
+
+
+def test_a_large_table_is_read_in_the_background(server: Server) -> None:
+    began = time.monotonic()
+    first = server.api("made/table?file=make/large.csv")
+    assert first.status == 200
+    assert first.data["reading"] is not None or time.monotonic() - began < 60
+    assert table(server, "large.csv", **{"from": 299_999, "rows": 1}).data["rows"] == [["299999", "599998"]]

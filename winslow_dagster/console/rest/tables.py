@@ -1,0 +1,77 @@
+"""Output files as tables, by windows, and what is drawn of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from winslow_dagster.console.caller import Front
+from winslow_dagster.console.room import LOGS, Room
+from winslow_dagster.console.stage_place import Place, PlaceOf
+from winslow_dagster.errors import NotFound
+from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.views import ProjectFile
+from winslow_dagster.tables.charts import Chart, ChartKind, ChartQuery, chart
+from winslow_dagster.tables.model import Reading, TableWindow
+
+room = Room(prefix="/projects/{project}", tags=["tables"], threads=LOGS)
+
+WAIT_S = 1.0
+FileAddress = Annotated[str, Query(alias="file", description="The stage and the path of the file: `STAGE/PATH`.")]
+Where = Annotated[
+    tuple[str, ...],
+    Query(description="Conditions on columns, all of which must hold: `speed_km_h > 50`, `class = car`, `name ~ bus`."),
+]
+
+
+@room.route_for("/table", role="viewer")
+def show_table(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
+    front: Front,
+    project: str,
+    file: FileAddress,
+    place: PlaceOf,
+    begin: Annotated[int, Query(alias="from", ge=0, description="The first row, from 0.")] = 0,
+    rows: Annotated[int, Query(ge=0, le=500, description="How many rows; there are fewer of a very wide table.")] = 100,
+    columns: Annotated[tuple[str, ...], Query(description="The columns; by default all.")] = (),
+    sort: Annotated[str, Query(description="A column; `-COLUMN` is descending.")] = "",
+    where: Where = (),
+) -> TableWindow:
+    """Some rows of a CSV, Parquet or GeoJSON file of any size, filtered and sorted."""
+    handle = front.project(project)
+    table = handle.table(file_at(handle, file, place), WAIT_S)
+    if isinstance(table, Reading):
+        return TableWindow(shape=None, reading=table)
+    return table.window(begin, rows, columns=columns, sort=sort, where=where)
+
+
+@room.route_for("/chart", role="viewer")
+def show_chart(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
+    front: Front,
+    project: str,
+    file: FileAddress,
+    place: PlaceOf,
+    y: Annotated[tuple[str, ...], Query(description="The columns to draw.")],
+    x: Annotated[str, Query(description="The column of the horizontal axis; by default the row number.")] = "",
+    kind: ChartKind = "line",
+    group: Annotated[str, Query(description="A column; each of its values is drawn by itself.")] = "",
+    where: Where = (),
+    log_x: bool = False,  # noqa: FBT001, FBT002  # by name, from the query
+    log_y: bool = False,  # noqa: FBT001, FBT002  # by name, from the query
+    points: Annotated[int, Query(ge=50, le=4000, description="About as many points per series.")] = 1000,
+) -> Chart | Reading:
+    """A chart of columns of a file, with as many points as a screen has pixels."""
+    handle = front.project(project)
+    table = handle.table(file_at(handle, file, place), WAIT_S)
+    if isinstance(table, Reading):
+        return table
+    query = ChartQuery(kind=kind, x=x, y=y, group=group, where=where, log_x=log_x, log_y=log_y)
+    return chart(table, query, points)
+
+
+def file_at(handle: ProjectHandle, address: str, place: Place) -> ProjectFile:
+    """The file at `STAGE/PATH`. Raises NotFound."""
+    stage, _, path = address.partition("/")
+    if not path:
+        raise NotFound(f"{address!r} is not a file", expected="STAGE/PATH")
+    return handle.file(stage, path, place.attempt, pipeline=place.pipeline)
