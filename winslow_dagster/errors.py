@@ -191,6 +191,14 @@ class StoreUnreachable(StoreError):
     """The store does not respond now; the operation can be repeated later."""
 
 
+class UploadBusy(ProjectConflict):
+    """Another connection is sending the same file."""
+
+
+class UploadOffsetWrong(ProjectConflict):
+    """A part of a file does not begin where the last one ended."""
+
+
 class DiskFull(StoreError):
     """A disk is full."""
 

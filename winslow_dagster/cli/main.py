@@ -46,6 +46,7 @@ COMMANDS = {
     "unpin": "Unpin an attempt.",
     "retention": "Show or replace the retention rules of a project.",
     "ingest": "List files found in watched folders, and retry rejected ones.",
+    "upload": "Send files to the pool of a server, also over a bad connection.",
     "pool": "Add, list and remove files that any project may use.",
     "secret": "Store, list and remove secrets, such as passwords of stages.",
     "user": "Add, list and change the people who may log in.",

@@ -15,6 +15,7 @@ from winslow_dagster.client.http import Http
 from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
 from winslow_dagster.client.run import RunClient
+from winslow_dagster.client.uploads import UploadClient
 from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditEntry, AuditPage, AuditQuery
 from winslow_dagster.projects.domain.project_filter import format_filter
 from winslow_dagster.projects.domain.views import (
@@ -115,6 +116,11 @@ class WinslowClient:
     def comparisons(self) -> ComparisonClient:
         """Attempts side by side, part by part."""
         return ComparisonClient(self._http)
+
+    @property
+    def uploads(self) -> UploadClient:
+        """Files sent to the pool in parts."""
+        return UploadClient(self._http)
 
     # projects
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,25 @@ class Http:
         except httpx.TransportError as error:
             raise self._away(error) from error
         if not answer.is_success:
+            raise self._error(answer)
+        return answer
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        content: Iterable[bytes] | None = None,
+        too_large_is_an_answer: bool = False,
+    ) -> httpx.Response:
+        """The answer to a request with headers and a body of its own. Raises WinslowError."""
+        try:
+            answer = self._client.request(method, f"{API}{path}", headers=headers, content=content)
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+        too_large = answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        if not answer.is_success and not (too_large and too_large_is_an_answer):
             raise self._error(answer)
         return answer
 

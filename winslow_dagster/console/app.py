@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -22,7 +26,14 @@ TITLE = "Winslow"
 
 def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGIApp:
     """The application. The guard is in front of everything, then the log-in."""
-    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=openapi.PATH)
+
+    @contextlib.asynccontextmanager
+    async def tidying(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(rest.uploads.tidy_now_and_then(installation))
+        yield
+        task.cancel()
+
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=openapi.PATH, lifespan=tidying)
     app.state.installation = installation
     app.state.provider = provider_of(installation.settings.access)
     app.state.live = live.Live(installation)

@@ -27,6 +27,7 @@ from winslow_dagster.errors import (
     StoreError,
     StoreUnreachable,
     TooManyTries,
+    UploadBusy,
     UsageError,
     WinslowError,
 )
@@ -40,6 +41,7 @@ STATUS: dict[type[WinslowError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     ProjectConflict: HTTPStatus.CONFLICT,
+    UploadBusy: HTTPStatus.LOCKED,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     StoreUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.BAD_GATEWAY,

@@ -26,6 +26,7 @@ from winslow_dagster.projects.commands.project_check import NewProject, ProjectF
 from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
+from winslow_dagster.projects.commands.uploads import UploadCommands
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
 from winslow_dagster.projects.database.annotations import Annotations
@@ -334,6 +335,11 @@ class Installation:
     def pool(self) -> PoolCommands:
         """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
         return PoolCommands(self.context)
+
+    @property
+    def uploads(self) -> UploadCommands:
+        """Files on their way to the pool, in parts."""
+        return UploadCommands(self.context)
 
     @property
     def secrets(self) -> SecretCommands:

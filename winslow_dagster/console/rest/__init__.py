@@ -15,6 +15,7 @@ from winslow_dagster.console.rest import (
     questions,
     redo,
     tables,
+    uploads,
 )
 
 ROOMS = (
@@ -33,6 +34,7 @@ ROOMS = (
     questions.room,
     tables.room,
     people.room,
+    uploads.room,
     compare.room,
     compare.table_room,
     compare.log_room,

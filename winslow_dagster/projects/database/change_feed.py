@@ -50,6 +50,7 @@ UNWATCHED = frozenset(
         schema.locks,
         schema.changes,
         schema.pool,
+        schema.uploads,
         schema.ingest_files,
         schema.messages,
         schema.saved_views,

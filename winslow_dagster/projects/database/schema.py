@@ -455,6 +455,30 @@ pool = Table(
     Column("added_by", Text, nullable=False),
 )
 
+uploads = Table(
+    "winslow_uploads",
+    metadata,
+    # Files that a person sends to the pool in parts. How much is here, the disk says.
+    Column("id", String(32), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    # Of the beginning and the end of the file: whether it is the same one that is chosen again.
+    Column("fingerprint", String(64), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("begun_at", Utc, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("ended_at", Utc),
+    Index(
+        "uq_winslow_uploads_name",
+        "name",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
 locks = Table(
     "winslow_locks",
     metadata,

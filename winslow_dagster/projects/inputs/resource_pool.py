@@ -67,13 +67,27 @@ class Pool:
         if any(each.name == name for each in self.files()):
             raise _taken(name)
         manifest = put(self._store, path, f"{schema.POOL_ADDRESS}/{name}/{uuid4().hex}", moved)
-        added = PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by)
+        return self._list(PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by))
+
+    def take(self, directory: Path, name: str, key: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
+        """Move the content of a directory into the pool, without copying it where the store is on the same disk.
+
+        With the same key it may be called again after a crash. Raises StoreError, ProjectConflict (taken name).
+        """
+        manifest = self._store.commit_tree(directory, f"{schema.POOL_ADDRESS}/{name}/{key}", moved)
+        listed = next((each for each in self.files() if each.name == name), None)
+        if listed is not None and listed.manifest.address == manifest.address:
+            return listed
+        return self._list(PooledFile(name, manifest, manifest.files[0].path, datetime.now(UTC), by))
+
+    def _list(self, added: PooledFile) -> PooledFile:
+        name, manifest = added.name, added.manifest
         row = {
             "name": name,
             "manifest": manifest.model_dump(mode="json"),
             "original_path": added.original_path,
             "added_at": added.added_at,
-            "added_by": by,
+            "added_by": added.added_by,
         }
         try:
             with self._database.writing() as connection:

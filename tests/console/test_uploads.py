@@ -1,0 +1,299 @@
+"""Files sent in parts, through everything that can happen to a connection and to a server."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from installation import Installation, kill, until
+
+from winslow_dagster.client import WinslowClient
+from winslow_dagster.errors import DiskFull, Forbidden, InputRejected, NotFound, ProjectConflict, ServiceUnavailable
+from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.installation import Installation as FrontDoor
+from winslow_dagster.services import Services
+
+pytestmark = pytest.mark.slow
+
+QUICK = "name: quick\ncommand: [sh, -c]\nstages:\n  - {name: make, args: ['true']}\n"
+PART = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
+KILLS = 6
+UPLOADS = 4
+
+
+class Server:
+    """A running server, and requests to it as the sender of a token."""
+
+    def __init__(self, place: Installation, token: str) -> None:
+        self.place = place
+        self.token = token
+        self.client = WinslowClient(place.settings.address, token)
+
+    def connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.place.settings.address)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with contextlib.closing(self.connect()) as connection:
+            connection.request(method, path, body, {"Authorization": f"Bearer {self.token}", **named})
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def begin(self, name: str, size_bytes: int) -> str:
+        status, headers, _ = self.ask(
+            "POST", "/api/v1/uploads", Upload_Length=str(size_bytes), Upload_Metadata=told(name)
+        )
+        assert status == 201
+        return headers["location"]
+
+    def offset(self, location: str) -> int:
+        status, headers, _ = self.ask("HEAD", location)
+        assert status == 200
+        return int(headers["upload-offset"])
+
+    def send(self, location: str, offset: int, part: bytes) -> tuple[int, dict[str, str], bytes]:
+        return self.ask("PATCH", location, part, **PART, Upload_Offset=str(offset))
+
+    def upload(self, location: str) -> dict[str, Any]:
+        status, _, body = self.ask("GET", location)
+        assert status == 200
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def stored(self, location: str) -> dict[str, Any]:
+        until(lambda: self.upload(location)["state"] != "receiving", "the upload has ended")
+        return self.upload(location)
+
+
+def told(name: str, **more: str) -> str:
+    return ",".join(
+        f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in {"filename": name, **more}.items()
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    place = Installation(tmp_path_factory.mktemp("uploads"), None, {"quick": QUICK})
+    with FrontDoor(place.settings, Services(place.settings), Actor("tests", "cli")) as front:
+        for name, role in (("anna", "operator"), ("bert", "operator"), ("chief", "admin")):
+            front.accounts.add(name, role=role)  # type: ignore[arg-type]  # a role each
+        token = front.accounts.create_token("anna", "tests").key
+    place.up()
+    started = Server(place, token)
+    yield started
+    started.client.close()
+    place.down()
+
+
+@pytest.fixture(scope="module")
+def front(server: Server) -> Iterator[FrontDoor]:
+    with FrontDoor(server.place.settings, Services(server.place.settings), Actor("tests", "cli")) as opened:
+        yield opened
+
+
+def content_of(front: FrontDoor, name: str) -> bytes:
+    file = front.pool.files.file(name)
+    (entry,) = file.manifest.files
+    return front.context.store.read_range(file.manifest, entry, 0, entry.size_bytes)
+
+
+def test_what_arrived_in_parts_is_in_the_pool_byte_for_byte(server: Server, front: FrontDoor) -> None:
+    content = os.urandom(300_001)
+    location = server.begin("three-parts.bin", len(content))
+    assert server.offset(location) == 0
+    for begin in range(0, len(content), 100_000):
+        status, headers, _ = server.send(location, begin, content[begin : begin + 100_000])
+        assert (status, headers["tus-resumable"]) == (204, "1.0.0")
+    assert server.stored(location)["state"] == "stored"
+    assert content_of(front, "three-parts.bin") == content
+    assert [each.who for each in front.audit() if each.details.get("name") == "three-parts.bin"] == ["anna"]
+    assert not list((server.place.settings.home / "uploads").iterdir())
+
+
+def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(
+    server: Server, front: FrontDoor, tmp_path: Path
+) -> None:
+    contents = {}
+    for number in range(UPLOADS):
+        path = tmp_path / f"film-{number}.bin"
+        path.write_bytes(random.randbytes(40_000_000))
+        contents[path.name] = path
+    moved = threading.Event()
+    sent_bytes = [0]
+
+    def sent(more_bytes: int) -> None:
+        sent_bytes[0] += max(0, more_bytes)
+        moved.set()
+
+    with (
+        WinslowClient(server.client.address, server.token) as other,
+        ThreadPoolExecutor(UPLOADS + 1) as pool,
+    ):
+        running = [pool.submit(server.client.uploads.send, path, None, sent) for path in contents.values()]
+        # Another program sends one of the same files at the same time.
+        running.append(pool.submit(other.uploads.send, path, None, sent))
+        kills = 0
+        while kills < KILLS and not all(each.done() for each in running):
+            moved.clear()
+            moved.wait(10)
+            kills += kill(server.place.service("web-server"))
+        ended = [each.result() for each in running]
+    assert kills > 0
+    assert {each.state for each in ended} == {"stored"}
+    for name, path in contents.items():
+        assert content_of(front, name) == path.read_bytes(), name
+
+
+def test_what_was_complete_when_the_server_was_killed_is_stored_at_its_next_start(
+    server: Server, front: FrontDoor
+) -> None:
+    content = os.urandom(5_000_000)
+    location = server.begin("complete.bin", len(content))
+    (web,) = server.place.service("web-server")
+    # As if it had been killed after the last byte: the file is complete, and nobody has put it into the pool.
+    os.kill(web, signal.SIGSTOP)
+    uploads = front.uploads
+    with uploads.receive(location.rpartition("/")[2], 0) as receiver:
+        receiver.append(content)
+    assert kill([web]) == 1
+    until(lambda: "complete.bin" in {each.name for each in front.pool.list()}, "it is stored")
+    assert content_of(front, "complete.bin") == content
+
+
+def test_only_the_place_where_it_stopped_continues_it(server: Server) -> None:
+    location = server.begin("offsets.bin", 100)
+    assert server.send(location, 0, b"x" * 40)[0] == 204
+    for wrong in (0, 39, 41, 100, 10**12):
+        status, _, body = server.send(location, wrong, b"y" * 10)
+        assert status == 409
+        assert "40 bytes of it are here" in json.loads(body)["what"]
+    assert server.offset(location) == 40
+    status, _, body = server.send(location, 40, b"z" * 61)
+    assert status == 409
+    assert "more than the announced 100 bytes" in json.loads(body)["what"]
+    status, _, _ = server.ask("PATCH", location, b"z", Upload_Offset="40", Content_Type="text/plain")
+    assert status == 400
+    assert server.ask("DELETE", location)[0] == 204
+    assert server.upload(location)["state"] == "cancelled"
+    assert server.send(location, 40, b"z")[0] == 409
+
+
+def test_a_connection_that_breaks_keeps_what_it_brought_and_lets_the_next_one_go_on(server: Server) -> None:
+    location = server.begin("broken.bin", 10_000_000)
+    parts = urlsplit(server.place.settings.address)
+    head = (
+        f"PATCH {location} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {server.token}\r\n"
+        f"Content-Type: {PART['Content-Type']}\r\nUpload-Offset: 0\r\nContent-Length: 10000000\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname or "", parts.port or 80)) as lying:
+        lying.sendall(head.encode() + b"a" * 6_000_000)
+        until(lambda: server.offset(location) > 0, "some of it is on the disk")
+        # Meanwhile nobody else may send.
+        assert server.send(location, server.offset(location), b"b")[0] == 423
+    until(lambda: server.send(location, server.offset(location), b"")[0] == 204, "the next one may go on")
+    offset = server.offset(location)
+    assert 0 < offset <= 6_000_000
+    assert server.send(location, offset, b"a" * (10_000_000 - offset))[0] == 204
+    assert server.stored(location)["state"] == "stored"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../up.bin", "a/b.bin", "/etc/passwd", "nul\0.bin", "line\nfeed.bin", "\x1b[31mred.bin"]
+)
+def test_a_name_that_is_no_file_name_is_refused(front: FrontDoor, name: str) -> None:
+    with pytest.raises(InputRejected, match="is not a file name"):
+        front.uploads.begin(name, 10, name="named")
+
+
+@pytest.mark.parametrize("name", ["Kreuzung Süd.mp4", "交差点.mp4", "تقاطع.mp4", "é" * 120 + ".mp4", "a" * 255])
+def test_names_of_every_script_stay_what_they_are(front: FrontDoor, name: str) -> None:
+    upload = front.uploads.begin(name, 3, name="scripts")
+    with front.uploads.receive(upload.id, 0) as receiver:
+        receiver.append(b"abc")
+    assert front.uploads.store(upload.id).state == "stored"
+    assert [each.path for each in front.pool.files.file("scripts").manifest.files] == [name]
+    front.pool.remove("scripts")
+
+
+def test_what_cannot_fit_is_refused_before_a_byte_is_sent(front: FrontDoor) -> None:
+    with pytest.raises(DiskFull, match="can still be sent"):
+        front.uploads.begin("too-large.bin", 1 << 49)
+    first = front.uploads.begin("wanted.bin", 10)
+    with pytest.raises(ProjectConflict, match="is being sent already"):
+        front.uploads.begin("wanted.bin", 10)
+    front.uploads.cancel(first.id)
+    with pytest.raises(InputRejected, match="at most 255"):
+        front.uploads.begin("ä" * 200, 10, name="long")
+
+
+def test_uploads_are_their_owners_and_the_administrators(server: Server, front: FrontDoor) -> None:
+    location = server.begin("annas.bin", 10)
+    upload_id = location.rpartition("/")[2]
+    bert, chief = (
+        front.acting_as(Actor(name, "console", role=role)) for name, role in (("bert", "operator"), ("chief", "admin"))
+    )
+    for refused in (bert.uploads.upload, bert.uploads.cancel, lambda each: bert.uploads.receive(each, 0)):
+        with pytest.raises(Forbidden, match="an upload of anna"):
+            refused(upload_id)
+    assert bert.uploads.unfinished() == ()
+    assert [each.name for each in chief.uploads.unfinished()] == ["annas.bin"]
+    with pytest.raises(Forbidden, match="needs the role operator"):
+        front.acting_as(Actor("eva", "console", role="viewer")).uploads.begin("x.bin", 1)
+    with pytest.raises(NotFound):
+        front.uploads.upload("0" * 32)
+    chief.uploads.cancel(upload_id)
+
+
+def test_a_person_is_told_what_the_file_is(server: Server, tmp_path: Path) -> None:
+    import av
+
+    film = tmp_path / "film.mp4"
+    with av.open(film, "w") as made:
+        stream = made.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(50):
+            made.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        made.mux(stream.encode())
+    told_of = server.client.uploads.send(film, "good.mp4")
+    assert told_of.message == "h264, 64 x 48, 25 frames per second, 2 s"
+    film.write_bytes(b"no video at all")
+    assert "no video that can be read" in server.client.uploads.send(film, "bad.mp4").message
+
+
+def test_the_same_file_is_continued_wherever_it_was_begun(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "continued.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    begun = server.client.uploads.begin(path)
+    assert server.send(f"/api/v1/uploads/{begun.id}", 0, path.read_bytes()[:1_000_000])[0] == 204
+    sent: list[int] = []
+    ended = server.client.uploads.send(path, None, sent.append)
+    assert (ended.id, ended.state) == (begun.id, "stored")
+    assert (sent[0], sum(sent)) == (1_000_000, 3_000_000)
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "unsent.bin"
+    path.write_bytes(b"x")
+    with (
+        WinslowClient("http://127.0.0.1:9", "token") as client,
+        pytest.raises(ServiceUnavailable, match="does not answer"),
+    ):
+        client.uploads.lists()
+    with WinslowClient("http://127.0.0.1:9", "token") as client, pytest.raises(InputRejected, match="no such file"):
+        client.uploads.send(tmp_path / "nothing.bin")

@@ -1,0 +1,68 @@
+"""`winslow upload`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.errors import ServiceUnavailable, UsageError
+
+
+@click.command("upload")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--name", help="Name in the pool, for one file; by default, the file's own name.")
+@click.option(
+    "--to",
+    "address",
+    envvar="WINSLOW_ADDRESS",
+    metavar="ADDRESS",
+    help="Server, such as https://winslow.example:3000; by default WINSLOW_ADDRESS, or the services on this machine.",
+)
+@json_option
+def command(files: tuple[Path, ...], name: str | None, address: str | None, *, as_json: bool) -> None:
+    """Send FILES to the pool of a server, also over a bad connection: repeated, it goes on where it stopped.
+
+    The token is read from WINSLOW_TOKEN. An upload that was begun in a browser is continued, and the other way round.
+
+    With --json, {"uploads": [{"id", "name", "file_name", "size_bytes", "state", "message", …}, …]}.
+    """
+    from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.client import WinslowClient
+
+    if name is not None and len(files) > 1:
+        raise UsageError("--name is for one file", expected="one FILE with --name")
+    ended = []
+    with WinslowClient(*_server(address)) as winslow, transfer_bars("sending") as bars:
+        for path in files:
+            sent = bars(path.name, path.stat().st_size) if bars is not None and path.is_file() else None
+            ended.append(winslow.uploads.send(path, name, sent))
+    if as_json:
+        print_json({"uploads": [each.model_dump(mode="json") for each in ended]})
+        return
+    for each in ended:
+        if each.state == "stored":
+            say(f"{each.name} is in the pool; use it with `--input video=pool:{each.name}`")
+        else:
+            say(f"{each.file_name} is not in the pool: {each.message or each.state}")
+        if each.state == "stored" and each.message:
+            say(f"  {each.message}")
+
+
+def _server(address: str | None) -> tuple[str, str | None]:
+    """Address and token. Raises ServiceUnavailable if no services run here and no address is given."""
+    from winslow_dagster.projects.dagster_api.credential import read_key
+    from winslow_dagster.services import Services
+    from winslow_dagster.settings import Settings
+
+    if address:
+        return address, os.environ.get("WINSLOW_TOKEN")
+    settings = Settings.read()
+    services = Services(settings)
+    if not services.running():
+        raise ServiceUnavailable(
+            "no services run on this machine", expected="the address of a server with --to or in WINSLOW_ADDRESS"
+        )
+    return services.address, read_key(settings)

@@ -1,0 +1,143 @@
+"""Sends files to the pool in parts, and goes on after any interruption."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from winslow_dagster.client.http import API, Http
+from winslow_dagster.errors import InputRejected, ProjectConflict, ServiceUnavailable, UploadBusy, UploadOffsetWrong
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.projects.domain.upload import Upload, fingerprint_of
+
+PIECE_BYTES = 1 << 20
+SMALL_PART_BYTES = 900 << 10
+"""Below the megabyte that a proxy lets through which nobody has configured."""
+BEGINS_WITHIN_S = 60.0
+CONTINUES_WITHIN_S = 600.0
+LOOK_AGAIN_S = 1.0
+PART_HEADERS = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
+BytesSent = Callable[[int], None]
+"""Called with the number of bytes sent since the last call."""
+
+
+class UploadLists(Frozen):
+    """The uploads that can be continued, and those that ended lately."""
+
+    unfinished: tuple[Upload, ...]
+    ended: tuple[Upload, ...]
+
+
+class UploadClient:
+    """The uploads of the person whose token it is."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def lists(self) -> UploadLists:
+        """What can be continued, and what ended lately."""
+        return self._http.get(UploadLists, "/uploads")
+
+    def upload(self, upload_id: str) -> Upload:
+        """One of them. Raises NotFound, Forbidden."""
+        return self._http.get(Upload, f"/uploads/{upload_id}")
+
+    def cancel(self, upload_id: str) -> None:
+        """Forget an upload, and what has arrived of it. Raises NotFound, Forbidden."""
+        self._http.send("DELETE", f"/uploads/{upload_id}")
+
+    def begin(self, path: Path, name: str | None = None) -> Upload:
+        """The upload of this file that can be continued, whoever began it and where, or else a new one.
+
+        Raises InputRejected, ProjectConflict for a name that is taken, DiskFull.
+        """
+        if not path.is_file():
+            raise InputRejected("no such file", where=str(path))
+        fingerprint = fingerprint_of(path)
+        found = self._unfinished(path, fingerprint, name)
+        if found is not None:
+            return found
+        told = {"filename": path.name, "fingerprint": fingerprint} | ({"name": name} if name else {})
+        metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
+        headers = {"Upload-Length": str(path.stat().st_size), "Upload-Metadata": metadata, "Tus-Resumable": "1.0.0"}
+        try:
+            answer = self._http.exchange("POST", "/uploads", headers=headers)
+        except ProjectConflict:
+            # Somebody else may have begun to send the same file just now.
+            found = self._unfinished(path, fingerprint, name)
+            if found is None:
+                raise
+            return found
+        return self.upload(answer.headers["Location"].removeprefix(f"{API}/uploads/"))
+
+    def _unfinished(self, path: Path, fingerprint: str, name: str | None) -> Upload | None:
+        same = (each for each in self.lists().unfinished if each.fingerprint == fingerprint)
+        return next((each for each in same if each.file_name == path.name and name in {None, each.name}), None)
+
+    def send(self, path: str | Path, name: str | None = None, sent: BytesSent | None = None) -> Upload:
+        """Send a file to the pool, wait until it is there, and say what was found in it.
+
+        Goes on where an earlier call, or a browser, stopped. An interruption is waited for, for ten minutes at most.
+        Raises what `begin` raises, and ServiceUnavailable if the server stays away.
+        """
+        path = Path(path).expanduser()
+        upload, pause, good_at = self._begun(path, name), threading.Event(), time.monotonic()
+        part_bytes, offset_bytes = upload.size_bytes, upload.received_bytes
+        if sent is not None:
+            sent(offset_bytes)
+        while upload.state == "receiving":
+            try:
+                if offset_bytes < upload.size_bytes:
+                    pieces = _pieces(path, offset_bytes, min(part_bytes, upload.size_bytes - offset_bytes), sent)
+                    if self._patch(upload, offset_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                        part_bytes = SMALL_PART_BYTES
+                upload = self.upload(upload.id)
+                good_at = time.monotonic()
+            except (ServiceUnavailable, UploadBusy, UploadOffsetWrong):
+                if time.monotonic() - good_at > CONTINUES_WITHIN_S:
+                    raise
+                pause.wait(LOOK_AGAIN_S)
+                upload = self._again(upload)
+            if upload.received_bytes == upload.size_bytes and upload.state == "receiving":
+                pause.wait(LOOK_AGAIN_S)
+            offset_bytes = upload.received_bytes
+        return upload
+
+    def _begun(self, path: Path, name: str | None) -> Upload:
+        pause, until_s = threading.Event(), time.monotonic() + BEGINS_WITHIN_S
+        while True:
+            try:
+                return self.begin(path, name)
+            except ServiceUnavailable:
+                # If it was begun all the same, the next try finds it.
+                if time.monotonic() > until_s:
+                    raise
+                pause.wait(LOOK_AGAIN_S)
+
+    def _patch(self, upload: Upload, offset_bytes: int, pieces: Iterator[bytes]) -> int:
+        """Send a part. Returns the status: that of a part that is too large for a proxy is no error here."""
+        headers = {**PART_HEADERS, "Upload-Offset": str(offset_bytes)}
+        answer = self._http.exchange(
+            "PATCH", f"/uploads/{upload.id}", headers=headers, content=pieces, too_large_is_an_answer=True
+        )
+        return answer.status_code
+
+    def _again(self, upload: Upload) -> Upload:
+        try:
+            return self.upload(upload.id)
+        except ServiceUnavailable:
+            return upload
+
+
+def _pieces(path: Path, offset_bytes: int, length_bytes: int, sent: BytesSent | None) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(offset_bytes)
+        while length_bytes > 0 and (piece := file.read(min(PIECE_BYTES, length_bytes))):
+            yield piece
+            length_bytes -= len(piece)
+            if sent is not None:
+                sent(len(piece))

@@ -1,0 +1,210 @@
+"""Sending files to the pool in parts: begun, continued after any interruption, and stored once they are complete."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from winslow_dagster.errors import (
+    DiskFull,
+    FootageUnreadable,
+    Forbidden,
+    InputRejected,
+    ProjectConflict,
+    UploadBusy,
+    WinslowError,
+)
+from winslow_dagster.footage import Source
+from winslow_dagster.formatting import format_duration, format_size
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.database.uploads import Uploads
+from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.domain.upload import Upload
+from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES, ReceivedFile, Receiver
+from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.storage.directories import remove_directory
+from winslow_dagster.storage.disk import free_bytes
+
+LONGEST_NAME_BYTES = 255
+LARGEST_BYTES = 1 << 50
+FORGOTTEN_AFTER = timedelta(days=14)
+FOOTAGE = frozenset({".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg"})
+
+
+class UploadCommands:
+    """The uploads of one installation. Operators see their own, administrators all."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._rows = Uploads(context.records.database)
+        self._directory = context.settings.home / "uploads"
+
+    def begin(self, file_name: str, size_bytes: int, *, name: str | None = None, fingerprint: str = "") -> Upload:
+        """Begin to send a file to the pool, under its own name or another.
+
+        Raises InputRejected, ProjectConflict for a name that is taken, and DiskFull if it would not fit.
+        """
+        context = self._context
+        context.actor.require("operator")
+        _check(file_name, size_bytes)
+        pool_name = checked_name(name or file_name, "pool name")
+        if any(each.name == pool_name for each in self._pool.files()):
+            raise ProjectConflict(
+                f"the pool has a file {pool_name!r} already", remedy="Choose another name, or remove that file"
+            )
+        coming_bytes = sum(each.size_bytes - each.received_bytes for each in self.unfinished(everybodys=True))
+        free = free_bytes(self._directory) - coming_bytes - RESERVE_BYTES
+        if size_bytes > free:
+            raise DiskFull(
+                f"{format_size(size_bytes)} do not fit: {format_size(max(0, free))} can still be sent",
+                where=str(self._directory),
+                remedy="Free space on the disk, or cancel uploads that nobody continues",
+            )
+        upload = Upload(
+            id=uuid4().hex,
+            name=pool_name,
+            file_name=file_name,
+            size_bytes=size_bytes,
+            received_bytes=0,
+            fingerprint=fingerprint,
+            owner=context.actor.who,
+            begun_at=context.clock(),
+        )
+        self._file(upload).create()
+        self._rows.begin(upload)
+        return upload
+
+    def unfinished(self, *, everybodys: bool = False) -> tuple[Upload, ...]:
+        """What can be continued: the person's own, or everybody's."""
+        mine = (each for each in self._rows.unfinished() if everybodys or self._may(each))
+        return tuple(self._with_received(each) for each in mine)
+
+    def ended(self) -> tuple[Upload, ...]:
+        """What ended lately."""
+        return tuple(each for each in self._rows.ended() if self._may(each))
+
+    def upload(self, upload_id: str) -> Upload:
+        """One of them. Raises NotFound, Forbidden."""
+        return self._with_received(self._own(upload_id))
+
+    def receive(self, upload_id: str, offset_bytes: int) -> Receiver:
+        """Go on at this offset.
+
+        Raises NotFound, Forbidden, UploadBusy, UploadOffsetWrong, ProjectConflict if it has ended, StoreError.
+        """
+        upload = self._own(upload_id)
+        if upload.state != "receiving":
+            raise ProjectConflict(f"it is {upload.state}", where=f"upload of {upload.file_name}")
+        return self._file(upload).receive(offset_bytes)
+
+    def cancel(self, upload_id: str) -> None:
+        """Forget an upload and what has arrived. One that has ended stays as it is. Raises NotFound, Forbidden."""
+        upload = self._own(upload_id)
+        if upload.state != "receiving":
+            return
+        file = self._file(upload)
+        with file.alone():
+            self._rows.end(upload.id, "cancelled", "", self._context.clock())
+            file.remove()
+
+    def store(self, upload_id: str) -> Upload:
+        """Put a complete upload into the pool, and look at what it is. May be called again after a crash.
+
+        A fault of the file or of its name ends it as failed; one that passes, such as of the store, is raised.
+        """
+        upload = self._own(upload_id)
+        if upload.state != "receiving":
+            return upload
+        file = self._file(upload)
+        with file.alone():
+            # Without its content it is in the store already: the process was killed before it noted that.
+            if file.content.exists() and file.received_bytes() < upload.size_bytes:
+                return self._with_received(upload)
+            try:
+                stored = self._pool.take(file.content, upload.name, upload.id, upload.owner)
+            except ProjectConflict as error:
+                self._rows.end(upload.id, "failed", str(error), self._context.clock())
+            else:
+                self._rows.end(upload.id, "stored", self._seen(stored), self._context.clock())
+                self._context.audit("pool_add", name=stored.name, path=upload.file_name)
+            file.remove()
+        return self._rows.find(upload_id)
+
+    def tidy(self) -> None:
+        """Store what is complete, and forget what nobody has continued for two weeks, or what has ended."""
+        unfinished = self.unfinished(everybodys=True)
+        for upload in unfinished:
+            try:
+                if upload.received_bytes == upload.size_bytes or not self._file(upload).content.exists():
+                    self.store(upload.id)
+                elif upload.begun_at < self._context.clock() - FORGOTTEN_AFTER:
+                    self.cancel(upload.id)
+            except UploadBusy:
+                continue  # somebody is at it
+        known = {each.id for each in unfinished}
+        for directory in self._directory.iterdir() if self._directory.is_dir() else ():
+            if directory.name not in known and self._rows.has_ended(directory.name):
+                remove_directory(directory)
+
+    def _seen(self, stored: PooledFile) -> str:
+        """What is in it, for a person; for a file that claims to be a video also that it is none."""
+        (entry,) = stored.manifest.files
+        if PurePosixPath(entry.path).suffix.lower() not in FOOTAGE:
+            return ""
+        store, manifest = self._context.store, stored.manifest
+        directory = store.read_only_path(manifest)
+        source = Source(
+            name=entry.path,
+            blake3=entry.blake3,
+            size_bytes=entry.size_bytes,
+            path=None if directory is None else directory / entry.path,
+            read=lambda begin, end: store.read_range(manifest, entry, begin, end - begin),
+        )
+        try:
+            found = self._context.resources.footage.footage(source)
+        except FootageUnreadable as error:
+            return f"It is no video that can be read: {error.what}"
+        except WinslowError as error:
+            return f"It could not be looked at: {error.what}"
+        return (
+            f"{found.codec}, {found.width} x {found.height}, {found.rate:.4g} frames per second, "
+            f"{format_duration(found.duration_s)}"
+        )
+
+    def _own(self, upload_id: str) -> Upload:
+        self._context.actor.require("operator")
+        upload = self._rows.find(upload_id)
+        if not self._may(upload):
+            raise Forbidden(f"it is an upload of {upload.owner}", where=f"upload of {upload.file_name}")
+        return upload
+
+    def _may(self, upload: Upload) -> bool:
+        return self._context.actor.unlimited or upload.owner == self._context.actor.who
+
+    def _with_received(self, upload: Upload) -> Upload:
+        if upload.state != "receiving":
+            return upload
+        return upload.model_copy(update={"received_bytes": self._file(upload).received_bytes()})
+
+    def _file(self, upload: Upload) -> ReceivedFile:
+        return ReceivedFile(self._directory / upload.id, upload.file_name, upload.size_bytes)
+
+    @property
+    def _pool(self) -> Pool:
+        return Pool(self._context.records.database, self._context.store)
+
+
+def _check(file_name: str, size_bytes: int) -> None:
+    plain = Path(file_name).name == file_name and file_name not in {"", ".", ".."}
+    try:
+        encoded = os.fsencode(file_name)
+    except UnicodeEncodeError:
+        plain, encoded = False, b""
+    if not plain or not file_name.isprintable():
+        raise InputRejected(f"{file_name!r} is not a file name", expected="a printable name without a directory")
+    if len(encoded) > LONGEST_NAME_BYTES:
+        raise InputRejected(f"the name has {len(encoded)} bytes", expected=f"at most {LONGEST_NAME_BYTES}")
+    if not 0 < size_bytes <= LARGEST_BYTES:
+        raise InputRejected(f"a file of {size_bytes} bytes", where=file_name, expected="at least one byte")

@@ -1,0 +1,177 @@
+"""A file that arrives in parts, over hours and several connections, and that no crash may damage.
+
+Its size on the disk is how much has arrived: a part is appended where the last one ended, by one connection at a time.
+What a killed process had written stays. After a power cut, a file may be longer than what has reached the disk: how
+much had been synced is noted beside it, with the boot of the machine, and the rest is cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from winslow_dagster.errors import DiskFull, ProjectConflict, UploadBusy, UploadOffsetWrong
+from winslow_dagster.storage.directories import remove_directory
+from winslow_dagster.storage.disk import disk_errors, free_bytes, make_directories, sync, try_lock, write_durably
+
+SYNC_EVERY_BYTES = 256 << 20
+RESERVE_BYTES = 2 << 30
+"""Stays free on the disk: the database and the logs of running stages need it."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class ReceivedFile:
+    """The file `file_name` of `size_bytes`, in a directory of its own. Methods raise StoreError."""
+
+    def __init__(self, directory: Path, file_name: str, size_bytes: int) -> None:
+        self.directory = directory
+        self.content = directory / "content"
+        """The directory that holds the file, and nothing else."""
+        self.path = self.content / file_name
+        self.size_bytes = size_bytes
+        self._note = directory / "synced.json"
+
+    def create(self) -> None:
+        """Make room for it. Raises DiskFull."""
+        with disk_errors(str(self.directory), disk=self.directory.parent, needed_bytes=self.size_bytes):
+            make_directories(self.content)
+            self.path.touch(exist_ok=True)
+            self._note_synced(0)
+
+    def received_bytes(self) -> int:
+        """How much of it is here, and stays here."""
+        with disk_errors(str(self.path), disk=self.directory):
+            size_bytes = self.path.stat().st_size if self.path.exists() else 0
+            note = self._read_note()
+        return size_bytes if note["boot"] == _boot() else min(size_bytes, int(note["synced_bytes"]))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from it inside the block. Raises UploadBusy."""
+        lock = self._lock()
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def receive(self, offset_bytes: int) -> Receiver:
+        """Take over receiving, from this offset on.
+
+        Raises UploadBusy while another connection receives it, UploadOffsetWrong if it goes on elsewhere.
+        """
+        lock = self._lock()
+        try:
+            with disk_errors(str(self.path), disk=self.directory):
+                descriptor = self._open(offset_bytes)
+        except BaseException:
+            os.close(lock)
+            raise
+        return Receiver(self, descriptor, lock, offset_bytes)
+
+    def _lock(self) -> int:
+        with disk_errors(str(self.directory), disk=self.directory):
+            lock = try_lock(self.directory / "lock") if self.directory.is_dir() else None
+        if lock is None:
+            raise UploadBusy("another connection is sending this file", remedy="Try again in a moment")
+        return lock
+
+    def _open(self, offset_bytes: int) -> int:
+        here_bytes = self.received_bytes()
+        if offset_bytes != here_bytes:
+            raise UploadOffsetWrong(
+                f"{here_bytes} bytes of it are here", expected=f"offset {here_bytes}, not {offset_bytes}"
+            )
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        os.ftruncate(descriptor, here_bytes)
+        self._note_synced(min(here_bytes, int(self._read_note()["synced_bytes"])))
+        return descriptor
+
+    def remove(self) -> None:
+        """Forget it, and what has arrived."""
+        if self.directory.exists():
+            with disk_errors(str(self.directory), disk=self.directory.parent):
+                remove_directory(self.directory)
+
+    def _read_note(self) -> dict[str, str | int]:
+        try:
+            note: dict[str, str | int] = json.loads(self._note.read_bytes())
+        except FileNotFoundError:
+            note = {"boot": "", "synced_bytes": 0}
+        return note
+
+    def _note_synced(self, synced_bytes: int) -> None:
+        note = json.dumps({"boot": _boot(), "synced_bytes": synced_bytes}).encode()
+        write_durably(self._note, note, scratch=self.directory / "synced.new")
+
+    def synced(self, synced_bytes: int) -> None:
+        """So much of it has reached the disk."""
+        with disk_errors(str(self.directory), disk=self.directory):
+            self._note_synced(synced_bytes)
+
+
+class Receiver:
+    """The one connection that appends to a file. A context manager."""
+
+    def __init__(self, file: ReceivedFile, descriptor: int, lock: int, offset_bytes: int) -> None:
+        self._file = file
+        self._descriptor = descriptor
+        self._lock = lock
+        self._synced_bytes = offset_bytes
+        self.offset_bytes = offset_bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is here."""
+        return self.offset_bytes == self._file.size_bytes
+
+    def append(self, part: bytes | bytearray) -> None:
+        """Add a part. Raises ProjectConflict for more than was announced, DiskFull, StoreError."""
+        end_bytes = self.offset_bytes + len(part)
+        if end_bytes > self._file.size_bytes:
+            raise ProjectConflict(
+                f"more than the announced {self._file.size_bytes} bytes were sent",
+                where=self._file.path.name,
+                remedy="The file may have grown meanwhile: send it anew",
+            )
+        if free_bytes(self._file.directory) - len(part) < RESERVE_BYTES:
+            raise DiskFull(
+                "the disk is almost full", where=str(self._file.directory), remedy="Free space on it, then go on"
+            )
+        with disk_errors(str(self._file.path), disk=self._file.directory):
+            view, at_bytes = memoryview(part), self.offset_bytes
+            while view:
+                written = os.pwrite(self._descriptor, view, at_bytes)
+                view, at_bytes = view[written:], at_bytes + written
+        self.offset_bytes = end_bytes
+        if end_bytes - self._synced_bytes >= SYNC_EVERY_BYTES:
+            self._sync()
+
+    def close(self) -> None:
+        """Let others go on. What is complete is synced first."""
+        try:
+            if self.complete and self._synced_bytes < self.offset_bytes:
+                self._sync()
+        finally:
+            os.close(self._descriptor)
+            os.close(self._lock)
+
+    def _sync(self) -> None:
+        with disk_errors(str(self._file.path), disk=self._file.directory):
+            os.fdatasync(self._descriptor)
+            sync(self._file.content)
+        self._file.synced(self.offset_bytes)
+        self._synced_bytes = self.offset_bytes
+
+
+def _boot() -> str:
+    return BOOT_ID.read_text().strip()
