@@ -22,7 +22,7 @@ LOOKS = frozenset(
         *("may_act", "owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
         *("judge_answer", "proposals", "question", "question_image"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
-        *("deletion", "deletion_effect"),
+        *("deletion", "deletion_effect", "dismissal"),
     }
 )
 CHECKS_ITSELF = frozenset({"give"})
@@ -45,6 +45,8 @@ ACTS: dict[str, Callable[[ProjectHandle], object]] = {
     "add_todo": lambda project: project.add_todo("look"),
     "finish_todo": lambda project: project.finish_todo(1),
     "delete": lambda project: project.delete(),
+    "dismiss": lambda project: project.dismiss(),
+    "undismiss": lambda project: project.undismiss(),
     "restore": lambda project: project.restore(),
 }
 

@@ -39,6 +39,7 @@ def running(folder: Path) -> Iterator[Server]:
             winslow.run("steps", name, tags=["ulm"]).ended()
         winslow.run("failing", "failed-one").ended()
         winslow.run("asking", "asking-one").ended()
+        winslow.create("steps", "gone").delete("a test film, <b>not</b> ours")
         under_way(server, "under-way")
         try:
             yield server

@@ -21,6 +21,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.new_inputs import projects_by_pipeline
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectQuery
+from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.projects.planning.result_cache import reusable
 from winslow_dagster.projects.retention.purge import Purge
@@ -221,6 +222,27 @@ def test_for_good_means_that_files_and_rows_are_gone_the_audit_trail_stays_and_t
     assert front.audit(ULM)[0].action == "delete"
     front.create("traffic", ULM)
     assert front.project(ULM).status().state == "idle"
+
+
+def test_files_of_watched_folders_are_hidden_with_their_project_and_not_ingested_again_when_it_is_gone(
+    house: House, front: Installation
+) -> None:
+    table, at = IngestTable(house.records.database), house.now
+    states: tuple[IngestState, ...] = ("failed", "done", "running")
+    table.apply(
+        [IngestFile(0, "films", f"{state}.mp4", 1, "t", state, "", ULM, "run1", at, at, at) for state in states], []
+    )
+    assert (front.ingest.needs(9).total, len(front.ingest.files().files)) == (1, 3)
+    front.project(ULM).delete()
+    assert (front.ingest.needs(9).total, len(front.ingest.files().files)) == (0, 0)
+    purge = purging(house)
+    assert purge.begin(ULM)
+    assert purge.carry_out(ULM).gone
+    assert [(each.state, each.project) for each in front.ingest.files().files] == [
+        ("failed", None),
+        ("done", None),
+        ("failed", None),
+    ]
 
 
 def test_outputs_that_another_project_uses_stay_and_the_rows_until_it_no_longer_does(

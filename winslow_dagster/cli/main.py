@@ -33,6 +33,7 @@ COMMANDS = {
     "pick": "Choose the attempt whose outputs a stage uses.",
     "replace": "Replace an output file of a stage.",
     "cancel": "Cancel the run of a project.",
+    "dismiss": "Take note of failed projects: they no longer wait for you.",
     "delete": "Delete projects, which can be restored for a while.",
     "restore": "Restore deleted projects.",
     "history": "Show a project's run history.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,12 +12,14 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from winslow_dagster.client.compare import ComparisonClient
-from winslow_dagster.client.http import Http
+from winslow_dagster.client.http import Http, part
 from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.uploads import UploadClient
+from winslow_dagster.errors import ProjectDeleted
 from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditEntry, AuditPage, AuditQuery
+from winslow_dagster.projects.domain.deletion import DeletedProject, PurgeResult
 from winslow_dagster.projects.domain.project_filter import format_filter
 from winslow_dagster.projects.domain.views import (
     ActResult,
@@ -63,6 +66,10 @@ class _Results(BaseModel):
 
 class _Views(BaseModel):
     views: tuple[SavedView, ...]
+
+
+class _Deleted(BaseModel):
+    deleted: tuple[DeletedProject, ...]
 
 
 class _Name(BaseModel):
@@ -152,9 +159,10 @@ class WinslowClient:
         return self._http.get(dict[str, ProjectProgress], "/progress", project=list(projects))
 
     def project(self, name: str) -> ProjectClient:
-        """One project. Raises NotFound."""
+        """One project. Raises NotFound. A deleted one can be restored."""
         project = ProjectClient(self._http, name)
-        project.tags()
+        with contextlib.suppress(ProjectDeleted):
+            project.tags()
         return project
 
     def status(self, project: str) -> ProjectStatus:
@@ -225,10 +233,23 @@ class WinslowClient:
         projects: Iterable[str],
         act: ManyAct,
         tags: Iterable[str] = (),
+        *,
+        reason: str = "",
     ) -> tuple[ActResult, ...]:
-        """Pause, resume, cancel, tag or untag many projects. Says for each what came of it. Raises InputRejected."""
-        body = {"act": act, "projects": list(projects), "tags": list(tags)}
+        """Do the same to many projects. Says for each what came of it. Raises InputRejected.
+
+        `tags` are for `tag` and `untag`, and `reason` is for `delete`.
+        """
+        body = {"act": act, "projects": list(projects), "tags": list(tags), "reason": reason}
         return self._http.post(_Results, "/acts", body).results
+
+    def deleted_projects(self) -> tuple[DeletedProject, ...]:
+        """The deleted projects, the last one first, and when each is removed for good."""
+        return self._http.get(_Deleted, "/deleted-projects").deleted
+
+    def purge(self, project: str) -> PurgeResult:
+        """Remove a deleted project for good. Only administrators may."""
+        return self._http.delete(PurgeResult, f"/deleted-projects/{part(project)}")
 
     def filter_words(self) -> FilterWords:
         """The values that a filter of projects can have."""

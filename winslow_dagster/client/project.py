@@ -13,6 +13,7 @@ from winslow_dagster.client.http import Http, part
 from winslow_dagster.client.log import LogClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.projects.domain.audit import AuditEntry
+from winslow_dagster.projects.domain.deletion import Deletion, DeletionEffect
 from winslow_dagster.projects.domain.run_plan import RunPlan, StageParameters
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
@@ -230,6 +231,26 @@ class ProjectClient:
         }
         started = self._http.post(_Sweep, f"{self._path}/sweep", body)
         return tuple(RunClient(self._http, self.name, run_id) for run_id in started.run_ids)
+
+    def delete(self, reason: str = "") -> Deletion:
+        """Delete it: it is hidden, can be restored for a while, and is then removed for good."""
+        return self._http.delete(Deletion, self._path, reason=reason)
+
+    def deletion_effect(self) -> DeletionEffect:
+        """What it would mean to delete it."""
+        return self._http.get(DeletionEffect, f"{self._path}/deletion-effect")
+
+    def restore(self) -> None:
+        """Undo that it was deleted."""
+        self._http.send("POST", f"{self._path}/restore")
+
+    def dismiss(self) -> None:
+        """Take note that its latest run failed: it no longer waits for a person, until it fails again."""
+        self._http.send("POST", f"{self._path}/dismiss")
+
+    def undismiss(self) -> None:
+        """Have its failure wait for a person again."""
+        self._http.send("POST", f"{self._path}/undismiss")
 
     def questions(self) -> tuple[QuestionView, ...]:
         """The questions that a person has to answer before the project can continue."""

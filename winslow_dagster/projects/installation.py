@@ -32,6 +32,7 @@ from winslow_dagster.projects.dagster_api.serving import RunningService, running
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
+from winslow_dagster.projects.database.dismissals import DISMISSED, Dismissals
 from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.saved_views import SavedViews
@@ -160,10 +161,13 @@ class Installation:
     def needs(self, limit: int = NEEDS_SHOWN) -> Needs:
         """What waits for a person: open questions, sweeps to pick from, failed and interrupted projects, and files.
 
-        The latest first, at most `limit` projects and as many files found in watched folders.
+        The latest first, at most `limit` projects and as many files found in watched folders. Failures that somebody
+        has dismissed are left out.
         """
         query = ProjectQuery(states=NEEDING, sort="changed_at", descending=True, limit=limit)
-        projects, files = self.find_projects(query), self.ingest.needs(limit)
+        records, resources = self.context.records, self.context.resources
+        read = (records, resources.dagster_if_running, resources.pipeline_version)
+        projects, files = find_projects(*read, query, ~DISMISSED), self.ingest.needs(limit)
         needs = (*project_needs(self.context.records.database, projects.projects), *files.needs)
         return Needs(
             needs=tuple(sorted(needs, key=lambda need: need.since, reverse=True)), total=projects.total + files.total
@@ -172,15 +176,21 @@ class Installation:
     def counters(self) -> Counters:
         """How many projects and files wait for a person, and how many projects run or have failed."""
         states = count_states(self.context.records, self.context.resources.dagster_if_running)
+        waiting = sum(states.get(state, 0) for state in NEEDING)
         return Counters(
-            needs_you=sum(states.get(state, 0) for state in NEEDING) + self.ingest.needs(0).total,
+            needs_you=waiting - Dismissals(self.context.records.database).count() + self.ingest.needs(0).total,
             running=states.get("running", 0) + states.get("pausing", 0),
             failed=states.get("failed", 0),
         )
 
-    def act_on(self, projects: Iterable[str], act: ManyAct, tags: Iterable[str] = ()) -> tuple[ActResult, ...]:
-        """Do the same to many projects. Says for each what came of it. Raises InputRejected."""
-        return act_on(self.context, act, projects, tags)
+    def act_on(
+        self, projects: Iterable[str], act: ManyAct, tags: Iterable[str] = (), *, reason: str = ""
+    ) -> tuple[ActResult, ...]:
+        """Do the same to many projects. Says for each what came of it. Raises InputRejected.
+
+        `tags` are for `tag` and `untag`, and `reason` is for `delete`.
+        """
+        return act_on(self.context, act, projects, tags, reason)
 
     def filter_words(self) -> FilterWords:
         """The values that a filter of projects can have."""

@@ -3,6 +3,7 @@
 from winslow_dagster.console.pages import (
     audit,
     compare,
+    deleted,
     health,
     home,
     log,
@@ -21,6 +22,7 @@ ROOMS = (
     home.room,
     projects.room,
     projects.pictures,
+    deleted.room,
     log.room,
     audit.room,
     health.room,

@@ -36,6 +36,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
         request,
         "home.html",
         needs=needs,
+        may_act=front.may_act_on(need.project for need in needs.needs if need.project is not None),
         commands=tuple(map(_command, needs.needs)),
         under_way=rows_of(front, under_way.projects),
         under_way_total=under_way.total,

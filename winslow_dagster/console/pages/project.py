@@ -133,6 +133,7 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         tabs=TABS,
         refresh=stage_path(project, chosen, tab, **{**query, "part": "1"}) if chosen else "?part=1",
         questions=(*status.questions, *(each for other in status.other_pipelines for each in other.questions)),
+        dismissal=handle.dismissal() if status.state == "failed" else None,
         first_error=_first_error(handle, status, shown),
         pins={pin.task_id: pin for pin in front.retention.pins(project)},
         audit=front.audit(project, limit=RAIL_ROWS),

@@ -45,6 +45,13 @@ def cancel(front: Front, project: str) -> Response:
     return done(f"The run of {project} is being cancelled.")
 
 
+@room.route_for("/undismiss", role="operator", method="POST")
+def undismiss(front: Front, project: str) -> Response:
+    """Have its failure wait for somebody again."""
+    front.project(project).undismiss()
+    return done(f"{project} waits for somebody again.")
+
+
 @room.route_for("/redo", role="operator", method="POST")
 def redo(front: Front, project: str, stage: Text, pipeline: Optional = "") -> Response:
     """Run the stage and the stages that follow it again."""

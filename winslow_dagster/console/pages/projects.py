@@ -10,7 +10,7 @@ from fastapi import Form, Request
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
 
-from winslow_dagster.console.acts import done
+from winslow_dagster.console.acts import Undo, done
 from winslow_dagster.console.caller import CallerOf, Front, require
 from winslow_dagster.console.listing import GROUPS, NEWEST_FIRST, PAGE_SIZE, PATH, Listing, ListingAsked
 from winslow_dagster.console.pictures import picture_response
@@ -52,15 +52,22 @@ PAST: dict[ManyAct, str] = {
     "cancel": "Cancelled",
     "tag": "Tagged",
     "untag": "Untagged",
+    "delete": "Deleted",
+    "restore": "Restored",
+    "dismiss": "Noted",
+    "undismiss": "Put back",
 }
+UNDOES: dict[ManyAct, ManyAct] = {"delete": "restore", "dismiss": "undismiss"}
+"""What undoes an act."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One project of a list."""
+    """One project of a list. `may_act`: whether the person who sees it may act on it."""
 
     project: ProjectSummary
     progress: ProjectProgress
+    may_act: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,16 @@ class Group:
     name: str
     total: int
     rows: tuple[Row, ...]
+
+
+class ActForm(BaseModel):
+    """An act on projects. `leave`: then show the project, or where it was deleted, the list."""
+
+    act: ManyAct
+    project: list[str]
+    tag: str = ""
+    reason: str = ""
+    leave: bool = False
 
 
 class ViewForm(BaseModel):
@@ -95,8 +112,11 @@ class ViewLink:
 
 def rows_of(front: Installation, projects: tuple[ProjectSummary, ...]) -> tuple[Row, ...]:
     """The projects, and how far they have come."""
-    progress = front.progress_of(each.project for each in projects)
-    return tuple(Row(each, progress[each.project]) for each in projects if each.project in progress)
+    names = [each.project for each in projects]
+    progress, may_act = front.progress_of(names), front.may_act_on(names)
+    return tuple(
+        Row(each, progress[each.project], each.project in may_act) for each in projects if each.project in progress
+    )
 
 
 @room.route_for(PATH, role="viewer")
@@ -122,20 +142,28 @@ def projects(request: Request, front: Front, listing: ListingAsked) -> HTMLRespo
 
 
 @room.route_for(f"{PATH}/acts", role="operator", method="POST")
-def act(
-    request: Request,
-    front: Front,
-    act: Annotated[ManyAct, Form()],
-    project: Annotated[list[str], Form()],
-    tag: Annotated[str, Form()] = "",
-) -> Response:
+def act(request: Request, front: Front, form: Annotated[ActForm, Form()]) -> Response:
     """Do the same to many projects, and say what came of it."""
-    tags = tag.split(",") if act in {"tag", "untag"} else ()
-    results = front.act_on(project, act, tags)
+    tags = form.tag.split(",") if form.act in {"tag", "untag"} else ()
+    results = front.act_on(form.project, form.act, tags, reason=form.reason)
     failed = [each for each in results if not each.done]
+    undone_by = UNDOES.get(form.act) if len(failed) < len(results) else None
     if len(results) == 1:
-        return done(f"{results[0].project}: {results[0].text}", tone="bad" if failed else "good")
-    return rendered(request, "parts/act_summary.html", title=_summary(act, results), results=failed)
+        (result,) = results
+        text = f"{result.project}: {result.text}"
+        if failed:
+            return done(text, tone="bad")
+        undo = Undo(f"{PATH}/acts", {"act": undone_by, "project": result.project}) if undone_by else None
+        place = PATH if form.act == "delete" else f"{PATH}/{result.project}"
+        return done(text, undo=undo, go_to=place if form.leave else "")
+    return rendered(
+        request,
+        "parts/act_summary.html",
+        title=_summary(form.act, results),
+        results=failed,
+        undone_by=undone_by,
+        acted_on=[each.project for each in results if each.done],
+    )
 
 
 @room.route_for("/views", role="viewer", method="POST")

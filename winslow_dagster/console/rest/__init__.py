@@ -3,6 +3,7 @@
 from winslow_dagster.console.rest import (
     audit,
     compare,
+    deletions,
     findings,
     footage,
     health,
@@ -21,6 +22,7 @@ from winslow_dagster.console.rest import (
 ROOMS = (
     health.room,
     projects.room,
+    deletions.room,
     new_projects.room,
     pipelines.room,
     logs.room,

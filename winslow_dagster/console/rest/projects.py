@@ -54,11 +54,12 @@ class ProjectRows(BaseModel):
 
 
 class Acts(BaseModel):
-    """An action, and the projects that it is for. `tags` are for `tag` and `untag`."""
+    """An action, and the projects that it is for. `tags` are for `tag` and `untag`, `reason` is for `delete`."""
 
     act: ManyAct
     projects: list[str] = Field(min_length=1, max_length=MOST_AT_ONCE)
     tags: list[str] = Field(default_factory=list, max_length=100)
+    reason: str = ""
 
 
 class ActResults(BaseModel):
@@ -135,7 +136,7 @@ def counters(request: Request) -> FrameCounters:
 @room.route_for("/acts", role="operator", method="POST")
 def act(front: Front, acts: Acts) -> ActResults:
     """Do the same to many projects. Each succeeds or fails for itself."""
-    return ActResults(results=front.act_on(acts.projects, acts.act, acts.tags))
+    return ActResults(results=front.act_on(acts.projects, acts.act, acts.tags, reason=acts.reason))
 
 
 @room.route_for("/views", role="viewer")

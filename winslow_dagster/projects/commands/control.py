@@ -19,6 +19,7 @@ from winslow_dagster.projects.commands.permission import act, act_on_deleted
 from winslow_dagster.projects.commands.redo import ProjectRedo
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.database.dismissals import Dismissals
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.deletion import Deletion
@@ -196,6 +197,23 @@ class ProjectControl(ProjectRedo):
     def restore(self) -> None:
         """Undo that it was deleted. Raises ProjectDeleted if its files are being removed already."""
         deletion.restore(self._context, self.name)
+
+    @act
+    def dismiss(self) -> None:
+        """Take note that its latest run failed: it no longer waits for a person, until it fails again.
+
+        Raises ProjectConflict if it has not failed.
+        """
+        context = self._context
+        context.reconcile(self.name)
+        if Dismissals(context.records.database).dismiss(self.name, by=context.actor.who, at=context.clock()):
+            context.audit("dismiss", self.name)
+
+    @act
+    def undismiss(self) -> None:
+        """Have its failure wait for a person again."""
+        if Dismissals(self._context.records.database).undismiss(self.name):
+            self._context.audit("undismiss", self.name)
 
     @property
     def _cancel_action(self) -> Action:

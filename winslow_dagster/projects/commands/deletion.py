@@ -50,7 +50,8 @@ def deleted_projects(context: Context) -> tuple[DeletedProject, ...]:
     found = deletions.all()
     if not found:
         return ()
-    usage, kept = _cleanup(context).usage(), timedelta(days=context.settings.trash_days)
+    usage = _cleanup(context).usage_of({each.project for each in found})
+    kept = timedelta(days=context.settings.trash_days)
     return tuple(
         DeletedProject(
             **each.model_dump(),

@@ -18,10 +18,14 @@ DONE: dict[ManyAct, str] = {
     "untag": "no longer tagged",
     "delete": "deleted",
     "restore": "restored",
+    "dismiss": "noted",
+    "undismiss": "waits for somebody again",
 }
 
 
-def act_on(context: Context, act: ManyAct, projects: Iterable[str], tags: Iterable[str]) -> tuple[ActResult, ...]:
+def act_on(
+    context: Context, act: ManyAct, projects: Iterable[str], tags: Iterable[str], reason: str = ""
+) -> tuple[ActResult, ...]:
     """Do it to each of the projects. Raises InputRejected for too many, and for tags that are missing or not needed."""
     names, given = tuple(dict.fromkeys(projects)), tuple(tags)
     if len(names) > MOST_AT_ONCE:
@@ -34,8 +38,10 @@ def act_on(context: Context, act: ManyAct, projects: Iterable[str], tags: Iterab
         "cancel": lambda project: project.cancel(),
         "tag": lambda project: project.change_tags(add=given),
         "untag": lambda project: project.change_tags(remove=given),
-        "delete": lambda project: project.delete(),
+        "delete": lambda project: project.delete(reason),
         "restore": lambda project: project.restore(),
+        "dismiss": lambda project: project.dismiss(),
+        "undismiss": lambda project: project.undismiss(),
     }
     return tuple(_result(context, name, act, calls[act], given) for name in names)
 

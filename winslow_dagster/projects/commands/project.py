@@ -32,6 +32,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.deletions import Deletions
+from winslow_dagster.projects.database.dismissals import Dismissals
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.domain.answer import Answer
@@ -42,6 +43,7 @@ from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
+    Dismissal,
     HistoryLine,
     HistoryPage,
     ProjectFile,
@@ -327,6 +329,10 @@ class ProjectHandle(ProjectFootage):
         ownership.give(self.name, owner=new.owner, group=new.group)
         context.audit("give", self.name, owner=owner, group=group)
         return new
+
+    def dismissal(self) -> Dismissal | None:
+        """Who has taken note that its latest run failed; None if nobody has, or it has not failed."""
+        return Dismissals(self._context.records.database).of(self.name)
 
     def deletion(self) -> Deletion | None:
         """Who deleted it, when and why; None if nobody did."""

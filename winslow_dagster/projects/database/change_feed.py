@@ -35,6 +35,7 @@ WATCHED: dict[Table, tuple[str, str]] = {
             schema.answers,
             schema.drafts,
             schema.todos,
+            schema.dismissals,
             schema.audit,
             schema.retention,
             schema.removals,

@@ -15,6 +15,8 @@ from winslow_dagster.projects.domain.deletion import Deletion
 
 KEPT = frozenset({schema.projects, schema.audit, schema.changes, schema.ingest_files})
 """Tables that name a project and outlive it, and the project's own, which goes last."""
+INGESTING = ("importing", "starting", "running")
+"""The states of files of watched folders that something is done with."""
 STORED_INPUTS = (schema.inputs, schema.answers)
 """Tables of files that people gave to a project."""
 
@@ -129,8 +131,12 @@ class Deletions:
             for table in reversed(schema.metadata.sorted_tables):
                 if "project" in table.c and table not in KEPT:
                     connection.execute(table.delete().where(table.c.project == project))
-            # Otherwise the file, if it is still there, would be ingested a second time.
-            connection.execute(files.update().where(files.c.project == project).values(project=None, run_id=None))
+            # The rows stay: otherwise a file that is still there would be ingested a second time.
+            own_files = files.update().where(files.c.project == project)
+            connection.execute(
+                own_files.where(files.c.state.in_(INGESTING)).values(state="failed", reason="its project was removed")
+            )
+            connection.execute(own_files.values(project=None, run_id=None))
             connection.execute(schema.projects.delete().where(schema.projects.c.name == project))
 
 

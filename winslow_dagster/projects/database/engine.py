@@ -162,11 +162,10 @@ def hold_any_project(connection: Connection, project: str) -> Row[Any]:
 
 def deleted_project(row: Any) -> ProjectDeleted:
     """The error for a project that was deleted, with the columns of its row."""
-    what = f"was deleted by {row.deleted_by} on {format_time(row.deleted_at)}"
-    where = f"project {row.name}"
+    what = f"the project {row.name} was deleted by {row.deleted_by} on {format_time(row.deleted_at)}"
     if row.purged_at is not None:
-        return ProjectDeleted(f"{what}, and its files are being removed", where=where)
-    return ProjectDeleted(what, where=where, remedy=Action("restore_project", {"project": row.name}))
+        return ProjectDeleted(f"{what}, and its files are being removed")
+    return ProjectDeleted(what, remedy=Action("restore_project", {"project": row.name}))
 
 
 def unknown_project(project: str) -> NotFound:

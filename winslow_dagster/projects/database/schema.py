@@ -317,6 +317,16 @@ picks = Table(
     Index("ix_winslow_picks_project", "project", "pipeline"),
 )
 
+dismissals = Table(
+    "winslow_dismissals",
+    metadata,
+    # Somebody has taken note of a failed run. A later run that fails is another one.
+    Column("project", String(63), ForeignKey("winslow_projects.name"), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("dismissed_at", Utc, nullable=False),
+    Column("dismissed_by", Text, nullable=False),
+)
+
 todos = Table(
     "winslow_todos",
     metadata,

@@ -36,7 +36,7 @@ OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "
 """Nothing happens in these states until a person acts."""
 VariableOrigin = Literal["pipeline", "stage", "project", "answer", "run", "settings"]
 """Later ones win. `settings` are those that a run has for one stage."""
-ManyAct = Literal["pause", "resume", "cancel", "tag", "untag", "delete", "restore"]
+ManyAct = Literal["pause", "resume", "cancel", "tag", "untag", "delete", "restore", "dismiss", "undismiss"]
 """What is done to many projects at once."""
 PipelineVersion = Literal["pinned", "current"]
 """Which version of its pipeline a project runs: the one that it ran first, or the file as it is now."""
@@ -263,6 +263,14 @@ class Need(View):
     file: int | None = None
     path: str = ""
     action: Action | None = None
+
+
+class Dismissal(View):
+    """Somebody has taken note that the latest run failed: the project no longer waits for a person."""
+
+    run_id: str
+    dismissed_at: datetime
+    dismissed_by: str
 
 
 class Needs(View):

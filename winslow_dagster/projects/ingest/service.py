@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.domain.views import Need, Needs
 from winslow_dagster.projects.ingest.config import Watch, load_watches
 from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
@@ -26,8 +27,10 @@ class IngestService:
         return load_watches(self._context.settings.watch_file)
 
     def files(self, *, watch: str | None = None, state: IngestState | None = None) -> IngestList:
-        """List files: of all watches or one, in any state or one."""
-        return IngestList(files=self._table().all(watch=watch, states=() if state is None else (state,)))
+        """List files: of all watches or one, in any state or one. Those of deleted projects are left out."""
+        files = self._table().all(watch=watch, states=() if state is None else (state,))
+        deleted = {each.project for each in Deletions(self._context.records.database).all()}
+        return IngestList(files=tuple(file for file in files if file.project not in deleted))
 
     def needs(self, limit: int) -> Needs:
         """The rejected and failed files, the latest first, at most `limit`."""

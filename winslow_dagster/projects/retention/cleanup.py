@@ -113,8 +113,11 @@ class Cleanup:
         """Measure how much space projects and stages take, in the store and on this node. Raises NotFound."""
         if project is not None:
             self._records.require_project(project)
+        return self.usage_of(None if project is None else {project})
+
+    def usage_of(self, projects: Collection[str] | None) -> Usage:
+        """Measure how much space these projects take; without names, all."""
         stages: dict[tuple[str, str], list[int]] = {}
-        projects = None if project is None else {project}
         for history in load_histories(self._records, self._settings, projects, self._engine):
             for stored in history.attempts:
                 sums = stages.setdefault((history.project, stored.attempt.stage), [0, 0, 0, 0])
@@ -124,7 +127,7 @@ class Cleanup:
                     sums[index] += more
         return Usage(
             stages=tuple(StageUsage(*of, *sums) for of, sums in sorted(stages.items())),
-            inputs_bytes=self._inputs_bytes(project),
+            inputs_bytes=self._inputs_bytes(projects),
             cache_bytes=self._engine.cache_bytes(),
         )
 
@@ -220,15 +223,15 @@ class Cleanup:
             return size_bytes if self._engine.forget(address) else 0
         return self._store.delete_tree(address) if paths is None else self._store.delete_files(address, paths)
 
-    def _inputs_bytes(self, project: str | None) -> dict[str, int]:
+    def _inputs_bytes(self, projects: Collection[str] | None) -> dict[str, int]:
         sizes: dict[str, int] = {}
         seen: set[tuple[str, str]] = set()
         with self._database.reading() as connection:
             removed = removed_files(connection).trees
             for table in (schema.inputs, schema.answers):
                 query = select(table.c.project, table.c.manifest)
-                if project is not None:
-                    query = query.where(table.c.project == project)
+                if projects is not None:
+                    query = query.where(table.c.project.in_(projects))
                 for row in connection.execute(query):
                     manifest = Manifest.model_validate(row.manifest)
                     for entry in manifest.files:

@@ -70,8 +70,10 @@ class Pins:
             raise NotFound("the attempt is not pinned", where=task_id)
 
     def pins(self, project: str | None = None) -> tuple[Pin, ...]:
-        """List the pins of all projects or of one, the oldest first."""
+        """List the pins of all projects but deleted ones, or of one, the oldest first."""
         query = select(schema.pins).order_by(schema.pins.c.pinned_at, schema.pins.c.task_id)
+        if project is None:
+            query = query.where(schema.of_live_project(schema.pins.c.project))
         if project is not None:
             query = query.where(schema.pins.c.project == project)
         with self._database.reading() as connection:

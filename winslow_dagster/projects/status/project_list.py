@@ -45,15 +45,16 @@ def find_projects(
     dagster: Callable[[], DagsterClient | None],
     read_version: ReadVersion,
     query: ProjectQuery,
+    *also: ColumnElement[bool],
 ) -> ProjectPage:
-    """The page of projects that the query selects, and the number of projects on all pages."""
+    """The page of projects that the query and conditions select, and the number of projects on all pages."""
     statuses, ended = _observe(records, dagster)
     # The states of these projects depend on Dagster, those of all others only on the tables.
     active = summaries(records, statuses, ended, has_open_run())
     changed = {each.project: each.changed_at for each in active if each.run_id in ended}
     with records.database.reading() as connection:
         states = {each.project: each.state for each in active}
-        names, total, groups = matching(connection, query, states, changed)
+        names, total, groups = matching(connection, query, states, changed, *also)
     page = summaries(records, statuses, ended, schema.projects.c.name.in_(names))
     found = {each.project: each for each in _with_unfinished(records, read_version, page, ended)}
     return ProjectPage(projects=tuple(found[name] for name in names if name in found), total=total, groups=groups)

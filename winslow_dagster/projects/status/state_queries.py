@@ -102,6 +102,7 @@ def matching(
     query: ProjectQuery,
     active: Mapping[str, ProjectState],
     changed: Mapping[str, datetime],
+    *also: ColumnElement[bool],
 ) -> tuple[tuple[str, ...], int, dict[str, int]]:
     """The names on the query's page in order, the number of projects that match, and the number in each group.
 
@@ -109,7 +110,7 @@ def matching(
     """
     projects = schema.projects
     state = _state(active)
-    conditions = _conditions(connection, query, state)
+    conditions = (*_conditions(connection, query, state), *also)
     ended = {name: literal(moment, schema.Utc) for name, moment in changed.items()}
     changed_at = case(ended, value=projects.c.name, else_=CHANGED_AT) if ended else CHANGED_AT
     order: dict[str, ColumnElement[Any]] = {

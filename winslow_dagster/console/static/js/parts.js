@@ -4,6 +4,8 @@
 //   data-removes="SEL"    removes what it is in
 //   data-theme-choice     a select of dark, light or the system's theme
 //   data-clears           a form that is emptied once it was accepted
+//   data-closes           a form whose dialog is closed once it was accepted
+//   data-closes-dialog    a button that closes the dialog that it is in
 import { say } from "./messages.js";
 
 export async function copyText(text) {
@@ -27,8 +29,12 @@ document.addEventListener("click", (event) => {
   if (copies) copyText(copies.dataset.copy);
   const removes = event.target.closest("[data-removes]");
   if (removes) removes.closest(removes.dataset.removes).remove();
+  event.target.closest("[data-closes-dialog]")?.closest("dialog").close();
   const opens = event.target.closest("[data-opens]");
-  if (opens) document.querySelector(opens.dataset.opens).showModal();
+  if (opens) {
+    opens.closest("details.menu")?.removeAttribute("open");
+    document.querySelector(opens.dataset.opens).showModal();
+  }
 });
 
 document.addEventListener("change", (event) => {
@@ -42,4 +48,6 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:after:request", (event) => {
   const form = event.target.closest?.("form[data-clears]");
   if (form && event.detail.ctx.response.raw.ok) form.reset();
+  const closes = event.target.closest?.("form[data-closes]");
+  if (closes && event.detail.ctx.response.raw.ok) closes.closest("dialog").close();
 });
