@@ -150,12 +150,26 @@ def test_the_shell_finds_the_same_by_the_command_that_the_page_names(server: Con
     assert [each["details"]["number"] for each in json.loads(done.stdout)["entries"]] == listed(text)
 
 
+def whole_check(server: Console) -> str:
+    """What the page shows once the check is done."""
+    parts: list[str] = []
+
+    def done() -> bool:
+        check = re.search(r'data-check="(\d+)"', parts[-1]) if parts else None
+        status, part = get(server, f"/health/findings?check={check[1]}" if check else "/health/findings")
+        assert status == 200
+        parts.append(part)
+        return 'aria-busy="false"' in part
+
+    until(done, "the check is done")
+    return parts[-1]
+
+
 def test_health_names_what_is_missing_and_the_remedy(server: Console) -> None:
     status, text = get(server, "/health")
     assert (status, 'hx-get="/health/findings"' in text) == (200, True)
     assert "winslow up" in text
-    status, part = get(server, "/health/findings")
-    assert status == 200
+    part = whole_check(server)
     assert 'data-finding="ok"' in part
     _, found = get(server, "/api/v1/findings")
     findings = json.loads(found)["findings"]
@@ -262,5 +276,10 @@ def test_the_findings_appear_on_the_open_page(server: Console, page: Page) -> No
     expect(page.locator("[data-finding='ok']").first).to_be_visible()
     photographed(page, "health")
     assert fits(page)
+    findings = page.locator("#findings")
+    expect(findings).to_have_attribute("aria-busy", "false")
+    first = findings.get_attribute("data-check")
     page.get_by_role("button", name="Check again").click()
-    expect(page.locator("#findings")).to_contain_text("python")
+    expect(findings).not_to_have_attribute("data-check", str(first))
+    expect(findings).to_contain_text("python")
+    expect(findings).to_have_attribute("aria-busy", "false")

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from winslow_dagster.console import live, openapi, pages, rest
 from winslow_dagster.console.access import Access
 from winslow_dagster.console.assets import serve_asset
+from winslow_dagster.console.checkup import Checkups
 from winslow_dagster.console.compression import Compression
 from winslow_dagster.console.counters import FrameCounts
 from winslow_dagster.console.guard import Guard
@@ -38,6 +39,7 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app.state.provider = provider_of(installation.settings.access)
     app.state.live = live.Live(installation)
     app.state.counters = FrameCounts(installation)
+    app.state.checkups = Checkups(installation.diagnose)
     register_problems(app)
     openapi.describe_problems(app)
     app.include_router(live.room)
