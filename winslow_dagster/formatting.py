@@ -89,7 +89,12 @@ def format_progress(progress: Progress) -> str:
     """The same with the time left if that is known, such as `frames 120/375 (32 %), 1 m 10 s left`."""
     if progress.remaining_s is None:
         return format_amount(progress)
-    return f"{format_amount(progress)}, {format_duration(progress.remaining_s)} left"
+    return f"{format_amount(progress)}, {format_left(progress.remaining_s)}"
+
+
+def format_left(remaining_s: float) -> str:
+    """Such as `3 m 12 s left`; `finishing` where everything is counted, and only its end is awaited."""
+    return f"{format_duration(remaining_s)} left" if remaining_s > 0 else "finishing"
 
 
 def is_utf8(text: str) -> bool:

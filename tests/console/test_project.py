@@ -385,3 +385,23 @@ def test_the_routes_are_described_with_the_values_of_the_front_door(server: Serv
     assert shown["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/ProjectStatus")
     operations = [each.get("operationId") for path in schema["paths"].values() for each in path.values()]
     assert len(operations) == len(set(operations))
+
+
+# what the store has lost
+
+
+def test_files_that_the_store_has_lost_hide_nothing_else_of_the_project(server: Server) -> None:
+    run = server.winslow.run("quick", "lost-files")
+    assert run.wait().state == "succeeded"
+    (file,) = server.winslow.project("lost-files").files("only")
+    assert file.local_path is not None
+    tree = file.local_path.parent
+    hidden = tree.rename(tree.with_name("hidden"))
+    try:
+        for tab in ("result", "files"):
+            page = server.send(f"/projects/lost-files/stages/only/{tab}")
+            assert page.status == 200
+            assert "files cannot be read" in page.text
+            assert "winslow redo lost-files only" in page.text
+    finally:
+        hidden.rename(tree)

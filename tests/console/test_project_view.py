@@ -164,3 +164,11 @@ def test_a_variable_has_the_origin_that_wins_and_those_that_it_overrides() -> No
 def test_a_table_ends_before_a_cell_that_is_too_long_to_read() -> None:
     table = read_table(io.BytesIO(b'a,b\n1,2\n3,"' + b"x" * 500_000 + b'"\n5,6\n'))
     assert (table.header, table.rows, table.cut) == (("a", "b"), (("1", "2"),), True)
+
+
+@pytest.mark.parametrize(("remaining_s", "end"), [(75.0, "about 1 m 15 s left in this stage"), (0.0, "finishing")])
+def test_a_stage_that_has_counted_everything_is_finishing(remaining_s: float, end: str) -> None:
+    progress = SubjectProgress(subject="frames", current=12, total=10, remaining_s=remaining_s)
+    running = StageView(stage="detect", state="running", progress=(progress,))
+    said = sentence(status("running").model_copy(update={"stages": (running,)}))
+    assert said == f"detect · 0 of 1 stage finished · {end}"

@@ -42,7 +42,7 @@ def test_a_stage_may_write_nothing(place: Place) -> None:
     assert result.outputs.files == ()
 
 
-def test_a_failure_says_the_exit_code_and_the_last_error_line_with_its_number(place: Place) -> None:
+def test_a_failure_says_the_exit_code_and_the_first_error_line_with_its_number(place: Place) -> None:
     task = place.task('echo fine; echo "ERROR no wheel found"; exit 3')
     result = place.serve(task)
     assert (result.outcome, result.exit_code, result.outputs) == ("failed", 3, None)

@@ -42,7 +42,18 @@ def test_what_the_runner_did_itself_comes_before_what_the_program_says() -> None
     assert of(ExitStatus(NOW, 0), stopping=stopping) == ("cancelled", "enough")
 
 
-def test_out_of_memory_names_the_limit_the_exit_code_and_the_last_error() -> None:
+def test_of_several_error_lines_the_first_is_quoted() -> None:
+    lines = (LogFinding(line=3, text="ERROR no such camera"), LogFinding(line=90, text="ERROR giving up"))
+    assert of(ExitStatus(NOW, 3), LogSummary(errors=lines, error_count=2))[1] == (
+        "exit code 3, log line 3: ERROR no such camera"
+    )
+    full = (*lines, LogFinding(line=99, text="ERROR No space left on device"))
+    assert of(ExitStatus(NOW, 3), LogSummary(errors=full, error_count=3))[1] == (
+        "the disk is full (reported by the stage): exit code 3, log line 3: ERROR no such camera"
+    )
+
+
+def test_out_of_memory_names_the_limit_the_exit_code_and_the_first_error() -> None:
     outcome, message = of(ExitStatus(NOW, 137, "KILL", out_of_memory=True), asked=task(memory_bytes=8 << 30))
     assert outcome == "out_of_memory"
     assert message == (
@@ -54,7 +65,7 @@ def test_a_program_that_survived_a_child_killed_for_memory_succeeded() -> None:
     assert of(ExitStatus(NOW, 0, out_of_memory=True), LogSummary()) == ("succeeded", "")
 
 
-def test_without_an_error_line_the_last_words_are_quoted() -> None:
+def test_without_an_error_line_the_last_line_is_quoted() -> None:
     last = LogFinding(line=7, text="Killed by a thing")
     assert of(ExitStatus(NOW, 2), LogSummary(), last_line=last)[1] == (
         "exit code 2; last log line (7): Killed by a thing"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from winslow_dagster.cli.escaping import escaped
 from winslow_dagster.cli.output import console, say
-from winslow_dagster.formatting import format_duration, shortened
+from winslow_dagster.formatting import format_duration, format_left, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +118,7 @@ class RunBars:
             self._bar(
                 f"{view.stage} {subject.subject}",
                 f"  {subject.subject}",
-                "" if subject.remaining_s is None else f"{format_duration(subject.remaining_s)} left",
+                "" if subject.remaining_s is None else format_left(subject.remaining_s),
                 subject.current,
                 subject.total,
                 subject.unit,

@@ -12,7 +12,7 @@ from fastapi import Request
 from winslow_dagster.console.previews import BINARY_TABLES, kind_of, read_table, read_text
 from winslow_dagster.console.project_view import Tab, tree
 from winslow_dagster.console.stage_place import Place
-from winslow_dagster.errors import NotFound
+from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.pipelines.model.pipeline import Stage
@@ -75,12 +75,17 @@ def tab_values(request: Request, handle: ProjectHandle, shown: ShownStage, tab: 
     """What the template of the tab needs."""
     stage, attempt, pipeline = shown.stage.name, shown.attempt, shown.pipeline.name
     match tab:
-        case "result":
-            files = handle.files(stage, attempt, pipeline=pipeline)
-            return {"highlights": highlights(handle, shown.stage, files), "files": files}
-        case "files":
-            files = handle.files(stage, attempt, pipeline=pipeline)
-            return _file_values(handle, files, request.query_params.get("file", ""))
+        case "result" | "files":
+            # Files that the store has lost hide nothing else of the project.
+            files: tuple[ProjectFile, ...] = ()
+            problem = ""
+            try:
+                files = handle.files(stage, attempt, pipeline=pipeline)
+            except StoreError as error:
+                problem = str(error)
+            if tab == "result":
+                return {"highlights": highlights(handle, shown.stage, files), "files": files, "problem": problem}
+            return {**_file_values(handle, files, request.query_params.get("file", "")), "problem": problem}
         case "settings":
             return {"settings": handle.settings(stage, attempt, pipeline=pipeline)}
         case "attempts":
@@ -117,12 +122,15 @@ def page_of(request: Request, handle: ProjectHandle, stage: str | None = None) -
 
 def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[str, Any]:
     kind = kind_of(file.path)
-    preview: dict[str, Any] = {"file": file, "kind": kind, "title": title}
+    preview: dict[str, Any] = {"file": file, "kind": kind, "title": title, "problem": ""}
     if kind == "table" and PurePosixPath(file.path).suffix.lower() in BINARY_TABLES:
         preview["table"] = None
     elif kind in {"table", "text"}:
-        with handle.open_file(file) as content:
-            preview |= {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
+        try:
+            with handle.open_file(file) as content:
+                preview |= {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
+        except StoreError as error:
+            preview["problem"] = str(error)
     return preview
 
 

@@ -90,7 +90,9 @@ def _running(status: ProjectStatus) -> str:
     done = sum(1 for view in status.stages if view.state == "succeeded")
     text = f"{_listed(view.stage for view in running)} · {done} of {count_of(len(status.stages), 'stage')} finished"
     left = [each.remaining_s for view in running for each in view.progress if each.remaining_s is not None]
-    return f"{text} · about {format_duration(max(left))} left in this stage" if left else text
+    if not left:
+        return text
+    return f"{text} · about {format_duration(max(left))} left in this stage" if max(left) > 0 else f"{text} · finishing"
 
 
 def _as_sentence(text: str, names: Iterable[str]) -> str:

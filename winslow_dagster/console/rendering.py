@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console import assets
 from winslow_dagster.console.navigation import PLACES
-from winslow_dagster.formatting import format_duration, format_size, format_time
+from winslow_dagster.formatting import format_duration, format_left, format_size, format_time
 
 THEMES = frozenset({"dark", "light"})
 THEME_COOKIE = "winslow_theme"
@@ -65,6 +65,11 @@ def duration(duration_s: float | None) -> str:
     return "" if duration_s is None else format_duration(duration_s)
 
 
+def left(remaining_s: float) -> str:
+    """The time left, as a part of a sentence."""
+    return format_left(remaining_s)
+
+
 def capitalize_first(text: str) -> str:
     """The text with a capital letter in front. `capitalize` would make the rest lower case."""
     return text[:1].upper() + text[1:]
@@ -85,6 +90,7 @@ TEMPLATES.filters |= {
     "moment": moment,
     "size": size,
     "duration": duration,
+    "left": left,
     "capitalize_first": capitalize_first,
     "sentence": sentence,
     "detail": detail,

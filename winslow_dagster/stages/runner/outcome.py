@@ -53,17 +53,26 @@ class EndFacts:
     log_problem: str = ""
 
     @property
-    def last_words(self) -> str:
-        """The last error line or else the last line, and what is missing, to append to how the program ended."""
+    def said(self) -> str:
+        """The first error line or else the last line, and what is missing, to append to how the program ended.
+
+        The first: those that follow are mostly consequences of it.
+        """
         missing = f"; its log is incomplete: {self.log_problem}" if self.log_problem else ""
-        return (last_error(self.log) or last_line(self.last_line)) + missing
+        return (first_error(self.log) or last_line(self.last_line)) + missing
+
+    @property
+    def says_disk_is_full(self) -> bool:
+        """Whether an error line, or else the last line, says so."""
+        lines = self.log.errors or ([self.last_line] if self.last_line else [])
+        return any(NO_SPACE in line.text for line in lines)
 
 
 def verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The outcome and its message. Precedence: stopped by the runner, stopped by the system, ended by itself."""
     if facts.stopping is not None:
         if facts.stopping.cause == "timed_out" and task.timeout_s is not None:
-            return "timed_out", timed_out(task.timeout_s, facts.log, facts.last_words)
+            return "timed_out", timed_out(task.timeout_s, facts.log, facts.said)
         return facts.stopping.cause, facts.stopping.message
     return system_verdict(task, facts) or program_verdict(task, facts)
 
@@ -75,13 +84,13 @@ def system_verdict(task: StageTask, facts: EndFacts) -> Verdict | None:
     if exit_status.failure:
         return "failed", f"the stage could not start: {exit_status.failure}"
     if exit_status.out_of_memory and code not in task.success_exit_codes:
-        return "out_of_memory", out_of_memory(task, code, facts.last_words)
+        return "out_of_memory", out_of_memory(task, code, facts.said)
     if exit_status.lost:
         return "lost", f"lost: {exit_status.lost}; redo the stage"
     if exit_status.signal is not None and code not in task.success_exit_codes and not facts.full_disk:
         return "lost", (
             f"lost: terminated by SIG{exit_status.signal} from outside Winslow (exit code {code})"
-            f"{facts.last_words}; a user or the system sent the signal, perhaps because the machine ran out of "
+            f"{facts.said}; a user or the system sent the signal, perhaps because the machine ran out of "
             "memory"
         )
     return None
@@ -103,15 +112,15 @@ def program_verdict(task: StageTask, facts: EndFacts) -> Verdict:
         return "awaiting_input", facts.log.awaiting_input_message or "the stage needs input, but did not say what for"
     if succeeded:
         return success_verdict(task, facts)
-    if facts.full_disk or NO_SPACE in facts.last_words:
+    if facts.full_disk or facts.says_disk_is_full:
         disk = facts.full_disk or "reported by the stage"
-        return "failed", f"the disk is full ({disk}): exit code {code}{facts.last_words}"
-    return "failed", f"exit code {code}{facts.last_words}{convention(code)}"
+        return "failed", f"the disk is full ({disk}): exit code {code}{facts.said}"
+    return "failed", f"exit code {code}{facts.said}{convention(code)}"
 
 
 def success_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     """The verdict on a program whose exit code means success."""
-    strict, end = task.log_rules.fail_on_error_line, last_error(facts.log)
+    strict, end = task.log_rules.fail_on_error_line, first_error(facts.log)
     if strict and facts.log.error_count:
         return "failed", f"the log has an error line, although the exit code means success{end}"
     if strict and facts.log_problem:
@@ -121,25 +130,23 @@ def success_verdict(task: StageTask, facts: EndFacts) -> Verdict:
     return "succeeded", f"its log is incomplete: {facts.log_problem}" if facts.log_problem else ""
 
 
-def out_of_memory(task: StageTask, exit_code: int | None, last_words: str) -> str:
+def out_of_memory(task: StageTask, exit_code: int | None, said: str) -> str:
     """The message for a program that exceeded its memory."""
     limit = f" at {format_size(task.memory_bytes)}" if task.memory_bytes else ", limited only by the machine"
     remedy = "give the stage more `memory`" if task.memory_bytes else "run it on a machine with more memory"
-    return f"out of memory{limit}: exit code {exit_code}{last_words}; {remedy}"
+    return f"out of memory{limit}: exit code {exit_code}{said}; {remedy}"
 
 
-def timed_out(timeout_s: float, log: LogSummary, last_words: str = "") -> str:
-    """The message for a program that exceeded its timeout. It has no last words yet while it is being stopped."""
+def timed_out(timeout_s: float, log: LogSummary, said: str = "") -> str:
+    """The message for a program that exceeded its timeout. What it said is not known while it is being stopped."""
     progress = ", ".join(map(format_amount, log.progress))
     reached = f" at {progress}" if progress else ""
-    return (
-        f"timed out after {format_duration(timeout_s)}{reached}{last_words}; raise `timeout` if the stage needs longer"
-    )
+    return f"timed out after {format_duration(timeout_s)}{reached}{said}; raise `timeout` if the stage needs longer"
 
 
-def last_error(log: LogSummary) -> str:
-    """The last error line with its number, to append to the exit code; empty if there is none."""
-    return f", log line {log.errors[-1].line}: {quoted(log.errors[-1].text)}" if log.errors else ""
+def first_error(log: LogSummary) -> str:
+    """The first error line with its number, to append to the exit code; empty if there is none."""
+    return f", log line {log.errors[0].line}: {quoted(log.errors[0].text)}" if log.errors else ""
 
 
 def last_line(line: LogFinding | None) -> str:
