@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from winslow_dagster.cli.main import main
-from winslow_dagster.errors import NotFound, ProjectDeleted, UsageError
+from winslow_dagster.errors import NotFound, ProjectConflict, ProjectDeleted, UsageError
+from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
@@ -95,3 +97,15 @@ def test_a_saved_view_is_listed_by_its_name_in_its_order(ask: Ask) -> None:
     assert "exclude each other" in ask("list", "--view", "rainy", "--deleted", code=UsageError.exit_code)["what"]
     assert ask("views", "delete", "rainy") == {"deleted": "rainy"}
     assert ask("views") == {"views": []}
+
+
+def test_a_failure_is_dismissed_and_that_is_undone(ask: Ask) -> None:
+    assert "has not failed" in ask("dismiss", "ulm", code=ProjectConflict.exit_code)["what"]
+    settings, at = Settings.read(), datetime.now(UTC)
+    with Installation(settings, Services(settings)) as installation:
+        records = installation.context.records
+        records.record_run(RunRecord("run1", "ulm", "one", records.project("ulm").pipeline_digest, at, "anna"))
+        records.record_run_end("run1", "failed", "work: exit code 3", at)
+    assert ask("dismiss", "ulm")["dismissed"]["ulm"]["run_id"] == "run1"
+    assert ask("dismiss", "ulm", "--undo") == {"dismissed": {"ulm": None}}
+    assert "noted" in ask("dismiss", "ulm", text=True)

@@ -12,6 +12,7 @@ from project_server import Server
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.errors import Forbidden, NotFound, ProjectDeleted
 from winslow_dagster.projects.domain.actor import Role
+from winslow_dagster.projects.domain.views import SavedView
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -76,6 +77,17 @@ def test_programs_delete_and_restore_a_project_over_http(every_state: Server) ->
         with pytest.raises(NotFound):
             olga.project("over-http")
     assert every_state.place.dagster().runs(project="over-http") == ()
+
+
+def test_programs_save_and_delete_views_over_http(every_state: Server) -> None:
+    with client_of(every_state, "olga", "operator") as olga:
+        saved = olga.save_view(SavedView(owner="", name="rainy", filter="tag:rain", sort="name", shared=True))
+        assert (saved.owner, saved.filter, saved.sort, saved.shared) == ("olga", "tag:rain", "name", True)
+        assert saved in olga.saved_views()
+        olga.delete_view("rainy")
+        assert saved not in olga.saved_views()
+        with pytest.raises(NotFound):
+            olga.delete_view("rainy")
 
 
 @pytest.mark.chromium

@@ -259,6 +259,14 @@ class WinslowClient:
         """One's own saved lists of projects, and those that others share."""
         return self._http.get(_Views, "/views").views
 
+    def save_view(self, view: SavedView) -> SavedView:
+        """Save a list of projects as one's own; one of the same name is replaced."""
+        return self._http.post(SavedView, "/views", view.model_dump(mode="json", exclude={"owner"}))
+
+    def delete_view(self, name: str) -> None:
+        """Delete one of one's own saved lists. Raises NotFound."""
+        self._http.send("DELETE", "/views", query={"name": name})
+
     # what waits, and what was done
 
     def needs(self, limit: int = 50) -> Needs:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.engine import Database, deleted_project, hold_any_project
+from winslow_dagster.projects.database.engine import HELD, Database, deleted_project, hold_any_project
 from winslow_dagster.projects.domain.deletion import Deletion
 
 KEPT = frozenset({schema.projects, schema.audit, schema.changes, schema.ingest_files})
@@ -76,7 +76,7 @@ class Deletions:
     def all(self) -> tuple[Deletion, ...]:
         """All deleted projects, the last one first."""
         table = schema.projects
-        query = select(table).where(~schema.LIVE).order_by(table.c.deleted_at.desc(), table.c.name)
+        query = select(*HELD).where(~schema.LIVE).order_by(table.c.deleted_at.desc(), table.c.name)
         with self._database.reading() as connection:
             return tuple(_deletion(row) for row in connection.execute(query))
 

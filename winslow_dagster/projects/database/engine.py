@@ -149,9 +149,25 @@ def hold_project(connection: Connection, project: str) -> str:
     return digest
 
 
+HELD = [
+    projects.c[name]
+    for name in (
+        "name",
+        "pipeline",
+        "pipeline_digest",
+        "owner",
+        "deleted_at",
+        "deleted_by",
+        "delete_reason",
+        "purged_at",
+    )
+]
+"""What is read of a project's row to decide about it."""
+
+
 def hold_any_project(connection: Connection, project: str) -> Row[Any]:
     """The row of a project, deleted or not, which a writer holds as above. Raises NotFound."""
-    query = select(projects).where(projects.c.name == project)
+    query = select(*HELD).where(projects.c.name == project)
     if connection.get_execution_options().get(WRITING):
         query = query.with_for_update()
     row = connection.execute(query).one_or_none()
