@@ -69,6 +69,7 @@ EXPECTED = {
     ("POST", "/projects/{project}/cancel"): "operator",
     ("GET", "/projects/{project}/disk"): "viewer",
     ("GET", "/projects/{project}/history"): "viewer",
+    ("GET", "/projects/{project}/look"): "viewer",
     ("POST", "/projects/{project}/notes"): "operator",
     ("POST", "/projects/{project}/pause"): "operator",
     ("POST", "/projects/{project}/pick"): "operator",

@@ -18,6 +18,8 @@ PICTURES = {
     ".webp": "image/webp",
     ".avif": "image/avif",
     ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
     ".svg": "image/svg+xml",
 }
 VIDEOS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
+from winslow_dagster.console.footage_paths import footage_path, look_path, thumbnail_path
 from winslow_dagster.console.listing import Listing
 from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.project_tabs import ShownStage, page_of, shown_stage, tab_values
@@ -46,6 +47,9 @@ NAMES: dict[str, Any] = {
     "stage_path": stage_path,
     "file_path": file_path,
     "data_path": data_path,
+    "footage_path": footage_path,
+    "look_path": look_path,
+    "thumbnail_path": thumbnail_path,
     "kind_of": kind_of,
     "share": share,
     "flat": flat,
