@@ -163,6 +163,10 @@ EXPECTED = {
     ("GET", "/api/v1/projects/{project}/pictures"): "viewer",
     ("GET", "/api/v1/projects/{project}/pins"): "viewer",
     ("POST", "/api/v1/projects/{project}/plan"): "operator",
+    ("GET", "/api/v1/projects/{project}/proxy"): "viewer",
+    # It changes nothing of the project.
+    ("POST", "/api/v1/projects/{project}/proxy"): "viewer",
+    ("GET", "/api/v1/projects/{project}/proxy/film"): "viewer",
     ("POST", "/api/v1/projects/{project}/redo"): "operator",
     ("POST", "/api/v1/projects/{project}/sweep"): "operator",
     ("GET", "/api/v1/projects/{project}/stages/{stage}/parameters"): "viewer",

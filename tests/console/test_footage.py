@@ -92,6 +92,12 @@ def test_a_picture_that_no_browser_shows_is_shown_and_downscaled(server: Server)
     assert number_of(middle.content) == FRAMES // 2
 
 
+def test_a_project_without_outputs_is_shown_by_the_middle_of_its_film(server: Server) -> None:
+    answer = server.get("/projects/ulm/picture", headers=server.token("anna"))
+    picture = Image.open(io.BytesIO(answer.content))
+    assert (picture.size, number_of(answer.content)) == ((192, 48), FRAMES // 2)
+
+
 @pytest.mark.parametrize(
     ("path", "query", "status", "text"),
     [

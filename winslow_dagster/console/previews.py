@@ -22,7 +22,22 @@ PICTURES = {
     ".tiff": "image/tiff",
     ".svg": "image/svg+xml",
 }
-VIDEOS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
+VIDEOS = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    # What is in it may be played; its own type never is.
+    ".mov": "video/mp4",
+    ".webm": "video/webm",
+    ".ogv": "video/ogg",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t",
+    ".mts": "video/mp2t",
+    ".mpg": "video/mpeg",
+    ".wmv": "video/x-ms-wmv",
+    ".hevc": "video/hevc",
+    ".h264": "video/h264",
+}
 SOUNDS = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".ogg": "audio/ogg", ".flac": "audio/flac"}
 REPORTS = {".html": "text/html", ".htm": "text/html"}
 TABLES = {

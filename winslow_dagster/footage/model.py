@@ -31,6 +31,16 @@ class Footage(BaseModel):
     key_frames: tuple[int, ...]
 
 
+class Proxy(BaseModel):
+    """A copy of a video that every browser plays. `done` is the share of it that is made, from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["none", "running", "ready", "failed"]
+    done: float = 0.0
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One frame, or a still picture with the index 0, as a file that every browser shows. Sides in pixels."""

@@ -153,6 +153,8 @@ def _serve(channel: socket.socket, source: Source, deadline: float) -> bool:
 def _understood(source: Source, answer: bytes, exit_status: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
     head, _, content = answer.partition(b"\n")
     if not head or len(head) > HEAD_BYTES:
+        if exit_status == -signal.SIGXFSZ:
+            raise _too_much(source, f"more than {format_size(limits.written_bytes)} of disk space")
         if exit_status in {-signal.SIGXCPU, -signal.SIGKILL}:
             raise _too_much(source, f"more than {format_duration(limits.cpu_s)} of processor time")
         raise FootageUnreadable("its decoder crashed: it is damaged", where=source.name)

@@ -13,8 +13,9 @@ from typing import Any
 
 from winslow_dagster.errors import FootageUnreadable, NotFound, UsageError
 from winslow_dagster.footage.cache import FootageCache
-from winslow_dagster.footage.model import Footage, Picture, Strip
+from winslow_dagster.footage.model import Footage, Picture, Proxy, Strip
 from winslow_dagster.footage.process import Limits, decode
+from winslow_dagster.footage.proxies import Proxies
 from winslow_dagster.footage.source import Source
 
 READING = Limits(wall_s=300, cpu_s=120)
@@ -38,6 +39,7 @@ class FootageReader:
 
     def __init__(self, directory: Path) -> None:
         self._cache = FootageCache(directory / VERSION, CACHE_BYTES)
+        self._proxies = Proxies(directory / f"proxies-{VERSION}")
 
     def footage(self, source: Source) -> Footage:
         """What is known about a video or a picture. The first look at a video may take a while.
@@ -106,6 +108,25 @@ class FootageReader:
         indices = tuple(head["indices"])
         times = tuple(self.time_of(source, each) for each in indices)
         return Strip(content, head["width"], head["height"], indices, times)
+
+    def proxy(self, source: Source, *, start: bool = False) -> Proxy:
+        """Whether there is a copy that every browser plays. With `start`, it is made in the background if needed.
+
+        Raises FootageUnreadable, StoreError.
+        """
+        facts = self._facts(source)
+        if facts["kind"] != "video":
+            raise UsageError("a picture is not played", where=source.name, expected="a video")
+        if start:
+            self._proxies.start(source)
+        return self._proxies.state(source, facts["frame_count"])
+
+    def proxy_path(self, source: Source) -> Path:
+        """The copy. Raises NotFound if it is not ready."""
+        path = self._proxies.path(source)
+        if path is None:
+            raise NotFound("there is no copy for browsers yet", where=source.name)
+        return path
 
     def index_at(self, source: Source, time_s: float) -> int:
         """The frame that is shown at this time, counted from the first frame."""

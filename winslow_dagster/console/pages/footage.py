@@ -22,12 +22,13 @@ room = Room(prefix="/projects/{project}", threads=FOOTAGE)
 
 
 @room.route_for("/look", role="viewer")
-def look(
+def look(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     request: Request,
     front: Front,
     project: str,
     file: Annotated[str, Query(description="`STAGE/PATH` of an output, or `input:NAME`.")],
     place: PlaceOf,
+    index: Annotated[int, Query(ge=0, description="Of a video: the frame to show first.")] = 0,
 ) -> HTMLResponse:
     """A picture or a video."""
     handle = front.project(project)
@@ -52,11 +53,12 @@ def look(
         facts=facts,
         problem=problem,
         is_video=is_video,
+        index=index,
         content=content,
         picture=content if as_it_is else footage_path(project, "pictures", file, version=found.blake3, **where),
         api={
             each: footage_path(project, each, file, version=found.blake3, **where)
-            for each in ("frames", "filmstrip", "footage")
+            for each in ("frames", "filmstrip", "footage", "proxy")
         },
         attempt=place.attempt,
         pipeline_query=place.pipeline,

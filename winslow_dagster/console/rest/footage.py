@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Query
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import FOOTAGE, Room
 from winslow_dagster.console.stage_place import Place, PlaceOf
 from winslow_dagster.errors import UsageError
-from winslow_dagster.footage import Footage
+from winslow_dagster.footage import Footage, Proxy
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import ProjectFile
 
@@ -112,6 +113,31 @@ def show_filmstrip(  # noqa: PLR0913, PLR0917  # the parts of its address, by na
         "Frame-Times": ",".join(f"{each:.6f}" for each in strip.times_s),
     }
     return _response(strip.content, "image/jpeg", found, version, headers)
+
+
+@room.route_for("/proxy", role="viewer")
+def show_proxy(front: Front, project: str, file: FileOf, place: PlaceOf) -> Proxy:
+    """Whether there is a copy of a video that every browser plays, and how much of it is made."""
+    handle, found = _found(front.project(project), file, place)
+    return handle.proxy(found)
+
+
+# Who may look at a film may have it made playable: nothing of the project changes.
+@room.route_for("/proxy", role="viewer", method="POST", status_code=HTTPStatus.ACCEPTED)
+def make_proxy(front: Front, project: str, file: FileOf, place: PlaceOf) -> Proxy:
+    """Make such a copy in the background, if there is none."""
+    handle, found = _found(front.project(project), file, place)
+    return handle.proxy(found, start=True)
+
+
+@room.route_for(
+    "/proxy/film", role="viewer", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}}
+)
+def play_proxy(front: Front, project: str, file: FileOf, place: PlaceOf, version: Version = "") -> FileResponse:
+    """The copy, or a range of it."""
+    handle, found = _found(front.project(project), file, place)
+    kept = KEPT if version == found.blake3 else ASKED_AGAIN
+    return FileResponse(handle.proxy_path(found), media_type="video/mp4", headers={"Cache-Control": kept})
 
 
 def _found(handle: ProjectHandle, file: str, place: Place) -> tuple[ProjectHandle, ProjectFile]:

@@ -14,7 +14,7 @@ def main(text: str) -> None:
     """Do what the request says. The libraries are loaded only once the limits hold."""
     request = json.loads(text)
     confine(request["parent"], request["memory_bytes"], request["cpu_s"], request["written_bytes"])
-    from winslow_dagster.footage.decoding import films, stills
+    from winslow_dagster.footage.decoding import films, proxies, stills
     from winslow_dagster.footage.decoding.files import opened
     from winslow_dagster.footage.decoding.refusal import Refusal
 
@@ -24,9 +24,10 @@ def main(text: str) -> None:
     # Libraries write on stdout, too: the answer has a descriptor of its own.
     answers = os.dup(1)
     os.dup2(2, 1)
+    request["report"] = lambda line: _write(answers, line)
     try:
         with opened(request["file"], request["size_bytes"], by_ranges=request["by_ranges"]) as file:
-            head, content = _done(request, file, (stills, films))
+            head, content = _done(request, file, (stills, films, proxies))
     except Refusal as refusal:
         head, content = {"refused": refusal.what, "expected": refusal.expected}, b""
     except MemoryError:
@@ -39,7 +40,7 @@ def main(text: str) -> None:
 
 
 def _done(request: dict[str, Any], file: BinaryIO, libraries: Any) -> tuple[dict[str, Any], bytes]:
-    stills, films = libraries
+    stills, films, proxies = libraries
     match request["task"]:
         case "read":
             if stills.is_still(file):
@@ -55,6 +56,9 @@ def _done(request: dict[str, Any], file: BinaryIO, libraries: Any) -> tuple[dict
         case "strip":
             head, content = films.decode_strip(file, request["index"], request["numbers"], request["width"])
             return head, content
+        case "proxy":
+            proxies.write_proxy(file, request["target"], request["report"])
+            return {}, b""
         case unknown:
             raise ValueError(unknown)
 

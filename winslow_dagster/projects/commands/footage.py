@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
-from winslow_dagster.errors import NotFound
-from winslow_dagster.footage import Footage, FootageReader, Picture, Source, Strip
+from winslow_dagster.errors import FootageUnreadable, NotFound, StoreError
+from winslow_dagster.footage import Footage, FootageReader, Picture, Proxy, Source, Strip
 from winslow_dagster.projects.commands.control import ProjectControl
 from winslow_dagster.projects.commands.files import INPUT
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
+MOST_BYTES = 64 << 20
+"""Of a picture that stands for a project."""
 FileAddress = str | ProjectFile
 """`STAGE/PATH` of an output, `input:NAME` or `input:NAME/PATH` of an input, or the file itself."""
 
@@ -23,6 +29,10 @@ class ProjectFootage(ProjectControl, ABC):
         self, stage: str, path: str, attempt: str | int | None = None, *, pipeline: str | None = None
     ) -> ProjectFile:
         """One file."""
+
+    @abstractmethod
+    def picture(self, most_bytes: int) -> ProjectFile | None:
+        """The newest picture among its current outputs."""
 
     def file_at(
         self, file: FileAddress, attempt: str | int | None = None, *, pipeline: str | None = None
@@ -55,6 +65,35 @@ class ProjectFootage(ProjectControl, ABC):
     def strip(self, file: FileAddress, first: int, last: int, *, count: int = 12, width: int = 160) -> Strip:
         """Small frames of a video beside each other, from one index to another."""
         return self._footage.strip(self._source(file), first, last, count, width)
+
+    def proxy(self, file: FileAddress, *, start: bool = False) -> Proxy:
+        """Whether there is a copy of a video that every browser plays; with `start`, it is made in the background."""
+        return self._footage.proxy(self._source(file), start=start)
+
+    def proxy_path(self, file: FileAddress) -> Path:
+        """That copy. Raises NotFound if it is not ready."""
+        return self._footage.proxy_path(self._source(file))
+
+    def thumbnail(self, width: int) -> Picture | None:
+        """A small picture of the project: the newest of its outputs, or the middle of the film that it is about."""
+        for look in (self._picture_of_outputs, *self._pictures_of_inputs()):
+            # A list without a picture is better than none, and the next one may be readable.
+            with suppress(FootageUnreadable, StoreError):
+                file = look()
+                if file is not None:
+                    return self.picture_of(file, width=width)
+        return None
+
+    def _picture_of_outputs(self) -> ProjectFile | None:
+        return self.picture(MOST_BYTES)
+
+    def _pictures_of_inputs(self) -> Iterator[Callable[[], ProjectFile | None]]:
+        declared = self.pipeline().inputs
+        present = self._context.records.project(self.name).inputs
+        for kind in ("video", "image"):
+            for name in declared:
+                if declared[name].kind == kind and name in present and len(present[name].files) == 1:
+                    yield partial(self.file_at, f"{INPUT}{name}")
 
     @property
     def _footage(self) -> FootageReader:

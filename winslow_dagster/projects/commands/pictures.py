@@ -11,7 +11,7 @@ from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 
 
 def newest_picture(
