@@ -118,3 +118,18 @@ def test_a_project_keeps_its_version_of_each_pipeline(there: Installation) -> No
         assert "sorted anew" not in there.winslow("logs", "kept", "sort").stdout
     finally:
         pipeline.write_text(SLOWEST)
+
+
+def test_a_redo_and_a_sweep_are_planned_before_they_start(there: Installation) -> None:
+    there.run("planned")
+    plan = there.said("redo", "planned", "pick", "--env", "LIMIT=70", "--plan")
+    assert (plan["stages"], plan["kept"], plan["busy"]) == (["pick", "count"], [], "")
+    assert there.winslow("redo", "planned", "count", "--plan").stdout.startswith("count runs again, about ")
+    values = "LIMIT=40..60 step 10, 65"
+    swept = there.said("sweep", "planned", "pick", "--env", values, "--max-concurrent", "2", "--plan")
+    assert (swept["runs"], swept["max_concurrent"], swept["stages"]) == (4, 2, ["pick"])
+    code, what = there.refused("sweep", "planned", "pick", "--env", "LIMIT=0.1..0.5", "--plan")
+    assert (code, what) == (6, "the range 0.1..0.5 has no step")
+    assert len(there.said("status", "planned")["stages"]) == 2
+    (only,) = {each["run_id"] for each in there.said("history", "planned")["attempts"]}
+    assert only == there.said("status", "planned")["run_id"]

@@ -138,6 +138,7 @@ stages:
     args:
       - |
         echo "WINSLOW_RESULT: counted=$LIMIT"
+        echo "WINSLOW_RESULT: twice=$((2 * LIMIT))"
         cp "$WINSLOW_INPUT_DIR/detect/found.txt" "$WINSLOW_OUTPUT_DIR/counted.txt"
     env: {LIMIT: "5"}
   - name: report

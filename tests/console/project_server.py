@@ -44,8 +44,16 @@ class Server:
     place: Installation
     winslow: Winslow
 
-    def send(self, path: str, method: str = "GET", body: Any = None, form: Any = None, **headers: str) -> Answer:
-        content = None
+    def send(
+        self,
+        path: str,
+        method: str = "GET",
+        body: Any = None,
+        form: Any = None,
+        raw: bytes | None = None,
+        **headers: str,
+    ) -> Answer:
+        content = raw
         if body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         if form is not None:

@@ -103,7 +103,7 @@ def test_a_project_is_watched_paused_after_a_stage_resumed_and_done_without_a_re
     state_of(page, "behind", "succeeded")
     state_of(page, "last", "pending")
     page.keyboard.press("Escape")
-    page.keyboard.press("r")
+    page.keyboard.press("c")
     state_of(page, "last", "succeeded")
     page.locator('.sentence [data-state="succeeded"]').wait_for()
     assert page.evaluate("window.sameDocument") is True
@@ -112,7 +112,8 @@ def test_a_project_is_watched_paused_after_a_stage_resumed_and_done_without_a_re
     # Run again from a stage in the middle, and cancel that.
     server.shut_gate()
     page.locator('.graph .node[data-stage="gate"]').click()
-    page.get_by_role("button", name="Run again from here").click()
+    page.get_by_role("link", name="Run again…").click()
+    page.get_by_role("button", name="Run again", exact=True).click()
     state_of(page, "gate", "running")
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.locator('.sentence [data-state="cancelled"]').wait_for()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import urllib.parse
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from installation import until
@@ -11,7 +15,7 @@ from project_server import Server, running
 
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.client.project import ProjectClient
-from winslow_dagster.errors import InputRejected, ProjectConflict
+from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +68,7 @@ def test_every_parameter_has_its_default_and_what_it_was_and_no_secret_is_shown(
     assert limits["gpu"] == "1"
     assert limits["args"].startswith("'echo ")
     assert found == server.winslow.project(tuned).parameters("detect")
-    assert found.later == ("count", "report")
+    assert found.later == {"count": ("count",), "report": ("count", "report")}
 
 
 def test_a_plan_says_what_a_redo_does_and_starts_nothing(server: Server, project: ProjectClient, tuned: str) -> None:
@@ -134,3 +138,105 @@ def test_a_sweep_over_http_runs_every_combination_at_most_so_many_at_once(
     assert all(ended is not None and ended <= started for (_, ended), (started, _) in pairwise(times))
     project.pick("detect", 2)
     assert project.status().state == "paused"
+
+
+def test_a_sweep_is_listed_with_its_runs_and_what_a_pick_would_do(server: Server, client: WinslowClient) -> None:
+    server.winslow.run("tuned", "listed").wait()
+    project = client.project("listed")
+    assert project.sweeps() == ()
+    with pytest.raises(NotFound, match="there was no sweep yet"):
+        project.sweep_runs()
+    for run in project.sweep("detect", {"THRESHOLD": ["0.7", "0.8"]}, settings={"detect": {"env": {"PLACE": "x"}}}):
+        run.ended()
+    found = project.sweep_runs()
+    assert (found.total, found.ended, found.succeeded, found.picked) == (2, 2, 2, None)
+    assert found.variables == ("THRESHOLD",)
+    assert [(each.values, each.results["score"]) for each in found.runs] == [
+        ({"PLACE": "x", "THRESHOLD": "0.7"}, "0.7"),
+        ({"PLACE": "x", "THRESHOLD": "0.8"}, "0.8"),
+    ]
+    assert found.goes_out_of_date == ("count", "report")
+    number = found.runs[1].number
+    assert number is not None
+    project.pick("detect", number)
+    picked = project.sweep_runs(found.sweep)
+    assert (picked.picked, picked.in_use, picked.goes_out_of_date) == (found.runs[1].task_id, found.runs[1].task_id, ())
+    assert [each.picked for each in project.sweeps()] == [found.runs[1].task_id]
+    with pytest.raises(NotFound, match="there is no sweep nonsense"):
+        project.sweep_runs("nonsense")
+
+
+def test_the_lineage_says_which_outputs_were_made_from_which(server: Server, client: WinslowClient) -> None:
+    server.winslow.run("tuned", "traced").wait()
+    server.winslow.project("traced").redo("detect", env={"THRESHOLD": "0.9"}, only=True).wait()
+    found = client.project("traced").lineage()
+    assert found == server.winslow.project("traced").lineage()
+    names = {each.task_id: f"{each.stage} {each.number}" for each in found.outputs}
+    made = {names[each.task_id]: [names[source] for source in each.made_from] for each in found.outputs}
+    assert made == {
+        "look 1": [],
+        "detect 1": ["look 1"],
+        "count 1": ["detect 1"],
+        "report 1": ["count 1"],
+        "detect 2": ["look 1"],
+    }
+    state = {names[each.task_id]: (each.current, each.outdated) for each in found.outputs}
+    assert state["detect 1"] == (False, "")
+    assert state["detect 2"] == (True, "")
+    assert state["count 1"] == (True, "detect has other outputs now")
+    assert state["report 1"] == (True, "count is out of date")
+
+
+def test_a_file_is_replaced_by_the_body_of_a_request(server: Server, client: WinslowClient, tmp_path: Path) -> None:
+    server.winslow.run("tuned", "edited").wait()
+    project = client.project("edited")
+    better = tmp_path / "better.txt"
+    better.write_bytes(b"0.5 by hand\n")
+    task_id = project.replace("detect", "found.txt", better, reason="the first was a shadow")
+    details = project.details("detect")
+    assert details is not None
+    assert (details.line.task_id, details.line.via) == (task_id, "by hand")
+    assert details.line.message.endswith("replaced found.txt with better.txt: the first was a shadow")
+    (file,) = project.files("detect")
+    with project.open_file(file) as content:
+        assert content.read() == b"0.5 by hand\n"
+    assert project.status().stage("count").outdated == "detect has other outputs now"
+    assert [each.who for each in project.audit() if each.action == "replace"] == ["otto"]
+    answer = server.send("/api/v1/projects/edited/files/detect/found.txt?resume=true", "PUT", raw=b"0.6 by hand\n")
+    assert answer.status == 200, answer.text
+    assert answer.data["goes_out_of_date"] == []
+    project.resume().wait()
+    server.send("/api/v1/projects/edited/files/detect/found.txt?resume=true", "PUT", raw=b"0.7 by hand\n")
+    until(lambda: project.status().state == "succeeded" and not project.status().stage("report").outdated, "it ran")
+    (made,) = project.files("report")
+    with project.open_file(made) as content:
+        assert content.read() == b"0.7 by hand\n"
+    assert not list((server.place.settings.home / "incoming").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("found.txtt", 404, "Did you mean found.txt"),
+        ("../../x", 404, ""),
+        ("found.txt?name=..", 422, "is not a file name"),
+        ("found.txt?name=a/b", 422, "is not a file name"),
+    ],
+)
+def test_what_cannot_be_replaced_is_refused(server: Server, tuned: str, path: str, status: int, says: str) -> None:
+    before = server.winslow.project(tuned).history("detect")
+    answer = server.send(f"/api/v1/projects/{tuned}/files/detect/{path}", "PUT", raw=b"x")
+    assert (answer.status, says in answer.text) == (status, True), answer.text
+    assert server.winslow.project(tuned).history("detect") == before
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(server: Server, tuned: str) -> None:
+    address = urllib.parse.urlsplit(server.place.services.address)
+    with contextlib.closing(http.client.HTTPConnection(address.netloc)) as connection:
+        connection.putrequest("PUT", f"/api/v1/projects/{tuned}/files/detect/found.txt")
+        connection.putheader("Content-Length", str(3 << 30))
+        connection.putheader("Authorization", server.place.authorization["Authorization"])
+        connection.endheaders(b"only the beginning")
+        answer = connection.getresponse()
+        assert answer.status == 422
+        assert "too large" in answer.read().decode()

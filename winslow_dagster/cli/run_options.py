@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.json_text import parse_json
+from winslow_dagster.projects.domain.setting_text import SETTINGS, read_setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FIELDS = ("args", "image", "cpus", "memory", "timeout", "gpu")
 
 pipeline_option = click.option(
     "--pipeline",
@@ -52,26 +50,11 @@ def stage_settings(changes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         changed = settings.setdefault(stage, {})
         if field.startswith("env.") and field != "env.":
             changed.setdefault("env", {})[field.removeprefix("env.")] = value
-        elif field in FIELDS:
-            changed[field] = _value(field, value)
+        elif field in SETTINGS:
+            changed[field] = read_setting(field, value)
         else:
             raise InputRejected(
                 f"--set {path}={value} names no setting of a stage",
-                expected=f"STAGE.env.NAME=VALUE, or STAGE.FIELD=VALUE with one of {', '.join(FIELDS)}",
+                expected=f"STAGE.env.NAME=VALUE, or STAGE.FIELD=VALUE with one of {', '.join(SETTINGS)}",
             )
     return settings
-
-
-def _value(field: str, text: str) -> Any:
-    try:
-        if field == "cpus":
-            return float(text)
-        if field == "gpu":
-            return int(text)
-        if field == "args":
-            return parse_json(text) if text.startswith("[") else shlex.split(text)
-    except ValueError as error:
-        raise InputRejected(
-            f"--set {field}={text}: {error}", expected="a number" if field in {"cpus", "gpu"} else ""
-        ) from error
-    return text

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -90,6 +90,16 @@ class Http:
         if not answer.is_success and not (too_large and too_large_is_an_answer):
             raise self._error(answer)
         return answer
+
+    def upload(self, kind: type[Value], path: str, content: BinaryIO, **query: Any) -> Value:
+        """What came of sending a file."""
+        try:
+            answer = self._client.put(f"{API}{path}", params=_given(query), content=content)
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+        if not answer.is_success:
+            raise self._error(answer)
+        return self._value(kind, answer)
 
     def stream(self, path: str, **query: Any) -> Iterator[bytes]:
         """The answer in pieces."""

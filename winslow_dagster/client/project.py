@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BufferedReader
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,9 +13,12 @@ from pydantic import BaseModel
 from winslow_dagster.client.http import Http, part
 from winslow_dagster.client.log import LogClient
 from winslow_dagster.client.run import RunClient
+from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.deletion import Deletion, DeletionEffect
+from winslow_dagster.projects.domain.lineage_view import ProjectLineage
 from winslow_dagster.projects.domain.run_plan import RunPlan, StageParameters
+from winslow_dagster.projects.domain.sweeps import Sweep, SweepSummary
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
@@ -42,6 +46,10 @@ class _Notes(BaseModel):
 
 class _Tags(BaseModel):
     tags: tuple[str, ...]
+
+
+class _Replaced(BaseModel):
+    task_id: str
 
 
 class _Sweep(BaseModel):
@@ -252,6 +260,18 @@ class ProjectClient:
         """Have its failure wait for a person again."""
         self._http.send("POST", f"{self._path}/undismiss")
 
+    def sweeps(self) -> tuple[SweepSummary, ...]:
+        """All its sweeps, the latest first."""
+        return self._http.get(tuple[SweepSummary, ...], f"{self._path}/sweeps")
+
+    def sweep_runs(self, sweep: str = "latest") -> Sweep:
+        """One sweep, by its id or the latest, with its runs and what picking one would do. Raises NotFound."""
+        return self._http.get(Sweep, f"{self._path}/sweeps/{part(sweep)}")
+
+    def lineage(self) -> ProjectLineage:
+        """Which of its outputs were made from which, in all its pipelines."""
+        return self._http.get(ProjectLineage, f"{self._path}/lineage")
+
     def questions(self) -> tuple[QuestionView, ...]:
         """The questions that a person has to answer before the project can continue."""
         return self._http.get(tuple[QuestionView, ...], f"{self._path}/questions")
@@ -267,6 +287,19 @@ class ProjectClient:
     def pick(self, stage: str, attempt: str | int) -> None:
         """Make the outputs of this attempt the stage's outputs; stages that follow are out of date until they run."""
         self._http.send("POST", f"{self._path}/pick", body={"stage": stage, "attempt": attempt})
+
+    def replace(self, stage: str, path: str, file: str | Path, *, pipeline: str | None = None, reason: str = "") -> str:
+        """Replace an output file of the stage by an edited one, which is sent: a new attempt. Returns its task id.
+
+        Stages that follow are out of date until they have run with the file; `resume` runs them. Raises InputRejected.
+        """
+        local = Path(file).expanduser()
+        if not local.is_file():
+            raise InputRejected("no such file", where=str(local))
+        target = f"{self._path}/files/{part(stage)}/{quote(path)}"
+        with local.open("rb") as content:
+            query = {"name": local.name, "pipeline": pipeline, "reason": reason or None}
+            return self._http.upload(_Replaced, target, content, **query).task_id
 
     def notes(self) -> str:
         """The notes on it."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
+from starlette.datastructures import QueryParams
 
 from winslow_dagster.console.previews import BINARY_TABLES, kind_of, read_table, read_text
-from winslow_dagster.console.project_view import Tab, tree
+from winslow_dagster.console.project_view import Tab, stage_path, tree
+from winslow_dagster.console.sorting import sorted_by
 from winslow_dagster.console.stage_place import Place
 from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.globs import matches
@@ -19,6 +24,7 @@ from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
+    HistoryLine,
     ProjectFile,
     ProjectStatus,
     StageView,
@@ -113,11 +119,19 @@ def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ..
 
 def page_of(request: Request, handle: ProjectHandle, stage: str | None = None) -> dict[str, Any]:
     """One page of the history, by the `page` of the address. What is no number is the first page."""
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if PAGE_NUMBER.fullmatch(text) else 1
+    number = _page_number(request)
     found = handle.history_page(stage, limit=ATTEMPTS_ON_A_PAGE, offset=(number - 1) * ATTEMPTS_ON_A_PAGE)
-    pages = max(1, -(-found.total // ATTEMPTS_ON_A_PAGE))
-    return {"lines": found.lines, "total": found.total, "page_number": number, "pages": pages}
+    return _window(found.lines, found.total, number)
+
+
+def _page_number(request: Request) -> int:
+    text = request.query_params.get("page", "1")
+    return max(1, int(text)) if PAGE_NUMBER.fullmatch(text) else 1
+
+
+def _window(lines: Sequence[HistoryLine], total: int, number: int) -> dict[str, Any]:
+    pages = max(1, -(-total // ATTEMPTS_ON_A_PAGE))
+    return {"lines": lines, "total": total, "page_number": number, "pages": pages}
 
 
 def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[str, Any]:
@@ -146,9 +160,57 @@ def _file_values(handle: ProjectHandle, files: tuple[ProjectFile, ...], wanted: 
 
 
 def _attempt_values(request: Request, handle: ProjectHandle, stage: str) -> dict[str, Any]:
-    """One page of the stage's attempts, the latest first, with the results that were chosen as columns."""
-    window = page_of(request, handle, stage)
+    """One page of the stage's attempts, the latest first or sorted, with the results that were chosen as columns."""
+    query = request.query_params
+    sort, descending = query.get("sort", ""), query.get("descending") == "1"
+    window = _sorted_page(request, handle, stage, sort, descending=descending) if sort else None
+    window = window or page_of(request, handle, stage)
     results = handle.results(line.task_id for line in window["lines"])
     known = list(dict.fromkeys(name for each in results.values() for name in each))
-    asked = [name for name in request.query_params.getlist("column") if name in known]
-    return {**window, "results": results, "known_columns": known, "columns": asked or known[:FIRST_COLUMNS]}
+    asked = [name for name in query.getlist("column") if name in known]
+    return {
+        **window,
+        "results": results,
+        "known_columns": known,
+        "columns": asked or known[:FIRST_COLUMNS],
+        "asked_columns": asked,
+        "sort": sort,
+        "descending": descending,
+        "attempts_path": partial(_attempts_path, handle.name, stage, query),
+        "goes_out_of_date": handle.goes_out_of_date(stage, pipeline=query.get("pipeline") or None),
+    }
+
+
+def _sorted_page(request: Request, handle: ProjectHandle, stage: str, sort: str, *, descending: bool) -> dict[str, Any]:
+    lines = handle.history(stage)
+    kind, _, name = sort.partition(".")
+    results = handle.results(line.task_id for line in lines) if kind == "result" else {}
+
+    def value_of(line: HistoryLine) -> object:
+        match kind:
+            case "result":
+                return results.get(line.task_id, {}).get(name)
+            case "took":
+                return line.duration_s
+            case "outcome":
+                return line.outcome
+            case "who":
+                return line.requested_by
+            case _:
+                return line.number
+
+    ordered = sorted_by(lines, value_of, descending=descending)
+    number = _page_number(request)
+    begin = (number - 1) * ATTEMPTS_ON_A_PAGE
+    return _window(ordered[begin : begin + ATTEMPTS_ON_A_PAGE], len(ordered), number)
+
+
+def _attempts_path(
+    project: str, stage: str, query: QueryParams, sort: str | None = None, turned: str = "", **changed: int
+) -> str:
+    """The address of the same attempts, sorted or paged in another way, with the same columns."""
+    kept = [(name, value) for name, value in query.multi_items() if name in {"column", "pipeline"}]
+    sorted_as = query.get("sort", "") if sort is None else sort
+    more = {"sort": sorted_as, "descending": query.get("descending", "") if sort is None else turned, **changed}
+    kept += [(name, str(value)) for name, value in more.items() if value]
+    return f"{stage_path(project, stage, 'attempts')}{'?' if kept else ''}{urlencode(kept)}"

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote, urlencode
 
 from winslow_dagster.console.graph_layout import Drawing, draw
+from winslow_dagster.console.rendering import listed
 from winslow_dagster.formatting import count_of, format_duration
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.domain.views import ProjectFile, ProjectStatus, StageState, StageView
@@ -79,7 +80,7 @@ def sentence(status: ProjectStatus) -> str:
     if status.state == "succeeded" and not status.reason:
         return "Everything is up to date."
     if status.state == "idle" and status.missing_inputs:
-        return f"It needs {_listed(status.missing_inputs)} before it can run."
+        return f"It needs {listed(status.missing_inputs)} before it can run."
     return _as_sentence(status.reason, (view.stage for view in status.stages))
 
 
@@ -88,7 +89,7 @@ def _running(status: ProjectStatus) -> str:
     if not running:
         return "The next stage is about to start."
     done = sum(1 for view in status.stages if view.state == "succeeded")
-    text = f"{_listed(view.stage for view in running)} · {done} of {count_of(len(status.stages), 'stage')} finished"
+    text = f"{listed(view.stage for view in running)} · {done} of {count_of(len(status.stages), 'stage')} finished"
     left = [each.remaining_s for view in running for each in view.progress if each.remaining_s is not None]
     if not left:
         return text
@@ -101,11 +102,6 @@ def _as_sentence(text: str, names: Iterable[str]) -> str:
         return ""
     first = text if any(text.startswith(f"{name}:") for name in names) else f"{text[:1].upper()}{text[1:]}"
     return first if first.endswith((".", "!", "?")) else f"{first}."
-
-
-def _listed(names: Iterable[str]) -> str:
-    *before, last = list(names)
-    return f"{', '.join(before)} and {last}" if before else last
 
 
 def share(progress: SubjectProgress) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -80,6 +81,12 @@ def sentence(text: str) -> str:
     return capitalize_first(text) + ("" if text.endswith((".", "?", "!", "…")) else ".")
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence has them: `a, b and c`."""
+    *before, last = [*names] or [""]
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def detail(value: Any) -> str:
     """A value of any shape, such as an argument of an action: texts and numbers as they are, the rest as JSON."""
     return str(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
@@ -94,4 +101,5 @@ TEMPLATES.filters |= {
     "capitalize_first": capitalize_first,
     "sentence": sentence,
     "detail": detail,
+    "listed": listed,
 }

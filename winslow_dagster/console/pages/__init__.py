@@ -7,6 +7,7 @@ from winslow_dagster.console.pages import (
     footage,
     health,
     home,
+    lineage,
     log,
     login,
     new_project,
@@ -16,6 +17,9 @@ from winslow_dagster.console.pages import (
     project_acts,
     project_question,
     projects,
+    redo,
+    replace,
+    sweeps,
 )
 
 ROOMS = (
@@ -25,6 +29,10 @@ ROOMS = (
     projects.pictures,
     deleted.room,
     log.room,
+    redo.room,
+    lineage.room,
+    replace.room,
+    sweeps.room,
     audit.room,
     health.room,
     project.room,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Request
 from starlette.responses import HTMLResponse
@@ -121,11 +122,10 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
     shown = shown_stage(handle, status, chosen, place) if chosen else None
     if shown is not None and not template:
         values = tab_values(request, handle, shown, tab) | values
-    query = request.query_params
     return page(
         request,
         template or f"project/{tab}.html",
-        layout="project/part.html" if "part" in query else "base.html",
+        layout="project/part.html" if "part" in request.query_params else "base.html",
         project=status,
         name=project,
         acts=handle.may_act(),
@@ -135,7 +135,7 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         chosen=chosen,
         tab=tab,
         tabs=TABS,
-        refresh=stage_path(project, chosen, tab, **{**query, "part": "1"}) if chosen else "?part=1",
+        refresh=_refreshed(request, stage_path(project, chosen, tab) if chosen else ""),
         questions=(*status.questions, *(each for other in status.other_pipelines for each in other.questions)),
         dismissal=handle.dismissal() if status.state == "failed" else None,
         first_error=_first_error(handle, status, shown),
@@ -146,6 +146,12 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
         **NAMES,
         **values,
     )
+
+
+def _refreshed(request: Request, path: str) -> str:
+    """The address of what is refreshed: the same view, whatever of it is chosen several times."""
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "part"]
+    return f"{path}?{urlencode([*query, ('part', '1')])}"
 
 
 def _shown_values(shown: ShownStage) -> dict[str, Any]:

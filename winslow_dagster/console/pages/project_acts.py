@@ -52,13 +52,6 @@ def undismiss(front: Front, project: str) -> Response:
     return done(f"{project} waits for somebody again.")
 
 
-@room.route_for("/redo", role="operator", method="POST")
-def redo(front: Front, project: str, stage: Text, pipeline: Optional = "") -> Response:
-    """Run the stage and the stages that follow it again."""
-    front.project(project).redo(stage, pipeline=pipeline or None)
-    return done(f"{project} runs again from {stage}.")
-
-
 @room.route_for("/pick", role="operator", method="POST")
 def pick(front: Front, project: str, stage: Text, attempt: Text) -> Response:
     """Make the outputs of an attempt the stage's outputs."""

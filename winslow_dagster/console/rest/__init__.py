@@ -15,6 +15,7 @@ from winslow_dagster.console.rest import (
     projects,
     questions,
     redo,
+    replace,
     tables,
     uploads,
 )
@@ -35,6 +36,7 @@ ROOMS = (
     questions.image_room,
     questions.room,
     tables.room,
+    replace.room,
     people.room,
     uploads.room,
     compare.room,

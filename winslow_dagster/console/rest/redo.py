@@ -11,7 +11,9 @@ from winslow_dagster.console.rest.project import RequestBody, RunStarted
 from winslow_dagster.console.room import Room
 from winslow_dagster.console.stage_place import PlaceOf
 from winslow_dagster.pipelines.variables import Variables
+from winslow_dagster.projects.domain.lineage_view import ProjectLineage
 from winslow_dagster.projects.domain.run_plan import RunPlan, StageParameters
+from winslow_dagster.projects.domain.sweeps import Sweep, SweepSummary
 
 room = Room(prefix="/projects/{project}", tags=["project"])
 
@@ -87,6 +89,24 @@ def redo(front: Front, project: str, body: RedoRequest) -> RunStarted:
     """Run a stage and the stages that follow it again, with other settings."""
     run = front.project(project).redo(body.stage, **given(body))
     return RunStarted(project=project, run_id=run.run_id)
+
+
+@room.route_for("/lineage", role="viewer")
+def show_lineage(front: Front, project: str) -> ProjectLineage:
+    """Which of its outputs were made from which."""
+    return front.project(project).lineage()
+
+
+@room.route_for("/sweeps", role="viewer")
+def list_sweeps(front: Front, project: str) -> tuple[SweepSummary, ...]:
+    """All its sweeps, the latest first."""
+    return front.project(project).sweeps()
+
+
+@room.route_for("/sweeps/{sweep}", role="viewer")
+def show_sweep(front: Front, project: str, sweep: str) -> Sweep:
+    """One sweep, by its id or `latest`, with its runs and what picking one would do."""
+    return front.project(project).sweep_runs(sweep)
 
 
 @room.route_for("/sweep", role="operator", method="POST")

@@ -153,7 +153,7 @@ class ProjectControl(ProjectRedo):
 
     @act
     def replace(
-        self, stage: str, path: str, file: str | Path, *, pipeline: str | None = None, reason: str = ""
+        self, stage: str, path: str, file: str | Path | InputStream, *, pipeline: str | None = None, reason: str = ""
     ) -> Attempt:
         """Replace an output file of the stage by an edited one: a new attempt, made by hand.
 
@@ -162,11 +162,17 @@ class ProjectControl(ProjectRedo):
         """
         if (run := self._latest_open()) is not None:
             raise ProjectConflict(f"a run is in progress ({run.run_id})", where=self._where, remedy=self._cancel_action)
-        require_permitted(self._context.actor, self._context.settings, {"file": expanded(file)})
+        context = self._context
         edited = self._pipeline_with(stage, pipeline)
-        replacement = Replacement(edited, stage, path, expanded(file), reason)
-        attempt = replace_file(self._context, self.name, replacement)
-        self._context.audit("replace", self.name, stage=stage, path=path, file=str(file), reason=reason)
+        if isinstance(file, InputStream):
+            name = file.file_name
+            with received(file.content, name, context.settings.home / "incoming") as copy:
+                attempt = replace_file(context, self.name, Replacement(edited, stage, path, copy, reason))
+        else:
+            name = str(file)
+            require_permitted(context.actor, context.settings, {"file": expanded(file)})
+            attempt = replace_file(context, self.name, Replacement(edited, stage, path, expanded(file), reason))
+        context.audit("replace", self.name, stage=stage, path=path, file=name, reason=reason)
         return attempt
 
     @act

@@ -25,6 +25,7 @@ from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
+from winslow_dagster.projects.commands.sweeps import LATEST, sweep_of, sweeps_of
 from winslow_dagster.projects.commands.tables import table_of
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
@@ -38,7 +39,10 @@ from winslow_dagster.projects.database.ownership import Ownership
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.deletion import Deletion, DeletionEffect
+from winslow_dagster.projects.domain.lineage import goes_out_of_date
+from winslow_dagster.projects.domain.lineage_view import ProjectLineage, project_lineage
 from winslow_dagster.projects.domain.model import Attempt, RunRecord
+from winslow_dagster.projects.domain.sweeps import Sweep, SweepSummary
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.used_pipelines import newest_versions
 from winslow_dagster.projects.domain.views import (
@@ -263,6 +267,27 @@ class ProjectHandle(ProjectFootage):
         if record is None or record.project != self.name:
             raise NotFound(f"there is no run {run_id}", where=self._where)
         return Run(self._context, self.name, run_id)
+
+    def sweeps(self) -> tuple[SweepSummary, ...]:
+        """All its sweeps, the latest first."""
+        return sweeps_of(self._context, self.name)
+
+    def sweep_runs(self, sweep: str = LATEST) -> Sweep:
+        """One sweep, by its id or the latest, with its runs and what picking one would do. Raises NotFound."""
+        return sweep_of(self._context, self.name, sweep)
+
+    def goes_out_of_date(self, stage: str, *, pipeline: str | None = None) -> tuple[str, ...]:
+        """The stages that would be out of date if this one got other outputs. Raises NotFound."""
+        lineage = lineage_of(self._context.records, self.name, self._pipeline_with(stage, pipeline))
+        return goes_out_of_date(lineage, stage)
+
+    def lineage(self) -> ProjectLineage:
+        """Which of its outputs were made from which, in all its pipelines."""
+        records = self._context.records
+        used = newest_versions(self._context.used_pipelines(records.project(self.name)))
+        lineages = {each.name: lineage_of(records, self.name, each.read()) for each in used}
+        runs = (run.run_id for run in self.runs())
+        return project_lineage(self.name, self.attempts(), lineages, runs)
 
     def answers(self) -> tuple[Answer, ...]:
         """All answers that people gave, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.questions import QuestionContext, confirmations, form_of
-from winslow_dagster.projects.domain.run_plan import CheckedPlan, RunFault, RunPlan, sentence_of
+from winslow_dagster.projects.domain.run_plan import RunFault, RunPlan, sentence_of
 from winslow_dagster.projects.domain.run_request import RunRequest, RunScope, StageOverrides, check_overrides
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 from winslow_dagster.projects.status.estimate import expected_end, typical_durations
@@ -139,22 +139,17 @@ def _busy(context: Context, project: str) -> str:
     )
 
 
-def setting_faults(stage: str, override: Mapping[str, Any]) -> Iterator[RunFault]:
-    """What is wrong with each setting of a stage by itself."""
-    for name, value in override.items():
-        parts = value.items() if name == "env" and isinstance(value, Mapping) else ((None, value),)
-        for variable, part in parts:
-            field = name if variable is None else f"env.{variable}"
-            try:
-                check_overrides(
-                    stage, StageOverrides.model_validate({name: part if variable is None else {variable: part}})
-                )
-            except ValidationError as error:
-                yield RunFault(field=field, message="; ".join(each["msg"] for each in error.errors(include_url=False)))
-            except WinslowError as error:
-                yield RunFault(field=field, message=message_of(error))
-
-
-def rejected(faults: Sequence[RunFault]) -> CheckedPlan:
-    """No plan, because of these faults."""
-    return CheckedPlan(plan=None, faults=tuple(faults))
+def faults_of_settings(stage: str, override: Mapping[str, Any]) -> tuple[RunFault, ...]:
+    """What is wrong with each setting of a stage by itself: `set.memory`, `env.THRESHOLD`."""
+    parts = {f"set.{name}": {name: value} for name, value in override.items() if name != "env"}
+    parts |= {f"env.{name}": {"env": {name: value}} for name, value in override.get("env", {}).items()}
+    found = []
+    for field, part in parts.items():
+        try:
+            check_overrides(stage, StageOverrides.model_validate(part))
+        except ValidationError as error:
+            text = "; ".join(each["msg"] for each in error.errors(include_url=False))
+            found.append(RunFault(field=field, message=text))
+        except WinslowError as error:
+            found.append(RunFault(field=field, message=message_of(error)))
+    return tuple(found)

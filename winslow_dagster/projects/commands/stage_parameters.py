@@ -15,7 +15,7 @@ from winslow_dagster.pipelines.variable_comments import variable_comments
 from winslow_dagster.projects.commands.attempt_details import settings_of_attempt, settings_of_stage
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.database.lineage_queries import lineage_of
-from winslow_dagster.projects.domain.attempts import find_attempt
+from winslow_dagster.projects.domain.attempts import find_attempt, numbers_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.model import Attempt, Project
 from winslow_dagster.projects.domain.run_plan import (
@@ -40,7 +40,7 @@ def parameters_of(
     last = next((each for each in reversed(lineage.attempts) if each.stage == stage.name), None)
     if which is not None:
         last = find_attempt(all_attempts, stage.name, which)
-    numbers = _numbers(all_attempts)
+    numbers = numbers_of(all_attempts)
     defaults = settings_of_stage(context, project, pipeline, stage)
     before = None if last is None else settings_of_attempt(context, last)
     changed = {} if last is None else _settings_of_run(context, last, stage.name)
@@ -55,17 +55,15 @@ def parameters_of(
         inputs=tuple(pipeline.inputs),
         candidates=_candidates(lineage, stage, numbers),
         following=tuple(_following(context, lineage, following)),
-        later=tuple(each.name for each in following),
+        later={
+            last_stage.name: tuple(
+                each.name
+                for each in following
+                if each is last_stage or each.name in upstream_of(pipeline, last_stage.name)
+            )
+            for last_stage in following
+        },
     )
-
-
-def _numbers(attempts: Iterable[Attempt]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    found = {}
-    for attempt in attempts:
-        counts[attempt.stage] = counts.get(attempt.stage, 0) + 1
-        found[attempt.task_id] = counts[attempt.stage]
-    return found
 
 
 def _comments(context: Context, project: Project, pipeline: str, stage: str) -> dict[str, str]:

@@ -12,6 +12,16 @@ from winslow_dagster.projects.domain.model import Attempt
 NUMBER = re.compile(r"[0-9]{1,9}")
 
 
+def numbers_of(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """Task id -> the attempt's number among those of its stage. `attempts` are all of a project, as they started."""
+    counts: dict[str, int] = {}
+    found = {}
+    for attempt in attempts:
+        counts[attempt.stage] = counts.get(attempt.stage, 0) + 1
+        found[attempt.task_id] = counts[attempt.stage]
+    return found
+
+
 def find_attempt(attempts: Iterable[Attempt], stage: str, number_or_id: str | int) -> Attempt:
     """Find an attempt among those of a project, ordered as they started.
 

@@ -95,6 +95,17 @@ class Lineage:
         )
 
 
+def goes_out_of_date(lineage: Lineage, stage: str) -> tuple[str, ...]:
+    """The stages whose outputs would be out of date if this stage got others, and are not yet."""
+    return tuple(
+        each.name
+        for each in in_order(lineage.pipeline)
+        if each.name in lineage.current
+        and each.name not in lineage.outdated
+        and stage in upstream_of(lineage.pipeline, each.name)
+    )
+
+
 def current_attempts(
     attempts: Iterable[Attempt], picks: Iterable[Pick], sweep_runs: Collection[str]
 ) -> dict[str, tuple[datetime, Attempt]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from pydantic import Field
+
 from winslow_dagster.formatting import count_of, format_duration
 from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.domain.views import VariableOrigin, View
@@ -38,7 +40,7 @@ ParameterKind = Literal["text", "number", "boolean"]
 
 
 class RunFault(View):
-    """What is wrong with one setting: `env.NAME`, `args`, `memory`, `inputs.NAME`, `use.STAGE`, …; empty: with all."""
+    """What is wrong with one field: `env.NAME`, `set.memory`, `input.NAME`, …; empty: with all of them together."""
 
     field: str
     message: str
@@ -67,13 +69,6 @@ class RunPlan(View):
     again: bool = True
     busy: str = ""
     text: str = ""
-
-
-class CheckedPlan(View):
-    """A plan, or what is wrong with the request for it."""
-
-    plan: RunPlan | None
-    faults: tuple[RunFault, ...] = ()
 
 
 class Parameter(View):
@@ -126,7 +121,10 @@ class FollowingSettings(View):
 
 
 class StageParameters(View):
-    """Everything that a person may set for a stage when it runs again. `attempt` is the one that `last` is about."""
+    """Everything that a person may set for a stage when it runs again. `attempt` is the one that `last` is about.
+
+    `later`: each stage that follows -> the stages that follow and run if the run stops after it.
+    """
 
     project: str
     pipeline: str
@@ -137,7 +135,7 @@ class StageParameters(View):
     inputs: tuple[str, ...] = ()
     candidates: tuple[CandidateOutputs, ...] = ()
     following: tuple[FollowingSettings, ...] = ()
-    later: tuple[str, ...] = ()
+    later: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def kind_of(*values: str | None) -> ParameterKind:

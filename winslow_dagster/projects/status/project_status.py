@@ -150,6 +150,16 @@ class StatusReader:
             picked=picked,
         )
 
+    def with_ends(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+        """The runs with the ends that Dagster knows of and nobody has recorded yet."""
+        dagster = self._dagster() if any(run.ended_at is None for run in runs) else None
+        if dagster is None:
+            return tuple(runs)
+        still_open = [run for run in runs if run.ended_at is None]
+        seen = dagster.runs_by_id(run.run_id for run in still_open)
+        ended = ended_runs(self._records, still_open, seen.get, partial(run_failure, dagster))
+        return tuple(ended.get(run.run_id, run) for run in runs)
+
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
         """The questions to answer before the next stages of the pipeline can run."""
         layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}

@@ -1,4 +1,4 @@
-// Keys: / filter, j k rows, Enter open, r resume, p pause, ? help. They do nothing while a person types.
+// Keys: / filter, j k rows, Enter open, c continue, p pause, r run again, ? help. They do nothing while a person types.
 function rows() {
   return [...document.querySelectorAll("[data-rows] > [data-row]")];
 }
@@ -17,6 +17,7 @@ const ACTS = {
   "/": () => document.querySelector("[data-filter]")?.focus(),
   j: () => move(1),
   k: () => move(-1),
+  c: () => document.querySelector('[data-key="c"]')?.click(),
   r: () => document.querySelector('[data-key="r"]')?.click(),
   p: () => document.querySelector('[data-key="p"]')?.click(),
   "?": () => document.querySelector("[data-shortcuts]").showModal(),
