@@ -217,7 +217,7 @@ def test_a_file_is_replaced_by_the_body_of_a_request(server: Server, client: Win
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("found.txtt", 404, "Did you mean found.txt"),
+        ("found.txtt", 404, "has no output file"),
         ("../../x", 404, ""),
         ("found.txt?name=..", 422, "is not a file name"),
         ("found.txt?name=a/b", 422, "is not a file name"),
@@ -240,3 +240,22 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(server: Server, t
         answer = connection.getresponse()
         assert answer.status == 422
         assert "too large" in answer.read().decode()
+
+
+def test_the_drawer_is_planned_by_its_fields(server: Server, tuned: str) -> None:
+    address = f"/projects/{tuned}/stages/report/redo"
+    assert server.winslow.project(tuned).status().stage("detect").attempts == 1
+    found = server.send(f"{address}/check", "POST", form={"until": "report", "reason": "again"}).data
+    assert (found["plan"]["stages"], found["faults"]) == (["report"], [])
+    assert found["command"] == f"winslow redo {tuned} report --only --reason again"
+    missing = server.send(f"{address}/check", "POST", form={"use.count": "9"}).data
+    assert missing["plan"] is None
+    assert "stage count has no attempt 9" in missing["faults"][0]["message"]
+    before = server.winslow.project(tuned).runs()
+    refused = server.send(address, "POST", form={"set.cpus": "many", "more_env": "x"})
+    assert (refused.status, {each["field"] for each in refused.data["faults"]}) == (422, {"set.cpus", "more_env"})
+    assert server.winslow.project(tuned).runs() == before
+    page = server.send(address).text
+    assert "&lt;b&gt;filmed" in page
+    assert "<b>filmed" not in page
+    assert SECRET not in page

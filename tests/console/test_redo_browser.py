@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
 STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SECRET = "hunter2-is-no-password"
+OUTDATED = "That puts count and report out of date until they have run again."
 DETECT = "/projects/tuned-one/stages/detect"
 
 
@@ -150,7 +151,7 @@ def test_a_sweep_is_planned_and_started_from_the_drawer(server: Server, page: Pa
     drawer.get_by_role("button", name="Start 6 runs").click()
     page.wait_for_url("**/swept/sweeps/latest")
     page.get_by_text("Pick one of 6 attempts.").wait_for()
-    assert "count and report go out of date until they have run again" in page.locator(".project-head").inner_text()
+    assert OUTDATED in page.locator(".project-head").inner_text()
     assert server.state("swept") == "awaiting_input"
     picture(page, "sweep")
     page.get_by_role("link", name="score").click()
@@ -199,6 +200,9 @@ def test_attempts_are_sorted_compared_and_redone_from_their_table(server: Server
     assert page.get_by_label("Compare attempt 2").is_checked()
     assert page.get_by_role("button", name="Compare the ticked ones").is_enabled()
     picture(page, "attempts")
+    page.get_by_role("button", name="Compare the ticked ones").click()
+    page.wait_for_url("**/compare?attempts=tuned-one%3Acount%3A2&attempts=tuned-one%3Acount%3A1")
+    page.get_by_text("LIMIT").first.wait_for()
     page.goto(table)
     page.wait_for_url("**column=counted**")
     row = page.locator("tbody tr").filter(has_text="LIMIT=9")
@@ -214,10 +218,11 @@ def test_a_text_is_edited_and_what_follows_runs_with_it(server: Server, page: Pa
     page.goto("/projects/edited/stages/detect/files?file=found.txt")
     page.get_by_role("link", name="Replace…").click()
     page.get_by_role("heading", name="Replace found.txt").wait_for()
-    assert "count and report go out of date." in page.locator(".project-head").inner_text()
+    assert OUTDATED in page.locator(".project-head").inner_text()
     editor = page.get_by_label("Text", exact=True)
     assert editor.input_value() == "0.4 fused\n"
     editor.fill("0.5 by hand\n")
+    page.locator("#reason-text").fill("half a reason")
     page.reload()
     assert editor.input_value() == "0.5 by hand\n"
     picture(page, "replace")

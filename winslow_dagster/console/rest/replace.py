@@ -51,12 +51,20 @@ async def replace_file(  # noqa: PLR0913  # the parts of its address, by name
     resume: Annotated[bool, Query(description="Run the stages that follow.")] = False,
 ) -> Replaced:
     """Put the body of the request in the place of a current output file: a new attempt, made by hand."""
-    with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as spooled:
+    # What would be refused anyway is refused before the file is read.
+    await to_thread.run_sync(partial(_require_file, front, project, stage, path, pipeline), limiter=LOGS)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(front.settings.home)) as spooled:
         content = cast("BinaryIO", spooled)
         await _receive(request, content)
         given = InputStream(name or path.rpartition("/")[2], content)
         act = partial(_replace, front, project, stage, path, given, pipeline=pipeline, reason=reason, resume=resume)
         return await to_thread.run_sync(act, limiter=LOGS)
+
+
+def _require_file(front: Installation, project: str, stage: str, path: str, pipeline: str | None) -> None:
+    handle = front.project(project)
+    front.context.require_may_act(project)
+    handle.file(stage, path, pipeline=pipeline)
 
 
 def _replace(  # noqa: PLR0913  # see `replace_file`

@@ -76,7 +76,11 @@ def _plan(context: Context, request: LaunchRequest, variants: Sequence[LaunchReq
         project=request.project,
         pipeline=plan.pipeline.name,
         stages=stages,
-        kept=tuple(name for name in lineage.current if name not in running and name not in outdated),
+        kept=tuple(
+            stage.name
+            for stage in in_order(plan.pipeline)
+            if stage.name in lineage.current and stage.name not in running and stage.name not in outdated
+        ),
         outdated=outdated,
         questions=_questions(context, lineage, plan, running),
         estimated_s=None if end is None else (end - now).total_seconds(),
@@ -96,8 +100,9 @@ def _outdated_afterwards(lineage: Lineage, plan: LaunchPlan, running: frozenset[
     }
     return tuple(
         name
-        for name in lineage.current
-        if name not in running
+        for name in (stage.name for stage in in_order(plan.pipeline))
+        if name in lineage.current
+        and name not in running
         and (name in lineage.outdated or upstream_of(plan.pipeline, name) & (running | chosen))
         and name not in chosen
     )

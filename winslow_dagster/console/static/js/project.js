@@ -28,7 +28,7 @@ function restore(form) {
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-draft]");
   if (!form) return;
-  localStorage.setItem(form.dataset.draft, event.target.value);
+  localStorage.setItem(form.dataset.draft, field(form).value);
   show(form);
 });
 document.addEventListener("reset", (event) => {
