@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import project_server
+from numbered_films import write_film
 from project_server import Server
 
 MAKE = """\
@@ -25,6 +26,9 @@ def png(width, height, colour):
 (out / "picture.png").write_bytes(png(320, 200, (200, 12 * speed % 255, 40)))
 lines = "".join(f"{n},{n * 0.1:.1f},{speed + n % 7},{'car' if n % 3 else 'bus'}\\n" for n in range(200))
 (out / "tracks.csv").write_text("id,time_s,speed,class\\n" + lines)
+film = pathlib.Path(sys.argv[0]).with_name(f"film-{speed}.mp4")
+if film.exists():
+    (out / "film.mp4").write_bytes(film.read_bytes())
 (out / "same.txt").write_text("the same\\n")
 (out / "deep").mkdir()
 if speed == 20:
@@ -35,6 +39,32 @@ for n in range(20):
     print(f"frame {n} took 0.{speed + n} s")
 print(f"WINSLOW_RESULT: mean_speed={speed}")
 print(f"WINSLOW_RESULT: vehicles={200 - speed}")
+"""
+HOSTILE = """\
+import os, pathlib, random, sys
+out, chance = pathlib.Path(sys.argv[1]), random.Random(os.environ["SPEED"])
+NAMES = ["<img src=x onerror=alert(1)>", "quote\\"'s", "%2e%2e", "a b&c=d#e?", "\\u202ertl", "{{7*7}}", "-rf"]
+NAMES += ["n" * 200]
+KINDS = [
+    lambda: chance.randbytes(3000),
+    lambda: b"a,b\\n\\0\\n",
+    lambda: b"a" * 1_200_000,
+    lambda: b",;|\\t" * 500,
+    lambda: b'id,x\\n1,"' + b"never closed,\\n" * 20_000,
+    lambda: ",".join(f"c{n}" for n in range(5000)).encode() + b"\\n" + b"1," * 4999 + b"%d\\n" % chance.randrange(9),
+    lambda: b"\\xef\\xbb\\xbf",
+    lambda: b"id,x\\r1,1e999\\r2,nan\\r3,%d\\r" % chance.randrange(9),
+    lambda: b"\\xff\\xfe\\xfa,x\\n1,%d\\n" % chance.randrange(9),
+    lambda: b"<script>alert(1)</script>,x\\n%d,2\\n" % chance.randrange(9),
+    lambda: b"id,x\\n" + b"1,%d\\n" % chance.randrange(9) * 3000,
+    lambda: b"",
+]
+for number in range(120):
+    name, ending = NAMES[number % len(NAMES)], ".csv" if number % 10 else ".png"
+    (out / f"{number} {name}{ending}").write_bytes(KINDS[number % len(KINDS)]())
+sys.stdout.buffer.write(b"\\x1b[31m<script>\\xff\\0 %d\\r\\n" % chance.randrange(9) + b"long" * 50_000 + b"\\n")
+sys.stdout.flush()
+print("WINSLOW_RESULT: <b>score</b>=<i>" + os.environ["SPEED"] + "</i>")
 """
 PIPELINE = """
 name: driving
@@ -50,12 +80,25 @@ stages:
 """
 
 
+HOSTILE_PIPELINE = """
+name: hostile
+command: [sh, -c]
+env: {SPEED: "1"}
+stages:
+  - name: make
+    args: ['python3 "$MAKE" "$WINSLOW_OUTPUT_DIR"']
+    env: {MAKE: "MAKE_SCRIPT"}
+"""
+
+
 @contextlib.contextmanager
 def compared(folder: Path) -> Iterator[Server]:
     """Projects `left`, with one attempt, and `right`, with three of other speeds."""
     with project_server.running(folder) as server:
         script = folder / "drive.py"
         script.write_text(MAKE)
+        write_film(folder / "film-10.mp4", 60, gop=12)
+        write_film(folder / "film-15.mp4", 50, gop=12, scale=2)
         (folder / "pipelines" / "driving.yaml").write_text(PIPELINE.replace("MAKE_SCRIPT", str(script)))
         server.winslow.run("driving", "left").wait()
         server.winslow.run("driving", "right", env={"SPEED": "15"}).wait()

@@ -52,6 +52,7 @@ EXPECTED = {
     ("POST", "/settings/people/{name}/password"): "admin",
     ("GET", "/audit"): "viewer",
     ("GET", "/compare"): "viewer",
+    ("GET", "/compare/chart"): "viewer",
     ("GET", "/compare/find"): "viewer",
     ("GET", "/compare/table"): "viewer",
     ("GET", "/health"): "viewer",

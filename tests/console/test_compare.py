@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from compare_pipelines import compared
+from compare_pipelines import HOSTILE, HOSTILE_PIPELINE, compared
 from project_server import Server
 
 from winslow_dagster.client import WinslowClient
@@ -42,7 +42,7 @@ def test_two_attempts_of_different_projects_are_compared_part_by_part(server: Se
     (result,) = (each for each in server.send(address("/results", *pair)).data if each["name"] == "mean_speed")
     assert (result["left"], result["right"], result["difference"], result["ratio"]) == ("10", "15", 5, 1.5)
     files = server.send(address("/files", *pair)).data
-    assert [each["path"] for each in files["changed"]] == ["picture.png", "tracks.csv"]
+    assert [each["path"] for each in files["changed"]] == ["film.mp4", "picture.png", "tracks.csv"]
     assert files["unchanged_count"] == 1
     everything = server.send(address("/parameters", *pair, everything=1)).data
     assert {"env.SPEED", "env.PLACE", "image"} & {row["path"] for row in everything} == {"env.SPEED", "env.PLACE"}
@@ -103,3 +103,35 @@ def test_what_needs_two_attempts_refuses_others(server: Server) -> None:
         answer = server.send(address(part, "left:make:1"))
         assert (answer.status, answer.data["expected"]) == (422, "two")
     assert server.send(address("", *["left:make:1"] * 101)).status == 422
+
+
+def test_whatever_files_contain_and_are_called_each_part_says_a_clear_word(server: Server) -> None:
+    script = server.place.folder / "hostile.py"
+    script.write_text(HOSTILE)
+    (server.place.folder / "pipelines" / "hostile.yaml").write_text(
+        HOSTILE_PIPELINE.replace("MAKE_SCRIPT", str(script))
+    )
+    server.winslow.run("hostile", "hostile").wait()
+    server.winslow.project("hostile").redo("make", env={"SPEED": "2"}).wait()
+    pair = ("hostile:make:1", "hostile:make:2")
+    paths = server.winslow.comparisons.tables(pair)
+    assert len(paths) > 100
+    words = set()
+    for path in paths:
+        table = server.send(address("/table", *pair, file=path))
+        chart = server.send(address("/chart", *pair, file=path))
+        assert (table.status, chart.status) == (200, 200), path
+        words |= {word.split(":")[-1].strip() for word in table.data["faults"]}
+        assert len(table.body) < 2_000_000
+        page = server.send(
+            f"/compare/table?attempts={pair[0]}&attempts={pair[1]}&file={quote(path)}", HX_Request="true"
+        )
+        assert page.status == 200
+        assert "<script>alert" not in page.text
+    assert words >= {"not a text file", "field larger than field limit (131072)"}
+    assert server.send(address("/log", *pair)).status == 200
+    for show in ("settings", "pictures", "charts", "tables", "log", "files", "runs", "parallel", "scatter"):
+        attempts = pair if show not in {"runs", "parallel", "scatter"} else (*pair, "left:make:1")
+        page = server.send(f"/compare?{'&'.join(f'attempts={each}' for each in attempts)}&show={show}")
+        assert page.status == 200, show
+        assert not any(each in page.text for each in ("<script>alert", "<img src=x", "<b>score", "<i>1", "49.csv"))

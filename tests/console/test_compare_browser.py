@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
 TWO = ("left:make:1", "right:make:1")
+SAME_FRAME = "new Set([...document.querySelectorAll('canvas')].map(each => each.dataset.index)).size === 1"
 MANY = ("left:make:1", "right:make:1", "right:make:2", "right:make:3")
 
 
@@ -91,14 +92,14 @@ def test_what_names_no_attempt_is_said_and_the_rest_stands(page: Page) -> None:
 
 
 def test_a_wipe_shows_one_picture_on_each_side_and_is_moved_by_mouse_and_keys(page: Page) -> None:
-    page.goto(address(*TWO, show="pictures"))
+    page.goto(address(*TWO, show="pictures", file="picture.png"))
     handle = page.get_by_role("slider", name="Wipe")
-    page.wait_for_function("[...document.querySelectorAll('.view img')].every(each => each.naturalWidth === 320)")
+    page.wait_for_function("[...document.querySelectorAll('zoom-view img')].every(each => each.naturalWidth === 320)")
     left, right = [200, 120, 40], [200, 180, 40]
     grey = [235, 235, 235]
     # In the middle of a square of the chequered pictures, which are the other way round on the other side.
     at = [0.30, 0.70]
-    page.wait_for_function("document.querySelector('.view img').getBoundingClientRect().height > 100")
+    page.wait_for_function("document.querySelector('zoom-view img').getBoundingClientRect().height > 100")
     before = [colour_at(page, each) for each in at]
     assert all(
         each in ([*map(list, (left, grey))] if part < 0.5 else [*map(list, (right, grey))])
@@ -124,21 +125,21 @@ def test_a_wipe_shows_one_picture_on_each_side_and_is_moved_by_mouse_and_keys(pa
 
 
 def test_pictures_are_locked_in_zoom_and_place_side_by_side(page: Page) -> None:
-    page.goto(address(*TWO, show="pictures"))
-    page.wait_for_function("[...document.querySelectorAll('.view img')].every(each => each.naturalWidth === 320)")
+    page.goto(address(*TWO, show="pictures", file="picture.png"))
+    page.wait_for_function("[...document.querySelectorAll('zoom-view img')].every(each => each.naturalWidth === 320)")
     page.get_by_role("button", name="Side by side").click()
     stage = page.locator(".wipe-stage")
-    stage.focus()
+    page.locator("zoom-view").first.focus()
     for key in ("+", "+", "+", "ArrowRight", "ArrowDown"):
         page.keyboard.press(key)
-    one, other = page.evaluate("[...document.querySelectorAll('.view img')].map(each => each.style.transform)")
+    one, other = page.evaluate("[...document.querySelectorAll('zoom-view img')].map(each => each.style.transform)")
     assert one == other
     assert "scale(" in one
     box = stage.bounding_box()
     assert box
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.wheel(0, -400)
-    after = page.evaluate("[...document.querySelectorAll('.view img')].map(each => each.style.transform)")
+    after = page.evaluate("[...document.querySelectorAll('zoom-view img')].map(each => each.style.transform)")
     assert after[0] == after[1] != one
     page.get_by_role("button", name="Difference").click()
     assert page.evaluate("getComputedStyle(document.querySelectorAll('.pane')[1]).mixBlendMode") == "difference"
@@ -146,6 +147,47 @@ def test_pictures_are_locked_in_zoom_and_place_side_by_side(page: Page) -> None:
     page.locator('.wipe-stage[data-turn="right"]').wait_for()
     page.locator('.wipe-stage[data-turn="left"]').wait_for()
     page.get_by_role("button", name="Wipe", exact=True).click()
+
+
+def test_two_videos_are_locked_to_the_same_frame(page: Page) -> None:
+    page.goto(address(*TWO, show="pictures", file="film.mp4"))
+    numbers = """() => [...document.querySelectorAll("canvas[data-index]")].map(canvas => {
+        const row = canvas.getContext("2d").getImageData(0, canvas.height / 4, canvas.width, 1).data
+        const block = canvas.width / 16
+        const lit = bit => row[4 * Math.floor((bit + 0.5) * block)] > 128
+        return [...Array(16).keys()].reduce((sum, bit) => sum * 2 + lit(bit), 0)
+    })"""
+
+    def shown(index: int, other: int) -> None:
+        page.wait_for_function(
+            "([one, other]) => document.querySelectorAll(`canvas[data-index]`).length === 2 && "
+            "document.querySelectorAll('canvas')[0].dataset.index == one && "
+            "document.querySelectorAll('canvas')[1].dataset.index == other",
+            arg=[index, other],
+        )
+        assert page.evaluate(numbers) == [index, other]
+
+    shown(0, 0)
+    assert page.get_by_text("60 and 50 frames").is_visible()
+    page.locator("zoom-view").first.focus()
+    for _ in range(3):
+        page.keyboard.press(".")
+    shown(3, 3)
+    page.keyboard.press(",")
+    shown(2, 2)
+    page.get_by_label("Frame", exact=True).fill("55")
+    shown(55, 49)
+    page.get_by_label("Frame", exact=True).fill("20")
+    shown(20, 20)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("/frame (2[3-9]|[3-5][0-9])/.test(document.querySelector('[data-at]').textContent)")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play").wait_for()
+    page.wait_for_function(
+        "new Set([...document.querySelectorAll('canvas')].map(each => each.dataset.index)).size === 1"
+    )
+    one, other = page.evaluate(numbers)
+    assert one == other > 20
 
 
 def test_rows_are_compared_by_the_columns_that_are_chosen(page: Page) -> None:

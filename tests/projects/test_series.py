@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.comparison.csv_file import CsvSource
-from winslow_dagster.projects.comparison.series import Curve, axes, curve, numeric_columns
+from winslow_dagster.projects.comparison.series import Curve, _cell, axes, curve, numeric_columns
 
 
 def source(content: bytes) -> CsvSource:
@@ -16,7 +17,7 @@ def source(content: bytes) -> CsvSource:
 
 
 def drawn(text: str, x: str, y: str, points: int = 1000) -> Curve:
-    return curve("a", source(text.encode()), x, y, points)
+    return curve("a", source(text.encode()), x, y, points=points)
 
 
 def test_columns_with_text_are_no_axes() -> None:
@@ -40,6 +41,16 @@ def test_no_peak_is_lost_and_no_point_is_made_up(values: list[float], points: in
 def test_points_are_in_the_order_of_x() -> None:
     found = drawn("x,y\n3,30\n1,10\n2,20\n", "x", "y")
     assert (found.x, found.y, found.rows) == ((1, 2, 3), (10, 20, 30), 3)
+
+
+def test_of_a_long_file_the_beginning_is_drawn_and_that_is_said() -> None:
+    found = curve("a", source(b"x\n" + b"1\n" * 50), "", "x", rows=10)
+    assert (found.rows, found.cut) == (10, True)
+
+
+@given(st.text(max_size=8))
+def test_a_cell_is_a_number_if_the_rest_of_winslow_says_so(text: str) -> None:
+    assert _cell([text], 0) == parse_finite(text.strip())
 
 
 def test_what_has_no_curve_says_why() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Literal
 
+from winslow_dagster.console.footage_paths import footage_path
+from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.project_view import file_path, stage_path
 from winslow_dagster.pipelines.units import parse_finite
 from winslow_dagster.projects.commands.comparisons import PickEffect
@@ -23,6 +26,10 @@ GROUPS = (
 DURATION = "duration"
 OTHERS = "Image, resources and rules"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PICTURE_WIDTH = 4096
+"""What a picture has at most: a browser holds two of them, with four bytes a pixel."""
+MORE_VIDEOS = frozenset({".mov", ".mkv", ".avi", ".mts", ".m2ts"})
+"""A browser does not play these; the server makes pictures of their frames."""
 Cell = tuple[str, float | str | None]
 
 
@@ -56,6 +63,17 @@ class ShownAttempt:
         """The address of one of its files."""
         return file_path(self.facts.project, self.facts.stage, path, attempt=self.facts.number, **query)
 
+    def footage_path(self, what: str, path: str, version: str, **query: int) -> str:
+        """The address of facts, frames or pictures of one of its files. With its hash, a browser may keep them."""
+        file = f"{self.facts.stage}/{path}"
+        return footage_path(self.facts.project, what, file, attempt=self.facts.number, version=version, **query)
+
+    def picture_path(self, path: str, version: str) -> str:
+        """The address of a picture: drawings as they are, others made by the server, so that any browser shows them."""
+        if PurePosixPath(path).suffix.lower() == ".svg":
+            return self.file_path(path)
+        return self.footage_path("pictures", path, version, width=PICTURE_WIDTH)
+
     @property
     def pick_question(self) -> str:
         """What picking it means, to be confirmed."""
@@ -76,6 +94,14 @@ def shown_attempts(
         ShownAttempt(name, facts, letter(place), place % COLOURS, effects.get(facts.task_id))
         for place, (name, facts) in enumerate(named)
     )
+
+
+def seen_kind(path: str) -> Literal["picture", "video"] | None:
+    """Whether a file of this name is a picture or a video."""
+    kind, suffix = kind_of(path), PurePosixPath(path).suffix.lower()
+    if kind == "picture":
+        return "picture"
+    return "video" if kind == "video" or suffix in MORE_VIDEOS else None
 
 
 def grouped(rows: Iterable[ParameterRow]) -> list[tuple[str, list[ParameterRow]]]:

@@ -10,15 +10,14 @@ from starlette.responses import HTMLResponse
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
 from winslow_dagster.console.compare_query import CompareQuery, CompareQueryOf
-from winslow_dagster.console.compare_view import ShownAttempt, grouped, label, run_table, shown_attempts
+from winslow_dagster.console.compare_view import ShownAttempt, grouped, label, run_table, seen_kind, shown_attempts
 from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.rest.compare import TABLES, two_of
 from winslow_dagster.console.room import Room
-from winslow_dagster.errors import InputRejected, WinslowError
+from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.comparison.compare import Comparison, FilePair
 from winslow_dagster.projects.comparison.log_diff import LogDiff, LogDiffRow
-from winslow_dagster.projects.comparison.series import Chart
 from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
 from winslow_dagster.projects.installation import Installation
 
@@ -36,7 +35,6 @@ ROWS = 100
 MOST_FILES = 500
 LOG_STEPS = 4
 """Steps of half a second until something differs."""
-SEEN = frozenset({"picture", "video"})
 
 room = Room()
 slow_room = Room(threads=TABLES)
@@ -59,6 +57,31 @@ def show_table(request: Request, front: Front, query: CompareQueryOf) -> HTMLRes
     return page(request, "compare/rows.html", query=query, diff=diff, fault=fault, kinds=KINDS, count=ROWS)
 
 
+@slow_room.route_for("/compare/chart", role="viewer")
+def show_chart(request: Request, front: Front, query: CompareQueryOf) -> HTMLResponse:
+    """Curves of all attempts, with what can be drawn. A part of the page, which asks for it later."""
+    named = [each for each in front.comparisons.named(query.attempts) if each.task_id]
+    ids = [each.task_id for each in named]
+    attempts = shown_attempts(
+        [(each.name, facts) for each, facts in zip(named, front.comparisons.attempts(ids), strict=True)], {}
+    )
+    fault, chart = "", None
+    try:
+        chart = front.comparisons.chart(ids, query.file, query.x, query.y)
+    except InputRejected as error:
+        fault = str(error)
+    return page(
+        request,
+        "compare/chart.html",
+        query=query,
+        attempts=attempts,
+        chart=chart,
+        fault=fault,
+        tables=front.comparisons.tables(ids),
+        drawn=query.file,
+    )
+
+
 @room.route_for("/compare", role="viewer")
 def show_comparison(request: Request, front: Front, query: CompareQueryOf) -> HTMLResponse:
     """The comparison. With `part` in its query, only the attempts, which are refreshed."""
@@ -67,7 +90,7 @@ def show_comparison(request: Request, front: Front, query: CompareQueryOf) -> HT
     facts = front.comparisons.attempts([each.task_id for each in good])
     attempts = shown_attempts(
         [(each.name, known) for each, known in zip(good, facts, strict=True)],
-        {known.task_id: front.comparisons.pick_effect(known.task_id) for known in facts},
+        front.comparisons.pick_effects([known.task_id for known in facts]),
     )
     may_act = {name: front.project(name).may_act() for name in {known.project for known in facts}}
     parts = {} if len(attempts) < 2 else TWO if len(attempts) == 2 else MANY  # noqa: PLR2004  # left, right
@@ -90,6 +113,7 @@ def show_comparison(request: Request, front: Front, query: CompareQueryOf) -> HT
         command=command("compare", *(each.facts.name for each in attempts)),
         label=label,
         kind_of=kind_of,
+        seen_kind=seen_kind,
         **values,
     )
 
@@ -112,7 +136,7 @@ def _two(front: Installation, query: CompareQuery, show: str, attempts: tuple[Sh
     if show == "log":
         return {"log": _log(front, left, right, query)}
     if show == "charts":
-        return _chart(front, query, [left, right])
+        return _tables(front, query, [left, right])
     comparison = front.comparisons.two(left, right, tables=False, everything=query.all)
     values: dict[str, Any] = {"comparison": comparison}
     match show:
@@ -131,7 +155,7 @@ def _two(front: Installation, query: CompareQuery, show: str, attempts: tuple[Sh
 def _many(front: Installation, query: CompareQuery, show: str, attempts: tuple[ShownAttempt, ...]) -> dict[str, Any]:
     ids = [each.facts.task_id for each in attempts]
     if show == "charts":
-        return _chart(front, query, ids)
+        return _tables(front, query, ids)
     table = run_table(front.comparisons.many(ids), attempts, query.sort, everything=query.all)
     axes = table.axes(query.axes)
     if show == "scatter":
@@ -146,26 +170,17 @@ def _many(front: Installation, query: CompareQuery, show: str, attempts: tuple[S
 def _seen(comparison: Comparison) -> list[FilePair]:
     """Pictures and videos, those that both attempts have first."""
     files = comparison.files
-    return [
-        pair for pairs in (files.changed, files.added, files.removed) for pair in pairs if kind_of(pair.path) in SEEN
-    ]
+    return [pair for pairs in (files.changed, files.added, files.removed) for pair in pairs if seen_kind(pair.path)]
 
 
 def _chosen(query: CompareQuery, pairs: list[FilePair]) -> FilePair | None:
     return next((pair for pair in pairs if pair.path == query.file), next(iter(pairs), None))
 
 
-def _chart(front: Installation, query: CompareQuery, ids: list[str]) -> dict[str, Any]:
-    paths = front.comparisons.tables(ids)
-    path = query.file if query.file in paths else next(iter(paths), "")
-    chart: Chart | None = None
-    fault = ""
-    if path:
-        try:
-            chart = front.comparisons.chart(ids, path, query.x, query.y)
-        except WinslowError as error:
-            fault = str(error)
-    return {"tables": paths, "drawn": path, "chart": chart, "fault": fault}
+def _tables(front: Installation, query: CompareQuery, ids: list[str]) -> dict[str, Any]:
+    """The CSV files, and the one that is drawn."""
+    tables = front.comparisons.tables(ids)
+    return {"tables": tables, "drawn": query.file if query.file in tables else next(iter(tables), "")}
 
 
 def _table(front: Installation, query: CompareQuery) -> TableDiff:

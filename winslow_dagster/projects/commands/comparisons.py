@@ -16,7 +16,7 @@ from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.attempts import find_attempt
-from winslow_dagster.projects.domain.lineage import Pick
+from winslow_dagster.projects.domain.lineage import Lineage, Pick
 from winslow_dagster.projects.domain.model import Attempt
 
 Named = AttemptAddress | str
@@ -114,29 +114,37 @@ class ComparisonCommands:
 
     def pick_effect(self, name: Named) -> PickEffect:
         """What picking this attempt would change. Raises NotFound."""
+        (effect,) = self.pick_effects([name]).values()
+        return effect
+
+    def pick_effects(self, names: Sequence[Named]) -> dict[str, PickEffect]:
+        """Task id -> what picking that attempt alone would change. Raises NotFound."""
+        lineages: dict[str, Lineage] = {}
+        return {task_id: self._pick_effect(task_id, lineages) for task_id in self._task_ids(names)}
+
+    def _pick_effect(self, task_id: str, lineages: dict[str, Lineage]) -> PickEffect:
         context = self._context
-        attempt = context.records.attempt(self._task_id(name, {}))
-        project = context.records.project(attempt.project)
-        if attempt.pipeline != project.pipeline:
+        attempt = context.records.attempt(task_id)
+        if attempt.project not in lineages:
+            project = context.records.project(attempt.project)
+            own = context.resources.pipeline_version(project.pipeline, project.pipeline_digest)
+            lineages[attempt.project] = lineage_of(context.records, attempt.project, own)
+        lineage = lineages[attempt.project]
+        if attempt.pipeline != lineage.pipeline.name:
             return PickEffect(current=False, problem=f"it is one of the pipeline {attempt.pipeline}")
-        pipeline = context.resources.pipeline_version(project.pipeline, project.pipeline_digest)
-        lineage = lineage_of(context.records, attempt.project, pipeline)
         current = lineage.current.get(attempt.stage)
-        if current is not None and current.task_id == attempt.task_id:
+        if current is not None and current.task_id == task_id:
             return PickEffect(current=True)
         if not attempt.usable:
             problem = (
                 "its outputs were removed" if attempt.outputs_removed_at else f"it is {attempt.outcome or 'running'}"
             )
             return PickEffect(current=False, problem=problem)
-        pick = Pick(
-            attempt.project, attempt.pipeline, attempt.stage, attempt.task_id, context.clock(), context.actor.who
-        )
+        pick = Pick(attempt.project, attempt.pipeline, attempt.stage, task_id, context.clock(), context.actor.who)
         picked = replace(lineage, picks=(*lineage.picks, pick))
         outdated = {stage for stage in picked.outdated if stage in picked.current} - set(lineage.outdated)
-        return PickEffect(
-            current=False, outdated=tuple(stage.name for stage in pipeline.stages if stage.name in outdated)
-        )
+        stages = (stage.name for stage in lineage.pipeline.stages)
+        return PickEffect(current=False, outdated=tuple(stage for stage in stages if stage in outdated))
 
     def _task_ids(self, names: Sequence[Named]) -> list[str]:
         known: dict[str, tuple[Attempt, ...]] = {}
@@ -147,7 +155,9 @@ class ComparisonCommands:
         if isinstance(name, str) and not name.isprintable():
             raise InputRejected(f"{name!r} does not name an attempt", expected="PROJECT:STAGE:ATTEMPT, or a task id")
         if isinstance(name, str) and ":" not in name:
-            return records.attempt(name).task_id
+            attempt = records.attempt(name)
+            records.project(attempt.project)
+            return attempt.task_id
         address = AttemptAddress.parse(name) if isinstance(name, str) else name
         if address.project not in known:
             records.project(address.project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator
 from itertools import islice, pairwise
@@ -15,9 +16,11 @@ from winslow_dagster.projects.comparison.csv_file import CsvFile, CsvSource, NoT
 
 MOST_BYTES = 64 << 20
 MOST_ROWS = 1_000_000
+"""Of one curve, and of all together twice as many."""
 POINTS = 1_000
 MOST_POINTS = 4_000
 SAMPLE_ROWS = 200
+MOST_COLUMNS = 200
 ROW = ""
 """In place of a column for x: the number of the row."""
 
@@ -56,7 +59,7 @@ def numeric_columns(source: CsvSource) -> tuple[str, ...]:
     rows = [row for _, row in islice(table.records(), SAMPLE_ROWS)]
     return tuple(
         name
-        for place, name in enumerate(table.columns)
+        for place, name in enumerate(table.columns[:MOST_COLUMNS])
         if (cells := [row[place] for row in rows if place < len(row) and row[place].strip()])
         and all(parse_finite(cell.strip()) is not None for cell in cells)
     )
@@ -80,7 +83,9 @@ def axes(columns: tuple[str, ...], x: str, y: str) -> tuple[str, str]:
     return x, others[0] if others else x
 
 
-def curve(attempt: str, source: CsvSource, x: str, y: str, points: int = POINTS) -> Curve:
+def curve(  # noqa: PLR0913  # what is drawn, and how much of it
+    attempt: str, source: CsvSource, x: str, y: str, *, points: int = POINTS, rows: int = MOST_ROWS
+) -> Curve:
     """The curve of one file. What cannot be read is its `fault`."""
     xs, ys = array("d"), array("d")
     try:
@@ -90,7 +95,7 @@ def curve(attempt: str, source: CsvSource, x: str, y: str, points: int = POINTS)
             return Curve(attempt=attempt, fault=f"has no column {missing[0]}")
         cut = table.cut
         for row, one, other in _numbers(table, x, y):
-            if row > MOST_ROWS:
+            if row > rows:
                 cut = True
                 break
             xs.append(one)
@@ -119,7 +124,14 @@ def _numbers(table: CsvFile, x: str, y: str) -> Iterator[tuple[int, float, float
 
 
 def _cell(row: list[str], place: int) -> float | None:
-    return parse_finite(row[place].strip()) if place < len(row) else None
+    if place >= len(row):
+        return None
+    text = row[place]
+    try:
+        number = float(text)
+    except ValueError:
+        return parse_finite(text.strip())
+    return number if math.isfinite(number) and "_" not in text else None
 
 
 def _chosen(ys: array[float], points: int) -> list[int]:

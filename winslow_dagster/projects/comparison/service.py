@@ -23,7 +23,7 @@ from winslow_dagster.projects.comparison.compare import (
 )
 from winslow_dagster.projects.comparison.csv_file import CsvSource, NoTable
 from winslow_dagster.projects.comparison.csv_summary import TableFacts, table_facts
-from winslow_dagster.projects.comparison.series import POINTS, Chart, Curve, axes, curve, numeric_columns
+from winslow_dagster.projects.comparison.series import MOST_ROWS, POINTS, Chart, Curve, axes, curve, numeric_columns
 from winslow_dagster.projects.comparison.table_diff import (
     KINDS,
     Differences,
@@ -149,13 +149,14 @@ class ComparisonService:
             except NoTable as error:
                 faults[task_id] = f"cannot be read as a table: {error}"
         x, y = axes(tuple(columns), x, y)
+        rows = min(MOST_ROWS, 2 * MOST_ROWS // max(1, len(sources)))
         curves = []
         for task_id in task_ids:
             if task_id in faults or not y:
                 fault = faults.get(task_id, "it has no column with numbers")
                 curves.append(Curve(attempt=task_id, fault=fault))
                 continue
-            curves.append(curve(task_id, sources[task_id], x, y, points))
+            curves.append(curve(task_id, sources[task_id], x, y, points=points, rows=rows))
         return Chart(path=path, x=x, y=y, columns=tuple(columns), curves=tuple(curves))
 
     def find(self, text: str, limit: int = MOST_FOUND) -> tuple[AttemptFacts, ...]:
@@ -174,6 +175,7 @@ class ComparisonService:
             named = or_(*(column.icontains(word, autoescape=True) for column in (table.c.project, table.c.stage)))
             count = int(word) if word.isascii() and word.isdigit() and len(word) < 10 else None  # noqa: PLR2004
             query = query.where(named if count is None else or_(named, number == count))
+        query = query.where(schema.of_live_project(table.c.project))
         query = query.order_by(table.c.started_at.desc(), table.c.task_id.desc()).limit(min(limit, MOST_FOUND))
         with self._records.database.reading() as connection:
             return tuple(_facts(row) for row in connection.execute(query).mappings())

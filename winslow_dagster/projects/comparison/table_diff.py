@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -134,8 +135,8 @@ def window(  # noqa: PLR0913, PLR0917  # what is compared, and which part is sho
         path=path,
         key=found.key,
         columns=columns,
-        columns_added=tuple(name for name in tables[1].columns if name not in set(tables[0].columns)),
-        columns_removed=tuple(name for name in tables[0].columns if name not in set(tables[1].columns)),
+        columns_added=_without(tables[1], tables[0]),
+        columns_removed=_without(tables[0], tables[1]),
         left_rows=found.left_rows,
         right_rows=found.right_rows,
         counts=counts,
@@ -147,6 +148,12 @@ def window(  # noqa: PLR0913, PLR0917  # what is compared, and which part is sho
         ),
         notes=notes,
     )
+
+
+def _without(table: CsvFile, other: CsvFile) -> tuple[str, ...]:
+    """The first columns that the other table does not have."""
+    known = set(other.columns)
+    return tuple(name for name in table.columns if name not in known)[:MOST_COLUMNS]
 
 
 def _places(found: Differences, kinds: Sequence[RowKind]) -> Iterator[tuple[RowKind, int]]:
@@ -166,7 +173,7 @@ def _row(
     if left is not None and right is not None:
         shared = set(tables[0].columns) & set(tables[1].columns)
         pairs = zip(columns, left, right, strict=True)
-        changed = tuple(name for name, one, other in pairs if name in shared and one.strip() != other.strip())
+        changed = tuple(name for name, one, other in pairs if name in shared and one != other)
     return RowDiff(
         kind=kind,
         left_row=left_rows[place] if left_rows else None,
@@ -188,23 +195,37 @@ def _shown(cell: str) -> str:
 
 def _index(table: CsvFile, shared: tuple[str, ...], key: tuple[str, ...]) -> RowIndex:
     index = RowIndex(cut=table.cut)
+    keys, hashes, offsets = index.keys, index.cells, index.offsets
     places = {name: place for place, name in enumerate(table.columns)}
-    of_cells, of_key = [places[name] for name in shared], [places[name] for name in key]
+    cells_of, key_of = (_getter([places[name] for name in names], len(places)) for names in (shared, key))
     seen: dict[int, int] = {}
     for number, (offset, row) in enumerate(table.records()):
         if number >= MOST_ROWS:
             index.cut = True
             break
-        width = len(row)
-        cells = hash(tuple([row[place].strip() if place < width else "" for place in of_cells]))
-        named = hash(tuple([row[place].strip() if place < width else "" for place in of_key])) if of_key else number
+        named = hash(key_of(row)) if key else number
         times = seen.get(named, 0)
         seen[named] = times + 1
-        index.repeated += times > 0
-        index.keys.append(hash((named, times)) if times else named)
-        index.cells.append(cells)
-        index.offsets.append(offset)
+        if times:
+            index.repeated += 1
+            named = hash((named, times))
+        keys.append(named)
+        hashes.append(hash(cells_of(row)))
+        offsets.append(offset)
     return index
+
+
+def _getter(places: list[int], width: int) -> Callable[[list[str]], Hashable]:
+    """The cells at these places; those that a short row lacks are empty."""
+    if not places:
+        return lambda _row: ()
+    get = itemgetter(*places)
+
+    def cells(row: list[str]) -> Hashable:
+        found: Hashable = get(row if len(row) >= width else row + [""] * (width - len(row)))
+        return found
+
+    return cells
 
 
 def _compared(left: RowIndex, right: RowIndex, key: tuple[str, ...]) -> Differences:
