@@ -78,6 +78,7 @@ EXPECTED = {
     ("POST", "/projects/{project}/pin"): "operator",
     ("GET", "/projects/{project}/questions/{stage}"): "viewer",
     ("POST", "/projects/{project}/questions/{stage}"): "operator",
+    ("GET", "/projects/{project}/questions/{stage}/people"): "viewer",
     ("POST", "/projects/{project}/resume"): "operator",
     ("POST", "/projects/{project}/run"): "operator",
     ("GET", "/projects/{project}/sweeps"): "viewer",

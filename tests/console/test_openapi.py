@@ -31,11 +31,14 @@ REFUSED = {
     "GET /api/v1/pipelines/{name}/changes",
     "GET /api/v1/people/{name}",
     "GET /api/v1/projects/{project}/chart",
+    "GET /api/v1/projects/{project}/questions/{stage}",
+    "GET /api/v1/projects/{project}/questions/{stage}/image",
+    "GET /api/v1/projects/{project}/questions/{stage}/proposals",
     "GET /api/v1/projects/{project}/runs/{run_id}",
     "GET /api/v1/projects/{project}/table",
 }
 """What is read by something that nobody makes up: the digest of a version, a name that is not a pipeline's, an id,
-the path of a file."""
+the path of a file. The known project asks nothing."""
 KNOWN = {"project": "known", "stage": "only", "name": "quick", "path": "score.txt"}
 KNOWN_IN_QUERY = {"attempts": ["known:only:1", "known:only:1"], "file": "score.txt"}
 CHECKS = [

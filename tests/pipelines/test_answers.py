@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from winslow_dagster.errors import AnswerRejected, InputRejected
 from winslow_dagster.pipelines import CheckedAnswer, Form, check_answer, judge_answer, parse_form, resolve_environment
+from winslow_dagster.pipelines.forms.example import example_answer
 from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES
 from winslow_dagster.pipelines.model.form import ConfirmField
 
@@ -216,6 +217,16 @@ def test_all_faults_of_an_answer_are_reported_at_once() -> None:
 )
 def test_an_invalid_value_is_reported(field: dict[str, Any], value: Any, expected: str) -> None:
     assert expected in fault_of(field, value)
+
+
+@given(forms_with_answers())
+def test_every_form_has_an_example_of_a_valid_answer(case: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    form = parse_form(case[0])
+    example = example_answer(form, {})
+    left_out = {one.name for one in form.form if one.kind == "file" or (one.kind == "text" and one.pattern)}
+    assert set(example) == {one.name for one in form.form} - left_out
+    rest = [one for one in form.form if one.name not in left_out]
+    assert check_answer(Form(form=tuple(rest)), example).accepted
 
 
 POINTS_FILE = {

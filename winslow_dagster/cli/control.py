@@ -1,24 +1,22 @@
-"""`winslow pause | resume | redo | sweep | pick | replace | answer`."""
+"""`winslow pause | resume | redo | sweep | pick | replace`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.output import json_option, print_json, say
 from winslow_dagster.cli.run_options import pairs, pipeline_option, secret_option, stage_settings, variables
-from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.projects.domain.sweep_values import read_values
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.model import Attempt
     from winslow_dagster.projects.domain.run_plan import RunPlan
-    from winslow_dagster.projects.domain.views import QuestionView
 
 reason_option = click.option("--reason", default="", help="Reason, for the project's history.")
 detach_option = click.option("--detach", is_flag=True, help="Do not wait for the run; needs `winslow up`.")
@@ -263,53 +261,6 @@ def replace(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
         say(f"{attempt.message}; `{resume_line(attempt, own)}` runs the stages that follow")
 
 
-@click.command("answer")
-@click.argument("project")
-@click.argument("stage", required=False)
-@click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="Value of a field; JSON is parsed.")
-@click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="File for a file field.")
-@pipeline_option
-@click.option("--no-resume", "resume", is_flag=True, flag_value=False, default=True, help="Do not start a run.")
-@detach_option
-@json_option
-def answer(  # noqa: PLR0913  # click hands over each option, by name
-    project: str,
-    stage: str | None,
-    values: tuple[str, ...],
-    files: tuple[str, ...],
-    pipeline: str | None,
-    *,
-    resume: bool,
-    detach: bool,
-    as_json: bool,
-) -> None:
-    """Answer the question of STAGE, and resume PROJECT. Without STAGE, show the open questions.
-
-    With --json: without STAGE {"questions": [{stage, message, form}, …]}; else as `winslow run --json`.
-    """
-    if stage is not None:
-        answers = {name: _value(text) for name, text in pairs(values, "--value").items()}
-        uploads = pairs(files, "--file")
-        follow(
-            project,
-            lambda winslow: winslow.project(project).answer(stage, answers, uploads, pipeline=pipeline, resume=resume),
-            detach=detach,
-            as_json=as_json,
-        )
-        return
-
-    with open_installation() as winslow:
-        handle = winslow.project(project)
-        questions, own = handle.questions(), handle.pipeline().name
-    if as_json:
-        print_json({"questions": [question.model_dump(mode="json") for question in questions]})
-    elif not questions:
-        say(f"{project} has no open questions")
-    else:
-        for question in questions:
-            _show(project, question, own)
-
-
 def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
     if as_json:
         print_json(plan.model_dump(mode="json"))
@@ -321,44 +272,9 @@ def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
 
 def resume_line(attempt: Attempt, own: str) -> str:
     """The command that continues the pipeline of the attempt; `own` is the project's."""
-    return command_line("resume", attempt.project, *_pipeline(attempt.pipeline, own))
+    return command_line("resume", attempt.project, *pipeline_words(attempt.pipeline, own))
 
 
-def _pipeline(name: str, own: str) -> tuple[str, ...]:
+def pipeline_words(name: str, own: str) -> tuple[str, ...]:
+    """The option that names another pipeline than the project's own."""
     return () if name == own else ("--pipeline", name)
-
-
-def _show(project: str, question: QuestionView, own: str) -> None:
-    console().print(f"{question.stage}: {question.message}", markup=False)
-    if question.form:
-        print_table(
-            ("field", "kind", "description", "default"),
-            [
-                (
-                    each["name"] + ("" if each.get("required", True) else " (optional)"),
-                    each["kind"],
-                    each.get("label") or each.get("help") or "",
-                    str(each.get("default", "")),
-                )
-                for each in question.form
-            ],
-        )
-    if question.asked_by_attempt and any(str(each.get("image", "")).startswith("./") for each in question.form):
-        pictures = command_line("files", project, "--stage", question.stage, "--attempt", question.asked_by_attempt)
-        console().print(f"to see the pictures: {pictures}", markup=False, soft_wrap=True)
-    fields = [
-        word
-        for each in question.form
-        for word in ("--file" if each["kind"] == "file" else "--value", f"{each['name']}=...")
-    ]
-    answering = command_line("answer", project, question.stage, *_pipeline(question.pipeline, own), *fields)
-    fill_in = "to answer, replace each ... in: " if fields else "to answer: "
-    console().print(f"{fill_in}{answering}", markup=False, soft_wrap=True)
-
-
-def _value(text: str) -> Any:
-    """Parsed JSON, or the text itself: `3`, `true`, `[{"x": 1, …}]`, `north`."""
-    try:
-        return parse_json(text)
-    except JsonMalformed:
-        return text

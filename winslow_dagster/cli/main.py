@@ -63,7 +63,7 @@ COMMANDS = {
 }
 """The commands, in the order in which help lists them."""
 MODULES = (
-    dict.fromkeys(("pause", "resume", "answer", "redo", "sweep", "pick", "replace"), "control")
+    dict.fromkeys(("pause", "resume", "redo", "sweep", "pick", "replace"), "control")
     | dict.fromkeys(("create", "note", "tag", "todo", "history", "audit"), "annotations")
     | dict.fromkeys(("delete", "restore"), "delete")
     | dict.fromkeys(("user", "session", "token", "login-link", "owner"), "accounts")

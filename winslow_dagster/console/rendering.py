@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def number(text: str) -> str:
+    """A number as the field of a form takes it: without an exponent, and without a point where it has no decimals."""
+    try:
+        return f"{Decimal(text).normalize():f}"
+    except InvalidOperation:
+        return text
+
+
 def sentence(text: str) -> str:
     """The text as a sentence of its own."""
     return capitalize_first(text) + ("" if text.endswith((".", "?", "!", "…")) else ".")
@@ -100,6 +109,7 @@ TEMPLATES.filters |= {
     "left": left,
     "capitalize_first": capitalize_first,
     "sentence": sentence,
+    "number": number,
     "detail": detail,
     "listed": listed,
 }

@@ -21,7 +21,7 @@ from winslow_dagster.pipelines.forms.answer_values import (
     text_value,
 )
 from winslow_dagster.pipelines.forms.marked_shapes import points_value, shapes_value
-from winslow_dagster.pipelines.forms.points_file import marks_from
+from winslow_dagster.pipelines.forms.points_file import length_from, marks_from
 from winslow_dagster.pipelines.model.form import (
     ANSWER,
     BooleanField,
@@ -169,7 +169,8 @@ class _Answering:
                 checked: Any = text_value(one, value)
                 variable_value = escape(checked)
             case NumberField():
-                checked = number_value(one, value)
+                length_m = length_from(value)
+                checked = number_value(one, value if length_m is None else length_m)
                 variable_value = plain_number(checked)
             case ChoiceField():
                 checked = choice_value(one, value)

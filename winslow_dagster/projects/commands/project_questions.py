@@ -10,6 +10,7 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import AnswerJudgement, Pipeline, judge_answer
+from winslow_dagster.pipelines.forms.example import example_answer
 from winslow_dagster.projects.commands.asked_question import AskedQuestion, asked_question
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, open_file
@@ -71,6 +72,11 @@ class ProjectQuestions:
         """The points, by field, that a stage proposes for the stage's question."""
         asked = self._asked(stage, pipeline)
         return asked.proposals(asked.image_sizes())
+
+    def example_answer(self, stage: str, *, pipeline: str | None = None) -> dict[str, Any]:
+        """A made-up answer to the stage's question, to show how one is written. Files are left out."""
+        asked = self._asked(stage, pipeline)
+        return example_answer(asked.form, asked.image_sizes())
 
     def judge_answer(self, stage: str, values: Mapping[str, Any], *, pipeline: str | None = None) -> AnswerJudgement:
         """What is invalid, and what is implausible, of an answer before it is given. Nothing is kept."""
