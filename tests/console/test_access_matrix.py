@@ -55,6 +55,8 @@ EXPECTED = {
     ("GET", "/compare/chart"): "viewer",
     ("GET", "/compare/find"): "viewer",
     ("GET", "/compare/table"): "viewer",
+    ("GET", "/files"): "viewer",
+    ("POST", "/files/{name}/remove"): "operator",
     ("GET", "/health"): "viewer",
     ("GET", "/health/findings"): "viewer",
     ("POST", "/ingest/{file}/retry"): "operator",

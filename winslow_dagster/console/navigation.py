@@ -22,6 +22,7 @@ class Place:
 PLACES = (
     Place("Needs you", "/", "bell", counter="needs_you"),
     Place("Projects", "/projects", "film"),
+    Place("Files", "/files", "file"),
     Place("Pipelines", "/pipelines", "graph"),
     Place("Audit", "/audit", "list"),
     Place("Health", "/health", "pulse"),

@@ -4,6 +4,7 @@ from winslow_dagster.console.pages import (
     audit,
     compare,
     deleted,
+    files,
     footage,
     health,
     home,
@@ -42,6 +43,7 @@ ROOMS = (
     new_project.room,
     pipelines.room,
     people.room,
+    files.room,
     compare.room,
     compare.slow_room,
 )

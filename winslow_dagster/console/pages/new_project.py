@@ -57,7 +57,7 @@ async def form_of(request: Request) -> AsyncIterator[FormData]:
         raise InputRejected(
             "the files are too large to be sent with a form",
             expected="at most 100 MiB in all",
-            remedy="Copy the file to the server, and give its path",
+            remedy="Send them on the page Files, then choose them from the pool",
         )
     async with request.form(max_files=FILES_MOST, max_fields=FIELDS_MOST, max_part_size=REST_MOST_BYTES) as form:
         yield form

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from datetime import timedelta
+from itertools import count
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ from winslow_dagster.footage import Source
 from winslow_dagster.formatting import format_duration, format_size
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.database.uploads import Uploads
-from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.domain.model import LONGEST_NAME, checked_name, valid_name
 from winslow_dagster.projects.domain.upload import Upload
 from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES, ReceivedFile, Receiver
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
@@ -42,14 +44,15 @@ class UploadCommands:
         self._directory = context.settings.home / "uploads"
 
     def begin(self, file_name: str, size_bytes: int, *, name: str | None = None, fingerprint: str = "") -> Upload:
-        """Begin to send a file to the pool, under its own name or another.
+        """Begin to send a file to the pool, under this name, or under one that is close to its own and free.
 
         Raises InputRejected, ProjectConflict for a name that is taken, and DiskFull if it would not fit.
         """
         context = self._context
         context.actor.require("operator")
         _check(file_name, size_bytes)
-        pool_name = checked_name(name or file_name, "pool name")
+        taken = {each.name for each in self._pool.files()} | {each.name for each in self._rows.unfinished()}
+        pool_name = _free_name(file_name, taken) if name is None else checked_name(name, "pool name")
         if any(each.name == pool_name for each in self._pool.files()):
             raise ProjectConflict(
                 f"the pool has a file {pool_name!r} already", remedy="Choose another name, or remove that file"
@@ -208,3 +211,14 @@ def _check(file_name: str, size_bytes: int) -> None:
         raise InputRejected(f"the name has {len(encoded)} bytes", expected=f"at most {LONGEST_NAME_BYTES}")
     if not 0 < size_bytes <= LARGEST_BYTES:
         raise InputRejected(f"a file of {size_bytes} bytes", where=file_name, expected="at least one byte")
+
+
+def _free_name(file_name: str, taken: Collection[str]) -> str:
+    name = valid_name(file_name) or "file"
+    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+    for number in count(2):
+        if name not in taken:
+            break
+        end = f"-{number}{suffix}"
+        name = f"{stem[: LONGEST_NAME - len(end)]}{end}"
+    return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from winslow_dagster.storage.manifest import Manifest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
+LONGEST_NAME = 63
 RESERVED_ENDS = (FILES_SUFFIX, MANIFEST_SUFFIX)
 """Suffixes that the store uses for its own names."""
 
@@ -27,6 +29,19 @@ def checked_name(name: str, what: str = "project name") -> str:
             expected="1 to 63 letters, digits and . _ -, starting with a letter or digit, without two dots in a row, "
             f"not ending in {' or '.join(RESERVED_ENDS)}",
         )
+    return name
+
+
+def valid_name(text: str) -> str:
+    """A valid name that is close to the text; empty if nothing of it is left.
+
+    Accents are dropped, runs of other invalid characters become a dash, and the name is cut to the maximum length.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", plain)).lstrip("._-")
+    name = name[:LONGEST_NAME].rstrip("._-")
+    while name.endswith(RESERVED_ENDS):
+        name = name.rpartition(".")[0].rstrip("._-")
     return name
 
 

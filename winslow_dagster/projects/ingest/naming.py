@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from string import Formatter
 
-from winslow_dagster.projects.domain.model import RESERVED_ENDS
+from winslow_dagster.projects.domain.model import LONGEST_NAME, valid_name
 
 FIELDS = ("stem", "parent", "date")
-MAX_LENGTH = 63
 DIGEST_LENGTHS = (6, 12, 24)
 FALLBACK = "file"
 
@@ -29,16 +26,8 @@ def template_fields(template: str) -> tuple[str, ...]:
 
 
 def project_name(template: str, values: Mapping[str, str]) -> str:
-    """Fill in the template, and turn the result into a valid project name.
-
-    Accents are dropped, runs of other invalid characters become a dash, and the name is cut to the maximum length.
-    """
-    text = unicodedata.normalize("NFKD", template.format_map(values)).encode("ascii", "ignore").decode()
-    name = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).lstrip("._-")
-    name = name[:MAX_LENGTH].rstrip("._-")
-    while name.endswith(RESERVED_ENDS):
-        name = name.rpartition(".")[0].rstrip("._-")
-    return name or FALLBACK
+    """Fill in the template, and turn the result into a valid project name: see `valid_name`."""
+    return valid_name(template.format_map(values)) or FALLBACK
 
 
 def candidates(name: str, digest: str) -> Iterator[str]:
@@ -48,4 +37,4 @@ def candidates(name: str, digest: str) -> Iterator[str]:
     """
     yield name
     for length in DIGEST_LENGTHS:
-        yield f"{name[: MAX_LENGTH - 1 - length].rstrip('._-')}-{digest[:length]}"
+        yield f"{name[: LONGEST_NAME - 1 - length].rstrip('._-')}-{digest[:length]}"

@@ -103,6 +103,17 @@ class Pool:
             rows = connection.execute(select(schema.pool).order_by(schema.pool.c.name)).mappings().all()
         return tuple(PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
 
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """File -> the projects that use it as an input."""
+        by_address = {each.manifest.address: each.name for each in self.files()}
+        found: dict[str, set[str]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(select(schema.inputs.c.project, schema.inputs.c.manifest)):
+                name = by_address.get(row.manifest["address"])
+                if name is not None:
+                    found.setdefault(name, set()).add(row.project)
+        return {name: tuple(sorted(projects)) for name, projects in found.items()}
+
     def file(self, name: str) -> PooledFile:
         """One file. Raises NotFound, with the name that was probably meant."""
         files = {each.name: each for each in self.files()}
