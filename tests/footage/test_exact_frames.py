@@ -147,3 +147,28 @@ def test_a_film_that_lies_on_its_side_is_shown_upright(tmp_path: Path) -> None:
     assert (footage.width, footage.height) == (HEIGHT, WIDTH)
     frame = reader.frame(source, 5)
     assert (frame.width, frame.height) == (HEIGHT, WIDTH)
+
+
+def test_the_frames_beside_one_are_decoded_with_it(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", 60, options=OPEN_GOPS, scale=2)
+    content = path.read_bytes()
+    asked: list[int] = []
+
+    def note(begin: int, end: int) -> bytes:
+        asked.append(begin)
+        return content[begin:end]
+
+    reader = FootageReader(tmp_path / "cache")
+    source = Source("film.mp4", blake3(content).hexdigest(), len(content), None, note)
+    assert number_of(reader.frame(source, 31, 128).content) == 31
+    asked.clear()
+    assert [number_of(reader.frame(source, index, 128).content) for index in (29, 30, 32, 33, 34)] == [
+        29,
+        30,
+        32,
+        33,
+        34,
+    ]
+    assert asked == []
+    assert number_of(reader.frame(source, 31).content) == 31
+    assert asked

@@ -59,13 +59,7 @@ class FootageReader:
         if facts["kind"] == "picture":
             return self.picture(source, width)
         width = _width(width, facts)
-        name = f"frame-{index}-{width or 'full'}"
-        found = self._made(source, name)
-        if found is None:
-            with self._index(source).open("rb") as opened:
-                found = decode(source, "frame", FRAME, index=opened, number=index, width=width)
-            self._keep(source, name, *found)
-        head, content = found
+        head, content = self._made(source, _name(index, width)) or self._decoded(source, index, width)
         return Picture(head["media_type"], content, head["width"], head["height"], index, self.time_of(source, index))
 
     def picture(self, source: Source, width: int | None = None) -> Picture:
@@ -181,6 +175,17 @@ class FootageReader:
         self._cache.write(source.blake3, "facts", json.dumps(facts).encode())
         return facts
 
+    def _decoded(self, source: Source, index: int, width: int | None) -> tuple[dict[str, Any], bytes]:
+        """Decode a frame, and keep those beside it, too."""
+        with self._index(source).open("rb") as opened:
+            head, content = decode(source, "frame", FRAME, index=opened, number=index, width=width)
+        common = {name: head[name] for name in ("media_type", "width", "height")}
+        at = 0
+        for number, length in [(index, head["bytes"]), *head["beside"]]:
+            self._keep(source, _name(number, width), common, content[at : at + length])
+            at += length
+        return common, content[: head["bytes"]]
+
     def _made(self, source: Source, name: str) -> tuple[dict[str, Any], bytes] | None:
         content = self._cache.read(source.blake3, name)
         if content is None:
@@ -190,6 +195,10 @@ class FootageReader:
 
     def _keep(self, source: Source, name: str, head: dict[str, Any], content: bytes) -> None:
         self._cache.write(source.blake3, name, json.dumps(head).encode() + b"\n" + content)
+
+
+def _name(index: int, width: int | None) -> str:
+    return f"frame-{int(index)}-{width or 'full'}"
 
 
 def _check(source: Source, facts: dict[str, Any], index: bytes) -> None:

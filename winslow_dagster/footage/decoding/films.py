@@ -35,6 +35,7 @@ READ_BYTES = 1 << 18
 MOST_FRAMES = 2_000_000
 MOST_KEYS_SHOWN = 1000
 CHECKED_FRAMES = 40
+FRAMES_BEFORE, FRAMES_AFTER = 2, 3
 EARLIER_KEYS = 6
 """How many key frames are tried if a frame cannot be decoded from the one before it."""
 SEEK_BACK = (0, 1, 3, 8)
@@ -311,10 +312,25 @@ def upright(frame: av.VideoFrame, width: int | None) -> Image.Image:
 
 
 def decode_frame(file: BinaryIO, descriptor: int, number: int, width: int | None) -> tuple[dict[str, Any], bytes]:
-    """The frame with this index as a JPEG. Raises Refusal."""
-    for _, frame in frames_at(file, Index(descriptor), [number]):
-        return encoded(upright(frame, width), lossy=True, small=width is not None)
-    raise Refusal(f"frame {number} cannot be decoded")
+    """The frame with this index as a JPEG; downscaled, also those beside it, which are likely to be asked for next.
+
+    `beside` has index and length of each; they follow the frame. Raises Refusal.
+    """
+    index = Index(descriptor)
+    beside = range(max(0, number - FRAMES_BEFORE), min(index.count, number + FRAMES_AFTER + 1))
+    made: dict[int, tuple[dict[str, Any], bytes]] = {}
+    for numbers in (list(beside) if width is not None else [number], [number]):
+        if number not in made:
+            # A frame beside it that is damaged is of no interest.
+            with suppress(Refusal):
+                for at, frame in frames_at(file, index, numbers):
+                    made[at] = encoded(upright(frame, width), lossy=True, small=width is not None)
+    if number not in made:
+        raise Refusal(f"frame {number} cannot be decoded")
+    head, content = made.pop(number)
+    others = [(at, part) for at, (_, part) in made.items()]
+    head |= {"bytes": len(content), "beside": [(at, len(part)) for at, part in others]}
+    return head, content + b"".join(part for _, part in others)
 
 
 def decode_strip(file: BinaryIO, descriptor: int, numbers: list[int], width: int) -> tuple[dict[str, Any], bytes]:
