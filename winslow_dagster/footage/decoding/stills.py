@@ -77,8 +77,7 @@ def check_size(width: int, height: int) -> None:
 def still_facts(file: BinaryIO) -> dict[str, Any]:
     """Size and kind of a picture, from its header. Sides are those of the upright picture."""
     picture = open_still(file)
-    # Pillow turns TIFFs itself.
-    turned = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) in SIDEWAYS
+    turned = _orientation(picture) in SIDEWAYS
     width, height = (picture.height, picture.width) if turned else picture.size
     return {
         "kind": "picture",
@@ -102,13 +101,24 @@ def decode_still(file: BinaryIO, width: int | None) -> tuple[dict[str, Any], byt
     if width is not None and lossy:
         # Reads only as many details as are needed; never less than twice the size.
         opened.draft("RGB", (2 * width, 2 * width * opened.height // opened.width + 1))
+    turn = TURNS.get(_orientation(opened))
     opened.seek(0)
     opened.load()
-    turn = TURNS.get(opened.getexif().get(ORIENTATION, 1))
     picture = _plain(opened)
     return encoded(
         reduced(picture if turn is None else picture.transpose(turn), width), lossy=lossy, small=width is not None
     )
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How a picture that is not loaded yet lies. Pillow turns TIFFs itself, and would load PNGs to answer."""
+    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+        return 1
+    try:
+        turned = picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # noqa: BLE001  # it raises anything for damaged metadata, with which a picture is still one
+        return 1
+    return turned if turned in TURNS else 1
 
 
 def _plain(picture: Image.Image) -> Image.Image:
