@@ -259,3 +259,14 @@ def test_the_drawer_is_planned_by_its_fields(server: Server, tuned: str) -> None
     assert "&lt;b&gt;filmed" in page
     assert "<b>filmed" not in page
     assert SECRET not in page
+
+
+def test_what_was_answered_is_what_a_stage_has_without_more(server: Server, client: WinslowClient) -> None:
+    server.winslow.run("asking", "answered").ended()
+    project = client.project("answered")
+    run = project.answer("choose", {"side": "north"})
+    assert run is not None
+    run.ended()
+    found = {each.name: each for each in project.parameters("choose").variables}
+    assert set(found) == {"SIDE", "COUNT"}
+    assert (found["SIDE"].default, found["SIDE"].origin, found["SIDE"].set_by_run) == ("north", "answer", False)

@@ -265,9 +265,8 @@ def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
     if as_json:
         print_json(plan.model_dump(mode="json"))
         return
-    say(plan.text)
-    if plan.busy:
-        say(f"It cannot be started now: {plan.busy}.")
+    busy = f" It cannot be started now: {plan.busy}." if plan.busy else ""
+    console().print(f"{plan.text}{busy}", markup=False, soft_wrap=True)
 
 
 def resume_line(attempt: Attempt, own: str) -> str:

@@ -9,6 +9,7 @@ from winslow_dagster.pipelines import Layer, Pipeline, SecretReference
 from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.comparison.parameters import filled_in
+from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.domain.model import Attempt, Project
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.domain.views import (
@@ -37,7 +38,9 @@ def settings_of_attempt(context: Context, attempt: Attempt) -> StageSettings:
 
 
 def settings_of_stage(context: Context, project: Project, pipeline: Pipeline, stage: Stage) -> StageSettings:
-    """What a stage that has not run would run with, as far as that is known before its inputs are."""
+    """What a stage would run with, as far as that is known before its inputs are: also what was answered for it."""
+    answers = Answers(context.records.database).of_project(project.name)
+    own = [each for each in answers if (each.pipeline, each.stage) == (pipeline.name, stage.name) and each.accepted]
     part = StageInRun(
         pipeline=pipeline,
         digest=project.pipeline_digest,
@@ -47,7 +50,8 @@ def settings_of_stage(context: Context, project: Project, pipeline: Pipeline, st
         run_id="",
         attempt=1,
     )
-    return _settings(unchecked_task(context.settings, part, {})).model_copy(update={"mode": None})
+    task = unchecked_task(context.settings, part, {}, own[-1] if own else None)
+    return _settings(task).model_copy(update={"mode": None})
 
 
 def details_of_attempt(context: Context, line: HistoryLine) -> AttemptDetails:

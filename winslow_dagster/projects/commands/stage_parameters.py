@@ -29,6 +29,7 @@ from winslow_dagster.projects.domain.run_plan import (
     unit_of,
 )
 from winslow_dagster.projects.domain.views import StageSettings, Variable
+from winslow_dagster.projects.planning.stage_tasks import ANSWER_VARIABLES
 
 
 def parameters_of(
@@ -85,6 +86,7 @@ def _variables(
     return tuple(
         _parameter(name, default.get(name), last.get(name), comments.get(name, ""), ran=before is not None)
         for name in dict.fromkeys([*default, *last])
+        if name not in ANSWER_VARIABLES
     )
 
 
