@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,7 +17,9 @@ from winslow_dagster.projects.comparison.compare import AttemptFacts, CrossTable
 from winslow_dagster.projects.comparison.parameters import Value
 
 COLOURS = 8
-MOST_COLUMNS = 40
+MOST_COLUMNS = 25
+"""Of parameters, and of results."""
+DIGEST_SHOWN = 10
 MOST_AXES = 8
 GROUPS = (
     ("Variables", ("env.",)),
@@ -24,6 +27,7 @@ GROUPS = (
     ("Inputs", ("inputs.", "resources.")),
 )
 DURATION = "duration"
+INPUTS = ("parameter.inputs.", "parameter.resources.")
 OTHERS = "Image, resources and rules"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PICTURE_WIDTH = 4096
@@ -182,6 +186,7 @@ def run_table(table: CrossTable, attempts: Sequence[ShownAttempt], sort: str, *,
     raw.append((DURATION, "duration (s)", "result", [row.attempt.duration_s for row in table.rows]))
     columns: list[Column] = []
     cells: list[dict[str, Cell]] = [{} for _ in table.rows]
+    left_out: Counter[str] = Counter()
     for name, shown, kind, values in raw:
         numbers = [None if value is None else parse_finite(str(value)) for value in values]
         numeric = any(number is not None for number in numbers) and all(
@@ -190,19 +195,27 @@ def run_table(table: CrossTable, attempts: Sequence[ShownAttempt], sort: str, *,
         differs = len({str(value) for value in values}) > 1
         if not (differs or everything):
             continue
-        if len(columns) >= MOST_COLUMNS:
-            notes += (f"there are {len(raw)} columns; the first {MOST_COLUMNS} that differ are shown",)
-            break
+        if sum(column.kind == kind for column in columns) >= MOST_COLUMNS:
+            left_out[kind] += 1
+            continue
         columns.append(Column(name, shown, kind, numeric, differs))
         for row, value, number in zip(cells, values, numbers, strict=True):
             if value is not None:
-                text = f"{value:.4g}" if name == DURATION else f"{value:g}" if isinstance(value, float) else str(value)
-                row[name] = (text, number if numeric else text)
+                row[name] = (_text(name, value), number if numeric else str(value))
+    notes += tuple(f"{count} more {kind}s are not shown" for kind, count in left_out.items())
     rows = [RunRow(attempt, row) for attempt, row in zip(attempts, cells, strict=True)]
     by = sort.removeprefix("-")
     if any(column.id == by for column in columns):
         rows.sort(key=lambda row: _order(row.cells.get(by)), reverse=sort.startswith("-"))
     return RunTable(tuple(columns), tuple(rows), notes)
+
+
+def _text(column: str, value: Value) -> str:
+    if column.startswith(INPUTS):
+        return f"{str(value)[:DIGEST_SHOWN]}…"
+    if isinstance(value, float):
+        return f"{value:.4g}" if column == DURATION else f"{value:g}"
+    return str(value)
 
 
 def _order(cell: Cell | None) -> tuple[int, float, str]:
