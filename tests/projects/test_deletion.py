@@ -23,6 +23,7 @@ from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
 from winslow_dagster.projects.installation import Installation
+from winslow_dagster.projects.notifications.outbox import Message, Outbox
 from winslow_dagster.projects.planning.result_cache import reusable
 from winslow_dagster.projects.retention.purge import Purge
 from winslow_dagster.projects.status.results_csv import results
@@ -243,6 +244,15 @@ def test_files_of_watched_folders_are_hidden_with_their_project_and_not_ingested
         ("done", None),
         ("failed", None),
     ]
+
+
+def test_no_message_about_a_deleted_project_is_sent(house: House, front: Installation) -> None:
+    outbox = Outbox(house.records.database)
+    outbox.add([Message("team", "failed:run1", ULM, "failed", "ulm-07 failed", house.now)])
+    front.project(ULM).delete()
+    assert outbox.waiting("team") == ()
+    front.project(ULM).restore()
+    assert [each.project for each in outbox.waiting("team")] == [ULM]
 
 
 def test_outputs_that_another_project_uses_stay_and_the_rows_until_it_no_longer_does(

@@ -65,8 +65,16 @@ class Filters(BaseModel):
 def audit(request: Request, front: Front, filters: Annotated[Filters, Query()]) -> HTMLResponse:
     """The page."""
     found = front.find_audit_entries(filters.query())
+    # The trail of a project outlives it.
+    existing = front.context.records.names({entry.project for entry in found.entries if entry.project})
     return page(
-        request, "audit.html", found=found, filters=filters, choices=front.audit_choices(), command=_command(filters)
+        request,
+        "audit.html",
+        found=found,
+        existing=existing,
+        filters=filters,
+        choices=front.audit_choices(),
+        command=_command(filters),
     )
 
 

@@ -86,10 +86,12 @@ class ProjectsAndInputs:
                 inputs.setdefault(found.project, []).append(found)
         return tuple(_project(row, inputs.get(row["name"], ())) for row in rows)
 
-    def names(self) -> frozenset[str]:
-        """The names that are taken, also by deleted projects."""
+    def names(self, among: Iterable[str] | None = None) -> frozenset[str]:
+        """The names that are taken, also by deleted projects: all, or those among these."""
+        name = schema.projects.c.name
+        query = select(name) if among is None else select(name).where(name.in_(list(among)))
         with self._database.reading() as connection:
-            return frozenset(connection.execute(select(schema.projects.c.name)).scalars())
+            return frozenset(connection.execute(query).scalars())
 
     def held_versions(self) -> frozenset[tuple[str, str]]:
         """Name and digest of every pipeline version that a project uses, also a deleted one: it may be restored."""
