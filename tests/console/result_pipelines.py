@@ -11,6 +11,10 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 (out / "picture.png").write_bytes(PNG)
+(out / "ground.svg").write_text(
+    '<svg xmlns="http://www.w3.org/2000/svg" width="1400" height="500"><rect width="1400" height="500" fill="#8a8f88"/>'
+    + "".join(f'<rect y="{60 + 40 * n}" width="1400" height="36" fill="#6c7070"/>' for n in range(10)) + "</svg>"
+)
 rows = ["track_id,time_s,x_px,y_px,speed_kmh,kind,note"]
 for track in range(10):
     for step in range(300):
@@ -41,6 +45,18 @@ command: [sh, -c]
 stages:
   - name: make
     args: ['python3 "MAKE_SCRIPT" "$WINSLOW_OUTPUT_DIR"']
+    views:
+      - kind: trajectories
+        title: Vehicles
+        table: make/tracks.csv
+        track: track_id
+        time: time_s
+        x: x_px
+        y: y_px
+        class_column: kind
+        speed: speed_kmh
+        speed_unit: km/h
+        picture: make/ground.svg
 """
 
 

@@ -35,7 +35,9 @@ REFUSED = {
     "GET /api/v1/projects/{project}/questions/{stage}/image",
     "GET /api/v1/projects/{project}/questions/{stage}/proposals",
     "GET /api/v1/projects/{project}/runs/{run_id}",
+    "GET /api/v1/projects/{project}/shapes",
     "GET /api/v1/projects/{project}/table",
+    "GET /api/v1/projects/{project}/tracks",
 }
 """What is read by something that nobody makes up: the digest of a version, a name that is not a pipeline's, an id,
 the path of a file. The known project asks nothing."""

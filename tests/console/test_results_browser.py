@@ -87,3 +87,95 @@ def test_a_table_is_read_by_keyboard_and_copied(page: Page, context: BrowserCont
     assert copied[1].split("\t")[:2] == ["0", "0.1"]
     assert len(copied) == 3
     assert looked_at(page, "results-table") == []
+
+
+def test_a_chart_is_drawn_saved_and_shown_with_the_next_attempt(page: Page, server: Server) -> None:
+    table_of(page, "tracks.csv")
+    page.get_by_role("button", name="Draw a chart").click()
+    form = page.locator(".chart-form")
+    form.get_by_label("Across", exact=True).select_option("time_s")
+    form.get_by_label("Up", exact=True).select_option(["speed_kmh"])
+    form.get_by_label("One per", exact=True).select_option("kind")
+    page.locator(".u-legend .u-label", has_text="truck").wait_for()
+    for kind, drawn in (("points", "canvas"), ("histogram", "canvas"), ("box", "svg.boxes rect"), ("line", "canvas")):
+        form.get_by_label("Kind", exact=True).select_option(kind)
+        page.locator(f".chart-area {drawn}").first.wait_for()
+    form.get_by_label("Name of the chart").fill("Speeds <b>")
+    assert looked_at(page, "results-chart-made") == []
+    form.get_by_role("button", name="Save for this stage").click()
+    page.locator(".message", has_text="is shown with the results").wait_for()
+    server.winslow.project("made").redo("make").ended()
+    page.goto("/projects/made/stages/make/result")
+    saved = page.locator(".charts chart-view")
+    saved.locator(".u-legend .u-label", has_text="car").wait_for()
+    assert saved.locator("h3").inner_text() == "Speeds <b>"
+    page.on("dialog", lambda dialog: dialog.accept())
+    saved.get_by_role("button", name="Delete").click()
+    saved.wait_for(state="detached")
+    assert server.winslow.charts.of("results") == ()
+
+
+def test_what_is_judged_first_is_first_and_numbers_have_their_units(page: Page) -> None:
+    page.goto("/projects/made/stages/make/result")
+    page.locator("map-view[data-ready]").first.wait_for()
+    order = page.locator("#tab-result > *, #tab-result figure").evaluate_all(
+        "all => all.map(each => each.dataset.kind ?? each.className)"
+    )
+    assert order.index("trajectories") < order.index("picture") < order.index("numbers") < order.index("table")
+    assert page.locator(".numbers tr", has_text="mean speed").inner_text().split("\t") == ["mean speed", "63.25 km/h"]
+    assert looked_at(page, "results-all") == []
+
+
+def test_a_vehicle_is_chosen_on_the_map_and_shows_its_track_and_speed(page: Page) -> None:
+    page.goto("/projects/made/stages/make/result")
+    view = page.locator('[data-kind="trajectories"] map-view[data-ready]')
+    view.locator(".map-kind", has_text="truck").wait_for()
+    assert "8 car" in view.locator(".map-kind").first.inner_text().replace("\n", " ")
+    # The first track begins at (100, 80 px) of a picture of 1400 by 500.
+    canvas = view.locator("canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    scale = min(box["width"] / 1400, box["height"] / 500)
+    left, top = box["width"] / 2 - 700 * scale, box["height"] / 2 - 250 * scale
+    canvas.click(position={"x": left + 100 * scale, "y": top + 80 * scale})
+    view.locator(".map-details h3", has_text="car 0").wait_for()
+    assert "km/h" in view.locator(".map-facts").inner_text()
+    view.locator(".map-details canvas").wait_for()
+    assert looked_at(page, "results-map") == []
+    view.get_by_label("Track", exact=True).select_option("9")
+    view.locator(".map-details h3", has_text="truck 9").wait_for()
+    view.get_by_label("Time", exact=True).fill("12.5")
+    assert view.locator("output").inner_text() == "12.5 s"
+    canvas.focus()
+    for key in ("+", "ArrowLeft", "-", "0", "Tab"):
+        page.keyboard.press(key)
+
+
+def test_shapes_are_drawn_and_a_click_shows_their_properties(page: Page) -> None:
+    page.goto("/projects/made/stages/make/files?file=lanes.geojson")
+    view = page.locator("map-view[data-ready]")
+    view.wait_for()
+    canvas = view.locator("canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    # The box of all lanes fills the height or the width; its middle is between the lanes L4 and L5. Y counts upwards.
+    k = min((box["width"] - 48) / 1180, (box["height"] - 48) / 360)
+    canvas.click(position={"x": box["width"] / 2, "y": box["height"] / 2 - 20 * k})
+    view.locator(".map-facts", has_text="L5 <i>").wait_for()
+    assert looked_at(page, "results-shapes") == []
+
+
+def test_a_file_that_cannot_be_shown_has_facts(page: Page) -> None:
+    page.goto("/projects/made/stages/make/files?file=weights.npz")
+    facts = page.locator(".facts-of-file")
+    assert "kernel.npy\t<f4 (3, 4)" in facts.inner_text()
+    page.goto("/projects/made/stages/make/files?file=model.pt")
+    assert "Python pickle" in page.locator(".facts-of-file").inner_text()
+    assert looked_at(page, "results-facts") == []
+
+
+def test_a_file_that_is_no_table_says_why(page: Page) -> None:
+    for file, said in (("broken.csv", "zero bytes"), ("broken.geojson", "not JSON")):
+        page.goto(f"/projects/made/stages/make/files?file={file}")
+        page.locator("table-view .fault, map-view .fault", has_text=said).first.wait_for()

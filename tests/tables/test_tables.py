@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,9 @@ from winslow_dagster.tables.cache import TableCache, TableKind
 from winslow_dagster.tables.charts import ChartQuery, chart
 from winslow_dagster.tables.csv_rows import read_csv
 from winslow_dagster.tables.geojson_rows import read_geojson
+from winslow_dagster.tables.shapes import shapes_of
 from winslow_dagster.tables.table import Table
+from winslow_dagster.tables.tracks import TrackColumns, tracks_of
 
 Open = Callable[..., Table]
 LONG_S = 120.0
@@ -294,3 +297,42 @@ def test_charts_keep_extremes_however_few_points_they_have(opened: Open) -> None
     assert min(logarithmic.series[0].y) == 5.0
     with pytest.raises(InputRejected, match="words"):
         chart(table, ChartQuery(y=("k",)), 100)
+
+
+def test_tracks_are_thinned_evenly_and_keep_their_ends(opened: Open) -> None:
+    rows = [f"{track},{step / 10},{step},{track},{50 + track},car" for step in range(1000) for track in range(5)]
+    table = opened("id,t,x,y,v,k\n" + "\n".join(rows) + "\n6,,1,2,3,car\n")
+    columns = TrackColumns(track="id", time="t", x="x", y="y", speed="v", kind="k")
+    found = tracks_of(table, columns, 500)
+    assert [each.name for each in found.tracks] == ["0", "1", "2", "3", "4"]
+    assert (found.rows, found.every) == (5000, 10)
+    for track in found.tracks:
+        assert (track.t[0], track.t[-1], track.rows) == (0.0, 99.9, 1000)
+        assert list(track.t) == sorted(track.t)
+        assert len(track.t) <= 102
+    alone = tracks_of(table, columns, 5000, only="3")
+    assert [(each.name, len(each.t)) for each in alone.tracks] == [("3", 1000)]
+    with pytest.raises(NotFound):
+        tracks_of(table, TrackColumns(track="none", time="t", x="x", y="y"), 500)
+    with pytest.raises(InputRejected, match="words"):
+        tracks_of(table, TrackColumns(track="id", time="k", x="x", y="y"), 500)
+
+
+def test_shapes_come_by_windows_with_bounded_vertices(opened: Open) -> None:
+    line = [[each, each % 7] for each in range(50_000)]
+    geometries: list[Any] = [
+        {"type": "LineString", "coordinates": line},
+        {"type": "Point", "coordinates": [5, 6, 7]},
+        {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]], [[1, 1], [2, 1], [1, 1]]]},
+        {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}]},
+    ]
+    features = [{"type": "Feature", "properties": {"n": n}, "geometry": each} for n, each in enumerate(geometries)]
+    table = opened(json.dumps({"type": "FeatureCollection", "features": features}), "geojson")
+    found = shapes_of(table, 0, 10)
+    assert found.box == (0, 0, 49_999, 6)
+    assert len(found.shapes[0].lines[0]) <= 2001
+    assert found.shapes[0].lines[0][-1] == (49_999, 49_999 % 7)
+    assert [len(each.lines) for each in found.shapes] == [1, 1, 2, 1]
+    assert [each.number for each in shapes_of(table, 2, 1).shapes] == [3]
+    with pytest.raises(InputRejected, match="no shapes"):
+        shapes_of(opened("a,b\n1,2\n"), 0, 1)

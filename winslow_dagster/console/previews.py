@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
-Kind = Literal["picture", "video", "sound", "report", "table", "text", "other"]
+Kind = Literal["picture", "video", "sound", "report", "table", "map", "text", "other"]
 
 PICTURES = {
     ".png": "image/png",
@@ -48,14 +48,16 @@ TABLES = {
 }
 BINARY_TABLES = frozenset({".parquet", ".pq"})
 TEXTS = dict.fromkeys(
-    (".txt", ".log", ".json", ".geojson", ".yaml", ".yml", ".md", ".xml", ".toml", ".ini", ".py", ".sh"), "text/plain"
+    (".txt", ".log", ".json", ".yaml", ".yml", ".md", ".xml", ".toml", ".ini", ".py", ".sh"), "text/plain"
 )
+MAPS = {".geojson": "text/plain", ".geojsonl": "text/plain"}
 BY_KIND: dict[Kind, dict[str, str]] = {
     "picture": PICTURES,
     "video": VIDEOS,
     "sound": SOUNDS,
     "report": REPORTS,
     "table": TABLES,
+    "map": MAPS,
     "text": TEXTS,
 }
 UNKNOWN_TYPE = "application/octet-stream"

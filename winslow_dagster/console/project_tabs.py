@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from fastapi import Request
 from starlette.datastructures import QueryParams
 
-from winslow_dagster.console.previews import BINARY_TABLES, kind_of, read_table, read_text
+from winslow_dagster.console.binary_facts import facts_of
+from winslow_dagster.console.measures import measure
+from winslow_dagster.console.previews import BINARY_TABLES, Kind, kind_of, read_table, read_text
 from winslow_dagster.console.project_view import Tab, stage_path, tree
 from winslow_dagster.console.sorting import sorted_by
 from winslow_dagster.console.stage_place import Place
@@ -21,7 +24,9 @@ from winslow_dagster.errors import NotFound, StoreError
 from winslow_dagster.globs import matches
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.pipelines.model.result_views import TrajectoryView
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.domain.charts import SavedChart
 from winslow_dagster.projects.domain.views import (
     AttemptDetails,
     HistoryLine,
@@ -29,6 +34,7 @@ from winslow_dagster.projects.domain.views import (
     ProjectStatus,
     StageView,
 )
+from winslow_dagster.projects.installation import Installation
 
 ATTEMPTS_ON_A_PAGE = 50
 MOST_FILES = 1000
@@ -36,7 +42,9 @@ MOST_PREVIEWS = 12
 MOST_TEXTS = 3
 FIRST_COLUMNS = 4
 PAGE_NUMBER = re.compile(r"[0-9]{1,6}")
-SHOWN_KINDS = frozenset({"picture", "video", "table", "report"})
+SHOWN_KINDS = frozenset({"picture", "video", "table", "map", "report"})
+LOOKED_AT = frozenset({"picture", "video", "sound", "report", "map"})
+"""What is judged by looking at it, before numbers and tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,9 @@ def shown_stage(handle: ProjectHandle, status: ProjectStatus, stage: str, place:
     )
 
 
-def tab_values(request: Request, handle: ProjectHandle, shown: ShownStage, tab: Tab) -> dict[str, Any]:
+def tab_values(
+    request: Request, front: Installation, handle: ProjectHandle, shown: ShownStage, tab: Tab
+) -> dict[str, Any]:
     """What the template of the tab needs."""
     stage, attempt, pipeline = shown.stage.name, shown.attempt, shown.pipeline.name
     match tab:
@@ -90,7 +100,7 @@ def tab_values(request: Request, handle: ProjectHandle, shown: ShownStage, tab: 
             except StoreError as error:
                 problem = str(error)
             if tab == "result":
-                return {"highlights": highlights(handle, shown.stage, files), "files": files, "problem": problem}
+                return {**_result_values(front, handle, shown, files), "problem": problem}
             return {**_file_values(handle, files, request.query_params.get("file", "")), "problem": problem}
         case "settings":
             return {"settings": handle.settings(stage, attempt, pipeline=pipeline)}
@@ -117,6 +127,41 @@ def highlights(handle: ProjectHandle, stage: Stage, files: tuple[ProjectFile, ..
     return [_preview(handle, file, title) for file, title in list(chosen.values())[:MOST_PREVIEWS]]
 
 
+def _result_values(
+    front: Installation, handle: ProjectHandle, shown: ShownStage, files: tuple[ProjectFile, ...]
+) -> dict[str, Any]:
+    previews = highlights(handle, shown.stage, files)
+    return {
+        "looked_at": [each for each in previews if each["kind"] in LOOKED_AT],
+        "others": [each for each in previews if each["kind"] not in LOOKED_AT],
+        "files": files,
+        "views": [_view(handle, shown, view) for view in shown.stage.views],
+        "saved_charts": _saved_charts(front, shown, files),
+        "measures": [measure(*each) for each in (shown.details.results.items() if shown.details else ())],
+    }
+
+
+def _view(handle: ProjectHandle, shown: ShownStage, view: TrajectoryView) -> dict[str, Any]:
+    """A view with those of its files that exist: of the shown attempt, and of other stages the current ones."""
+    found = {}
+    for role in ("table", "picture", "shapes", "video"):
+        stage, _, path = getattr(view, role).partition("/")
+        own = stage == shown.stage.name
+        with contextlib.suppress(NotFound, StoreError):
+            if path:
+                found[role] = handle.file(stage, path, shown.attempt if own else None, pipeline=shown.pipeline.name)
+    return {"view": view, **{role: found.get(role) for role in ("table", "picture", "shapes", "video")}}
+
+
+def _saved_charts(
+    front: Installation, shown: ShownStage, files: tuple[ProjectFile, ...]
+) -> list[tuple[SavedChart, ProjectFile]]:
+    """The charts that people saved for the stage, with the files that this attempt has."""
+    by_path = {file.path: file for file in files}
+    charts = front.charts.of(shown.pipeline.name, shown.stage.name)
+    return [(chart, by_path[chart.file]) for chart in charts if chart.file in by_path]
+
+
 def page_of(request: Request, handle: ProjectHandle, stage: str | None = None) -> dict[str, Any]:
     """One page of the history, by the `page` of the address. What is no number is the first page."""
     number = _page_number(request)
@@ -139,13 +184,20 @@ def _preview(handle: ProjectHandle, file: ProjectFile, title: str = "") -> dict[
     preview: dict[str, Any] = {"file": file, "kind": kind, "title": title, "problem": ""}
     if kind == "table" and PurePosixPath(file.path).suffix.lower() in BINARY_TABLES:
         preview["table"] = None
-    elif kind in {"table", "text"}:
+    elif kind in {"table", "text", "other"}:
         try:
             with handle.open_file(file) as content:
-                preview |= {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
+                preview |= _content_of(kind, file, content)
         except StoreError as error:
             preview["problem"] = str(error)
     return preview
+
+
+def _content_of(kind: Kind, file: ProjectFile, content: BinaryIO) -> dict[str, Any]:
+    """What the template shows of a file, which is read in part only."""
+    if kind == "other":
+        return {"facts": facts_of(content, PurePosixPath(file.path).suffix.lower())}
+    return {"table": read_table(content)} if kind == "table" else {"text": read_text(content)}
 
 
 def _file_values(handle: ProjectHandle, files: tuple[ProjectFile, ...], wanted: str) -> dict[str, Any]:

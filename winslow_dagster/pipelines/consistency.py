@@ -22,6 +22,7 @@ from winslow_dagster.pipelines.yaml.reader import Path, Tree
 
 MOST_NAMES_LISTED = 12
 MOST_CYCLES = 20
+VIEW_FILES = frozenset({"table", "picture", "shapes", "video"})
 
 
 def check_whole(tree: Tree, name: str) -> None:
@@ -50,6 +51,7 @@ def check_whole(tree: Tree, name: str) -> None:
         what = f"`{ANSWER}` is reserved for the answers of forms"
         tree.note(tree.key_mark(("inputs", ANSWER)), what, "another name for the input")
     _check_form_references(tree, _check_order(tree))
+    _check_views(tree, settings)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -70,6 +72,22 @@ def _check_program(tree: Tree, path: Path, stage: dict[str, Any]) -> None:
         label = f"the stage {shown(stage['name'])}" if isinstance(stage.get("name"), str) else "the stage"
         expected = "one of them, in the stage, in `defaults` or at the top level"
         tree.note(tree.mark(path), f"{label} has neither an `image` nor a `command`", expected)
+
+
+def _check_views(tree: Tree, settings: list[tuple[Path, dict[str, Any]]]) -> None:
+    """Views may show files of any stage, but of no other."""
+    known = [stage["name"] for _, stage in _stages(tree.data) if isinstance(stage.get("name"), str)]
+    for path, fields in settings:
+        views = fields.get("views")
+        for index, view in enumerate(views if isinstance(views, list) else ()):
+            for key in VIEW_FILES & _mapping(view).keys():
+                stage, slash, _ = str(view[key]).partition("/")
+                if slash and stage not in known:
+                    expected = (
+                        f"one of {', '.join(known)}" if len(known) <= MOST_NAMES_LISTED else "a stage in this file"
+                    )
+                    what = f"{named(key)} names the unknown stage {shown(stage)}"
+                    tree.note(tree.mark((*path, "views", index, key)), what, expected, nearest(stage, known))
 
 
 def _check_needs_input(tree: Tree, path: Path, fields: dict[str, Any]) -> None:

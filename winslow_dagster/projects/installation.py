@@ -9,6 +9,7 @@ from winslow_dagster.engines.engine import Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
+from winslow_dagster.projects.commands.charts import ChartCommands
 from winslow_dagster.projects.commands.comparisons import ComparisonCommands
 from winslow_dagster.projects.commands.context import Context, Resources, Services
 from winslow_dagster.projects.commands.deletion import deleted_projects, purge
@@ -123,6 +124,11 @@ class Installation:
         return self.context.resources.services.running()
 
     # pipelines
+
+    @property
+    def charts(self) -> ChartCommands:
+        """Charts that people saved for the results of stages."""
+        return ChartCommands(self.context)
 
     def pipelines(self) -> Catalogue:
         """All pipeline files, with the errors of those that cannot be used."""

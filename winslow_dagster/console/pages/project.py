@@ -121,7 +121,7 @@ def stage_page(  # noqa: PLR0913  # the parts of its address
     chosen = stage or chosen_stage(status)
     shown = shown_stage(handle, status, chosen, place) if chosen else None
     if shown is not None and not template:
-        values = tab_values(request, handle, shown, tab) | values
+        values = tab_values(request, front, handle, shown, tab) | values
     return page(
         request,
         template or f"project/{tab}.html",

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import BaseModel, ConfigDict
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.projects.commands.pipelines import CURRENT
+from winslow_dagster.projects.domain.charts import SavedChart
 from winslow_dagster.projects.domain.pipeline_views import (
     PipelineFile,
     PipelineFiles,
     PipelineVersionView,
     VersionChanges,
 )
+from winslow_dagster.tables.charts import ChartQuery
+
+
+class NewChart(BaseModel):
+    """A chart to save. One of the same name and stage is replaced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    name: str
+    file: str
+    query: ChartQuery
+
 
 room = Room("/pipelines", tags=["pipelines"])
 
@@ -49,3 +65,21 @@ def list_versions(front: Front, name: str) -> tuple[PipelineVersionView, ...]:
 def show_changes(front: Front, name: str, old: Version, new: Version = CURRENT) -> VersionChanges:
     """What changed from one version to another."""
     return front.pipeline_files.changes(name, old, new)
+
+
+@room.route_for("/{name}/charts", role="viewer")
+def list_charts(front: Front, name: str, stage: str | None = None) -> tuple[SavedChart, ...]:
+    """The charts that people saved for the results of its stages, or of one."""
+    return front.charts.of(name, stage)
+
+
+@room.route_for("/{name}/charts", role="operator", method="PUT")
+def save_chart(front: Front, name: str, body: NewChart) -> SavedChart:
+    """Save a chart for the results of a stage. Everybody sees it, with each attempt."""
+    return front.charts.save(name, body.stage, body.name, body.file, body.query)
+
+
+@room.route_for("/{name}/charts", role="operator", method="DELETE", status_code=HTTPStatus.NO_CONTENT)
+def delete_chart(front: Front, name: str, stage: str, chart: str) -> None:
+    """Delete a chart."""
+    front.charts.delete(name, stage, chart)

@@ -14,6 +14,8 @@ from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.tables.charts import Chart, ChartKind, ChartQuery, chart
 from winslow_dagster.tables.model import Reading, TableWindow
+from winslow_dagster.tables.shapes import Shapes, shapes_of
+from winslow_dagster.tables.tracks import TrackColumns, Tracks, tracks_of
 
 room = Room(prefix="/projects/{project}", tags=["tables"], threads=LOGS)
 
@@ -67,6 +69,44 @@ def show_chart(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
         return table
     query = ChartQuery(kind=kind, x=x, y=y, group=group, where=where, log_x=log_x, log_y=log_y)
     return chart(table, query, points)
+
+
+@room.route_for("/tracks", role="viewer")
+def show_tracks(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
+    front: Front,
+    project: str,
+    file: FileAddress,
+    place: PlaceOf,
+    track: Annotated[str, Query(description="The column that says which thing a row is of.")],
+    time: Annotated[str, Query(description="The column of the time.")],
+    x: str,
+    y: str,
+    speed: str = "",
+    kind: Annotated[str, Query(description="The column of the kind of thing.")] = "",
+    only: Annotated[str, Query(description="One thing, with all of its positions.")] = "",
+    points: Annotated[int, Query(ge=100, le=200_000, description="About as many positions in all.")] = 40_000,
+) -> Tracks | Reading:
+    """Things that move, from a table with a row per thing and moment."""
+    handle = front.project(project)
+    table = handle.table(file_at(handle, file, place), WAIT_S)
+    if isinstance(table, Reading):
+        return table
+    return tracks_of(table, TrackColumns(track=track, time=time, x=x, y=y, speed=speed, kind=kind), points, only)
+
+
+@room.route_for("/shapes", role="viewer")
+def show_shapes(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
+    front: Front,
+    project: str,
+    file: FileAddress,
+    place: PlaceOf,
+    begin: Annotated[int, Query(alias="from", ge=0, description="The first feature, from 0.")] = 0,
+    count: Annotated[int, Query(ge=1, le=5000, description="How many features.")] = 2000,
+) -> Shapes | Reading:
+    """Features of a GeoJSON file, by windows."""
+    handle = front.project(project)
+    table = handle.table(file_at(handle, file, place), WAIT_S)
+    return table if isinstance(table, Reading) else shapes_of(table, begin, count)
 
 
 def file_at(handle: ProjectHandle, address: str, place: Place) -> ProjectFile:

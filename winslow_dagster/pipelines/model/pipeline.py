@@ -10,6 +10,7 @@ from pydantic import Field
 from winslow_dagster.pipelines.model.form import Form, FormField
 from winslow_dagster.pipelines.model.frozen import Frozen, Name
 from winslow_dagster.pipelines.model.output_checks import Check
+from winslow_dagster.pipelines.model.result_views import TrajectoryView
 from winslow_dagster.pipelines.variables import SecretReference, Variables
 
 RetryCause = Literal["lost", "failed", "out_of_memory", "timed_out"]
@@ -133,6 +134,7 @@ class Stage(Frozen):
     outputs: tuple[PromisedOutput, ...] = ()
     checks: tuple[Check, ...] = ()
     highlights: tuple[Highlight, ...] = ()
+    views: tuple[TrajectoryView, ...] = ()
     retention: tuple[RetentionRule, ...] = ()
 
 

@@ -30,6 +30,7 @@ from winslow_dagster.pipelines.schema.value_parsers import (
     read_pointer,
     read_progress_pattern,
     read_retry_cause,
+    read_stage_file,
     read_suffix,
     read_template,
     read_variable,
@@ -91,6 +92,10 @@ ImageReference = Annotated[
         read_image_reference,
         {"title": "stage output", "type": "string", "pattern": rf"^({IMAGE_OWNER.pattern})/[^/]"},
     ),
+]
+StageFile = Annotated[
+    str,
+    Written(read_stage_file, {"title": "file of a stage", "type": "string", "pattern": rf"^{NAME.pattern}/[^/]"}),
 ]
 OptionText = Annotated[
     OptionValue, Written(read_option, {"title": "string or number", "type": ["string", "number"], "minLength": 1})

@@ -37,6 +37,7 @@ from winslow_dagster.pipelines.schema.field_types import (
 )
 from winslow_dagster.pipelines.schema.form_fields import FieldDocument
 from winslow_dagster.pipelines.schema.value_parsers import HIGHEST_EXIT_CODE, one_or_list, short_for
+from winslow_dagster.pipelines.schema.view_fields import TrajectoryViewDocument
 
 BARE_COUNT = Written(short_for("count", int), {}, ({"type": "integer", "minimum": 0},))
 BARE_GLOB = Written(short_for("glob", str), {}, ({"title": "glob", "type": "string"},))
@@ -226,6 +227,9 @@ class StageFields(Document):
     checks: list[CheckDocument] | None = Field(default=None, description="Checks of the outputs of a successful stage.")
     highlights: list[Annotated[HighlightDocument, BARE_GLOB]] | None = Field(
         default=None, description="Outputs that are shown as previews."
+    )
+    views: list[TrajectoryViewDocument] | None = Field(
+        default=None, description="What of the results is drawn together, before the previews."
     )
     retention: list[RetentionDocument] | None = Field(default=None, description="Rules for deleting outputs and logs.")
 

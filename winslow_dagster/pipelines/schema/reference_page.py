@@ -14,7 +14,7 @@ from winslow_dagster.pipelines.schema.json_schema import json_schema, schema_tex
 BEGIN = "<!-- fields: begin (written by `python -m winslow_dagster.pipelines.schema.reference_page`) -->"
 END = "<!-- fields: end -->"
 ORDER = (
-    *("Stage", "Gpu", "Retries", "Progress", "Output", "Highlight", "Retention"),
+    *("Stage", "Gpu", "Retries", "Progress", "Output", "Highlight", "TrajectoryView", "Retention"),
     *("FileCheck", "CsvCheck", "Range", "JsonCheck", "ResultCheck", "NeedsInput", "TextField", "NumberField"),
     *("ChoiceField", "Option", "BooleanField", "FileField", "PointsField", "PolygonField", "LinesField"),
     *("ConfirmField", "Input"),

@@ -210,6 +210,16 @@ def read_image_reference(value: Any) -> str:
     return text
 
 
+def read_stage_file(value: Any) -> str:
+    """An output file of a stage: `<stage>/<path>`."""
+    expected = "the name of a stage and the path of its file, such as record_video/result.mp4"
+    text = text_of(value, expected)
+    stage, slash, path = text.partition("/")
+    if not slash or problem_of(path) or not NAME.fullmatch(stage) or any(each in path for each in "*?["):
+        raise refusal(f"{shown(text)} is not a file of a stage", expected)
+    return text
+
+
 def read_option(value: Any) -> str | int | float:
     """A value to choose from: a non-empty string, or a number."""
     expected = "a string or a number"

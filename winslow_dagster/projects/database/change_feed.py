@@ -55,6 +55,7 @@ UNWATCHED = frozenset(
         schema.ingest_files,
         schema.messages,
         schema.saved_views,
+        schema.charts,
         schema.people,
         schema.groups,
         schema.memberships,

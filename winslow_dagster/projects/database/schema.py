@@ -451,6 +451,19 @@ saved_views = Table(
     Column("saved_at", Utc, nullable=False),
 )
 
+charts = Table(
+    "winslow_charts",
+    metadata,
+    # A chart of a file that a stage writes, shown with the results of each of its attempts.
+    Column("pipeline", String(63), primary_key=True),
+    Column("stage", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("file", Text, nullable=False),
+    Column("query", Json, nullable=False),
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", Utc, nullable=False),
+)
+
 POOL_ADDRESS = "pool"
 """The first part of the addresses of files in the pool. The second is their name."""
 
