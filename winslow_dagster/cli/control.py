@@ -10,7 +10,7 @@ import click
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, print_json, say
+from winslow_dagster.cli.output import json_option, print_json, print_line, say
 from winslow_dagster.cli.run_options import pairs, pipeline_option, secret_option, stage_settings, variables
 from winslow_dagster.projects.domain.sweep_values import read_values
 
@@ -266,7 +266,7 @@ def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
         print_json(plan.model_dump(mode="json"))
         return
     busy = f" It cannot be started now: {plan.busy}." if plan.busy else ""
-    console().print(f"{plan.text}{busy}", markup=False, soft_wrap=True)
+    print_line(f"{plan.text}{busy}")
 
 
 def resume_line(attempt: Attempt, own: str) -> str:
