@@ -35,11 +35,24 @@ def footage_server(folder: Path, files: Mapping[str, Path]) -> Iterator[Console]
 
 @contextlib.contextmanager
 def looking(  # noqa: PLR0913  # a screen, by name
-    browser: Browser, console: Console, path: str, *, scale: float = 1, width: int = 1280, height: int = 800
+    browser: Browser,
+    console: Console,
+    path: str,
+    *,
+    scale: float = 1,
+    width: int = 1280,
+    height: int = 800,
+    trusting: bool = False,
 ) -> Iterator[Page]:
-    """A page of the server, on a screen of this scale. Errors of its scripts are errors of the test."""
+    """A page of the server, on a screen of this scale. Errors of its scripts are errors of the test.
+
+    A `trusting` browser runs scripts that the page does not allow.
+    """
     with browser.new_context(
-        base_url=console.address, device_scale_factor=scale, viewport={"width": width, "height": height}
+        base_url=console.address,
+        device_scale_factor=scale,
+        viewport={"width": width, "height": height},
+        bypass_csp=trusting,
     ) as context:
         context.add_cookies([console.cookie.of(console.address)])  # type: ignore[list-item]  # of its typed dictionary
         context.set_default_timeout(90_000)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
+from accessibility import serious
 from every_state import SCHEMES, SIZES, person, photograph
 from project_server import Server
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
-AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
-STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 DONE = "/projects/finished"
 PAGES = {
     "home": "/",
@@ -42,6 +40,7 @@ PAGES = {
     "deleted": "/deleted-projects",
     "project-deleted": "/projects/gone",
     "history": f"{DONE}/history",
+    "look": f"{DONE}/look?file=make/picture.png",
     "compare": "/compare?attempts=finished%3Amake%3A1&attempts=under-way%3Amake%3A1",
     "lineage": f"{DONE}/lineage",
     "sweeps-none": f"{DONE}/sweeps",
@@ -74,19 +73,6 @@ UNSEEN = """() => [...document.querySelectorAll("main *")].filter(element => {
 def opened(browser: Browser, every_state: Server) -> Iterator[Page]:
     with person(browser, every_state, trusting=True) as context:
         yield context.new_page()
-
-
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that keeps somebody from using the page."""
-    page.evaluate(AXE)
-    options = {"runOnly": {"type": "tag", "values": STANDARD}, "resultTypes": ["violations"]}
-    found: Any = page.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{each['id']} ({each['impact']}): {node['target']}: {node['html'][:160]}: {node['failureSummary']}"
-        for each in found["violations"]
-        if each["impact"] in {"serious", "critical", "moderate"}
-        for node in each["nodes"]
-    ]
 
 
 def looked_at(page: Page, name: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from accessibility import serious
 from footage_server import PROJECT, footage_server, looking
 from installation import until
 from numbered_films import number_of, write_film
@@ -136,3 +137,23 @@ def test_a_broken_film_is_explained_on_a_phone(browser: Browser, server: Console
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         if directory := os.environ.get("WINSLOW_TEST_SCREENSHOTS"):
             page.screenshot(path=f"{directory}/player-phone.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_the_player_and_zoom_into_its_frame(
+    browser: Browser, server: Console, scheme: Literal["light", "dark"]
+) -> None:
+    with looking(browser, server, f"{PLAIN}&index=31", trusting=True) as page:
+        page.emulate_media(color_scheme=scheme)
+        at_rest(page, 31)
+        page.locator(".player-tiles button").nth(11).wait_for()
+        assert serious(page) == []
+        if directory := os.environ.get("WINSLOW_TEST_SCREENSHOTS"):
+            page.screenshot(path=f"{directory}/player-{scheme}.png", full_page=True)
+        page.get_by_role("link", name="Zoom into this frame").click()
+        view = page.locator("zoom-view")
+        until(lambda: view.evaluate("view => view.pictureWidth") == 768, "the frame is shown at full size")
+        assert page.get_by_role("heading", level=1).inner_text() == "plain.mp4, frame 31"
+        assert serious(page) == []
+        page.get_by_role("link", name="Back to the film").click()
+        at_rest(page, 31)

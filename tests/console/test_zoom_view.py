@@ -120,7 +120,7 @@ def test_wheel_drag_keys_and_buttons_zoom_and_move(browser: Browser, server: Con
         before = place(page, *MARKED)
         page.keyboard.press("ArrowRight")
         assert place(page, *MARKED)[0] == pytest.approx(before[0] - 60, abs=0.1)
-        page.get_by_role("button", name="The whole picture").click()
+        page.get_by_role("button", name="Fit").click()
         assert scale() == pytest.approx(fitted)
         # A smaller window shows the whole picture, too.
         page.set_viewport_size({"width": 700, "height": 600})

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
-from winslow_dagster.console.footage_paths import footage_path, is_shown_as_it_is
+from winslow_dagster.console.footage_paths import footage_path, is_shown_as_it_is, look_path
 from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.project_view import file_path
 from winslow_dagster.console.rendering import page
@@ -29,6 +29,7 @@ def look(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     file: Annotated[str, Query(description="`STAGE/PATH` of an output, or `input:NAME`.")],
     place: PlaceOf,
     index: Annotated[int, Query(ge=0, description="Of a video: the frame to show first.")] = 0,
+    frame: Annotated[int | None, Query(ge=0, description="Of a video: the frame to show alone, with zoom.")] = None,
 ) -> HTMLResponse:
     """A picture or a video."""
     handle = front.project(project)
@@ -42,7 +43,12 @@ def look(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
             problem = str(error)
     content = file_path(project, found.stage, found.path, **where)
     is_video = facts.kind == "video" if facts else kind_of(found.path) == "video"
-    as_it_is = is_shown_as_it_is(found.path) and not is_video
+    if is_shown_as_it_is(found.path) and not is_video:
+        picture = content
+    elif frame is not None and is_video:
+        picture = footage_path(project, "frames", file, index=frame, version=found.blake3, **where)
+    else:
+        picture = footage_path(project, "pictures", file, version=found.blake3, **where)
     return page(
         request,
         "project/look.html",
@@ -55,7 +61,9 @@ def look(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
         is_video=is_video,
         index=index,
         content=content,
-        picture=content if as_it_is else footage_path(project, "pictures", file, version=found.blake3, **where),
+        picture=picture,
+        frame=frame if is_video else None,
+        film=look_path(project, found, **where),
         api={
             each: footage_path(project, each, file, version=found.blake3, **where)
             for each in ("frames", "filmstrip", "footage", "proxy")

@@ -1,10 +1,10 @@
 // <frame-player>: a film that plays, and whose frames are chosen exactly. At rest it shows the frame as the server has
 // decoded it, so that its index is certain: a browser's time is none, and browsers do not play every film.
 //
-//   <frame-player src=FILM footage=URL frames=URL filmstrip=URL proxy=URL index=0 name="film.mp4"></frame-player>
+//   <frame-player src=FILM footage=URL frames=URL filmstrip=URL proxy=URL look=URL index=0 name="film.mp4"></frame-player>
 //
 // `src` is the film itself; the others are addresses of the REST API for the same file: …/footage?file=…, …/frames?file=…,
-// …/filmstrip?file=…, …/proxy?file=…. With `full`, frames come at full size instead of that of the screen.
+// …/filmstrip?file=…, …/proxy?file=…; `look` is the page that shows one frame with zoom. With `full`, frames come at full size instead of that of the screen.
 //
 //   index, timeS, frameCount       the frame at rest, or the last one
 //   show(index)                    goes there; resolves once the exact frame is shown
@@ -95,16 +95,17 @@ class FramePlayer extends HTMLElement {
     this.#speed = element("select", { "aria-label": "Speed", onchange: () => { this.video.playbackRate = Number(this.#speed.value); } },
       ...SPEEDS.map((speed) => element("option", { value: speed, textContent: `${speed} ×`, selected: speed === 1 })));
     const bar = element("div", { className: "player-bar" },
-      step("−1 s", "One second back (left arrow)", () => this.#seconds(-1)),
+      step("−1 s", "−1 s: one second back (left arrow)", () => this.#seconds(-1)),
       step("‹", "One frame back (key ,)", () => this.show(this.index - 1)),
       this.#play,
       step("›", "One frame on (key .)", () => this.show(this.index + 1)),
-      step("+1 s", "One second on (right arrow)", () => this.#seconds(1)),
+      step("+1 s", "+1 s: one second on (right arrow)", () => this.#seconds(1)),
       element("label", { className: "player-index" }, "Frame ", this.#field, " ", this.#total), this.#clock, this.#speed);
     this.#tiles = element("div", { className: "player-tiles" });
     this.#whole = element("button", { type: "button", className: "plain", textContent: "Strip of the whole film", hidden: true, onclick: () => this.#showStrip(0, this.frameCount - 1) });
     this.#closer = element("button", { type: "button", className: "plain", textContent: "Strip around this frame", title: "More frames near the one that is shown", onclick: () => this.#refine() });
-    const strip = element("div", { className: "player-strip" }, this.#tiles, element("div", { className: "player-strip-acts" }, this.#whole, this.#closer));
+    this.#zoom = element("a", { className: "button plain", textContent: "Zoom into this frame", hidden: !this.hasAttribute("look") });
+    const strip = element("div", { className: "player-strip" }, this.#tiles, element("div", { className: "player-strip-acts" }, this.#whole, this.#closer, this.#zoom));
     this.append(this.screen, this.note, this.#slider, bar, strip);
     this.#showPlaying();
     for (const name of ["play", "pause"]) this.video.addEventListener(name, () => this.#showPlaying());
@@ -112,7 +113,7 @@ class FramePlayer extends HTMLElement {
     this.video.addEventListener("play", () => { this.classList.add("playing"); this.#follow(); });
     this.video.addEventListener("error", () => this.#withProxy());
   }
-  #play; #field; #total; #clock; #slider; #speed; #tiles; #whole; #closer;
+  #play; #field; #total; #clock; #slider; #speed; #tiles; #whole; #closer; #zoom;
 
   async #open() {
     this.#say("Reading the film…");
@@ -187,6 +188,7 @@ class FramePlayer extends HTMLElement {
     if (timeS !== null) this.timeS = timeS;
     if (document.activeElement !== this.#field || !about) this.#field.value = index;
     this.#slider.value = index;
+    if (this.hasAttribute("look")) this.#zoom.href = `${this.getAttribute("look")}&frame=${index}`;
     this.#slider.setAttribute("aria-valuetext", `frame ${index}`);
     if (timeS !== null) this.#clock.textContent = `${about}${clock(timeS)}`;
     for (const tile of this.#tiles.children) tile.toggleAttribute("data-chosen", Number(tile.dataset.index) === index);

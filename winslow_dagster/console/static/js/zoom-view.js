@@ -156,8 +156,8 @@ class ZoomView extends HTMLElement {
     this.#percent = document.createElement("output");
     bar.append(this.#percent);
     add("+", "Closer (key +)", () => this.zoomBy(STEP));
-    add("Fit", "The whole picture (key 0)", () => this.fit());
-    add("1:1", "Actual pixels (key 1)", () => this.actual());
+    add("Fit", "Fit: the whole picture (key 0)", () => this.fit());
+    add("1:1", "1:1: actual pixels (key 1)", () => this.actual());
     this.append(bar);
   }
 }
