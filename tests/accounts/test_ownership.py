@@ -20,7 +20,7 @@ LOOKS = frozenset(
         *("answers", "attempt", "attempts", "audit", "compare", "compare_all", "context", "error_lines", "fetch"),
         *("files", "history", "log", "logs", "notes", "open_file", "open_question_image", "outcome_of", "outputs"),
         *("may_act", "owner", "details", "file", "pipeline_of_stage", "results", "settings", "history_page"),
-        *("example_answer", "judge_answer", "proposals", "question", "question_image"),
+        *("example_answer", "judge_answer", "proposals", "question", "question_image", "question_films"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
         *("deletion", "deletion_effect", "dismissal"),
         *("file_at", "footage", "frame", "frame_at", "goes_out_of_date", "lineage", "parameters", "picture_of", "plan"),

@@ -66,12 +66,27 @@ stages:
 """
 
 
+FILMING = """
+name: filming
+command: [sh, -c]
+inputs:
+  film: {kind: video}
+stages:
+  - name: mark
+    args: ['cp "$CORNERS" "$WINSLOW_OUTPUT_DIR/corners.json"']
+    needs_input:
+      form:
+        - {kind: points, name: corners, video: "input:film"}
+        - {kind: polygon, name: road, video: "input:film", required: false}
+"""
+
+
 def write(folder: Path) -> None:
     """Put the pipelines beside those of the server."""
     script = folder / "draw.py"
     script.write_text(DRAW)
     dots = str([list(dot) for dot in DOTS]).replace(" ", "")
-    for name, text in (("marking", MARKING), ("reviewing", REVIEWING)):
+    for name, text in (("marking", MARKING), ("reviewing", REVIEWING), ("filming", FILMING)):
         (folder / "pipelines" / f"{name}.yaml").write_text(
             text.replace("DRAW_SCRIPT", str(script)).replace("DOTS", dots)
         )

@@ -207,6 +207,13 @@ def test_questions_are_answered_and_projects_paused_resumed_and_cancelled(
     run = asked.answer("choose", {"side": "north", "count": 2})
     assert run is not None
     assert run.wait().state == "succeeded"
+    question = asked.question("choose")
+    assert question == server.winslow.project("asked").question("choose")
+    assert question.previous is not None
+    assert question.outdated == ("choose",)
+    run = asked.answer("choose", {"side": "south"}, replaces=question.previous.version)
+    assert run is not None
+    assert run.wait().state == "succeeded"
 
     server.shut_gate()
     # A check of its first stage fails.

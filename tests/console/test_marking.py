@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -11,8 +12,11 @@ import marking_pipelines
 import pytest
 from every_state import person, photograph
 from installation import until
+from numbered_films import number_of, write_film
 from project_server import Server, running
 from test_every_page import looked_at
+
+from winslow_dagster.console.assets import address
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -69,8 +73,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
 def ready(page: Page, project: str) -> None:
     """Returns once the picture of the question is there."""
     page.goto(QUESTION.format(project))
-    page.wait_for_function("document.querySelector('[data-picture]').naturalWidth > 0")
-    page.wait_for_function("customElements.get('winslow-question') !== undefined")
+    page.wait_for_function("() => document.querySelector('[data-picture]').naturalWidth > 0")
+    page.wait_for_function("() => customElements.get('winslow-question') !== undefined")
 
 
 def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
@@ -123,10 +127,10 @@ def draft_is_saved(server: Server, project: str, count: int, author: str = "oper
 def test_a_click_at_full_zoom_is_exact_to_a_tenth_of_a_pixel(
     browser: Browser, server: Server, project: str, scale: float
 ) -> None:
-    address = server.place.services.address
+    base_url = server.place.services.address
     viewport: Any = {"width": 1280, "height": 800}
-    with browser.new_context(base_url=address, viewport=viewport, device_scale_factor=scale) as context:
-        context.add_cookies([server.place.cookie("operator").of(address)])  # type: ignore[list-item]  # of its typed dictionary
+    with browser.new_context(base_url=base_url, viewport=viewport, device_scale_factor=scale) as context:
+        context.add_cookies([server.place.cookie("operator").of(base_url)])  # type: ignore[list-item]  # of its typed dictionary
         page = context.new_page()
         ready(page, project)
         for x, y in DOTS:
@@ -406,6 +410,93 @@ def test_a_result_is_reviewed_beside_its_pictures_and_a_file_is_sent(server: Ser
     page.wait_for_url(lambda url: "/review/" not in url)
     until(lambda: server.state("review") == "succeeded", "the project goes on")
     assert server.api("review/files/use/notes.txt").text == "seen"
+
+
+def in_world(label: str | None, x: float, y: float) -> dict[str, Any]:
+    return {"label": label, "x": None, "y": None, "world": [x, y]}
+
+
+GEOJSON = (
+    '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "<b>"}, '
+    '"geometry": {"type": "Point", "coordinates": [9.99, 48.4, 480]}}]}'
+)
+PASTED = {
+    "cells of a spreadsheet": ("kerb\t12,5\t-30\npole\t1.234,5\t0", None),
+    "cells with decimal commas": ("kerb\t12,5\t-30", [in_world("kerb", 12.5, -30)]),
+    "CSV": ("kerb,12.5,-30\npole,1e2,.5\n", [in_world("kerb", 12.5, -30), in_world("pole", 100, 0.5)]),
+    "CSV with semicolons": ("kerb;12,5;-30", [in_world("kerb", 12.5, -30)]),
+    "quoted cells": ('"kerb, north";12,5;-30', [in_world("kerb, north", 12.5, -30)]),
+    "a header in any order": ("Northing;Easting;Name\n5361000,5;573000;K1", [in_world("K1", 573000, 5361000.5)]),
+    "numbers as names": ("7 12.5 -30\n8 1 2", [in_world("7", 12.5, -30), in_world("8", 1, 2)]),
+    "no names": ("12.5 -30", [in_world(None, 12.5, -30)]),
+    "pixels and world": ("a;100;200;5;-10", [{"label": "a", "x": 100, "y": 200, "world": [5, -10]}]),
+    "points copied in QGIS": (
+        "wkt_geom\tfid\tname\nPoint (573000.5 5361000)\t1\tkerb",
+        [in_world("kerb", 573000.5, 5361000)],
+    ),
+    "WKT": ("POINT(9.99 48.4)", [in_world(None, 9.99, 48.4)]),
+    "GeoJSON": (GEOJSON, [in_world("<b>", 9.99, 48.4)]),
+    "a points file": (
+        '{"points": [{"name": "k", "x_px": 10, "y_px": 20, "x_m": 1, "y_m": 2}]}',
+        [{"label": "k", "x": 10.5, "y": 20.5, "world": [1, 2]}],
+    ),
+    "words": ("these are no points", None),
+    "JSON without points": ('{"type": "FeatureCollection", "features": []}', None),
+}
+
+
+def test_points_are_pasted_in_the_forms_in_which_people_have_them(page: Page) -> None:
+    page.goto("/projects")
+    parse = """async ([address, text]) => {
+        const { parsePoints } = await import(address)
+        try { return parsePoints(text) } catch (error) { return error.message }
+    }"""
+    for name, (text, expected) in PASTED.items():
+        found = page.evaluate(parse, [address("js/marking/paste.js"), text])
+        if expected is None:
+            assert isinstance(found, str), name
+        else:
+            assert found == expected, name
+
+
+def test_a_frame_of_a_film_is_chosen_exactly_and_comes_with_the_answer(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    film = write_film(tmp_path / "film.mp4", 60, times_s=[0.04 * n + (0.3 if n > 20 else 0) for n in range(60)])
+    server.winslow.create("filming", "filmed", {"film": film})
+    ready(page, "filmed")
+
+    def shown() -> int:
+        page.wait_for_function("() => document.querySelector('[data-picture]').complete")
+        return number_of(page.request.get(page.locator("[data-picture]").get_attribute("src") or "").body())
+
+    assert shown() == 0
+    page.get_by_text("of 60").wait_for()
+    page.get_by_role("button", name="Choose in the film").click()
+    player = page.locator("frame-player")
+    player.get_by_text("of 60").wait_for()
+    number = player.get_by_role("spinbutton", name="Frame")
+    number.fill("40")
+    number.press("Enter")
+    until(lambda: page.evaluate("document.querySelector('frame-player').index") == 40, "the player shows the frame")
+    photograph(page, "marking-film-player")
+    page.get_by_role("button", name="Mark this frame").click()
+    assert page.locator("dialog[open]").count() == 0
+    until(lambda: shown() == 40, "the frame 40 is to be marked")
+    page.get_by_role("button", name="One frame on").click()
+    until(lambda: shown() == 41, "the next frame is to be marked")
+    click_at(page, 50, 20)
+    page.locator('[data-field="road"] h2').click()
+    for x, y in ((10, 10), (200, 10), (200, 50)):
+        click_at(page, x, y)
+    photograph(page, "marking-film")
+    page.get_by_text("Draft saved").wait_for()
+    page.reload()
+    until(lambda: shown() == 41, "the frame of the draft is shown")
+    send(page)
+    values = answer_of(server, "filmed")
+    assert [each["frame"] for each in values["corners"]] == [41]
+    assert (values["road"][0]["frame"], len(values["road"][0]["points"])) == (41, 3)
 
 
 def test_after_an_answer_the_next_question_of_another_project_is_shown(

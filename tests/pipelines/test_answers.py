@@ -74,7 +74,7 @@ def test_a_confirm_field_means_the_only_stage_directly_before() -> None:
         ('{"form": [{"kind": "txt", "name": "a"}]}', 'form[1].kind: `kind` is "txt"'),
         ('{"form": [{"kind": "number", "name": "a", "min": "1"}]}', '`min` is "1"; expected a number; did you mean 1?'),
         ('{"form": [null]}', "form[1]: an item of `form` is empty; expected a mapping"),
-        ('{"form": [{"kind": "points", "name": "a"}]}', "form[1]: a points field has no `image`"),
+        ('{"form": [{"kind": "points", "name": "a"}]}', "a points field has no `image`"),
         ('{"form": [{"kind": "text", "name": "a"}, {"kind": "text", "name": "a"}]}', "form[2].name: two fields"),
     ],
 )
@@ -274,6 +274,53 @@ def test_a_points_file_of_the_tracker_answers_points_lines_and_polygons() -> Non
 )
 def test_a_points_file_that_does_not_fit_is_reported(field: dict[str, Any], value: Any, expected: str) -> None:
     assert expected in fault_of(field | {"image": "./a"}, value, image_sizes={"a": (1920, 1080)})
+
+
+FRAME = {"kind": "points", "video": "input:film"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        (FRAME, [{"x": 1, "y": 1}], "has a mark without `frame`; expected the index of the frame that is marked"),
+        (
+            FRAME,
+            [{"x": 1, "y": 1, "frame": 3}, {"x": 5, "y": 5, "frame": 4}],
+            "has marks on the frames 3, 4; expected one frame",
+        ),
+        (FRAME, [{"x": 1, "y": 1, "frame": -1}], "`frame` is -1"),
+        (FRAME, [{"x": 1, "y": 1, "frame": 1.5}], "`frame` is 1.5"),
+        (
+            {"kind": "points", "image": "./a"},
+            [{"x": 1, "y": 1, "frame": 3}],
+            "has the frame 3; expected no `frame`, because an image is marked",
+        ),
+    ],
+)
+def test_marks_on_a_video_are_on_one_frame(field: dict[str, Any], value: Any, expected: str) -> None:
+    assert expected in fault_of(field, value)
+
+
+def test_the_answer_to_marks_on_a_video_has_the_index_of_the_frame() -> None:
+    points = answered(FRAME, [{"x": 1, "y": 2, "frame": 7}]).values["a"]
+    assert points == [{"label": "P1", "x": 1, "y": 2, "world": None, "frame": 7}]
+    line = answered({"kind": "lines", "video": "cut/*.mp4"}, [{"points": SQUARE[:2], "frame": 7}]).values["a"]
+    assert line[0]["frame"] == 7
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ({"video": "input:film", "image": "./a.png"}, "has both `image` and `video`"),
+        ({}, "has no `image`"),
+        ({"video": "input:"}, "names no input"),
+        ({"video": "film.mp4"}, "is not a stage output"),
+    ],
+)
+def test_a_field_shows_an_image_or_a_video(field: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InputRejected) as raised:
+        form_of({"kind": "points", "name": "a"} | field)
+    assert expected in str(raised.value)
 
 
 def test_a_known_length_is_judged_as_a_scale_beside_the_points() -> None:

@@ -107,7 +107,9 @@ def _show(project: str, question: QuestionView, own: str, example: dict[str, Any
                 for each in question.form
             ],
         )
-    if question.asked_by_attempt and any(str(each.get("image", "")).startswith("./") for each in question.form):
+    if question.asked_by_attempt and any(
+        str(each.get("image") or each.get("video")).startswith("./") for each in question.form
+    ):
         pictures = command_line("files", project, "--stage", question.stage, "--attempt", question.asked_by_attempt)
         console().print(f"to see the pictures: {pictures}", markup=False, soft_wrap=True)
     fields = [

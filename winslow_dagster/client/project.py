@@ -26,6 +26,7 @@ from winslow_dagster.projects.domain.views import (
     HistoryPage,
     ProjectFile,
     ProjectStatus,
+    QuestionDetails,
     QuestionView,
     StageSettings,
 )
@@ -276,11 +277,25 @@ class ProjectClient:
         """The questions that a person has to answer before the project can continue."""
         return self._http.get(tuple[QuestionView, ...], f"{self._path}/questions")
 
+    def question(self, stage: str, *, pipeline: str | None = None) -> QuestionDetails:
+        """The stage's open question, or the one that was answered last, with what people have entered."""
+        return self._http.get(QuestionDetails, f"{self._path}/questions/{part(stage)}", pipeline=pipeline)
+
     def answer(
-        self, stage: str, values: Mapping[str, Any] | None = None, *, pipeline: str | None = None, resume: bool = True
+        self,
+        stage: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        pipeline: str | None = None,
+        resume: bool = True,
+        replaces: int | None = None,
     ) -> RunClient | None:
-        """Answer the stage's question, and resume if no other is open; returns the run, if one was started."""
-        body = {"stage": stage, "values": dict(values or {}), "pipeline": pipeline, "resume": resume}
+        """Answer the stage's question, and resume if no other is open; returns the run, if one was started.
+
+        `replaces` is the version of an earlier answer that is given again.
+        """
+        answered = {"stage": stage, "values": dict(values or {}), "pipeline": pipeline}
+        body = answered | {"resume": resume, "replaces": replaces}
         started = self._http.post(Started, f"{self._path}/answer", body)
         return None if started.run_id is None else RunClient(self._http, self.name, started.run_id)
 

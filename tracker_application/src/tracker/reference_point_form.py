@@ -35,11 +35,12 @@ def write_form(path: Path, picture: str, time_s: float, fault: str = "") -> str:
             "required": False,
             "image": f"./{picture}",
             "world": "optional",
+            "propose": "extract_frame/proposed_points.json",
             "min_count": FEWEST_WORLD_POINTS,
             "label": "Reference points",
             "help": "Stationary points on the ground, away from vehicles and spread over the frame; "
             f"{FEWEST_WORLD_POINTS} or more with x and y in metres, in any flat, right-handed coordinate system. "
-            "frame_with_points.jpg shows proposals, proposed_points.json lists them.",
+            "Stationary points are proposed; frame_with_points.jpg shows them.",
         },
         {
             "kind": "lines",

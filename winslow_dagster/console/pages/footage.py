@@ -16,7 +16,7 @@ from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import FOOTAGE, Room
 from winslow_dagster.console.stage_place import PlaceOf
 from winslow_dagster.errors import FootageUnreadable
-from winslow_dagster.projects.commands.files import INPUT
+from winslow_dagster.pipelines.model.form import INPUT
 
 room = Room(prefix="/projects/{project}", threads=FOOTAGE)
 

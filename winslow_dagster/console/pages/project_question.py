@@ -13,8 +13,10 @@ from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import CallerOf, Front
+from winslow_dagster.console.footage_paths import footage_path
 from winslow_dagster.console.pages.project import NAMES
 from winslow_dagster.console.project_tabs import highlights
+from winslow_dagster.console.project_view import file_path
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, NotFound
@@ -164,10 +166,29 @@ def _data(handle: ProjectHandle, asked: QuestionDetails, own: Draft | None, name
         "draft_version": own.version if own else 0,
         "has_draft": bool(own and own.values),
         "proposals": proposals,
+        "films": _films(handle, asked),
         "is_open": asked.is_open,
         "me": name,
     }
     return json.dumps(known, ensure_ascii=False)
+
+
+def _films(handle: ProjectHandle, asked: QuestionDetails) -> dict[str, dict[str, str]]:
+    """By field, the addresses of the video of which a frame is marked, as `<frame-player>` takes them."""
+    stage, where = asked.question.stage, {"pipeline": asked.question.pipeline}
+    try:
+        films = handle.question_films(stage, **where)
+        files = {field: handle.file_at(*film, **where) for field, film in films.items()}
+    except NotFound:
+        return {}
+    found = {}
+    for field, (address, attempt) in films.items():
+        file, query = files[field], where | {"attempt": attempt}
+        found[field] = {"name": file.path, "src": file_path(handle.name, file.stage, file.path, **query)} | {
+            what: footage_path(handle.name, what, address, version=file.blake3, **query)
+            for what in ("footage", "frames", "filmstrip", "proxy")
+        }
+    return found
 
 
 def _reviewed(handle: ProjectHandle, asked: QuestionDetails) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.file_response import file_response
+from winslow_dagster.console.footage_paths import is_shown_as_it_is
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.pipelines import AnswerJudgement
 from winslow_dagster.projects.domain.views import Draft, QuestionDetails
@@ -48,7 +49,11 @@ def read_image(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
 ) -> Response:
     """The picture that a field is drawn on, or a range of it."""
     handle = front.project(project)
-    return file_response(request, handle, handle.question_image(stage, field, pipeline=pipeline), download=False)
+    file = handle.question_image(stage, field, pipeline=pipeline)
+    if is_shown_as_it_is(file.path):
+        return file_response(request, handle, file, download=False)
+    picture = handle.picture_of(file)
+    return Response(picture.content, media_type=picture.media_type, headers={"Cache-Control": "private, no-cache"})
 
 
 for method in ("GET", "HEAD"):

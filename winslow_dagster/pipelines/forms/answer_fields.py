@@ -12,7 +12,9 @@ from winslow_dagster.pipelines.schema.field_types import Image, Memory, Template
 from winslow_dagster.pipelines.schema.value_parsers import refusal
 
 LARGEST_COORDINATE = 1_000_000
+LARGEST_FRAME = 2**31 - 1
 Pixel = Annotated[float, Field(ge=0, le=LARGEST_COORDINATE)]
+Frame = Annotated[int, Field(ge=0, le=LARGEST_FRAME, strict=True)]
 Place = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -29,6 +31,7 @@ class CornerDocument(Document):
 class PointDocument(CornerDocument):
     """A point with its label."""
 
+    frame: Frame | None = Field(default=None, description="Index of the frame of a video, from 0.")
     label: str | None = Field(default=None, description="Label.")
 
 
@@ -37,6 +40,7 @@ class ShapeDocument(Document):
 
     noun = "a shape"
 
+    frame: Frame | None = Field(default=None, description="Index of the frame of a video, from 0.")
     label: str | None = Field(default=None, description="Label.")
     points: Annotated[list[CornerDocument], Field(max_length=MOST_CORNERS)] = Field(description="Points of the shape.")
 

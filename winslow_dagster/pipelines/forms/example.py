@@ -35,7 +35,8 @@ def example_answer(form: Form, image_sizes: Mapping[str, Size]) -> dict[str, Any
 def _values(form: Form, image_sizes: Mapping[str, Size]) -> Iterator[tuple[str, Any]]:
     for field in form.form:
         if isinstance(field, ImageField):
-            yield field.name, _marks(field, image_sizes.get(field.name, UNKNOWN_SIZE))
+            frame = {"frame": 0} if field.video else {}
+            yield field.name, [frame | mark for mark in _marks(field, image_sizes.get(field.name, UNKNOWN_SIZE))]
         elif (length := _length(form, field, image_sizes)) is not None:
             yield field.name, length
         elif (value := _value(field)) is not None:

@@ -28,7 +28,8 @@ def points_value(field: PointsField, value: Any, size: Size | None) -> list[dict
     for number, point in enumerate(written, 1):
         faults += _label_faults(field, point, f"point {number}")
         faults += _place_faults(field, point, size, f"point {number}")
-        points.append({"label": point.get("label", f"P{number}")} | _corner(point))
+        points.append({"label": point.get("label", f"P{number}")} | _corner(point) | _frame(point))
+    faults += _frame_faults(field, written)
     if faults:
         raise Refused(*faults)
     return points
@@ -50,7 +51,8 @@ def shapes_value(field: ShapesField, value: Any, size: Size | None) -> list[dict
             faults += _place_faults(field, corner, size, f"point {place} of {label}")
         faults += _course_faults(field, [(corner["x"], corner["y"]) for corner in shape["points"]], label)
         points = [_corner(corner) for corner in shape["points"]]
-        shapes.append({"label": shape.get("label", f"{noun} {number}"), "points": points})
+        shapes.append({"label": shape.get("label", f"{noun} {number}"), "points": points} | _frame(shape))
+    faults += _frame_faults(field, written)
     if faults:
         raise Refused(*faults)
     return shapes
@@ -58,6 +60,22 @@ def shapes_value(field: ShapesField, value: Any, size: Size | None) -> list[dict
 
 def _corner(written: dict[str, Any]) -> dict[str, Any]:
     return {"x": written["x"], "y": written["y"], "world": written.get("world")}
+
+
+def _frame(written: dict[str, Any]) -> dict[str, Any]:
+    return {"frame": written["frame"]} if "frame" in written else {}
+
+
+def _frame_faults(field: ImageField, written: list[dict[str, Any]]) -> Iterator[str]:
+    """Marks on a video are all on the same frame."""
+    frames = sorted({marked["frame"] for marked in written if "frame" in marked})
+    if not field.video:
+        if frames:
+            yield f"has the frame {frames[0]}; expected no `frame`, because an image is marked"
+    elif any("frame" not in marked for marked in written):
+        yield "has a mark without `frame`; expected the index of the frame that is marked"
+    elif len(frames) > 1:
+        yield f"has marks on the frames {', '.join(map(str, frames[:3]))}; expected one frame"
 
 
 def _count_faults(field: ImageField, count: int, noun: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from winslow_dagster.pipelines.model.form import ANSWER, OWN_OUTPUT
+from winslow_dagster.pipelines.model.form import ANSWER, INPUT, OWN_OUTPUT
 from winslow_dagster.pipelines.problems import named, nearest, shown
 from winslow_dagster.pipelines.schema.validation_messages import Finding, Path
 from winslow_dagster.pipelines.schema.value_parsers import NAME, read_variable_name
@@ -61,9 +61,9 @@ def reference_faults(form: Any, after: Sequence[str], upstream: Sequence[str], w
     """References of a form to stages that are not upstream of the asking stage."""
     for index, field in _fields(form):
         stage = field.get("stage")
-        for key in ("image", "propose"):
+        for key in ("image", "video", "propose"):
             output = field.get(key)
-            if not isinstance(output, str) or "/" not in output:
+            if not isinstance(output, str) or "/" not in output or output.startswith(INPUT):
                 continue
             if not output.startswith(OWN_OUTPUT):
                 yield from _not_upstream((index, key), output.partition("/")[0], upstream)

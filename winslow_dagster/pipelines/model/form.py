@@ -24,6 +24,8 @@ OptionValue = str | int | float
 InputKind = Literal["video", "image", "table", "json", "model", "file"]
 World = Literal["none", "metres", "wgs84", "optional"]
 OWN_OUTPUT = "./"
+INPUT = "input:"
+"""Before the name of an input, where a stage output may stand, too."""
 
 
 class FieldBase(Frozen):
@@ -98,21 +100,31 @@ class FileField(ValueField):
 
 
 class ImageFieldBase(ValueField):
-    """Marks on an image: `<stage>/<glob>`, or `./<glob>` for an output of the asking stage itself."""
+    """Marks on an image or on one frame of a video, of which one is given.
 
-    image: str
+    Both are `<stage>/<glob>`, or `./<glob>` for an output of the asking stage itself; a video may also be an input of
+    the project, `input:<name>`.
+    """
+
+    image: str | None = None
+    video: str | None = None
     labels: tuple[str, ...] = ()
     world: World = "none"
 
     @property
+    def shown(self) -> str:
+        """The image or the video."""
+        return self.image or self.video or ""
+
+    @property
     def image_stage(self) -> str:
-        """The stage that wrote the image; empty for the asking stage itself."""
-        return "" if self.image.startswith(OWN_OUTPUT) else self.image.partition("/")[0]
+        """The stage that wrote the image or the video; empty for the asking stage itself, and for an input."""
+        return "" if self.shown.startswith((OWN_OUTPUT, INPUT)) else self.shown.partition("/")[0]
 
     @property
     def image_glob(self) -> str:
-        """The pattern of the image among that stage's outputs."""
-        return self.image.partition("/")[2]
+        """The pattern of the image or the video among that stage's outputs."""
+        return self.shown.partition("/")[2]
 
 
 class PointsField(ImageFieldBase):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from winslow_dagster.pipelines.model.form import OptionValue
+from winslow_dagster.pipelines.model.form import INPUT, OptionValue
 from winslow_dagster.pipelines.model.output_checks import Plain
 from winslow_dagster.pipelines.model.pipeline import RetryCause
 from winslow_dagster.pipelines.schema.value_parsers import (
@@ -35,6 +35,7 @@ from winslow_dagster.pipelines.schema.value_parsers import (
     read_template,
     read_variable,
     read_variable_name,
+    read_video_reference,
     read_words,
     size_reader,
 )
@@ -96,6 +97,17 @@ ImageReference = Annotated[
 StageFile = Annotated[
     str,
     Written(read_stage_file, {"title": "file of a stage", "type": "string", "pattern": rf"^{NAME.pattern}/[^/]"}),
+]
+VideoReference = Annotated[
+    str,
+    Written(
+        read_video_reference,
+        {
+            "title": "stage output or input",
+            "type": "string",
+            "pattern": rf"^(({IMAGE_OWNER.pattern})/[^/]|{INPUT}{NAME.pattern}$)",
+        },
+    ),
 ]
 OptionText = Annotated[
     OptionValue, Written(read_option, {"title": "string or number", "type": ["string", "number"], "minLength": 1})

@@ -26,6 +26,7 @@ from winslow_dagster.pipelines.schema.field_types import (
     Pattern,
     Suffix,
     VariableName,
+    VideoReference,
     Written,
 )
 from winslow_dagster.pipelines.schema.value_parsers import ordered, refusal
@@ -162,9 +163,15 @@ class FileFieldDocument(ValueFieldDocument):
 class ImageFieldDocument(ValueFieldDocument):
     """Something that a person marks on an image."""
 
-    image: ImageReference = Field(
+    image: ImageReference | None = Field(
+        default=None,
         description="Image to mark: `<stage>/<glob>` for an output of an upstream stage, `./<glob>` for an output of "
-        "the asking stage itself."
+        "the asking stage itself.",
+    )
+    video: VideoReference | None = Field(
+        default=None,
+        description="Instead: video of which one frame is marked, which the person chooses. A stage output as "
+        "`image`, or `input:<name>` for an input of the project.",
     )
     labels: list[Annotated[str, Field(min_length=1)]] | None = Field(
         default=None, description="Allowed labels; by default any text."
@@ -175,6 +182,14 @@ class ImageFieldDocument(ValueFieldDocument):
         "latitude]`), or `optional` (metres, for the points where they are known).",
     )
     min_count: int | None = Field(default=None, ge=0, description="Minimum number of marks.")
+
+    @model_validator(mode="after")
+    def _shows_one(self) -> Self:
+        if self.image is None and self.video is None:
+            raise refusal(f"{self.noun} has no `image`", "`image: …`, or `video: …`")
+        if self.image is not None and self.video is not None:
+            raise refusal(f"{self.noun} has both `image` and `video`", "one of them")
+        return self
 
 
 class PointsFieldDocument(ImageFieldDocument):

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from winslow_dagster.errors import AmountMalformed, TemplateMalformed
 from winslow_dagster.globs import problem_of
+from winslow_dagster.pipelines.model.form import INPUT
 from winslow_dagster.pipelines.model.pipeline import RetryCause
 from winslow_dagster.pipelines.problems import named, nearest, shown
 from winslow_dagster.pipelines.substitution import VARIABLE_NAME, parse_template
@@ -218,6 +219,15 @@ def read_stage_file(value: Any) -> str:
     if not slash or problem_of(path) or not NAME.fullmatch(stage) or any(each in path for each in "*?["):
         raise refusal(f"{shown(text)} is not a file of a stage", expected)
     return text
+
+
+def read_video_reference(value: Any) -> str:
+    """An output of a stage, as `read_image_reference` reads it, or an input of the project: `input:<name>`."""
+    if isinstance(value, str) and value.startswith(INPUT):
+        if not NAME.fullmatch(value.removeprefix(INPUT)):
+            raise refusal(f"{shown(value)} names no input", "an input such as input:video")
+        return value
+    return read_image_reference(value)
 
 
 def read_option(value: Any) -> str | int | float:

@@ -19,14 +19,16 @@ from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines import Form, Pipeline
 from winslow_dagster.pipelines.forms.answer_values import Refused
 from winslow_dagster.pipelines.forms.points_file import marks_from
-from winslow_dagster.pipelines.model.form import OWN_OUTPUT, ImageFieldBase, PointsField
+from winslow_dagster.pipelines.model.form import INPUT, OWN_OUTPUT, ImageFieldBase, PointsField
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.files import files_of, input_file, open_file, source_of
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.drafts import DraftKey
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.domain.answer import Answer
-from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
+from winslow_dagster.projects.domain.lineage import Lineage, goes_out_of_date
 from winslow_dagster.projects.domain.questions import Question, default_message, form_of
+from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 IMAGE_HEAD_BYTES = 256 * 1024
@@ -61,31 +63,42 @@ class AskedQuestion:
     @property
     def outdated(self) -> tuple[str, ...]:
         """The stages with outputs that another answer makes out of date."""
-        stage, pipeline = self.question.stage, self.lineage.pipeline
-        return tuple(
-            each.name
-            for each in in_order(pipeline)
-            if each.name in self.lineage.current and (each.name == stage or stage in upstream_of(pipeline, each.name))
-        )
+        stage, lineage = self.question.stage, self.lineage
+        own = (stage,) if stage in lineage.current and stage not in lineage.outdated else ()
+        return (*own, *goes_out_of_date(lineage, stage))
 
-    def image_of(self, field: str) -> tuple[Manifest, FileEntry]:
-        """The picture that the field is drawn on. Raises NotFound."""
-        images = {each.name: each for each in self.form.form if isinstance(each, ImageFieldBase)}
-        if field not in images:
+    def file_of(self, field: str) -> ProjectFile:
+        """The picture or the video that the field is drawn on. Raises NotFound."""
+        shown = {each.name: each for each in self._shown}
+        if field not in shown:
             raise NotFound(
                 f"the question of {self.question.stage} has no field {field!r} with a picture",
                 where=f"project {self.question.project}",
-                expected=f"one of {', '.join(images)}" if images else "",
+                expected=f"one of {', '.join(shown)}" if shown else "",
             )
-        return self._image(images[field])
+        return self._file(shown[field])
+
+    def films(self) -> dict[str, tuple[str, str | None]]:
+        """By field, where its video lies (`STAGE/PATH` or `input:NAME`), and the attempt if it matters."""
+        found = {}
+        for field in (each for each in self._shown if each.video):
+            own = field.shown.startswith(OWN_OUTPUT)
+            place = field.shown if field.shown.startswith(INPUT) else f"{{}}/{self._file(field).path}"
+            stage = self.question.stage if own else field.image_stage
+            found[field.name] = (place.format(stage), self.question.asked_by_attempt if own else None)
+        return found
 
     def image_sizes(self) -> dict[str, tuple[int, int]]:
-        """Width and height of the pictures by field, so that nothing is marked outside of them. Raises NotFound."""
+        """Width and height of what is shown, by field, so that nothing is marked outside of it. Raises NotFound."""
         store, sizes = self.context.store, {}
-        for field in (each for each in self.form.form if isinstance(each, ImageFieldBase)):
-            manifest, entry = self._image(field)
-            head = store.read_range(manifest, entry, 0, min(entry.size_bytes, IMAGE_HEAD_BYTES))
-            width, height = imagesize.get(io.BytesIO(head))
+        for field in self._shown:
+            file = self._file(field)
+            if field.video:
+                footage = self.context.resources.footage.footage(source_of(store, file))
+                sizes[field.name] = (footage.width, footage.height)
+                continue
+            with open_file(store, file) as opened:
+                width, height = imagesize.get(io.BytesIO(opened.read(IMAGE_HEAD_BYTES)))
             if width > 0 and height > 0:
                 sizes[field.name] = (width, height)
         return sizes
@@ -108,15 +121,25 @@ class AskedQuestion:
                 found[field.name] = [each for each in points if isinstance(each, dict)]
         return found
 
-    def _image(self, field: ImageFieldBase) -> tuple[Manifest, FileEntry]:
-        found = self._output(field.image)
+    @property
+    def _shown(self) -> tuple[ImageFieldBase, ...]:
+        return tuple(each for each in self.form.form if isinstance(each, ImageFieldBase))
+
+    def _file(self, field: ImageFieldBase) -> ProjectFile:
+        project, stage = self.question.project, self.question.stage
+        if field.shown.startswith(INPUT):
+            return input_file(self.context, project, field.shown.removeprefix(INPUT), "")
+        found = self._output(field.shown)
         if found is None:
             raise NotFound(
-                f"the picture {field.image_glob} to mark is missing",
-                where=f"project {self.question.project}, question of {self.question.stage}",
-                remedy=f"Redo {field.image_stage or self.question.stage}, which makes it",
+                f"the {'video' if field.video else 'picture'} {field.image_glob} to mark is missing",
+                where=f"project {project}, question of {stage}",
+                remedy=f"Redo {field.image_stage or stage}, which makes it",
             )
-        return found
+        manifest, entry = found
+        one = {stage: manifest.model_copy(update={"files": (entry,)})}
+        (file,) = files_of(self.context.store, self.question.pipeline, one, [stage])
+        return file
 
     def _output(self, reference: str) -> tuple[Manifest, FileEntry] | None:
         """A file of an earlier stage, or, if the reference names none, of the attempt that asks."""

@@ -7,6 +7,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.footage import Source
+from winslow_dagster.pipelines.model.form import INPUT
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectFile
@@ -17,9 +19,6 @@ from winslow_dagster.storage.disk import disk_errors
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
-
-INPUT = "input:"
-"""In front of the name of an input where a stage is expected: its files are addressed like those of a stage."""
 
 
 def files_of(
@@ -72,6 +71,18 @@ def open_file(store: Store, file: ProjectFile) -> BufferedReader:
     manifest, entry = _stored(file)
     return BufferedReader(
         RangeReader(lambda begin, end: store.read_range(manifest, entry, begin, end - begin), file.size_bytes)
+    )
+
+
+def source_of(store: Store, file: ProjectFile) -> Source:
+    """The file as footage that is decoded."""
+    manifest, entry = _stored(file)
+    return Source(
+        name=f"{file.stage}/{file.path}",
+        blake3=file.blake3,
+        size_bytes=file.size_bytes,
+        path=file.local_path,
+        read=lambda begin, end: store.read_range(manifest, entry, begin, end - begin),
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from winslow_dagster.errors import FootageUnreadable, NotFound, StoreError
 from winslow_dagster.footage import Footage, FootageReader, Picture, Proxy, Source, Strip
+from winslow_dagster.pipelines.model.form import INPUT
 from winslow_dagster.projects.commands.control import ProjectControl
-from winslow_dagster.projects.commands.files import INPUT
+from winslow_dagster.projects.commands.files import source_of
 from winslow_dagster.projects.domain.views import ProjectFile
-from winslow_dagster.storage.manifest import FileEntry, Manifest
 
 MOST_BYTES = 64 << 20
 """Of a picture that stands for a project."""
@@ -100,14 +100,4 @@ class ProjectFootage(ProjectControl, ABC):
         return self._context.resources.footage
 
     def _source(self, file: FileAddress) -> Source:
-        found = self.file_at(file)
-        store = self._context.store
-        entry = FileEntry(path=found.stored_path, size_bytes=found.size_bytes, blake3=found.blake3)
-        manifest = Manifest(address=found.address, files=(entry,))
-        return Source(
-            name=f"{found.stage}/{found.path}",
-            blake3=found.blake3,
-            size_bytes=found.size_bytes,
-            path=found.local_path,
-            read=lambda begin, end: store.read_range(manifest, entry, begin, end - begin),
-        )
+        return source_of(self._context.store, self.file_at(file))

@@ -12,6 +12,7 @@ from winslow_dagster.actions import Action
 from winslow_dagster.engines.engine import explanation
 from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.pipelines.model.form import INPUT
 from winslow_dagster.projects.accounts.people import People
 from winslow_dagster.projects.commands.attempt_details import (
     details_of_attempt,
@@ -20,7 +21,7 @@ from winslow_dagster.projects.commands.attempt_details import (
 )
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.deletion import effect
-from winslow_dagster.projects.commands.files import INPUT, fetch, files_of, input_file, log_of, open_file
+from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file
 from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture

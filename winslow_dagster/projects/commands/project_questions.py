@@ -13,7 +13,7 @@ from winslow_dagster.pipelines import AnswerJudgement, Pipeline, judge_answer
 from winslow_dagster.pipelines.forms.example import example_answer
 from winslow_dagster.projects.commands.asked_question import AskedQuestion, asked_question
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.files import files_of, open_file
+from winslow_dagster.projects.commands.files import open_file
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.database.drafts import Drafts
 from winslow_dagster.projects.domain.answer import Answer
@@ -57,11 +57,11 @@ class ProjectQuestions:
 
     def question_image(self, stage: str, field: str, *, pipeline: str | None = None) -> ProjectFile:
         """The picture that a field of the stage's question is drawn on. Raises NotFound, ProjectConflict."""
-        asked = self._asked(stage, pipeline)
-        manifest, entry = asked.image_of(field)
-        one = {stage: manifest.model_copy(update={"files": (entry,)})}
-        (file,) = files_of(self._context.store, asked.question.pipeline, one, [stage])
-        return file
+        return self._asked(stage, pipeline).file_of(field)
+
+    def question_films(self, stage: str, *, pipeline: str | None = None) -> dict[str, tuple[str, str | None]]:
+        """By field, where the video lies of which a frame is marked, as `frame` takes it, and the attempt if one."""
+        return self._asked(stage, pipeline).films()
 
     def open_question_image(self, stage: str, field: str, *, pipeline: str | None = None) -> tuple[str, BufferedReader]:
         """Name and content of the picture that a field of the stage's question is drawn on."""

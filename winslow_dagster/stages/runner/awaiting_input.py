@@ -24,10 +24,10 @@ def written_form(output: Path, after: Sequence[str]) -> Form | None:
     with path.open("rb") as file:
         form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
     own_images = [
-        field for field in form.form if isinstance(field, ImageFieldBase) and field.image.startswith(OWN_OUTPUT)
+        field for field in form.form if isinstance(field, ImageFieldBase) and field.shown.startswith(OWN_OUTPUT)
     ]
     for field in own_images:
         if not matching_files(output, field.image_glob):
-            what = f"the field {field.name} shows {field.image}, but the stage did not write that file"
+            what = f"the field {field.name} shows {field.shown}, but the stage did not write that file"
             raise InputRejected(what, where=AWAITING_INPUT_FILE)
     return form

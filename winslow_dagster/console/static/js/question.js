@@ -39,7 +39,7 @@ class Question extends HTMLElement {
 
   openBoard(fields, address, query) {
     const { marks, operates } = this;
-    this.board = new Board(this.querySelector(".board"), marks, { operates, address, query, say });
+    this.board = new Board(this.querySelector(".board"), marks, { operates, address, query, films: this.data.films, say });
     for (const field of fields) {
       const section = this.querySelector(`[data-field="${field.name}"]`);
       this.lists.set(field.name, new MarkList(section, field, marks, this.data.proposals[field.name] ?? [], { board: this.board, say }));

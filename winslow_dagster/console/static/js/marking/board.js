@@ -1,18 +1,21 @@
 // The picture with the marks on it: a click adds a point, a drag moves one, the rest of the picture is moved and enlarged.
 import { Drawing } from "./drawing.js";
+import { Frames } from "./frames.js";
 import { Magnifier } from "./magnifier.js";
 
 const STILL_PX = 4;
 
+function sourceOf(field) { return field.image || field.video; }
+
 export class Board {
-  constructor(element, marks, { operates, address, query, say }) {
-    Object.assign(this, { element, marks, operates, address, query, say });
+  constructor(element, marks, { operates, address, query, films, say }) {
+    Object.assign(this, { element, marks, operates, address, query, films, say });
     this.view = element.querySelector("zoom-view");
     this.picture = element.querySelector("[data-picture]");
     this.help = element.querySelector("[data-board-help]");
     this.drawing = new Drawing(element.querySelector("svg"), this.view, marks);
     this.magnifier = new Magnifier(element.querySelector("canvas"), this.picture);
-    this.sources = new Map();
+    this.frames = new Frames(element.querySelector("[data-frames]"), operates, (index) => this.#choose(index));
     this.lists = new Map();
     this.pressed = null;
     this.view.addEventListener("transform", () => this.draw());
@@ -31,13 +34,18 @@ export class Board {
   // The picture of the active field, with the marks of all fields that are drawn on the same one.
   show() {
     const { field } = this.marks;
-    const source = field.image;
-    if (this.source !== source) {
+    const source = sourceOf(field), film = this.films[field.name], frame = this.marks.frameOf();
+    const shown = film ? `${film.frames}&index=${frame}` : `${this.address}/image?${this.query}&field=${encodeURIComponent(field.name)}`;
+    if (this.source !== source || this.shownAddress !== shown) {
+      if (film && this.source !== source) this.frames.show(film);
       this.source = source;
-      this.picture.alt = `Picture for ${field.label || field.name}`;
-      this.picture.src = `${this.address}/image?${this.query}&field=${encodeURIComponent(field.name)}`;
+      this.shownAddress = shown;
+      this.picture.alt = film ? `Frame ${frame} of ${film.name}` : `Picture for ${field.label || field.name}`;
+      this.picture.src = shown;
     }
-    this.drawing.shown = new Set([...this.marks.fields.values()].filter((each) => each.image === source).map((each) => each.name));
+    if (film) this.frames.index = frame;
+    this.frames.hidden = !film;
+    this.drawing.shown = new Set([...this.marks.fields.values()].filter((each) => sourceOf(each) === source).map((each) => each.name));
     this.draw();
   }
 
@@ -58,9 +66,16 @@ export class Board {
     return `${next} Wheel enlarges, drag moves, arrow keys nudge.`;
   }
 
+  // Marks stay where they are in the picture: between frames of a hovering drone, they are nearly right.
+  #choose(index) {
+    const moved = [...this.marks.points()].length > 0 && index !== this.marks.frameOf();
+    this.marks.showFrame(index);
+    if (moved) this.say("Another frame is marked now. Check that the points still fit.");
+  }
+
   #measured() {
     const size = [this.picture.naturalWidth, this.picture.naturalHeight];
-    for (const field of this.marks.fields.values()) if (field.image === this.source) this.marks.sizes.set(field.name, size);
+    for (const field of this.marks.fields.values()) if (sourceOf(field) === this.source) this.marks.sizes.set(field.name, size);
     this.draw();
   }
 

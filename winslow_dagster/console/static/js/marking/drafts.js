@@ -9,7 +9,8 @@ export class Drafts {
     this.saved = null;
     this.working = Promise.resolve();
     this.stopped = false;
-    addEventListener("pagehide", () => { if (this.timer !== null) this.save({ keepalive: true }); });
+    // At once: nothing that waits runs any more.
+    addEventListener("pagehide", () => { if (this.timer !== null) this.#send(this.values(), false, true); });
   }
 
   // Others see that somebody has opened the question.
@@ -18,6 +19,7 @@ export class Drafts {
   changed() {
     if (this.stopped) return;
     clearTimeout(this.timer);
+    this.tell("saving");
     this.timer = setTimeout(() => this.save(), AFTER_MS);
   }
 
@@ -31,7 +33,7 @@ export class Drafts {
   async #send(values, over, keepalive) {
     if (this.stopped && !over) return;
     const text = JSON.stringify(values);
-    if (text === this.saved && !over) return;
+    if (text === this.saved && !over) { this.tell("saved"); return; }
     if (over) this.version = (await this.newest())?.version ?? 0;
     this.tell("saving");
     const sent = { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ values, after: this.version }), keepalive };

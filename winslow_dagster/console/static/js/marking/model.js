@@ -20,6 +20,8 @@ export class Marks extends EventTarget {
     this.fields = new Map(fields.map((field) => [field.name, field]));
     this.sizes = new Map();
     this.state = new Map(fields.map((field) => [field.name, empty]));
+    // Of each video the index of the frame that is marked.
+    this.frames = new Map(fields.filter((field) => field.video).map((field) => [field.video, 0]));
     this.active = fields[0]?.name ?? null;
     this.selected = null;
     this.hovered = null;
@@ -57,6 +59,13 @@ export class Marks extends EventTarget {
     this.state = from.pop();
     this.#mergeKey = null;
     if (this.selected && !this.point(this.selected)) this.selected = null;
+    this.#tell("change");
+  }
+
+  frameOf(name = this.active) { return this.frames.get(this.fields.get(name)?.video) ?? null; }
+  showFrame(index) {
+    if (index === this.frameOf()) return;
+    this.frames.set(this.field.video, index);
     this.#tell("change");
   }
 
@@ -186,6 +195,7 @@ export class Marks extends EventTarget {
     for (const [name, field] of this.fields) {
       const value = values[name];
       if (!Array.isArray(value)) continue;
+      if (field.video && Number.isInteger(value[0]?.frame)) this.frames.set(field.video, value[0].frame);
       const points = (list) => (Array.isArray(list) ? list : []).map((each) => ({
         label: each?.label ?? null, x: number(each?.x), y: number(each?.y),
         world: Array.isArray(each?.world) ? each.world : null,
@@ -201,13 +211,13 @@ export class Marks extends EventTarget {
 
   // For a draft also what is not complete yet.
   value(name, { draft = false } = {}) {
-    const shapes = this.shapes(name);
+    const shapes = this.shapes(name), frame = this.frameOf(name), on = frame === null ? {} : { frame };
     const corner = ({ x, y, world }) => ({ x, y, world: complete(world) || draft ? world : null });
     if (this.fields.get(name).kind === "points")
       return (shapes[0]?.points ?? []).filter(({ x }) => draft || x !== null)
-        .map((point) => ({ ...(point.label ? { label: point.label } : {}), ...corner(point) }));
+        .map((point) => ({ ...(point.label ? { label: point.label } : {}), ...corner(point), ...on }));
     return shapes.map((shape) => ({
-      ...(shape.label ? { label: shape.label } : {}), ...(draft ? { done: shape.done } : {}), points: shape.points.map(corner),
+      ...(shape.label ? { label: shape.label } : {}), ...(draft ? { done: shape.done } : {}), points: shape.points.map(corner), ...on,
     }));
   }
 }

@@ -2,7 +2,9 @@
 const WKT = /POINT\s*Z?\s*\(\s*(-?[\d.]+(?:e[+-]?\d+)?)\s+(-?[\d.]+(?:e[+-]?\d+)?)/i;
 const NUMBER = /^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$/i;
 const HEADERS = {
-  label: /^(label|name|id|fid|nr|no|point|punkt|bezeichnung)\.?$/i,
+  wkt: /^(wkt|wkt_geom|geom|geometry)$/i,
+  label: /^(label|name|point|punkt|bezeichnung)$/i,
+  id: /^(id|fid|nr|no)\.?$/i,
   x: /^(x_?px|px_?x|pixel_?x|col|column|spalte)$/i,
   y: /^(y_?px|px_?y|pixel_?y|row|zeile)$/i,
   east: /^(x|x_?m|e|east|easting|rechtswert|lon|long|longitude|longitude_deg|länge)$/i,
@@ -54,21 +56,22 @@ function headerOf(row) {
   row.forEach((cell, index) => {
     for (const [name, pattern] of Object.entries(HEADERS)) if (pattern.test(cell) && !(name in columns)) { columns[name] = index; return; }
   });
-  return columns;
+  return ["east", "x", "wkt"].some((name) => name in columns) ? columns : null;
 }
 
 function fromRow(row, columns, world) {
   for (const [index, cell] of row.entries()) {
     const wkt = WKT.exec(cell);
     if (wkt) {
-      const label = row.find((other, place) => place !== index && other !== "" && parseNumber(other) === null) ?? row.find((other, place) => place !== index && other !== "") ?? null;
+      const named = columns ? row[columns.label ?? columns.id] : null;
+      const label = named || (row.find((other, place) => place !== index && other !== "" && parseNumber(other) === null) ?? row.find((other, place) => place !== index && other !== "")) || null;
       return { label, x: null, y: null, world: [Number(wkt[1]), Number(wkt[2])] };
     }
   }
-  if (columns && ("east" in columns || "x" in columns)) {
+  if (columns) {
     const value = (name) => (name in columns ? parseNumber(row[columns[name]] ?? "") : null);
     const [east, north, x, y] = ["east", "north", "x", "y"].map(value);
-    const label = "label" in columns ? row[columns.label] || null : null;
+    const label = row[columns.label ?? columns.id] || null;
     if ((east === null || north === null) && (x === null || y === null)) return label === null ? null : undefined;
     return { label, x: y === null ? null : x, y: x === null ? null : y, world: east === null || north === null ? null : [east, north] };
   }
