@@ -250,7 +250,7 @@ def test_the_drawer_is_planned_by_its_fields(server: Server, tuned: str) -> None
     assert found["command"] == f"winslow redo {tuned} report --only --reason again"
     missing = server.send(f"{address}/check", "POST", form={"use.count": "9"}).data
     assert missing["plan"] is None
-    assert "stage count has no attempt 9" in missing["faults"][0]["message"]
+    assert "count has no attempt 9" in missing["faults"][0]["message"]
     before = server.winslow.project(tuned).runs()
     refused = server.send(address, "POST", form={"set.cpus": "many", "more_env": "x"})
     assert (refused.status, {each["field"] for each in refused.data["faults"]}) == (422, {"set.cpus", "more_env"})

@@ -68,6 +68,8 @@ def test_a_unit_is_read_from_the_name(name: str, unit: str) -> None:
             ("fused", "network", "motion", "model"),
         ),
         ("one of tensorrt, cuda or cpu", "auto", ("auto", "tensorrt", "cuda", "cpu")),
+        ("where networks run: the first available of cuda, openvino, cpu", "auto", ("auto", "cuda", "openvino", "cpu")),
+        ("least share of the points, in a frame, to be found", "0.3", ()),
         ("frames searched per second", "10", ()),
     ],
 )

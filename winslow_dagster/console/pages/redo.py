@@ -17,6 +17,7 @@ from winslow_dagster.console.room import Room
 from winslow_dagster.console.stage_place import PlaceOf
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.projects.commands.project_check import message_of
 from winslow_dagster.projects.commands.run_plan import faults_of_settings
 from winslow_dagster.projects.domain.run_plan import RunFault, RunPlan, StageParameters
 
@@ -93,7 +94,7 @@ def _planned(handle: ProjectHandle, redo: EnteredRedo) -> tuple[RunPlan | None, 
         return handle.plan(redo.stage, **redo.plannable), ()
     except WinslowError as error:
         place = next((f"input.{name}" for name in redo.inputs if name in error.where or name in error.what), "")
-        return None, (RunFault(field=place, message=str(error)),)
+        return None, (RunFault(field=place, message=message_of(error)),)
 
 
 def new_values(known: StageParameters) -> dict[str, str]:

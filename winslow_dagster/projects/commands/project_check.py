@@ -145,7 +145,7 @@ def _file_name(source: Source) -> str:
 
 
 def message_of(error: WinslowError) -> str:
-    """The error without its place, which is the field."""
+    """The error without its place, for where that is seen anyway: at a field."""
     text = error.what[:1].upper() + error.what[1:]
     if error.expected:
         text += f"; expected {error.expected}"

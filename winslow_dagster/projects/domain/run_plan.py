@@ -33,7 +33,9 @@ UNITS = {
     "GB": "GB",
 }
 """The end of a variable's name -> its unit, as people write it."""
-ONE_OF = re.compile(r"\b(?:one of|either)[:\s]\s*(?P<values>[^.;]+)", re.IGNORECASE)
+ONE_OF = re.compile(
+    r"\b(?:one of|either)[:\s]\s*(?P<values>[^.;]+)|\bof (?P<words>[\w-]+(?:, [\w-]+){2,})", re.IGNORECASE
+)
 WORD = re.compile(r"[\w./+-]{1,40}")
 
 ParameterKind = Literal["text", "number", "boolean"]
@@ -155,11 +157,11 @@ def unit_of(name: str) -> str:
 
 
 def choices_of(description: str, default: str) -> tuple[str, ...]:
-    """The values that a comment lists as `one of: a, b, c`. They are suggestions: others may be allowed."""
+    """The values that a comment lists, as `one of: a, b` or `the first of a, b, c`: suggestions only."""
     match = ONE_OF.search(description)
     if match is None:
         return ()
-    listed = [WORD.match(part.strip()) for part in re.split(r",|\bor\b", match["values"])]
+    listed = [WORD.match(part.strip()) for part in re.split(r",|\bor\b", match["values"] or match["words"])]
     found = dict.fromkeys([default, *(word[0] for word in listed if word)])
     return tuple(value for value in found if value)
 
