@@ -62,7 +62,7 @@ def test_a_list_without_projects_says_what_to_do_first(client: httpx.Client) -> 
 
 
 def test_what_is_no_act_or_has_no_project_is_refused(client: httpx.Client) -> None:
-    assert client.post("/projects/acts", data={"act": "delete", "project": "a"}).status_code == 422
+    assert client.post("/projects/acts", data={"act": "explode", "project": "a"}).status_code == 422
     assert client.post("/projects/acts", data={"act": "pause"}).status_code == 422
     answer = client.post("/projects/acts", data={"act": "pause", "project": "nobody"})
     assert answer.status_code == 204

@@ -213,7 +213,7 @@ def test_many_projects_are_acted_on_and_each_says_what_came_of_it(world: World) 
     (refused,) = world.post("/api/v1/acts", act="pause", projects=["done"]).json()["results"]
     assert (refused["done"], refused["text"]) == (False, "there is no run to pause")
     assert world.post("/api/v1/acts", act="tag", projects=["done"]).status_code == 422
-    assert world.post("/api/v1/acts", act="delete", projects=["done"]).status_code == 422
+    assert world.post("/api/v1/acts", act="explode", projects=["done"]).status_code == 422
     assert world.post("/api/v1/acts", act="pause", projects=[f"p{n}" for n in range(201)]).status_code == 422
 
 
