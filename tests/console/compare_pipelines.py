@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import arro3.core as arrow
 import project_server
+from arro3.io import write_parquet
 from numbered_films import write_film
 from project_server import Server
 
@@ -26,9 +28,10 @@ def png(width, height, colour):
 (out / "picture.png").write_bytes(png(320, 200, (200, 12 * speed % 255, 40)))
 lines = "".join(f"{n},{n * 0.1:.1f},{speed + n % 7},{'car' if n % 3 else 'bus'}\\n" for n in range(200))
 (out / "tracks.csv").write_text("id,time_s,speed,class\\n" + lines)
-film = pathlib.Path(sys.argv[0]).with_name(f"film-{speed}.mp4")
-if film.exists():
-    (out / "film.mp4").write_bytes(film.read_bytes())
+for name in ("film.mp4", "zones.parquet"):
+    made = pathlib.Path(sys.argv[0]).with_name(f"{speed}-{name}")
+    if made.exists():
+        (out / name).write_bytes(made.read_bytes())
 (out / "same.txt").write_text("the same\\n")
 (out / "deep").mkdir()
 if speed == 20:
@@ -97,8 +100,14 @@ def compared(folder: Path) -> Iterator[Server]:
     with project_server.running(folder) as server:
         script = folder / "drive.py"
         script.write_text(MAKE)
-        write_film(folder / "film-10.mp4", 60, gop=12)
-        write_film(folder / "film-15.mp4", 50, gop=12, scale=2)
+        write_film(folder / "10-film.mp4", 60, gop=12)
+        write_film(folder / "15-film.mp4", 50, gop=12, scale=2)
+        for speed in (10, 15):
+            counts = {
+                "lane": arrow.Array(["a", "b", "c"], arrow.DataType.string()),
+                "count": arrow.Array([1, speed, 3], arrow.DataType.int64()),
+            }
+            write_parquet(arrow.Table.from_pydict(counts), folder / f"{speed}-zones.parquet")
         (folder / "pipelines" / "driving.yaml").write_text(PIPELINE.replace("MAKE_SCRIPT", str(script)))
         server.winslow.run("driving", "left").wait()
         server.winslow.run("driving", "right", env={"SPEED": "15"}).wait()

@@ -273,14 +273,14 @@ def test_runs_are_sorted_by_a_column_and_one_is_picked(server: Server, page: Pag
     assert runs.evaluate_all("rows => rows.map(row => row.dataset.run)") == ["A", "B", "C", "D"]
     pick = runs.nth(1).get_by_role("button", name="Pick")
     # The report was made from this attempt.
-    assert "No other stage goes out of date." in (pick.get_attribute("hx-confirm") or "")
+    assert "That puts no other stage out of date." in (pick.get_attribute("hx-confirm") or "")
     pick.click()
     chosen = server.winslow.comparisons.attempts(["right:make:1"])[0].task_id
     until(lambda: server.winslow.status("right").stage("make").in_use == chosen, "the attempt is picked")
     page.reload()
     assert "in use" in runs.nth(1).inner_text()
     third = runs.nth(2).get_by_role("button", name="Pick")
-    assert "Then report goes out of date until run again." in (third.get_attribute("hx-confirm") or "")
+    assert "That puts report out of date until it has run again." in (third.get_attribute("hx-confirm") or "")
 
 
 @pytest.mark.parametrize(

@@ -211,43 +211,6 @@ def test_more_attempts_than_a_table_can_hold_are_refused(place: Place) -> None:
         place.comparing.many(["x"] * (MOST_ATTEMPTS + 1))
 
 
-def test_rows_of_a_table_are_compared_and_one_that_is_not_there_is_said(place: Place) -> None:
-    first, second = (
-        place.attempt("a", {"t.csv": TRACKS, "x.csv": "\0"}),
-        place.attempt("b", {"t.csv": SLOWER, "x.csv": "\0"}),
-    )
-    found = place.comparing.table(first, second, "t.csv", key=["id"])
-    assert (found.counts, found.columns_added) == ({"changed": 2, "added": 0, "removed": 1}, ("lane",))
-    assert place.comparing.table(first, second, "t.csv", key=["id"], kinds=["removed"]).rows[0].left == (
-        "3",
-        "20",
-        "bus",
-        "",
-    )
-    assert place.comparing.table(first, second, "none.csv").faults == (
-        "left: there is no file of this name",
-        "right: there is no file of this name",
-    )
-    assert place.comparing.table(first, second, "x.csv").faults == ("cannot be read as a table: not a text file",)
-    place.store.delete_tree("projects/ulm-07/detect/a.detect.1/output")
-    assert place.comparing.table(first, second, "t.csv").faults == ("left: its outputs are no longer in the store",)
-
-
-def test_curves_of_several_attempts_have_the_same_axes(place: Place) -> None:
-    attempts = [
-        place.attempt("a", {"t.csv": TRACKS}),
-        place.attempt("b", {"t.csv": SLOWER}),
-        place.attempt("c", {"x": "x"}),
-    ]
-    chart = place.comparing.chart(attempts, "t.csv")
-    assert (chart.x, chart.y, chart.columns) == ("id", "speed", ("id", "speed"))
-    assert [curve.y for curve in chart.curves] == [(10, 30, 20), (5, 15), ()]
-    assert chart.curves[2].fault == "it has no file of this name"
-    assert place.comparing.tables(attempts) == ("t.csv",)
-    with pytest.raises(InputRejected, match="Did you mean speed"):
-        place.comparing.chart(attempts, "t.csv", "id", "sped")
-
-
 def test_attempts_are_found_by_words_and_numbers_the_latest_first(place: Place) -> None:
     place.project("bonn_5")
     for run in ("a", "b", "c"):

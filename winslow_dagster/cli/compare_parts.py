@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from winslow_dagster.projects.commands.attempt_address import AttemptAddress
     from winslow_dagster.projects.commands.comparisons import ComparisonCommands
     from winslow_dagster.projects.comparison.log_diff import LogDiffRow
-    from winslow_dagster.projects.comparison.table_diff import TableDiff
+    from winslow_dagster.tables.diff import TableDiff
 
 MAX_ROWS = 200
 MARKS = {"same": " ", "removed": "-", "added": "+"}

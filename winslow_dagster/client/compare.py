@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from winslow_dagster.client.http import Http
 from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable
+from winslow_dagster.projects.comparison.curves import Curves
 from winslow_dagster.projects.comparison.log_diff import LogDiff
-from winslow_dagster.projects.comparison.series import Chart
-from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
+from winslow_dagster.tables.diff import KINDS, RowKind, TableDiff
 
 
 class ComparisonClient:
@@ -40,22 +40,28 @@ class ComparisonClient:
         first: int = 1,
         count: int = 100,
     ) -> TableDiff:
-        """The rows of a CSV file that differ, from the one numbered `first` on. `key` tells which belong together."""
-        return self._http.get(
-            TableDiff,
-            "/compare/table",
-            attempts=[left, right],
-            file=path,
-            key=list(key) if key else None,
-            by_position=key is not None and not key,
-            only=list(kinds),
-            first=first,
-            count=count,
-        )
+        """The rows of a table that differ, from the one numbered `first` on. `key` tells which belong together."""
+        while True:
+            found = self._http.get(
+                TableDiff,
+                "/compare/table",
+                attempts=[left, right],
+                file=path,
+                key=list(key) if key else None,
+                by_position=key is not None and not key,
+                only=list(kinds),
+                first=first,
+                count=count,
+            )
+            if found.reading is None:
+                return found
 
-    def chart(self, names: Sequence[str], path: str, x: str = "", y: str = "") -> Chart:
-        """Two columns of a CSV file as one curve for each attempt. Without names, the first columns with numbers."""
-        return self._http.get(Chart, "/compare/chart", attempts=list(names), file=path, x=x, y=y)
+    def chart(self, names: Sequence[str], path: str, x: str = "", y: str = "") -> Curves:
+        """Two columns of a table as one curve for each attempt. Without names, the first columns with numbers."""
+        while True:
+            found = self._http.get(Curves, "/compare/chart", attempts=list(names), file=path, x=x, y=y)
+            if found.reading is None:
+                return found
 
     def log(
         self, left: str, right: str, *, first_left: int = 1, first_right: int = 1, ignore_times: bool = False

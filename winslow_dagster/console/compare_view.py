@@ -78,17 +78,6 @@ class ShownAttempt:
             return self.file_path(path)
         return self.footage_path("pictures", path, version, width=PICTURE_WIDTH)
 
-    @property
-    def pick_question(self) -> str:
-        """What picking it means, to be confirmed."""
-        outdated = self.pick.outdated if self.pick is not None else ()
-        text = f"Use the outputs of attempt {self.facts.number} as those of {self.facts.stage}?"
-        if not outdated:
-            return f"{text} No other stage goes out of date."
-        names = f"{', '.join(outdated[:-1])} and {outdated[-1]}" if len(outdated) > 1 else outdated[0]
-        verb = "go" if len(outdated) > 1 else "goes"
-        return f"{text} Then {names} {verb} out of date until run again."
-
 
 def shown_attempts(
     named: Sequence[tuple[str, AttemptFacts]], effects: Mapping[str, PickEffect]

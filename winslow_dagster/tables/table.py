@@ -134,6 +134,12 @@ class Table:
             rows=self._rows(numbers, chosen),
         )
 
+    def rows(self, numbers: Sequence[int], columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The rows with these numbers, from 1. Raises NotFound for an unknown column."""
+        if not columns:
+            return tuple(() for _ in numbers)
+        return self._rows(numbers, [self.index(name) for name in columns])
+
     def _rows(self, numbers: Sequence[int], chosen: Sequence[int]) -> tuple[tuple[str, ...], ...]:
         if not numbers:
             return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any, get_args
 
 from fastapi import Request
@@ -11,15 +12,15 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
 from winslow_dagster.console.compare_query import CompareQuery, CompareQueryOf
 from winslow_dagster.console.compare_view import ShownAttempt, grouped, label, run_table, seen_kind, shown_attempts
-from winslow_dagster.console.previews import kind_of
 from winslow_dagster.console.rendering import page
-from winslow_dagster.console.rest.compare import TABLES, two_of
+from winslow_dagster.console.rest.compare import TABLES, WAIT_S, two_of
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.projects.commands.comparisons import TABLES as TABLE_ENDS
 from winslow_dagster.projects.comparison.compare import Comparison, FilePair
 from winslow_dagster.projects.comparison.log_diff import LogDiff, LogDiffRow
-from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
 from winslow_dagster.projects.installation import Installation
+from winslow_dagster.tables.diff import KINDS, RowKind, TableDiff
 
 TWO = {
     "settings": "Settings and results",
@@ -67,7 +68,7 @@ def show_chart(request: Request, front: Front, query: CompareQueryOf) -> HTMLRes
     )
     fault, chart = "", None
     try:
-        chart = front.comparisons.chart(ids, query.file, query.x, query.y)
+        chart = front.comparisons.chart(ids, query.file, query.x, query.y, wait_s=WAIT_S)
     except InputRejected as error:
         fault = str(error)
     return page(
@@ -112,7 +113,6 @@ def show_comparison(request: Request, front: Front, query: CompareQueryOf) -> HT
         show=show,
         command=command("compare", *(each.facts.name for each in attempts)),
         label=label,
-        kind_of=kind_of,
         seen_kind=seen_kind,
         **values,
     )
@@ -146,10 +146,10 @@ def _two(front: Installation, query: CompareQuery, show: str, attempts: tuple[Sh
             seen = _seen(comparison)
             return values | {"seen": seen, "chosen": _chosen(query, seen)}
         case "tables":
-            changed = [pair for pair in comparison.files.changed if kind_of(pair.path) == "table"]
+            changed = _changed_tables(comparison)
             return values | {"changed": changed, "chosen": _chosen(query, changed)}
         case _:
-            return values | {"most": MOST_FILES}
+            return values | {"most": MOST_FILES, "table_paths": {pair.path for pair in _changed_tables(comparison)}}
 
 
 def _many(front: Installation, query: CompareQuery, show: str, attempts: tuple[ShownAttempt, ...]) -> dict[str, Any]:
@@ -165,6 +165,10 @@ def _many(front: Installation, query: CompareQuery, show: str, attempts: tuple[S
         y = table.column(query.y) or next((each for each in results if each != x), None) or x
         axes = tuple(each for each in (x, y) if each is not None)
     return {"table": table, "axes": axes, "drawing": table.drawing(axes)}
+
+
+def _changed_tables(comparison: Comparison) -> list[FilePair]:
+    return [pair for pair in comparison.files.changed if PurePosixPath(pair.path).suffix.lower() in TABLE_ENDS]
 
 
 def _seen(comparison: Comparison) -> list[FilePair]:
@@ -188,7 +192,7 @@ def _table(front: Installation, query: CompareQuery) -> TableDiff:
     kinds: tuple[RowKind, ...] = tuple(kind for kind in get_args(RowKind) if query.only in {"", kind})
     key = () if query.by_position else (query.key or None)
     return front.comparisons.table(
-        left, right, query.file, key=key, kinds=kinds or KINDS, first=query.first, count=ROWS
+        left, right, query.file, key=key, kinds=kinds or KINDS, first=query.first, count=ROWS, wait_s=WAIT_S
     )
 
 

@@ -10,6 +10,7 @@ from fastapi import Query
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.projects.commands.comparisons import POINTS
 from winslow_dagster.projects.comparison.compare import (
     AttemptFacts,
     Comparison,
@@ -18,13 +19,15 @@ from winslow_dagster.projects.comparison.compare import (
     Pair,
     ParameterRow,
 )
+from winslow_dagster.projects.comparison.curves import Curves
 from winslow_dagster.projects.comparison.log_diff import LogDiff
-from winslow_dagster.projects.comparison.series import MOST_POINTS, POINTS, Chart
 from winslow_dagster.projects.comparison.service import MOST_FOUND
-from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
+from winslow_dagster.tables.diff import KINDS, RowKind, TableDiff
 
 MOST_ATTEMPTS = 100
 LINE_MOST = 10**15
+WAIT_S = 1.0
+"""After that, an answer says how far the reading of a table is."""
 TABLES = CapacityLimiter(2)
 """Threads that compare tables, which take the processor for seconds."""
 
@@ -40,7 +43,7 @@ Attempts = Annotated[
         description="Each as PROJECT:STAGE:ATTEMPT, the attempt by its number or task id; or a task id alone.",
     ),
 ]
-File = Annotated[str, Query(max_length=1024, description="The path of a CSV file in the outputs.")]
+File = Annotated[str, Query(max_length=1024, description="The path of a CSV or Parquet file in the outputs.")]
 Column = Annotated[str, Query(max_length=400)]
 Line = Annotated[int, Query(ge=1, le=LINE_MOST)]
 
@@ -105,9 +108,15 @@ def compare_table(  # noqa: PLR0913  # what is compared, and which part is shown
     first: Annotated[int, Query(ge=1, le=LINE_MOST)] = 1,
     count: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> TableDiff:
-    """The rows of a CSV file that differ between two attempts, from the one numbered `first` on."""
+    """The rows of a table that differ between two attempts, from the one numbered `first` on."""
     return front.comparisons.table(
-        *two_of(attempts), file, key=() if by_position else key, kinds=only or KINDS, first=first, count=count
+        *two_of(attempts),
+        file,
+        key=() if by_position else key,
+        kinds=only or KINDS,
+        first=first,
+        count=count,
+        wait_s=WAIT_S,
     )
 
 
@@ -118,10 +127,10 @@ def compare_chart(  # noqa: PLR0913, PLR0917  # what is drawn, by name
     file: File,
     x: Column = "",
     y: Column = "",
-    points: Annotated[int, Query(ge=10, le=MOST_POINTS)] = POINTS,
-) -> Chart:
-    """Two columns of a CSV file as one curve for each attempt. Without `x`, the number of the row."""
-    return front.comparisons.chart(attempts, file, x, y, points)
+    points: Annotated[int, Query(ge=10, le=4000)] = POINTS,
+) -> Curves:
+    """Two columns of a table as one curve for each attempt. Without `x`, the number of the row."""
+    return front.comparisons.chart(attempts, file, x, y, points=points, wait_s=WAIT_S)
 
 
 @log_room.route_for("/log", role="viewer")

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.files import log_of
+from winslow_dagster.projects.commands.files import files_of, log_of
+from winslow_dagster.projects.commands.tables import table_of
 from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable
+from winslow_dagster.projects.comparison.curves import Curve, Curves, axes
 from winslow_dagster.projects.comparison.log_diff import LogDiff, log_diff
-from winslow_dagster.projects.comparison.series import POINTS, Chart
 from winslow_dagster.projects.comparison.service import ComparisonService
-from winslow_dagster.projects.comparison.table_diff import KINDS, RowKind, TableDiff
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.lineage import Lineage, Pick
 from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.domain.views import ProjectFile
+from winslow_dagster.tables.charts import ChartQuery, chart
+from winslow_dagster.tables.diff import KINDS, RowKind, TableDiff, diff
+from winslow_dagster.tables.model import Reading
+from winslow_dagster.tables.table import Table
 
 Named = AttemptAddress | str
+TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
+LONG_S = 600.0
+"""How long a program waits for files to be read. A page asks again instead."""
+MOST_CURVES = 20
+MOST_COLUMNS = 200
+POINTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,10 @@ class ComparisonCommands:
         return self._service.many(self._task_ids(names))
 
     def tables(self, names: Sequence[Named]) -> tuple[str, ...]:
-        """The paths of the CSV files that any of these attempts has."""
-        return self._service.tables(self._task_ids(names))
+        """The paths of the CSV and Parquet files that any of these attempts has."""
+        outputs = self._context.records.manifests(self._task_ids(names)).values()
+        paths = {entry.path for manifest in outputs for entry in manifest.files}
+        return tuple(sorted(path for path in paths if PurePosixPath(path).suffix.lower() in TABLES))
 
     def table(  # noqa: PLR0913  # what is compared, and which part is shown
         self,
@@ -93,14 +107,79 @@ class ComparisonCommands:
         kinds: Sequence[RowKind] = KINDS,
         first: int = 1,
         count: int = 100,
+        wait_s: float = LONG_S,
     ) -> TableDiff:
-        """The rows of a CSV file that differ, from the one numbered `first` on. `key` tells which belong together."""
-        one, other = self._task_ids((left, right))
-        return self._service.table(one, other, path, key=key, kinds=kinds, first=first, count=count)
+        """The rows of a table that differ between two attempts, from the one numbered `first` on.
 
-    def chart(self, names: Sequence[Named], path: str, x: str = "", y: str = "", points: int = POINTS) -> Chart:
-        """Two columns of a CSV file as one curve for each attempt. Without names, the first columns with numbers."""
-        return self._service.chart(self._task_ids(names), path, x, y, points)
+        `key` are the columns that tell which rows belong together, none for rows at the same position. Without it, one
+        is looked for. Where the files have not been read after `wait_s`, the answer says how far that is.
+        Raises NotFound, InputRejected for an unknown column, StoreError.
+        """
+        tables: list[Table] = []
+        faults: list[str] = []
+        for side, task_id in zip(("left", "right"), self._task_ids((left, right)), strict=True):
+            found = self._table(task_id, path, wait_s)
+            if isinstance(found, Reading):
+                return TableDiff(path=path, reading=found)
+            if isinstance(found, str):
+                faults.append(f"{side}: {found}")
+            else:
+                tables.append(found)
+        if faults:
+            return TableDiff(path=path, faults=tuple(faults))
+        return diff(tables[0], tables[1], path, key=key, kinds=kinds, first=first, count=count)
+
+    def chart(  # noqa: PLR0913  # what is drawn, by name
+        self,
+        names: Sequence[Named],
+        path: str,
+        x: str = "",
+        y: str = "",
+        *,
+        points: int = POINTS,
+        wait_s: float = LONG_S,
+    ) -> Curves:
+        """Two columns of a table as one curve for each attempt. Without names, the first columns with numbers.
+
+        Raises NotFound, and InputRejected for too many attempts or a column that has no numbers.
+        """
+        if len(names) > MOST_CURVES:
+            raise InputRejected(f"{len(names)} curves are too many", expected=f"at most {MOST_CURVES}")
+        found: dict[str, Table | str] = {}
+        for task_id in self._task_ids(names):
+            table = self._table(task_id, path, wait_s)
+            if isinstance(table, Reading):
+                return Curves(path=path, reading=table)
+            found[task_id] = table
+        shapes = [table.shape for table in found.values() if isinstance(table, Table)]
+        columns = tuple(
+            dict.fromkeys(each.name for shape in shapes for each in shape.columns if each.kind == "number")
+        )[:MOST_COLUMNS]
+        x, y = axes(columns, x, y)
+        curves = tuple(_curve(task_id, table, x, y, points) for task_id, table in found.items())
+        return Curves(path=path, x=x, y=y, columns=columns, curves=curves)
+
+    def _table(self, task_id: str, path: str, wait_s: float) -> Table | Reading | str:
+        """The file of an attempt as a table, how far its reading is, or why there is none."""
+        file = self._file(task_id, path)
+        if file is None:
+            return "there is no file of this name"
+        if self._context.store.manifest(file.address) is None:
+            return "its outputs are no longer in the store"
+        try:
+            return table_of(self._context, file, wait_s)
+        except InputRejected as error:
+            return error.what
+
+    def _file(self, task_id: str, path: str) -> ProjectFile | None:
+        records = self._context.records
+        attempt, manifest = records.attempt(task_id), records.manifests([task_id]).get(task_id)
+        for entry in manifest.files if manifest is not None else ():
+            if entry.path == path and manifest is not None:
+                outputs = {attempt.stage: manifest.model_copy(update={"files": (entry,)})}
+                (file,) = files_of(self._context.store, attempt.pipeline, outputs, [attempt.stage])
+                return file
+        return None
 
     def log(
         self, left: Named, right: Named, *, first_left: int = 1, first_right: int = 1, ignore_times: bool = False
@@ -167,3 +246,22 @@ class ComparisonCommands:
     @property
     def _service(self) -> ComparisonService:
         return ComparisonService(self._context.records, self._context.store)
+
+
+def _curve(task_id: str, table: Table | str, x: str, y: str, points: int) -> Curve:
+    if isinstance(table, str):
+        return Curve(attempt=task_id, fault=table)
+    if not y:
+        return Curve(attempt=task_id, fault="it has no column with numbers")
+    try:
+        drawn = chart(table, ChartQuery(x=x, y=(y,)), points)
+    except WinslowError as error:
+        return Curve(attempt=task_id, fault=error.what)
+    series = drawn.series[0] if drawn.series else None
+    return Curve(
+        attempt=task_id,
+        x=series.x if series else (),
+        y=series.y if series else (),
+        rows=drawn.rows,
+        notes=(*table.shape.notes, *drawn.notes),
+    )

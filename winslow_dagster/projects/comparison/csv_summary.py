@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import statistics
 from array import array
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 
 from pydantic import BaseModel, ConfigDict
 
-from winslow_dagster.pipelines.units import parse_number
-from winslow_dagster.projects.comparison.csv_file import CsvFile, NoTable, ReadPart
+from winslow_dagster.pipelines.units import parse_finite, parse_number
 
 MOST_BYTES = 16 << 20
 """About 200,000 rows of ten columns. The rest of a file is not read, and `cut` is set."""
 MOST_COLUMNS = 200
+PART_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 1 << 20
+DELIMITERS = ",;\t|"
+
+ReadPart = Callable[[int, int], bytes]
+"""Reads a number of bytes from an offset, fewer at the end of the file."""
 
 
 class ColumnFacts(BaseModel):
@@ -55,15 +61,29 @@ def table_facts(read: ReadPart, size_bytes: int, most_bytes: int = MOST_BYTES) -
     cut = read_bytes < size_bytes
     seen = TableFacts(size_bytes=size_bytes, read_bytes=read_bytes, cut=cut)
     try:
-        table = CsvFile(read, size_bytes, most_bytes)
-        columns = table.columns
+        lines = _lines(read, read_bytes)
+        first = next(lines, "")
+        delimiter = max(DELIMITERS, key=first.count)
+        rows = csv.reader(chain([first] if first else [], lines), delimiter=delimiter)
+        header = next(rows, [])
+        records: Iterator[list[str]] = rows
+        if any(parse_finite(cell.strip()) is not None for cell in header):
+            # No name is a number: the table has no header, and its first row is data.
+            records, header = chain([header], rows), [""] * len(header)
+        columns = _names(header)
         numbers = _Numbers(len(columns))
-        for _, row in table.records():
-            numbers.take(row)
-    except NoTable as error:
+        # The last record that was read may be incomplete.
+        for row in _all_but_last(records) if cut else records:
+            if row:
+                numbers.take(row)
+    except (_NoText, csv.Error) as error:
         return seen.model_copy(update={"fault": f"cannot be read as a table: {error}"})
     numeric = {name: facts for name, facts in zip(columns, numbers.facts(), strict=False) if facts is not None}
     return seen.model_copy(update={"rows": numbers.rows, "columns": columns, "numeric": numeric})
+
+
+class _NoText(ValueError):
+    pass
 
 
 class _Numbers:
@@ -110,3 +130,44 @@ def _mean(ordered: list[float]) -> float:
         # Their sum is beyond all floats. This one calculates in fractions, a hundred times slower.
         mean = statistics.mean(ordered)
     return min(max(mean, ordered[0]), ordered[-1])
+
+
+def _lines(read: ReadPart, size_bytes: int) -> Iterator[str]:
+    """Decoded lines with their line ends. Their length is limited, so that a file without any does not fill memory."""
+    rest, at, encoding = b"", 0, "utf-8-sig"
+    while at < size_bytes:
+        part = read(at, min(PART_BYTES, size_bytes - at))
+        if not part:
+            break
+        at += len(part)
+        if b"\0" in part:
+            raise _NoText("not a text file")
+        *whole, rest = (rest + part).splitlines(keepends=True) or [b""]
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise _NoText(f"a line is longer than {LONGEST_LINE_BYTES} bytes")
+        for line in whole:
+            yield line.decode(encoding, errors="replace")
+            encoding = "utf-8"
+    if rest:
+        yield rest.decode(encoding, errors="replace")
+
+
+def _names(header: list[str]) -> tuple[str, ...]:
+    """Unique column names: a second `x` becomes `x (2)`."""
+    seen: dict[str, int] = {}
+    names: list[str] = []
+    for index, cell in enumerate(header, 1):
+        name = cell.strip() or f"column {index}"
+        seen[name] = seen.get(name, 0) + 1
+        while (unique := name if seen[name] == 1 else f"{name} ({seen[name]})") in names:
+            seen[name] += 1
+        names.append(unique)
+    return tuple(names)
+
+
+def _all_but_last(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    held: list[str] | None = None
+    for row in rows:
+        if held is not None:
+            yield held
+        held = row
