@@ -143,8 +143,8 @@ def test_a_decoder_can_open_no_file_and_no_connection() -> None:
     program = """
 import os, socket
 from winslow_dagster.footage.decoding.confinement import confine, forbid_files
-confine(os.getppid(), 1 << 31, 10, 0)
-forbid_files()
+confine(os.getppid(), 1 << 31, 10)
+forbid_files(0)
 for act in (lambda: open("/etc/passwd"), lambda: open("/tmp/winslow-written", "w"), lambda: os.listdir("/")):
     try:
         act()

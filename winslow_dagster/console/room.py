@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
@@ -21,8 +22,10 @@ PAGES = CapacityLimiter(24)
 """Threads of pages and REST routes. Dagster's web interface has the default ones."""
 LOGS = CapacityLimiter(8)
 """Threads that read logs and files."""
-FOOTAGE = CapacityLimiter(3)
+FOOTAGE = CapacityLimiter(max(2, min(8, (os.cpu_count() or 2) // 2)))
 """Threads that wait for a decoder of pictures or videos: each takes a processor, and up to 3 GiB of memory."""
+THUMBNAILS = CapacityLimiter(2)
+"""The same for lists of projects, which ask for many at once and must not keep a person from a frame."""
 
 
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from array import array
@@ -161,7 +162,14 @@ class FootageReader:
         facts: dict[str, Any] | None = None if content is None else json.loads(content)
         if facts is None or facts.get("until", inf) < time.time():
             return None
-        return facts if facts.get("kind") != "video" or self._index(source).exists() else None
+        if facts.get("kind") != "video":
+            return facts
+        try:
+            # Used as well: what was not used for longest is deleted first.
+            os.utime(self._index(source))
+        except FileNotFoundError:
+            return None
+        return facts
 
     def _read(self, source: Source) -> dict[str, Any]:
         """Look at the file, and keep what it is, or why it is nothing that can be decoded."""

@@ -15,7 +15,7 @@ from winslow_dagster.console.caller import CallerOf, Front, require
 from winslow_dagster.console.listing import GROUPS, NEWEST_FIRST, PAGE_SIZE, PATH, Listing, ListingAsked
 from winslow_dagster.console.pictures import picture_response
 from winslow_dagster.console.rendering import page as rendered
-from winslow_dagster.console.room import FOOTAGE, Room
+from winslow_dagster.console.room import THUMBNAILS, Room
 from winslow_dagster.errors import FilterInvalid
 from winslow_dagster.projects.domain.views import (
     ActResult,
@@ -29,7 +29,7 @@ from winslow_dagster.projects.domain.views import (
 from winslow_dagster.projects.installation import Installation
 
 room = Room()
-pictures = Room(threads=FOOTAGE)
+pictures = Room(threads=THUMBNAILS)
 SORT_NAMES = {
     NEWEST_FIRST: "newest first",
     "created_at": "oldest first",

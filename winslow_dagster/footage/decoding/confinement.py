@@ -15,7 +15,7 @@ ALL_FILE_ACCESS = (1 << 13) - 1
 OPEN_FILES = 32
 
 
-def confine(parent: int, memory_bytes: int, cpu_s: int, written_bytes: int) -> None:
+def confine(parent: int, memory_bytes: int, cpu_s: int) -> None:
     """Before the libraries are loaded: limits, the end with the parent, and no network where the kernel allows that."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -25,14 +25,17 @@ def confine(parent: int, memory_bytes: int, cpu_s: int, written_bytes: int) -> N
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (written_bytes, written_bytes))
     os.umask(0o077)
     if libc.unshare(CLONE_NEWNET) != 0:
         libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
 
-def forbid_files() -> None:
-    """Once the libraries are loaded: no file can be opened any more, where the kernel has Landlock."""
+def forbid_files(written_bytes: int) -> None:
+    """Once the libraries are loaded: no file can be opened any more, where the kernel has Landlock.
+
+    Not before: Python keeps what it compiles, and a limit on the size of files would cut it off.
+    """
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written_bytes, written_bytes))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     handled = ctypes.c_uint64(ALL_FILE_ACCESS)

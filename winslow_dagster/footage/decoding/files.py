@@ -6,14 +6,18 @@ import io
 import os
 import struct
 from collections import OrderedDict
-from typing import BinaryIO, cast
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from typing_extensions import Buffer
+from winslow_dagster.footage.recognition import boxes
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 REQUEST = struct.Struct("<QQ")
 BLOCK_BYTES = 1 << 20
 BLOCKS_KEPT = 24
-BOX_HEAD_BYTES = 8
+MOST_BOXES = 10_000
 SPARED_FROM_BYTES = 1 << 16
 
 
@@ -128,21 +132,14 @@ class WithoutFrames(io.RawIOBase):
 
 def _frame_boxes(file: BinaryIO, size_bytes: int) -> list[tuple[int, int]]:
     """Where the contents of the large `mdat` boxes are; nothing if the boxes do not fit together."""
-    found, at = [], 0
-    while at + BOX_HEAD_BYTES <= size_bytes:
-        file.seek(at)
-        head = file.read(2 * BOX_HEAD_BYTES)
-        length, begins = int.from_bytes(head[:4], "big"), BOX_HEAD_BYTES
-        if length == 1:
-            length, begins = int.from_bytes(head[8:16], "big"), 2 * BOX_HEAD_BYTES
-        elif length == 0:
-            length = size_bytes - at
-        if length < begins:
-            return []
-        if head[4:8] == b"mdat" and length > SPARED_FROM_BYTES:
-            found.append((at + begins, min(size_bytes, at + length)))
-        at += length
-    return found
+    found = list(islice(boxes(file, size_bytes), MOST_BOXES))
+    if len(found) == MOST_BOXES or any(box.is_damaged for box in found):
+        return []
+    return [
+        (box.content, min(size_bytes, box.end))
+        for box in found
+        if box.name == b"mdat" and box.length > SPARED_FROM_BYTES
+    ]
 
 
 def opened(descriptor: int, size_bytes: int, *, by_ranges: bool) -> BinaryIO:

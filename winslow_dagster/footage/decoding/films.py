@@ -101,8 +101,8 @@ def open_film(file: BinaryIO, options: Mapping[str, str] = OPTIONS) -> Iterator[
     try:
         with av.open(file, "r", options=dict(options), metadata_errors="replace", buffer_size=READ_BYTES) as container:
             yield Film(container)
-    except av.error.MemoryError:
-        raise
+    except (av.error.MemoryError, av.error.BlockingIOError) as error:  # the second where a thread cannot be started
+        raise MemoryError from error
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be decoded: {(error.strerror or str(error)).lower()}", EXPECTED) from error
 

@@ -13,14 +13,14 @@ from winslow_dagster.footage.decoding.confinement import confine, forbid_files
 def main(text: str) -> None:
     """Do what the request says. The libraries are loaded only once the limits hold."""
     request = json.loads(text)
-    confine(request["parent"], request["memory_bytes"], request["cpu_s"], request["written_bytes"])
+    confine(request["parent"], request["memory_bytes"], request["cpu_s"])
     from winslow_dagster.footage.decoding import films, proxies, stills
     from winslow_dagster.footage.decoding.files import opened
     from winslow_dagster.footage.decoding.refusal import Refusal
 
     stills.prepare()
     films.prepare()
-    forbid_files()
+    forbid_files(request["written_bytes"])
     # Libraries write on stdout, too: the answer has a descriptor of its own.
     answers = os.dup(1)
     os.dup2(2, 1)

@@ -9,10 +9,9 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from winslow_dagster.footage.decoding.refusal import Refusal
+from winslow_dagster.footage.recognition import PICTURE_HEAD_BYTES, is_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-BRANDS = {b"avif", b"avis"}
 MOST_PIXELS = 150_000_000
 LONGEST_SIDE = 65_535
 DEEP = {"I;16", "I;16B", "I;16L", "I"}
@@ -43,13 +42,9 @@ def prepare() -> None:
 def is_still(file: BinaryIO) -> bool:
     """Whether the content begins like a picture."""
     file.seek(0)
-    head = file.read(32)
+    head = file.read(PICTURE_HEAD_BYTES)
     file.seek(0)
-    return (
-        head.startswith(SIGNATURES)
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in BRANDS)
-    )
+    return is_picture(head)
 
 
 def open_still(file: BinaryIO) -> Image.Image:

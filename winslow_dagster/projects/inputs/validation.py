@@ -12,20 +12,17 @@ from typing import BinaryIO
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.footage.recognition import boxes, is_picture
 from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines import Pipeline, nearest
 from winslow_dagster.pipelines.model.form import FileField, Form
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 
 HEAD_BYTES = 400
-BOX_HEAD_BYTES = 8
-LARGE_BOX_HEAD_BYTES = 16
 TRANSPORT_PACKET_BYTES = 188
 SAMPLE_BYTES = 1 << 20
 LARGEST_JSON_BYTES = 64 << 20
 """JSON has to be read as a whole; of a larger file, only the beginning is checked."""
-
-IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 
 
 def check_names(pipeline: Pipeline, provided: Collection[str], existing: Collection[str]) -> None:
@@ -107,28 +104,19 @@ def _fault_of_video(file: BinaryIO, size_bytes: int) -> str:
 
 def _fault_of_boxes(file: BinaryIO, size_bytes: int) -> str:
     """An MP4 or MOV is a sequence of boxes, each with its length; one of them, `moov`, is the index of the frames."""
-    at, has_index = 0, False
-    while at + BOX_HEAD_BYTES <= size_bytes:
-        file.seek(at)
-        head = file.read(LARGE_BOX_HEAD_BYTES)
-        length = int.from_bytes(head[:4])
-        if length == 1:
-            length = int.from_bytes(head[8:16])
-        elif length == 0:  # to the end of the file
-            length = size_bytes - at
-        if length < BOX_HEAD_BYTES:
-            return f"it is damaged at byte {at}"
-        if at + length > size_bytes:
-            return f"it is incomplete: it should have {at + length} bytes, and has {size_bytes}"
-        has_index = has_index or head[4:8] in {b"moov", b"moof"}
-        at += length
+    has_index = False
+    for box in boxes(file, size_bytes):
+        if box.is_damaged:
+            return f"it is damaged at byte {box.begin}"
+        if box.end > size_bytes:
+            return f"it is incomplete: it should have {box.end} bytes, and has {size_bytes}"
+        has_index = has_index or box.name in {b"moov", b"moof"}
     return "" if has_index else "it has no index of its frames (moov): the recording or the copy is incomplete"
 
 
 def _fault_of_image(file: BinaryIO, _size_bytes: int) -> str:
     head = file.read(HEAD_BYTES)
-    known = head.startswith(IMAGES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-    return "" if known else "it does not start like an image"
+    return "" if is_picture(head) else "it does not start like an image"
 
 
 def _fault_of_table(file: BinaryIO, _size_bytes: int) -> str:
