@@ -59,9 +59,32 @@ stages:
         picture: make/ground.svg
 """
 
+GROWING = """
+name: growing
+command: [sh, -c]
+stages:
+  - name: grow
+    args:
+      - |
+        cd "$WINSLOW_OUTPUT_DIR"
+        ln -s /etc/passwd link.csv
+        mkfifo pipe.csv
+        echo "step,loss" > metrics.csv
+        n=0
+        until [ -e "GATE_FILE" ]; do
+          n=$((n+1))
+          echo "$n,$((1000 / n))" >> metrics.csv
+          sleep 0.2
+        done
+        rm link.csv pipe.csv
+"""
+
 
 def results(folder: Path) -> dict[str, str]:
     """The pipelines by name."""
     script = folder / "make_results.py"
     script.write_text(MAKE)
-    return {"results": RESULTS.replace("MAKE_SCRIPT", str(script))}
+    return {
+        "results": RESULTS.replace("MAKE_SCRIPT", str(script)),
+        "growing": GROWING.replace("GATE_FILE", str(folder / "gate")),
+    }

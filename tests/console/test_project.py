@@ -218,7 +218,7 @@ def test_a_csv_file_is_a_table_of_its_first_rows(server: Server, made: str) -> N
     assert "<th>speed &lt;b&gt;</th>" in text
     assert "<td>199</td>" in text
     assert "<td>200</td>" not in text
-    assert "Only the first 200 rows are shown" in text
+    assert "These are the first 200 rows" in text
 
 
 def test_part_of_a_page_is_answered_without_the_frame(server: Server, made: str) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from every_state import person
+from installation import until
 from project_server import Server, running
 from result_pipelines import results
 from test_every_page import looked_at
+
+from winslow_dagster.tables.charts import ChartQuery
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -179,3 +182,23 @@ def test_a_file_that_is_no_table_says_why(page: Page) -> None:
     for file, said in (("broken.csv", "zero bytes"), ("broken.geojson", "not JSON")):
         page.goto(f"/projects/made/stages/make/files?file={file}")
         page.locator("table-view .fault, map-view .fault", has_text=said).first.wait_for()
+
+
+def test_a_chart_follows_a_file_while_its_stage_runs(page: Page, server: Server) -> None:
+    server.shut_gate()
+    run = server.winslow.run("growing", "live")
+    server.winslow.charts.save("growing", "grow", "Loss", "metrics.csv", ChartQuery(x="step", y=("loss",)))
+    until(lambda: server.winslow.status("live").stage("grow").state == "running", "the stage runs")
+    until(lambda: bool(server.winslow.project("live").growing_tables("grow")), "the file is there")
+    page.goto("/projects/live/stages/grow/result")
+    chart = page.locator("chart-view", has_text="Loss")
+    chart.locator("canvas").wait_for()
+    before = int(chart.get_attribute("data-rows") or 0)
+    page.wait_for_function(
+        "before => Number(document.querySelector('chart-view[data-name]').dataset.rows) > before", arg=before
+    )
+    assert looked_at(page, "results-live") == []
+    server.open_gate()
+    assert run.ended().state == "succeeded"
+    page.locator('[data-kind="table"] table-view').first.wait_for()
+    page.locator(".charts chart-view", has_text="Loss").locator("canvas").wait_for()

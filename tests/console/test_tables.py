@@ -95,3 +95,26 @@ def test_a_large_table_is_read_in_the_background(server: Server) -> None:
     assert first.status == 200
     assert first.data["reading"] is not None or time.monotonic() - began < 60
     assert table(server, "large.csv", **{"from": 299_999, "rows": 1}).data["rows"] == [["299999", "599998"]]
+
+
+def test_a_table_that_a_stage_is_writing_is_shown_as_it_is(server: Server) -> None:
+    server.shut_gate()
+    run = server.winslow.run("growing", "live")
+    rows: list[int] = []
+
+    def has_grown() -> bool:
+        answer = server.api("live/table?file=grow/metrics.csv&growing=1")
+        if answer.status == 200 and answer.data["shape"] is not None:
+            rows.append(answer.data["shape"]["rows"])
+        return len(set(rows)) > 2
+
+    until(has_grown, "the table has grown twice")
+    assert rows == sorted(rows)
+    for path in ("link.csv", "pipe.csv", "../task.json", "none.csv", "..", ""):
+        assert server.api(f"live/table?file=grow/{path}&growing=1").status == 404, path
+    page = server.send("/projects/live/stages/grow/result").text
+    assert 'data-kind="growing"' in page
+    assert "link.csv" not in page
+    server.open_gate()
+    assert run.ended().state == "succeeded"
+    assert server.api("live/table?file=grow/metrics.csv").status == 200

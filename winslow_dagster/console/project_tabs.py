@@ -40,6 +40,7 @@ ATTEMPTS_ON_A_PAGE = 50
 MOST_FILES = 1000
 MOST_PREVIEWS = 12
 MOST_TEXTS = 3
+MOST_GROWING = 6
 FIRST_COLUMNS = 4
 PAGE_NUMBER = re.compile(r"[0-9]{1,6}")
 SHOWN_KINDS = frozenset({"picture", "video", "table", "map", "report"})
@@ -135,10 +136,21 @@ def _result_values(
         "looked_at": [each for each in previews if each["kind"] in LOOKED_AT],
         "others": [each for each in previews if each["kind"] not in LOOKED_AT],
         "files": files,
+        "growing": _growing(front, handle, shown),
         "views": [_view(handle, shown, view) for view in shown.stage.views],
         "saved_charts": _saved_charts(front, shown, files),
         "measures": [measure(*each) for each in (shown.details.results.items() if shown.details else ())],
     }
+
+
+def _growing(front: Installation, handle: ProjectHandle, shown: ShownStage) -> list[tuple[str, list[SavedChart]]]:
+    """The tables that the stage is writing, each with the charts that people saved for it."""
+    if shown.view.state != "running" or shown.attempt is not None:
+        return []
+    stage, pipeline = shown.stage.name, shown.pipeline.name
+    charts = front.charts.of(pipeline, stage)
+    found = handle.growing_tables(stage, pipeline=pipeline)[:MOST_GROWING]
+    return [(file.path, [chart for chart in charts if chart.file == file.path]) for file in found]
 
 
 def _view(handle: ProjectHandle, shown: ShownStage, view: TrajectoryView) -> dict[str, Any]:

@@ -73,6 +73,12 @@ def data_path(what: str, project: str, file: ProjectFile, **query: str | int | N
     return f"/api/v1/projects/{quote(project, safe='')}/{what}?{urlencode(chosen)}"
 
 
+def growing_path(what: str, project: str, stage: str, path: str, pipeline: str | None) -> str:
+    """The address of a table that a stage is writing, or of a chart of it."""
+    chosen = {"file": f"{stage}/{path}", "growing": "1"} | ({"pipeline": pipeline} if pipeline else {})
+    return f"/api/v1/projects/{quote(project, safe='')}/{what}?{urlencode(chosen)}"
+
+
 def sentence(status: ProjectStatus) -> str:
     """What the project does or waits for, in one sentence without its state."""
     if status.state == "running" and not status.reason:

@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask
 
 __all__ = ["Engine", "Node", "NodeGpu", "NodeImage", "NodeUsage", "Orphan", "TaskState", "UnfinishedTask"]
@@ -138,6 +140,15 @@ class Engine(ABC):
 
         A finished attempt's log is in the store, too, and stays there when the task is forgotten.
         """
+
+    def growing_files(self, task_id: str) -> tuple[GrowingFile, ...]:
+        """What a running task has written so far; nothing where an engine cannot tell."""
+        del task_id
+        return ()
+
+    def read_growing(self, task_id: str, path: str, most_bytes: int) -> bytes:
+        """The beginning of a file that a running task is writing. Raises NotFound."""
+        raise NotFound(f"{task_id} has no file {path!r} of up to {most_bytes} bytes yet")
 
     @abstractmethod
     def unfinished(self) -> tuple[UnfinishedTask, ...]:

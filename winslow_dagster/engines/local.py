@@ -40,6 +40,7 @@ from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.task.growing_output import GrowingFile, growing_files, open_growing
 from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
 from winslow_dagster.storage.directories import bytes_below, remove_directory
 from winslow_dagster.storage.secrets import SecretStore
@@ -114,6 +115,15 @@ class LocalEngine(Engine):
     @override
     def log(self, task_id: str) -> LogReader:
         return LogReader(self._directory(task_id).log)
+
+    @override
+    def growing_files(self, task_id: str) -> tuple[GrowingFile, ...]:
+        return growing_files(self._directory(task_id).output)
+
+    @override
+    def read_growing(self, task_id: str, path: str, most_bytes: int) -> bytes:
+        with open(open_growing(self._directory(task_id).output, path), "rb") as file:  # noqa: PTH123  # of a descriptor
+            return file.read(most_bytes)
 
     @override
     def unfinished(self) -> tuple[UnfinishedTask, ...]:

@@ -59,21 +59,38 @@ class TableCache:
         Raises InputRejected if the file is no table, and what `source` raises.
         """
         name = f"{key}.{FORMAT}"
-        if (found := self._found(name)) is not None:
+        return self._found(name) or self._wait(self._job(name, name, kind, source), name, wait_s) or Reading()
+
+    def open_growing(self, key: str, size_bytes: int, source: Source, wait_s: float) -> Table | Reading:
+        """The same of a CSV file that grows: the latest state that was read, while a later one is being read."""
+        name = f"{key}-{size_bytes}.{FORMAT}"
+        found = self._found(name) or self._wait(self._job(key, name, "csv", source), name, wait_s)
+        if isinstance(found, Table):
             return found
+        states = {int(path.name.split("-")[-1].split(".")[0]): path for path in self._root.glob(f"{key}-*.sqlite")}
+        for size in sorted(states)[:-1]:
+            states[size].unlink(missing_ok=True)
+        latest = self._found(states[max(states)].name.removesuffix(".sqlite")) if states else None
+        return latest or found or Reading()
+
+    def _job(self, at: str, name: str, kind: TableKind, source: Source) -> _Job:
+        """The reading that goes on there, or a new one."""
         with self._lock:
-            job = self._jobs.get(name)
-            if job is None:
-                job = self._jobs[name] = _Job()
+            for each in [each for each, job in self._jobs.items() if job.ended.is_set() and each != at]:
+                del self._jobs[each]
+            job = self._jobs.get(at)
+            if job is None or job.ended.is_set():
+                job = self._jobs[at] = _Job()
                 reader = functools.partial(self._read, name, kind, source, job)
-                threading.Thread(target=reader, name=f"table {key[:8]}", daemon=True).start()
+                threading.Thread(target=reader, name=f"table {name[:8]}", daemon=True).start()
+        return job
+
+    def _wait(self, job: _Job, name: str, wait_s: float) -> Table | Reading | None:
         if not job.ended.wait(wait_s):
             return job.progress
-        with self._lock:
-            self._jobs.pop(name, None)
         if job.error is not None:
             raise job.error
-        return self._found(name) or Reading()
+        return self._found(name)
 
     def _found(self, name: str) -> Table | None:
         path = self._root / f"{name}.sqlite"

@@ -15,6 +15,7 @@ from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.tables.charts import Chart, ChartKind, ChartQuery, chart
 from winslow_dagster.tables.model import Reading, TableWindow
 from winslow_dagster.tables.shapes import Shapes, shapes_of
+from winslow_dagster.tables.table import Table
 from winslow_dagster.tables.tracks import TrackColumns, Tracks, tracks_of
 
 room = Room(prefix="/projects/{project}", tags=["tables"], threads=LOGS)
@@ -25,6 +26,9 @@ Where = Annotated[
     tuple[str, ...],
     Query(description="Conditions on columns, all of which must hold: `speed_km_h > 50`, `class = car`, `name ~ bus`."),
 ]
+
+
+Growing = Annotated[bool, Query(description="A CSV file that the stage is writing now, as it is so far.")]
 
 
 @room.route_for("/table", role="viewer")
@@ -38,10 +42,11 @@ def show_table(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     columns: Annotated[tuple[str, ...], Query(description="The columns; by default all.")] = (),
     sort: Annotated[str, Query(description="A column; `-COLUMN` is descending.")] = "",
     where: Where = (),
+    growing: Growing = False,  # noqa: FBT002  # by name, from the query
 ) -> TableWindow:
     """Some rows of a CSV, Parquet or GeoJSON file of any size, filtered and sorted."""
     handle = front.project(project)
-    table = handle.table(file_at(handle, file, place), WAIT_S)
+    table = _table(handle, file, place, growing=growing)
     if isinstance(table, Reading):
         return TableWindow(shape=None, reading=table)
     return table.window(begin, rows, columns=columns, sort=sort, where=where)
@@ -61,10 +66,11 @@ def show_chart(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     log_x: bool = False,  # noqa: FBT001, FBT002  # by name, from the query
     log_y: bool = False,  # noqa: FBT001, FBT002  # by name, from the query
     points: Annotated[int, Query(ge=50, le=4000, description="About as many points per series.")] = 1000,
+    growing: Growing = False,  # noqa: FBT002  # by name, from the query
 ) -> Chart | Reading:
     """A chart of columns of a file, with as many points as a screen has pixels."""
     handle = front.project(project)
-    table = handle.table(file_at(handle, file, place), WAIT_S)
+    table = _table(handle, file, place, growing=growing)
     if isinstance(table, Reading):
         return table
     query = ChartQuery(kind=kind, x=x, y=y, group=group, where=where, log_x=log_x, log_y=log_y)
@@ -107,6 +113,13 @@ def show_shapes(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     handle = front.project(project)
     table = handle.table(file_at(handle, file, place), WAIT_S)
     return table if isinstance(table, Reading) else shapes_of(table, begin, count)
+
+
+def _table(handle: ProjectHandle, address: str, place: Place, *, growing: bool) -> Table | Reading:
+    if not growing:
+        return handle.table(file_at(handle, address, place), WAIT_S)
+    stage, _, path = address.partition("/")
+    return handle.growing_table(stage, path, WAIT_S, pipeline=place.pipeline)
 
 
 def file_at(handle: ProjectHandle, address: str, place: Place) -> ProjectFile:

@@ -27,7 +27,7 @@ from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.sweeps import LATEST, sweep_of, sweeps_of
-from winslow_dagster.projects.commands.tables import table_of
+from winslow_dagster.projects.commands.tables import growing_table, growing_tables, table_of
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.comparison.service import ComparisonService
 from winslow_dagster.projects.database.annotations import Annotations
@@ -57,6 +57,7 @@ from winslow_dagster.projects.domain.views import (
 )
 from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.patterns import LinePattern
+from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import BytesMoved
 from winslow_dagster.tables.model import Reading
@@ -162,6 +163,16 @@ class ProjectHandle(ProjectFootage):
     def open_file(self, file: ProjectFile) -> BufferedReader:
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
         return open_file(self._context.store, file)
+
+    def growing_tables(self, stage: str, *, pipeline: str | None = None) -> tuple[GrowingFile, ...]:
+        """The CSV files that the stage has written so far, while it runs. Raises NotFound."""
+        return growing_tables(self._context, self._logged_attempt(stage, None, pipeline))
+
+    def growing_table(
+        self, stage: str, path: str, wait_s: float = 1.0, *, pipeline: str | None = None
+    ) -> Table | Reading:
+        """A CSV file that the stage is writing, as it is now. Raises NotFound, InputRejected."""
+        return growing_table(self._context, self._logged_attempt(stage, None, pipeline), path, wait_s)
 
     def table(self, file: ProjectFile, wait_s: float = 1.0) -> Table | Reading:
         """A CSV, Parquet or GeoJSON file as a table, or how far its reading is. Raises InputRejected, StoreError."""

@@ -7,10 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from blake3 import blake3
+
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import fetch
+from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectFile
+from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.tables.cache import TableKind, table_cache
 from winslow_dagster.tables.model import Reading
 from winslow_dagster.tables.table import Table
@@ -26,6 +30,35 @@ KINDS: dict[str, TableKind] = {
     ".json": "geojson",
 }
 MOST_BYTES = 16 << 30
+
+
+GROWING_BYTES = 32 << 20
+"""Of a file that a stage is writing, the beginning is shown until it has ended."""
+
+
+def growing_tables(context: Context, attempt: Attempt) -> tuple[GrowingFile, ...]:
+    """The CSV files that a running attempt has written so far."""
+    if attempt.outcome is not None:
+        return ()
+    found = context.engine.growing_files(attempt.task_id)
+    return tuple(each for each in found if KINDS.get(PurePosixPath(each.path).suffix.lower()) == "csv")
+
+
+def growing_table(context: Context, attempt: Attempt, path: str, wait_s: float) -> Table | Reading:
+    """A CSV file that a running attempt is writing, up to its last complete line. Raises NotFound, InputRejected."""
+    content = context.engine.read_growing(attempt.task_id, path, GROWING_BYTES)
+    content = content[: content.rfind(b"\n") + 1]
+    root = context.settings.tables_dir
+
+    @contextlib.contextmanager
+    def source() -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=root, prefix="growing-") as directory:
+            copy = Path(directory, "table")
+            copy.write_bytes(content)
+            yield copy
+
+    name = blake3(f"{attempt.task_id}/{path}".encode()).hexdigest()
+    return table_cache(root).open_growing(name, len(content), source, wait_s)
 
 
 def table_of(context: Context, file: ProjectFile, wait_s: float) -> Table | Reading:

@@ -62,7 +62,7 @@ class ChartView extends HTMLElement {
     }
     new ResizeObserver(() => this.#plot?.setSize({ width: this.area.clientWidth, height: HEIGHT })).observe(this);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show());
-    if (this.dataset.refresh) this.#timer = setInterval(() => { if (!document.hidden && this.query) this.draw(); }, Number(this.dataset.refresh));
+    if (this.dataset.refresh) this.#timer = setInterval(() => { if (!document.hidden && this.query && !this.pending) this.draw(); }, Number(this.dataset.refresh));
   }
 
   disconnectedCallback() { clearInterval(this.#timer); this.#asked += 1; }
@@ -149,6 +149,7 @@ class ChartView extends HTMLElement {
 
   async #ask(address) {
     const asked = (this.#asked += 1);
+    this.pending = true;
     try {
       const response = await fetch(address);
       const found = await response.json();
@@ -159,6 +160,8 @@ class ChartView extends HTMLElement {
     } catch {
       this.notes.textContent = "The server does not answer.";
       return null;
+    } finally {
+      this.pending = false;
     }
   }
 
@@ -174,6 +177,7 @@ class ChartView extends HTMLElement {
       return;
     }
     this.#drawn = found;
+    this.dataset.rows = found.rows;
     this.#show();
   }
 
