@@ -101,8 +101,9 @@ def _is_utf8(start: bytes, *, whole: bool) -> bool:
 
 def _rows(text: TextIO, delimiter: str) -> Iterator[list[str]]:
     """Rows that are not empty."""
-    csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(_lines(text), delimiter=delimiter)
+    # Of the whole process, of which others read CSV files, too.
+    before = csv.field_size_limit(LONGEST_CELL)
     try:
         for row in reader:
             if row:
@@ -111,6 +112,8 @@ def _rows(text: TextIO, delimiter: str) -> Iterator[list[str]]:
         raise InputRejected(f"line {reader.line_num} cannot be read: {error}", expected="a table as text") from error
     except UnicodeError as error:
         raise InputRejected(f"after line {reader.line_num} it is not a text: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def _lines(text: TextIO) -> Iterator[str]:
