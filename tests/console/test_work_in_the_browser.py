@@ -123,8 +123,6 @@ def answer_question(page: Page, film: Path) -> int:
 def test_a_film_becomes_trajectories_that_are_compared_picked_and_made_again(
     server: Server, page: Page, film: Path
 ) -> None:
-    project = server.winslow.project(PROJECT)
-
     # The film is sent, and a project made of it.
     page.goto("/files")
     page.locator("#choose-files").set_input_files(film / "video.mp4")
@@ -136,6 +134,7 @@ def test_a_film_becomes_trajectories_that_are_compared_picked_and_made_again(
     page.locator("#env-REFERENCE_TIME_S").fill("0")
     page.get_by_role("button", name="Create and start").click()
     page.wait_for_url(f"**/projects/{PROJECT}")
+    project = server.winslow.project(PROJECT)
 
     # It asks for points; they are clicked on the frame, with few clicks.
     page.locator('.sentence [data-state="awaiting_input"]').wait_for()
