@@ -57,12 +57,12 @@ class MapView extends HTMLElement {
     this.legend = element("div", { class: "map-legend" });
     this.details = element("div", { class: "map-details", role: "status" });
     this.stage = element("div", { class: "map-stage" }, this.canvas, this.#zoomTools());
-    const sides = element("div", { class: "map-sides" }, this.stage);
+    const sides = element("div", { class: "map-sides" }, element("div", { class: "map-left" }, this.stage, this.#timeTools()));
     this.side = element("div", { class: "map-side" });
     if (this.video) this.side.append(this.video);
     this.side.append(this.details);
     sides.append(this.side);
-    this.replaceChildren(this.legend, sides, this.#timeTools(), this.status);
+    this.replaceChildren(this.legend, sides, this.status);
     this.#listen();
     this.#load();
   }
