@@ -118,3 +118,36 @@ def test_a_table_that_a_stage_is_writing_is_shown_as_it_is(server: Server) -> No
     server.open_gate()
     assert run.ended().state == "succeeded"
     assert server.api("live/table?file=grow/metrics.csv").status == 200
+
+
+def test_charts_are_saved_for_a_stage_over_rest(server: Server) -> None:
+    place = "/api/v1/pipelines/results/charts"
+    new = {"stage": "make", "name": "Speeds", "file": "tracks.csv", "query": {"kind": "box", "y": ["speed_kmh"]}}
+    assert server.send(place, "PUT", new).data["saved_by"]
+    assert server.send(place, "PUT", new | {"file": "large.csv"}).status == 200
+    assert [(each["name"], each["file"]) for each in server.send(place).data] == [("Speeds", "large.csv")]
+    assert server.send(f"{place}?stage=other").data == []
+    for wrong, status in (
+        ({"stage": "none"}, 404),
+        ({"name": " "}, 422),
+        ({"name": "x" * 64}, 422),
+        ({"name": "a\0b"}, 422),
+        ({"query": {"kind": "box"}}, 422),
+        ({"query": {"kind": "pie", "y": ["a"]}}, 422),
+    ):
+        assert server.send(place, "PUT", new | wrong).status == status, wrong
+    assert server.send(f"{place}?stage=make&chart=Speeds", "DELETE").status == 204
+    assert server.send(f"{place}?stage=make&chart=Speeds", "DELETE").status == 404
+
+
+def test_tracks_and_shapes_are_drawn_from_files(server: Server) -> None:
+    table(server, "tracks.csv")
+    columns = "track=track_id&time=time_s&x=x_px&y=y_px&speed=speed_kmh&kind=kind"
+    found = server.api(f"made/tracks?file=make/tracks.csv&{columns}").data
+    assert [(each["name"], each["kind"]) for each in found["tracks"]][7:9] == [("7", "car"), ("8", "truck")]
+    assert server.api(f"made/tracks?file=make/tracks.csv&{columns}&x=kind").status == 422
+    table(server, "lanes.geojson")
+    shapes = server.api("made/shapes?file=make/lanes.geojson&from=8").data
+    assert [each["properties"]["lane"] for each in shapes["shapes"]] == ["L8 <i>", "L9 <i>"]
+    assert shapes["total"] == 10
+    assert server.api("made/shapes?file=make/tracks.csv").status == 422

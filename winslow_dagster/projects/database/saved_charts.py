@@ -34,9 +34,10 @@ class SavedCharts:
 
     def save(self, chart: SavedChart) -> None:
         """Save a chart; one of the same name and stage is replaced. Raises InputRejected."""
-        if not chart.name.strip() or len(chart.name) > LONGEST_NAME:
+        # A database takes no text with a zero in it.
+        if not chart.name.strip() or len(chart.name) > LONGEST_NAME or "\0" in chart.name:
             raise InputRejected(f"{chart.name!r} is not a name of a chart", expected=f"1 to {LONGEST_NAME} characters")
-        if len(chart.file) > LONGEST_FILE or not chart.query.y:
+        if len(chart.file) > LONGEST_FILE or "\\u0000" in chart.model_dump_json() or not chart.query.y:
             raise InputRejected("the chart has no file, or no column", expected="a path, and columns to draw")
         table = schema.charts
         values = chart.model_dump(mode="json") | {"saved_at": datetime.now(UTC)}
