@@ -141,7 +141,7 @@ class Question extends HTMLElement {
     for (const field of this.data.form) {
       if (MARKED.has(field.kind) || field.kind === "file" || !(field.name in values)) continue;
       const value = values[field.name];
-      this.form.elements[`value.${field.name}`].value = String(field.kind === "confirm" ? value.accepted : value);
+      this.form.elements[`value.${field.name}`].value = String(field.kind === "confirm" ? value?.accepted : value);
     }
     this.marks.load(values);
     this.changed();
