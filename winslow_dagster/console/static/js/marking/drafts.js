@@ -43,7 +43,8 @@ export class Drafts {
       this.version = draft.version;
       this.saved = text;
       this.stopped = false;
-      this.tell("saved");
+      // Otherwise something was entered meanwhile.
+      if (this.timer === null) this.tell("saved");
     } else if (answer?.status === 409) {
       this.stopped = true;
       this.tell("conflict", await answer.json());
