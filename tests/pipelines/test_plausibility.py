@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from winslow_dagster.pipelines.forms.coordinates import EARTH_RADIUS_M
+from winslow_dagster.pipelines.forms.judged_marks import Judgement, Mark
 from winslow_dagster.pipelines.forms.plane_fit import Place, fit_homography
-from winslow_dagster.pipelines.forms.plausibility import EARTH_RADIUS_M, Judgement, Mark, judge_marks
+from winslow_dagster.pipelines.forms.plausibility import judge_marks
 
 SIZE = (3840, 2160)
 FOCAL_PX = 2560.0

@@ -10,7 +10,8 @@ from typing import Any
 from winslow_dagster.errors import AnswerRejected
 from winslow_dagster.pipelines.forms.answer import Size, check_answer
 from winslow_dagster.pipelines.forms.answer_values import Refused
-from winslow_dagster.pipelines.forms.plausibility import COARSEST_M, FINEST_M, Doubt, Judgement, Mark, judge_marks
+from winslow_dagster.pipelines.forms.judged_marks import Doubt, Judgement, Mark
+from winslow_dagster.pipelines.forms.plausibility import COARSEST_M, FINEST_M, judge_marks
 from winslow_dagster.pipelines.forms.points_file import marks_from
 from winslow_dagster.pipelines.model.form import FileField, Form, ImageField, LinesField, NumberField, PointsField
 

@@ -10,8 +10,9 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from winslow_dagster.pipelines.forms.coordinates import EARTH_RADIUS_M, in_metres, may_be_degrees, unlikely_numbers
+from winslow_dagster.pipelines.forms.judged_marks import Doubt, Judgement, Mark, Model, Residual
 from winslow_dagster.pipelines.forms.plane_fit import (
     FEWEST_FOR_HOMOGRAPHY,
     FEWEST_FOR_SIMILARITY,
@@ -22,24 +23,6 @@ from winslow_dagster.pipelines.forms.plane_fit import (
     flatness,
 )
 from winslow_dagster.pipelines.model.form import World
-
-DoubtKind = Literal[
-    "mirrored",
-    "swapped",
-    "misplaced",
-    "misfit",
-    "collinear",
-    "too_close",
-    "same_place",
-    "small_part",
-    "utm",
-    "mixed",
-    "degrees_as_metres",
-    "metres_as_degrees",
-    "scale",
-]
-Level = Literal["wrong", "note"]
-Model = Literal["similarity", "homography"]
 
 FINEST_M, COARSEST_M = 0.005, 0.5
 """Metres per pixel that a drone's picture may have."""
@@ -57,63 +40,16 @@ FLATTEST = 0.03
 FLATTEST_TRIPLE = 0.1
 CLOSEST_PX, CLOSEST_SHARE = 6.0, 0.003
 SMALLEST_PART = 0.08
-MOST_LEFT_OUT = 60
+MOST_COMPARED = 60
+"""Points of which pairs are compared."""
+MOST_NAMED = 50
+"""Each point is left out once, and some pairs are exchanged: with more points that takes too long to wait for."""
 MOST_SWAPPED = 14
 MOST_TURNED = 14
 FEWEST_TO_NAME = 6
 """With fewer points, the others always fit once one is left out."""
-MOST_MISPLACED_SHARE = 1 / 3
-EARTH_RADIUS_M = 6_371_000.0
-UTM_EAST, UTM_NORTH = (100_000.0, 900_000.0), (500_000.0, 10_000_000.0)
+MOST_MISPLACED, MOST_MISPLACED_SHARE = 5, 1 / 3
 FARTHEST = 1e8
-HALF_TURN, QUARTER_TURN = 180.0, 90.0
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A marked point. `world` is None if it is unknown."""
-
-    label: str
-    x: float
-    y: float
-    world: Place | None = None
-
-    @property
-    def pixel(self) -> Place:
-        """Where it is in the picture."""
-        return self.x, self.y
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Something implausible. `points` are the indexes of the marks it is about; none: it is about all."""
-
-    kind: DoubtKind
-    text: str
-    points: tuple[int, ...] = ()
-    level: Level = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """How far the mark is from where the map fitted to all puts it, and the one fitted to all others."""
-
-    point: int
-    px: float
-    m: float | None = None
-    left_out_px: float | None = None
-    left_out_m: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """`model`: what was fitted; None if the points determine nothing. Residuals only of points with coordinates."""
-
-    model: Model | None = None
-    metres_per_pixel: float | None = None
-    rms_px: float | None = None
-    residuals: tuple[Residual, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
 
 
 def judge_marks(marks: Sequence[Mark], world: World, size: tuple[int, int] | None = None) -> Judgement:
@@ -125,20 +61,11 @@ def judge_marks(marks: Sequence[Mark], world: World, size: tuple[int, int] | Non
         doubts.append(Doubt("misplaced", "These coordinates are nowhere on the earth.", far))
     if not known:
         return Judgement(doubts=tuple(doubts))
-    doubts += _unlikely_numbers(known, world)
+    doubts += unlikely_numbers(known, world)
     if any(doubt.level == "wrong" and doubt.kind in {"mixed", "metres_as_degrees"} for doubt in doubts):
         return Judgement(doubts=tuple(doubts))
     points = _Points(known, world, size)
     return points.judged(doubts)
-
-
-def in_metres(places: Sequence[Place], world: World) -> list[Place]:
-    """The places in metres; degrees on a plane that touches the earth in their middle."""
-    if world != "wgs84":
-        return list(places)
-    lon0, lat0 = (sum(axis) / len(places) for axis in zip(*places, strict=True))
-    degree = math.radians(1) * EARTH_RADIUS_M
-    return [((lon - lon0) * degree * math.cos(math.radians(lat0)), (lat - lat0) * degree) for lon, lat in places]
 
 
 @dataclass
@@ -224,9 +151,9 @@ class _Points:
     def _residuals(self, fitted: PlaneMap, model: Model) -> Iterator[Residual]:
         own = [_distance(fitted(place), pixel) for place, pixel in zip(self.places, self.pixels, strict=True)]
         back = fitted.inverse()
-        left_out = set(sorted(range(self.count), key=lambda index: -own[index])[:MOST_LEFT_OUT])
+        few = self.count <= MOST_NAMED
         for index in range(self.count):
-            other = self._without((index,), model) if index in left_out else None
+            other = self._without((index,), model) if few else None
             away = other.inverse() if other else None
             if not math.isfinite(own[index]):
                 continue
@@ -324,11 +251,14 @@ class _Points:
         if error <= limit:
             return []
         worst = self._worst_first()
+        if self.count > MOST_NAMED:
+            return [self._misfit(worst)] if self._misfits(error, 0) else []
         if (pair := self._best_exchange(worst[:MOST_SWAPPED], error)) is not None:
             return [self._swapped(*pair)]
         found: list[int] = []
-        while self.count - len(found) >= FEWEST_TO_NAME and len(found) < MOST_MISPLACED_SHARE * self.count:
-            left = [index for index in worst[:MOST_LEFT_OUT] if index not in found]
+        most = min(MOST_MISPLACED, MOST_MISPLACED_SHARE * self.count)
+        while self.count - len(found) >= FEWEST_TO_NAME and len(found) < most:
+            left = [index for index in worst if index not in found]
             rest, named = min((self._error(self.places, (*found, index)), index) for index in left)
             freedom = 2 * (self.count - len(found) - 1) - 8
             if not (math.isfinite(rest) and error - rest > limit and _exceeds(error - rest, rest, freedom)):
@@ -350,7 +280,7 @@ class _Points:
 
     def _worst_first(self) -> list[int]:
         """The points, the one first whose absence helps the others most."""
-        if self.count > MOST_LEFT_OUT:
+        if self.count > MOST_NAMED:
             fitted = fit_homography(self.places, self.pixels)
             errors = [
                 _distance(fitted(place), pixel) if fitted else 0.0
@@ -387,7 +317,7 @@ class _Points:
         )
 
     def _same_place(self) -> Iterator[Doubt]:
-        for one, other in itertools.combinations(range(min(self.count, MOST_LEFT_OUT)), 2):
+        for one, other in itertools.combinations(range(min(self.count, MOST_COMPARED)), 2):
             if self.places[one] == self.places[other] and _distance(self.pixels[one], self.pixels[other]) > CLOSEST_PX:
                 text = f"{self.label(one)} and {self.label(other)} have the same coordinates."
                 yield Doubt("same_place", text, (self.numbers[one], self.numbers[other]))
@@ -415,7 +345,7 @@ class _Points:
                 text = "The coordinates look like metres; expected degrees of longitude and latitude."
                 yield Doubt("metres_as_degrees", text, numbers)
                 return
-        elif FINEST_M <= scale * degree <= COARSEST_M and all(map(_may_be_degrees, told)):
+        elif FINEST_M <= scale * degree <= COARSEST_M and all(map(may_be_degrees, told)):
             text = "The coordinates look like degrees of longitude and latitude; expected metres."
             yield Doubt("degrees_as_metres", text, numbers)
             return
@@ -426,29 +356,9 @@ class _Points:
         yield Doubt("scale", text, numbers)
 
 
-def _unlikely_numbers(known: Mapping[int, Mark], world: World) -> Iterator[Doubt]:
-    """Coordinates that belong to another system by their size."""
-    places = {index: mark.world for index, mark in known.items() if mark.world is not None}
-    if world == "wgs84":
-        outside = tuple(index for index, place in places.items() if not _may_be_degrees(place))
-        if outside:
-            text = "These coordinates are no degrees; expected longitude up to 180, then latitude up to 90."
-            yield Doubt("metres_as_degrees", text, outside)
-        return
-    utm = tuple(index for index, place in places.items() if _may_be_utm(place))
-    if len(utm) == len(places):
-        text = "The coordinates look like UTM. That is right if all points are in the same zone."
-        yield Doubt("utm", text, utm, "note")
-    elif utm:
-        others = tuple(index for index in places if index not in utm)
-        fewer = utm if len(utm) <= len(others) else others
-        text = "Some coordinates look like UTM, and others do not; expected one system for all points."
-        yield Doubt("mixed", text, fewer)
-
-
 def _too_close(marks: Sequence[Mark], size: tuple[int, int] | None) -> Iterator[Doubt]:
     least = max(CLOSEST_PX, CLOSEST_SHARE * math.hypot(*size)) if size else CLOSEST_PX
-    near = itertools.combinations(list(enumerate(marks))[: 5 * MOST_LEFT_OUT], 2)
+    near = itertools.combinations(list(enumerate(marks))[: 5 * MOST_COMPARED], 2)
     for (first, one), (second, other) in near:
         if _distance(one.pixel, other.pixel) < least:
             names = f"{one.label or f'point {first + 1}'} and {other.label or f'point {second + 1}'}"
@@ -474,17 +384,6 @@ def _exceeds(extra: float, rest: float, freedom: int) -> bool:
         return False
     limit: float = freedom / 2 * (BY_ACCIDENT ** (-2 / freedom) - 1)
     return extra / 2 > limit * rest / freedom
-
-
-def _may_be_degrees(place: Place) -> bool:
-    return abs(place[0]) <= HALF_TURN and abs(place[1]) <= QUARTER_TURN
-
-
-def _may_be_utm(place: Place) -> bool:
-    return any(
-        UTM_EAST[0] <= east <= UTM_EAST[1] and UTM_NORTH[0] <= north <= UTM_NORTH[1] and north > east
-        for east, north in (place, place[::-1])
-    )
 
 
 def _near(mark: Mark) -> bool:
