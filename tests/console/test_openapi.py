@@ -31,6 +31,10 @@ REFUSED = {
     "GET /api/v1/pipelines/{name}/changes",
     "GET /api/v1/people/{name}",
     "GET /api/v1/projects/{project}/chart",
+    "GET /api/v1/projects/{project}/filmstrip",
+    "GET /api/v1/projects/{project}/footage",
+    "GET /api/v1/projects/{project}/frames",
+    "GET /api/v1/projects/{project}/proxy",
     "GET /api/v1/projects/{project}/questions/{stage}",
     "GET /api/v1/projects/{project}/questions/{stage}/image",
     "GET /api/v1/projects/{project}/questions/{stage}/proposals",
@@ -38,10 +42,11 @@ REFUSED = {
     "GET /api/v1/projects/{project}/shapes",
     "GET /api/v1/projects/{project}/table",
     "GET /api/v1/projects/{project}/tracks",
+    "GET /api/v1/uploads/{upload}",
 }
 """What is read by something that nobody makes up: the digest of a version, a name that is not a pipeline's, an id,
-the path of a file. The known project asks nothing."""
-KNOWN = {"project": "known", "stage": "only", "name": "quick", "path": "score.txt"}
+the path of a file or of a film. The known project asks nothing."""
+KNOWN = {"project": "known", "stage": "only", "name": "quick", "path": "score.txt", "sweep": "latest"}
 KNOWN_IN_QUERY = {"attempts": ["known:only:1", "known:only:1"], "file": "score.txt"}
 CHECKS = [
     not_a_server_error,
@@ -56,6 +61,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("openapi")) as server:
         server.open_gate()
         server.winslow.run("quick", "known", tags=["one"], reason="to look").wait()
+        for run in server.winslow.project("known").sweep("only", {"SCORE": ["2"]}):
+            run.ended()
         yield server
 
 
