@@ -28,18 +28,21 @@ EXAMPLES = 15
 SLOW = {"/api/v1/findings"}
 """Takes seconds; has no parameters."""
 REFUSED = {
-    "GET /api/v1/pipelines/{name}/changes",
     "GET /api/v1/people/{name}",
+    "GET /api/v1/pipelines/{name}/changes",
     "GET /api/v1/projects/{project}/chart",
     "GET /api/v1/projects/{project}/filmstrip",
     "GET /api/v1/projects/{project}/footage",
     "GET /api/v1/projects/{project}/frames",
+    "GET /api/v1/projects/{project}/pictures",
     "GET /api/v1/projects/{project}/proxy",
+    "GET /api/v1/projects/{project}/proxy/film",
     "GET /api/v1/projects/{project}/questions/{stage}",
     "GET /api/v1/projects/{project}/questions/{stage}/image",
     "GET /api/v1/projects/{project}/questions/{stage}/proposals",
     "GET /api/v1/projects/{project}/runs/{run_id}",
     "GET /api/v1/projects/{project}/shapes",
+    "GET /api/v1/projects/{project}/sweeps/{sweep}",
     "GET /api/v1/projects/{project}/table",
     "GET /api/v1/projects/{project}/tracks",
     "GET /api/v1/uploads/{upload}",
