@@ -110,7 +110,9 @@ class Server:
         for each in application.routes:
             contexts = each.effective_route_contexts() if hasattr(each, "effective_route_contexts") else [each]
             for context in contexts:
-                for method in sorted((getattr(context, "methods", None) or {"MOUNT"}) - {"HEAD"}):
+                methods = set(getattr(context, "methods", None) or {"MOUNT"})
+                # Whoever answers GET answers HEAD alike.
+                for method in sorted(methods - {"HEAD"} if "GET" in methods else methods):
                     found[method, context.path] = context
         return found
 

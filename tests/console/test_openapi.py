@@ -42,7 +42,6 @@ REFUSED = {
     "GET /api/v1/projects/{project}/questions/{stage}/proposals",
     "GET /api/v1/projects/{project}/runs/{run_id}",
     "GET /api/v1/projects/{project}/shapes",
-    "GET /api/v1/projects/{project}/sweeps/{sweep}",
     "GET /api/v1/projects/{project}/table",
     "GET /api/v1/projects/{project}/tracks",
     "GET /api/v1/uploads/{upload}",
