@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import urllib.parse
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -162,6 +163,11 @@ def test_a_page_without_a_stage_shows_the_one_that_failed_with_its_first_error(s
     assert "ERROR <script>" not in text
 
 
+def has_column(page: str, name: str) -> bool:
+    """Whether a table of the page has this column, by which it can be sorted."""
+    return re.search(rf'<th scope="col"[^>]*>\s*<a [^>]*>\s*{name}\b', page) is not None
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -177,7 +183,7 @@ def test_a_page_without_a_stage_shows_the_one_that_failed_with_its_first_error(s
 )
 def test_what_does_not_exist_is_a_page_that_says_so(server: Server, made: str, path: str) -> None:
     answer = server.send(path.replace("/made", f"/{made}"))
-    assert answer.status in {404, 422}
+    assert answer.status in {404, 409, 422}
     assert '<section class="problem">' in answer.text
     assert "<b>" not in answer.text
     assert "<script>" not in answer.text
@@ -286,8 +292,8 @@ def test_a_redo_over_rest_takes_the_settings_of_python_and_refuses_unknown_ones(
     table = server.send("/projects/again/stages/only/attempts").text
     assert "<code>env.SCORE=7</code>" in table
     assert "higher" in table
-    assert '<th scope="col">score</th>' in table
-    assert "winslow compare again only 1 2" in table
+    assert has_column(table, "score")
+    assert "winslow compare again only" in table
     first = server.send("/projects/again/stages/only/result?attempt=1").text
     assert "(not the latest)" in first
 
@@ -313,12 +319,12 @@ def test_many_attempts_are_shown_page_by_page_with_the_columns_that_are_chosen(s
     first = server.send("/projects/long/stages/only/attempts").text
     assert first.count("<tr data-row") == 50
     assert "Page 1 of 3, 120 attempts" in first
-    assert '<th scope="col">four</th>' in first
-    assert '<th scope="col">five</th>' not in first
+    assert has_column(first, "four")
+    assert not has_column(first, "five")
     last = server.send("/projects/long/stages/only/attempts?page=3&column=five").text
     assert last.count("<tr data-row") == 20
-    assert '<th scope="col">five</th>' in last
-    assert '<th scope="col">four</th>' not in last
+    assert has_column(last, "five")
+    assert not has_column(last, "four")
     for page in ("0", "-1", "x", "9999999999", "%00"):
         assert server.send(f"/projects/long/stages/only/attempts?page={page}").status == 200
     assert server.send("/projects/long/stages/only/attempts?page=4").text.count("<tr data-row") == 0

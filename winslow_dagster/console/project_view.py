@@ -106,7 +106,8 @@ def _as_sentence(text: str, names: Iterable[str]) -> str:
     """A reason as a sentence. The name of a stage stays as it is."""
     if not text:
         return ""
-    first = text if any(text.startswith(f"{name}:") for name in names) else f"{text[:1].upper()}{text[1:]}"
+    named = any(text.startswith((f"{name}:", f"{name},", f"{name} ")) for name in names)
+    first = text if named else f"{text[:1].upper()}{text[1:]}"
     return first if first.endswith((".", "!", "?")) else f"{first}."
 
 
