@@ -308,7 +308,7 @@ def test_a_viewer_sees_everything_and_has_nothing_to_press(server: Server, conte
     context.add_cookies([server.place.cookie("viewer").of(address)])  # type: ignore[list-item]  # as above
     page.goto("/projects/seen/stages/make/attempts")
     page.get_by_text("a note").wait_for()
-    buttons = page.locator("#project button:not([data-copy], #columns button)")
+    buttons = page.locator("#project button:not([data-copy], [data-compare], #columns button)")
     assert buttons.count() == 0
     assert page.locator("#project [hx-post]").count() == 0
 

@@ -236,8 +236,12 @@ def test_what_cannot_fit_is_refused_before_a_byte_is_sent(front: FrontDoor) -> N
         front.uploads.begin("too-large.bin", 1 << 49)
     first = front.uploads.begin("wanted.bin", 10)
     with pytest.raises(ProjectConflict, match="is being sent already"):
-        front.uploads.begin("wanted.bin", 10)
-    front.uploads.cancel(first.id)
+        front.uploads.begin("other.bin", 10, name="wanted.bin")
+    # Without a name of its choice, it gets one that is free.
+    second = front.uploads.begin("wanted.bin", 10)
+    assert (first.name, second.name) == ("wanted.bin", "wanted-2.bin")
+    for each in (first, second):
+        front.uploads.cancel(each.id)
     with pytest.raises(InputRejected, match="at most 255"):
         front.uploads.begin("ä" * 200, 10, name="long")
 

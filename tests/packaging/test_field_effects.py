@@ -7,6 +7,7 @@ mypy knows of every attribute access in which class the attribute is defined, so
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
@@ -31,6 +32,8 @@ PACKAGE = ROOT / "winslow_dagster"
 # These read a field to check it, to copy it or to describe it: that is no effect.
 MACHINERY = ("pipelines/schema/", "pipelines/yaml/", "pipelines/changes.py", "pipelines/consistency.py")
 LOADER = PACKAGE / "pipelines" / "loader.py"
+# mypy does not know what a template reads.
+DRAWN = (PACKAGE / "console" / "templates" / "project" / "view.html").read_text()
 
 
 class NotesReads(Plugin):
@@ -105,6 +108,11 @@ def is_shown_to_a_person(document: type[Document], name: str) -> bool:
     return document.__module__.endswith("form_fields") and name in {"label", "help", "unit", "default"}
 
 
+def is_drawn_by_the_page(document: type[Document], name: str) -> bool:
+    """The template of a view reads the field."""
+    return document.__module__.endswith("view_fields") and re.search(rf"\.{name}\b", DRAWN) is not None
+
+
 def without_effect(root: type[Document], reads: set[str], loader: str) -> list[str]:
     """Fields of a file, `<document>.<field>`, that nothing reads: neither their value in the model nor, where the
     model has none, the field itself.
@@ -115,7 +123,8 @@ def without_effect(root: type[Document], reads: set[str], loader: str) -> list[s
         for name in document.model_fields:
             attribute = qualified(document.model_of(name), document.target(name))
             is_read = attribute in reads if attribute else qualified(document, name) in reads
-            if not is_read and not selects_the_kind(document, name) and not is_shown_to_a_person(document, name):
+            is_read = is_read or is_shown_to_a_person(document, name) or is_drawn_by_the_page(document, name)
+            if not is_read and not selects_the_kind(document, name):
                 is_resolved = not attribute and document is PipelineDocument and name in named_by_the_loader
                 found += [] if is_resolved else [f"{document.__name__}.{name}"]
     return found
