@@ -345,14 +345,23 @@ def test_a_selection_over_many_screens_copies_every_line_of_it(logs: Logs, page:
     view.hover()
     page.mouse.wheel(0, 3_000)
     holds(page, f"Number(document.querySelector('.log-line:not(.log-pinned)').dataset.line) > {first + 60}")
-    last = lines(page)[-3]
-    page.evaluate(
-        """(line) => {
-            const text = document.querySelector(`.log-line[data-line="${line}"] .log-text`).lastChild;
-            document.getSelection().extend(text, 5);
-        }""",
-        last,
-    )
+    # In one step: the wheel may still be rolling, and lines come and go. Those that are not loaded yet have no text.
+    extended: list[int] = []
+
+    def extend() -> bool:
+        line = page.evaluate(
+            """() => {
+                const text = [...document.querySelectorAll(".log-line:not(.log-pinned) .log-text")].at(-3);
+                if (!text) return null;
+                document.getSelection().extend(text.lastChild, 5);
+                return Number(text.closest(".log-line").dataset.line);
+            }"""
+        )
+        extended.extend([] if line is None else [line])
+        return line is not None
+
+    until(extend, "some lines are loaded")
+    (last,) = extended
     expected = [line["text"] for line in logs.ask("hostile", first=first, count=last - first + 1)["lines"]]
     expected[0], expected[-1] = expected[0][6:], expected[-1][:5]
     assert len(expected) > 100
