@@ -23,7 +23,8 @@ LOOKS = frozenset(
         *("example_answer", "judge_answer", "proposals", "question", "question_image", "question_films"),
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
         *("deletion", "deletion_effect", "dismissal"),
-        *("file_at", "footage", "frame", "frame_at", "goes_out_of_date", "lineage", "parameters", "picture_of", "plan"),
+        *("file_at", "footage", "frame", "frame_at", "goes_out_of_date", "growing_table", "growing_tables"),
+        *("lineage", "parameters", "picture_of", "plan"),
         *("proxy", "proxy_path", "strip", "sweep_runs", "sweeps", "table", "thumbnail"),
     }
 )
