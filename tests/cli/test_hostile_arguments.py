@@ -31,8 +31,10 @@ stages:
     args: ['true']
 """
 LONG = "a" * 5000
-NOT_TRIED = {"up", "cancel", "demo", "doctor", "images"}
-"""Commands that start services, render a film, or look at Docker rather than at their arguments."""
+NOT_TRIED = {"up", "cancel", "demo", "doctor", "images", "delete"}
+"""Commands that start services, render a film, or look at Docker rather than at their arguments; and the one that takes
+the project away from the other tests: its arguments are tried below, with a project that there is not.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +212,13 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 @given(command_lines())
 def test_any_command_line_ends_with_an_exit_code(arguments: list[str]) -> None:
     assert ended_with(*arguments) in range(12)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("word", ["", "..", "nobody", LONG, "a\nb", "\x1b[31m", "计"])
+@pytest.mark.parametrize("options", [(), ("--for-good", "--yes"), ("--dry-run",), ("--reason", "\u202e")])
+def test_a_project_that_cannot_be_deleted_is_an_error(word: str, options: tuple[str, ...]) -> None:
+    assert ended_with("delete", word, *options) in {2, 4, 6}
 
 
 @pytest.mark.parametrize(
