@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from accessibility import serious
 from every_state import SCHEMES, SIZES, person
 from installation import until
 from project_server import Server, running
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
-AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
-STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SECRET = "hunter2-is-no-password"
 OUTDATED = "That puts count and report out of date until they have run again."
 DETECT = "/projects/tuned-one/stages/detect"
@@ -64,18 +63,6 @@ def picture(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     page.emulate_media(color_scheme="light")
     assert not wrong, "\n".join(wrong)
-
-
-def serious(page: Page) -> list[str]:
-    page.evaluate(AXE)
-    options = {"runOnly": {"type": "tag", "values": STANDARD}, "resultTypes": ["violations"]}
-    found: Any = page.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{each['id']}: {node['target']}: {node['html'][:160]}: {node['failureSummary']}"
-        for each in found["violations"]
-        if each["impact"] in {"serious", "critical", "moderate"}
-        for node in each["nodes"]
-    ]
 
 
 def says(page: Page, text: str) -> None:

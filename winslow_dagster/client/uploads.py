@@ -11,8 +11,7 @@ from pathlib import Path
 
 from winslow_dagster.client.http import API, Http
 from winslow_dagster.errors import InputRejected, ProjectConflict, ServiceUnavailable, UploadBusy, UploadOffsetWrong
-from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.projects.domain.upload import Upload, fingerprint_of
+from winslow_dagster.projects.domain.upload import Upload, UploadLists, fingerprint_of
 
 PIECE_BYTES = 1 << 20
 SMALL_PART_BYTES = 900 << 10
@@ -23,13 +22,6 @@ LOOK_AGAIN_S = 1.0
 PART_HEADERS = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 BytesSent = Callable[[int], None]
 """Called with the number of bytes sent since the last call."""
-
-
-class UploadLists(Frozen):
-    """The uploads that can be continued, and those that ended lately."""
-
-    unfinished: tuple[Upload, ...]
-    ended: tuple[Upload, ...]
 
 
 class UploadClient:

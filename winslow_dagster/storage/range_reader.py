@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class RangeReader(io.RawIOBase):
-    """Reads only requested ranges, each with one call of `read(begin, end)`. Raises what `read` raises."""
+    """Reads only requested ranges, each with one call of `read(begin, end)`. Raises what `read` raises.
+
+    `read` may give less than it was asked for, from the beginning on.
+    """
 
     def __init__(self, read: Callable[[int, int], bytes], size_bytes: int) -> None:
         super().__init__()

@@ -22,8 +22,7 @@ from starlette.responses import Response
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
-from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.projects.domain.upload import Upload
+from winslow_dagster.projects.domain.upload import Upload, UploadLists
 from winslow_dagster.projects.inputs.received_file import Receiver
 from winslow_dagster.projects.installation import Installation
 
@@ -43,13 +42,6 @@ room = Room(prefix="/uploads", tags=["uploads"], threads=THREADS)
 _background: set[asyncio.Task[None]] = set()
 
 Offset = Annotated[int, Header(alias="upload-offset", ge=0, le=2**62)]
-
-
-class UploadLists(Frozen):
-    """The uploads that can be continued, and those that ended lately."""
-
-    unfinished: tuple[Upload, ...]
-    ended: tuple[Upload, ...]
 
 
 @room.route_for("", role="operator")

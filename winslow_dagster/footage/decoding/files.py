@@ -7,12 +7,10 @@ import os
 import struct
 from collections import OrderedDict
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from winslow_dagster.footage.recognition import boxes
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from winslow_dagster.storage.range_reader import RangeReader
 
 REQUEST = struct.Struct("<QQ")
 BLOCK_BYTES = 1 << 20
@@ -21,44 +19,18 @@ MOST_BOXES = 10_000
 SPARED_FROM_BYTES = 1 << 16
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(RangeReader):
     """A file whose blocks the parent sends over a socket. Some blocks are kept: demuxers go back and forth."""
 
     def __init__(self, channel: int, size_bytes: int) -> None:
-        super().__init__()
+        super().__init__(self._part, size_bytes)
         self._channel = channel
-        self._size_bytes = size_bytes
-        self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
-    def readable(self) -> bool:
-        """Always True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always True."""
-        return True
-
-    def tell(self) -> int:
-        """See io.IOBase."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """See io.IOBase."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Buffer) -> int:
-        """See io.RawIOBase."""
-        view = memoryview(buffer).cast("B")
-        number, inside = divmod(self._at, BLOCK_BYTES)
-        if self._at >= self._size_bytes:
-            return 0
-        part = self._block(number)[inside : inside + len(view)]
-        view[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+    def _part(self, begin: int, end: int) -> bytes:
+        """From `begin` to the end of its block at most."""
+        number, inside = divmod(begin, BLOCK_BYTES)
+        return self._block(number)[inside : inside + end - begin]
 
     def _block(self, number: int) -> bytes:
         if number in self._blocks:
@@ -80,54 +52,27 @@ class RangeFile(io.RawIOBase):
         return self._blocks[number]
 
 
-class WithoutFrames(io.RawIOBase):
+class WithoutFrames(RangeReader):
     """An MP4 whose frames read as zeros, so that gigabytes are not read to list when each frame is shown.
 
     Those times are in other boxes than the frames, which are in `mdat`.
     """
 
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
-        super().__init__()
+        super().__init__(self._part, size_bytes)
         self._file = file
         self._spared = tuple(_frame_boxes(file, size_bytes))
-        self._at = 0
-        self._size_bytes = size_bytes
 
-    def readable(self) -> bool:
-        """Always True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always True."""
-        return True
-
-    def tell(self) -> int:
-        """See io.IOBase."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """See io.IOBase."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size_bytes}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Buffer) -> int:
-        """See io.RawIOBase."""
-        view = memoryview(buffer).cast("B")
-        for begin, end in self._spared:
-            if begin <= self._at < end:
-                count = min(len(view), end - self._at)
-                view[:count] = bytes(count)
-                self._at += count
-                return count
-            if self._at < begin:
-                view = view[: begin - self._at]
+    def _part(self, begin: int, end: int) -> bytes:
+        """Zeros or bytes of the file, up to where the other kind begins."""
+        for first, last in self._spared:
+            if first <= begin < last:
+                return bytes(min(end, last) - begin)
+            if begin < first:
+                end = min(end, first)
                 break
-        self._file.seek(self._at)
-        part = self._file.read(len(view))
-        view[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+        self._file.seek(begin)
+        return self._file.read(end - begin)
 
 
 def _frame_boxes(file: BinaryIO, size_bytes: int) -> list[tuple[int, int]]:

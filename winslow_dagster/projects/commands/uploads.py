@@ -18,9 +18,10 @@ from winslow_dagster.errors import (
     UploadBusy,
     WinslowError,
 )
-from winslow_dagster.footage import Source
 from winslow_dagster.formatting import format_duration, format_size
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.files import files_of, source_of
+from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.uploads import Uploads
 from winslow_dagster.projects.domain.model import LONGEST_NAME, checked_name, valid_name
 from winslow_dagster.projects.domain.upload import Upload
@@ -156,17 +157,9 @@ class UploadCommands:
         (entry,) = stored.manifest.files
         if PurePosixPath(entry.path).suffix.lower() not in FOOTAGE:
             return ""
-        store, manifest = self._context.store, stored.manifest
-        directory = store.read_only_path(manifest)
-        source = Source(
-            name=entry.path,
-            blake3=entry.blake3,
-            size_bytes=entry.size_bytes,
-            path=None if directory is None else directory / entry.path,
-            read=lambda begin, end: store.read_range(manifest, entry, begin, end - begin),
-        )
+        (file,) = files_of(self._context.store, "", {schema.POOL_ADDRESS: stored.manifest}, [schema.POOL_ADDRESS])
         try:
-            found = self._context.resources.footage.footage(source)
+            found = self._context.resources.footage.footage(source_of(self._context.store, file))
         except FootageUnreadable as error:
             return f"It is no video that can be read: {error.what}"
         except WinslowError as error:

@@ -32,6 +32,13 @@ class Upload(Frozen):
     ended_at: datetime | None = None
 
 
+class UploadLists(Frozen):
+    """The uploads that can be continued, and those that ended lately."""
+
+    unfinished: tuple[Upload, ...]
+    ended: tuple[Upload, ...]
+
+
 FINGERPRINT_BYTES = 1 << 20
 
 
