@@ -390,3 +390,26 @@ def test_a_question_is_settled_when_its_stage_gets_outputs_by_hand(monkeypatch: 
         steps.the_list_and_the_project_s_own_page_agree()
     finally:
         steps.teardown()
+
+
+def test_an_attempt_that_failed_cannot_be_chosen_for_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "event", lambda _text: None)
+    steps = Sequences()
+    try:
+        steps.begin(level="1")
+        for _ in ("left", "join"):
+            steps.answer_all_and_go_to_the_end(who=0)
+        steps.redo(who=0, stage="root", level="2", only=True, reuse=False)
+        steps.dagster.step(steps.dagster.open()[0], 0, "failed")
+        while open_runs := steps.dagster.open():
+            steps.dagster.step(open_runs[0], 0, "failed")
+        failed = steps.handle().attempt("root", 2)
+        assert failed.outcome == "failed"
+        with pytest.raises(
+            ProjectConflict, match="cannot be used for stage root of pipeline main: its outcome is failed"
+        ):
+            steps.handle().redo("last", use={"root": 2})
+        with pytest.raises(ProjectConflict, match="its outcome is failed"):
+            steps.handle().plan("last", use={"root": failed.task_id})
+    finally:
+        steps.teardown()

@@ -14,7 +14,7 @@ from winslow_dagster.pipelines import Pipeline, keep_version, load_version
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.database.lineage_queries import chosen_outputs, lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.model import Project, RunRecord
 from winslow_dagster.projects.domain.run_request import (
@@ -98,7 +98,11 @@ class LaunchPlanner:
         return load_version(versions_dir, name, digest), digest
 
     def check(self, pipeline: Pipeline, existing: Project | None, request: RunRequest) -> None:
-        """Whether the run is possible: the outputs it starts from exist, and every variable has a value."""
+        """Whether the run is possible: the outputs that it starts from and that it was told to use exist, and every
+        variable has a value.
+        """
+        for stage, task_id in request.use.items():
+            chosen_outputs(self._records, request.project, pipeline, stage, task_id)
         stored = lineage_of(self._records, existing.name, pipeline).current if existing else {}
         scope = RunScope(pipeline, request)
         scope.check(stored)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
+from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import Pipeline
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.answers import Answers
@@ -82,3 +83,23 @@ def outputs_in_use(records: ProjectRecords, lineage: Lineage) -> dict[str, Manif
     task_ids = {stage: attempt.task_id for stage, attempt in lineage.current.items()}
     found = records.manifests(task_ids.values())
     return {stage: found[task_id] for stage, task_id in task_ids.items() if task_id in found}
+
+
+def chosen_outputs(records: ProjectRecords, project: str, pipeline: Pipeline, stage: str, task_id: str) -> Manifest:
+    """The outputs of the attempt that a request chose for a stage. Raises ProjectConflict if they cannot be used."""
+    attempt = next((each for each in records.attempts(project) if each.task_id == task_id), None)
+    if attempt is None or (attempt.pipeline, attempt.stage) != (pipeline.name, stage):
+        problem = "it is none of its attempts"
+    elif attempt.outputs_removed_at is not None:
+        problem = "its outputs were removed"
+    elif attempt.outcome != "succeeded":
+        problem = "it has not ended" if attempt.outcome is None else f"its outcome is {attempt.outcome}"
+    elif (manifest := records.manifests([task_id]).get(task_id)) is None:
+        problem = "its outputs are not on record"
+    else:
+        return manifest
+    raise ProjectConflict(
+        f"attempt {task_id} cannot be used for stage {stage} of pipeline {pipeline.name}: {problem}",
+        where=f"project {project}",
+        expected="an attempt of the stage in this project that succeeded and still has its outputs",
+    )

@@ -14,7 +14,7 @@ from winslow_dagster.formatting import format_time
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.holds import Hold, Holds
-from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
+from winslow_dagster.projects.database.lineage_queries import chosen_outputs, lineage_of, outputs_in_use
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.actor import Actor
@@ -164,7 +164,7 @@ class StageDecider:
             return Reused(before, "already passed on in this run")
         chosen = call.request.use.get(name)
         if chosen is not None:
-            found = self.chosen_outputs(project, name, chosen)
+            found = chosen_outputs(self._records, project, call.pipeline, name, chosen)
             picked_at, by = datetime.now(UTC), f"run {call.run_id}"
             self._holds.pick(Pick(project, call.pipeline.name, name, chosen, picked_at, by))
             return Reused(found, f"chosen: {chosen}")
@@ -182,18 +182,6 @@ class StageDecider:
                 remedy=f"Start from {name}, or from an earlier stage",
             )
         return None
-
-    def chosen_outputs(self, project: str, stage: str, task_id: str) -> Manifest:
-        """The outputs of an attempt that the request chose. Raises ProjectConflict if they cannot be used."""
-        attempt = next((each for each in self._records.attempts(project) if each.task_id == task_id), None)
-        manifest = self._records.manifests([task_id]).get(task_id)
-        if attempt is None or attempt.stage != stage or not attempt.usable or manifest is None:
-            raise ProjectConflict(
-                f"the outputs of {task_id} cannot be used for {stage}",
-                where=f"project {project}",
-                expected=f"an attempt of {stage} in this project that succeeded and still has its outputs",
-            )
-        return manifest
 
     def _hold(self, call: StageCall, stage: Stage) -> Hold | None:
         """Why the stage may not start in this run; None if it may."""
