@@ -143,11 +143,12 @@ def fill(world: World) -> None:
     until(lambda: world.state("asks") == "awaiting_input", "a question is open")
     until(lambda: world.state("broken") == "failed", "a project has failed")
     until(lambda: world.state("done") == "succeeded", "a project has finished")
-    until(lambda: "detect" in running(world, "runs"), "a stage runs")
+    until(lambda: running(world, "runs").get("detect"), "a stage runs and has said how far it is")
 
 
-def running(world: World, project: str) -> list[str]:
-    return [view.stage for view in world.winslow.status(project).stages if view.state == "running"]
+def running(world: World, project: str) -> dict[str, bool]:
+    """The stages that run, and whether they have said how far they are."""
+    return {view.stage: bool(view.progress) for view in world.winslow.status(project).stages if view.state == "running"}
 
 
 def projects_of(answer: httpx.Response) -> list[str]:
