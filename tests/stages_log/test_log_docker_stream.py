@@ -20,14 +20,18 @@ SECOND_OF_DISORDER = 0.9
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Entry]:
-    """What a daemon has of a container: each stream in order, often two lines at one moment, stderr stamped late."""
+    """What a daemon has of a container: each stream in order, often two lines at one moment, stderr stamped late.
+
+    Two equal lines never have the same moment: the daemon takes longer than that for one.
+    """
     lines = draw(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=40)), max_size=25))
     late_ns = draw(st.integers(0, int(SECOND_OF_DISORDER * S)))
-    return [
+    entries = [
         Entry(stream, NOW + place // 2 * S // 4 + (late_ns if stream == "stderr" else 0), payload)
         for place, (stream, text) in enumerate(lines)
         for payload in [text.replace(b"\n", b"") + b"\n"]
     ]
+    return list(dict.fromkeys(entries))
 
 
 def frame(entry: Entry) -> bytes:
@@ -141,6 +145,15 @@ def test_what_a_daemon_repeats_after_a_rotation_is_dropped() -> None:
     ]
     sent = entries[:50_000] + entries[10_000:50_000] + entries[49_000:]
     assert DockerLogDemuxer().feed(b"".join(map(frame, sent))) == entries
+
+
+@pytest.mark.parametrize("begun", [[b"1\n"], [b"x" * 16_384, b"x" * 16_384, b"end\n"], [b"\n"]])
+def test_the_first_line_of_a_rotated_file_is_not_doubled(begun: list[bytes]) -> None:
+    """The daemon had read nothing but that line of the file when it began it again."""
+    first = [Entry("stdout", NOW, piece) for piece in begun]
+    later = [Entry("stdout", NOW + number, b"2\n") for number in (1, 2)]
+    sent = first + first + later
+    assert DockerLogDemuxer().feed(b"".join(map(frame, sent))) == first + later
 
 
 def test_a_clock_that_is_set_back_loses_no_line() -> None:

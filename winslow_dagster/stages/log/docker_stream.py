@@ -55,18 +55,19 @@ class DockerLogDemuxer:
             else:
                 stamp_text, blank, _ = data[begin:end].partition(b" ")
                 at_ns, text = _other_stamp(stamp_text), begin + len(stamp_text) + len(blank)
+            payload = data[text:end]
             order = self._orders[kind]
             if at_ns <= order.last_ns:
-                if order.is_repeated(at_ns):
+                if order.is_repeated(at_ns, payload):
                     continue
             else:
                 if order.is_open:
                     # Frames of one line share a timestamp. The driver `local` omits the line feed of a line that it
                     # split.
                     add(Entry(FRAME_STREAMS[kind], order.last_ns, b"\n"))
-                order.advance(at_ns)
+                order.advance(at_ns, payload)
             order.is_open = data[end - 1] != LINE_FEED
-            add(Entry(FRAME_STREAMS[kind], at_ns, data[text:end]))
+            add(Entry(FRAME_STREAMS[kind], at_ns, payload))
         self._rest = data[point:]
         if self._stored is None:
             return entries
@@ -88,30 +89,35 @@ class DockerLogDemuxer:
 class _Order:
     """Detects repeated frames of one stream by their timestamps, which never decrease.
 
-    Docker before version 23 repeats a part of the log when a follower reaches a rotated file.
+    Docker before version 23 repeats a part of the log when a follower reaches a rotated file: what it has sent of that
+    file, be it a single line. The daemon takes more than a microsecond for a line, so that a line which equals the one
+    before to the nanosecond is that line.
     """
 
-    __slots__ = ("_at_last", "_forgot", "_skip", "_stamps", "is_open", "last_ns")
+    __slots__ = ("_at_last", "_first_at_last", "_forgot", "_skip", "_stamps", "is_open", "last_ns")
 
     def __init__(self) -> None:
         self.last_ns = -1
         self.is_open = False  # the last frame did not end its line
-        self._at_last = 0  # frames with the last timestamp
+        self._at_last = 0  # frames with the last timestamp: one, or the pieces of a long line
+        self._first_at_last = b""
         self._skip = 0  # how many of them are still to be repeated
         self._stamps: list[int] = []
         self._forgot = False
 
-    def advance(self, at_ns: int) -> None:
+    def advance(self, at_ns: int, payload: bytes) -> None:
         """Record a frame that is later than all before."""
-        self.last_ns, self._at_last, self._skip = at_ns, 1, 0
+        self.last_ns, self._at_last, self._first_at_last, self._skip = at_ns, 1, payload, 0
         self._stamps.append(at_ns)
         if len(self._stamps) > 2 * STAMPS_KEPT:
             del self._stamps[:STAMPS_KEPT]
             self._forgot = True
 
-    def is_repeated(self, at_ns: int) -> bool:
+    def is_repeated(self, at_ns: int, payload: bytes) -> bool:
         """Whether a frame that is not later than the last is a repetition; records it if it is not."""
         if at_ns == self.last_ns:
+            if not self._skip and not self.is_open and payload == self._first_at_last:
+                self._skip = self._at_last
             if self._skip:
                 self._skip -= 1
                 return True
@@ -123,7 +129,7 @@ class _Order:
             return True
         self._stamps.clear()  # the clock was set back
         self._forgot = False
-        self.advance(at_ns)
+        self.advance(at_ns, payload)
         return False
 
 
