@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,10 +41,13 @@ from winslow_dagster.storage.manifest import Manifest
 
 ROUNDS = 60
 READERS = 10
+SENDERS = 10
+SENT_BYTES = 64 << 20
+SENT_NAME = base64.b64encode(b"film.mp4").decode()
 LOG_LINES = 300_000
 IDLE_S = 30
 GOAL_SERVED_S = 0.15
-GOAL_BESIDE_LOGS_S = 0.25
+GOAL_BESIDE_S = 0.25
 GOAL_IDLE_PERCENT = 4.0
 GOAL_FIRST_VISIT_BYTES = 150_000
 GOAL_ON_SCREEN_S = 1.5
@@ -101,6 +106,10 @@ class Server:
         return {"name": name, "value": value, "url": self.address}
 
 
+Load = Callable[[Server, Event, int], None]
+"""What a person does until told to stop. The number tells people apart."""
+
+
 def figures() -> Iterator[Figure]:
     """Every figure of this benchmark."""
     yield from pages_with_many_projects()
@@ -118,7 +127,8 @@ def figures_of_services(home: Settings, running: Services) -> Iterator[Figure]:
     yield from on_screen(server, home, running)
     with Installation(home, running) as winslow:
         winslow.run("chatty", "loud").wait()
-    yield pages_beside_logs(server)
+    yield pages_beside(f"{READERS}_log_readers", server, (read_log, READERS))
+    yield pages_beside(f"{READERS}_log_readers_and_{SENDERS}_uploads", server, (read_log, READERS), (send, SENDERS))
 
 
 def pages_with_many_projects() -> Iterator[Figure]:
@@ -194,34 +204,32 @@ def on_screen(server: Server, home: Settings, running: Services) -> Iterator[Fig
         yield Figure(f"stage_to_screen_{name}", age_s, unit, goal, age_s <= GOAL_ON_SCREEN_S)
 
 
-def pages_beside_logs(server: Server) -> Figure:
-    """Other pages, while several people page through a large log as fast as they can."""
+def pages_beside(name: str, server: Server, *loads: tuple[Load, int]) -> Figure:
+    """Other pages, while several people do each of these as fast as they can."""
     spawn = multiprocessing.get_context("spawn")
     stop = spawn.Event()
-    # In a process of their own: the pages' times are not to contain what the readers do with their answers.
-    readers = spawn.Process(target=read_logs, args=(server, stop))
-    readers.start()
+    # In processes of their own: the pages' times are not to contain what these do with their answers.
+    people = [spawn.Process(target=do_at_once, args=(load, count, server, stop)) for load, count in loads]
+    for each in people:
+        each.start()
     try:
         times = [
             each for path in ("/", "/projects", "/projects/loud", "/audit") for each in timed(server, path, ROUNDS)
         ]
     finally:
         stop.set()
-        readers.join()
+        for each in people:
+            each.join()
+    if any(each.exitcode for each in people):
+        raise RuntimeError("what the pages were measured beside has failed")
     served_s = percentile(times, 99)
-    return Figure(
-        f"pages_beside_{READERS}_log_readers_p99",
-        served_s,
-        "s",
-        f"<= {GOAL_BESIDE_LOGS_S}",
-        served_s <= GOAL_BESIDE_LOGS_S,
-    )
+    return Figure(f"pages_beside_{name}_p99", served_s, "s", f"<= {GOAL_BESIDE_S}", served_s <= GOAL_BESIDE_S)
 
 
-def read_logs(server: Server, stop: Event) -> None:
-    """Page through the log at several places at once."""
-    with ThreadPoolExecutor(READERS) as threads:
-        list(threads.map(lambda number: read_log(server, stop, number), range(READERS)))
+def do_at_once(load: Load, count: int, server: Server, stop: Event) -> None:
+    """Do the same so many times at once, until told to stop."""
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(lambda number: load(server, stop, number), range(count)))
 
 
 def read_log(server: Server, stop: Event, number: int) -> None:
@@ -231,6 +239,31 @@ def read_log(server: Server, stop: Event, number: int) -> None:
     while not stop.is_set():
         shown = json.loads(get(f"/api/v1/projects/loud/stages/talk/log?first={first}"))
         first = 1 if first + len(shown["lines"]) >= LOG_LINES else first + len(shown["lines"])
+
+
+def send(server: Server, stop: Event, number: int) -> None:
+    """Begin an upload, send half of it as a browser does, in one part, and cancel it; until told to stop."""
+    parts = urlsplit(server.address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    common = {**server.headers, "Origin": server.address, "Tus-Resumable": "1.0.0"}
+    part = bytes(SENT_BYTES // 2)
+
+    def ask(method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, {**common, **named})
+        answer = connection.getresponse()
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {answer.read().decode()}")
+        answer.read()
+        return answer
+
+    while not stop.is_set():
+        name = base64.b64encode(f"{number}-{time.monotonic_ns()}.mp4".encode()).decode()
+        told = f"filename {SENT_NAME},name {name}"
+        begun = ask("POST", "/api/v1/uploads", Upload_Length=str(SENT_BYTES), Upload_Metadata=told)
+        path = begun.headers["Location"]
+        ask("PATCH", path, part, Upload_Offset="0", Content_Type="application/offset+octet-stream")
+        ask("DELETE", path)
 
 
 @contextlib.contextmanager
@@ -286,7 +319,7 @@ def listening(server: Server) -> Iterator[None]:
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     connection.request("GET", "/live", headers=server.headers)
     answer = connection.getresponse()
-    if answer.status != http.HTTPStatus.OK:
+    if answer.status != HTTPStatus.OK:
         raise RuntimeError(f"/live answered {answer.status}")
     threading.Thread(target=drain, args=(answer,), daemon=True).start()
     try:
@@ -311,7 +344,7 @@ def getter(server: Server) -> Callable[[str], bytes]:
         connection.request("GET", path, headers=server.headers)
         answer = connection.getresponse()
         body = answer.read()
-        if answer.status != http.HTTPStatus.OK:
+        if answer.status != HTTPStatus.OK:
             raise RuntimeError(f"{path} answered {answer.status}")
         return body
 

@@ -45,7 +45,10 @@ class ReceivedFile:
     def received_bytes(self) -> int:
         """How much of it is here, and stays here."""
         with disk_errors(str(self.path), disk=self.directory):
-            size_bytes = self.path.stat().st_size if self.path.exists() else 0
+            try:
+                size_bytes = self.path.stat().st_size
+            except FileNotFoundError:  # it may be cancelled at this moment
+                size_bytes = 0
             note = self._read_note()
         return size_bytes if note["boot"] == _boot() else min(size_bytes, int(note["synced_bytes"]))
 
