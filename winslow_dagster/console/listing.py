@@ -14,6 +14,8 @@ from winslow_dagster.projects.domain.views import ProjectGroup, ProjectQuery, Pr
 
 PATH = "/projects"
 PAGE_SIZE = 50
+NEEDING = "state:awaiting_input state:failed state:interrupted -is:noted"
+"""The filter of the projects that wait for a person."""
 NEWEST_FIRST = "-created_at"
 """The order of a list without another: rows keep their places while projects run."""
 SORTS: tuple[ProjectSort, ...] = get_args(ProjectSort)

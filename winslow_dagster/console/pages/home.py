@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command, command_of
+from winslow_dagster.console.listing import NEEDING, Listing
 from winslow_dagster.console.pages.projects import rows_of
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room, RowId
@@ -36,6 +37,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
         request,
         "home.html",
         needs=needs,
+        all_needing=Listing(filter=NEEDING).address(),
         may_act=front.may_act_on(need.project for need in needs.needs if need.project is not None),
         commands=tuple(map(_command, needs.needs)),
         under_way=rows_of(front, under_way.projects),

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.acts import Undo, done
 from winslow_dagster.console.caller import CallerOf, Front, require
-from winslow_dagster.console.listing import GROUPS, NEWEST_FIRST, PAGE_SIZE, PATH, Listing, ListingAsked
+from winslow_dagster.console.listing import GROUPS, NEEDING, NEWEST_FIRST, PAGE_SIZE, PATH, Listing, ListingAsked
 from winslow_dagster.console.pictures import picture_response
 from winslow_dagster.console.rendering import page as rendered
 from winslow_dagster.console.room import THUMBNAILS, Room
@@ -40,7 +40,7 @@ SORT_NAMES = {
     "owner": "by owner",
 }
 READY: tuple[tuple[str, str], ...] = (
-    ("Needing somebody", "state:awaiting_input state:failed state:interrupted"),
+    ("Needing somebody", NEEDING),
     ("Running", "state:running state:pausing"),
     ("Paused", "state:paused"),
     ("Succeeded", "state:succeeded"),

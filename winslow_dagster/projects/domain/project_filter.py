@@ -13,11 +13,12 @@ from typing import get_args
 
 from winslow_dagster.errors import FilterInvalid
 from winslow_dagster.pipelines import nearest
-from winslow_dagster.projects.domain.views import ProjectFilter, ProjectState
+from winslow_dagster.projects.domain.views import ProjectFilter, ProjectMark, ProjectState
 
-FIELDS = {"state": "states", "tag": "tags", "pipeline": "pipelines", "owner": "owners"}
+FIELDS = {"state": "states", "is": "marks", "tag": "tags", "pipeline": "pipelines", "owner": "owners"}
 """Key -> the field of `ProjectFilter`. A word without a key is one of `texts`."""
-STATES: tuple[ProjectState, ...] = get_args(ProjectState)
+KNOWN: dict[str, tuple[str, ...]] = {"states": get_args(ProjectState), "marks": get_args(ProjectMark)}
+"""Field -> the values that it can have; those of other fields are free."""
 MOST_WORDS = 50
 KEY = re.compile(r"([A-Za-z_]+):")
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -49,9 +50,7 @@ def parse_filter(text: str) -> ProjectFilter:
                 length=len(text) - word.position + 1,
                 expected=f"at most {MOST_WORDS}",
             )
-        value = word.value
-        if word.field == "states":
-            value = _state(word)
+        value = _known(word) if word.field in KNOWN else word.value
         values = found.setdefault(f"not_{word.field}" if word.excludes else word.field, [])
         if value not in values:
             values.append(value)
@@ -126,22 +125,23 @@ def _require_key(key: re.Match[str], begin: int) -> None:
     )
 
 
-def _state(word: Word) -> str:
-    name = word.value.lower()
-    if name in STATES:
+def _known(word: Word) -> str:
+    name, known = word.value.lower(), KNOWN[word.field]
+    if name in known:
         return name
-    meant = nearest(name, STATES)
+    meant = nearest(name, known)
     raise FilterInvalid(
-        f"there is no state {word.value!r}",
+        f"there is no state {word.value!r}" if word.field == "states" else f"no project is {word.value!r}",
         position=word.position,
         length=word.length,
-        expected=f"one of {', '.join(STATES)}",
+        expected=f"one of {', '.join(known)}" if len(known) > 1 else known[0],
         remedy=f"Did you mean {meant}?" if meant else "",
     )
 
 
 def _example(field: str) -> str:
-    return "state:failed" if field == "states" else f"{next(key for key, each in FIELDS.items() if each == field)}:NAME"
+    key = next(key for key, each in FIELDS.items() if each == field)
+    return f"{key}:{'failed' if field == 'states' else KNOWN[field][0] if field in KNOWN else 'NAME'}"
 
 
 def _quoted(value: str, key: str) -> str:

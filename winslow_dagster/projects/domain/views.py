@@ -149,17 +149,21 @@ class ProjectSummary(NamedTuple):
 
 ProjectSort = Literal["name", "changed_at", "created_at", "state", "pipeline", "owner"]
 ProjectGroup = Literal["pipeline", "state", "owner", "tag"]
+ProjectMark = Literal["noted"]
+"""`noted`: somebody has taken note that its latest run failed, so that it waits for nobody."""
 
 
 class ProjectFilter(View):
     """Which projects to list. An empty field does not restrict; `not_…` excludes.
 
-    A project has one state, pipeline and owner: it has to have any of those listed. It has to have all of `tags`, and
-    all `texts` are looked for in its name, notes and tags, whatever their case.
+    A project has one state, pipeline and owner: it has to have any of those listed. It has to have all of `tags` and
+    `marks`, and all `texts` are looked for in its name, notes and tags, whatever their case.
     """
 
     states: tuple[ProjectState, ...] = ()
     not_states: tuple[ProjectState, ...] = ()
+    marks: tuple[ProjectMark, ...] = ()
+    not_marks: tuple[ProjectMark, ...] = ()
     pipelines: tuple[str, ...] = ()
     not_pipelines: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
@@ -207,6 +211,7 @@ class FilterWords(View):
     """What the words of a filter line can be compared with: the values that are in use, the most used first."""
 
     states: tuple[ProjectState, ...]
+    marks: tuple[ProjectMark, ...]
     tags: tuple[str, ...]
     pipelines: tuple[str, ...]
     owners: tuple[str, ...]

@@ -11,14 +11,16 @@ from sqlalchemy import Alias, ColumnElement, Connection, Select, Table, and_, ca
 from sqlalchemy.sql.selectable import FromClause, TableValuedAlias
 
 from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.dismissals import DISMISSED
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.domain.model import RunOutcome
-from winslow_dagster.projects.domain.views import ProjectFilter, ProjectQuery, ProjectState
+from winslow_dagster.projects.domain.views import ProjectFilter, ProjectMark, ProjectQuery, ProjectState
 from winslow_dagster.projects.status.state import NEVER_RUN, after_run, sweep_state
 
 Runs = Table | Alias
 OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 STATES: tuple[ProjectState, ...] = get_args(ProjectState)
+MARKS: dict[ProjectMark, ColumnElement[bool]] = {"noted": DISMISSED}
 
 WITH_LATEST_RUN = schema.projects.outerjoin(schema.runs, schema.runs.c.run_id == schema.projects.c.latest_run)
 CHANGED_AT = func.coalesce(
@@ -168,6 +170,8 @@ def _conditions(
     def has_tag(tag: str) -> ColumnElement[bool]:
         return _has_tag(connection, lambda value: value == tag)
 
+    conditions += (MARKS[mark] for mark in query.marks)
+    conditions += (~MARKS[mark] for mark in query.not_marks)
     conditions += map(has_tag, query.tags)
     conditions += (~has_tag(tag) for tag in query.not_tags)
     conditions += (_has_text(connection, text) for text in query.texts)

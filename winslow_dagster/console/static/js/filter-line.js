@@ -1,6 +1,6 @@
 // The filter line with completion: of the word at the cursor, by the values that projects have.
-const KEYS = { "state:": "what it does now", "tag:": "has this tag", "pipeline:": "runs this pipeline", "owner:": "belongs to" };
-const FIELDS = { state: "states", tag: "tags", pipeline: "pipelines", owner: "owners" };
+const KEYS = { "state:": "what it does now", "is:": "noted: somebody knows that it failed", "tag:": "has this tag", "pipeline:": "runs this pipeline", "owner:": "belongs to" };
+const FIELDS = { state: "states", is: "marks", tag: "tags", pipeline: "pipelines", owner: "owners" };
 const MOST_SHOWN = 12;
 
 // The word that ends at the cursor, with its `-`, its key and the beginning of its value.
