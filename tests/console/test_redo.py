@@ -69,16 +69,27 @@ def test_every_parameter_has_its_default_and_what_it_was_and_no_secret_is_shown(
     assert limits["args"].startswith("'echo ")
     assert found == server.winslow.project(tuned).parameters("detect")
     assert found.later == {"count": ("count",), "report": ("count", "report")}
+    count, report = found.following
+    assert (count.stage, count.attempt, report.stage) == ("count", 1, "report")
+    assert [(each.name, each.default, each.last) for each in count.variables] == [
+        ("LIMIT", "5", "5"),
+        ("PLACE", "ulm", "ulm"),
+    ]
+    assert {each.name for each in count.settings} == {"args", "image", "cpus", "memory", "timeout", "gpu"}
 
 
 def test_a_plan_says_what_a_redo_does_and_starts_nothing(server: Server, project: ProjectClient, tuned: str) -> None:
     before = server.winslow.project(tuned).runs()
     plan = project.plan("detect", env={"THRESHOLD": "0.2"})
     assert (plan.stages, plan.kept, plan.outdated) == (("detect", "count", "report"), ("look",), ())
-    assert plan.gpus == 1
+    # Its GPU is optional.
+    assert (plan.gpus, plan.optional_gpus) == (0, 1)
     assert plan.estimated_s is not None
     assert plan.text.startswith("3 stages run again, about ")
-    assert plan.text.endswith(", one GPU; look is kept.")
+    assert plan.text.endswith(", one GPU if there is one; look is kept.")
+    more = project.plan("detect", settings={"report": {"gpu": 2}})
+    assert (more.gpus, more.optional_gpus) == (2, 1)
+    assert ", 2 GPUs; look is kept." in more.text
     alone = project.plan("detect", only=True)
     assert (alone.stages, alone.outdated) == (("detect",), ("count", "report"))
     assert project.plan("report", use={"detect": 1}).stages == ("report",)

@@ -78,9 +78,10 @@ def test_a_stage_is_run_again_with_another_parameter(server: Server, page: Page)
     # As the last attempt ran: its threshold, and the limit of the stage that follows.
     threshold = drawer.get_by_label("New value of THRESHOLD")
     assert threshold.input_value() == "0.3"
-    assert drawer.get_by_text("count: env.LIMIT=7").is_visible()
+    following = drawer.locator("[data-following]")
+    assert following.locator("summary").all_inner_texts() == ["count LIMIT=7", "report with its defaults"]
     says(page, "3 stages run again, about")
-    says(page, "one GPU; look is kept.")
+    says(page, "one GPU if there is one; look is kept.")
     assert SECRET not in page.content()
     picture(page, "redo")
     threshold.fill("0.25")
@@ -89,7 +90,18 @@ def test_a_stage_is_run_again_with_another_parameter(server: Server, page: Page)
     until(lambda: drawer.get_by_role("button", name="Run again").is_disabled(), "it cannot be started")
     picture(page, "redo-fault")
     drawer.get_by_label("New value of Memory").fill("")
+    following.first.locator("summary").click()
+    drawer.get_by_label("New value in count: GPUs").fill("no number")
+    drawer.locator('[data-fault="count/set.gpu"]').filter(has_text="whole number").wait_for()
+    drawer.get_by_label("New value in count: GPUs").fill("0")
+    drawer.get_by_label("New value in count: LIMIT").fill("8")
+    until(
+        lambda: "--set count.env.LIMIT=8" in (page.locator("[data-command]").text_content() or ""),
+        "it is in the command",
+    )
+    picture(page, "redo-following")
     drawer.get_by_label("Run", exact=True).select_option("only detect")
+    drawer.get_by_text("None of them runs.").wait_for()
     says(page, "detect runs again, about")
     says(page, "count and report are out of date afterwards")
     drawer.get_by_label("Reason").fill("fewer false alarms")

@@ -15,8 +15,9 @@ from winslow_dagster.console.sorting import sorted_by
 from winslow_dagster.projects.commands.run_plan import faults_of_settings
 from winslow_dagster.projects.domain.run_plan import (
     CandidateOutputs,
-    FollowingSettings,
+    InputParameter,
     Parameter,
+    SettableStage,
     Setting,
     StageParameters,
 )
@@ -36,19 +37,35 @@ KNOWN = StageParameters(
         Setting(name="memory", default="2GiB", last="4GiB", set_by_run=True),
         Setting(name="gpu", default="1", last="1"),
     ),
-    inputs=("video",),
+    inputs=(InputParameter(name="video", current="film.mp4"),),
     candidates=(CandidateOutputs(stage="look", number=1, task_id="a.look.1", current=False),),
-    following=(FollowingSettings(stage="count", settings={"env": {"LIMIT": "7"}}),),
+    following=(
+        SettableStage(
+            stage="count",
+            attempt=2,
+            variables=(
+                Parameter(name="LIMIT", default="5", last="7", last_origin="settings"),
+                Parameter(
+                    name="KEY", default="(secret KEY)", secret=True, last_origin="settings", last_secret="KEY-1234"
+                ),
+            ),
+            settings=(Setting(name="cpus", default="1", last="1"),),
+        ),
+        SettableStage(
+            stage="report",
+            attempt=None,
+            variables=(Parameter(name="TITLE", default="Counts"),),
+            settings=(Setting(name="gpu", default="0"),),
+        ),
+    ),
     later={"count": ("count",), "report": ("count", "report")},
 )
 
 
 def form(**changed: str) -> EnteredRedo:
-    """The drawer as it opens, with some fields changed; `env__X` stands for `env.X`."""
-    fields = (
-        new_values(KNOWN) | {"keep.count": "yes"} | {name.replace("__", "."): text for name, text in changed.items()}
-    )
-    return entered(FormData(fields), KNOWN, None)
+    """The drawer as it opens, with some fields changed; `env__X` stands for `env.X`, `of__X` for a field of count."""
+    fields = {name.replace("of__", "count/").replace("__", "."): text for name, text in changed.items()}
+    return entered(FormData(new_values(KNOWN) | fields), KNOWN, None)
 
 
 def test_the_drawer_opens_with_what_the_last_run_had_set() -> None:
@@ -58,6 +75,10 @@ def test_the_drawer_opens_with_what_the_last_run_had_set() -> None:
         "set.args": "run --fast",
         "set.memory": "4GiB",
         "set.gpu": "1",
+        "count/env.LIMIT": "7",
+        "count/set.cpus": "1",
+        "report/env.TITLE": "Counts",
+        "report/set.gpu": "0",
     }
 
 
@@ -66,7 +87,7 @@ def test_only_what_differs_from_the_defaults_is_asked_for() -> None:
         "detect": {"env": {"THRESHOLD": "0.3"}, "memory": "4GiB"},
         "count": {"env": {"LIMIT": "7"}},
     }
-    back = form(env__THRESHOLD="0.4", set__memory="", keep__count="")
+    back = form(env__THRESHOLD="0.4", set__memory="", of__env__LIMIT="5")
     assert (back.settings, back.faults) == ({}, ())
     assert form(env__DETECTOR="").settings["detect"]["env"] == {"THRESHOLD": "0.3", "DETECTOR": ""}
     assert form(set__args="run --slow 'two words'").settings["detect"]["args"] == ["run", "--slow", "two words"]
@@ -91,6 +112,25 @@ def test_settings_of_later_stages_go_with_those_that_run(
 ) -> None:
     found = form(until=until)
     assert (found.only, found.stop_after, "count" in found.settings) == (only, stop_after, keeps)
+
+
+def test_every_parameter_of_every_stage_that_runs_can_be_set() -> None:
+    changed = {"of__env__LIMIT": "9", "of__set__cpus": "2", "report/env.TITLE": "Cars", "report/set.gpu": "1"}
+    assert form(**changed).settings == {
+        "detect": {"env": {"THRESHOLD": "0.3"}, "memory": "4GiB"},
+        "count": {"env": {"LIMIT": "9"}, "cpus": 2.0},
+        "report": {"env": {"TITLE": "Cars"}, "gpu": 1},
+    }
+    assert "report" not in form(until="count", **changed).settings
+    assert [each.field for each in form(of__set__cpus="many").faults] == ["count/set.cpus"]
+    # A list is one value where nothing is swept.
+    swept = form(sweep="yes", until="count", env__THRESHOLD="1, 2", of__env__LIMIT="1, 2")
+    assert (swept.values, swept.settings["count"]) == ({"THRESHOLD": ("1", "2")}, {"env": {"LIMIT": "1, 2"}})
+
+
+def test_a_secret_that_the_last_run_set_is_set_again_where_its_box_is_ticked() -> None:
+    assert form(of__env__KEY="yes").settings["count"]["env"] == {"LIMIT": "7", "KEY": {"secret": "KEY-1234"}}
+    assert form(of__env__KEY="my own").settings["count"]["env"] == {"LIMIT": "7"}
 
 
 def test_lists_and_ranges_make_a_sweep() -> None:

@@ -35,6 +35,14 @@ def plan(**given: Any) -> RunPlan:
             "detect runs again, about 1 m judged by the last attempts, 2 GPUs; it waits for an answer before count.",
         ),
         (
+            {"estimated_s": 60, "optional_gpus": 1},
+            "detect runs again, about 1 m judged by the last attempts, one GPU if there is one.",
+        ),
+        (
+            {"estimated_s": 60, "optional_gpus": 2},
+            "detect runs again, about 1 m judged by the last attempts, 2 GPUs if there are any.",
+        ),
+        (
             {"runs": 12, "max_concurrent": 2, "estimated_s": 60, "kept": ("look",)},
             "12 runs of detect, at most 2 at once, about 1 m each judged by the last attempts; pick one afterwards.",
         ),

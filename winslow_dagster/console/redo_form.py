@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 
 from winslow_dagster.console.commands import command
 from winslow_dagster.errors import InputRejected
-from winslow_dagster.projects.domain.run_plan import Parameter, RunFault, StageParameters
+from winslow_dagster.projects.domain.run_plan import RunFault, SettableStage, StageParameters
 from winslow_dagster.projects.domain.setting_text import read_setting
 from winslow_dagster.projects.domain.sweep_values import read_values
 
@@ -55,17 +55,17 @@ class EnteredRedo:
 def entered(form: FormData, known: StageParameters, pipeline: str | None) -> EnteredRedo:
     """What differs from the defaults. A text that cannot be read is a fault of its field."""
     texts = {name: value.replace("\r\n", "\n") for name, value in form.multi_items() if isinstance(value, str)}
-    reading = _Reading(known.stage)
+    reading = _Reading(texts)
     sweeps = texts.get("sweep") == "yes"
-    values = reading.variables(texts, known.variables, sweeps=sweeps)
-    reading.settings(texts, known)
+    values = reading.stage(known, "", sweeps=sweeps) | reading.more_variables(known.stage, sweeps=sweeps)
     until = texts.get("until", "")
     # A sweep runs the stage alone, unless it is told where to stop.
     reached = known.later.get(until, ()) if until or sweeps else tuple(known.later)
     for each in known.following:
-        if each.stage in reached and texts.get(f"keep.{each.stage}") == "yes":
-            reading.changed[each.stage] = dict(each.settings)
-    inputs = {name: texts[f"input.{name}"].strip() for name in known.inputs if texts.get(f"input.{name}", "").strip()}
+        if each.stage in reached:
+            reading.stage(each, field_prefix(known.stage, each.stage))
+    named = {each.name: texts.get(f"input.{each.name}", "").strip() for each in known.inputs}
+    inputs = {name: text for name, text in named.items() if text}
     if sweeps:
         reading.faults += [
             RunFault(field=f"input.{name}", message="A sweep keeps the project's inputs") for name in inputs
@@ -88,57 +88,72 @@ def entered(form: FormData, known: StageParameters, pipeline: str | None) -> Ent
     )
 
 
-class _Reading:
-    """Reads fields one by one, and keeps what is wrong with each."""
+def field_prefix(chosen: str, stage: str) -> str:
+    """What the names of a stage's fields begin with: those of the chosen stage with nothing."""
+    return "" if stage == chosen else f"{stage}/"
 
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
+
+class _Reading:
+    """Reads the fields of one stage after the other, and keeps what is wrong with each."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
         self.changed: dict[str, dict[str, Any]] = {}
         self.faults: list[RunFault] = []
 
-    def variables(
-        self, texts: Mapping[str, str], known: tuple[Parameter, ...], *, sweeps: bool
-    ) -> dict[str, tuple[str, ...]]:
-        """Set the variables that differ from their defaults. Returns those that a sweep has several values for."""
-        env: dict[str, str] = {}
+    def stage(self, known: SettableStage, prefix: str, *, sweeps: bool = False) -> dict[str, tuple[str, ...]]:
+        """Set what differs from the defaults. Returns the variables that a sweep has several values for."""
+        env: dict[str, Any] = {}
         values: dict[str, tuple[str, ...]] = {}
-        given = {each.name: (texts[f"env.{each.name}"], each.default) for each in known if f"env.{each.name}" in texts}
-        for name, (text, default) in (given | self._more(texts)).items():
-            if text == default:
+        for each in known.variables:
+            field = f"{prefix}env.{each.name}"
+            if each.last_secret is not None and self._texts.get(field) == "yes":
+                env[each.name] = {"secret": each.last_secret}
+            if each.secret or field not in self._texts:
                 continue
-            listed: tuple[str, ...] = (text,)
-            if sweeps and text:
-                try:
-                    listed = read_values(text)
-                except InputRejected as error:
-                    self._fault(f"env.{name}", error)
+            text = self._texts[field]
+            listed = self._listed(field, text) if sweeps and text and text != each.default else (text,)
             if len(listed) > 1:
-                values[name] = listed
-            elif listed[0] != default:
-                env[name] = listed[0]
+                values[each.name] = listed
+            elif listed[0] != each.default:
+                env[each.name] = listed[0]
         if env:
-            self.changed.setdefault(self._stage, {})["env"] = env
+            self.changed.setdefault(known.stage, {})["env"] = env
+        self._settings(known, prefix)
         return values
 
-    def _more(self, texts: Mapping[str, str]) -> dict[str, tuple[str, str | None]]:
-        found: dict[str, tuple[str, str | None]] = {}
-        for line in texts.get("more_env", "").splitlines():
-            name, equals, value = line.partition("=")
-            if equals and name.strip():
-                found[name.strip()] = (value.strip(), None)
+    def _listed(self, field: str, text: str) -> tuple[str, ...]:
+        try:
+            return read_values(text)
+        except InputRejected as error:
+            self._fault(field, error)
+            return (text,)
+
+    def more_variables(self, stage: str, *, sweeps: bool) -> dict[str, tuple[str, ...]]:
+        """The same for variables of the stage that neither the file nor its last attempt has."""
+        values: dict[str, tuple[str, ...]] = {}
+        for line in self._texts.get("more_env", "").splitlines():
+            name, equals, value = (part.strip() for part in line.partition("="))
+            if equals and name:
+                listed = self._listed("more_env", value) if sweeps and value else (value,)
+                if len(listed) > 1:
+                    values[name] = listed
+                else:
+                    self.changed.setdefault(stage, {}).setdefault("env", {})[name] = listed[0]
             elif line.strip():
                 self.faults.append(RunFault(field="more_env", message=f"{line.strip()!r} is not NAME=VALUE"))
-        return found
+        return values
 
-    def settings(self, texts: Mapping[str, str], known: StageParameters) -> None:
+    def _settings(self, known: SettableStage, prefix: str) -> None:
         """Set arguments, image and limits that differ from their defaults. An empty field keeps its default."""
         for each in known.settings:
-            text = texts.get(f"set.{each.name}", "").strip()
+            field = f"{prefix}set.{each.name}"
+            text = self._texts.get(field, "").strip()
             if text and text != each.default:
                 try:
-                    self.changed.setdefault(self._stage, {})[each.name] = read_setting(each.name, text)
+                    self.changed.setdefault(known.stage, {})[each.name] = read_setting(each.name, text)
                 except InputRejected as error:
-                    self._fault(f"set.{each.name}", error)
+                    self._fault(field, error)
 
     def limit(self, text: str) -> int | None:
         """How many runs of the sweep run at once."""

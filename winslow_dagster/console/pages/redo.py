@@ -12,14 +12,14 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from winslow_dagster.console.acts import SentForm
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.pages.project import stage_page
-from winslow_dagster.console.redo_form import EnteredRedo, command_of, entered
+from winslow_dagster.console.redo_form import EnteredRedo, command_of, entered, field_prefix
 from winslow_dagster.console.room import Room
 from winslow_dagster.console.stage_place import PlaceOf
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.project_check import message_of
 from winslow_dagster.projects.commands.run_plan import faults_of_settings
-from winslow_dagster.projects.domain.run_plan import RunFault, RunPlan, StageParameters
+from winslow_dagster.projects.domain.run_plan import Parameter, RunFault, RunPlan, Setting, StageParameters
 
 room = Room(prefix="/projects/{project}/stages/{stage}/redo")
 
@@ -51,6 +51,8 @@ def show_drawer(request: Request, front: Front, project: str, stage: str, place:
         settings=handle.settings(stage, place.attempt, pipeline=place.pipeline),
         known=known,
         new=new_values(known),
+        prefixes={each.stage: field_prefix(stage, each.stage) for each in known.following},
+        ends={each: [last for last, reached in known.later.items() if each in reached] for each in known.later},
         differing=_differing(known),
         pool=[each.name for each in front.pool.list()] if known.inputs else [],
     )
@@ -87,7 +89,14 @@ def start(front: Front, project: str, stage: str, form: SentForm, place: PlaceOf
 
 def _planned(handle: ProjectHandle, redo: EnteredRedo) -> tuple[RunPlan | None, tuple[RunFault, ...]]:
     """The plan, or the faults that keep it from being made, each at its field if that can be told."""
-    faults = [*redo.faults, *faults_of_settings(redo.stage, redo.settings.get(redo.stage, {}))]
+    faults = [
+        *redo.faults,
+        *(
+            each.model_copy(update={"field": field_prefix(redo.stage, stage) + each.field})
+            for stage, changed in redo.settings.items()
+            for each in faults_of_settings(stage, changed)
+        ),
+    ]
     if faults:
         return None, tuple(faults)
     try:
@@ -99,15 +108,16 @@ def _planned(handle: ProjectHandle, redo: EnteredRedo) -> tuple[RunPlan | None, 
 
 def new_values(known: StageParameters) -> dict[str, str]:
     """What the fields have at first: what the attempt's run had set, so that it runs as before, or else the default."""
-    found = {
-        f"env.{each.name}": each.last if each.set_by_run and each.last is not None else each.default
-        for each in known.variables
-        if not each.secret
-    }
-    return found | {
-        f"set.{each.name}": each.last if each.set_by_run and each.last is not None else each.default
-        for each in known.settings
-    }
+    found: dict[str, str] = {}
+    for stage in (known, *known.following):
+        prefix = field_prefix(known.stage, stage.stage)
+        found |= {f"{prefix}env.{each.name}": _new(each) for each in stage.variables if not each.secret}
+        found |= {f"{prefix}set.{each.name}": _new(each) for each in stage.settings}
+    return found
+
+
+def _new(parameter: Parameter | Setting) -> str:
+    return parameter.last if parameter.set_by_run and parameter.last is not None else parameter.default
 
 
 def _differing(known: StageParameters) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.formatting import format_time
-from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
@@ -20,8 +20,9 @@ from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.questions import QuestionContext, confirmations, form_of
 from winslow_dagster.projects.domain.run_plan import RunFault, RunPlan, sentence_of
-from winslow_dagster.projects.domain.run_request import RunRequest, RunScope, StageOverrides, check_overrides
+from winslow_dagster.projects.domain.run_request import RunScope, StageOverrides, check_overrides
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
+from winslow_dagster.projects.planning.stage_tasks import gpu_of_run
 from winslow_dagster.projects.status.estimate import expected_end, typical_durations
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -72,6 +73,7 @@ def _plan(context: Context, request: LaunchRequest, variants: Sequence[LaunchReq
     now = context.clock()
     end = expected_end(plan.pipeline, {}, stages, typical_s, now)
     attempted = {attempt.stage for attempt in lineage.attempts}
+    wanted = [gpu for name in stages if (gpu := _gpu_of(plan, name)) is not None]
     found = RunPlan(
         project=request.project,
         pipeline=plan.pipeline.name,
@@ -84,7 +86,8 @@ def _plan(context: Context, request: LaunchRequest, variants: Sequence[LaunchReq
         outdated=outdated,
         questions=_questions(context, lineage, plan, running),
         estimated_s=None if end is None else (end - now).total_seconds(),
-        gpus=max((_gpus(plan.pipeline, plan.request, name) for name in stages), default=0),
+        gpus=max((gpu.count for gpu in wanted if not gpu.optional), default=0),
+        optional_gpus=max((gpu.count for gpu in wanted if gpu.optional), default=0),
         again=bool(attempted & set(stages)),
         busy=_busy(context, request.project),
     )
@@ -108,10 +111,9 @@ def _outdated_afterwards(lineage: Lineage, plan: LaunchPlan, running: frozenset[
     )
 
 
-def _gpus(pipeline: Pipeline, request: RunRequest, stage: str) -> int:
-    changed = request.stages.get(stage, StageOverrides()).gpu
-    own = pipeline.stage(stage).gpu
-    return changed if changed is not None else own.count if own is not None else 0
+def _gpu_of(plan: LaunchPlan, stage: str) -> Gpu | None:
+    changed = plan.request.stages.get(stage, StageOverrides()).gpu
+    return gpu_of_run(plan.pipeline.stage(stage).gpu, changed)
 
 
 def _questions(context: Context, lineage: Lineage, plan: LaunchPlan, running: frozenset[str]) -> tuple[str, ...]:

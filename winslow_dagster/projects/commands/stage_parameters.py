@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.formatting import count_of
+from winslow_dagster.pipelines import Pipeline, SecretReference
 from winslow_dagster.pipelines.config_file import read_content
 from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.pipelines.units import written_duration, written_size
@@ -20,8 +21,9 @@ from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_
 from winslow_dagster.projects.domain.model import Attempt, Project
 from winslow_dagster.projects.domain.run_plan import (
     CandidateOutputs,
-    FollowingSettings,
+    InputParameter,
     Parameter,
+    SettableStage,
     Setting,
     StageParameters,
     choices_of,
@@ -30,6 +32,10 @@ from winslow_dagster.projects.domain.run_plan import (
 )
 from winslow_dagster.projects.domain.views import StageSettings, Variable
 from winslow_dagster.projects.planning.stage_tasks import ANSWER_VARIABLES
+from winslow_dagster.storage.manifest import Manifest
+
+RUN_LAYERS = 2
+"""The last layers of variables are those of the run and of its settings for the stage."""
 
 
 def parameters_of(
@@ -38,24 +44,34 @@ def parameters_of(
     """The parameters of the stage, beside those of its latest attempt or the one that is named. Raises NotFound."""
     lineage = lineage_of(context.records, project.name, pipeline)
     all_attempts = context.records.attempts(project.name)
-    last = next((each for each in reversed(lineage.attempts) if each.stage == stage.name), None)
-    if which is not None:
-        last = find_attempt(all_attempts, stage.name, which)
+    latest = {each.stage: each for each in lineage.attempts}
+    last = latest.get(stage.name) if which is None else find_attempt(all_attempts, stage.name, which)
     numbers = numbers_of(all_attempts)
-    defaults = settings_of_stage(context, project, pipeline, stage)
-    before = None if last is None else settings_of_attempt(context, last)
-    changed = {} if last is None else _settings_of_run(context, last, stage.name)
     following = [each for each in in_order(pipeline) if stage.name in upstream_of(pipeline, each.name)]
+    comments = _comments(context, project, pipeline.name)
+
+    def settable(of: Stage, attempt: Attempt | None) -> SettableStage:
+        defaults = settings_of_stage(context, project, pipeline, of)
+        about = {name: text for place in ("", of.name) for (owner, name), text in comments.items() if owner == place}
+        return SettableStage(
+            stage=of.name,
+            attempt=None if attempt is None else numbers[attempt.task_id],
+            variables=_variables(context, defaults, attempt, about),
+            settings=_settings(of, attempt, {} if attempt is None else _settings_of_run(context, attempt, of.name)),
+        )
+
+    own = settable(stage, last)
     return StageParameters(
         project=project.name,
         pipeline=pipeline.name,
-        stage=stage.name,
-        attempt=None if last is None else numbers[last.task_id],
-        variables=_variables(defaults, before, _comments(context, project, pipeline.name, stage.name)),
-        settings=_settings(stage, last, changed),
-        inputs=tuple(pipeline.inputs),
+        stage=own.stage,
+        attempt=own.attempt,
+        variables=own.variables,
+        settings=own.settings,
+        inputs=tuple(_inputs(context, project, pipeline, last)),
         candidates=_candidates(lineage, stage, numbers),
-        following=tuple(_following(context, lineage, following)),
+        # What a stage that follows has now was set for its current outputs: with that it runs again.
+        following=tuple(settable(each, lineage.current.get(each.name) or latest.get(each.name)) for each in following),
         later={
             last_stage.name: tuple(
                 each.name
@@ -67,27 +83,42 @@ def parameters_of(
     )
 
 
-def _comments(context: Context, project: Project, pipeline: str, stage: str) -> dict[str, str]:
-    """Variable -> what the version of the pipeline file says about it."""
+def _comments(context: Context, project: Project, pipeline: str) -> dict[tuple[str, str], str]:
+    """Stage (empty for all stages) and variable -> what the version of the pipeline file says about it."""
     digest = next((each.digest for each in context.used_pipelines(project) if each.name == pipeline), "")
     path = context.settings.versions_dir / pipeline / f"{digest}.yaml"
     try:
-        comments = variable_comments(read_content(path))
+        return variable_comments(read_content(path))
     except PipelineInvalid:
         return {}
-    return {name: text for place in ("", stage) for (of, name), text in comments.items() if of == place}
 
 
 def _variables(
-    defaults: StageSettings, before: StageSettings | None, comments: Mapping[str, str]
+    context: Context, defaults: StageSettings, attempt: Attempt | None, comments: Mapping[str, str]
 ) -> tuple[Parameter, ...]:
     default = {each.name: each for each in defaults.variables}
-    last = {} if before is None else {each.name: each for each in before.variables}
-    return tuple(
-        _parameter(name, default.get(name), last.get(name), comments.get(name, ""), ran=before is not None)
+    last = {} if attempt is None else {each.name: each for each in settings_of_attempt(context, attempt).variables}
+    secrets = {} if attempt is None else _secrets_of_run(context, attempt)
+    found = (
+        _parameter(name, default.get(name), last.get(name), comments.get(name, ""), ran=attempt is not None)
         for name in dict.fromkeys([*default, *last])
         if name not in ANSWER_VARIABLES
     )
+    return tuple(
+        each.model_copy(update={"last_secret": secrets[each.name]})
+        if each.name in secrets and each.set_by_run
+        else each
+        for each in found
+    )
+
+
+def _secrets_of_run(context: Context, attempt: Attempt) -> dict[str, str]:
+    """Variable -> the stored secret that the run of the attempt set it to."""
+    task = context.records.task(attempt.task_id)
+    layers = () if task is None else task.env_layers[-RUN_LAYERS:]
+    return {
+        name: value.secret for layer in layers for name, value in layer.items() if isinstance(value, SecretReference)
+    }
 
 
 def _parameter(name: str, default: Variable | None, last: Variable | None, comment: str, *, ran: bool) -> Parameter:
@@ -157,18 +188,13 @@ def _candidates(lineage: Lineage, stage: Stage, numbers: Mapping[str, int]) -> t
     )
 
 
-def _following(context: Context, lineage: Lineage, stages: Iterable[Stage]) -> Iterable[FollowingSettings]:
-    """What runs set for the current outputs of the stages that follow: they would run without it."""
-    for stage in stages:
-        attempt = lineage.current.get(stage.name)
-        if attempt is None:
-            continue
-        settings: dict[str, object] = _settings_of_run(context, attempt, stage.name)
-        task = context.records.task(attempt.task_id)
-        env = {} if task is None else {**task.env_layers[-2], **task.env_layers[-1]}
-        if env:
-            settings["env"] = {
-                name: value if isinstance(value, str) else {"secret": value.secret} for name, value in env.items()
-            }
-        if settings:
-            yield FollowingSettings(stage=stage.name, settings=settings)
+def _inputs(context: Context, project: Project, pipeline: Pipeline, last: Attempt | None) -> Iterable[InputParameter]:
+    task = None if last is None else context.records.task(last.task_id)
+    read = {} if task is None else task.resources
+    for name in pipeline.inputs:
+        yield InputParameter(name=name, current=_file_name(project.inputs.get(name)), last=_file_name(read.get(name)))
+
+
+def _file_name(manifest: Manifest | None) -> str:
+    files = () if manifest is None else manifest.files
+    return files[0].path if len(files) == 1 else count_of(len(files), "file") if files else ""

@@ -54,8 +54,8 @@ class RunPlan(View):
     `stages` run, each after its upstream stages; `kept` keep their outputs, which stay up to date; `outdated` keep
     theirs, too, but these are out of date afterwards. `questions` are stages before which the run waits for an answer.
     `estimated_s` is the duration of one run by the last attempts of its stages, None if one of them has none. `gpus` is
-    the most that one of its stages needs. `runs` is more than 1 for a sweep. `busy`: why it cannot be started now.
-    `text` says all that in one sentence.
+    the most that one of its stages needs, and `optional_gpus` the most that one uses if the node has them. `runs` is
+    more than 1 for a sweep. `busy`: why it cannot be started now. `text` says all that in one sentence.
     """
 
     project: str
@@ -66,6 +66,7 @@ class RunPlan(View):
     questions: tuple[str, ...] = ()
     estimated_s: float | None = None
     gpus: int = 0
+    optional_gpus: int = 0
     runs: int = 1
     max_concurrent: int | None = None
     again: bool = True
@@ -77,7 +78,8 @@ class Parameter(View):
     """One variable that a stage may have, as the file and the last attempt wrote it.
 
     `default` is what it has without settings of a run, from `origin`; `last` what the last attempt had, None before the
-    first; `set_by_run` whether that attempt's run or an answer set it. A secret has neither, only its name.
+    first; `set_by_run` whether that attempt's run set it. A secret has neither, only its name; `last_secret` is the
+    stored secret that the run set it to.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Parameter(View):
     last: str | None = None
     last_origin: VariableOrigin | None = None
     secret: bool = False
+    last_secret: str | None = None
 
     @property
     def set_by_run(self) -> bool:
@@ -115,28 +118,35 @@ class CandidateOutputs(View):
     current: bool
 
 
-class FollowingSettings(View):
-    """What the last attempt of a stage that follows was started with: `env` and other settings of its run."""
+class InputParameter(View):
+    """An input of the project: the file that it has now, and the one that the last attempt read. Empty without one."""
 
-    stage: str
-    settings: dict[str, object]
+    name: str
+    current: str = ""
+    last: str = ""
 
 
-class StageParameters(View):
-    """Everything that a person may set for a stage when it runs again. `attempt` is the one that `last` is about.
+class SettableStage(View):
+    """What a person may set for one stage when it runs again. `attempt` is the one that `last` is about."""
 
-    `later`: each stage that follows -> the stages that follow and run if the run stops after it.
-    """
-
-    project: str
-    pipeline: str
     stage: str
     attempt: int | None
     variables: tuple[Parameter, ...]
     settings: tuple[Setting, ...]
-    inputs: tuple[str, ...] = ()
+
+
+class StageParameters(SettableStage):
+    """Everything that a person may set when a stage and those that follow it run again.
+
+    `following` are the stages that follow, each after its upstream stages, beside the attempts whose outputs they have.
+    `later`: each of them -> the stages that follow and run if the run stops after it.
+    """
+
+    project: str
+    pipeline: str
+    inputs: tuple[InputParameter, ...] = ()
     candidates: tuple[CandidateOutputs, ...] = ()
-    following: tuple[FollowingSettings, ...] = ()
+    following: tuple[SettableStage, ...] = ()
     later: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
@@ -171,6 +181,10 @@ def sentence_of(plan: RunPlan) -> str:
     parts = [_what_runs(plan), _how_long(plan)]
     if plan.gpus:
         parts.append("one GPU" if plan.gpus == ALONE else f"{plan.gpus} GPUs")
+    elif plan.optional_gpus:
+        parts.append(
+            "one GPU if there is one" if plan.optional_gpus == ALONE else f"{plan.optional_gpus} GPUs if there are any"
+        )
     text = ", ".join(parts)
     if plan.questions:
         text += f"; it waits for an answer before {_named(plan.questions, 'stages')}"

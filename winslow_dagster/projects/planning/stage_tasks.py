@@ -85,7 +85,7 @@ def unchecked_task(
         cpus=changed.cpus or stage.cpus,
         memory_bytes=parse_size_bytes(changed.memory) if changed.memory else stage.memory_bytes,
         shm_size_bytes=stage.shm_size_bytes,
-        gpu=_gpu(stage.gpu, changed.gpu),
+        gpu=gpu_of_run(stage.gpu, changed.gpu),
         node_tags=stage.node_tags,
         network=stage.network,
         timeout_s=parse_duration_s(changed.timeout) if changed.timeout else stage.timeout_s,
@@ -108,7 +108,7 @@ def with_digests(layer: Layer, secrets: SecretStore) -> dict[str, VariableValue]
     }
 
 
-def _gpu(of_stage: Gpu | None, count: int | None) -> Gpu | None:
+def gpu_of_run(of_stage: Gpu | None, count: int | None) -> Gpu | None:
     """The stage's GPUs, with the run's count if it has one."""
     if count is None:
         return of_stage

@@ -11,17 +11,23 @@ drawer.showModal();
 drawer.addEventListener("cancel", (event) => { event.preventDefault(); drawer.querySelector("[data-close]").click(); });
 
 const rows = [...form.querySelectorAll("[data-parameter]")];
+const following = [...form.querySelectorAll("[data-following]")];
 const only = form.querySelector("[data-only-differing]");
 const filter = form.querySelector("[data-parameter-filter]");
 const start = form.querySelector("[data-start]");
 const plan = form.querySelector("[data-plan]");
 
+// A field that equals its default is not sent; a ticked secret is one that the last run had set.
+function isChanged(row) {
+  const field = row.querySelector("[data-default]");
+  return field !== null ? field.value !== field.dataset.default : row.querySelector('[type="checkbox"]')?.checked ?? false;
+}
+
 function showRows() {
   const words = (filter?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of rows) {
-    const field = row.querySelector("[data-default]");
-    const changed = field !== null && field.value !== field.dataset.default;
+    const changed = isChanged(row);
     row.toggleAttribute("data-changed", changed);
     const reset = row.querySelector("[data-to-default]");
     if (reset) reset.hidden = !changed;
@@ -29,9 +35,31 @@ function showRows() {
     const differs = changed || "wasSet" in row.dataset || row.contains(document.activeElement) || row.querySelector('[aria-invalid="true"]') !== null;
     // Who searches looks at all of them.
     row.hidden = words.length ? !found : only.checked && !differs;
-    shown += row.hidden ? 0 : 1;
+    shown += row.hidden || row.closest("[data-following]") ? 0 : 1;
   }
   form.querySelector("[data-none-differ]").hidden = shown > 0 || words.length > 0;
+  for (const stage of following) showFollowing(stage, words.length > 0);
+}
+
+// A stage that follows says in one line what differs in it. While a person searches, those where something is found are open.
+function showFollowing(stage, searches) {
+  const own = rows.filter((row) => stage.contains(row)), changed = own.filter((row) => row.hasAttribute("data-changed"));
+  stage.querySelector("[data-differs]").replaceChildren(...changed.flatMap((row) => {
+    const field = row.querySelector("[data-default]"), code = document.createElement("code");
+    code.textContent = field ? `${row.dataset.parameter}=${field.value}` : row.dataset.parameter;
+    return [code, " "];
+  }), changed.length ? "" : "with its defaults");
+  if (searches && !("searched" in stage.dataset)) stage.dataset.searched = stage.open ? "open" : "closed";
+  if (searches) stage.open = own.some((row) => !row.hidden);
+  else if ("searched" in stage.dataset) { stage.open = stage.dataset.searched === "open"; delete stage.dataset.searched; }
+}
+
+// Only stages that run can be set.
+function showReached() {
+  const until = form.elements.until.value, sweeps = form.querySelector("[data-sweep]").checked;
+  for (const stage of following) stage.hidden = until ? !stage.dataset.ends.split(" ").includes(until) : sweeps;
+  const none = form.querySelector("[data-none-follow]");
+  if (none) none.hidden = following.some((stage) => !stage.hidden);
 }
 
 function showFaults(faults) {
@@ -42,6 +70,7 @@ function showFaults(faults) {
     const found = faults.filter((fault) => fault.field === field || (field === "" && !known.has(fault.field)));
     place.hidden = !found.length;
     place.textContent = found.map((fault) => fault.message).join(". ");
+    if (found.length && place.closest("details")) place.closest("details").open = true;
     form.querySelector(`[aria-describedby="fault-${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", String(found.length > 0));
   }
   showRows();
@@ -73,6 +102,7 @@ function changed() {
   form.querySelector("[data-of-sweep]").hidden = !form.querySelector("[data-sweep]").checked;
   plan.dataset.stale = "";
   showRows();
+  showReached();
   clearTimeout(typed);
   typed = setTimeout(check, TYPED_MS);
 }
@@ -107,6 +137,7 @@ form.addEventListener("submit", async (event) => {
 });
 
 showRows();
+showReached();
 check();
 // The first parameter is where most people begin; what was typed before a reload is shown as it is.
 (form.querySelector(".parameter:not([hidden]) [data-default]") ?? form.querySelector("#reason")).focus();
