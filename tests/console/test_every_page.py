@@ -50,6 +50,7 @@ PAGES = {
     **{f"pipeline-{show}": f"/pipelines/traffic_analysis?show={show}" for show in ("stages", "file", "versions")},
     "pipeline-used": "/pipelines/steps?show=versions",
     "pipeline-broken": "/pipelines/broken",
+    "files": "/files",
     "new-project": "/new-project",
     "new-project-steps": "/new-project?pipeline=steps",
     "new-project-traffic": "/new-project?pipeline=traffic_analysis",

@@ -10,19 +10,24 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
+from blake3 import blake3
 from installation import Installation, kill, until
 
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.errors import DiskFull, Forbidden, InputRejected, NotFound, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES
 from winslow_dagster.projects.installation import Installation as FrontDoor
 from winslow_dagster.services import Services
 
@@ -30,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = "name: quick\ncommand: [sh, -c]\nstages:\n  - {name: make, args: ['true']}\n"
 PART = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
-KILLS = 6
+KILLS = 20
 UPLOADS = 4
 
 
@@ -81,7 +86,7 @@ class Server:
         return self.upload(location)
 
 
-def told(name: str, **more: str) -> str:
+def told(name: str, /, **more: str) -> str:
     return ",".join(
         f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in {"filename": name, **more}.items()
     )
@@ -126,38 +131,55 @@ def test_what_arrived_in_parts_is_in_the_pool_byte_for_byte(server: Server, fron
     assert not list((server.place.settings.home / "uploads").iterdir())
 
 
+class Tap:
+    """Lets so many bytes of all senders together pass, and holds the senders back until it is opened further."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passed_bytes = 0
+        self._limit_bytes = 0.0
+
+    def sent(self, more_bytes: int) -> None:
+        with self._changed:
+            self._passed_bytes += max(0, more_bytes)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._passed_bytes < self._limit_bytes)
+
+    def let_pass(self, more_bytes: float) -> None:
+        with self._changed:
+            self._limit_bytes = self._passed_bytes + more_bytes
+            self._changed.notify_all()
+            if more_bytes < inf:
+                self._changed.wait_for(lambda: self._passed_bytes >= self._limit_bytes)
+
+
 def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(
     server: Server, front: FrontDoor, tmp_path: Path
 ) -> None:
     contents = {}
     for number in range(UPLOADS):
         path = tmp_path / f"film-{number}.bin"
-        path.write_bytes(random.randbytes(40_000_000))
+        path.write_bytes(random.randbytes(KILLS * 3_000_000))
         contents[path.name] = path
-    moved = threading.Event()
-    sent_bytes = [0]
-
-    def sent(more_bytes: int) -> None:
-        sent_bytes[0] += max(0, more_bytes)
-        moved.set()
-
+    tap = Tap()
     with (
         WinslowClient(server.client.address, server.token) as other,
         ThreadPoolExecutor(UPLOADS + 1) as pool,
     ):
-        running = [pool.submit(server.client.uploads.send, path, None, sent) for path in contents.values()]
+        running = [pool.submit(server.client.uploads.send, path, None, tap.sent) for path in contents.values()]
         # Another program sends one of the same files at the same time.
-        running.append(pool.submit(other.uploads.send, path, None, sent))
-        kills = 0
-        while kills < KILLS and not all(each.done() for each in running):
-            moved.clear()
-            moved.wait(10)
-            kills += kill(server.place.service("web-server"))
+        running.append(pool.submit(other.uploads.send, path, None, tap.sent))
+        for _ in range(KILLS):
+            tap.let_pass(random.randrange(1, 6_000_000))
+            assert not all(each.done() for each in running)
+            until(lambda: kill(server.place.service("web-server")) == 1, "it runs, and is killed")
+        tap.let_pass(inf)
         ended = [each.result() for each in running]
-    assert kills > 0
     assert {each.state for each in ended} == {"stored"}
+    assert len({each.id for each in ended}) == UPLOADS
     for name, path in contents.items():
         assert content_of(front, name) == path.read_bytes(), name
+        front.pool.remove(name)
 
 
 def test_what_was_complete_when_the_server_was_killed_is_stored_at_its_next_start(
@@ -229,6 +251,87 @@ def test_names_of_every_script_stay_what_they_are(front: FrontDoor, name: str) -
     assert front.uploads.store(upload.id).state == "stored"
     assert [each.path for each in front.pool.files.file("scripts").manifest.files] == [name]
     front.pool.remove("scripts")
+
+
+def test_what_a_request_says_of_a_file_changes_no_other_one_and_no_header(server: Server, front: FrontDoor) -> None:
+    for name in ("../../escaped.bin", "/tmp/escaped.bin", "a\r\nX-Injected: yes", "..", "a\\..\\b\n"):
+        status, headers, body = server.ask("POST", "/api/v1/uploads", Upload_Length="3", Upload_Metadata=told(name))
+        assert (status, "x-injected" in headers) == (422, False)
+        assert "is not a file name" in json.loads(body)["what"]
+    named = told("plain.bin", name="../../escaped")
+    status, _, body = server.ask("POST", "/api/v1/uploads", Upload_Length="3", Upload_Metadata=named)
+    assert (status, json.loads(body)["error"]) == (422, "InputRejected")
+    for upload_id in ("..", "..%2F..%2Fdagster", "%00", "0" * 32, "a" * 5000):
+        for method in ("GET", "HEAD", "DELETE"):
+            assert server.ask(method, f"/api/v1/uploads/{upload_id}")[0] in {404, 405, 414}
+    assert front.uploads.unfinished(everybodys=True) == ()
+
+
+def test_a_token_that_is_revoked_in_between_is_told_and_another_one_goes_on(server: Server, front: FrontDoor) -> None:
+    revoked = front.accounts.create_token("anna", "short")
+    location = server.begin("two-tokens.bin", 100)
+    first = Server(server.place, revoked.key)
+    assert first.send(location, 0, b"a" * 60)[0] == 204
+    front.accounts.revoke_token(revoked.token.id)
+    status, _, body = first.send(location, 60, b"b" * 40)
+    assert (status, json.loads(body)["what"]) == (401, "the token is not valid")
+    assert server.offset(location) == 60
+    assert server.send(location, 60, b"b" * 40)[0] == 204
+    assert server.stored(location)["state"] == "stored"
+    assert content_of(front, "two-tokens.bin") == b"a" * 60 + b"b" * 40
+    front.pool.remove("two-tokens.bin")
+    first.client.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_full_in_between_is_told_and_the_rest_follows_once_there_is_space(
+    server: Server, front: FrontDoor
+) -> None:
+    uploads, reserve_mib = server.place.settings.home / "uploads", RESERVE_BYTES >> 20
+    mounted = ["mount", "-t", "tmpfs", "none", str(uploads), "-o"]
+    content = os.urandom(40 << 20)
+    subprocess.run([*mounted, f"size={reserve_mib + 50}m"], check=True)
+    try:
+        location = server.begin("large.bin", len(content))
+        # What the first one still needs is not there for another one.
+        with pytest.raises(DiskFull, match="can still be sent"):
+            front.uploads.begin("second.bin", 20 << 20)
+        subprocess.run([*mounted, f"remount,size={reserve_mib + 20}m"], check=True)
+        status, _, body = server.send(location, 0, content)
+        assert (status, json.loads(body)["what"]) == (507, "the disk is almost full")
+        here_bytes = server.offset(location)
+        assert 0 < here_bytes < len(content)
+        subprocess.run([*mounted, f"remount,size={reserve_mib + 50}m"], check=True)
+        assert server.send(location, here_bytes, content[here_bytes:])[0] == 204
+        assert server.stored(location)["state"] == "stored"
+    finally:
+        subprocess.run(["umount", str(uploads)], check=True)
+    assert content_of(front, "large.bin") == content
+    front.pool.remove("large.bin")
+
+
+def test_what_arrives_is_checked_on_the_way_and_read_again_only_after_a_restart(front: FrontDoor) -> None:
+    content = random.randbytes(64 << 20)
+
+    def read_bytes_of_storing(upload_id: str, storing: FrontDoor) -> int:
+        before = psutil.Process().io_counters().read_chars
+        assert storing.uploads.store(upload_id).state == "stored"
+        return int(psutil.Process().io_counters().read_chars) - before
+
+    def received(name: str, parts: int) -> str:
+        upload, size = front.uploads.begin(name, len(content), name=name), len(content) // parts
+        for begin in range(0, len(content), size):
+            with front.uploads.receive(upload.id, begin) as receiver:
+                receiver.append(content[begin : begin + size])
+        return upload.id
+
+    assert read_bytes_of_storing(received("seen.bin", 4), front) < len(content) // 2
+    upload_id = received("unseen.bin", 1)
+    with FrontDoor(front.settings, Services(front.settings), Actor("tests", "cli")) as restarted:
+        assert read_bytes_of_storing(upload_id, restarted) >= len(content)
+    for name in ("seen.bin", "unseen.bin"):
+        assert front.pool.files.file(name).manifest.files[0].blake3 == blake3(content).hexdigest()
+        front.pool.remove(name)
 
 
 def test_what_cannot_fit_is_refused_before_a_byte_is_sent(front: FrontDoor) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from winslow_dagster.projects.inputs.digests import Digests
 from winslow_dagster.projects.inputs.received_file import ReceivedFile
 
 ROUNDS = 60
 
 
 def test_what_is_cancelled_while_somebody_looks_at_it_has_nothing(tmp_path: Path) -> None:
-    file, ended = ReceivedFile(tmp_path / "upload", "film.mp4", 10), threading.Event()
+    file, ended = ReceivedFile(tmp_path / "upload", "film.mp4", 10, Digests()), threading.Event()
 
     def begin_and_cancel() -> None:
         for _ in range(ROUNDS):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 from winslow_dagster.client.http import API, Http
 from winslow_dagster.errors import InputRejected, ProjectConflict, ServiceUnavailable, UploadBusy, UploadOffsetWrong
-from winslow_dagster.projects.domain.upload import Upload, UploadLists, fingerprint_of
+from winslow_dagster.projects.domain.upload import Upload, UploadKind, UploadLists, fingerprint_of
+from winslow_dagster.storage.folder_stream import FolderStream
 
 PIECE_BYTES = 1 << 20
 SMALL_PART_BYTES = 900 << 10
@@ -22,6 +25,16 @@ LOOK_AGAIN_S = 1.0
 PART_HEADERS = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 BytesSent = Callable[[int], None]
 """Called with the number of bytes sent since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is sent. `read(begin, length)` gives the bytes from a place on."""
+
+    name: str
+    kind: UploadKind
+    size_bytes: int
+    read: Callable[[int, int], Iterable[bytes]]
 
 
 class UploadClient:
@@ -43,48 +56,54 @@ class UploadClient:
         self._http.send("DELETE", f"/uploads/{upload_id}")
 
     def begin(self, path: Path, name: str | None = None) -> Upload:
-        """The upload of this file that can be continued, whoever began it and where, or else a new one.
+        """The upload of this file or directory that can be continued, whoever began it and where, or else a new one.
 
         Raises InputRejected, ProjectConflict for a name that is taken, DiskFull.
         """
-        if not path.is_file():
-            raise InputRejected("no such file", where=str(path))
-        fingerprint = fingerprint_of(path)
-        found = self._unfinished(path, fingerprint, name)
+        return self._begin(_content_of(path), name)
+
+    def _begin(self, content: _Content, name: str | None) -> Upload:
+        fingerprint = fingerprint_of(content.size_bytes, content.read)
+        found = self._unfinished(content, fingerprint, name)
         if found is not None:
             return found
-        told = {"filename": path.name, "fingerprint": fingerprint} | ({"name": name} if name else {})
+        told = {"filename": content.name, "fingerprint": fingerprint, "kind": content.kind}
+        told |= {"name": name} if name else {}
         metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
-        headers = {"Upload-Length": str(path.stat().st_size), "Upload-Metadata": metadata, "Tus-Resumable": "1.0.0"}
+        headers = {"Upload-Length": str(content.size_bytes), "Upload-Metadata": metadata, "Tus-Resumable": "1.0.0"}
         try:
             answer = self._http.exchange("POST", "/uploads", headers=headers)
         except ProjectConflict:
             # Somebody else may have begun to send the same file just now.
-            found = self._unfinished(path, fingerprint, name)
+            found = self._unfinished(content, fingerprint, name)
             if found is None:
                 raise
             return found
         return self.upload(answer.headers["Location"].removeprefix(f"{API}/uploads/"))
 
-    def _unfinished(self, path: Path, fingerprint: str, name: str | None) -> Upload | None:
+    def _unfinished(self, content: _Content, fingerprint: str, name: str | None) -> Upload | None:
         same = (each for each in self.lists().unfinished if each.fingerprint == fingerprint)
-        return next((each for each in same if each.file_name == path.name and name in {None, each.name}), None)
+        wanted = (content.name, content.kind)
+        return next(
+            (each for each in same if (each.file_name, each.kind) == wanted and name in {None, each.name}), None
+        )
 
     def send(self, path: str | Path, name: str | None = None, sent: BytesSent | None = None) -> Upload:
-        """Send a file to the pool, wait until it is there, and say what was found in it.
+        """Send a file or a directory to the pool, wait until it is there, and say what was found in it.
 
         Goes on where an earlier call, or a browser, stopped. An interruption is waited for, for ten minutes at most.
         Raises what `begin` raises, and ServiceUnavailable if the server stays away.
         """
-        path = Path(path).expanduser()
-        upload, pause, good_at = self._begun(path, name), threading.Event(), time.monotonic()
+        content = _content_of(Path(path).expanduser())
+        upload, pause, good_at = self._begun(content, name), threading.Event(), time.monotonic()
         part_bytes, offset_bytes = upload.size_bytes, upload.received_bytes
         if sent is not None:
             sent(offset_bytes)
         while upload.state == "receiving":
             try:
                 if offset_bytes < upload.size_bytes:
-                    pieces = _pieces(path, offset_bytes, min(part_bytes, upload.size_bytes - offset_bytes), sent)
+                    length_bytes = min(part_bytes, upload.size_bytes - offset_bytes)
+                    pieces = _counted(content.read(offset_bytes, length_bytes), sent)
                     if self._patch(upload, offset_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                         part_bytes = SMALL_PART_BYTES
                 upload = self.upload(upload.id)
@@ -99,11 +118,11 @@ class UploadClient:
             offset_bytes = upload.received_bytes
         return upload
 
-    def _begun(self, path: Path, name: str | None) -> Upload:
+    def _begun(self, content: _Content, name: str | None) -> Upload:
         pause, until_s = threading.Event(), time.monotonic() + BEGINS_WITHIN_S
         while True:
             try:
-                return self.begin(path, name)
+                return self._begin(content, name)
             except ServiceUnavailable:
                 # If it was begun all the same, the next try finds it.
                 if time.monotonic() > until_s:
@@ -125,11 +144,25 @@ class UploadClient:
             return upload
 
 
-def _pieces(path: Path, offset_bytes: int, length_bytes: int, sent: BytesSent | None) -> Iterator[bytes]:
+def _content_of(path: Path) -> _Content:
+    if path.is_dir():
+        stream = FolderStream(path)
+        return _Content(path.resolve().name, "directory", stream.size_bytes, stream.read)
+    if not path.is_file():
+        raise InputRejected("no such file", where=str(path))
+    return _Content(path.name, "file", path.stat().st_size, partial(_pieces, path))
+
+
+def _pieces(path: Path, offset_bytes: int, length_bytes: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(offset_bytes)
         while length_bytes > 0 and (piece := file.read(min(PIECE_BYTES, length_bytes))):
             yield piece
             length_bytes -= len(piece)
-            if sent is not None:
-                sent(len(piece))
+
+
+def _counted(pieces: Iterable[bytes], sent: BytesSent | None) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        if sent is not None:
+            sent(len(piece))

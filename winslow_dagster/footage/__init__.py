@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from winslow_dagster.footage.model import Footage as Footage
+    from winslow_dagster.footage.model import FootageCheck as FootageCheck
     from winslow_dagster.footage.model import Picture as Picture
     from winslow_dagster.footage.model import Proxy as Proxy
     from winslow_dagster.footage.model import Strip as Strip
     from winslow_dagster.footage.reader import FootageReader as FootageReader
     from winslow_dagster.footage.source import Source as Source
 
-__all__ = ["Footage", "FootageReader", "Picture", "Proxy", "Source", "Strip"]
+__all__ = ["Footage", "FootageCheck", "FootageReader", "Picture", "Proxy", "Source", "Strip"]
 
 MODULES = {"FootageReader": "reader", "Source": "source"} | dict.fromkeys(
-    ("Footage", "Picture", "Proxy", "Strip"), "model"
+    ("Footage", "FootageCheck", "Picture", "Proxy", "Strip"), "model"
 )
 
 

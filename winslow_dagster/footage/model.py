@@ -31,6 +31,15 @@ class Footage(BaseModel):
     key_frames: tuple[int, ...]
 
 
+class FootageCheck(BaseModel):
+    """Whether a video can be read to its end. `problem` says in a sentence what is wrong, and is empty otherwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+    footage: Footage
+    problem: str = ""
+
+
 class Proxy(BaseModel):
     """A copy of a video that every browser plays. `done` is the share of it that is made, from 0 to 1."""
 

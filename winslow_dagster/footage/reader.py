@@ -14,16 +14,22 @@ from typing import Any
 
 from winslow_dagster.errors import FootageUnreadable, NotFound, UsageError
 from winslow_dagster.footage.cache import FootageCache
-from winslow_dagster.footage.model import Footage, Picture, Proxy, Strip
+from winslow_dagster.footage.model import Footage, FootageCheck, Picture, Proxy, Strip
 from winslow_dagster.footage.process import Limits, decode
 from winslow_dagster.footage.proxies import Proxies
 from winslow_dagster.footage.source import Source
+from winslow_dagster.formatting import format_duration
 
 READING = Limits(wall_s=300, cpu_s=120)
 """A film without a list of its frames is read to its end."""
 FRAME = Limits(wall_s=60, cpu_s=60)
 STILL = Limits(wall_s=30, cpu_s=30)
 STRIP = Limits(wall_s=120, cpu_s=120)
+CHECK = Limits(wall_s=4 * 3600, cpu_s=3600)
+"""All of a file is read, perhaps from a store that is far away."""
+CHECKED_FRAMES = 24
+ENDS_EARLY_S = 1.0
+"""By so much, sound may be longer than the picture."""
 CACHE_BYTES = 2 << 30
 REFUSED_FOR_S = 3600.0
 """What took too long may be quicker on another day."""
@@ -103,6 +109,36 @@ class FootageReader:
         indices = tuple(head["indices"])
         times = tuple(self.time_of(source, each) for each in indices)
         return Strip(content, head["width"], head["height"], indices, times)
+
+    def check(self, source: Source) -> FootageCheck:
+        """Read a video to its end, and decode frames all over it. May take as long as reading the file does.
+
+        Raises FootageUnreadable if it cannot be read at all, StoreError.
+        """
+        facts, footage = self._facts(source), self.footage(source)
+        if footage.kind == "picture":
+            self.picture(source)
+            return FootageCheck(footage=footage)
+        last = footage.frame_count - 1
+        numbers = [*spread(footage.frame_count, facts["key_frames"], 0, last, CHECKED_FRAMES), last]
+        with self._index(source).open("rb") as opened:
+            found, _ = decode(source, "check", CHECK, lambda _: None, index=opened, numbers=numbers)
+        return FootageCheck(footage=footage, problem=self._problem(source, footage, found))
+
+    def _problem(self, source: Source, footage: Footage, found: dict[str, Any]) -> str:
+        ends_s, lasts_s = float(found["ends_s"]), float(found["lasts_s"])
+        if lasts_s - ends_s > ENDS_EARLY_S + 1 / (footage.rate or 1):
+            return (
+                f"Only the first {format_duration(ends_s)} of its {format_duration(lasts_s)} are there: "
+                "the rest of the file is missing"
+            )
+        missing = int(found["frames_declared"]) - int(found["frames_whole"])
+        if missing > 0:
+            return f"It is damaged: {missing} of {found['frames_declared']} frames are missing or cut off"
+        if found["undecodable"]:
+            times = ", ".join(format_duration(self.time_of(source, int(each))) for each in found["undecodable"][:3])
+            return f"It is damaged: frames cannot be decoded at {times}"
+        return ""
 
     def proxy(self, source: Source, *, start: bool = False) -> Proxy:
         """Whether there is a copy that every browser plays. With `start`, it is made in the background if needed.

@@ -16,6 +16,7 @@ from winslow_dagster.projects.commands.deletion import deleted_projects, purge
 from winslow_dagster.projects.commands.demo import PIPELINE as DEMO_PIPELINE
 from winslow_dagster.projects.commands.demo import free_name, rendering
 from winslow_dagster.projects.commands.diagnosis import Finding, findings, versions
+from winslow_dagster.projects.commands.footage_checks import FootageCheckCommands
 from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
@@ -356,6 +357,11 @@ class Installation:
     def uploads(self) -> UploadCommands:
         """Files on their way to the pool, in parts."""
         return UploadCommands(self.context)
+
+    @property
+    def footage_checks(self) -> FootageCheckCommands:
+        """Whether videos of the pool can be read to their end."""
+        return FootageCheckCommands(self.context)
 
     @property
     def secrets(self) -> SecretCommands:

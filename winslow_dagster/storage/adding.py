@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from winslow_dagster.storage.checksum import checksum
@@ -17,11 +18,20 @@ from winslow_dagster.storage.tree import TreeFile
 NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 
 
-def checksums(found: tuple[TreeFile, ...], moved: BytesMoved | None = None) -> tuple[FileEntry, ...]:
-    """The manifest entries of these files. Raises StoreError if one changes meanwhile, OSError."""
+def checksums(
+    found: tuple[TreeFile, ...], moved: BytesMoved | None = None, known: Mapping[str, str] | None = None
+) -> tuple[FileEntry, ...]:
+    """The manifest entries of these files. `known`: path -> blake3 of files that are not read.
+
+    Raises StoreError if one changes meanwhile, OSError.
+    """
     entries = []
     for file in found:
-        digest = checksum(file.real, moved)
+        digest = (known or {}).get(file.path)
+        if digest is None:
+            digest = checksum(file.real, moved)
+        elif moved:
+            moved(file.status.st_size)
         check_unchanged(file.real, file.status)
         entries.append(FileEntry(path=file.path, size_bytes=file.status.st_size, blake3=digest))
     return tuple(entries)

@@ -11,7 +11,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +68,13 @@ class LocalStore(Store):
                 return self._commit(Manifest(address=address, files=(entry,)), files, scratch)
 
     def commit_tree(
-        self, source: Path, address: str, moved: BytesMoved | None = None, *, keep_source: bool = False
+        self,
+        source: Path,
+        address: str,
+        moved: BytesMoved | None = None,
+        *,
+        keep_source: bool = False,
+        known: Mapping[str, str] | None = None,
     ) -> Manifest:
         """See Store. Removes the source if its files could be hard-linked."""
         committed = self.manifest(address)
@@ -82,7 +88,7 @@ class LocalStore(Store):
                 found = survey(source, moved)
                 if committed and not found:
                     return committed
-                manifest = Manifest(address=address, files=checksums(found, moved))
+                manifest = Manifest(address=address, files=checksums(found, moved, known))
             with disk_errors(f"{source} to {address}", disk=self.root, needed_bytes=manifest.size_bytes):
                 if committed is None:
                     files = scratch / "files"

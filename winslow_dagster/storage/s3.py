@@ -6,7 +6,7 @@ runner holds its task's).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class S3Store(Store):
         moved: BytesMoved | None = None,
         *,
         keep_source: bool = False,  # noqa: ARG002  # it always stays
+        known: Mapping[str, str] | None = None,
     ) -> Manifest:
         """See Store. Keeps the source; files that an interrupted commit stored completely are not sent again."""
         committed = self.manifest(address)
@@ -79,7 +80,7 @@ class S3Store(Store):
             if committed and not found:
                 return committed
             keys = [self._key(address, file.path) for file in found]
-            manifest = Manifest(address=address, files=checksums(found, moved if committed else hashed))
+            manifest = Manifest(address=address, files=checksums(found, moved if committed else hashed, known))
             if not committed:
                 self._upload_tree(manifest, found, keys, moved)
         return self._commit(manifest, committed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -22,13 +22,22 @@ class Store(ABC):
 
     @abstractmethod
     def commit_tree(
-        self, source: Path, address: str, moved: BytesMoved | None = None, *, keep_source: bool = False
+        self,
+        source: Path,
+        address: str,
+        moved: BytesMoved | None = None,
+        *,
+        keep_source: bool = False,
+        known: Mapping[str, str] | None = None,
     ) -> Manifest:
         """Commit all files in `source` as the tree `address`, atomically. Returns its manifest.
 
         A store on the same file system takes over the files, so `source` may be gone afterwards, unless `keep_source`
         is set: then it stays, and can be changed without changing the tree. Committing the same content to the same
         address again, for example after a crash, is not an error; different content is.
+
+        `known` has the blake3 of files, by path, that the caller has computed while it wrote them: they are not read
+        for that again.
         """
 
     @abstractmethod

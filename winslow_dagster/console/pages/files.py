@@ -17,14 +17,13 @@ room = Room(prefix="/files")
 def show_files(request: Request, front: Front) -> HTMLResponse:
     """The pool, and uploads."""
     sends = request.scope["winslow.caller"].may("operator")
-    ended = front.uploads.ended() if sends else ()
     return page(
         request,
         "files.html",
         files=front.pool.list(),
         users=front.pool.files.users(),
         unfinished=front.uploads.unfinished() if sends else (),
-        told={each.name: each.message for each in reversed(ended) if each.state == "stored" and each.message},
+        checks=front.footage_checks.of_pool(),
     )
 
 

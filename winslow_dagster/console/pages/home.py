@@ -42,6 +42,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
         commands=tuple(map(_command, needs.needs)),
         under_way=rows_of(front, under_way.projects),
         under_way_total=under_way.total,
+        damaged=front.footage_checks.damaged_lately(),
         finished=rows_of(front, finished.projects),
         first_start=not any_project,
         demo_command=command("demo"),

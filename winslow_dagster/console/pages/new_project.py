@@ -102,7 +102,7 @@ def check_form(front: Front, form: Form) -> Checked:
 def create(front: Front, form: Form) -> Response:
     """Create the project, start it if that was asked for, and go to its page."""
     new, start = entered(form), form.get("start") != "no"
-    faults = [fault for fault in front.check_project(new) if fault.blocking or start]
+    faults = [fault for fault in front.check_project(new) if fault.blocking or (start and not fault.warning)]
     if faults:
         shown = [{"field": fault.field, "message": fault.message} for fault in faults]
         detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)

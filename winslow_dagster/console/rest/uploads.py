@@ -12,7 +12,7 @@ import binascii
 import contextlib
 import logging
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Header, Request
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
-from winslow_dagster.projects.domain.upload import Upload, UploadLists
+from winslow_dagster.projects.domain.upload import Upload, UploadKind, UploadLists
 from winslow_dagster.projects.inputs.received_file import Receiver
 from winslow_dagster.projects.installation import Installation
 
@@ -30,6 +30,7 @@ VERSION = "1.0.0"
 TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 PART_TYPE = "application/offset+octet-stream"
 PIECE_BYTES = 4 << 20
+KINDS: tuple[str, ...] = get_args(UploadKind)
 SILENCE_S = 60.0
 """A connection that sends nothing for so long is given up: another one may go on."""
 TIDY_EVERY_S = 600.0
@@ -37,6 +38,9 @@ THREADS = CapacityLimiter(8)
 """Threads that write parts to the disk."""
 STORING = CapacityLimiter(2)
 """Threads that put complete files into the pool."""
+
+CHECKING = CapacityLimiter(1)
+"""The thread that waits for videos to be read to their end."""
 
 room = Room(prefix="/uploads", tags=["uploads"], threads=THREADS)
 _background: set[asyncio.Task[None]] = set()
@@ -65,13 +69,18 @@ def begin(
     upload_length: Annotated[int, Header(ge=1, le=2**50)],
     upload_metadata: Annotated[str, Header(max_length=4096)] = "",
 ) -> Response:
-    """Begin. `Upload-Metadata` has `filename`, and perhaps `name` (in the pool) and `fingerprint`."""
+    """Begin. `Upload-Metadata` has `filename`, and perhaps `name` (in the pool), `fingerprint` and `kind`."""
     told = _metadata(upload_metadata)
     upload = front.uploads.begin(
-        told.get("filename", ""), upload_length, name=told.get("name"), fingerprint=told.get("fingerprint", "")[:64]
+        told.get("filename", ""),
+        upload_length,
+        name=told.get("name"),
+        fingerprint=told.get("fingerprint", "")[:64],
+        kind=_kind(told.get("kind", "file")),
     )
     return Response(
-        status_code=HTTPStatus.CREATED, headers=TUS | {"Location": f"/api/v1/uploads/{upload.id}", "Upload-Offset": "0"}
+        status_code=HTTPStatus.CREATED,
+        headers=TUS | {"Location": f"/api/v1/uploads/{upload.id}", "Upload-Offset": str(upload.received_bytes)},
     )
 
 
@@ -125,6 +134,7 @@ def store_soon(front: Installation, upload: str) -> None:
             return  # another request of it does that
         except WinslowError as error:
             logging.getLogger(__name__).warning("upload %s is not stored yet: %s", upload, error)
+        await check_footage(front)
 
     task = asyncio.create_task(store())
     _background.add(task)
@@ -138,7 +148,18 @@ async def tidy_now_and_then(installation: Installation) -> None:
             await to_thread.run_sync(installation.uploads.tidy, limiter=STORING)
         except WinslowError as error:
             logging.getLogger(__name__).warning("uploads are tidied later: %s", error)
+        await check_footage(installation)
         await asyncio.sleep(TIDY_EVERY_S)
+
+
+async def check_footage(front: Installation) -> None:
+    """Read the videos of the pool that nobody has read to their end yet, whoever has put them there."""
+    try:
+        waiting = await to_thread.run_sync(front.footage_checks.waiting, limiter=CHECKING)
+        for file in waiting:
+            await to_thread.run_sync(front.footage_checks.check, file, limiter=CHECKING)
+    except WinslowError as error:
+        logging.getLogger(__name__).warning("videos are checked later: %s", error)
 
 
 async def _receive(request: Request, receiver: Receiver) -> None:
@@ -154,6 +175,12 @@ async def _receive(request: Request, receiver: Receiver) -> None:
                 silence.reschedule(now() + SILENCE_S)
     if held:
         await to_thread.run_sync(receiver.append, held, limiter=THREADS)
+
+
+def _kind(text: str) -> UploadKind:
+    if text not in KINDS:
+        raise InputRejected(f"{text!r} in Upload-Metadata is no kind of upload", expected=" or ".join(KINDS))
+    return cast("UploadKind", text)
 
 
 def _metadata(header: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ def main(text: str) -> None:
     """Do what the request says. The libraries are loaded only once the limits hold."""
     request = json.loads(text)
     confine(request["parent"], request["memory_bytes"], request["cpu_s"])
-    from winslow_dagster.footage.decoding import films, proxies, stills
+    from winslow_dagster.footage.decoding import check, films, proxies, stills
     from winslow_dagster.footage.decoding.files import opened
     from winslow_dagster.footage.decoding.refusal import Refusal
 
@@ -27,7 +27,7 @@ def main(text: str) -> None:
     request["report"] = lambda line: _write(answers, line)
     try:
         with opened(request["file"], request["size_bytes"], by_ranges=request["by_ranges"]) as file:
-            head, content = _done(request, file, (stills, films, proxies))
+            head, content = _done(request, file, (stills, films, proxies, check))
     except Refusal as refusal:
         head, content = {"refused": refusal.what, "expected": refusal.expected}, b""
     except MemoryError:
@@ -39,8 +39,10 @@ def main(text: str) -> None:
     os._exit(0)  # what a library would do at the end of a damaged file is of no interest
 
 
-def _done(request: dict[str, Any], file: BinaryIO, libraries: Any) -> tuple[dict[str, Any], bytes]:
-    stills, films, proxies = libraries
+def _done(  # noqa: PLR0911  # one for each task
+    request: dict[str, Any], file: BinaryIO, libraries: Any
+) -> tuple[dict[str, Any], bytes]:
+    stills, films, proxies, check = libraries
     match request["task"]:
         case "read":
             if stills.is_still(file):
@@ -59,6 +61,9 @@ def _done(request: dict[str, Any], file: BinaryIO, libraries: Any) -> tuple[dict
         case "proxy":
             proxies.write_proxy(file, request["target"], request["report"])
             return {}, b""
+        case "check":
+            facts = check.check_film(file, request["index"], request["numbers"], request["report"])
+            return facts, b""
         case unknown:
             raise ValueError(unknown)
 

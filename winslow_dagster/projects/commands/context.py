@@ -28,6 +28,7 @@ from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.used_pipelines import UsedPipeline, named, newest_versions, with_stage
 from winslow_dagster.projects.domain.views import ProjectStatus
+from winslow_dagster.projects.inputs.digests import Digests
 from winslow_dagster.projects.status.project_status import StatusReader, changes_since
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.factory import open_store
@@ -67,6 +68,7 @@ class Resources:
     ) -> None:
         self._settings = settings
         self.services = services
+        self.digests = Digests()
         self._opened: dict[str, Any] = {
             name: resource
             for name, resource in (("records", records), ("store", store), ("engine", engine))

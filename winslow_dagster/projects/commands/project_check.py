@@ -10,8 +10,10 @@ from typing import Any
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, WinslowError
 from winslow_dagster.pipelines import Pipeline, SecretReference, VariableValue
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.footage_checks import video_of
 from winslow_dagster.projects.commands.secrets import given_variables
 from winslow_dagster.projects.database.annotations import checked_notes, checked_tags
+from winslow_dagster.projects.database.footage_checks import FootageChecks
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, check_variables
 from winslow_dagster.projects.inputs.input_storage import InputStorage
@@ -39,11 +41,13 @@ class ProjectFault:
     """What is wrong with one field: `pipeline`, `project`, `inputs.NAME`, `env.NAME`, `tags` or `notes`.
 
     The field is empty for what is not one field's fault. `blocking`: the project cannot be created, not only not run.
+    `warning`: it can be created and run all the same.
     """
 
     field: str
     message: str
     blocking: bool = True
+    warning: bool = False
 
 
 def faults_of(context: Context, new: NewProject) -> tuple[ProjectFault, ...]:
@@ -76,7 +80,7 @@ def _inputs(
     """The inputs that can be used, and what is wrong with the others."""
     pool = Pool(context.records.database, context.store)
     found: dict[str, Source] = {}
-    faults = []
+    faults: list[ProjectFault] = []
     for name, given in inputs.items():
         try:
             check_names(pipeline, [name], pipeline.inputs)
@@ -84,11 +88,21 @@ def _inputs(
             require_permitted(context.actor, context.settings, source)
             InputStorage(context.records, context.store, context.settings.home, source).check(pipeline, pipeline.inputs)
             found |= source
+            faults += _damage(context, name, source[name])
         except WinslowError as error:
             faults.append(ProjectFault(f"inputs.{name}", message_of(error)))
     needed = "The pipeline needs this input to run"
     faults += [ProjectFault(f"inputs.{name}", needed, blocking=False) for name in pipeline.missing_inputs(inputs)]
     return found, faults
+
+
+def _damage(context: Context, name: str, source: Source) -> Iterator[ProjectFault]:
+    """What was found to be wrong with a video of the pool."""
+    video = video_of(source) if isinstance(source, PooledFile) else None
+    checked = None if video is None else FootageChecks(context.records.database).of(video.blake3)
+    if checked is not None and checked.problem:
+        message = f"{checked.problem}. A stage may fail only when it gets there"
+        yield ProjectFault(f"inputs.{name}", message, blocking=False, warning=True)
 
 
 def _variables(

@@ -18,22 +18,23 @@ from winslow_dagster.errors import (
     UploadBusy,
     WinslowError,
 )
-from winslow_dagster.formatting import format_duration, format_size
+from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, source_of
+from winslow_dagster.projects.commands.footage_checks import described, video_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.uploads import Uploads
 from winslow_dagster.projects.domain.model import LONGEST_NAME, checked_name, valid_name
-from winslow_dagster.projects.domain.upload import Upload
+from winslow_dagster.projects.domain.upload import Upload, UploadKind
 from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES, ReceivedFile, Receiver
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
 from winslow_dagster.storage.directories import remove_directory
-from winslow_dagster.storage.disk import free_bytes
+from winslow_dagster.storage.disk import disk_errors, free_bytes, locked, make_directories
+from winslow_dagster.storage.folder_stream import unpack
 
 LONGEST_NAME_BYTES = 255
 LARGEST_BYTES = 1 << 50
 FORGOTTEN_AFTER = timedelta(days=14)
-FOOTAGE = frozenset({".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg"})
 
 
 class UploadCommands:
@@ -44,28 +45,52 @@ class UploadCommands:
         self._rows = Uploads(context.records.database)
         self._directory = context.settings.home / "uploads"
 
-    def begin(self, file_name: str, size_bytes: int, *, name: str | None = None, fingerprint: str = "") -> Upload:
-        """Begin to send a file to the pool, under this name, or under one that is close to its own and free.
+    def begin(
+        self,
+        file_name: str,
+        size_bytes: int,
+        *,
+        name: str | None = None,
+        fingerprint: str = "",
+        kind: UploadKind = "file",
+    ) -> Upload:
+        """Begin to send a file or a directory to the pool, under this name or one that is close to its own and free.
 
-        Raises InputRejected, ProjectConflict for a name that is taken, and DiskFull if it would not fit.
+        Without a name, a file with a fingerprint that the person is sending already is continued. Raises InputRejected,
+        ProjectConflict for a name that is taken, and DiskFull if it would not fit.
         """
-        context = self._context
-        context.actor.require("operator")
+        self._context.actor.require("operator")
         _check(file_name, size_bytes)
+        with disk_errors(str(self._directory), disk=self._context.settings.home):
+            make_directories(self._directory)
+        # Two at once would both take the space that is left.
+        with locked(self._directory.with_suffix(".lock")):
+            return self._begin(file_name, size_bytes, name, fingerprint, kind)
+
+    def _begin(self, file_name: str, size_bytes: int, name: str | None, fingerprint: str, kind: UploadKind) -> Upload:
+        if fingerprint and name is None:
+            wanted = (self._context.actor.who, file_name, size_bytes, fingerprint, kind)
+            for each in self.unfinished():
+                if (each.owner, each.file_name, each.size_bytes, each.fingerprint, each.kind) == wanted:
+                    return each
         taken = {each.name for each in self._pool.files()} | {each.name for each in self._rows.unfinished()}
         pool_name = _free_name(file_name, taken) if name is None else checked_name(name, "pool name")
         if any(each.name == pool_name for each in self._pool.files()):
             raise ProjectConflict(
                 f"the pool has a file {pool_name!r} already", remedy="Choose another name, or remove that file"
             )
-        coming_bytes = sum(each.size_bytes - each.received_bytes for each in self.unfinished(everybodys=True))
+        coming_bytes = sum(
+            _needed_bytes(each.kind, each.size_bytes) - each.received_bytes for each in self.unfinished(everybodys=True)
+        )
         free = free_bytes(self._directory) - coming_bytes - RESERVE_BYTES
-        if size_bytes > free:
+        needed_bytes = _needed_bytes(kind, size_bytes)
+        if needed_bytes > free:
             raise DiskFull(
-                f"{format_size(size_bytes)} do not fit: {format_size(max(0, free))} can still be sent",
+                f"{format_size(needed_bytes)} do not fit: {format_size(max(0, free))} can still be sent",
                 where=str(self._directory),
                 remedy="Free space on the disk, or cancel uploads that nobody continues",
             )
+        context = self._context
         upload = Upload(
             id=uuid4().hex,
             name=pool_name,
@@ -75,6 +100,7 @@ class UploadCommands:
             fingerprint=fingerprint,
             owner=context.actor.who,
             begun_at=context.clock(),
+            kind=kind,
         )
         self._file(upload).create()
         self._rows.begin(upload)
@@ -127,14 +153,26 @@ class UploadCommands:
             if file.content.exists() and file.received_bytes() < upload.size_bytes:
                 return self._with_received(upload)
             try:
-                stored = self._pool.take(file.content, upload.name, upload.id, upload.owner)
-            except ProjectConflict as error:
+                stored = self._take(upload, file)
+            except (ProjectConflict, InputRejected) as error:
                 self._rows.end(upload.id, "failed", str(error), self._context.clock())
             else:
                 self._rows.end(upload.id, "stored", self._seen(stored), self._context.clock())
                 self._context.audit("pool_add", name=stored.name, path=upload.file_name)
             file.remove()
         return self._rows.find(upload_id)
+
+    def _take(self, upload: Upload, file: ReceivedFile) -> PooledFile:
+        if upload.kind == "file":
+            digest = file.digest()
+            known = {} if digest is None else {upload.file_name: digest}
+            return self._pool.take(file.content, name=upload.name, key=upload.id, by=upload.owner, known=known)
+        tree = file.directory / "unpacked"
+        if file.path.exists():
+            # Also what a killed process has unpacked in part.
+            remove_directory(tree)
+            unpack(file.path, tree)
+        return self._pool.take(tree, name=upload.name, key=upload.id, by=upload.owner, original_path=upload.file_name)
 
     def tidy(self) -> None:
         """Store what is complete, and forget what nobody has continued for two weeks, or what has ended."""
@@ -154,20 +192,15 @@ class UploadCommands:
 
     def _seen(self, stored: PooledFile) -> str:
         """What is in it, for a person; for a file that claims to be a video also that it is none."""
-        (entry,) = stored.manifest.files
-        if PurePosixPath(entry.path).suffix.lower() not in FOOTAGE:
+        if video_of(stored) is None:
             return ""
         (file,) = files_of(self._context.store, "", {schema.POOL_ADDRESS: stored.manifest}, [schema.POOL_ADDRESS])
         try:
-            found = self._context.resources.footage.footage(source_of(self._context.store, file))
+            return described(self._context.resources.footage.footage(source_of(self._context.store, file)))
         except FootageUnreadable as error:
             return f"It is no video that can be read: {error.what}"
         except WinslowError as error:
             return f"It could not be looked at: {error.what}"
-        return (
-            f"{found.codec}, {found.width} x {found.height}, {found.rate:.4g} frames per second, "
-            f"{format_duration(found.duration_s)}"
-        )
 
     def _own(self, upload_id: str) -> Upload:
         self._context.actor.require("operator")
@@ -185,11 +218,18 @@ class UploadCommands:
         return upload.model_copy(update={"received_bytes": self._file(upload).received_bytes()})
 
     def _file(self, upload: Upload) -> ReceivedFile:
-        return ReceivedFile(self._directory / upload.id, upload.file_name, upload.size_bytes)
+        return ReceivedFile(
+            self._directory / upload.id, upload.file_name, upload.size_bytes, self._context.resources.digests
+        )
 
     @property
     def _pool(self) -> Pool:
         return Pool(self._context.records.database, self._context.store)
+
+
+def _needed_bytes(kind: UploadKind, size_bytes: int) -> int:
+    """A directory is on the disk twice while it is unpacked."""
+    return 2 * size_bytes if kind == "directory" else size_bytes
 
 
 def _check(file_name: str, size_bytes: int) -> None:

@@ -52,6 +52,7 @@ UNWATCHED = frozenset(
         schema.changes,
         schema.pool,
         schema.uploads,
+        schema.footage_checks,
         schema.ingest_files,
         schema.messages,
         schema.saved_views,

@@ -490,6 +490,8 @@ uploads = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("owner", Text, nullable=False),
     Column("begun_at", Utc, nullable=False),
+    # "file", or "directory" for a stream of several files.
+    Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("message", Text, nullable=False),
     Column("ended_at", Utc),
@@ -500,6 +502,18 @@ uploads = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+)
+
+footage_checks = Table(
+    "winslow_footage_checks",
+    metadata,
+    # Whether videos of the pool can be read to their end, by content.
+    Column("blake3", String(64), primary_key=True),
+    # What it is, in a sentence.
+    Column("found", Text, nullable=False),
+    # What is wrong with it, in a sentence.
+    Column("problem", Text, nullable=False),
+    Column("checked_at", Utc, nullable=False),
 )
 
 locks = Table(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from winslow_dagster.pipelines.model.frozen import Frozen
 
+UploadKind = Literal["file", "directory"]
 UploadState = Literal["receiving", "stored", "failed", "cancelled"]
 
 
 class Upload(Frozen):
     """`name` is that of the pool, `file_name` the file's own. It is `receiving` until it is in the pool.
+
+    A directory is sent as one stream (see `storage/folder_stream.py`), whose size that of the upload is.
 
     `fingerprint` tells whether a file that is chosen again is the same one: see `fingerprint_of`. `message` says what
     was found in it, or why it failed.
@@ -27,9 +30,23 @@ class Upload(Frozen):
     fingerprint: str
     owner: str
     begun_at: datetime
+    kind: UploadKind = "file"
     state: UploadState = "receiving"
     message: str = ""
     ended_at: datetime | None = None
+
+
+class CheckedFootage(Frozen):
+    """What was found when a video with this content was read to its end: what it is, and what is wrong, if anything."""
+
+    blake3: str
+    found: str
+    problem: str
+    checked_at: datetime
+
+    def is_problem_since(self, since: datetime) -> bool:
+        """Whether something was found to be wrong since then."""
+        return bool(self.problem) and self.checked_at >= since
 
 
 class UploadLists(Frozen):
@@ -42,11 +59,13 @@ class UploadLists(Frozen):
 FINGERPRINT_BYTES = 1 << 20
 
 
-def fingerprint_of(path: Path) -> str:
-    """Size, and CRC-32 of the first and the last MiB, as the browser computes it, too. Raises OSError."""
-    with path.open("rb") as file:
-        size_bytes = path.stat().st_size
-        first = zlib.crc32(file.read(FINGERPRINT_BYTES))
-        file.seek(max(0, size_bytes - FINGERPRINT_BYTES))
-        last = zlib.crc32(file.read(FINGERPRINT_BYTES))
+def fingerprint_of(size_bytes: int, read: Callable[[int, int], Iterable[bytes]]) -> str:
+    """Size, and CRC-32 of the first and the last MiB, as the browser computes it, too.
+
+    `read(begin, length)` gives the bytes from a place on.
+    """
+    first, last = (
+        zlib.crc32(b"".join(read(begin, min(FINGERPRINT_BYTES, size_bytes))))
+        for begin in (0, max(0, size_bytes - FINGERPRINT_BYTES))
+    )
     return f"{size_bytes}-{first:08x}-{last:08x}"

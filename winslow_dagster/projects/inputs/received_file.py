@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from blake3 import blake3
+
 from winslow_dagster.errors import DiskFull, ProjectConflict, UploadBusy, UploadOffsetWrong
+from winslow_dagster.projects.inputs.digests import Digests
 from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.disk import disk_errors, free_bytes, make_directories, sync, try_lock, write_durably
 
@@ -27,13 +30,14 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class ReceivedFile:
     """The file `file_name` of `size_bytes`, in a directory of its own. Methods raise StoreError."""
 
-    def __init__(self, directory: Path, file_name: str, size_bytes: int) -> None:
+    def __init__(self, directory: Path, file_name: str, size_bytes: int, digests: Digests) -> None:
         self.directory = directory
         self.content = directory / "content"
         """The directory that holds the file, and nothing else."""
         self.path = self.content / file_name
         self.size_bytes = size_bytes
         self._note = directory / "synced.json"
+        self._digests = digests
 
     def create(self) -> None:
         """Make room for it. Raises DiskFull."""
@@ -73,7 +77,15 @@ class ReceivedFile:
         except BaseException:
             os.close(lock)
             raise
-        return Receiver(self, descriptor, lock, offset_bytes)
+        return Receiver(self, descriptor, lock, offset_bytes, self._digests.take(self.directory.name, offset_bytes))
+
+    def digest(self) -> str | None:
+        """The blake3 of the complete file, if it was computed on the way."""
+        return self._digests.digest(self.directory.name, self.size_bytes)
+
+    def seen(self, offset_bytes: int, hasher: blake3) -> None:
+        """Keep the hasher of what has arrived."""
+        self._digests.keep(self.directory.name, offset_bytes, hasher)
 
     def _lock(self) -> int:
         with disk_errors(str(self.directory), disk=self.directory):
@@ -95,6 +107,7 @@ class ReceivedFile:
 
     def remove(self) -> None:
         """Forget it, and what has arrived."""
+        self._digests.forget(self.directory.name)
         if self.directory.exists():
             with disk_errors(str(self.directory), disk=self.directory.parent):
                 remove_directory(self.directory)
@@ -119,11 +132,14 @@ class ReceivedFile:
 class Receiver:
     """The one connection that appends to a file. A context manager."""
 
-    def __init__(self, file: ReceivedFile, descriptor: int, lock: int, offset_bytes: int) -> None:
+    def __init__(
+        self, file: ReceivedFile, descriptor: int, lock: int, offset_bytes: int, hasher: blake3 | None
+    ) -> None:
         self._file = file
         self._descriptor = descriptor
         self._lock = lock
         self._synced_bytes = offset_bytes
+        self._hasher = hasher
         self.offset_bytes = offset_bytes
 
     def __enter__(self) -> Self:
@@ -150,11 +166,16 @@ class Receiver:
             raise DiskFull(
                 "the disk is almost full", where=str(self._file.directory), remedy="Free space on it, then go on"
             )
+        # Where writing fails, some of the part may be there: the file is then read for its checksum.
+        hasher, self._hasher = self._hasher, None
         with disk_errors(str(self._file.path), disk=self._file.directory):
             view, at_bytes = memoryview(part), self.offset_bytes
             while view:
                 written = os.pwrite(self._descriptor, view, at_bytes)
                 view, at_bytes = view[written:], at_bytes + written
+        if hasher is not None:
+            hasher.update(part)
+            self._hasher = hasher
         self.offset_bytes = end_bytes
         if end_bytes - self._synced_bytes >= SYNC_EVERY_BYTES:
             self._sync()
@@ -162,6 +183,8 @@ class Receiver:
     def close(self) -> None:
         """Let others go on. What is complete is synced first."""
         try:
+            if self._hasher is not None:
+                self._file.seen(self.offset_bytes, self._hasher)
             if self.complete and self._synced_bytes < self.offset_bytes:
                 self._sync()
         finally:

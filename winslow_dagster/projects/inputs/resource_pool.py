@@ -69,16 +69,26 @@ class Pool:
         manifest = put(self._store, path, f"{schema.POOL_ADDRESS}/{name}/{uuid4().hex}", moved)
         return self._list(PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by))
 
-    def take(self, directory: Path, name: str, key: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
+    def take(  # noqa: PLR0913  # what is known of an upload, by name
+        self,
+        directory: Path,
+        *,
+        name: str,
+        key: str,
+        by: str,
+        known: Mapping[str, str] | None = None,
+        original_path: str = "",
+    ) -> PooledFile:
         """Move the content of a directory into the pool, without copying it where the store is on the same disk.
 
-        With the same key it may be called again after a crash. Raises StoreError, ProjectConflict (taken name).
+        With the same key it may be called again after a crash. `known`: see `Store.commit_tree`. Raises StoreError,
+        ProjectConflict (taken name).
         """
-        manifest = self._store.commit_tree(directory, f"{schema.POOL_ADDRESS}/{name}/{key}", moved)
+        manifest = self._store.commit_tree(directory, f"{schema.POOL_ADDRESS}/{name}/{key}", known=known)
         listed = next((each for each in self.files() if each.name == name), None)
         if listed is not None and listed.manifest.address == manifest.address:
             return listed
-        return self._list(PooledFile(name, manifest, manifest.files[0].path, datetime.now(UTC), by))
+        return self._list(PooledFile(name, manifest, original_path or manifest.files[0].path, datetime.now(UTC), by))
 
     def _list(self, added: PooledFile) -> PooledFile:
         name, manifest = added.name, added.manifest

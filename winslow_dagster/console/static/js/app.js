@@ -5,6 +5,7 @@ import { showCounters } from "./counters.js";
 import { listenForKeys } from "./keys.js";
 import { listenForMessages } from "./messages.js";
 import "./parts.js";
+import "./uploads/tray.js";
 
 format(document);
 document.addEventListener("htmx:after:swap", () => format(document));

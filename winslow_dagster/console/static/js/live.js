@@ -54,7 +54,7 @@ export function follow() {
   const hear = ({ data }) => {
     if (data.kind === "connection") showConnection(data.connected);
     // The page leads to the log-in, and nobody else reads what is on it.
-    else if (data.kind === "logged-out") location.reload();
+    else if (data.kind === "logged-out") { if (document.dispatchEvent(new CustomEvent("winslow:logged-out", { cancelable: true }))) location.reload(); }
     else take(data);
   };
   const address = new URL("./live-worker.js", import.meta.url);

@@ -1,0 +1,96 @@
+"""Videos of the pool are read to their end before a stage spends hours on them, each content once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from winslow_dagster.errors import FootageUnreadable
+from winslow_dagster.footage import Footage
+from winslow_dagster.formatting import format_duration
+from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.files import files_of, source_of
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.footage_checks import FootageChecks
+from winslow_dagster.projects.domain.upload import CheckedFootage
+from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.storage.manifest import FileEntry
+
+LATELY = timedelta(days=7)
+FOOTAGE = frozenset({".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg"})
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCheck:
+    """What was found in a file of the pool, and the projects that use it. None: it is not checked yet."""
+
+    file: PooledFile
+    checked: CheckedFootage | None
+    users: tuple[str, ...] = ()
+
+
+class FootageCheckCommands:
+    """The checks of one installation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._rows = FootageChecks(context.records.database)
+
+    def of_pool(self) -> dict[str, PoolCheck]:
+        """Pool file -> its check, of those that are videos by their name."""
+        known, users = self._rows.all(), self._pool.users()
+        return {
+            file.name: PoolCheck(file, known.get(video.blake3), users.get(file.name, ()))
+            for file in self._pool.files()
+            for video in [video_of(file)]
+            if video is not None
+        }
+
+    def damaged_lately(self) -> tuple[PoolCheck, ...]:
+        """The videos of the pool that were found lately not to be readable to their end."""
+        since = self._context.clock() - LATELY
+        # Most of the time there is none, and then nothing else is asked for.
+        if not self._rows.any_problem(since):
+            return ()
+        return tuple(each for each in self.of_pool().values() if each.checked and each.checked.is_problem_since(since))
+
+    def waiting(self) -> tuple[PooledFile, ...]:
+        """The videos of the pool that are not checked yet, the oldest first."""
+        files = [each.file for each in self.of_pool().values() if each.checked is None]
+        return tuple(sorted(files, key=lambda file: file.added_at))
+
+    def check(self, stored: PooledFile) -> CheckedFootage:
+        """Read a video of the pool to its end, and keep what was found. Raises StoreError."""
+        (file,) = files_of(self._context.store, "", {schema.POOL_ADDRESS: stored.manifest}, [schema.POOL_ADDRESS])
+        known = self._rows.of(file.blake3)
+        if known is not None:
+            return known
+        try:
+            read = self._context.resources.footage.check(source_of(self._context.store, file))
+            found, problem = described(read.footage), read.problem
+        except FootageUnreadable as error:
+            found, problem = "", f"It is no video that can be read: {error.what}"
+        checked = CheckedFootage(blake3=file.blake3, found=found, problem=problem, checked_at=self._context.clock())
+        self._rows.keep(checked)
+        return checked
+
+    @property
+    def _pool(self) -> Pool:
+        return Pool(self._context.records.database, self._context.store)
+
+
+def video_of(file: PooledFile) -> FileEntry | None:
+    """The entry of a file that is a video by its name."""
+    entries = file.manifest.files
+    if len(entries) != 1 or PurePosixPath(entries[0].path).suffix.lower() not in FOOTAGE:
+        return None
+    return entries[0]
+
+
+def described(footage: Footage) -> str:
+    """Codec, size, rate and length, for a person."""
+    return (
+        f"{footage.codec}, {footage.width} x {footage.height}, {footage.rate:.4g} frames per second, "
+        f"{format_duration(footage.duration_s)}"
+    )
