@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -14,15 +17,23 @@ from http.client import HTTPResponse, HTTPSConnection
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from certificates import certificate
 from installation import free_port, until
 from log_in import authorization
+from playwright.sync_api import sync_playwright
 from web_server import ALLOWED_NAME, PAUSE, RESUME, Console, listens
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from winslow_dagster.client.uploads import SMALL_PART_BYTES
+from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.installation import Installation as FrontDoor
+from winslow_dagster.services import Services
+
 pytestmark = pytest.mark.nginx
 
+PART = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx" / "winslow.conf"
 # What a person writes who has read nginx's manual and nothing else, except that the host is passed on.
 PLAIN = """
@@ -172,6 +183,71 @@ def test_dagit_opens_a_websocket_behind_the_shipped_configuration(shipped: Proxy
     # nginx passes no upgrade on unless it is told to. Dagit then asks again and again instead.
     with pytest.raises(InvalidStatus):
         open_websocket(plain)
+
+
+def sent_in_parts(proxy: Proxy, name: str, content: bytes, part_bytes: int) -> list[int]:
+    """Send a file. Returns the statuses of all parts."""
+    metadata = f"filename {base64.b64encode(name.encode()).decode()}"
+    head = {"Upload-Length": str(len(content)), "Upload-Metadata": metadata}
+    with proxy.sent("POST", "/api/v1/uploads", **head) as answer:
+        location = answer.headers["Location"]
+    statuses = []
+    for offset in range(0, len(content), part_bytes):
+        part = content[offset : offset + part_bytes]
+        with proxy.sent("PATCH", location, part, **{**PART, "Upload-Offset": str(offset)}) as answer:
+            statuses.append(answer.status)
+    if set(statuses) != {204}:
+        with proxy.sent("DELETE", location) as answer:
+            assert answer.status == 204
+        return statuses
+
+    def state() -> str:
+        with proxy.sent("GET", location) as answer:
+            found: str = json.load(answer)["state"]
+        return found
+
+    until(lambda: state() != "receiving", "the upload has ended")
+    assert state() == "stored"
+    return statuses
+
+
+def test_a_file_passes_whole_through_the_shipped_configuration_and_in_small_parts_through_any(
+    shipped: Proxy, plain: Proxy, console: Console
+) -> None:
+    content = os.urandom(5_000_000)
+    assert sent_in_parts(shipped, "whole.bin", content, len(content)) == [204]
+    assert sent_in_parts(plain, "refused.bin", content, len(content)) == [413]
+    assert set(sent_in_parts(plain, "parts.bin", content, SMALL_PART_BYTES)) == {204}
+    with FrontDoor(console.settings, Services(console.settings), Actor("tests", "cli")) as front:
+        for name in ("whole.bin", "parts.bin"):
+            assert [each.blake3 for each in front.pool.files.file(name).manifest.files] == [blake3(content).hexdigest()]
+            front.pool.remove(name)
+
+
+@pytest.mark.chromium
+def test_a_browser_behind_a_proxy_that_limits_requests_sends_small_parts_by_itself(
+    plain: Proxy, console: Console, tmp_path: Path
+) -> None:
+    path = tmp_path / "limited.bin"
+    path.write_bytes(os.urandom(5_000_000))
+    to_here = f"--host-resolver-rules=MAP {ALLOWED_NAME} 127.0.0.1"
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[to_here]) as browser,
+        browser.new_context(base_url=plain.origin, ignore_https_errors=True) as context,
+    ):
+        context.add_cookies([console.cookie.of(plain.origin)])  # type: ignore[list-item]  # as it takes them
+        page = context.new_page()
+        page.goto("/files")
+        page.locator("upload-area:defined").wait_for()
+        page.locator("#choose-files").set_input_files(path)
+        row = page.locator("upload-tray li", has_text=path.name)
+        row.get_by_text("is in the pool as limited.bin").wait_for()
+        row.get_by_text("A proxy in front of the server limits the size of requests").wait_for()
+    with FrontDoor(console.settings, Services(console.settings), Actor("tests", "cli")) as front:
+        (stored,) = front.pool.files.file(path.name).manifest.files
+        assert stored.blake3 == blake3(path.read_bytes()).hexdigest()
+        front.pool.remove(path.name)
 
 
 def test_a_large_request_reaches_the_server_behind_the_shipped_configuration(shipped: Proxy, plain: Proxy) -> None:
