@@ -108,6 +108,11 @@ def test_a_file_is_sent_paused_and_continued_while_the_server_is_killed(
     # The list of the page knows it by itself.
     page.get_by_role("row", name=re.compile("Kreuzung-Sud.mp4")).wait_for()
     photograph(page, "files-pool")
+    # Nobody makes a project of it without knowing.
+    page.goto("/")
+    page.get_by_role("heading", name="Videos that cannot be read to their end").wait_for()
+    photograph(page, "home-damaged-video")
+    page.get_by_role("link", name="Kreuzung-Sud.mp4").click()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Remove Kreuzung-Sud.mp4").click()
     page.get_by_role("row", name=re.compile("Kreuzung-Sud.mp4")).wait_for(state="detached")
