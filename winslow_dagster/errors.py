@@ -108,6 +108,10 @@ class NotifyFileInvalid(PipelineInvalid):
     """The notify file cannot be used; `problems` lists everything that is wrong with it."""
 
 
+class RetentionRulesInvalid(PipelineInvalid):
+    """The retention rules of the installation cannot be used; `problems` lists everything that is wrong with them."""
+
+
 class VariableMissing(WinslowError):
     """A `${VAR}` or `${VAR:?message}` has no value."""
 

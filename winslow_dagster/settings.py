@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import SettingsInvalid
 from winslow_dagster.formatting import is_utf8
-from winslow_dagster.hosts import canonical_host, is_loopback
+from winslow_dagster.hosts import canonical_host, is_loopback, split_authority
 from winslow_dagster.paths import resolved
 
 StageMode = Literal["auto", "docker", "process"]
@@ -195,6 +195,11 @@ class Settings(BaseModel):
         description="Host names and addresses, separated by commas, by which browsers reach the web server beside "
         "localhost, such as the name of a proxy. Requests for other hosts are refused.",
     )
+    public_url: str = Field(
+        default="",
+        description="URL by which people reach the web server, such as https://winslow.example.org. Links in messages "
+        "begin with it, and requests for its host are answered. Without it, links lead to this machine only.",
+    )
     input_dirs: tuple[Path, ...] = Field(
         default=(),
         description="Directories of the server, separated by commas, whose files operators may name as inputs in the "
@@ -210,6 +215,10 @@ class Settings(BaseModel):
     notify_file: Path = Field(
         description="The YAML file of notification channels. Without it, no notifications are sent."
     )
+    retention_file: Path = Field(
+        description="The YAML file of retention rules for all projects. Without it, administrators set them in the web "
+        "interface."
+    )
     watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
     access: AccessSettings = Field(default=AccessSettings(), description="How people log in.")
     node: NodeSettings = Field(description="The settings of this machine as a node.")
@@ -220,6 +229,17 @@ class Settings(BaseModel):
         host = ANY_ADDRESS.get(self.bind, self.bind)
         scheme = "http" if self.tls_certificate is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def link_base(self) -> str:
+        """What links in messages begin with."""
+        return self.public_url or self.address
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Hosts by which browsers may reach the web server, beside localhost."""
+        public = canonical_host(urlsplit(self.public_url).hostname or "")
+        return (*self.allowed_hosts, self.bind, *([public] if public else []))
 
     @property
     def versions_dir(self) -> Path:
@@ -285,11 +305,13 @@ class Settings(BaseModel):
             tls_certificate=certificate,
             tls_key=key,
             allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
+            public_url=public_url(source),
             input_dirs=tuple(map(resolved, comma_separated(source, "WINSLOW_INPUT_DIRS"))),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             trash_days=days(source, "WINSLOW_TRASH_DAYS", "30"),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
+            retention_file=resolved(source.get("WINSLOW_RETENTION_FILE") or home / "retention.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
             access=AccessSettings.read(source),
             node=NodeSettings(
@@ -403,6 +425,19 @@ def hosts(source: Mapping[str, str], name: str) -> tuple[str, ...]:
             )
         found.append(host)
     return tuple(dict.fromkeys(found))
+
+
+def public_url(source: Mapping[str, str]) -> str:
+    """The web server's address for people, without a slash at its end. Raises SettingsInvalid."""
+    text = source.get("WINSLOW_PUBLIC_URL", "").removesuffix("/")
+    found = re.fullmatch(r"https?://([^/?#@\s]+)", text)
+    if text and (found is None or split_authority(found[1]) is None):
+        raise SettingsInvalid(
+            f"WINSLOW_PUBLIC_URL is {text!r}",
+            where="environment",
+            expected="http:// or https:// and a host, with a port if necessary, and without a path",
+        )
+    return text
 
 
 def comma_separated(source: Mapping[str, str], name: str) -> tuple[str, ...]:

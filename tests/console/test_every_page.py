@@ -57,7 +57,9 @@ PAGES = {
     "audit": "/audit",
     "health": "/health",
     "settings": "/settings",
+    "notifications": "/settings/notifications",
     "people": "/settings/people",
+    "retention": "/settings/retention",
     "missing": "/projects/nobody-made-this",
 }
 NOT_THERE = {PAGES["missing"], PAGES["project-deleted"]}

@@ -69,9 +69,34 @@ def test_an_allowed_host_that_is_none_is_an_error_that_names_it(host: str) -> No
         Settings.read({"WINSLOW_ALLOWED_HOSTS": f"localhost,{host}"})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "winslow.example",
+        "ftp://winslow.example",
+        "https://",
+        "https://a/b",
+        "https://u:p@a",
+        "https://a?b",
+        "http://a:b",
+    ],
+)
+def test_a_public_url_that_is_none_is_an_error_that_names_it(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_PUBLIC_URL is .*; expected http:// or https:// and a host"):
+        Settings.read({"WINSLOW_PUBLIC_URL": url})
+
+
+def test_links_begin_with_the_public_url_whose_host_is_known() -> None:
+    assert Settings.read({}).link_base == "http://127.0.0.1:3000"
+    settings = Settings.read({"WINSLOW_PUBLIC_URL": "https://Winslow.Example:8443/", "WINSLOW_ALLOWED_HOSTS": "proxy"})
+    assert settings.link_base == "https://Winslow.Example:8443"
+    assert settings.known_hosts == ("proxy", "127.0.0.1", "winslow.example")
+
+
 def test_the_services_get_every_setting() -> None:
     variables = {"WINSLOW_NODE_DIR": "/node", "WINSLOW_NODE_TAGS": "fast,ulm.07", "WINSLOW_S3_ENDPOINT": "http://s3"}
     variables |= {"WINSLOW_RUN_RETENTION_DAYS": "3", "WINSLOW_ALLOWED_HOSTS": "winslow.example,2001:db8::7"}
+    variables |= {"WINSLOW_PUBLIC_URL": "https://winslow.example"}
     variables |= {"WINSLOW_INPUT_DIRS": "/data/films,/data/maps"}
     variables |= {"WINSLOW_SESSION_DAYS": "7", "WINSLOW_ROLE_NAMES": "staff=operator,cn=heads=admin"}
     variables |= {"WINSLOW_TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16,::1", "WINSLOW_PROXY_USER_HEADER": "X-Remote-User"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.errors import NotFound, NotifyFileInvalid, ServiceUnavailable, VariableMissing
+from winslow_dagster.errors import InputRejected, NotFound, NotifyFileInvalid, ServiceUnavailable, VariableMissing
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.notifications import Occurrence, Subscription
 from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
 from winslow_dagster.projects.notifications.config import Channel, Channels, RateLimit, load_channels
 from winslow_dagster.projects.notifications.outbox import MAX_FAILURES, Message, Outbox
-from winslow_dagster.projects.notifications.rules import add_new_messages, batches, combined, send_waiting
+from winslow_dagster.projects.notifications.rules import (
+    add_messages,
+    batches,
+    combined,
+    disk_messages,
+    new_messages,
+    send_waiting,
+)
 from winslow_dagster.projects.notifications.service import NotificationService
 from winslow_dagster.settings import Settings
 
@@ -44,9 +53,24 @@ def project(
     return ProjectSummary(name, "traffic", state, "detect: exit 3", tags, f"run-{name}", at, "anna")
 
 
-def titles(outbox: Outbox, to: Channel, *projects: ProjectSummary, now: datetime = NOW) -> list[str]:
-    add_new_messages(outbox, Channels(channels=(to,)), projects, BASE_URL, now)
-    return [message.title for message in outbox.waiting(to.name)]
+def happened(found: ProjectSummary, stage: str = "") -> Occurrence:
+    page = f"/questions/{stage}" if found.state == "awaiting_input" else "/stages/detect/log"
+    return Occurrence(found, f"/projects/{found.project}{page if stage else ''}", found.reason, stage)
+
+
+def titles(outbox: Outbox, to: Channel, *projects: ProjectSummary | Occurrence, now: datetime = NOW) -> list[str]:
+    found = [each if isinstance(each, Occurrence) else happened(each) for each in projects]
+    add_messages(outbox, to, new_messages(to, found, named, BASE_URL, now))
+    return [message.title for message in outbox.waiting(to.id)]
+
+
+def named(line: str, names: Collection[str]) -> frozenset[str]:
+    """In the place of the database's selection: a part of the name."""
+    return frozenset(name for name in names if line in name)
+
+
+def own_channel(*subscriptions: Subscription) -> Channel:
+    return channel(name="phone", owner="anna", in_file=False, subscriptions=subscriptions)
 
 
 def test_each_end_is_one_message_with_a_link_and_the_reason(outbox: Outbox) -> None:
@@ -61,6 +85,51 @@ def test_each_end_is_one_message_with_a_link_and_the_reason(outbox: Outbox) -> N
         "Resume it: winslow resume ulm",
         "Run a stage again with other parameters: winslow redo --help",
     ]
+
+
+def test_each_question_of_a_run_is_a_message_that_links_to_it(outbox: Outbox) -> None:
+    asking = project("awaiting_input")
+    questions = (happened(asking, "calibrate"), happened(asking, "count"))
+    assert titles(outbox, channel(), *questions) == ["ulm needs your input"] * 2
+    assert titles(outbox, channel(), questions[1]) == ["ulm needs your input"] * 2, "and not again"
+    links = [message.text.splitlines()[1] for message in outbox.waiting("team")]
+    assert links == [f"{BASE_URL}/projects/ulm/questions/{stage}" for stage in ("calibrate", "count")]
+
+
+def test_a_failure_links_to_the_log_of_the_stage(outbox: Outbox) -> None:
+    titles(outbox, channel(), happened(project("failed"), "detect"))
+    assert outbox.waiting("team")[0].text.splitlines()[1] == f"{BASE_URL}/projects/ulm/stages/detect/log"
+
+
+def test_subscriptions_say_what_an_own_channel_gets_and_it_gets_each_message_once(outbox: Outbox) -> None:
+    everything = (project("failed"), project("succeeded", "bonn"), project("awaiting_input", "trier"))
+    failures = Subscription(events=("failed",))
+    assert titles(outbox, own_channel(), *everything) == []
+    assert titles(outbox, own_channel(failures), *everything) == ["ulm failed"]
+    of_ulm = Subscription(events=("failed", "finished"), filter="ulm")
+    assert titles(outbox, own_channel(failures, of_ulm), *everything) == ["ulm failed"]
+    of_bonn = Subscription(events=("finished",), filter="bonn")
+    assert titles(outbox, own_channel(of_ulm, of_bonn), *everything) == ["ulm failed", "bonn finished"]
+    assert outbox.waiting("phone") == ()
+
+
+def test_a_subscription_is_about_what_happens_after_it(outbox: Outbox) -> None:
+    later = Subscription(events=("failed", "waiting_too_long"), since=NOW - timedelta(minutes=30))
+    assert titles(outbox, own_channel(later), project("failed", minutes_ago=31)) == []
+    assert titles(outbox, own_channel(later), project("failed", "bonn", minutes_ago=29)) == ["bonn failed"]
+    assert len(titles(outbox, own_channel(later), project("queued", "trier", minutes_ago=61))) == 2
+
+
+def test_a_disk_that_is_nearly_full_is_one_message_a_day(outbox: Outbox) -> None:
+    to = channel(events=("disk_low",))
+    for hours in (0, 6, 12):
+        add_messages(
+            outbox, to, disk_messages(to, [("node1", "2 GB of 1 TB are free")], BASE_URL, NOW + timedelta(hours=hours))
+        )
+    first, second = outbox.waiting("team")
+    assert first.text == f"The disk of node1 is nearly full\n{BASE_URL}/health\n2 GB of 1 TB are free"
+    assert (first.key, second.key) == ("disk_low:node1:2026-03-01", "disk_low:node1:2026-03-02")
+    assert list(disk_messages(channel(), [("node1", "")], BASE_URL, NOW)) == []
 
 
 @pytest.mark.parametrize("state", ["running", "queued", "paused", "cancelled", "idle"])
@@ -113,7 +182,7 @@ def test_messages_beyond_the_rate_limit_are_combined_and_count_once(outbox: Outb
 
     assert go() == {"sent": 5, "failed": 0}
     assert [title for title, _ in sent[:2]] == ["p0 failed", "p1 failed"]
-    assert sent[-1][0] == "26 more projects"
+    assert sent[-1][0] == "26 more messages"
     assert "and 6 more" in sent[-1][1]
     outbox.add([Message("team", "late", "p", "failed", "late failed", NOW)])
     assert go() == {"sent": 0, "failed": 0}, "the window is full"
@@ -230,15 +299,22 @@ def faults(file: Path) -> list[str]:
     return [re.sub("; expected [^;]*", "", str(problem)) for problem in caught.value.problems]
 
 
-def test_a_channel_is_tested_without_the_database_and_an_unknown_one_is_an_error(tmp_path: Path) -> None:
+def test_a_channel_of_the_file_is_tested_without_the_database_and_an_unknown_one_is_an_error(
+    tmp_path: Path, database_url: str
+) -> None:
     def no_database() -> Database:
         raise AssertionError
 
     file = tmp_path / "notify.yaml"
-    file.write_text("channels: [{name: hook, url: 'json://x'}]\n")
-    service = NotificationService(no_database, Settings.read({"WINSLOW_NOTIFY_FILE": str(file)}))
-    with pytest.raises(NotFound, match="channel 'hok' does not exist; expected one of hook, or an Apprise URL"):
-        service.test("hok")
+    file.write_text("channels: [{name: hook, url: 'nonsense://x'}]\n")
+    settings = Settings.read({"WINSLOW_NOTIFY_FILE": str(file)})
+    with pytest.raises(InputRejected, match="unsupported service"):
+        NotificationService(no_database, settings).test("hook")
+    with (
+        closing(Database(database_url)) as database,
+        pytest.raises(NotFound, match="channel 'hok' does not exist; expected one of hook, or an Apprise URL"),
+    ):
+        NotificationService(lambda: database, settings).test("hok")
 
 
 def test_messages_are_listed_with_their_states(outbox: Outbox, database_url: str) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
 
 import pytest
 from installation import Installation, free_port, until
+from receiver import Receiver
 
 from winslow_dagster import Winslow
 from winslow_dagster.errors import InputRejected, ServiceUnavailable, StageFailed
@@ -26,35 +24,6 @@ stages:
     args: ['exit $CODE']
     env: {CODE: "0"}
 """
-
-
-class Receiver:
-    """A webhook that keeps what it is sent."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.messages: list[dict[str, Any]] = []
-        kept = self.messages
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # the library's name
-                kept.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Not on the terminal."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +54,12 @@ def test_each_end_is_one_message_though_the_receiver_was_down(installation: Inst
         winslow.run("ends", "asking", settings={"first": {"args": ["echo WINSLOW_AWAIT_INPUT: who; exit 75"]}}).ended()
     with Receiver(port) as receiver:
         until(lambda: len(receiver.messages) >= 4, "all messages arrived", 120)
-        titles = sorted(message["title"] for message in receiver.messages)
-        assert titles == ["asking needs your input", "bad failed", "good finished", "worse failed"]
+        assert sorted(receiver.titles) == ["asking needs your input", "bad failed", "good finished", "worse failed"]
         bad = next(message["message"] for message in receiver.messages if message["title"] == "bad failed")
         assert "first: exit code 3" in bad
-        assert f"{installation.settings.address}/projects/" in bad
+        assert f"{installation.settings.address}/projects/bad/stages/first/log" in bad
+        asking = next(message["message"] for message in receiver.messages if message["title"].startswith("asking"))
+        assert f"{installation.settings.address}/projects/asking/questions/first" in asking
         listed = command(installation, "notify", "status", "--json")
         assert {message["state"] for message in json.loads(listed.stdout)["messages"]} == {"sent"}
         assert command(installation, "notify", "test", "hook").returncode == 0

@@ -13,8 +13,10 @@ from pydantic import BaseModel
 
 from winslow_dagster.client.compare import ComparisonClient
 from winslow_dagster.client.http import Http, part
+from winslow_dagster.client.notifications import NotificationClient
 from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
+from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.uploads import UploadClient
 from winslow_dagster.errors import ProjectDeleted
@@ -123,6 +125,16 @@ class WinslowClient:
     def comparisons(self) -> ComparisonClient:
         """Attempts side by side, part by part."""
         return ComparisonClient(self._http)
+
+    @property
+    def notifications(self) -> NotificationClient:
+        """Notification channels, and their messages."""
+        return NotificationClient(self._http)
+
+    @property
+    def retention(self) -> RetentionClient:
+        """The retention rules of the installation."""
+        return RetentionClient(self._http)
 
     @property
     def uploads(self) -> UploadClient:

@@ -56,6 +56,10 @@ class Http:
         """What is kept in place of what was there."""
         return self._value(kind, self.send("PUT", path, body=body))
 
+    def patch(self, kind: type[Value], path: str, body: Mapping[str, Any]) -> Value:
+        """What has become of what was changed."""
+        return self._value(kind, self.send("PATCH", path, body=body))
+
     def delete(self, kind: type[Value], path: str, **query: Any) -> Value:
         """What came of a deletion."""
         return self._value(kind, self.send("DELETE", path, query=query))

@@ -29,6 +29,12 @@ def done(text: str, *, go_to: str = "", tone: Literal["good", "bad"] = "good", u
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
 
 
+def changed(text: str) -> Response:
+    """Like `done`, on a page whose parts fetch themselves again."""
+    shown = {"winslow:message": {"text": text, "tone": "good"}, "winslow:changed": {}}
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"HX-Trigger": json.dumps(shown)})
+
+
 async def _form(request: Request) -> FormData:
     return await request.form()
 

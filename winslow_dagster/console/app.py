@@ -50,6 +50,5 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app.mount("/static", serve_asset)
     if dagit is not None:
         app.mount(DAGIT_PATH, dagit)
-    settings = installation.settings
     inside = live.LivePosition(SecureHeaders(Compression(app)), app.state.live)
-    return Guard(Access(inside, installation), (*settings.allowed_hosts, settings.bind))
+    return Guard(Access(inside, installation), installation.settings.known_hosts)

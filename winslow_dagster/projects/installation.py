@@ -382,7 +382,8 @@ class Installation:
     @property
     def notifications(self) -> NotificationService:
         """Notification channels, and their messages."""
-        return NotificationService(lambda: self.context.records.database, self.settings)
+        context = self.context
+        return NotificationService(lambda: context.records.database, context.settings, context.actor, context.clock)
 
     @property
     def retention(self) -> RetentionService:

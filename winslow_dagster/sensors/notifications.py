@@ -18,12 +18,15 @@ from dagster import (
     SkipReason,
 )
 
+from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.dagster_api.run_completion import record_run_ends, statuses_of, unsettled_runs
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
-from winslow_dagster.projects.notifications.config import load_channels
+from winslow_dagster.projects.notifications.channels import channels_to_send
 from winslow_dagster.projects.notifications.outbox import Outbox
-from winslow_dagster.projects.notifications.rules import add_new_messages, send_waiting
+from winslow_dagster.projects.notifications.rules import add_messages, disk_messages, new_messages, send_waiting
+from winslow_dagster.projects.status.occurrences import occurrences, selected_by
 from winslow_dagster.projects.status.project_list import summaries
 from winslow_dagster.settings import Settings
 
@@ -52,21 +55,42 @@ def send_notifications(context: SensorEvaluationContext) -> SkipReason:
 
 
 def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstance) -> str:
-    """Record the ends of runs, then add and send new messages. Raises NotifyFileInvalid."""
+    """Record the ends of runs, then add and send new messages.
+
+    Raises NotifyFileInvalid, after the messages to the channels that are not in the file.
+    """
     unsettled = unsettled_runs(records)
     seen = seen_runs(instance, (run.run_id for run in unsettled))
     ended = record_run_ends(records, unsettled, seen.get, partial(failure_message, instance))
     report = [f"{len(ended)} runs ended"] if ended else []
-    channels = load_channels(settings.notify_file)
+    found = channels_to_send(settings, records.database)
     outbox = Outbox(records.database)
-    if channels.channels:
-        statuses = statuses_of(unsettled, seen.get)
-        new = add_new_messages(outbox, channels, summaries(records, statuses), settings.address, datetime.now(UTC))
+    if found.channels:
+        now, base_url = datetime.now(UTC), found.base_url or settings.link_base
+        happened = occurrences(records.database, summaries(records, statuses_of(unsettled, seen.get)))
+        select, new = partial(selected_by, records.database), 0
+        for channel in found.channels:
+            new += add_messages(outbox, channel, new_messages(channel, happened, select, base_url, now))
+        if any(channel.wants_event("disk_low") for channel in found.channels):
+            low = nearly_full(settings)
+            for channel in found.channels:
+                new += add_messages(outbox, channel, disk_messages(channel, low, base_url, now))
         report += [f"{new} new messages"] if new else []
-    for channel in channels.channels:
+    for channel in found.channels:
         counts = send_waiting(outbox, channel, send, partial(datetime.now, UTC))
-        report += [f"{channel.name}: {count} messages {outcome}" for outcome, count in counts.items() if count]
+        report += [f"{channel.id}: {count} messages {outcome}" for outcome, count in counts.items() if count]
+    if found.fault is not None:
+        raise found.fault
     return "; ".join(report) or "nothing new"
+
+
+def nearly_full(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The nodes whose disks are nearly full, and how much is free on each."""
+    return tuple(
+        (each.name, f"{format_size(each.disk_free_bytes)} of {format_size(each.disk_total_bytes)} are free")
+        for each in open_engine(settings).node_usage()
+        if each.disk_state != "ok"
+    )
 
 
 def seen_runs(instance: DagsterInstance, run_ids: Iterable[str]) -> dict[str, SeenRun]:

@@ -12,6 +12,7 @@ from winslow_dagster.console.pages import (
     log,
     login,
     new_project,
+    notifications,
     people,
     pipelines,
     project,
@@ -20,6 +21,7 @@ from winslow_dagster.console.pages import (
     projects,
     redo,
     replace,
+    retention_rules,
     sweeps,
 )
 
@@ -43,6 +45,8 @@ ROOMS = (
     new_project.room,
     pipelines.room,
     people.room,
+    notifications.room,
+    retention_rules.room,
     files.room,
     compare.room,
     compare.slow_room,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Form, Request
 from starlette.responses import HTMLResponse, Response
 
+from winslow_dagster.console.acts import changed
 from winslow_dagster.console.caller import ROLES, CallerOf, Front, Role
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.rest.people import require_no_token
@@ -18,12 +18,6 @@ from winslow_dagster.projects.accounts.tokens import link_address
 
 room = Room()
 Text = Annotated[str, Form()]
-
-
-def done(text: str) -> Response:
-    """Nothing to show but a message; the page's parts fetch themselves again."""
-    shown = {"winslow:message": {"text": text, "tone": "good"}, "winslow:changed": {}}
-    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"HX-Trigger": json.dumps(shown)})
 
 
 def days_of(text: str) -> float | None:
@@ -59,7 +53,7 @@ def you(request: Request, front: Front, caller: CallerOf) -> HTMLResponse:
 def set_display_name(front: Front, caller: CallerOf, display_name: Text = "") -> Response:
     """Change how the reader is called."""
     front.accounts.set_display_name(caller.name, display_name)
-    return done("Your name was changed.")
+    return changed("Your name was changed.")
 
 
 @room.route_for("/settings/password", role="viewer", method="POST")
@@ -67,21 +61,21 @@ def set_password(front: Front, caller: CallerOf, current: Text = "", password: T
     """Change the reader's password, and log out all other browsers."""
     require_no_token(caller)
     front.accounts.set_password(caller.name, password, current=current, session=caller.session)
-    return done("The password was changed. Your other browsers are logged out.")
+    return changed("The password was changed. Your other browsers are logged out.")
 
 
 @room.route_for("/settings/sessions/{session_id}/end", role="viewer", method="POST")
 def end_session(session_id: RowId, front: Front) -> Response:
     """Log a browser out."""
     front.accounts.end_session(session_id)
-    return done("The browser is logged out.")
+    return changed("The browser is logged out.")
 
 
 @room.route_for("/settings/sessions/end-others", role="viewer", method="POST")
 def end_other_sessions(front: Front, caller: CallerOf) -> Response:
     """Log out all browsers of the reader but this one."""
     ended = front.accounts.end_sessions(caller.name, but=caller.session)
-    return done(f"{ended} other log-ins have ended." if ended != 1 else "One other log-in has ended.")
+    return changed(f"{ended} other log-ins have ended." if ended != 1 else "One other log-in has ended.")
 
 
 @room.route_for("/settings/tokens", role="viewer", method="POST")
@@ -101,7 +95,7 @@ def create_token(  # noqa: PLR0913, PLR0917  # the fields of a form
 def revoke_token(token_id: RowId, front: Front) -> Response:
     """Delete a token."""
     token = front.accounts.revoke_token(token_id)
-    return done(f"The token {token.label} is revoked.")
+    return changed(f"The token {token.label} is revoked.")
 
 
 @room.route_for("/settings/people", role="admin")
@@ -135,7 +129,7 @@ def add_person(  # noqa: PLR0913, PLR0917  # the fields of a form
     front.accounts.add(name, display_name=display_name, role=chosen, password=password or None)
     if groups.strip():
         front.accounts.set_groups(name, groups_of(groups))
-    return done(f"{name} was added.")
+    return changed(f"{name} was added.")
 
 
 @room.route_for("/settings/people/{name}/change", role="admin", method="POST")
@@ -152,7 +146,7 @@ def change_person(  # noqa: PLR0913, PLR0917  # the fields of a form
         front.accounts.set_display_name(name, display_name)
     if sorted(groups_of(groups)) != sorted(person.groups):
         front.accounts.set_groups(name, groups_of(groups))
-    return done(f"{name} was changed.")
+    return changed(f"{name} was changed.")
 
 
 @room.route_for("/settings/people/{name}/password", role="admin", method="POST")
@@ -160,7 +154,7 @@ def set_persons_password(name: str, front: Front, caller: CallerOf, password: Te
     """Set another person's password, and log the person out."""
     require_no_token(caller)
     front.accounts.set_password(name, password, session=caller.session)
-    return done(f"{name} has a new password, and is logged out everywhere.")
+    return changed(f"{name} has a new password, and is logged out everywhere.")
 
 
 @room.route_for("/settings/people/{name}/disable", role="admin", method="POST")
@@ -168,7 +162,7 @@ def disable(name: str, front: Front, caller: CallerOf) -> Response:
     """Keep a person out."""
     require_no_token(caller)
     front.accounts.disable(name)
-    return done(f"{name} is disabled, and logged out everywhere.")
+    return changed(f"{name} is disabled, and logged out everywhere.")
 
 
 @room.route_for("/settings/people/{name}/enable", role="admin", method="POST")
@@ -176,7 +170,7 @@ def enable(name: str, front: Front, caller: CallerOf) -> Response:
     """Let a person in again."""
     require_no_token(caller)
     front.accounts.enable(name)
-    return done(f"{name} may log in again.")
+    return changed(f"{name} may log in again.")
 
 
 @room.route_for("/settings/people/{name}/link", role="admin", method="POST")

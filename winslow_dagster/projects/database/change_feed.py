@@ -54,6 +54,8 @@ UNWATCHED = frozenset(
         schema.uploads,
         schema.footage_checks,
         schema.ingest_files,
+        schema.settings,
+        schema.channels,
         schema.messages,
         schema.saved_views,
         schema.charts,

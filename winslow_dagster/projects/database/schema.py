@@ -420,11 +420,38 @@ ingest_files = Table(
     Index("ix_winslow_ingest_files_state", "state"),
 )
 
+settings = Table(
+    "winslow_settings",
+    metadata,
+    # Settings of the installation that administrators change while it runs, as YAML with their comments.
+    Column("name", String(63), primary_key=True),
+    Column("text", Text, nullable=False),
+    # Counts the changes, so that nobody replaces what he has not seen.
+    Column("version", Integer, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+channels = Table(
+    "winslow_channels",
+    metadata,
+    # Where messages are sent, beside the channels of the notification file. An empty owner: everybody's.
+    Column("owner", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    # An Apprise URL, with the tokens and passwords in it.
+    Column("url", Text, nullable=False),
+    Column("subscriptions", Json, nullable=False),
+    # Counts the changes, so that nobody replaces what he has not seen.
+    Column("version", Integer, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
 messages = Table(
     "winslow_messages",
     metadata,
-    # The key is what happened, so that a channel gets one message about it.
-    Column("channel", String(63), primary_key=True),
+    # The key is what happened, so that a channel gets one message about it. A person's channel is `person/name`.
+    Column("channel", String(127), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("project", String(63)),
     Column("event", String(32), nullable=False),

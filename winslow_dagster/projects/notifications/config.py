@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -19,8 +19,9 @@ from winslow_dagster.pipelines.schema.base import Document
 from winslow_dagster.pipelines.schema.field_types import Glob, Name, Timeout, Written
 from winslow_dagster.pipelines.schema.value_parsers import one_or_list, read_template, refusal, text_of
 from winslow_dagster.pipelines.yaml.reader import Tree
+from winslow_dagster.projects.domain.notifications import USUAL, Event, Subscription, channel_id
+from winslow_dagster.projects.notifications.addresses import require_harmless
 
-Event = Literal["finished", "failed", "action_required", "waiting_too_long"]
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
@@ -32,24 +33,46 @@ class RateLimit(Frozen):
 
 
 class Channel(Frozen):
-    """Where to send messages, and which. `url` is a template with variables of the services' environment."""
+    """Where to send messages, and which.
+
+    One of the notification file has `events`, `projects` and `tags`, and variables of the services' environment in its
+    `url`. One that was added to the installation (not `in_file`) has `subscriptions` instead, and is somebody's own if
+    it has an `owner`. `trusted`: its address may be any.
+    """
 
     name: str
     url: str
-    events: tuple[Event, ...] = ("finished", "failed", "action_required")
+    events: tuple[Event, ...] = USUAL
     projects: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ()
     waiting_too_long_s: float = 3600.0
     rate_limit: RateLimit = RateLimit()
+    in_file: bool = True
+    owner: str = ""
+    subscriptions: tuple[Subscription, ...] = ()
+    trusted: bool = True
+
+    @property
+    def id(self) -> str:
+        """What names it among those of all people."""
+        return channel_id(self.owner, self.name)
+
+    def wants_event(self, event: Event) -> bool:
+        """Whether it gets messages about such an event, of some project at least."""
+        return event in self.events if self.in_file else any(event in each.events for each in self.subscriptions)
 
     def wants(self, project: str, tags: tuple[str, ...]) -> bool:
-        """Whether it gets messages about this project."""
+        """Whether the notification file has it get messages about this project."""
         named = any(matches(project, pattern) for pattern in self.projects)
         return named and (not self.tags or bool(set(self.tags) & set(tags)))
 
     def address(self) -> str:
-        """Return the URL with its variables filled in. Raises VariableMissing."""
-        return substitute(self.url, os.environ, where=f"url of channel {self.name}")
+        """Return the URL with its variables filled in. Raises VariableMissing, and Forbidden if it may not be used."""
+        if self.in_file:
+            return substitute(self.url, os.environ, where=f"url of channel {self.name}")
+        if not self.trusted:
+            require_harmless(self.url)
+        return self.url
 
 
 class Channels(Frozen):
@@ -99,7 +122,8 @@ class ChannelDocument(Document):
     )
     events: Annotated[list[Event], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None,
-        description="Any of `finished`, `failed`, `action_required`, `waiting_too_long`; by default the first three.",
+        description="Any of `finished`, `failed`, `action_required`, `waiting_too_long`, `disk_low`; by default the "
+        "first three.",
     )
     projects: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only projects whose names match one of these patterns."

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from sqlalchemy import distinct, func, select, tuple_
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, insert
+from winslow_dagster.projects.domain.notifications import MessageState
 
-MessageState = Literal["sent", "waiting", "given_up"]
 MAX_FAILURES = 10
 FIRST_DELAY = timedelta(seconds=10)
 MAX_DELAY = timedelta(hours=1)
@@ -87,9 +86,13 @@ class Outbox:
         with self._database.reading() as connection:
             return tuple(Message(**row) for row in connection.execute(query).mappings())
 
-    def latest(self, limit: int) -> tuple[Message, ...]:
-        """List the newest messages of all channels, the newest first."""
-        query = select(schema.messages).order_by(schema.messages.c.created_at.desc()).limit(limit)
+    def latest(self, limit: int, person: str | None = None) -> tuple[Message, ...]:
+        """List the newest messages, the newest first: of all channels, or of everybody's and those of a person."""
+        table = schema.messages
+        query = select(table).order_by(table.c.created_at.desc(), table.c.channel, table.c.key).limit(limit)
+        if person is not None:
+            own = table.c.channel.startswith(f"{person}/", autoescape=True)
+            query = query.where(own | ~table.c.channel.contains("/"))
         with self._database.reading() as connection:
             return tuple(Message(**row) for row in connection.execute(query).mappings())
 
@@ -111,6 +114,18 @@ class Outbox:
         """Record that these could not be sent; they are tried again later."""
         table = schema.messages
         self._write(messages, {"tried_at": datetime.now(UTC), "failures": table.c.failures + 1, "last_failure": reason})
+
+    def retry(self, channel: str, key: str) -> bool:
+        """Have a message tried again that was given up. False if there is none."""
+        table = schema.messages
+        given_up = (table.c.channel == channel, table.c.key == key, table.c.sent_at.is_(None))
+        with self._database.writing() as connection:
+            done = connection.execute(
+                table.update()
+                .where(*given_up, table.c.failures >= MAX_FAILURES)
+                .values(failures=0, tried_at=None, last_failure="")
+            )
+        return done.rowcount > 0
 
     def _write(self, messages: Sequence[Message], values: dict[str, object]) -> None:
         table = schema.messages

@@ -5,12 +5,13 @@ Delivery is at least once: a message is marked as sent after it was sent, so a c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from winslow_dagster.errors import WinslowError
-from winslow_dagster.projects.domain.views import ProjectState, ProjectSummary
-from winslow_dagster.projects.notifications.config import Channel, Channels, Event
+from winslow_dagster.projects.domain.notifications import Event, Occurrence, Subscription
+from winslow_dagster.projects.domain.views import ProjectState
+from winslow_dagster.projects.notifications.config import Channel
 from winslow_dagster.projects.notifications.outbox import Message, Outbox
 
 LOOK_BACK = timedelta(days=1)
@@ -18,43 +19,77 @@ LOOK_BACK = timedelta(days=1)
 MAX_TITLES = 20
 Send = Callable[[str, str, str], None]
 """Sends a message: address, title, body. Raises ServiceUnavailable."""
+Select = Callable[[str, Collection[str]], frozenset[str]]
+"""Which of these projects a filter line selects."""
 
 _EVENTS: dict[ProjectState, Event] = {"succeeded": "finished", "failed": "failed", "awaiting_input": "action_required"}
 _WAITING: dict[ProjectState, str] = {"queued": "queued", "awaiting_input": "waiting for input"}
 
 
 def new_messages(
-    channel: Channel, projects: Iterable[ProjectSummary], base_url: str, now: datetime
+    channel: Channel, occurrences: Iterable[Occurrence], select: Select, base_url: str, now: datetime
 ) -> Iterator[Message]:
-    """Yield the messages that the channel should have about these projects."""
-    for project in projects:
-        if project.run_id is None or not channel.wants(project.project, project.tags):
-            continue
-        event = _EVENTS.get(project.state)
-        waited = now - project.changed_at
-        if event in channel.events and waited < LOOK_BACK:
-            yield _message(channel, event, project, base_url, now)
-        if (
-            "waiting_too_long" in channel.events
-            and project.state in _WAITING
-            and waited >= timedelta(seconds=channel.waiting_too_long_s)
-        ):
-            yield _message(channel, "waiting_too_long", project, base_url, now)
+    """Yield the messages that the channel should have about these occurrences, also those that it has had before."""
+    found = [
+        (event, each) for each in occurrences for event in _events(channel, each, now) if channel.wants_event(event)
+    ]
+    for event, each in found if channel.in_file else _subscribed(channel, found, select):
+        yield _message(channel, event, each, base_url, now)
 
 
-def _message(channel: Channel, event: Event, project: ProjectSummary, base_url: str, now: datetime) -> Message:
+def _events(channel: Channel, occurrence: Occurrence, now: datetime) -> Iterator[Event]:
+    project = occurrence.project
+    if channel.in_file and not channel.wants(project.project, project.tags):
+        return
+    event = _EVENTS.get(project.state)
+    waited = now - project.changed_at
+    if event is not None and waited < LOOK_BACK:
+        yield event
+    if project.state in _WAITING and waited >= timedelta(seconds=channel.waiting_too_long_s):
+        yield "waiting_too_long"
+
+
+def _subscribed(
+    channel: Channel, found: Sequence[tuple[Event, Occurrence]], select: Select
+) -> Iterator[tuple[Event, Occurrence]]:
+    """Those that one of its subscriptions is about: each once, however many are."""
+    wanted: set[int] = set()
+    for subscription in channel.subscriptions:
+        about = {
+            number: each.project.project
+            for number, (event, each) in enumerate(found)
+            if number not in wanted and event in subscription.events and _is_new(subscription, event, each)
+        }
+        names = set(about.values())
+        chosen = select(subscription.filter, names) if names and subscription.filter.strip() else names
+        wanted.update(number for number, name in about.items() if name in chosen)
+    return (each for number, each in enumerate(found) if number in wanted)
+
+
+def _is_new(subscription: Subscription, event: Event, occurrence: Occurrence) -> bool:
+    # A wait that began earlier may become too long later.
+    return (
+        event == "waiting_too_long" or subscription.since is None or occurrence.project.changed_at >= subscription.since
+    )
+
+
+def _message(channel: Channel, event: Event, occurrence: Occurrence, base_url: str, now: datetime) -> Message:
+    project = occurrence.project
+    # A run can ask several questions; everything else about it is said once.
+    about = f":{occurrence.stage}" if event == "action_required" and occurrence.stage else ""
     return Message(
-        channel=channel.name,
-        key=f"{event}:{project.run_id}",
+        channel=channel.id,
+        key=f"{event}:{project.run_id}{about}",
         project=project.project,
         event=event,
-        text=message_text(event, project, base_url, now),
+        text=message_text(event, occurrence, base_url, now),
         created_at=now,
     )
 
 
-def message_text(event: Event, project: ProjectSummary, base_url: str, now: datetime) -> str:
+def message_text(event: Event, occurrence: Occurrence, base_url: str, now: datetime) -> str:
     """Write the title, the link, the reason, and commands for what to do next."""
+    project = occurrence.project
     name = project.project
     titles = {
         "finished": f"{name} finished",
@@ -69,8 +104,23 @@ def message_text(event: Event, project: ProjectSummary, base_url: str, now: date
         "action_required": (f"Answer: winslow answer {name}",),
         "waiting_too_long": (f"Show its status: winslow status {name}",),
     }
-    lines = (titles[event], f"{base_url}/projects/{name}", project.reason, *commands[event])
+    lines = (titles[event], f"{base_url}{occurrence.path}", occurrence.reason, *commands[event])
     return "\n".join(line for line in lines if line)
+
+
+def disk_messages(channel: Channel, low: Iterable[tuple[str, str]], base_url: str, now: datetime) -> Iterator[Message]:
+    """Yield the messages about disks that are nearly full, one a day each. `low` are nodes, and how much is free."""
+    if not channel.wants_event("disk_low"):
+        return
+    for node, free in low:
+        yield Message(
+            channel=channel.id,
+            key=f"disk_low:{node}:{now.date()}",
+            project=None,
+            event="disk_low",
+            text=f"The disk of {node} is nearly full\n{base_url}/health\n{free}",
+            created_at=now,
+        )
 
 
 def _hours(waited: timedelta) -> str:
@@ -94,14 +144,14 @@ def combined(messages: Sequence[Message]) -> tuple[str, str]:
         return title, body or title
     lines = [message.title for message in messages[:MAX_TITLES]]
     more = len(messages) - len(lines)
-    return f"{len(messages)} more projects", "\n".join([*lines, *([f"and {more} more"] if more else [])])
+    return f"{len(messages)} more messages", "\n".join([*lines, *([f"and {more} more"] if more else [])])
 
 
 def send_waiting(outbox: Outbox, channel: Channel, send: Send, now: Callable[[], datetime]) -> Mapping[str, int]:
     """Send what is due within the channel's rate limit. Returns how many sends `sent` and `failed`."""
     began, limit = now(), channel.rate_limit
-    waiting = [message for message in outbox.waiting(channel.name) if message.due(began)]
-    allowed = limit.max - outbox.count_sent_since(channel.name, began - timedelta(seconds=limit.per_s))
+    waiting = [message for message in outbox.waiting(channel.id) if message.due(began)]
+    allowed = limit.max - outbox.count_sent_since(channel.id, began - timedelta(seconds=limit.per_s))
     counts = {"sent": 0, "failed": 0}
     for batch in batches(waiting, allowed):
         title, body = combined(batch)
@@ -116,15 +166,8 @@ def send_waiting(outbox: Outbox, channel: Channel, send: Send, now: Callable[[],
     return counts
 
 
-def add_new_messages(
-    outbox: Outbox, channels: Channels, projects: Sequence[ProjectSummary], base_url: str, now: datetime
-) -> int:
-    """Add each channel's new messages to the outbox, and return how many there are."""
-    new = 0
-    for channel in channels.channels:
-        found = {
-            message.key: message for message in new_messages(channel, projects, channels.base_url or base_url, now)
-        }
-        known = outbox.known(channel.name, list(found))
-        new += outbox.add(message for key, message in found.items() if key not in known)
-    return new
+def add_messages(outbox: Outbox, channel: Channel, messages: Iterable[Message]) -> int:
+    """Add those of the channel's messages that it has not had to the outbox, and return how many these are."""
+    found = {message.key: message for message in messages}
+    known = outbox.known(channel.id, list(found))
+    return outbox.add(message for key, message in found.items() if key not in known)

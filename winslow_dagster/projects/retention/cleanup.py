@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import WinslowError
+from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -79,12 +80,23 @@ class Cleanup:
         self._engine = engine
         self._actor = actor
 
-    def plan(self, project: str | None = None, *, now: datetime | None = None) -> Plan:
-        """List what the rules remove, of all projects or of one. Changes nothing. Raises NotFound."""
+    def plan(
+        self,
+        project: str | None = None,
+        *,
+        now: datetime | None = None,
+        house_rules: tuple[RetentionRule, ...] | None = None,
+    ) -> Plan:
+        """List what the rules remove, of all projects or of one. Changes nothing. Raises NotFound.
+
+        With `house_rules`, of all projects, as if these were the rules of the installation.
+        """
         at = now or datetime.now(UTC)
         if project is None:
             purged = [each.project for each in self._deletions.all() if each.purged_at is not None]
-            removals = removals_by_rules(load_histories(self._records, self._settings, None, self._engine), at)
+            removals = removals_by_rules(
+                load_histories(self._records, self._settings, None, self._engine, house_rules), at
+            )
             return Plan(at, (*removals, *(removal for name in purged for removal in self._inputs_of(name))))
         deletion = self._deletions.of(project)
         involved = referring_projects(self._records, project)

@@ -11,10 +11,12 @@ from sqlalchemy import Connection, select
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import Pipeline, load_version
+from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Pick
 from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.retention.house_rules import HouseRules
 from winslow_dagster.projects.retention.pins import Pins
 from winslow_dagster.projects.retention.rules import History, StoredAttempt, stored_at
 from winslow_dagster.settings import Settings
@@ -43,10 +45,18 @@ class RemovedFiles:
 
 
 def load_histories(
-    records: ProjectRecords, settings: Settings, projects: Collection[str] | None, engine: Engine | None = None
+    records: ProjectRecords,
+    settings: Settings,
+    projects: Collection[str] | None,
+    engine: Engine | None = None,
+    house_rules: tuple[RetentionRule, ...] | None = None,
 ) -> tuple[History, ...]:
-    """Load one history for each project and pipeline: of all projects, or of these. Nodes are asked by `engine`."""
+    """Load one history for each project and pipeline: of all projects, or of these. Nodes are asked by `engine`.
+
+    With `house_rules`, as if these were the rules of the installation. Raises RetentionRulesInvalid.
+    """
     rules = Pins(records.database).rules()
+    house = HouseRules(records.database, settings).rules() if house_rules is None else house_rules
     pinned = {pin.task_id for pin in Pins(records.database).pins()}
     with records.database.reading() as connection:
         stored = _stored_attempts(connection, projects, engine)
@@ -80,6 +90,7 @@ def load_histories(
             sweep_runs=sweeps,
             pinned=pinned,
             own_rules=rules.get(project, ()),
+            house_rules=house,
             busy=project in busy,
             kept=project in deleted and deleted[project] is None,
             purged=deleted.get(project) is not None,

@@ -82,7 +82,8 @@ class Removal:
 class History:
     """The attempts of one project in one pipeline. `busy`: a run has not ended. Without `pipeline` there are no rules.
 
-    `own_rules` are those of the project, and take precedence over those of the stages. `kept` keeps everything: the
+    `own_rules` are those of the project, and take precedence over those of the stages; `house_rules` are those of the
+    installation, for what no other rule is about. `kept` keeps everything: the
     project was deleted, and may be restored. `purged` keeps nothing: it is being removed for good.
     """
 
@@ -93,6 +94,7 @@ class History:
     sweep_runs: Collection[str] = ()
     pinned: Collection[str] = ()
     own_rules: tuple[RetentionRule, ...] = ()
+    house_rules: tuple[RetentionRule, ...] = ()
     busy: bool = False
     kept: bool = False
     purged: bool = False
@@ -169,7 +171,7 @@ class History:
         """Apply the first rule about `what`, or about this output file."""
         rules = (
             rule
-            for rule in (*self.own_rules, *stage.retention)
+            for rule in (*self.own_rules, *stage.retention, *self.house_rules)
             if rule.what == what and (path is None or matches(path, rule.glob))
         )
         rule = next(rules, None)

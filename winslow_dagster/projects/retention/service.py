@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.pipelines.model.frozen import Frozen
@@ -13,8 +14,11 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.attempts import find_attempt
 from winslow_dagster.projects.domain.model import Attempt
+from winslow_dagster.projects.domain.retention import HouseRulesView, RulesPreview
 from winslow_dagster.projects.retention.cleanup import Cleanup, Plan, Usage
+from winslow_dagster.projects.retention.house_rules import HouseRules, parse_rules
 from winslow_dagster.projects.retention.pins import Pin, Pins, read_rule
+from winslow_dagster.projects.retention.preview import preview
 from winslow_dagster.projects.retention.rules import Removal
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.store import Store
@@ -61,6 +65,7 @@ class RetentionService:
         self._audit = Audit(records.database)
         self._ownership = Ownership(records.database)
         self._actor = actor
+        self._house_rules = HouseRules(records.database, settings)
 
     def usage(self, project: str | None = None) -> Usage:
         """Measure how much space projects and their stages take."""
@@ -118,6 +123,31 @@ class RetentionService:
         self._pins.set_rules(project, parsed, self._actor.who)
         self._audit.note(self._actor, "retention", project, rules=[rule.model_dump(mode="json") for rule in parsed])
         return ProjectRules(rules=parsed)
+
+    def house_rules(self) -> HouseRulesView:
+        """The rules of the installation, for what no rule of a project or its pipeline is about."""
+        return self._house_rules.view()
+
+    def preview_house_rules(self, text: str) -> RulesPreview:
+        """What the rules in this YAML would remove in addition to those in force, and what they would keep.
+
+        Changes nothing. Raises RetentionRulesInvalid.
+        """
+        self._actor.require("admin")
+        rules, at = parse_rules(text), datetime.now(UTC)
+        return preview(self._cleanup.plan(now=at).removals, self._cleanup.plan(now=at, house_rules=rules).removals)
+
+    def set_house_rules(self, text: str, *, version: int) -> HouseRulesView:
+        """Replace the rules of the installation by those in this YAML, after having seen `version` of them.
+
+        Raises RetentionRulesInvalid with all problems, ProjectConflict if somebody has changed them since or if they
+        are in a file.
+        """
+        self._actor.require("admin")
+        before = self._house_rules.view().text
+        saved = self._house_rules.save(text, version=version, by=self._actor.who, at=datetime.now(UTC))
+        self._audit.note(self._actor, "retention_rules", before=before, after=text)
+        return saved
 
     def _attempt(self, project: str, stage: str, attempt: str | int) -> Attempt:
         return find_attempt(self._records.attempts(project), stage, attempt)

@@ -28,7 +28,7 @@ def project_needs(database: Database, projects: Iterable[ProjectSummary]) -> tup
     """What these projects, which are in one of the states above, wait for."""
     found = tuple(projects)
     run_ids = [each.run_id for each in found if each.run_id is not None]
-    questions, sweeps = _questions(database, run_ids), _sweeps(database, run_ids)
+    questions, sweeps = open_questions(database, run_ids), _sweeps(database, run_ids)
     return tuple(_need(each, questions.get(each.run_id or ""), sweeps.get(each.run_id or "")) for each in found)
 
 
@@ -58,7 +58,7 @@ def _need(project: ProjectSummary, questions: list[OpenQuestion] | None, swept: 
     )
 
 
-def _questions(database: Database, run_ids: Iterable[str]) -> Mapping[str, list[OpenQuestion]]:
+def open_questions(database: Database, run_ids: Iterable[str]) -> Mapping[str, list[OpenQuestion]]:
     """Run -> its questions without an answer, the earliest first."""
     found: dict[str, list[OpenQuestion]] = {}
     with database.reading() as connection:

@@ -152,6 +152,13 @@ def states_counted(connection: Connection, active: Mapping[str, ProjectState]) -
     return {row[0]: row[1] for row in rows}
 
 
+def selected(connection: Connection, wanted: ProjectFilter, names: Collection[str]) -> frozenset[str]:
+    """Those of the projects that the filter selects, whose states are taken as those of projects without open runs."""
+    conditions = _conditions(connection, wanted, _state({}))
+    query = select(schema.projects.c.name).select_from(WITH_LATEST_RUN)
+    return frozenset(connection.execute(query.where(schema.projects.c.name.in_(names), *conditions)).scalars())
+
+
 def _conditions(
     connection: Connection, query: ProjectFilter, state: ColumnElement[str]
 ) -> tuple[ColumnElement[bool], ...]:
