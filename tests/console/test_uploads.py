@@ -136,11 +136,17 @@ class Tap:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self._senders: set[int] = set()
         self._passed_bytes = 0
         self._limit_bytes = 0.0
 
+    def wait_for_senders(self, count: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._senders) == count)
+
     def sent(self, more_bytes: int) -> None:
         with self._changed:
+            self._senders.add(threading.get_ident())
             self._passed_bytes += max(0, more_bytes)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._passed_bytes < self._limit_bytes)
@@ -169,8 +175,9 @@ def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(
         running = [pool.submit(server.client.uploads.send, path, None, tap.sent) for path in contents.values()]
         # Another program sends one of the same files at the same time.
         running.append(pool.submit(other.uploads.send, path, None, tap.sent))
+        tap.wait_for_senders(UPLOADS + 1)
         for _ in range(KILLS):
-            tap.let_pass(random.randrange(1, 6_000_000))
+            tap.let_pass(random.randrange(1, 16_000_000))
             assert not all(each.done() for each in running)
             until(lambda: kill(server.place.service("web-server")) == 1, "it runs, and is killed")
         tap.let_pass(inf)
