@@ -30,6 +30,8 @@ SLOW = {"/api/v1/findings"}
 REFUSED = {
     "GET /api/v1/people/{name}",
     "GET /api/v1/pipelines/{name}/changes",
+    "GET /api/v1/pool/{name}/archive",
+    "GET /api/v1/pool/{name}/files/{path}",
     "GET /api/v1/projects/{project}/chart",
     "GET /api/v1/projects/{project}/filmstrip",
     "GET /api/v1/projects/{project}/footage",

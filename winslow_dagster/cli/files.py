@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, print_json, print_table
+from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.views import ProjectFile
@@ -23,18 +23,35 @@ if TYPE_CHECKING:
     "--pipeline", metavar="NAME", help="Only files of this pipeline; by default, of all that PROJECT ran through."
 )
 @click.option("--get", "target", type=click.Path(file_okay=False, path_type=Path), help="Copy them to this directory.")
+@click.option(
+    "--archive",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write them to this new file, NAME.tar or NAME.zip, without compressing them.",
+)
 @json_option
-def command(  # noqa: PLR0913  # click hands over each option, by name
-    project: str, stage: str | None, attempt: str | None, pipeline: str | None, target: Path | None, *, as_json: bool
+def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
+    project: str,
+    stage: str | None,
+    attempt: str | None,
+    pipeline: str | None,
+    target: Path | None,
+    archive: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """List the output files of PROJECT, or copy them to DIRECTORY/STAGE/….
+    """List the output files of PROJECT, copy them to DIRECTORY/STAGE/…, or write them to one archive.
 
     With --json, {"files": [{"pipeline", "stage", "path", "size_bytes", "blake3", "address", "stored_path",
-    "local_path"}, …]}; with --get, local_path is the copy.
+    "local_path"}, …]}; with --get, local_path is the copy. With --archive, {"archive", "size_bytes"}.
     """
     from winslow_dagster.cli.progress import transfer_bars
     from winslow_dagster.formatting import format_size
 
+    if archive is not None:
+        if target is not None:
+            raise click.UsageError("--get and --archive exclude each other")
+        _archive(project, stage, attempt, pipeline, archive, as_json=as_json)
+        return
     with open_installation() as winslow:
         handle = winslow.project(project)
         files = handle.files(stage, attempt, pipeline=pipeline)
@@ -65,6 +82,29 @@ def command(  # noqa: PLR0913  # click hands over each option, by name
             for file in files
         ],
     )
+
+
+def _archive(  # noqa: PLR0913  # the command's own options
+    project: str, stage: str | None, attempt: str | None, pipeline: str | None, target: Path, *, as_json: bool
+) -> None:
+    from winslow_dagster.cli.progress import transfer_bars
+    from winslow_dagster.formatting import format_size
+    from winslow_dagster.storage.archives import FORMATS
+
+    form = next((form for form, kind in FORMATS.items() if kind.suffix == target.suffix.lower()), None)
+    if form is None:
+        raise click.BadParameter(
+            f"{target.name!r} ends in neither {' nor '.join(kind.suffix for kind in FORMATS.values())}",
+            param_hint="--archive",
+        )
+    with open_installation() as winslow, transfer_bars("writing") as bars:
+        handle = winslow.project(project)
+        written = handle.download(target, stage, attempt, pipeline=pipeline, form=form, started=bars)
+    size_bytes = written.stat().st_size
+    if as_json:
+        print_json({"archive": str(written), "size_bytes": size_bytes})
+    else:
+        say(f"{written} has {format_size(size_bytes)}")
 
 
 def _require_one_pipeline_per_stage(files: Iterable[ProjectFile]) -> None:

@@ -18,6 +18,7 @@ from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
 from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
+from winslow_dagster.client.shares import ShareClient
 from winslow_dagster.client.uploads import UploadClient
 from winslow_dagster.errors import ProjectDeleted
 from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditEntry, AuditPage, AuditQuery
@@ -135,6 +136,11 @@ class WinslowClient:
     def retention(self) -> RetentionClient:
         """The retention rules of the installation."""
         return RetentionClient(self._http)
+
+    @property
+    def shares(self) -> ShareClient:
+        """Links by which somebody without an account downloads one file or one folder."""
+        return ShareClient(self._http)
 
     @property
     def uploads(self) -> UploadClient:

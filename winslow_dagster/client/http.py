@@ -116,6 +116,32 @@ class Http:
         except httpx.TransportError as error:
             raise self._away(error) from error
 
+    def tag_and_size(self, path: str, **query: Any) -> tuple[str, int]:
+        """The ETag of what is at the path, and its length in bytes."""
+        try:
+            # Not HEAD: the answer to that has no room for an error.
+            answer = self._client.get(f"{API}{path}", params=_given(query), headers={"Range": "bytes=0-0"})
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+        empty = answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and "etag" in answer.headers
+        if not answer.is_success and not empty:
+            raise self._error(answer)
+        return answer.headers["ETag"], int(answer.headers["Content-Range"].rpartition("/")[2])
+
+    def stream_from(self, path: str, begin: int, tag: str, **query: Any) -> Iterator[bytes]:
+        """What is at the path from `begin` on, in pieces. Raises StoreError if it is not the one with this tag."""
+        headers = {"Range": f"bytes={begin}-", "If-Range": tag}
+        try:
+            with self._client.stream("GET", f"{API}{path}", params=_given(query), headers=headers) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise self._error(answer)
+                if answer.status_code != HTTPStatus.PARTIAL_CONTENT:
+                    raise StoreError("it has changed meanwhile", where=path, remedy="Begin again")
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+
     def read_range(self, path: str, begin: int, end: int, tag: str, **query: Any) -> bytes:
         """The bytes from `begin` to before `end` of a file. Raises StoreError if it is not the one with this tag."""
         headers = {"Range": f"bytes={begin}-{end - 1}", "If-Range": f'"{tag}"'}

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from winslow_dagster.client.downloads import download
 from winslow_dagster.client.http import Http, part
 from winslow_dagster.client.log import LogClient
 from winslow_dagster.client.run import RunClient
@@ -30,7 +31,10 @@ from winslow_dagster.projects.domain.views import (
     QuestionView,
     StageSettings,
 )
+from winslow_dagster.storage.archives import ArchiveFormat
+from winslow_dagster.storage.manifest import stays_inside
 from winslow_dagster.storage.range_reader import RangeReader
+from winslow_dagster.storage.store import BytesMoved
 
 PAGE = 1_000
 READ_BYTES = 1 << 20
@@ -142,6 +146,30 @@ class ProjectClient:
             return self._http.read_range(path, begin, end, file.blake3, attempt=attempt, pipeline=pipeline)
 
         return BufferedReader(RangeReader(read, file.size_bytes), READ_BYTES)
+
+    def fetch(self, file: ProjectFile, directory: str | Path, moved: BytesMoved | None = None) -> Path:
+        """Copy a current output file to `<directory>/<stage>/<path>`, and return that. Goes on like `download`."""
+        target = Path(directory).expanduser() / stays_inside(file.stage) / stays_inside(file.path)
+        path = f"{self._path}/files/{part(file.stage)}/{quote(file.path)}"
+        return download(self._http, path, target, moved, pipeline=file.pipeline)
+
+    def download(  # noqa: PLR0913  # which folder, and how, by name
+        self,
+        target: str | Path,
+        stage: str | None = None,
+        attempt: str | int | None = None,
+        *,
+        pipeline: str | None = None,
+        form: ArchiveFormat = "tar",
+        moved: BytesMoved | None = None,
+    ) -> Path:
+        """Save the current outputs of all stages or of one, or those of an attempt, as one archive.
+
+        Goes on where an earlier call stopped, if the folder has not changed since. An interruption is waited for, for
+        ten minutes at most. Raises ProjectConflict if there is a file `target`, DiskFull, ServiceUnavailable.
+        """
+        query = {"stage": stage, "attempt": attempt, "pipeline": pipeline, "format": form}
+        return download(self._http, f"{self._path}/archive", Path(target).expanduser(), moved, **query)
 
     def log(self, stage: str, attempt: str | int | None = None) -> LogClient:
         """The log of the stage's latest attempt, or of one of its attempts: in windows, with levels, searched."""

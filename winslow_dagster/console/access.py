@@ -1,8 +1,8 @@
 """Finds out who sends a request, and answers nobody else.
 
-Without a proof only the log-in, what its page loads, and the health check are served. A browser sends its session's
-cookie, and a proxy its header, also for requests that a foreign page has caused: such a request may change something
-only if it says that it comes from a page of this server.
+Without a proof only the log-in, what its page loads, the health check, and what somebody has shared by a link are
+served. A browser sends its session's cookie, and a proxy its header, also for requests that a foreign page has caused:
+such a request may change something only if it says that it comes from a page of this server.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from winslow_dagster.errors import Forbidden, NotLoggedIn, WinslowError
 from winslow_dagster.projects.accounts.login import Vouched
 from winslow_dagster.projects.accounts.model import Identity
 from winslow_dagster.projects.dagster_api.credential import is_key
+from winslow_dagster.projects.domain.shares import SHARE_PATH
 from winslow_dagster.projects.installation import Installation
 
 LOGIN_PATH = "/login"
 HEALTH_PATH = "/healthz"
 OPEN_PATHS = frozenset({LOGIN_PATH, HEALTH_PATH})
-OPEN_PREFIXES = (f"{LOGIN_PATH}/", "/static/")
+OPEN_PREFIXES = (f"{LOGIN_PATH}/", "/static/", f"{SHARE_PATH}/")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHECK_AGAIN_S = 5.0
 """How long after its end a session may still get what a connection, opened before, sends it."""

@@ -1,24 +1,21 @@
-"""Serves an output file in ranges. Whatever it contains, it cannot act in the name of the person who looks at it."""
+"""Serves stored files. Whatever they contain, they cannot act in the name of the person who looks at them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
 from io import BufferedReader
-from urllib.parse import quote
+from typing import Any
 
-from anyio import to_thread
 from fastapi import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from winslow_dagster.console.previews import kind_of, media_type_of
-from winslow_dagster.console.room import LOGS
-from winslow_dagster.projects.commands.project import ProjectHandle
+from winslow_dagster.console.ranged import Content, disposition, ranged_response
+from winslow_dagster.errors import StoreError
 from winslow_dagster.projects.domain.views import ProjectFile
+from winslow_dagster.storage.archives import Archive
 
 PART_BYTES = 256 << 10
-RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
 ALONE = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:"
 POLICY = f"sandbox; {ALONE}"
@@ -26,64 +23,56 @@ POLICY = f"sandbox; {ALONE}"
 REPORT_POLICY = f"sandbox allow-scripts; {ALONE}; script-src 'unsafe-inline' data: blob:"
 """The same with scripts, for charts that can be zoomed. They have everything that they need in the file itself."""
 
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"*/*": {}}, "description": "The file."},
+    206: {"content": {"*/*": {}}, "description": "The range of the file that was asked for."},
+    304: {"description": "The file is the one that the browser has."},
+    416: {"description": "The file ends before the range begins."},
+}
+OpenFile = Callable[[ProjectFile], BufferedReader]
 
-def file_response(request: Request, project: ProjectHandle, file: ProjectFile, *, download: bool) -> Response:
-    """The file, or the range of it that was asked for."""
+
+def file_response(
+    request: Request,
+    open_file: OpenFile,
+    file: ProjectFile,
+    *,
+    download: bool,
+    require: Callable[[], None] | None = None,
+) -> Response:
+    """The file, or the range of it that was asked for. `require`: see `ranged_response`."""
     kind = kind_of(file.path)
-    tag = f'"{file.blake3}"'
     headers = {
-        "Accept-Ranges": "bytes",
-        "ETag": tag,
-        "Cache-Control": "private, no-cache",
         "Content-Security-Policy": REPORT_POLICY if kind == "report" else POLICY,
-        "Content-Disposition": disposition(file.path, download=download or kind == "other"),
+        "Content-Disposition": disposition(file.path.rpartition("/")[2], download=download or kind == "other"),
     }
-    media_type = media_type_of(file.path)
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    asked = request.headers.get("range") if request.headers.get("if-range", tag) == tag else None
-    begin, end, status = _range_of(asked, file.size_bytes)
-    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return Response(status_code=status, headers=headers | {"Content-Range": f"bytes */{file.size_bytes}"})
-    if status == HTTPStatus.PARTIAL_CONTENT:
-        headers["Content-Range"] = f"bytes {begin}-{end - 1}/{file.size_bytes}"
-    headers["Content-Length"] = str(end - begin)
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    reader = project.open_file(file)
-    reader.seek(begin)
-    # Read here, so that a file that is gone is an error and not half an answer.
-    first = reader.read(min(PART_BYTES, end - begin))
-    return StreamingResponse(_parts(reader, first, end - begin), status, headers, media_type)
+    content = Content(
+        file.size_bytes,
+        file.blake3,
+        media_type_of(file.path),
+        lambda begin, end: _pieces(open_file, file, begin, end),
+    )
+    return ranged_response(request, content, headers, require)
 
 
-def disposition(path: str, *, download: bool) -> str:
-    """The header that names a file, and says whether it is shown or saved."""
-    name = quote(path.rpartition("/")[2], safe="")
-    return f"{'attachment' if download else 'inline'}; filename*=UTF-8''{name}"
+def archive_response(
+    request: Request, archive: Archive, name: str, require: Callable[[], None] | None = None
+) -> Response:
+    """The archive, or the range of it that was asked for. `name` has no suffix. `require`: see `ranged_response`."""
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "Content-Disposition": disposition(f"{name}{archive.suffix}", download=True),
+    }
+    content = Content(archive.size_bytes, archive.tag, archive.media_type, archive.pieces)
+    return ranged_response(request, content, headers, require)
 
 
-def _range_of(asked: str | None, size_bytes: int) -> tuple[int, int, HTTPStatus]:
-    """Begin and end of what is sent. More than one range, and what is not one, is answered with the whole file."""
-    found = RANGE.fullmatch(asked.strip()) if asked is not None else None
-    if found is None:
-        return 0, size_bytes, HTTPStatus.OK
-    first, last, suffix = found.groups()
-    if suffix is not None:
-        begin, end = max(0, size_bytes - int(suffix)), size_bytes
-    else:
-        begin, end = int(first), size_bytes if last is None else min(size_bytes, int(last) + 1)
-        if last is not None and int(last) < begin:
-            return 0, size_bytes, HTTPStatus.OK
-    if begin >= end:
-        return 0, 0, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-    return begin, end, HTTPStatus.PARTIAL_CONTENT
-
-
-async def _parts(reader: BufferedReader, part: bytes, left: int) -> AsyncIterator[bytes]:
-    """A thread is taken for each part, so that a slow browser keeps none."""
-    with reader:
-        while part:
-            yield part
-            left -= len(part)
-            part = await to_thread.run_sync(reader.read, min(PART_BYTES, left), limiter=LOGS)
+def _pieces(open_file: OpenFile, file: ProjectFile, begin: int, end: int) -> Iterator[bytes]:
+    with open_file(file) as reader:
+        reader.seek(begin)
+        while begin < end:
+            piece = reader.read(min(PART_BYTES, end - begin))
+            if not piece:
+                raise StoreError("the file is shorter than it was", where=f"{file.stage}/{file.path}")
+            begin += len(piece)
+            yield piece

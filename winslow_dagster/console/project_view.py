@@ -67,6 +67,12 @@ def file_path(project: str, stage: str, path: str, **query: str | int | None) ->
     return f"{address}?{urlencode(chosen)}" if chosen else address
 
 
+def archive_path(project: str, stage: str | None = None, **query: str | int | None) -> str:
+    """The address of the current outputs of all stages or of one, or of those of an attempt, as one archive."""
+    chosen = {name: value for name, value in {"stage": stage, **query}.items() if value not in (None, "")}
+    return f"/api/v1/projects/{quote(project, safe='')}/archive?{urlencode(chosen)}"
+
+
 def data_path(what: str, project: str, file: ProjectFile, **query: str | int | None) -> str:
     """The address of an output file as a table, a chart or another view of its data."""
     chosen = {"file": f"{file.stage}/{file.path}"} | {key: value for key, value in query.items() if value}

@@ -28,6 +28,7 @@ from winslow_dagster.projects.commands.project_check import NewProject, ProjectF
 from winslow_dagster.projects.commands.queue import QueuedRun, queue
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
+from winslow_dagster.projects.commands.shares import ShareCommands
 from winslow_dagster.projects.commands.uploads import UploadCommands
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
@@ -362,6 +363,11 @@ class Installation:
     def footage_checks(self) -> FootageCheckCommands:
         """Whether videos of the pool can be read to their end."""
         return FootageCheckCommands(self.context)
+
+    @property
+    def shares(self) -> ShareCommands:
+        """Links by which somebody without an account downloads one file or one folder."""
+        return ShareCommands(self.context)
 
     @property
     def secrets(self) -> SecretCommands:

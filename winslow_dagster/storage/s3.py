@@ -38,6 +38,8 @@ class S3Store(Store):
     server does not respond.
     """
 
+    reads_at_once = SMALL_FILES_AT_ONCE
+
     def __init__(
         self, bucket: str, prefix: str = "", endpoint: str | None = None, *, patience_s: float = PATIENCE_S
     ) -> None:

@@ -16,6 +16,9 @@ BytesMoved = Callable[[int], None]
 class Store(ABC):
     """Immutable trees of files, identified by addresses. All methods raise StoreError."""
 
+    reads_at_once = 1
+    """How many small files to read at once: one by one from a disk, many from a server."""
+
     @abstractmethod
     def put_file(self, source: Path, address: str, moved: BytesMoved | None = None) -> Manifest:
         """Copy one file into the store, as the tree `address` with one entry named `source.name`."""

@@ -22,6 +22,7 @@ from winslow_dagster.console.pages import (
     redo,
     replace,
     retention_rules,
+    shares,
     sweeps,
 )
 
@@ -48,6 +49,8 @@ ROOMS = (
     notifications.room,
     retention_rules.room,
     files.room,
+    shares.room,
+    shares.link_room,
     compare.room,
     compare.slow_room,
 )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.file_response import file_response
+from winslow_dagster.console.file_response import FILE_ANSWERS, file_response
 from winslow_dagster.console.project_tabs import shown_stage
 from winslow_dagster.console.room import LOGS, Room, RowId
 from winslow_dagster.console.stage_place import PlaceOf
@@ -206,15 +206,9 @@ def read_file(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     """The content of a file, or a range of it. A browser runs nothing of it in the name of the reader."""
     handle = front.project(project)
     file = handle.file(stage, path, place.attempt, pipeline=place.pipeline)
-    return file_response(request, handle, file, download=download)
+    return file_response(request, handle.open_file, file, download=download)
 
 
-FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"*/*": {}}, "description": "The file."},
-    206: {"content": {"*/*": {}}, "description": "The range of the file that was asked for."},
-    304: {"description": "The file is the one that the browser has."},
-    416: {"description": "The file ends before the range begins."},
-}
 for method in ("GET", "HEAD"):
     file_room.route_for(
         "/files/{stage}/{path:path}",

@@ -19,6 +19,7 @@ from winslow_dagster.errors import NotFound
 from winslow_dagster.footage import FootageReader
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
+from winslow_dagster.projects.commands.archive_cache import ArchiveCache
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
@@ -106,6 +107,11 @@ class Resources:
     def footage(self) -> FootageReader:
         """Decodes pictures and videos."""
         return self._once("footage", lambda: FootageReader(self._settings.footage_dir))
+
+    @property
+    def archives(self) -> ArchiveCache:
+        """The archives that are downloaded."""
+        return self._once("archives", ArchiveCache)
 
     def dagster(self) -> DagsterClient:
         """Dagster's web server. If no services are running, starts some, which stop with `close`."""

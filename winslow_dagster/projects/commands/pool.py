@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
+from winslow_dagster.errors import NotFound
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.downloads import open_pool_archive
+from winslow_dagster.projects.commands.files import files_of, open_file
+from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
-from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.projects.inputs.resource_pool import POOL, Pool, PooledFile
 from winslow_dagster.projects.inputs.uploads import received, size_of
+from winslow_dagster.storage.archives import Archive, ArchiveFormat
 
 
 class PoolCommands:
@@ -49,6 +55,28 @@ class PoolCommands:
         """Copy what the stream holds into the pool, as a file of this name. Raises what `add` raises."""
         with received(stream, name, self._scratch) as path:
             return self._add(path, name)
+
+    def archive(self, name: str, form: ArchiveFormat = "tar") -> Archive:
+        """A directory or a file of the pool as one archive, which is never stored. Raises NotFound."""
+        return open_pool_archive(self._context, name, form)
+
+    def stored_file(self, name: str, path: str = "") -> ProjectFile:
+        """One file of a directory of the pool, as a file of the stage `pool:NAME`; without a path, the only one.
+
+        Raises NotFound.
+        """
+        manifest = self.files.file(name).manifest
+        entries = [entry for entry in manifest.files if path in {entry.path, ""}]
+        if len(entries) != 1:
+            what = f"there is no {path!r} in it" if path else f"it is a directory with {len(entries)} files"
+            raise NotFound(what, where=f"{POOL}{name}", expected="the path of a file in it")
+        stage, chosen = f"{POOL}{name}", manifest.model_copy(update={"files": tuple(entries)})
+        (file,) = files_of(self._context.store, "", {stage: chosen}, [stage])
+        return file
+
+    def open_file(self, file: ProjectFile) -> BufferedReader:
+        """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
+        return open_file(self._context.store, file)
 
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""

@@ -21,8 +21,8 @@ from winslow_dagster.projects.commands.attempt_details import (
 )
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.deletion import effect
+from winslow_dagster.projects.commands.downloads import ProjectDownloads
 from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file
-from winslow_dagster.projects.commands.footage import ProjectFootage
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
@@ -71,7 +71,7 @@ class ProjectOwner(NamedTuple):
     group: str | None
 
 
-class ProjectHandle(ProjectFootage):
+class ProjectHandle(ProjectDownloads):
     """One project: what can be seen of it, and every action on it.
 
     A stage is that of the project's pipeline; if that has none of the name, of the one that ran last of its other

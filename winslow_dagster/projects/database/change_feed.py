@@ -64,6 +64,7 @@ UNWATCHED = frozenset(
         schema.memberships,
         schema.sessions,
         schema.tokens,
+        schema.shares,
         schema.login_links,
         schema.login_tries,
     }

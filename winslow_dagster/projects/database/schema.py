@@ -640,6 +640,27 @@ tokens = Table(
     sqlite_autoincrement=True,
 )
 
+shares = Table(
+    "winslow_shares",
+    metadata,
+    # Links by which somebody without an account downloads one file or folder. They stay after their end.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("project", String(63)),
+    Column("name", Text, nullable=False),
+    Column("thing", Json, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+    Column("revoked_by", Text, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("used_at", Utc),
+    Column("used_from", String(64), nullable=False),
+    Index("ix_winslow_shares_created_by", "created_by"),
+    sqlite_autoincrement=True,
+)
+
 login_links = Table(
     "winslow_login_links",
     metadata,

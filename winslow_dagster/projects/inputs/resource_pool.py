@@ -126,14 +126,17 @@ class Pool:
 
     def file(self, name: str) -> PooledFile:
         """One file. Raises NotFound, with the name that was probably meant."""
-        files = {each.name: each for each in self.files()}
-        if name not in files:
-            meant = nearest(name, files)
+        with self._database.reading() as connection:
+            # Only this one: another may be a directory with 100,000 files.
+            row = connection.execute(select(schema.pool).where(schema.pool.c.name == name)).mappings().one_or_none()
+            names = connection.execute(select(schema.pool.c.name)).scalars().all() if row is None else ()
+        if row is None:
+            meant = nearest(name, names)
             raise NotFound(
                 f"there is no {name!r} in the pool",
                 remedy=f"Did you mean {meant}?" if meant else Action("list_pool_files"),
             )
-        return files[name]
+        return PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])})
 
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
