@@ -15,7 +15,8 @@ from tracker.errors import PointsInvalid
 from tracker.geodesy import Plane
 from tracker.ground import Ground
 from tracker.ground_fit import fit_to_world
-from tracker.reference import Frame, check_points, parse_points
+from tracker.point_checks import check_points
+from tracker.reference import Frame, parse_points
 
 FRAME = Frame(0.0, 1000, 1000)
 

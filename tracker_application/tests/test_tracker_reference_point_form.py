@@ -98,7 +98,7 @@ def test_the_answer_is_also_found_in_the_resources(
 
 def test_pixels_count_from_a_pixel_centre_and_stay_inside_the_frame(tmp_path: Path) -> None:
     corners = [(0, 0), (1279.75, 0.25), (1279.75, 719.75), (0.5, 719.5)]
-    world = [(0, 0), (50, 0), (50, 30), (0, 30)]
+    world = [(0, 30), (50, 30), (50, 0), (0, 0)]
     points = [
         {"label": f"P{number}", "x": x, "y": y, "world": list(place)}
         for number, ((x, y), place) in enumerate(zip(corners, world, strict=True))
@@ -112,7 +112,7 @@ def test_pixels_count_from_a_pixel_centre_and_stay_inside_the_frame(tmp_path: Pa
         (0, 719),
         (640, 360),
     ]
-    assert written["points"][2] == {"name": "P2", "x_px": 1279.0, "y_px": 719.0, "x_m": 50.0, "y_m": 30.0}
+    assert written["points"][2] == {"name": "P2", "x_px": 1279.0, "y_px": 719.0, "x_m": 50.0, "y_m": 0.0}
     assert written["points"][4] == {"name": "tree", "x_px": 640.0, "y_px": 360.0}
     assert written["frame"] == {"time_s": 0.0, "width_px": 1280, "height_px": 720}
 

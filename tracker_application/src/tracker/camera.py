@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Flags, Floats
+from tracker.errors import PointsInvalid
 from tracker.geometry import transform
 from tracker.least_squares import minimize
 
@@ -162,13 +163,16 @@ def refine(start: Pose, metres: Floats, pixels: Floats, intrinsics: Intrinsics) 
 def pose_of_homography(to_world: Floats, intrinsics: Intrinsics, start: Pose | None = None) -> tuple[Pose, float]:
     """The pose that matches the homography `to_world`, and its RMS error in pixels.
 
-    `start` is a nearby pose, for example of the previous frame.
+    `start` is a nearby pose, for example of the previous frame. Raises PointsInvalid without one, if none matches.
     """
     pixels = intrinsics.grid()
     metres = transform(to_world, pixels)
     start = start or _solve(metres, pixels, intrinsics)
     if start is None:
-        raise ValueError("no camera pose matches this homography")
+        raise PointsInvalid(
+            "no camera can see the ground as the reference points say",
+            remedy="Check their coordinates: they must be right-handed, such as x east and y north",
+        )
     pose = refine(start, metres, pixels, intrinsics)
     return pose, float(np.sqrt(np.mean(np.sum(pose.residuals_px(metres, pixels, intrinsics) ** 2, axis=1))))
 
@@ -197,8 +201,8 @@ def calibrate(
         poses = unknown[1:].reshape(-1, POSE_VALUES) * scale
         clicked = (_seen(poses[0], world, own.matrix) - seen) / CLICK_PX
         on_ground = transform(Pose(poses[0]).to_world(own), grid)
-        moved = [_seen(pose, on_ground, own.matrix) - seen for pose, seen in zip(poses[1:], in_frames, strict=True)]
-        return np.concatenate([clicked.ravel(), (np.array(moved) / registration_px).ravel()])
+        moved = (_seen_by_all(poses[1:], on_ground, own.matrix) - in_frames) / registration_px
+        return np.concatenate([clicked.ravel(), moved.ravel()])
 
     def jacobian_of(unknown: Floats) -> Floats:
         """By forward differences, of all frames' poses at once: a frame's residuals depend only on its own pose."""
@@ -242,6 +246,15 @@ def _seen(vector: Floats, metres: Floats, matrix: Floats) -> Floats:
     """Projections of ground points."""
     rotation = cv2.Rodrigues(vector[:3])[0]
     return transform(matrix @ np.column_stack([rotation[:, :2], vector[3:]]), metres)
+
+
+def _seen_by_all(vectors: Floats, metres: Floats, matrix: Floats) -> Floats:
+    """Projections of ground points by each of several poses (n x 6), n x points x 2."""
+    turns = np.array([cv2.Rodrigues(vector[:3])[0] for vector in vectors])
+    to_pixels = matrix @ np.concatenate([turns[:, :, :2], vectors[:, 3:, None]], axis=2)
+    moved = np.column_stack([metres, np.ones(len(metres))]) @ to_pixels.transpose(0, 2, 1)
+    seen: Floats = moved[:, :, :2] / moved[:, :, 2:]
+    return seen
 
 
 def _solve(metres: Floats, pixels: Floats, intrinsics: Intrinsics) -> Pose | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyproj import CRS, Transformer
 
 from tracker.arrays import Floats
+
+if TYPE_CHECKING:
+    # Imported where it is used: every stage reads reference points or the ground, and few of them are in degrees.
+    from pyproj import CRS, Transformer
 
 WGS84_EPSG = 4326
 # UTM is not defined beyond.
@@ -40,12 +43,16 @@ class Plane:
 
     def degrees(self, metres: Floats) -> Floats:
         """N x 2 metres to latitudes and longitudes."""
+        from pyproj import Transformer
+
         back = Transformer.from_crs(self._crs, WGS84_EPSG, always_xy=True)
         longitude, latitude = back.transform(metres[:, 0], metres[:, 1])
         return np.column_stack([latitude, longitude])
 
     def utm(self, metres: Floats) -> Floats:
         """N x 2 metres of the plane to metres east and north in UTM."""
+        from pyproj import CRS
+
         degrees = self.degrees(metres)
         east, north = self._from_wgs84(CRS.from_epsg(self.utm_epsg)).transform(degrees[:, 1], degrees[:, 0])
         return np.column_stack([east, north])
@@ -61,10 +68,14 @@ class Plane:
 
     @property
     def _crs(self) -> CRS:
+        from pyproj import CRS
+
         return CRS.from_proj4(
             f"+proj=tmerc +lat_0={self.latitude_deg} +lon_0={self.longitude_deg} +k=1 +ellps=WGS84 +units=m"
         )
 
     @staticmethod
     def _from_wgs84(crs: CRS) -> Transformer:
+        from pyproj import Transformer
+
         return Transformer.from_crs(WGS84_EPSG, crs, always_xy=True)

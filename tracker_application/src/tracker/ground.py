@@ -20,7 +20,8 @@ class Ground:
     """`to_world` maps pixels of the reference frame to metres (3 x 3). `source` says what it was made from.
 
     `residual_m` is the RMS distance between given and computed world points; 0 for one known length. `plane`
-    georeferences the metres, if the points have WGS84 coordinates. `focal_px` is the camera's focal length.
+    georeferences the metres, if the points have WGS84 coordinates. `focal_px` is the camera's focal length. Given
+    coordinates are metres from `origin_m`.
     """
 
     to_world: Floats
@@ -32,6 +33,7 @@ class Ground:
     road_polygon_px: Floats
     plane: Plane | None = None
     focal_px: float = math.nan
+    origin_m: tuple[float, float] = (0.0, 0.0)
 
     def write(self, path: Path) -> None:
         """Write `ground.json`."""
@@ -43,6 +45,7 @@ class Ground:
             "camera_m": self.camera_m.tolist(),
             "focal_px": self.focal_px if math.isfinite(self.focal_px) else None,
             "frame": {"time_s": self.frame.time_s, "width_px": self.frame.width_px, "height_px": self.frame.height_px},
+            "origin_m": list(self.origin_m),
             "road_polygon_px": self.road_polygon_px.tolist(),
             "plane": None if self.plane is None else self.plane.as_json(),
         }
@@ -62,6 +65,7 @@ class Ground:
             np.array(data["road_polygon_px"]).reshape(-1, 2),
             Plane.from_json(data["plane"]) if data.get("plane") else None,
             data.get("focal_px") or math.nan,
+            tuple(data.get("origin_m", (0.0, 0.0))),
         )
 
 

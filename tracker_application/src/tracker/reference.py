@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,15 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.errors import PointsInvalid
 from tracker.geodesy import MAX_UTM_LATITUDE_DEG, MIN_UTM_LATITUDE_DEG, Plane
+from tracker.point_files import content_of
 
 FEWEST_WORLD_POINTS = 4
 FEWEST_CORNERS = 3
-# Ratio of the second singular value to the first, below which the points count as collinear.
-FLATTEST_SPREAD = 0.03
+# Local coordinates are smaller, UTM's are larger.
+FAR_M = 20_000.0
+FIELDS = ("frame", "points", "known_length", "road_polygon_px")
+FRAME_FIELDS = ("time_s", "width_px", "height_px")
+POINT_FIELDS = ("name", "x_px", "y_px", "x_m", "y_m", "latitude_deg", "longitude_deg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +96,24 @@ class ReferencePoints:
         """The points with world coordinates."""
         return tuple(point for point in self.points if point.has_world)
 
+    @property
+    def origin_m(self) -> tuple[float, float]:
+        """Where metres count from: zero, or the rounded middle of points that are far from it, as in UTM.
+
+        With coordinates of thousands of kilometres, a camera's position would be lost in rounding.
+        """
+        metres = np.array([[point.x_m, point.y_m] for point in self.world_points], np.float64).reshape(-1, 2)
+        if not len(metres) or np.abs(metres).max() < FAR_M:
+            return 0.0, 0.0
+        east, north = metres.mean(axis=0).round().tolist()
+        return east, north
+
     def in_metres(self) -> tuple[ReferencePoints, Plane | None]:
-        """These points with WGS84 coordinates converted to metres on a local tangent plane; and that plane."""
+        """These points in metres from `origin_m`; WGS84 coordinates on a local tangent plane, and that plane."""
         degrees = [(p.latitude_deg, p.longitude_deg) for p in self.points]
         known = np.array([pair for pair in degrees if None not in pair], np.float64)
         if not len(known):
-            return self, None
+            return replace(self, points=tuple(_from_origin(point, self.origin_m) for point in self.points)), None
         plane = Plane(*known.mean(axis=0).tolist())
         placed = []
         for point in self.points:
@@ -115,6 +133,12 @@ class ReferencePoints:
         path.write_text(json.dumps(_known(asdict(self)), indent=2) + "\n", encoding="utf-8")
 
 
+def _from_origin(point: ReferencePoint, origin_m: tuple[float, float]) -> ReferencePoint:
+    if point.x_m is None or point.y_m is None:
+        return point
+    return replace(point, x_m=point.x_m - origin_m[0], y_m=point.y_m - origin_m[1])
+
+
 def _known(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _known(item) for key, item in value.items() if item is not None and item != ()}
@@ -123,142 +147,98 @@ def _known(value: Any) -> Any:
     return value
 
 
-def read_points(path: Path, frame: Frame) -> ReferencePoints:
-    """Read and check a person's file for footage of this size; `frame` fills in what it omits.
-
-    Raises PointsInvalid with the point, the problem and the remedy.
-    """
-    points = parse_points(path, frame)
-    check_points(points, frame, path.name)
-    return points
-
-
-def check_points(points: ReferencePoints, frame: Frame, name: str) -> None:
-    """Check that they can be used with footage of this size; `name` is their origin. Raises PointsInvalid."""
-    size = (points.frame.width_px, points.frame.height_px)
-    if size != (frame.width_px, frame.height_px):
-        raise PointsInvalid(
-            f"{name} is for {size[0]}x{size[1]} pixels, but the video has {frame.width_px}x{frame.height_px}",
-            remedy="Mark the points on frame.jpg of this video",
-        )
-    _check_inside(points)
-    _check_distinct(points)
-    _check_scale(points, name)
-
-
 def parse_points(path: Path, frame: Frame) -> ReferencePoints:
     """Read the file without the checks, for example an already checked one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PointsInvalid(f"{path.name} is not valid JSON: {error}") from error
-    return points_from(data, frame, path.name)
+    return points_from(content_of(path), frame, path.name)
 
 
 def points_from(data: Any, frame: Frame, name: str) -> ReferencePoints:
     """Parse the content of the file. Raises PointsInvalid if its structure is wrong."""
     if not isinstance(data, dict):
         raise PointsInvalid(f"{name} is not a JSON object", remedy='Expected {"points": [...]}')
-    unknown = sorted(set(data) - {"frame", "points", "known_length", "road_polygon_px"})
-    if unknown:
-        known = "frame, points, known_length and road_polygon_px"
-        raise PointsInvalid(f"{name} has the unknown field {', '.join(unknown)}", remedy=f"Known fields: {known}")
+    _refuse_unknown(data, FIELDS, name)
     try:
-        shown = Frame(
-            **(
-                {"time_s": frame.time_s, "width_px": frame.width_px, "height_px": frame.height_px}
-                | data.get("frame", {})
-            )
-        )
+        shown = _frame(data.get("frame"), frame, name)
         length = data.get("known_length")
-        polygon = tuple((_number(x), _number(y)) for x, y in data.get("road_polygon_px", ()))
-        points = tuple(_point(index, entry) for index, entry in enumerate(data.get("points", ())))
+        polygon = tuple(_pixel(corner, "road_polygon_px") for corner in _list(data, "road_polygon_px", name))
+        points = tuple(_point(index, entry, name) for index, entry in enumerate(_list(data, "points", name)))
         known_length = None if length is None else _length(length)
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise PointsInvalid(
-            f"{name} is malformed: {error!r}", remedy="See proposed_points.json for the format"
+            f"{name} is malformed: {error}", remedy="See proposed_points.json for the format"
         ) from error
     if polygon and len(polygon) < FEWEST_CORNERS:
         raise PointsInvalid(f"road_polygon_px of {name} has only {len(polygon)} corners", remedy="Give at least 3")
     return ReferencePoints(shown, points, known_length, polygon)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
+def _refuse_unknown(entry: dict[str, Any], known: Sequence[str], where: str) -> None:
+    unknown = sorted(set(entry) - set(known))
+    if unknown:
+        raise PointsInvalid(
+            f"{where} has the unknown field {', '.join(unknown)}", remedy=f"Known fields: {', '.join(known)}"
+        )
 
 
-def _point(index: int, entry: dict[str, Any]) -> ReferencePoint:
+def _list(data: dict[str, Any], field: str, name: str) -> list[Any]:
+    value = data.get(field) or []
+    if not isinstance(value, list):
+        raise TypeError(f"{field} of {name} is not a list")
+    return value
+
+
+def _frame(entry: Any, usual: Frame, name: str) -> Frame:
+    """The frame of the file; what it omits is as usual."""
+    if entry is None:
+        return usual
+    if not isinstance(entry, dict):
+        raise TypeError(f"frame of {name} is {entry!r}, not an object with {', '.join(FRAME_FIELDS)}")
+    _refuse_unknown(entry, FRAME_FIELDS, f"frame of {name}")
+    known = {key: value for key, value in entry.items() if value is not None}
+    width, height = (int(_number(known.get(side, getattr(usual, side)), side)) for side in FRAME_FIELDS[1:])
+    return Frame(_number(known.get("time_s", usual.time_s), "time_s"), width, height)
+
+
+def _number(value: Any, field: str) -> float:
+    number = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # more digits than a number has
+            number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{field} is {value!r}, but {value!r} is not a number")
+    return number
+
+
+def _pixel(value: Any, field: str) -> tuple[float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2:  # noqa: PLR2004  x and y
+        raise ValueError(f"{field} has {value!r}, which is not a pair of pixels")
+    return _number(value[0], field), _number(value[1], field)
+
+
+def _point(index: int, entry: Any, name: str) -> ReferencePoint:
+    where = f"points[{index}]"
+    if not isinstance(entry, dict):
+        raise TypeError(f"{where} is {entry!r}, not an object with {', '.join(POINT_FIELDS)}")
+    _refuse_unknown(entry, POINT_FIELDS, f"{where} of {name}")
     world: dict[str, float] = {}
     for pair in (("x_m", "y_m"), ("latitude_deg", "longitude_deg")):
-        coordinates = {key: _number(entry[key]) for key in pair if entry.get(key) is not None}
+        coordinates = {key: _number(entry[key], f"{key} of {where}") for key in pair if entry.get(key) is not None}
         if len(coordinates) == 1:
-            raise ValueError(f"points[{index}] has {next(iter(coordinates))} but not both {' and '.join(pair)}")
+            raise ValueError(f"{where} has {next(iter(coordinates))} but not both {' and '.join(pair)}")
         world |= coordinates
     latitude = world.get("latitude_deg", 0.0)
     if not MIN_UTM_LATITUDE_DEG <= latitude <= MAX_UTM_LATITUDE_DEG or abs(world.get("longitude_deg", 0.0)) > 180:  # noqa: PLR2004  half a turn
-        raise ValueError(f"points[{index}] has a latitude or longitude out of range")
-    return ReferencePoint(str(entry.get("name", index + 1)), _number(entry["x_px"]), _number(entry["y_px"]), **world)
+        raise ValueError(f"{where} has a latitude or longitude out of range: are they swapped, or are they metres?")
+    label = entry.get("name")
+    pixels = (_number(entry.get(key), f"{key} of {where}") for key in ("x_px", "y_px"))
+    return ReferencePoint(str(index + 1 if label is None else label), *pixels, **world)
 
 
-def _length(entry: dict[str, Any]) -> KnownLength:
-    (x0, y0), (x1, y1) = entry["from_px"], entry["to_px"]
-    length = KnownLength((_number(x0), _number(y0)), (_number(x1), _number(y1)), _number(entry["length_m"]))
+def _length(entry: Any) -> KnownLength:
+    if not isinstance(entry, dict):
+        raise TypeError(f"known_length is {entry!r}, not an object with from_px, to_px, length_m")
+    first, last = (_pixel(entry.get(end), f"{end} of known_length") for end in ("from_px", "to_px"))
+    length = KnownLength(first, last, _number(entry.get("length_m"), "length_m of known_length"))
     if length.length_m <= 0 or length.from_px == length.to_px:
         raise ValueError("known_length must be greater than zero in pixels and in metres")
     return length
-
-
-def _check_inside(points: ReferencePoints) -> None:
-    places = [(f"point {point.name!r}", point.x_px, point.y_px) for point in points.points]
-    if points.known_length is not None:
-        places += [
-            ("an end of known_length", *points.known_length.from_px),
-            ("an end of known_length", *points.known_length.to_px),
-        ]
-    outside = [(what, x, y) for what, x, y in places if not points.frame.holds(x, y)]
-    if outside:
-        listed = "; ".join(f"{what} at ({x:g}, {y:g})" for what, x, y in outside)
-        size = f"{points.frame.width_px}x{points.frame.height_px}"
-        raise PointsInvalid(f"outside the frame of {size} pixels: {listed}", remedy="Mark them on frame.jpg again")
-
-
-def _check_distinct(points: ReferencePoints) -> None:
-    names: set[str] = set()
-    at: dict[tuple[float, float], str] = {}
-    for point in points.points:
-        if point.name in names:
-            raise PointsInvalid(f"two points are named {point.name!r}", remedy="Give each point its own name")
-        names.add(point.name)
-        other = at.setdefault((point.x_px, point.y_px), point.name)
-        if other != point.name:
-            raise PointsInvalid(
-                f"the points {other!r} and {point.name!r} are at the same pixel", remedy="Remove one of them"
-            )
-
-
-def _check_scale(points: ReferencePoints, name: str) -> None:
-    if points.world_points and any(point.latitude_deg is not None for point in points.points):
-        raise PointsInvalid(
-            f"{name} has points in metres and points in degrees", remedy="Use the same coordinates for all points"
-        )
-    points = points.in_metres()[0]
-    world = points.world_points
-    if not points.points and points.known_length is None:
-        raise PointsInvalid(
-            f"{name} has no points", remedy="Give at least 4 points with x_m and y_m, or one known_length"
-        )
-    if points.known_length is not None and len(world) < FEWEST_WORLD_POINTS:
-        return
-    if len(world) < FEWEST_WORLD_POINTS:
-        raise PointsInvalid(
-            f"{name} gives no scale: only {len(world)} of its {len(points.points)} points have x_m and y_m",
-            remedy="Add x_m and y_m to at least 4 points, or add one known_length",
-        )
-    pixels = np.array([[point.x_px, point.y_px] for point in world], np.float64)
-    metres = np.array([[point.x_m, point.y_m] for point in world], np.float64)
-    for what, places in (("pixels", pixels), ("metres", metres)):
-        spread = np.linalg.svd(places - places.mean(axis=0), compute_uv=False)
-        if spread[1] < FLATTEST_SPREAD * spread[0] or spread[0] == 0:
-            raise PointsInvalid(f"the points of {name} are collinear (in {what})", remedy="Spread them over the frame")

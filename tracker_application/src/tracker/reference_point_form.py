@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import PointsInvalid
-from tracker.reference import FEWEST_CORNERS, FEWEST_WORLD_POINTS, Frame, ReferencePoints, check_points, points_from
+from tracker.point_checks import check_points
+from tracker.reference import FEWEST_CORNERS, FEWEST_WORLD_POINTS, Frame, ReferencePoints, points_from
 
 FORM_FILE = "await_input.json"
 ENDS_OF_A_LENGTH = 2

@@ -12,9 +12,11 @@ import cv2
 from tracker.arrays import Picture
 from tracker.contract import Report, StageFiles
 from tracker.errors import InputMissing, PersonNeeded, PointsInvalid
-from tracker.reference import Frame, ReferencePoints, parse_points, read_points
+from tracker.pictures import write_jpeg
+from tracker.point_checks import read_points
+from tracker.point_doubts import doubts_about, doubts_about_scale, metres_per_pixel_of
+from tracker.reference import Frame, ReferencePoints, parse_points
 from tracker.reference_point_form import FORM_FILE, read_answer, write_form
-from tracker.stages.extract_frame import JPEG_QUALITY
 
 # Largest difference between two timestamps of one frame: at 120 frames per second, frames are 8 ms apart.
 SAME_FRAME_S = 0.004
@@ -61,7 +63,22 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
         raise PersonNeeded(write_form(files.output(FORM_FILE), "frame.jpg", shown.time_s, fault))
     points.write(files.output("reference_points.json"))
     _draw(picture, points, files.output("frame_with_points.jpg"))
+    _report_doubts(points, report)
     report.result("reference_points", len(points.points))
+
+
+def _report_doubts(points: ReferencePoints, report: Report) -> None:
+    """Say what is implausible, and what the scale means, before hours are spent."""
+    if any(points.origin_m):
+        east_m, north_m = points.origin_m
+        report.say(f"the coordinates are far from zero, as in UTM: positions count from ({east_m:.0f}, {north_m:.0f})")
+    near = points.in_metres()[0]
+    for doubt in doubts_about(near):
+        report.warning(doubt)
+    scale_m = metres_per_pixel_of(near)
+    for doubt in doubts_about_scale(scale_m):
+        report.warning(doubt)
+    report.result("metres_per_pixel", scale_m)
 
 
 def _reference_frame(files: StageFiles) -> Frame:
@@ -91,4 +108,4 @@ def _draw(picture: Picture, points: ReferencePoints, path: Path) -> None:
                 round(width * size),
                 cv2.LINE_AA,
             )
-    cv2.imwrite(str(path), drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    write_jpeg(path, drawn)

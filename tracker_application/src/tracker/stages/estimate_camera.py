@@ -64,8 +64,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     scale = ground_scale(fit.to_world, frame)
     polygon = np.array(points.road_polygon_px, np.float64).reshape(-1, 2)
     Ground(
-        fit.to_world, fit.source, fit.residual_m, scale, fit.pose.position_m, frame, polygon, plane, intrinsics.focal_px
-    ).write(files.output("ground.json"))
+        fit.to_world, fit.source, fit.residual_m, scale, fit.pose.position_m, frame, polygon, plane,
+        intrinsics.focal_px, marked.origin_m,
+    ).write(files.output("ground.json"))  # fmt: skip
     errors: dict[str, Any] = {
         "name": list(fit.errors_m), "error_m": list(fit.errors_m.values()), "error_px": list(fit.errors_px.values()),
         "used": [int(name not in fit.left_out) for name in fit.errors_m],

@@ -97,6 +97,9 @@ def _write_tables(recording: Recording, files: StageFiles) -> None:
         "reference_y_px": pixels[:, 1],
         "observed": thinned["observed"],
     }
+    if any(recording.ground.origin_m):
+        east_m, north_m = recording.ground.origin_m
+        columns |= {"world_x_m": thinned["x_m"] + east_m, "world_y_m": thinned["y_m"] + north_m}
     if plane is not None and recording.degrees is not None:
         utm = plane.utm(recording.places)
         for index, name in enumerate(("latitude_deg", "longitude_deg")):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-import cv2
 import numpy as np
 
 from tracker.arrays import Flags
@@ -18,16 +17,17 @@ from tracker.ground import ground_scale
 from tracker.ground_fit import fit_to_world
 from tracker.lens import Lens
 from tracker.parameters import parameter
-from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points, read_points
+from tracker.pictures import write_jpeg
+from tracker.point_checks import read_points
+from tracker.point_doubts import doubts_about_scale
+from tracker.reference import Frame, ReferencePoint, ReferencePoints, parse_points
 from tracker.registration import Registration, propose_points
 
-JPEG_QUALITY = 95
 # The sharpest of these is chosen; later ones are tried if all before are nearly black.
 CANDIDATES_S = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 LATER_S = (3.0, 5.0, 8.0)
 # Corners tried in each cell of the frame; the best one is proposed.
 CANDIDATES_EACH = 3
-FINEST_M, COARSEST_M = 0.005, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     if points_file is not None:
         _check_scale(read_points(points_file, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
-    cv2.imwrite(str(files.output("frame.jpg")), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    write_jpeg(files.output("frame.jpg"), picture)
     inside = [(x, y) for x, y in proposed.round(1).tolist() if shown.holds(x, y)]
     points = tuple(ReferencePoint(f"P{number}", x, y) for number, (x, y) in enumerate(inside, 1))
     ReferencePoints(shown, points).write(files.output("proposed_points.json"))
@@ -131,11 +131,9 @@ def _check_frame(frame: VideoFrame, parameters: Parameters, checks: Checks) -> N
 
 
 def _check_scale(points: ReferencePoints, lens: Lens, checks: Checks) -> None:
-    """Check that the pixel size is plausible for a drone; only if points were supplied."""
+    """Say what the pixel size means for the result; only if points were supplied."""
     intrinsics = Intrinsics.from_field_of_view(lens.width_px, lens.height_px, lens.horizontal_fov_deg)
     scale_m = ground_scale(fit_to_world(points.in_metres()[0], intrinsics).to_world, points.frame)
     checks.found["metres_per_pixel"] = scale_m
-    if not FINEST_M <= scale_m <= COARSEST_M:
-        checks.warn(
-            f"a pixel is {scale_m:.4g} m according to the reference points, which is implausible: are they in metres?"
-        )
+    for doubt in doubts_about_scale(scale_m):
+        checks.warn(doubt)
