@@ -25,7 +25,7 @@ LOOKS = frozenset(
         *("deletion", "deletion_effect", "dismissal"),
         *("file_at", "footage", "frame", "frame_at", "goes_out_of_date", "growing_table", "growing_tables"),
         *("lineage", "parameters", "picture_of", "plan"),
-        *("proxy", "proxy_path", "strip", "sweep_runs", "sweeps", "table", "thumbnail"),
+        *("proxy", "proxy_path", "strip", "sweep_runs", "sweeps", "table", "thumbnail", "usage"),
     }
 )
 CHECKS_ITSELF = frozenset({"give"})

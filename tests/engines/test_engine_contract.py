@@ -11,7 +11,7 @@ from engine_drivers import Driver, LocalDriver, MemoryDriver, a_task
 from patience import until
 
 from winslow_dagster.engines.engine import Orphan
-from winslow_dagster.errors import EngineError
+from winslow_dagster.errors import EngineError, NotFound
 from winslow_dagster.stages.log import StreamMirror
 
 
@@ -329,6 +329,27 @@ def test_the_usage_of_every_node_is_reported(driver: Driver) -> None:
     assert 0 <= usage.memory_used_bytes <= usage.memory_total_bytes
     assert 0 < usage.disk_free_bytes <= usage.disk_total_bytes
     assert driver.engine.cache_bytes() == 0
+
+
+def test_a_drained_node_says_who_drained_it_until_it_takes_stages_again(driver: Driver) -> None:
+    name = driver.engine.nodes()[0].name
+    assert driver.engine.takes_stages()
+    assert not driver.engine.undrain(name)
+
+    driver.engine.drain(name, by="anna", reason="new disks")
+
+    (node,) = driver.engine.nodes()
+    assert node.drain is not None
+    assert (node.drain.by, node.drain.reason) == ("anna", "new disks")
+    assert not driver.engine.takes_stages()
+    assert driver.engine.undrain(name)
+    assert driver.engine.takes_stages()
+
+
+def test_a_node_that_there_is_not_cannot_be_drained(driver: Driver) -> None:
+    for change in (lambda: driver.engine.drain("nowhere", by="anna"), lambda: driver.engine.undrain("nowhere")):
+        with pytest.raises(NotFound, match="there is no node 'nowhere'"):
+            change()
 
 
 def test_a_task_that_runs_as_a_process_has_no_image(driver: Driver) -> None:

@@ -95,6 +95,30 @@ def test_a_stage_goes_from_submit_to_its_stored_outputs(real: Real) -> None:
     assert real.remains() == []
 
 
+def test_a_drained_node_takes_no_new_stage_and_what_runs_there_goes_on(real: Real) -> None:
+    later = real.task.model_copy(update={"task_id": f"{real.task.run_id}.later.1", "stage": "later"})
+    later = later.model_copy(update={"output_address": "projects/ulm-07/later/output"})
+    (name,) = (node.name for node in real.engine.nodes())
+    real.engine.submit(real.task)
+    real.until_begun()
+    real.engine.drain(name, by="anna", reason="new disks")
+    real.engine.submit(later)
+    until(
+        "it says why it waits",
+        lambda: "takes no new stage: it was drained by anna" in real.engine.explain(later.task_id),
+    )
+    assert "new disks" in real.engine.explain(later.task_id)
+    real.let_go()
+    assert real.outcome(real.task) == "succeeded"
+    assert not (real.directory(later).output / "ran").exists()
+
+    assert real.engine.undrain(name)
+
+    until("the other stage runs", (real.directory(later).output / "ran").exists)
+    (real.directory(later).output / "go").touch()
+    assert real.outcome(later) == "succeeded"
+
+
 def test_a_killed_runner_is_followed_by_one_that_takes_the_stage_over(real: Real) -> None:
     real.engine.submit(real.task)
     real.until_begun()

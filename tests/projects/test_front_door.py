@@ -19,6 +19,7 @@ from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.queue import QueueView
 from winslow_dagster.projects.domain.views import ProjectQuery
 from winslow_dagster.projects.inputs.uploads import InputStream
 from winslow_dagster.projects.installation import Installation
@@ -82,7 +83,7 @@ def test_resources_that_are_handed_in_are_used(installation: Installation, numbe
     installation.create("counting", "ulm", {"numbers": numbers})
     assert next((tmp_path / "elsewhere").rglob("numbers.csv")).read_text() == numbers.read_text()
     assert [node.name for node in installation.nodes()] == ["memory"]
-    assert installation.queue() == ()
+    assert installation.queue.view() == QueueView(stopped="the services are not running")
 
 
 def test_each_call_has_the_actor_it_names(installation: Installation, numbers: Path) -> None:

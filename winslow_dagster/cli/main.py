@@ -58,6 +58,8 @@ COMMANDS = {
     "login-link": "Print a link that logs in once.",
     "owner": "Show or change who may act on a project.",
     "notify": "Add, test and remove notification channels, and list sent messages.",
+    "queue": "Show what waits to run and why, and change its order.",
+    "nodes": "List the machines that run stages, and drain one.",
     "pipelines": "List, check and show pipeline files.",
     "images": "List stage images; build one for a Java program.",
     "doctor": "Check the installation.",

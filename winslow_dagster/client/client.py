@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from winslow_dagster.client.compare import ComparisonClient
 from winslow_dagster.client.http import Http, part
+from winslow_dagster.client.nodes import NodeClient
 from winslow_dagster.client.notifications import NotificationClient
 from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.project import ProjectClient, Started
+from winslow_dagster.client.queue import QueueClient
 from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.shares import ShareClient
@@ -141,6 +143,16 @@ class WinslowClient:
     def shares(self) -> ShareClient:
         """Links by which somebody without an account downloads one file or one folder."""
         return ShareClient(self._http)
+
+    @property
+    def machines(self) -> NodeClient:
+        """The machines that run stages: their use over time, who holds their GPUs, and draining them."""
+        return NodeClient(self._http)
+
+    @property
+    def queue(self) -> QueueClient:
+        """The run queue: what waits, why and until when; priorities and holds."""
+        return QueueClient(self._http)
 
     @property
     def uploads(self) -> UploadClient:

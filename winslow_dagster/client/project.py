@@ -109,6 +109,11 @@ class ProjectClient:
         """What the stage's latest attempt, or one of its attempts, ran with; before its first, what it would."""
         return self._stage(stage, attempt, pipeline).settings
 
+    def usage(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> dict[str, Any]:
+        """What the stage's latest attempt, or one of its attempts, uses or used over its time, as in docs/rest.md."""
+        path = f"{self._path}/stages/{part(stage)}/usage"
+        return self._http.get(dict[str, Any], path, attempt=attempt, pipeline=pipeline)
+
     def _stage(self, stage: str, attempt: str | int | None, pipeline: str | None) -> _Stage:
         return self._http.get(_Stage, f"{self._path}/stages/{part(stage)}", attempt=attempt, pipeline=pipeline)
 

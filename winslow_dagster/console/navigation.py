@@ -24,6 +24,8 @@ PLACES = (
     Place("Projects", "/projects", "film"),
     Place("Files", "/files", "file"),
     Place("Pipelines", "/pipelines", "graph"),
+    Place("Queue", "/queue", "queue"),
+    Place("Machines", "/machines", "chip"),
     Place("Audit", "/audit", "list"),
     Place("Health", "/health", "pulse"),
     Place("Settings", "/settings", "gear"),

@@ -79,6 +79,13 @@ def data_path(what: str, project: str, file: ProjectFile, **query: str | int | N
     return f"/api/v1/projects/{quote(project, safe='')}/{what}?{urlencode(chosen)}"
 
 
+def usage_path(project: str, stage: str, attempt: str, pipeline: str | None) -> str:
+    """The address of what an attempt uses or used over its time."""
+    chosen = {"attempt": attempt} | ({"pipeline": pipeline} if pipeline else {})
+    base = f"/api/v1/projects/{quote(project, safe='')}/stages/{quote(stage, safe='')}/usage"
+    return f"{base}?{urlencode(chosen)}"
+
+
 def growing_path(what: str, project: str, stage: str, path: str, pipeline: str | None) -> str:
     """The address of a table that a stage is writing, or of a chart of it."""
     chosen = {"file": f"{stage}/{path}", "growing": "1"} | ({"pipeline": pipeline} if pipeline else {})

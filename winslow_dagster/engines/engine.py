@@ -11,13 +11,30 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pydantic import Field
+
+from winslow_dagster.engines.usage_rings import Span
 from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.node_drain import Drain
 from winslow_dagster.stages.task.growing_output import GrowingFile
-from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask, UsageCurve
 
-__all__ = ["Engine", "Node", "NodeGpu", "NodeImage", "NodeUsage", "Orphan", "TaskState", "UnfinishedTask"]
+__all__ = [
+    "Drain",
+    "Engine",
+    "GpuUsage",
+    "Node",
+    "NodeGpu",
+    "NodeImage",
+    "NodeUsage",
+    "Orphan",
+    "Span",
+    "TaskState",
+    "UnfinishedTask",
+    "UsageHistory",
+]
 
 MIN_POLL_S = 0.005
 MAX_POLL_S = 0.25
@@ -77,6 +94,17 @@ class Node(Frozen):
     """The container runtime and its version; empty if there is none."""
     gpu_notes: tuple[str, ...] = ()
     """Why GPUs of some kind were not found or cannot be used."""
+    drain: Drain | None = None
+    """Set while the node takes no new stage."""
+
+
+class GpuUsage(Frozen):
+    """What is in use of one GPU at this moment. None where its driver does not say it."""
+
+    uuid: str
+    used_percent: float | None = None
+    memory_used_bytes: float | None = None
+    temperature_c: float | None = None
 
 
 class NodeUsage(Frozen):
@@ -92,6 +120,26 @@ class NodeUsage(Frozen):
     """Of the file system that holds the node directory."""
     disk_state: Literal["ok", "low", "full"] = "ok"
     """`full`: no stage starts."""
+    disk_read_bytes_per_s: float | None = None
+    disk_written_bytes_per_s: float | None = None
+    network_received_bytes_per_s: float | None = None
+    network_sent_bytes_per_s: float | None = None
+    """These four, and `gpus`, are known while the services sample the node."""
+    gpus: tuple[GpuUsage, ...] = ()
+
+
+class UsageHistory(Frozen):
+    """What was in use on a node over a span of time, at most `points` moments apart by at least `step_s`.
+
+    Each series has a value for each moment of `at` (seconds since 1970), None where it is not known. `gpus` has the
+    series of each GPU by its id.
+    """
+
+    node: str
+    step_s: int
+    at: tuple[int, ...] = ()
+    series: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
+    gpus: dict[str, dict[str, tuple[float | None, ...]]] = Field(default_factory=dict)
 
 
 class NodeImage(Frozen):
@@ -208,6 +256,37 @@ class Engine(ABC):
     def node_usage(self) -> tuple[NodeUsage, ...]:
         """CPU, memory and disk usage of all nodes. Takes 0.1 s, over which CPU usage is measured."""
 
+    def usage_history(self, span: Span, points: int = 720) -> tuple[UsageHistory, ...]:
+        """What was in use on all nodes over a span up to now; nothing where an engine cannot tell."""
+        del span, points
+        return ()
+
+    def attempt_usage(self, task_id: str) -> UsageCurve | None:
+        """What a task uses, while its node has its directory; None where an engine cannot tell."""
+        del task_id
+        return None
+
+    def gpu_usage(self, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+        """What was in use of these GPUs between two moments; None where an engine cannot tell."""
+        del gpus, since, until
+        return None
+
+    def gpus(self) -> tuple[NodeGpu, ...]:
+        """The GPUs of all nodes."""
+        return tuple(gpu for node in self.nodes() for gpu in node.gpus)
+
+    def takes_stages(self) -> bool:
+        """Whether any node takes new stages: not all are drained. Cheap enough to be called once a second."""
+        return any(node.drain is None for node in self.nodes())
+
+    @abstractmethod
+    def drain(self, node: str, *, by: str, reason: str = "") -> None:
+        """Let the node take no new stage; what runs there goes on. Raises NotFound for a node that there is not."""
+
+    @abstractmethod
+    def undrain(self, node: str) -> bool:
+        """Let the node take stages again. Returns False if it was not drained. Raises NotFound."""
+
     @abstractmethod
     def explain(self, task_id: str) -> str:
         """Why the task is not running, in one sentence; empty if it is running or has ended."""
@@ -232,6 +311,11 @@ def explanation(state: TaskState) -> str:
     if state.status is None:
         return "The stage runner is starting."
     return state.status.reason
+
+
+def unknown_node(name: str, nodes: Collection[Node]) -> NotFound:
+    """The error for a node that there is not."""
+    return NotFound(f"there is no node {name!r}", expected=f"one of {', '.join(each.name for each in nodes)}")
 
 
 def missing_tags(task: StageTask, nodes: Collection[Node]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ DRM = Path("/sys/class/drm")
 VENDORS = {"0x1002": "amd", "0x8086": "intel"}
 VRAM_FILES = ("device/mem_info_vram_total", "lmem_total_bytes")
 MIN_VRAM_BYTES = 1 << 30
+DRIVER_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,21 @@ def usable_memory_bytes() -> int:
     return min([psutil.virtual_memory().total, *limits])
 
 
-def detect_gpus() -> GpuReport:
-    """All GPUs that stages can use."""
-    nvidia, drm = nvidia_gpus(), drm_gpus()
+def detect_gpus(timeout_s: float = DRIVER_TIMEOUT_S) -> GpuReport:
+    """All GPUs that stages can use. A driver that does not answer within `timeout_s` has none."""
+    nvidia, drm = answered(nvidia_gpus, "the NVIDIA driver", timeout_s), drm_gpus()
     return GpuReport(nvidia.gpus + drm.gpus, nvidia.notes + drm.notes)
+
+
+def answered(detect: Callable[[], GpuReport], driver: str, timeout_s: float) -> GpuReport:
+    """What `detect` finds. It runs in a thread of its own, which ends with the process: some drivers hang for ever."""
+    found: list[GpuReport] = []
+    thread = threading.Thread(target=lambda: found.append(detect()), name="detect-gpus", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if found:
+        return found[0]
+    return GpuReport(notes=(f"{driver} has not answered within {timeout_s:g} s: its GPUs cannot be used",))
 
 
 def nvidia_gpus() -> GpuReport:
@@ -82,8 +96,18 @@ def nvidia_gpus() -> GpuReport:
 
 def drm_gpus(directory: Path = DRM) -> GpuReport:
     """AMD's and Intel's, from sysfs. Integrated graphics without memory of their own do not count."""
-    found: list[NodeGpu] = []
-    notes = []
+    found, notes = _drm(directory)
+    return GpuReport(tuple(gpu for gpu, _ in found), tuple(notes))
+
+
+def drm_cards(directory: Path = DRM) -> dict[str, Path]:
+    """The directories of these GPUs in sysfs, by their ids."""
+    return {gpu.uuid: card for gpu, card in _drm(directory)[0]}
+
+
+def _drm(directory: Path) -> tuple[list[tuple[NodeGpu, Path]], list[str]]:
+    found: list[tuple[NodeGpu, Path]] = []
+    notes: list[str] = []
     seen: Counter[str] = Counter()
     cards = (card for card in directory.glob("card*") if card.name.removeprefix("card").isdigit())
     for card in sorted(cards, key=lambda card: int(card.name.removeprefix("card"))):
@@ -99,10 +123,9 @@ def drm_gpus(directory: Path = DRM) -> GpuReport:
             notes.append(f"the {vendor} graphics at {address} are not used: they have no memory of their own")
             continue
         name = _text(card / "device/product_name") or f"{vendor} {_text(card / 'device/device')}"
-        found.append(
-            NodeGpu(uuid=f"{vendor}-{address}", index=index, vendor=vendor, name=name, memory_bytes=memory_bytes)
-        )
-    return GpuReport(tuple(found), tuple(notes))
+        gpu = NodeGpu(uuid=f"{vendor}-{address}", index=index, vendor=vendor, name=name, memory_bytes=memory_bytes)
+        found.append((gpu, card))
+    return found, notes
 
 
 def _text(path: Path) -> str:

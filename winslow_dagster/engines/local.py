@@ -19,17 +19,21 @@ from pathlib import Path
 from typing_extensions import override
 
 from winslow_dagster.defaults import PACKAGE_DIR
-from winslow_dagster.engines import local_node
+from winslow_dagster.engines import hardware, local_node, usage_history
 from winslow_dagster.engines.engine import (
     Engine,
     Node,
+    NodeGpu,
     NodeImage,
     NodeUsage,
     Orphan,
+    Span,
     TaskState,
     UnfinishedTask,
+    UsageHistory,
     explanation,
     missing_tags,
+    unknown_node,
 )
 from winslow_dagster.engines.runner_records import RunnerRecord, lost_result
 from winslow_dagster.engines.spawn import spawn_detached
@@ -38,10 +42,11 @@ from winslow_dagster.locks import free_within
 from winslow_dagster.settings import NodeSettings, Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.log import LogReader
+from winslow_dagster.stages.node_drain import Drain, read_drain, remove_drain, write_drain
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
 from winslow_dagster.stages.task.growing_output import GrowingFile, growing_files, open_growing
-from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask, UsageCurve
 from winslow_dagster.storage.directories import bytes_below, remove_directory
 from winslow_dagster.storage.secrets import SecretStore
 
@@ -243,8 +248,42 @@ class LocalEngine(Engine):
         return (local_node.usage(self._node),)
 
     @override
+    def usage_history(self, span: Span, points: int = 720) -> tuple[UsageHistory, ...]:
+        return (usage_history.history(self._node, hardware.node_name(), self.gpus(), span, points),)
+
+    @override
+    def attempt_usage(self, task_id: str) -> UsageCurve | None:
+        return self._directory(task_id).usage()
+
+    @override
+    def gpu_usage(self, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+        return usage_history.of_gpus(self._node, hardware.node_name(), gpus, since, until)
+
+    @override
+    def gpus(self) -> tuple[NodeGpu, ...]:
+        return local_node.gpus_here().gpus
+
+    @override
+    def takes_stages(self) -> bool:
+        return read_drain(self._node.node_dir) is None
+
+    @override
+    def drain(self, node: str, *, by: str, reason: str = "") -> None:
+        self._require_here(node)
+        write_drain(self._node.node_dir, Drain(by=by, at=datetime.now(UTC), reason=reason))
+
+    @override
+    def undrain(self, node: str) -> bool:
+        self._require_here(node)
+        return remove_drain(self._node.node_dir)
+
+    @override
     def explain(self, task_id: str) -> str:
         return explanation(self.status(task_id))
+
+    def _require_here(self, node: str) -> None:
+        if node != hardware.node_name():
+            raise unknown_node(node, self.nodes())
 
     def _directory(self, task_id: str) -> TaskDirectory:
         return TaskDirectory.of(self._node.tasks_dir, task_id)

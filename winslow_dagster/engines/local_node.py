@@ -7,11 +7,12 @@ from functools import cache
 
 import psutil
 
-from winslow_dagster.engines import hardware
+from winslow_dagster.engines import hardware, usage_history
 from winslow_dagster.engines.engine import Node, NodeImage, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.disk_space import Space
+from winslow_dagster.stages.node_drain import read_drain
 
 CPU_SAMPLE_S = 0.1
 
@@ -42,6 +43,7 @@ def this_node(settings: NodeSettings) -> Node:
         tags=settings.node_tags,
         containers=container_runtime(),
         gpu_notes=gpus_here().notes,
+        drain=read_drain(settings.node_dir),
     )
 
 
@@ -57,6 +59,8 @@ def usage(settings: NodeSettings) -> NodeUsage:
         disk_free_bytes=space.free_bytes,
         disk_total_bytes=space.total_bytes,
         disk_state="full" if space.full else "low" if space.low else "ok",
+        **usage_history.rates_now(settings),
+        gpus=usage_history.gpus_now(settings, gpus_here().gpus),
     )
 
 

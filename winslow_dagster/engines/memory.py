@@ -13,6 +13,7 @@ from typing import BinaryIO
 from typing_extensions import override
 
 from winslow_dagster.engines.engine import (
+    Drain,
     Engine,
     Node,
     NodeImage,
@@ -22,6 +23,7 @@ from winslow_dagster.engines.engine import (
     UnfinishedTask,
     explanation,
     missing_tags,
+    unknown_node,
 )
 from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS
 from winslow_dagster.errors import EngineError
@@ -228,8 +230,25 @@ class InMemoryEngine(Engine):
         return self._nodes
 
     @override
+    def drain(self, node: str, *, by: str, reason: str = "") -> None:
+        self._change(node, Drain(by=by, at=datetime.now(UTC), reason=reason))
+
+    @override
+    def undrain(self, node: str) -> bool:
+        return self._change(node, None)
+
+    @override
     def explain(self, task_id: str) -> str:
         return explanation(self.status(task_id))
+
+    def _change(self, name: str, drain: Drain | None) -> bool:
+        """Replace the drain of a node. Returns whether it had one."""
+        found = next((node for node in self._nodes if node.name == name), None)
+        if found is None:
+            raise unknown_node(name, self._nodes)
+        changed = found.model_copy(update={"drain": drain})
+        self._nodes = tuple(changed if node.name == name else node for node in self._nodes)
+        return found.drain is not None
 
     def _entry(self, task_id: str) -> Entry:
         if task_id not in self._entries:

@@ -1,14 +1,24 @@
-"""Tags each run with its project when it is queued, and with the person who started it in Dagit."""
+"""The run queue: Dagster's, with limits that follow the machines, and with what people said about waiting runs.
+
+Each run is tagged with its project when it is queued, and with the person who started it in Dagit.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
-from dagster import DagsterRun, QueuedRunCoordinator, SubmitRunContext
+from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, RunsFilter, SubmitRunContext
 
-from winslow_dagster.jobs.tags import ENDED_BEFORE_A_STAGE, tags_of_person
+from winslow_dagster.engines.engine import Engine
+from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.jobs.tags import ENDED_BEFORE_A_STAGE, QUEUE, tags_of_person
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
+from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
+from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.queue_rules import GPU_QUEUE, HELD, HELD_TAG, PRIORITY_TAG, QueueLimits
+from winslow_dagster.settings import Settings
 
 SHORT = 8
 """Characters of a run id where Dagit shows it."""
@@ -25,6 +35,54 @@ class PersonsRequest(Protocol):
 
 class ProjectRunCoordinator(QueuedRunCoordinator):
     """Dagster's queue, and the tags that a run from Dagit lacks."""
+
+    def get_run_queue_config(self) -> Any:
+        """The limits of one pass over the queue. Dagster's daemon asks for them before each pass.
+
+        What people said about waiting runs becomes tags first, so that the pass is made by them.
+        """
+        config = super().get_run_queue_config()
+        self._tag_waiting_runs()
+        limits = QueueLimits.of(self._gpus)
+        gpu_runs = {"key": QUEUE, "value": GPU_QUEUE, "limit": limits.gpu_runs}
+        return config._replace(
+            max_concurrent_runs=limits.runs if self._engine.takes_stages() else 0,
+            tag_concurrency_limits=[gpu_runs, *config.tag_concurrency_limits],
+        )
+
+    def _tag_waiting_runs(self) -> None:
+        entries = {entry.run_id: entry for entry in self._entries.open()}
+        changed = [run_id for run_id, entry in entries.items() if self._tagged.get(run_id) != entry]
+        if not changed:
+            return
+        waiting = RunsFilter(run_ids=changed, statuses=[DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED])
+        for run in self._instance.get_runs(waiting):
+            wanted = _tags(entries[run.run_id])
+            if any(run.tags.get(key) != value for key, value in wanted.items()):
+                self._instance.add_run_tags(run.run_id, wanted)
+        self._tagged = entries
+
+    @cached_property
+    def _tagged(self) -> dict[str, QueueEntry]:
+        """What was said when the runs were last tagged."""
+        return {}
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings.read()
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return open_engine(self._settings)
+
+    @cached_property
+    def _gpus(self) -> int:
+        """How many GPUs there are. They are detected once: a driver takes a while."""
+        return len(self._engine.gpus())
+
+    @cached_property
+    def _entries(self) -> QueueEntries:
+        return QueueEntries(ProjectRecords.open(self._settings.database_url).database)
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Tag the run, then queue it."""
@@ -44,3 +102,9 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         if tags:
             self._instance.add_run_tags(run.run_id, tags)
         return super().submit_run(context)
+
+
+def _tags(entry: QueueEntry) -> dict[str, str]:
+    """A tag cannot be removed: a run that was released has another value."""
+    priority = {} if entry.priority is None else {PRIORITY_TAG: str(entry.priority)}
+    return {**priority, HELD_TAG: HELD if entry.held_at is not None else "no"}

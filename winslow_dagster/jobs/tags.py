@@ -9,10 +9,11 @@ from typing import get_args
 
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.actor import Actor, Role
+from winslow_dagster.projects.domain.queue_rules import QUEUE_TAG
 
 PIPELINE_NAME = "winslow/pipeline"
 PIPELINE_DIGEST = "winslow/pipeline_digest"
-QUEUE = "winslow/queue"
+QUEUE = QUEUE_TAG
 STAGE = "winslow/stage"
 ENDED_BEFORE_A_STAGE = {outcome: f"winslow/{outcome}" for outcome in ("awaiting_input", "paused")}
 """Outcome -> tag of a run that ended before a stage. Its value is the reason. Dagster calls such a run a success."""

@@ -21,11 +21,12 @@ from winslow_dagster.projects.commands.images import ImageView, images
 from winslow_dagster.projects.commands.launch import create, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.many import act_on
+from winslow_dagster.projects.commands.nodes import NodeCommands
 from winslow_dagster.projects.commands.pipelines import PipelineCommands
 from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.project_check import NewProject, ProjectFault, faults_of
-from winslow_dagster.projects.commands.queue import QueuedRun, queue
+from winslow_dagster.projects.commands.queue import QueueCommands
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.commands.shares import ShareCommands
@@ -415,6 +416,11 @@ class Installation:
         """The machines that run stages."""
         return self.context.engine.nodes()
 
+    @property
+    def machines(self) -> NodeCommands:
+        """The machines that run stages: their use over time, who holds their GPUs, and draining them."""
+        return NodeCommands(self.context)
+
     def node_usage(self) -> tuple[NodeUsage, ...]:
         """CPU, memory and disk in use on each node."""
         return self.context.engine.node_usage()
@@ -431,9 +437,10 @@ class Installation:
         context = self.context
         return tuple((each, context.engine.status(each.task_id).status) for each in context.records.open_attempts())
 
-    def queue(self) -> tuple[QueuedRun, ...]:
-        """Runs that are queued or in progress, in the order of their launch, with the reason of each wait."""
-        return queue(self.context)
+    @property
+    def queue(self) -> QueueCommands:
+        """The run queue: what waits, why and until when; priorities and holds."""
+        return QueueCommands(self.context)
 
     def services(self) -> tuple[RunningService, ...]:
         """The processes of the services; none if they are not running."""

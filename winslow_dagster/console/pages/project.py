@@ -29,6 +29,7 @@ from winslow_dagster.console.project_view import (
     sentence,
     share,
     stage_path,
+    usage_path,
 )
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
@@ -52,6 +53,7 @@ NAMES: dict[str, Any] = {
     "archive_path": archive_path,
     "data_path": data_path,
     "growing_path": growing_path,
+    "usage_path": usage_path,
     "footage_path": footage_path,
     "look_path": look_path,
     "thumbnail_path": thumbnail_path,

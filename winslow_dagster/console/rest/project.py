@@ -14,6 +14,7 @@ from winslow_dagster.console.file_response import FILE_ANSWERS, file_response
 from winslow_dagster.console.project_tabs import shown_stage
 from winslow_dagster.console.room import LOGS, Room, RowId
 from winslow_dagster.console.stage_place import PlaceOf
+from winslow_dagster.engines.engine import UsageHistory
 from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.todo import Todo
 from winslow_dagster.projects.domain.views import (
@@ -142,6 +143,13 @@ def show_stage(front: Front, project: str, stage: str, place: PlaceOf) -> StageI
         attempt=shown.details,
         settings=handle.settings(stage, place.attempt, pipeline=shown.pipeline.name),
     )
+
+
+@room.route_for("/stages/{stage}/usage", role="viewer")
+def show_usage(front: Front, project: str, stage: str, place: PlaceOf) -> UsageHistory:
+    """What the latest attempt of a stage, or another one, uses or used over its time: processors, memory, GPUs."""
+    found = front.project(project).usage(stage, place.attempt, pipeline=place.pipeline)
+    return found or UsageHistory(node="", step_s=1)
 
 
 @room.route_for("/attempts", role="viewer")

@@ -20,13 +20,12 @@ from winslow_dagster.projects.commands.secrets import with_references
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, REQUESTER_TAG, DagsterClient, Job, RunStatus
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
+from winslow_dagster.projects.domain.queue_rules import SWEEP_LIMIT_TAG
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
 
 SWEEP_TAG = "winslow/sweep"
-LIMIT_TAG = "winslow/sweep-at-most-"
-"""With a limit behind it, the key of a tag whose value is the sweep: dagster.yaml has a limit for each such key."""
 MOST_CONCURRENT = 8
 """The largest limit that a sweep can have."""
 ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -131,7 +130,7 @@ class Launch:
             sweep = uuid4().hex
             tags = {SWEEP_TAG: sweep}
             if max_concurrent is not None:
-                tags[f"{LIMIT_TAG}{max_concurrent}"] = sweep
+                tags[f"{SWEEP_LIMIT_TAG}{max_concurrent}"] = sweep
             return tuple(self._queue(dagster, job, plan, request, tags) for request in requests)
 
     def _create(self, plan: LaunchPlan) -> None:

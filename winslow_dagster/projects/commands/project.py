@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from winslow_dagster.actions import Action
-from winslow_dagster.engines.engine import explanation
+from winslow_dagster.engines.engine import UsageHistory, explanation
 from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.pipelines.model.form import INPUT
@@ -20,6 +20,7 @@ from winslow_dagster.projects.commands.attempt_details import (
     settings_of_stage,
 )
 from winslow_dagster.projects.commands.attempt_log import AttemptLog
+from winslow_dagster.projects.commands.attempt_usage import attempt_usage
 from winslow_dagster.projects.commands.deletion import effect
 from winslow_dagster.projects.commands.downloads import ProjectDownloads
 from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file
@@ -239,6 +240,16 @@ class ProjectHandle(ProjectDownloads):
         number, last = found[-1]
         line = history_line(last, number, self._context.records.run(last.run_id))
         return details_of_attempt(self._context, line)
+
+    def usage(
+        self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None
+    ) -> UsageHistory | None:
+        """What the stage's latest attempt, or one of its attempts, uses or used over its time; None if it has none.
+
+        Raises NotFound.
+        """
+        found = self.details(stage, attempt, pipeline=pipeline)
+        return None if found is None else attempt_usage(self._context, found.line.task_id)
 
     def settings(self, stage: str, attempt: str | int | None = None, *, pipeline: str | None = None) -> StageSettings:
         """What the stage's latest attempt, or one of its attempts, ran with; before its first, what it would.

@@ -1,48 +1,258 @@
-"""The queue of an installation: what is in progress, and what waits for what."""
+"""The run queue: what waits, why and until when, and what people do about it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
 
+from winslow_dagster.errors import InputRejected, ProjectConflict
+from winslow_dagster.formatting import count_of, format_time
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.dagster_api.client import RunStatus
-from winslow_dagster.projects.dagster_api.reasons import queue_reason
+from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
+from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
+from winslow_dagster.projects.domain.queue import (
+    ExpectedStart,
+    QueuedRun,
+    QueueHold,
+    QueueState,
+    QueueView,
+    RunningStage,
+)
+from winslow_dagster.projects.domain.queue_rules import Places, QueueItem, QueueLimits, in_order, places_of
+from winslow_dagster.projects.status.durations import DRAWS, forecast
+from winslow_dagster.projects.status.queue_simulation import start_times
+from winslow_dagster.projects.status.queue_work import QueueWork, RunToDo, drawn_runs
 
 WAITING: frozenset[RunStatus] = frozenset({"QUEUED", "NOT_STARTED"})
-ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+STATES: dict[RunStatus, QueueState] = {"STARTING": "starting", "STARTED": "running", "CANCELING": "cancelling"}
+NAMES_SHOWN = 3
+MOST_DRAWN = 3000
+"""Runs that the simulations of one forecast have in all: with many runs there are fewer simulations."""
+LEAST_DRAWS = 10
+HIGHEST_PRIORITY = 1_000_000
+LONGEST_REASON = 500
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """One run that is queued or in progress. `reason` says why it waits; empty if it does not."""
+class QueueCommands:
+    """The queue of one installation."""
 
-    run_id: str
-    project: str | None
-    pipeline: str
-    state: str
-    launched_at: datetime
-    started_at: datetime | None
-    reason: str = ""
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
+    def view(self, *, forecast: bool = True) -> QueueView:
+        """Everything that waits or is in progress; nothing if the services are not running.
 
-def queue(context: Context) -> tuple[QueuedRun, ...]:
-    """The runs in the order in which they were launched; none if the services are not running."""
-    dagster = context.resources.dagster_if_running()
-    if dagster is None:
-        return ()
-    runs = sorted(dagster.runs(statuses=ACTIVE), key=lambda run: run.created_at)
-    waiting = [run for run in runs if run.status in WAITING]
-    reasons = {waiting[0].run_id: queue_reason(dagster, waiting[0])} if waiting else {}
-    return tuple(
-        QueuedRun(
-            run_id=run.run_id,
-            project=run.project,
-            pipeline=run.job,
-            state=run.status.lower(),
-            launched_at=run.created_at,
-            started_at=run.started_at,
-            reason=reasons.get(run.run_id, "waiting in the queue") if run.status in WAITING else "",
+        Without `forecast`, no start is expected: that is faster with hundreds of runs.
+        """
+        context, dagster = self._context, self._context.resources.dagster_if_running()
+        if dagster is None:
+            return QueueView(stopped="the services are not running")
+        runs = dagster.active_runs()
+        entries = QueueEntries(context.records.database).of_runs(run.run_id for run in runs)
+        items = {run.run_id: _item(run, entries.get(run.run_id)) for run in runs}
+        by_id = {run.run_id: run for run in runs}
+        waiting = in_order([items[run.run_id] for run in runs if run.status in WAITING])
+        active = [run for run in runs if run.status not in WAITING]
+        nodes, now = context.engine.nodes(), context.clock()
+        limits = QueueLimits.of(sum(len(node.gpus) for node in nodes))
+        reader = QueueWork(context.records, context.resources.pipeline_version, context.engine.status, nodes, now)
+        work = reader.read(by_id)
+        places = places_of(limits, (items[run.run_id] for run in active))
+        stopped = self._stopped(dagster)
+        expected = self._expected(reader, items, work, waiting, limits) if forecast and not stopped else {}
+        stages = self._running_stages()
+        return QueueView(
+            waiting=tuple(
+                _shown(by_id[item.run_id], item, entries.get(item.run_id)).model_copy(
+                    update={
+                        "reason": _reason(item, entries.get(item.run_id), places, active, items, ahead, stopped),
+                        "problem": work[item.run_id].problem if item.run_id in work else "",
+                        "expected": expected.get(item.run_id),
+                    }
+                )
+                for ahead, item in enumerate(waiting)
+            ),
+            in_progress=tuple(
+                _shown(run, items[run.run_id], None).model_copy(update={"stages": stages.get(run.run_id, ())})
+                for run in sorted(active, key=lambda run: run.started_at or run.created_at)
+            ),
+            max_runs=limits.runs,
+            max_gpu_runs=limits.gpu_runs,
+            stopped=stopped,
         )
-        for run in runs
+
+    def move_to_front(self, project: str) -> int:
+        """Put the waiting runs of a project before all others, by a priority that is higher; returns it.
+
+        Raises NotFound, Forbidden, and ProjectConflict if no run of it waits.
+        """
+        own, others = self._waiting_runs(project)
+        entries = QueueEntries(self._context.records.database).of_runs(run.run_id for run in others)
+        highest = max((_item(run, entries.get(run.run_id)).priority for run in others), default=-1)
+        priority = min(max(highest + 1, 0), HIGHEST_PRIORITY)
+        self._set_priority(project, own, priority, "queue_front")
+        return priority
+
+    def set_priority(self, project: str, priority: int) -> None:
+        """Give the waiting runs of a project a priority: a higher one goes first, and 0 is what runs have.
+
+        Raises NotFound, Forbidden, InputRejected, and ProjectConflict if no run of it waits.
+        """
+        if abs(priority) > HIGHEST_PRIORITY:
+            raise InputRejected(
+                f"{priority} is not a priority", expected=f"a number from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}"
+            )
+        own, _ = self._waiting_runs(project)
+        self._set_priority(project, own, priority, "queue_priority")
+
+    def hold(self, project: str, reason: str = "") -> None:
+        """Keep the waiting runs of a project from starting until they are released.
+
+        Raises NotFound, Forbidden, and ProjectConflict if no run of it waits.
+        """
+        own, _ = self._waiting_runs(project)
+        context, reason = self._context, reason.strip()[:LONGEST_REASON]
+        run_ids = [run.run_id for run in own]
+        QueueEntries(context.records.database).hold(
+            project, run_ids, by=context.actor.who, at=context.clock(), reason=reason
+        )
+        context.audit("queue_hold", project, reason=reason, runs=run_ids)
+
+    def release(self, project: str) -> None:
+        """Let the held runs of a project start again.
+
+        Raises NotFound, Forbidden, and ProjectConflict if no run of it is held.
+        """
+        own, _ = self._waiting_runs(project)
+        entries = QueueEntries(self._context.records.database)
+        held = [run_id for run_id, entry in entries.of_runs(run.run_id for run in own).items() if entry.held_at]
+        if not held:
+            raise ProjectConflict("no run of it is held", where=f"project {project}")
+        entries.release(project, held)
+        self._context.audit("queue_release", project, runs=held)
+
+    def _set_priority(self, project: str, runs: Sequence[DagsterRun], priority: int, action: str) -> None:
+        run_ids = [run.run_id for run in runs]
+        QueueEntries(self._context.records.database).set_priority(project, run_ids, priority)
+        self._context.audit(action, project, priority=priority, runs=run_ids)
+
+    def _waiting_runs(self, project: str) -> tuple[list[DagsterRun], list[DagsterRun]]:
+        """Those of the project, and those of all others."""
+        self._context.require_may_act(project)
+        dagster = self._context.resources.dagster_if_running()
+        runs = [run for run in dagster.active_runs() if run.status in WAITING] if dagster else []
+        own = [run for run in runs if run.project == project]
+        if not own:
+            raise ProjectConflict("no run of it waits in the queue", where=f"project {project}")
+        return own, [run for run in runs if run.project != project]
+
+    def _stopped(self, dagster: DagsterClient) -> str:
+        if "QUEUED_RUN_COORDINATOR" in dagster.silent_daemons():
+            return "the run-queue daemon is not running"
+        if self._context.engine.takes_stages():
+            return ""
+        drained = [f"{node.name} was {node.drain}" for node in self._context.engine.nodes() if node.drain]
+        return f"no machine takes stages: {'; '.join(drained)}"
+
+    def _expected(
+        self,
+        reader: QueueWork,
+        items: Mapping[str, QueueItem],
+        work: Mapping[str, RunToDo],
+        waiting: Sequence[QueueItem],
+        limits: QueueLimits,
+    ) -> dict[str, ExpectedStart]:
+        """Run id -> when it is expected to start. Held runs are expected never to."""
+        if not waiting:
+            return {}
+        durations, gpus = reader.durations(work.values()), len(self._context.engine.gpus())
+        draws: dict[str, list[float]] = {item.run_id: [] for item in waiting}
+        # The same numbers each time, so that an expectation changes only with what it is made of.
+        random = Random(0)  # noqa: S311  # a simulation
+        for _ in range(max(LEAST_DRAWS, min(DRAWS, MOST_DRAWN // len(items)))):
+            runs = drawn_runs(items, work, draws.keys(), durations, random)
+            for run_id, start_s in start_times(runs, limits, gpus).items():
+                draws[run_id].append(start_s)
+        found = {run_id: forecast(drawn, self._context.clock()) for run_id, drawn in draws.items()}
+        return {
+            run_id: ExpectedStart(at=each.at, early=each.early, late=each.late)
+            for run_id, each in found.items()
+            if each is not None
+        }
+
+    def _running_stages(self) -> dict[str, tuple[RunningStage, ...]]:
+        found: dict[str, tuple[RunningStage, ...]] = {}
+        engine = self._context.engine
+        for attempt in self._context.records.open_attempts():
+            status = engine.status(attempt.task_id).status
+            stage = RunningStage(
+                stage=attempt.stage,
+                phase=status.phase if status else "submitted",
+                reason=engine.explain(attempt.task_id),
+                gpus=len(status.gpus) if status else 0,
+            )
+            found[attempt.run_id] = (*found.get(attempt.run_id, ()), stage)
+        return found
+
+
+def _item(run: DagsterRun, entry: QueueEntry | None) -> QueueItem:
+    """The run as the rule looks at it. What people said counts, also before the daemon has heard it."""
+    item = QueueItem.of_tags(run.run_id, run.tags)
+    if entry is None:
+        return item
+    priority = item.priority if entry.priority is None else entry.priority
+    return QueueItem(run.run_id, priority, item.needs_gpu, entry.held_at is not None, item.sweeps)
+
+
+def _shown(run: DagsterRun, item: QueueItem, entry: QueueEntry | None) -> QueuedRun:
+    held = None
+    if entry is not None and entry.held_at is not None:
+        held = QueueHold(by=entry.held_by or "", at=entry.held_at, reason=entry.hold_reason or "")
+    return QueuedRun(
+        run_id=run.run_id,
+        project=run.project,
+        pipeline=run.job,
+        state=STATES.get(run.status, "queued"),
+        queued_at=run.created_at,
+        started_at=run.started_at,
+        requested_by=run.tags.get(REQUESTER_TAG, ""),
+        priority=item.priority,
+        needs_gpu=item.needs_gpu,
+        held=held,
     )
+
+
+def _reason(  # noqa: PLR0913, PLR0917  # everything that may keep a run
+    item: QueueItem,
+    entry: QueueEntry | None,
+    places: Places,
+    active: Sequence[DagsterRun],
+    items: Mapping[str, QueueItem],
+    ahead: int,
+    stopped: str,
+) -> str:
+    """Why a waiting run does not start, in one sentence."""
+    if entry is not None and entry.held_at is not None:
+        why = f": {entry.hold_reason}" if entry.hold_reason else ""
+        return f"held by {entry.held_by} since {format_time(entry.held_at)}{why}"
+    if stopped:
+        return stopped
+    behind = f"; {count_of(ahead, 'run')} {'is' if ahead == 1 else 'are'} before it" if ahead else ""
+    match places.limit(item):
+        case "sweep":
+            most = min(limit for sweep, limit in item.sweeps if places.sweeps[sweep] >= limit)
+            return f"of its sweep, at most {most} may run at once{behind}"
+        case "gpu_runs":
+            holders = _names(run for run in active if items[run.run_id].needs_gpu)
+            most = places.limits.gpu_runs
+            return f"{places.gpu_runs} of {most} places for runs that need a GPU are taken by {holders}{behind}"
+        case "runs":
+            return f"{places.runs} of {places.limits.runs} places for runs are taken{behind}"
+        case _:
+            return f"it starts after {count_of(ahead, 'run')} before it" if ahead else "next in the queue"
+
+
+def _names(runs: Iterable[DagsterRun]) -> str:
+    names = list(dict.fromkeys(run.project or run.job for run in runs))
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{', '.join(names[:NAMES_SHOWN])}{more}"

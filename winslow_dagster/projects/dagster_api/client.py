@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import yaml
+from pydantic import Field
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
@@ -35,6 +36,7 @@ RunStatus = Literal[
     "CANCELED",
 ]
 ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 STARTING: frozenset[RunStatus] = frozenset({"NOT_STARTED", "STARTING"})
 STARTS_WITHIN_S = 60.0
 LOOK_AGAIN_S = 0.2
@@ -77,6 +79,7 @@ class DagsterRun(Frozen):
     started_at: datetime | None
     ended_at: datetime | None
     steps: tuple[Step, ...] = ()
+    tags: dict[str, str] = Field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -213,6 +216,18 @@ class DagsterClient:
             chosen["statuses"] = list(statuses)
         answer = self._ask(graphql.RUNS, filter=chosen)["runsOrError"]
         return tuple(_run(run) for run in _expect(answer, "Runs")["results"])
+
+    def active_runs(self) -> tuple[DagsterRun, ...]:
+        """All runs that are queued or in progress, in the order in which they were queued."""
+        found: list[DagsterRun] = []
+        cursor: str | None = None
+        while True:
+            answer = self._ask(graphql.ACTIVE_RUNS, filter={"statuses": list(ACTIVE)}, cursor=cursor)["runsOrError"]
+            page = [_run(run) for run in _expect(answer, "Runs")["results"]]
+            found += page
+            if len(page) < PAGE:
+                return tuple(reversed(found))
+            cursor = page[-1].run_id
 
     def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, DagsterRun]:
         """Run id -> run, for those of these runs that Dagster has."""
@@ -389,6 +404,7 @@ def _run(answer: dict[str, Any]) -> DagsterRun:
         job=answer["jobName"],
         status=answer["status"],
         project=tags.get(PROJECT_TAG),
+        tags=tags,
         created_at=datetime.fromtimestamp(answer["creationTime"], UTC),
         started_at=_time(answer["startTime"]),
         ended_at=_time(answer["endTime"]),

@@ -100,6 +100,16 @@ query ($filter: RunsFilter) {{
 }}
 """
 
+ACTIVE_RUNS = f"""
+query ($filter: RunsFilter, $cursor: String) {{
+  runsOrError(filter: $filter, cursor: $cursor, limit: 100) {{
+    __typename
+    ... on Runs {{ results {{ {RUN_FIELDS} }} }}
+    ... on Error {{ message }}
+  }}
+}}
+"""
+
 EVENTS = """
 query ($runId: ID!, $cursor: String) {
   logsForRun(runId: $runId, afterCursor: $cursor) {

@@ -32,6 +32,7 @@ WATCHED: dict[Table, tuple[str, str]] = {
             schema.runs,
             schema.holds,
             schema.pauses,
+            schema.queue,
             schema.answers,
             schema.drafts,
             schema.todos,

@@ -217,6 +217,7 @@ attempts = Table(
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
     Index("ix_winslow_attempts_pipeline_stage", "pipeline", "stage", "ended_at"),
     Index("ix_winslow_attempts_run_id", "run_id"),
+    Index("ix_winslow_attempts_ended_at", "ended_at"),
     Index("ix_winslow_attempts_fingerprint", "fingerprint"),
     Index("ix_winslow_attempts_output_address", "output_address"),
     Index(
@@ -266,6 +267,18 @@ pauses = Table(
     Column("asked_at", Utc, nullable=False),
     Column("asked_by", Text, nullable=False),
     Column("withdrawn_at", Utc),
+)
+
+queue = Table(
+    "winslow_queue",
+    metadata,
+    # What people said about a waiting run. The queue itself is Dagster's.
+    Column("run_id", String(64), primary_key=True),
+    _project(),
+    Column("priority", Integer),
+    Column("held_at", Utc),
+    Column("held_by", Text),
+    Column("hold_reason", Text),
 )
 
 answers = Table(

@@ -65,8 +65,13 @@ def fraction_done(progress: Iterable[SubjectProgress]) -> float | None:
 
 def typical_durations(database: Database, pipeline: str, stages: Iterable[str]) -> dict[str, float]:
     """Stage -> the median of the seconds that its latest attempts took to succeed, in any project of the pipeline."""
+    return {stage: statistics.median(each) for stage, each in latest_durations(database, pipeline, stages).items()}
+
+
+def latest_durations(database: Database, pipeline: str, stages: Iterable[str]) -> dict[str, list[float]]:
+    """Stage -> the seconds that its latest attempts took to succeed, in any project of the pipeline."""
     table = schema.attempts
-    found = {}
+    found: dict[str, list[float]] = {}
     with database.reading() as connection:
         for stage in stages:
             query = (
@@ -82,5 +87,5 @@ def typical_durations(database: Database, pipeline: str, stages: Iterable[str]) 
             )
             durations = [(row.ended_at - row.started_at).total_seconds() for row in connection.execute(query)]
             if durations:
-                found[stage] = statistics.median(durations)
+                found[stage] = durations
     return found

@@ -12,16 +12,13 @@ from winslow_dagster.engines.engine import TaskState
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.answers import Answers
-from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineages_of
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.domain.lineage import Lineage, upstream_of
+from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.model import Attempt
-from winslow_dagster.projects.domain.questions import QuestionContext
-from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
 from winslow_dagster.projects.domain.views import ProjectProgress, StageMark
 from winslow_dagster.projects.status.estimate import expected_end, fraction_done, seconds_left, typical_durations
+from winslow_dagster.projects.status.following import following_stages
 from winslow_dagster.projects.status.state import state_of_ended
 from winslow_dagster.projects.status.state_queries import WITH_LATEST_RUN
 from winslow_dagster.projects.status.unfinished import ReadVersion
@@ -138,7 +135,7 @@ class _Estimates:
         for attempt in of_run:
             if attempt.outcome is None:
                 running[attempt.stage] = self._seconds_left(attempt, typical_s.get(attempt.stage), now)
-        following = self._following(row, lineage, of_run) - set(running)
+        following = following_stages(self._records, row, lineage, of_run) - set(running)
         return expected_end(lineage.pipeline, running, following, typical_s, now)
 
     def _seconds_left(self, attempt: Attempt, typical_s: float | None, now: datetime) -> float | None:
@@ -148,39 +145,6 @@ class _Estimates:
             return None
         began = task.status.started_at or attempt.started_at
         return seconds_left(task.status.log.progress, (now - began).total_seconds(), typical_s)
-
-    def _following(self, row: RowMapping, lineage: Lineage, of_run: Iterable[Attempt]) -> set[str]:
-        """The stages that the run has yet to start, without those that follow a question, a pause or a failure."""
-        pipeline, run_id = lineage.pipeline, row["run_id"]
-        request = RunRequest(
-            project=row["name"],
-            start_from=tuple(row["start_from"].split(", ")) if row["start_from"] else (),
-            stop_after=row["stop_after"],
-            use=row["settings"].get("use", {}),
-        )
-        last = {attempt.stage: attempt for attempt in of_run}
-        following = set(RunScope(pipeline, request).running(lineage.current)) - set(last)
-        holds = Holds(self._records.database)
-        stopped = {hold.stage for hold in holds.holds([run_id])}
-        stopped |= {stage for stage, attempt in last.items() if attempt.outcome not in {None, "succeeded"}}
-        stopped |= self._asking(row, lineage, following)
-        pause = holds.pause_of(run_id)
-        if pause is not None and pause.after_stage is None:
-            return set()
-        if pause is not None:
-            stopped |= {stage for stage in following if pause.after_stage in upstream_of(pipeline, stage)}
-        return {stage for stage in following if not stopped & {stage, *upstream_of(pipeline, stage)}}
-
-    def _asking(self, row: RowMapping, lineage: Lineage, stages: Iterable[str]) -> set[str]:
-        """The stages that are going to ask a person."""
-        candidates = [each for each in lineage.pipeline.stages if each.name in set(stages) and each.needs_input]
-        if not candidates:
-            return set()
-        run_env = row["settings"].get("env", {})
-        layers = {each.name: (lineage.pipeline.env, each.env, row["env"], run_env) for each in candidates}
-        answers = Answers(self._records.database).of_project(row["name"])
-        context = QuestionContext(row["name"], lineage, answers, self._records.result, row["run_id"], layers)
-        return {each.name for each in candidates if context.question(each) is not None}
 
     def _typical_s(self, pipeline: Pipeline) -> dict[str, float]:
         if pipeline.name not in self._typical:

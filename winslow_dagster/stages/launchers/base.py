@@ -65,6 +65,14 @@ class ExitStatus:
     peak_memory_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a stage's processes use: processor time so far, and memory now. None where this node cannot tell."""
+
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+
+
 class StageLauncher(ABC):
     """Controls one attempt's container or processes. Every method may be called again after a crash at any moment."""
 
@@ -104,6 +112,10 @@ class StageLauncher(ABC):
 
         Returns why it is held up, or an empty text.
         """
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """What the program uses; call about once a second. Nothing once it has ended."""
 
     @abstractmethod
     def chown_outputs(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,11 @@ from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.checks.evaluation import evaluate
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
 from winslow_dagster.stages.disk_space import DISK_FULL_ERRNOS, ReservedSpace, Space, refuse_full_disk
-from winslow_dagster.stages.gpu_allocator import GpuAllocator, Lease, read_node_gpus, suitable_gpus
+from winslow_dagster.stages.gpu_allocator import LOOK_AGAIN_S, GpuAllocator, Lease, read_node_gpus, suitable_gpus
 from winslow_dagster.stages.launchers.base import ExitStatus, StageLauncher
 from winslow_dagster.stages.log import LogReader, LogWriter, SecretMask
 from winslow_dagster.stages.log.rules import storable
+from winslow_dagster.stages.node_drain import read_drain
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
@@ -135,6 +137,7 @@ class AttemptRunner:
             peak_memory_bytes=exit_status.peak_memory_bytes if exit_status else None,
             unenforced=self._launcher.unenforced if self._launcher else (),
             gpus=self._gpu_ids,
+            usage=self._directory.usage(),
             # These may quote the outputs.
             checks=tuple(CheckResult.model_validate(mask.masked_values(check.model_dump())) for check in checks),
             form=mask.masked_values(form),
@@ -216,7 +219,7 @@ class AttemptRunner:
             writer.note(f"{space}; the stage may run out of space")
         if choice.mode == "process":
             writer.note(f"running as a process, not in a container: {choice.reason}")
-        gpus = self._lease_gpus(writer)
+        gpus = self._place_on_node(writer)
         views = self._views(self._cancellable("fetching"))
         launch = launch_of(self._task, self._directory, launcher.places, gpus, views)
         self._reserved_space.reserve()
@@ -233,6 +236,17 @@ class AttemptRunner:
 
     def _views(self, announce: Callable[[str], None]) -> Views:
         return Views(self._task, self._directory, self._node.cache_dir, announce)
+
+    def _place_on_node(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
+        """Wait until the node takes stages, and for its GPUs. It may be drained while this one waits for them."""
+        while True:
+            while (drain := read_drain(self._node.node_dir)) is not None:
+                self._cancellable("waiting")(f"this node takes no new stage: it was {drain}")
+                time.sleep(LOOK_AGAIN_S)
+            gpus = self._lease_gpus(writer)
+            if not gpus or read_drain(self._node.node_dir) is None:
+                return gpus
+            self._lease.release()
 
     def _lease_gpus(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
         """Wait for the GPUs that the stage requests; none if it requests none or can do without."""

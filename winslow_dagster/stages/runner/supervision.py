@@ -13,6 +13,7 @@ from winslow_dagster.stages.log import LogWriter
 from winslow_dagster.stages.runner.outcome import Stopping, cancelled, timed_out
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.runner.status_writer import StatusWriter
+from winslow_dagster.stages.runner.usage_recorder import UsageRecorder
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageTask
 
@@ -38,6 +39,7 @@ class Supervision:
         self._writer = writer
         self._status_writer = status_writer
         self._records = AttemptRecords(directory.work)
+        self._usage = UsageRecorder(directory)
         self._looked_at = 0.0
         self._killed_at = 0.0
         self._reason = ""
@@ -99,6 +101,7 @@ class Supervision:
             self._looked_at = now
             self._check_disk()
             self._reason = self._launcher.look()
+            self._usage.record(self._launcher.usage())
         if self.stopping is None:
             self.stopping = self._reason_to_stop()
             if self.stopping is not None:

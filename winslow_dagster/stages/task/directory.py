@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from winslow_dagster.errors import EngineError
 from winslow_dagster.locks import held, take
 from winslow_dagster.stages.process_supervisor import create_time_s
-from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask
+from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask, UsageCurve
 
 Value = TypeVar("Value", bound=BaseModel)
 
@@ -150,6 +150,14 @@ class TaskDirectory:
     def write_status(self, status: StageStatus) -> None:
         """Replace the status."""
         write_quickly(self.path / "status.json", status.model_dump_json())
+
+    def usage(self) -> UsageCurve | None:
+        """What the attempt has used so far, or None."""
+        return read_value(self.path / "usage.json", UsageCurve)
+
+    def write_usage(self, usage: UsageCurve) -> None:
+        """Replace what the attempt has used so far."""
+        write_quickly(self.path / "usage.json", usage.model_dump_json())
 
     def outcome(self) -> StageResult | None:
         """The result before clean-up, or None."""

@@ -111,6 +111,18 @@ class LogSummary(Frozen):
     notes: tuple[str, ...] = Field(default=(), description="What was not read, and why: patterns that were disabled.")
 
 
+class UsageCurve(Frozen):
+    """What an attempt used over its time: means over equal steps, which grow as it runs on.
+
+    `at` are the beginnings of the steps (seconds since 1970). `cpus` are processors, None where nobody knows.
+    """
+
+    step_s: int = 1
+    at: tuple[int, ...] = ()
+    cpus: tuple[float | None, ...] = ()
+    memory_bytes: tuple[int | None, ...] = ()
+
+
 class StageStatus(Frozen):
     """The state of a running attempt. Its runner rewrites it about once a second."""
 
@@ -153,6 +165,7 @@ class StageResult(Frozen):
     peak_memory_bytes: int | None = None
     unenforced: tuple[str, ...] = Field(default=(), description="Limits that this node could not enforce.")
     gpus: tuple[str, ...] = ()
+    usage: UsageCurve | None = None
     outputs: Manifest | None = Field(default=None, description="Set if the attempt succeeded or awaits input.")
     log: LogSummary = LogSummary()
     log_manifest: Manifest | None = None

@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceAway, ServiceUnavailable, StageFailed
 from winslow_dagster.formatting import format_time
-from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher
+from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher, Usage
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
 from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
@@ -182,7 +182,7 @@ class DockerLauncher(StageLauncher):
         self._outage = ""
         self._had_outage = False
         self._paused = False
-        self._memory = cgroups.PeakMemory()
+        self._memory = cgroups.ContainerUsage()
 
     @property
     @override
@@ -246,6 +246,12 @@ class DockerLauncher(StageLauncher):
         except (docker.errors.APIError, *CONNECTION_LOST):
             return self._outage  # Either the container or the daemon has stopped: the watch will find out which.
         return "the stage is paused until its log is read" if self._paused else ""
+
+    @override
+    def usage(self) -> Usage:
+        if self._exit is not None:
+            return Usage()
+        return Usage(self._memory.cpu_time_s(), self._memory.now_bytes())
 
     @override
     def chown_outputs(self) -> str:

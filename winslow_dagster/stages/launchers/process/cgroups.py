@@ -67,6 +67,26 @@ def peak_memory_bytes(group: Path) -> int | None:
     return None
 
 
+def cpu_time_s(group: Path) -> float | None:
+    """The processor time that the group's processes have used, or None if the kernel does not report it."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((group / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
+    with contextlib.suppress(OSError, ValueError):
+        counts = dict(line.split() for line in (group / "cpu.stat").read_text(encoding="ascii").splitlines())
+        return int(counts["usage_usec"]) / 1e6 if "usage_usec" in counts else None
+    return None
+
+
+def memory_bytes(group: Path) -> int | None:
+    """The memory that the group uses, without files that the kernel keeps as long as there is room."""
+    for used, inactive in (("memory.usage_in_bytes", "total_inactive_file"), ("memory.current", "inactive_file")):
+        with contextlib.suppress(OSError, ValueError):
+            in_use = int((group / used).read_text(encoding="ascii"))
+            counts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+            return max(0, in_use - int(counts.get(inactive, 0)))
+    return None
+
+
 def oom_kills(group: Path) -> int:
     """The number of the group's processes that the kernel's OOM killer ended."""
     for name in ("memory.oom_control", "memory.events"):
@@ -164,11 +184,12 @@ def enable(parent: Path, controller: str) -> None:
         switch.write_text(f"+{controller}", encoding="ascii")
 
 
-class PeakMemory:
-    """Samples the memory usage of a container's group, because the group disappears with the container."""
+class ContainerUsage:
+    """Samples what a container's groups use, because they disappear with the container."""
 
     def __init__(self) -> None:
         self._group: Path | None = None
+        self._cpu: Path | None = None
         self.peak_bytes: int | None = None
 
     @property
@@ -179,11 +200,20 @@ class PeakMemory:
     def watch(self, pid: int) -> None:
         """Sample the group of this process from now on."""
         self._group = group_of(pid, "memory") or Path(os.devnull)
+        self._cpu = group_of(pid, "cpuacct") or group_of(pid, "cpu")
 
     def look(self) -> None:
         """Record the peak so far."""
         if self._group is not None:
             self.peak_bytes = peak_memory_bytes(self._group) or self.peak_bytes
+
+    def cpu_time_s(self) -> float | None:
+        """The processor time used so far."""
+        return None if self._cpu is None else cpu_time_s(self._cpu)
+
+    def now_bytes(self) -> int | None:
+        """The memory in use now."""
+        return None if self._group is None else memory_bytes(self._group)
 
 
 def _memberships(file: Path) -> Iterator[tuple[list[str], str]]:

@@ -26,7 +26,7 @@ from winslow_dagster.errors import EngineError, StageFailed
 from winslow_dagster.formatting import format_size
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages import process_supervisor
-from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Places, Signal, StageLauncher
+from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Places, Signal, StageLauncher, Usage
 from winslow_dagster.stages.launchers.process import cgroups
 from winslow_dagster.stages.launchers.process.file_log import follow_files
 from winslow_dagster.stages.launchers.stage_variables import granted_cpus
@@ -112,6 +112,7 @@ class ProcessLauncher(StageLauncher):
         self._handle: int | None = None
         self._exit: ExitStatus | None = None
         self._over_memory = False
+        self._cpu_s: dict[int, float] = {}
 
     @property
     @override
@@ -202,6 +203,27 @@ class ProcessLauncher(StageLauncher):
             if self._over_memory:
                 self.send("KILL")
         return ""
+
+    @override
+    def usage(self) -> Usage:
+        if self._exit is not None:
+            return Usage()
+        limits = self._spec.limits if self._spec else cgroups.Limits(None, None)
+        cpu_s = cgroups.cpu_time_s(limits.cpu) if limits.cpu else None
+        memory_bytes = cgroups.memory_bytes(limits.memory) if limits.memory else None
+        if cpu_s is None or memory_bytes is None:
+            pids = self._processes()
+            cpu_s = self._processor_s(pids) if cpu_s is None else cpu_s
+            memory_bytes = used(pids, "rss") if memory_bytes is None else memory_bytes
+        return Usage(cpu_s, memory_bytes)
+
+    def _processor_s(self, pids: list[int]) -> float:
+        """The processor time of these processes and of those that ended before: it never falls."""
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                times = psutil.Process(pid).cpu_times()
+                self._cpu_s[pid] = times.user + times.system
+        return sum(self._cpu_s.values())
 
     @override
     def chown_outputs(self) -> str:

@@ -1,0 +1,257 @@
+"""What is in use on a machine over time: bounded files, and drivers that do as they like."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from patience import until
+
+from winslow_dagster.engines import hardware, usage_history
+from winslow_dagster.engines.engine import NodeGpu
+from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading, NvidiaSource, Readings
+from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.engines.usage_rings import LEVELS, RingWriter, last_row, path_of, read_rings
+from winslow_dagster.engines.usage_sampler import NODE_FIELDS, UsageSampler, usage_dir
+from winslow_dagster.settings import NodeSettings, Settings
+
+FIELDS = 2
+BEGIN_S = 1_800_000_000
+GPUS = tuple(NodeGpu(uuid=f"GPU-{n}", index=n, vendor="nvidia", name="H", memory_bytes=1 << 34) for n in range(4))
+
+
+class Busy:
+    """A driver whose GPUs are busy to an extent that follows from their numbers."""
+
+    def read(self) -> Readings:
+        return {gpu.uuid: GpuReading(10.0 * gpu.index, 1e9, 50.0) for gpu in GPUS}
+
+
+class Hanging:
+    """A driver that does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+
+    def read(self) -> Readings:
+        self.asked.set()
+        self.answers.wait()
+        return {}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> NodeSettings:
+    return NodeSettings(node_dir=tmp_path)
+
+
+def test_an_hour_is_kept_by_the_second_and_a_day_as_means(tmp_path: Path) -> None:
+    writer = RingWriter(tmp_path, "node", FIELDS)
+    for second in range(2 * 3600):
+        writer.write(BEGIN_S + second, (float(second), 1.0))
+    writer.close()
+
+    hour = read_rings(tmp_path, "node", FIELDS, "1h", (BEGIN_S, BEGIN_S + 7200))
+    assert list(hour) == [BEGIN_S + second for second in range(3600, 7200)]
+    assert hour[BEGIN_S + 4000] == (4000.0, 1.0)
+    day = read_rings(tmp_path, "node", FIELDS, "24h", (BEGIN_S, BEGIN_S + 7200))
+    assert len(day) == 7200 // 15
+    assert day[BEGIN_S] == (7.0, 1.0)
+    year = read_rings(tmp_path, "node", FIELDS, "1y", (BEGIN_S, BEGIN_S + 7200))
+    assert year[BEGIN_S] == (1799.5, 1.0)
+
+
+def test_what_is_not_known_is_left_out_of_a_mean(tmp_path: Path) -> None:
+    writer = RingWriter(tmp_path, "node", FIELDS)
+    for second in range(16):
+        writer.write(BEGIN_S + second, (math.nan if second % 2 else 4.0, math.nan))
+    writer.close()
+
+    (first, *_) = read_rings(tmp_path, "node", FIELDS, "24h", (BEGIN_S, BEGIN_S + 60)).values()
+    assert first[0] == 4.0
+    assert math.isnan(first[1])
+
+
+def test_a_writer_that_was_killed_leaves_what_it_wrote_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    first = RingWriter(tmp_path, "node", FIELDS)
+    first.write(BEGIN_S, (1.0, 1.0))  # and it is never closed
+    second = RingWriter(tmp_path, "node", FIELDS)
+    second.write(BEGIN_S + 60, (2.0, 2.0))
+
+    assert read_rings(tmp_path, "node", FIELDS, "1h", (BEGIN_S, BEGIN_S + 60)) == {
+        BEGIN_S: (1.0, 1.0),
+        BEGIN_S + 60: (2.0, 2.0),
+    }
+    assert last_row(tmp_path, "node", FIELDS, BEGIN_S + 62, 5) == (2.0, 2.0)
+    assert last_row(tmp_path, "node", FIELDS, BEGIN_S + 70, 5) is None
+    first.close()
+    second.close()
+
+
+def test_the_files_of_a_year_with_four_gpus_take_less_than_50_mb(node: NodeSettings) -> None:
+    reader = GpuReader((Busy(),))
+    reader.start()
+    until("the GPUs are read", lambda: len(reader.latest()) == len(GPUS))
+    sampler = UsageSampler(node, reader)
+    for level in LEVELS:
+        sampler.sample(level.step_s * (level.rows - 1))
+    sampler.close()
+    reader.stop()
+
+    directory = usage_dir(node)
+    assert path_of(directory, "node", LEVELS[0]).stat().st_size == LEVELS[0].rows * (8 + 4 * len(NODE_FIELDS))
+    assert sum(file.stat().st_size for file in directory.iterdir()) <= 50e6
+
+
+def test_a_driver_that_hangs_stops_neither_the_sampler_nor_other_drivers(node: NodeSettings) -> None:
+    hanging = Hanging()
+    sampler = UsageSampler(node, GpuReader((hanging, Busy())))
+    sampler.start()
+    try:
+        assert hanging.asked.wait(60)
+        until("the GPUs are sampled", lambda: len(usage_history.gpus_now(node, GPUS)) == len(GPUS))
+    finally:
+        sampler.stop()
+        hanging.answers.set()
+    assert usage_history.gpus_now(node, GPUS)[3].used_percent == 30.0
+
+
+def test_the_last_answer_of_a_driver_is_not_shown_for_ever() -> None:
+    reader = GpuReader((Busy(),))
+    reader.start()
+    until("the GPUs are read", lambda: len(reader.latest()) == len(GPUS))
+    reader.stop()
+
+    assert reader.latest(max_age_s=0) == {}
+
+
+def test_a_machine_without_gpus_is_sampled_all_the_same(tmp_path: Path) -> None:
+    settings = Settings.read({"WINSLOW_HOME": str(tmp_path)})
+    engine = LocalEngine(settings)
+    assert engine.node_usage()[0].disk_read_bytes_per_s is None
+    sampler = UsageSampler(settings.node, GpuReader(()))
+    sampler.start()
+    try:
+        until("rates are known", lambda: engine.node_usage()[0].disk_read_bytes_per_s is not None)
+    finally:
+        sampler.stop()
+
+    (history,) = engine.usage_history("1h")
+    assert history.node == hardware.node_name()
+    assert history.at
+    assert 0 <= (history.series["cpu_percent"][-1] or 0) <= 100
+    assert (history.series["memory_used_bytes"][-1] or 0) > 0
+
+
+def test_only_one_sampler_writes_for_a_machine(node: NodeSettings) -> None:
+    first, second = UsageSampler(node, GpuReader(())), UsageSampler(node, GpuReader(()))
+    first.start()
+    until("the first one samples", lambda: path_of(usage_dir(node), "node", LEVELS[0]).exists())
+    second.start()
+    second.stop()
+    assert second.processor_s == 0
+    first.stop()
+
+
+def test_a_curve_has_no_more_points_than_asked_for(node: NodeSettings) -> None:
+    writer = RingWriter(usage_dir(node), "node", len(NODE_FIELDS))
+    now_s = int(time.time())
+    for second in range(600):
+        writer.write(now_s - 600 + second, (float(second % 2),) * len(NODE_FIELDS))
+    writer.close()
+
+    found = usage_history.history(node, "here", (), "1h", 60)
+
+    assert found.step_s == 60
+    assert 10 <= len(found.at) <= 11
+    assert all(0.4 < (value or 0) < 0.6 for value in found.series["cpu_percent"][1:-1])
+
+
+def test_amd_says_what_is_in_use_in_sysfs(tmp_path: Path) -> None:
+    drm, device = tmp_path / "drm", tmp_path / "devices" / "0000:03:00.0"
+    for name, text in {
+        "vendor": "0x1002",
+        "mem_info_vram_total": str(16 << 30),
+        "mem_info_vram_used": str(4 << 30),
+        "gpu_busy_percent": "37",
+        "hwmon/hwmon2/temp1_input": "61000",
+    }.items():
+        (device / name).parent.mkdir(parents=True, exist_ok=True)
+        (device / name).write_text(f"{text}\n")
+    (drm / "card0").mkdir(parents=True)
+    (drm / "card0" / "device").symlink_to(device)
+
+    assert DrmSource(drm).read() == {"amd-0000:03:00.0": GpuReading(37.0, float(4 << 30), 61.0)}
+
+
+class NVMLError(Exception):
+    """As of the library."""
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A library with two GPUs, of which those in `lost` do not answer."""
+    lost: set[int] = set()
+
+    def of(value: object) -> object:
+        def read(handle: int, *_: object) -> object:
+            if handle in lost:
+                raise NVMLError("GPU is lost")
+            return value
+
+        return read
+
+    library = SimpleNamespace(
+        NVMLError=NVMLError,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetUUID=lambda handle: f"GPU-{handle}",
+        nvmlDeviceGetUtilizationRates=of(SimpleNamespace(gpu=80)),
+        nvmlDeviceGetMemoryInfo=of(SimpleNamespace(used=5)),
+        nvmlDeviceGetTemperature=of(70),
+        lost=lost,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)  # type: ignore[arg-type]
+    return library
+
+
+def test_a_gpu_that_falls_off_the_bus_is_unknown_and_the_others_are_read(nvml: SimpleNamespace) -> None:
+    source = NvidiaSource()
+    assert source.read() == {"GPU-0": GpuReading(80.0, 5.0, 70.0), "GPU-1": GpuReading(80.0, 5.0, 70.0)}
+
+    nvml.lost.add(1)
+
+    found = source.read()
+    assert found["GPU-0"] == GpuReading(80.0, 5.0, 70.0)
+    assert all(map(math.isnan, found["GPU-1"].values()))
+
+
+def test_a_machine_without_the_driver_has_no_readings(nvml: SimpleNamespace) -> None:
+    def absent() -> None:
+        raise NVMLError("library not found")
+
+    nvml.nvmlInit = absent
+    assert NvidiaSource().read() == {}
+
+
+def test_detection_does_not_wait_for_a_driver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def hangs() -> hardware.GpuReport:
+        release.wait()
+        return hardware.GpuReport()
+
+    monkeypatch.setattr(hardware, "nvidia_gpus", hangs)
+    try:
+        found = hardware.detect_gpus(timeout_s=0.1)
+    finally:
+        release.set()
+
+    assert any("NVIDIA driver has not answered within 0.1 s" in note for note in found.notes)

@@ -1,0 +1,90 @@
+"""`winslow nodes`: the machines that run stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from winslow_dagster.cli.opening import open_installation
+from winslow_dagster.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from winslow_dagster.engines.engine import Node, NodeUsage
+
+
+@click.group("nodes")
+def command() -> None:
+    """List the machines that run stages, and drain one before maintenance."""
+
+
+@command.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List the nodes: whether they take stages, and what is in use.
+
+    With --json, {"nodes": [{name, cpus, memory_bytes, gpus, tags, containers, gpu_notes, drain, usage}, …]}.
+    """
+    with open_installation() as winslow:
+        nodes, usage = winslow.machines.list(), {each.name: each for each in winslow.machines.usage()}
+    if as_json:
+        print_json(
+            {
+                "nodes": [
+                    node.model_dump(mode="json")
+                    | {"usage": usage[node.name].model_dump(mode="json") if node.name in usage else None}
+                    for node in nodes
+                ]
+            }
+        )
+    else:
+        headings = ("node", "takes stages", "CPUs", "memory", "disk free", "GPUs", "tags")
+        print_table(headings, [_row(node, usage.get(node.name)) for node in nodes])
+
+
+@command.command("drain")
+@click.argument("node")
+@click.option("--reason", default="", help="Reason, for those whose stages wait.")
+@json_option
+def drain(node: str, reason: str, *, as_json: bool) -> None:
+    """Let NODE take no new stage. What runs there goes on.
+
+    With --json, {"node", "drained": true}.
+    """
+    with open_installation() as winslow:
+        winslow.machines.drain(node, reason)
+    if as_json:
+        print_json({"node": node, "drained": True})
+    else:
+        say(f"{node} takes no new stage; `winslow nodes resume {node}` ends that")
+
+
+@command.command("resume")
+@click.argument("node")
+@json_option
+def resume(node: str, *, as_json: bool) -> None:
+    """Let NODE take stages again.
+
+    With --json, {"node", "drained": false}.
+    """
+    with open_installation() as winslow:
+        winslow.machines.undrain(node)
+    if as_json:
+        print_json({"node": node, "drained": False})
+    else:
+        say(f"{node} takes stages again")
+
+
+def _row(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
+    from winslow_dagster.formatting import format_size
+
+    used = "" if usage is None else f"{format_size(usage.memory_used_bytes)} of "
+    return (
+        node.name,
+        f"no, {node.drain}" if node.drain else "yes",
+        f"{node.cpus}" if usage is None else f"{node.cpus} ({usage.cpu_percent:.0f} % busy)",
+        f"{used}{format_size(node.memory_bytes)}",
+        "" if usage is None else f"{format_size(usage.disk_free_bytes)} of {format_size(usage.disk_total_bytes)}",
+        ", ".join(gpu.name for gpu in node.gpus) or "none",
+        ", ".join(node.tags),
+    )

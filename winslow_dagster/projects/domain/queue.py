@@ -1,0 +1,84 @@
+"""The run queue as people see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+QueueState = Literal["queued", "starting", "running", "cancelling"]
+
+
+class QueueHold(BaseModel):
+    """Somebody keeps a run from starting."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    at: datetime
+    reason: str = ""
+
+
+class ExpectedStart(BaseModel):
+    """When a run is expected to start: as likely before as after `at`, and in eight of ten cases between the others.
+
+    `late` is None where nobody can say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    early: datetime
+    late: datetime | None
+
+
+class RunningStage(BaseModel):
+    """A stage of a run that is in progress. `reason` says what it waits for; empty if it runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    phase: str
+    reason: str = ""
+    gpus: int = 0
+
+
+class QueuedRun(BaseModel):
+    """A run that waits or is in progress.
+
+    `reason` says in one sentence why it waits; empty if it does not. `problem` names a stage that no machine can run.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    project: str | None
+    pipeline: str
+    state: QueueState
+    queued_at: datetime
+    started_at: datetime | None = None
+    requested_by: str = ""
+    priority: int = 0
+    needs_gpu: bool = False
+    held: QueueHold | None = None
+    reason: str = ""
+    problem: str = ""
+    expected: ExpectedStart | None = None
+    stages: tuple[RunningStage, ...] = ()
+
+
+class QueueView(BaseModel):
+    """The queue: what is in progress, in the order of its start, and what waits, in the order in which it is looked at.
+
+    `stopped` says why nothing starts at all; empty if runs start. The limits are how many runs, and how many that need
+    a GPU, are in progress at most.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    waiting: tuple[QueuedRun, ...] = ()
+    in_progress: tuple[QueuedRun, ...] = ()
+    max_runs: int = 0
+    max_gpu_runs: int = 0
+    stopped: str = ""
