@@ -163,16 +163,24 @@ async def check_footage(front: Installation) -> None:
 
 
 async def _receive(request: Request, receiver: Receiver) -> None:
+    """While one piece is written, the next one arrives."""
     now, held = asyncio.get_running_loop().time, bytearray()
-    with contextlib.suppress(ClientDisconnect, TimeoutError):
-        async with asyncio.timeout(SILENCE_S) as silence:
-            async for piece in request.stream():
-                held += piece
-                if len(held) >= PIECE_BYTES:
-                    silence.reschedule(None)  # the disk may take its time
-                    written, held = held, bytearray()
-                    await to_thread.run_sync(receiver.append, written, limiter=THREADS)
-                silence.reschedule(now() + SILENCE_S)
+    writing: asyncio.Task[None] | None = None
+    try:
+        with contextlib.suppress(ClientDisconnect, TimeoutError):
+            async with asyncio.timeout(SILENCE_S) as silence:
+                async for piece in request.stream():
+                    held += piece
+                    if len(held) >= PIECE_BYTES:
+                        silence.reschedule(None)  # the disk may take its time
+                        if writing is not None:
+                            await writing
+                        writing = asyncio.create_task(to_thread.run_sync(receiver.append, held, limiter=THREADS))
+                        held = bytearray()
+                    silence.reschedule(now() + SILENCE_S)
+    finally:
+        if writing is not None:
+            await asyncio.shield(writing)
     if held:
         await to_thread.run_sync(receiver.append, held, limiter=THREADS)
 

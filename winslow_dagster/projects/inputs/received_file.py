@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,9 @@ class Receiver:
         self._lock = lock
         self._synced_bytes = offset_bytes
         self._hasher = hasher
+        self._closed = False
+        # Who gives up waiting for a part that is being written closes it meanwhile.
+        self._busy = threading.Lock()
         self.offset_bytes = offset_bytes
 
     def __enter__(self) -> Self:
@@ -155,6 +159,12 @@ class Receiver:
 
     def append(self, part: bytes | bytearray) -> None:
         """Add a part. Raises ProjectConflict for more than was announced, DiskFull, StoreError."""
+        with self._busy:
+            self._append(part)
+
+    def _append(self, part: bytes | bytearray) -> None:
+        if self._closed:
+            raise ProjectConflict("it is not received any more", where=self._file.path.name)
         end_bytes = self.offset_bytes + len(part)
         if end_bytes > self._file.size_bytes:
             raise ProjectConflict(
@@ -182,6 +192,13 @@ class Receiver:
 
     def close(self) -> None:
         """Let others go on. What is complete is synced first."""
+        with self._busy:
+            self._close()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             if self._hasher is not None:
                 self._file.seen(self.offset_bytes, self._hasher)
