@@ -1,6 +1,7 @@
 """`python -m bench [--table] [name ...]`: prints every figure as one JSON line on stdout; all else goes to stderr.
 
-With --table, also writes them into `docs/benchmarks.md`, in place of earlier ones of the same benchmarks.
+With --table, also writes them into `docs/benchmarks.md`, in place of earlier ones of the same benchmarks. With
+--upload-size, `upload` sends a file of that size instead of 2 GiB.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help="a benchmark; all if there is none")
     parser.add_argument("--table", action="store_true", help="also write the figures into docs/benchmarks.md")
+    parser.add_argument("--upload-size", metavar="SIZE", help="size of the file that `upload` sends, such as 20GiB")
     options = parser.parse_args(arguments)
+    if options.upload_size:
+        os.environ["WINSLOW_BENCH_UPLOAD_SIZE"] = options.upload_size
     names, known = options.names, benchmarks()
     if unknown := [name for name in names if name not in known]:
         print(f"no benchmark named {', '.join(unknown)}; available: {', '.join(known) or 'none'}", file=sys.stderr)

@@ -269,19 +269,9 @@ def send(server: Server, stop: Event, number: int) -> None:
 @contextlib.contextmanager
 def full_server(folder: Path) -> Iterator[Server]:
     """A web server on its own whose tables are full. Dagster knows no run of them."""
+    environment = environment_of(folder)
     pipelines = folder / "pipelines"
-    pipelines.mkdir()
     (pipelines / "nine.yaml").write_text(PIPELINE)
-    (folder / "dagster").mkdir()
-    (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    (folder / "dagster" / "workspace.yaml").write_text("load_from: []\n")
-    port = free_port()
-    environment = {
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "WINSLOW_HOME": str(folder),
-        "WINSLOW_PIPELINES_DIR": str(pipelines),
-        "WINSLOW_PORT": str(port),
-    }
     settings = Settings.read(environment)
     with contextlib.closing(ProjectRecords.open(settings.database_url)) as records:
         fill(records, keep_version(pipelines / "nine.yaml", settings.versions_dir))
@@ -293,11 +283,33 @@ def full_server(folder: Path) -> Iterator[Server]:
             (folder / "store" / layout.tree_key(address)).mkdir(exist_ok=True)
             empty = Manifest(address=address, files=()).model_dump_json()
             (folder / "store" / layout.manifest_key(address)).write_text(empty)
+    with web_server(environment) as (server, _):
+        yield server
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Settings of a home without services, whose Dagster has no code location."""
+    (folder / "pipelines").mkdir()
+    (folder / "dagster").mkdir()
+    (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (folder / "dagster" / "workspace.yaml").write_text("load_from: []\n")
+    return {
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "WINSLOW_HOME": str(folder),
+        "WINSLOW_PIPELINES_DIR": str(folder / "pipelines"),
+        "WINSLOW_PORT": str(free_port()),
+    }
+
+
+@contextlib.contextmanager
+def web_server(environment: dict[str, str]) -> Iterator[tuple[Server, int]]:
+    """A web server with these settings, and its process id."""
+    settings = Settings.read(environment)
     command = [sys.executable, "-m", "winslow_dagster.console"]
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         try:
             until_answering(settings.address, process)
-            yield Server.of(settings, settings.address)
+            yield Server.of(settings, settings.address), process.pid
         finally:
             process.terminate()
 
