@@ -112,6 +112,10 @@ class RetentionRulesInvalid(PipelineInvalid):
     """The retention rules of the installation cannot be used; `problems` lists everything that is wrong with them."""
 
 
+class VariablesInvalid(PipelineInvalid):
+    """The global variables cannot be used; `problems` lists everything that is wrong with them."""
+
+
 class VariableMissing(WinslowError):
     """A `${VAR}` or `${VAR:?message}` has no value."""
 

@@ -257,9 +257,19 @@ def test_doctor_says_what_is_there_and_how_to_get_what_is_not(winslow: Winslow) 
     assert ran.returncode == 0
     assert said["ok"] is True
     assert {"python", "machine", "pipelines", "docker", "gpus", "tracker", "ffmpeg", "store", "database"} <= set(checks)
-    assert {"disk", "port", "services"} <= set(checks)
+    assert {"disk", "links", "port", "services"} <= set(checks)
     assert checks["services"]["state"] == "warn"
     assert all(check["remedy"] for check in said["checks"] if check["state"] != "ok")
+
+
+def test_doctor_warns_of_links_that_people_on_other_machines_cannot_follow(winslow: Winslow) -> None:
+    def links(**variables: str) -> tuple[str, str]:
+        checks = json.loads(winslow("doctor", "--json", WINSLOW_ALLOWED_HOSTS="winslow.example", **variables).stdout)
+        found = next(check for check in checks["checks"] if check["name"] == "links")
+        return found["state"], found["detail"].rpartition(" ")[2]
+
+    assert links()[0] == "warn"
+    assert links(WINSLOW_PUBLIC_URL="https://winslow.example") == ("ok", "https://winslow.example")
 
 
 def test_doctor_ends_with_nine_where_something_is_missing(winslow: Winslow) -> None:

@@ -63,6 +63,7 @@ PAGES = {
     "notifications": "/settings/notifications",
     "people": "/settings/people",
     "retention": "/settings/retention",
+    "variables": "/settings/variables",
     "missing": "/projects/nobody-made-this",
 }
 NOT_THERE = {PAGES["missing"], PAGES["project-deleted"]}

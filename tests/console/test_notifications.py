@@ -169,3 +169,29 @@ def test_retention_rules_are_tried_before_they_are_put_in_force(browser: Browser
             client.retention.set_house_rules("retention: []\n", version=1)
         page.get_by_role("button", name="Put in force").click()
         page.get_by_text("anna has changed this meanwhile").wait_for()
+
+
+@pytest.mark.chromium
+def test_variables_are_tried_put_in_force_and_given_to_the_next_stage(browser: Browser, server: Server) -> None:
+    address = server.place.services.address
+    with browser.new_context(base_url=address, viewport=PHONE) as context:  # type: ignore[arg-type]
+        context.set_default_timeout(60_000)
+        context.add_cookies([log_in(server.place.settings, name="anna").of(address)])  # type: ignore[list-item]
+        page = context.new_page()
+        page.goto("/settings/variables")
+        variables = page.get_by_label("Variables, as in a pipeline file")
+        variables.fill("groups: [{name: sites, pipelines: quick, env: {SITE_NUMBER: 42, SCORE: 9}}]\n")
+        page.get_by_role("button", name="See what would change").click()
+        page.locator("#preview tr", has_text="quick").get_by_text("SCORE, SITE_NUMBER").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider"
+        photograph(page, "variables-preview-phone")
+        page.get_by_role("button", name="Put in force").click()
+        page.get_by_text("Stages that start from now on get these variables.").wait_for()
+        page.get_by_text("Changed by anna").wait_for()
+    shown = {"only": {"args": ['echo "WINSLOW_RESULT: score=$SITE_NUMBER.$SCORE"']}}
+    status = server.winslow.run("quick", "sited", settings=shown).wait()
+    assert status.stage("only").results["score"] == "42.1", "the pipeline's own value comes first"
+    with WinslowClient(address, server.winslow.accounts.create_token("anna", "tests").key) as client:
+        assert client.variables.view() == server.winslow.variables.view()
+        assert [each.pipeline for each in client.variables.preview("# none\n")] == ["quick"]
+        assert client.variables.set("# none\n", version=1).version == 2

@@ -68,7 +68,7 @@ def test_an_answer_is_a_resource_and_its_variables_lie_between_project_and_run(t
     answer = Answer("ulm", "p", "detect", SAID, "anna", variables={"SIDE": "north"})
     answered = task(tmp_path, answer=answer, env={"SIDE": "south"})
     assert answered.resources == {"answer": SAID}
-    assert answered.env_layers[2:] == (
+    assert answered.env_layers[3:] == (
         {"LEVEL": "project"},
         {"WINSLOW_ANSWER_FILE": "${WINSLOW_RESOURCES_DIR}/answer/answer.json", "SIDE": "north"},
         {},

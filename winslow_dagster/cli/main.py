@@ -51,6 +51,7 @@ COMMANDS = {
     "ingest": "List files found in watched folders, and retry rejected ones.",
     "upload": "Send files to the pool of a server, also over a bad connection.",
     "pool": "Add, list and remove files that any project may use.",
+    "variables": "Show, try and replace the variables for all pipelines, or for some.",
     "secret": "Store, list and remove secrets, such as passwords of stages.",
     "user": "Add, list and change the people who may log in.",
     "session": "List and end log-ins.",

@@ -22,6 +22,7 @@ from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.shares import ShareClient
 from winslow_dagster.client.uploads import UploadClient
+from winslow_dagster.client.variables import VariableClient
 from winslow_dagster.errors import ProjectDeleted
 from winslow_dagster.projects.domain.audit import MOST_SHOWN, AuditEntry, AuditPage, AuditQuery
 from winslow_dagster.projects.domain.deletion import DeletedProject, PurgeResult
@@ -153,6 +154,11 @@ class WinslowClient:
     def queue(self) -> QueueClient:
         """The run queue: what waits, why and until when; priorities and holds."""
         return QueueClient(self._http)
+
+    @property
+    def variables(self) -> VariableClient:
+        """Variables that the installation gives to the stages of all pipelines, or of some."""
+        return VariableClient(self._http)
 
     @property
     def uploads(self) -> UploadClient:

@@ -31,6 +31,7 @@ from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.commands.shares import ShareCommands
 from winslow_dagster.projects.commands.uploads import UploadCommands
+from winslow_dagster.projects.commands.variables import VariableCommands
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
 from winslow_dagster.projects.dagster_api.serving import RunningService, running_services
 from winslow_dagster.projects.database.annotations import Annotations
@@ -374,6 +375,11 @@ class Installation:
     def secrets(self) -> SecretCommands:
         """Values that stages need and nobody sees: passwords, tokens."""
         return SecretCommands(self.context)
+
+    @property
+    def variables(self) -> VariableCommands:
+        """Variables that the installation gives to the stages of all pipelines, or of some."""
+        return VariableCommands(self.context)
 
     @property
     def accounts(self) -> AccountService:

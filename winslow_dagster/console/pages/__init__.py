@@ -26,6 +26,7 @@ from winslow_dagster.console.pages import (
     retention_rules,
     shares,
     sweeps,
+    variables,
 )
 
 ROOMS = (
@@ -52,6 +53,7 @@ ROOMS = (
     people.room,
     notifications.room,
     retention_rules.room,
+    variables.room,
     files.room,
     shares.room,
     shares.link_room,

@@ -24,6 +24,7 @@ from winslow_dagster.console.rest import (
     shares,
     tables,
     uploads,
+    variables,
 )
 
 ROOMS = (
@@ -50,6 +51,7 @@ ROOMS = (
     people.room,
     notifications.room,
     retention_rules.room,
+    variables.room,
     uploads.room,
     shares.room,
     compare.room,

@@ -10,6 +10,7 @@ from winslow_dagster.pipelines.model.pipeline import Stage
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.comparison.parameters import filled_in
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.domain.model import Attempt, Project
 from winslow_dagster.projects.domain.run_request import RunRequest
 from winslow_dagster.projects.domain.views import (
@@ -49,6 +50,7 @@ def settings_of_stage(context: Context, project: Project, pipeline: Pipeline, st
         request=RunRequest(project=project.name),
         run_id="",
         attempt=1,
+        global_env=StoredVariables(context.records.database).of(pipeline.name),
     )
     task = unchecked_task(context.settings, part, {}, own[-1] if own else None)
     return _settings(task).model_copy(update={"mode": None})

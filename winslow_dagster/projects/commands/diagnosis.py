@@ -14,17 +14,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from winslow_dagster.actions import Action
 from winslow_dagster.engines.engine import Engine, Node, NodeImage, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
+from winslow_dagster.hosts import canonical_host, is_loopback
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.settings import Settings
+from winslow_dagster.settings import ANY_ADDRESS, Settings
 from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
 from winslow_dagster.storage.factory import open_store
 
@@ -61,6 +63,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield store(settings)
     yield database(settings)
     yield from map(disk, context.engine.node_usage())
+    yield links(settings)
     yield from services(context)
 
 
@@ -180,6 +183,16 @@ def database(settings: Settings) -> Finding:
     except WinslowError as error:
         return Finding("database", "missing", f"{error.where}: {error.what}", error.remedy)
     return Finding("database", "ok", f"{count} project{'' if count == 1 else 's'}")
+
+
+def links(settings: Settings) -> Finding:
+    """Where links in messages lead."""
+    detail = f"links in messages begin with {settings.link_base}"
+    host = canonical_host(urlsplit(settings.link_base).hostname or "") or ""
+    others = settings.allowed_hosts or settings.bind in ANY_ADDRESS
+    if is_loopback(host) and others:
+        return Finding("links", "warn", detail, "Set WINSLOW_PUBLIC_URL to the address by which people reach it")
+    return Finding("links", "ok", detail)
 
 
 def disk(usage: NodeUsage) -> Finding:

@@ -14,6 +14,7 @@ from winslow_dagster.pipelines import Pipeline, keep_version, load_version
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.lineage_queries import chosen_outputs, lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.model import Project, RunRecord
@@ -121,7 +122,12 @@ class LaunchPlanner:
             [name for name in scope.running(stored) if name in answered or pipeline.stage(name).needs_input is None],
             request,
             project_env,
-            KnownFiles(file_names, answered, SecretStore(self._context.settings.secrets_dir)),
+            KnownFiles(
+                file_names,
+                answered,
+                SecretStore(self._context.settings.secrets_dir),
+                global_env=StoredVariables(self._records.database).of(pipeline.name),
+            ),
         )
 
     def _requested_run(self, existing: Project | None) -> dict[str, Any]:

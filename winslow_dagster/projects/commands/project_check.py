@@ -14,6 +14,7 @@ from winslow_dagster.projects.commands.footage_checks import video_of
 from winslow_dagster.projects.commands.secrets import given_variables
 from winslow_dagster.projects.database.annotations import checked_notes, checked_tags
 from winslow_dagster.projects.database.footage_checks import FootageChecks
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, check_variables
 from winslow_dagster.projects.inputs.input_storage import InputStorage
@@ -135,12 +136,13 @@ def _variables(
     names = {name: _file_name(source) for name, source in inputs.items()}
     for name in pipeline.inputs:
         names.setdefault(name, name)  # that it is missing has been said
+    known = KnownFiles(names, global_env=StoredVariables(context.records.database).of(pipeline.name))
     for stage in pipeline.stages:
         # The variables of a stage that needs input may come with the answer.
         if stage.needs_input is None:
             request = RunRequest(project=new.project or "new")
             try:
-                check_variables(pipeline, [stage.name], request, typed, KnownFiles(names))
+                check_variables(pipeline, [stage.name], request, typed, known)
             except WinslowError as error:
                 yield ProjectFault("env", str(error), blocking=False)
 

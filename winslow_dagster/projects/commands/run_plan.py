@@ -16,6 +16,7 @@ from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlan
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.project_check import message_of
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.domain.lineage import Lineage, in_order, upstream_of
 from winslow_dagster.projects.domain.questions import QuestionContext, confirmations, form_of
@@ -120,12 +121,13 @@ def _questions(context: Context, lineage: Lineage, plan: LaunchPlan, running: fr
     """The stages of the run that ask before they start, by rules of the file and by what is known now."""
     assert plan.existing is not None  # noqa: S101  # a plan of an existing project
     project, pipeline = plan.existing, plan.pipeline
+    given = StoredVariables(context.records.database).of(pipeline.name)
     asked = QuestionContext(
         project.name,
         lineage,
         Answers(context.records.database).of_project(project.name),
         context.records.result,
-        layers={stage.name: (pipeline.env, stage.env, project.env) for stage in pipeline.stages},
+        layers={stage.name: (given, pipeline.env, stage.env, project.env) for stage in pipeline.stages},
     )
     found = []
     for stage in in_order(pipeline):

@@ -213,11 +213,15 @@ def require_stage(pipeline: Pipeline, name: str) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """A project before a run: input names -> file names, the variables that answers set, and the stored secrets."""
+    """A project before a run: input names -> file names, the variables that answers set, and the stored secrets.
+
+    `global_env` are the variables that the installation gives to the pipeline.
+    """
 
     inputs: Mapping[str, str]
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: SecretStore | None = None
+    global_env: Layer = field(default_factory=dict)
 
 
 def check_variables(
@@ -244,7 +248,15 @@ def check_variables(
             pipeline=pipeline.name,
             stage=stage.name,
             run_id="checked",
-            env_layers=(pipeline.env, stage.env, dict(project_env), dict(answered), request.env, changed.env),
+            env_layers=(
+                dict(known.global_env),
+                pipeline.env,
+                stage.env,
+                dict(project_env),
+                dict(answered),
+                request.env,
+                changed.env,
+            ),
             image=changed.image or stage.image,
             resources=resources,
             output_address="",

@@ -34,7 +34,7 @@ ProjectState = Literal[
 ]
 OVER: frozenset[ProjectState] = frozenset({"idle", "paused", "awaiting_input", "succeeded", "failed", "cancelled"})
 """Nothing happens in these states until a person acts."""
-VariableOrigin = Literal["pipeline", "stage", "project", "answer", "run", "settings"]
+VariableOrigin = Literal["installation", "pipeline", "stage", "project", "answer", "run", "settings"]
 """Later ones win. `settings` are those that a run has for one stage."""
 ManyAct = Literal["pause", "resume", "cancel", "tag", "untag", "delete", "restore", "dismiss", "undismiss"]
 """What is done to many projects at once."""

@@ -13,13 +13,14 @@ from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.lineage_queries import chosen_outputs, lineage_of, outputs_in_use
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.lineage import Pick, upstream_of
-from winslow_dagster.projects.domain.model import Attempt, RunRecord
+from winslow_dagster.projects.domain.model import Attempt, Project, RunRecord
 from winslow_dagster.projects.domain.questions import QuestionContext
 from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
 from winslow_dagster.projects.planning.result_cache import ended_early, fingerprint, reusable
@@ -201,7 +202,7 @@ class StageDecider:
 
     def _question_context(self, call: StageCall, stage: Stage) -> QuestionContext:
         project = self._records.project(call.request.project)
-        part = StageInRun(call.pipeline, call.digest, stage, project, call.request, call.run_id, call.attempt)
+        part = self._part(call, stage, project)
         lineage = lineage_of(self._records, project.name, call.pipeline)
         # A question of an attempt in this run has already been recorded as a hold, and is answered for the next run.
         return QuestionContext(
@@ -213,9 +214,15 @@ class StageDecider:
             {stage.name: part.env_layers(None)},
         )
 
+    def _part(self, call: StageCall, stage: Stage, project: Project) -> StageInRun:
+        given = StoredVariables(self._records.database).of(call.pipeline.name)
+        return StageInRun(
+            call.pipeline, call.digest, stage, project, call.request, call.run_id, call.attempt, global_env=given
+        )
+
     def _start(self, call: StageCall, upstream: dict[str, Manifest]) -> Started:
         project = self._records.project(call.request.project)
-        part = StageInRun(call.pipeline, call.digest, call.stage, project, call.request, call.run_id, call.attempt)
+        part = self._part(call, call.stage, project)
         answer = self._question_context(call, call.stage).latest_answer(call.stage.name)
         task = stage_task(self._settings, part, upstream, answer)
         key = fingerprint(task)

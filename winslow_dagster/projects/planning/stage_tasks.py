@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from winslow_dagster.pipelines import Layer, SecretReference, VariableValue, parse_duration_s, parse_size_bytes
 from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
@@ -25,7 +25,7 @@ def task_id(run_id: str, stage: str, attempt: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StageInRun:
-    """One stage in one run."""
+    """One stage in one run. `global_env` are the variables that the installation gives to the pipeline."""
 
     pipeline: Pipeline
     digest: str
@@ -34,12 +34,21 @@ class StageInRun:
     request: RunRequest
     run_id: str
     attempt: int
+    global_env: Layer = field(default_factory=dict)
 
     def env_layers(self, answer: Answer | None) -> tuple[Layer, ...]:
-        """Later ones win: pipeline, stage, project, answer, run, the run's settings of the stage."""
+        """Later ones win: installation, pipeline, stage, project, answer, run, the run's settings of the stage."""
         answered = {} if answer is None else {**ANSWER_VARIABLES, **answer.variables}
         changed = self.request.stages.get(self.stage.name, StageOverrides())
-        return (self.pipeline.env, self.stage.env, self.project.env, answered, self.request.env, changed.env)
+        return (
+            self.global_env,
+            self.pipeline.env,
+            self.stage.env,
+            self.project.env,
+            answered,
+            self.request.env,
+            changed.env,
+        )
 
 
 def stage_task(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import RowMapping
 
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, upstream_of
@@ -47,7 +48,8 @@ def _asking(records: ProjectRecords, row: RowMapping, lineage: Lineage, stages: 
     if not candidates:
         return set()
     run_env = row["settings"].get("env", {})
-    layers = {each.name: (lineage.pipeline.env, each.env, row["env"], run_env) for each in candidates}
+    given = StoredVariables(records.database).of(lineage.pipeline.name)
+    layers = {each.name: (given, lineage.pipeline.env, each.env, row["env"], run_env) for each in candidates}
     answers = Answers(records.database).of_project(row["name"])
     context = QuestionContext(row["name"], lineage, answers, records.result, row["run_id"], layers)
     return {each.name for each in candidates if context.question(each) is not None}

@@ -15,6 +15,7 @@ from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failu
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs, statuses_of
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
+from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -162,7 +163,9 @@ class StatusReader:
 
     def questions(self, found: Project, lineage: Lineage) -> tuple[Question, ...]:
         """The questions to answer before the next stages of the pipeline can run."""
-        layers = {stage.name: (lineage.pipeline.env, stage.env, found.env) for stage in lineage.pipeline.stages}
+        pipeline = lineage.pipeline
+        given = StoredVariables(self._records.database).of(pipeline.name)
+        layers = {stage.name: (given, pipeline.env, stage.env, found.env) for stage in pipeline.stages}
         context = QuestionContext(
             found.name,
             lineage,
