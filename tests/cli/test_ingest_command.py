@@ -61,6 +61,20 @@ def test_a_rejected_file_is_listed_with_the_reason(capsys: Printed) -> None:
 
 
 @pytest.mark.usefixtures("rejected")
+def test_folders_are_listed_and_a_rejected_file_is_dismissed(settings: Settings, capsys: Printed) -> None:
+    assert run("folders", "--json") == 0
+    (folder,) = json.loads(capsys.readouterr().out)["folders"]
+    assert (folder["name"], folder["watched"], folder["counts"]) == ("drone", False, {"rejected": 1})
+    settings.watch_file.write_text("watches:\n  - {name: films, source: /nowhere/at/all, pipeline: traffic_analysis}\n")
+    assert run("folders") == 0
+    assert "directory does not exist" in capsys.readouterr().out
+    assert run("dismiss", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "dismissed"
+    assert run("dismiss", "1") == 5
+    assert "expected a file that is failed or rejected" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("rejected")
 def test_a_rejected_file_is_retried_and_who_did_it_is_in_the_audit(settings: Settings, capsys: Printed) -> None:
     assert run("retry", "1", "--json") == 0
     again = json.loads(capsys.readouterr().out)

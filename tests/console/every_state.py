@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from installation import until
 from project_server import Server
 
 from winslow_dagster.projects.domain.actor import Role
+from winslow_dagster.projects.domain.ingest import IngestFile
+from winslow_dagster.projects.ingest.table import IngestTable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -39,12 +42,24 @@ def running(folder: Path) -> Iterator[Server]:
             winslow.run("steps", name, tags=["ulm"]).ended()
         winslow.run("failing", "failed-one").ended()
         winslow.run("asking", "asking-one").ended()
+        watched(server)
         winslow.create("steps", "gone").delete("a test film, <b>not</b> ours")
         under_way(server, "under-way")
         try:
             yield server
         finally:
             server.open_gate()  # no stage goes on after the tests
+
+
+def watched(server: Server) -> None:
+    """A watched folder that does not exist any more, and files that were found in it."""
+    missing = server.place.folder / "camera"
+    server.place.settings.watch_file.write_text(
+        f"watches:\n  - {{name: camera, source: {missing}, pipeline: traffic_analysis}}\n"
+    )
+    at, states = datetime.now(UTC), ("done", "dismissed")
+    found = [IngestFile(0, "camera", f"{each}.mp4", 7, "t", each, "", None, None, at, at, at) for each in states]
+    IngestTable(server.winslow.context.records.database).apply(found, [])
 
 
 def under_way(server: Server, name: str) -> None:

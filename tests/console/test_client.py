@@ -38,6 +38,7 @@ from winslow_dagster.errors import (
 from winslow_dagster.pipelines import Problem
 from winslow_dagster.projects.domain.actor import Role
 from winslow_dagster.projects.domain.audit import AuditQuery
+from winslow_dagster.projects.domain.ingest import IngestQuery
 from winslow_dagster.projects.domain.project_filter import parse_filter
 from winslow_dagster.projects.domain.views import Counters, ProjectQuery
 from winslow_dagster.stages.log.search import LogQuery
@@ -129,6 +130,8 @@ def test_views_are_equal(server: Server, client: WinslowClient) -> None:
         lambda front: front.project("views").details("only", 1),
         lambda front: front.project("views").settings("only"),
         lambda front: front.project("views").files(),
+        lambda front: front.ingest.folders(),
+        lambda front: front.ingest.find(IngestQuery()),
         lambda front: front.project("views").files("only", 1),
         lambda front: front.project("views").questions(),
         lambda front: front.project("views").todos(),

@@ -20,7 +20,8 @@ from PIL import Image
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.domain.actor import Actor
-from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
+from winslow_dagster.projects.domain.ingest import IngestFile
+from winslow_dagster.projects.ingest.table import IngestTable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

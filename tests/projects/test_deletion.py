@@ -20,8 +20,9 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.new_inputs import projects_by_pipeline
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.ingest import IngestFile, IngestState
 from winslow_dagster.projects.domain.views import ProjectQuery
-from winslow_dagster.projects.ingest.table import IngestFile, IngestState, IngestTable
+from winslow_dagster.projects.ingest.table import IngestTable
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.projects.notifications.outbox import Message, Outbox
 from winslow_dagster.projects.planning.result_cache import reusable

@@ -14,10 +14,11 @@ from films import film
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.domain.ingest import IngestFile, IngestQuery
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.scan import ScanResult, scan
 from winslow_dagster.projects.ingest.sources import OpenWatch, open_source
-from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
+from winslow_dagster.projects.ingest.table import IngestTable
 from winslow_dagster.settings import Settings
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -251,3 +252,60 @@ def put_object(s3_bucket_url: str, s3_endpoint: str) -> Callable[[str, bytes], N
 
     bucket = boto3.resource("s3", endpoint_url=s3_endpoint).Bucket(s3_bucket_url.removeprefix("s3://"))
     return lambda key, content: bucket.put_object(Key=key, Body=content) and None
+
+
+def test_a_dismissed_file_waits_for_nobody_until_it_changes_or_is_retried(scanner: Scanner, source: Path) -> None:
+    table = scanner.table
+    for name in ("a.mp4", "b.mp4"):
+        (source / name).write_bytes(b"no film")
+    scanner.scan()
+    scanner.scan(10)
+    assert table.waiting_for_person(10)[1] == 2
+    reason = scanner.at("a.mp4").reason
+    dismissed = table.dismiss(scanner.at("a.mp4").id, scanner.now)
+    assert (dismissed.state, dismissed.reason) == ("dismissed", reason)
+    assert [file.path for file in table.waiting_for_person(10)[0]] == ["b.mp4"]
+    with pytest.raises(ProjectConflict, match="the file is dismissed"):
+        table.dismiss(dismissed.id, scanner.now)
+    with pytest.raises(NotFound):
+        table.dismiss(10_000, scanner.now)
+    scanner.scan(100)
+    assert scanner.states() == {"a.mp4": "dismissed", "b.mp4": "rejected"}
+
+    assert table.retry(dismissed.id, scanner.now).state == "receiving"
+    scanner.scan(10)
+    assert scanner.states() == {"a.mp4": "rejected", "b.mp4": "rejected"}
+    for name in ("a.mp4", "b.mp4"):
+        table.dismiss(scanner.at(name).id, scanner.now)
+    (source / "a.mp4").write_bytes(film())
+    scanner.scan(10)
+    scanner.scan(10)
+    assert scanner.states() == {"a.mp4": "ready", "b.mp4": "dismissed"}
+
+
+def test_files_are_found_page_by_page_and_counted(scanner: Scanner, source: Path) -> None:
+    for number in range(5):
+        (source / f"{number}.mp4").write_bytes(film() if number % 2 else b"no film")
+    scanner.scan()
+    scanner.scan(10)
+    assert scanner.table.counts() == {"drone": {"rejected": 3, "ready": 2}}
+    ids, before = [], None
+    while True:
+        page = scanner.table.find(IngestQuery(state="rejected", before=before, limit=2))
+        ids += [file.id for file in page.files]
+        if (before := page.before) is None:
+            break
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) == 3
+    assert scanner.table.find(IngestQuery(watch="another")).files == ()
+
+
+def test_the_problems_of_scans_are_known_since_when_they_began(scanner: Scanner) -> None:
+    table, later = scanner.table, NOON + timedelta(hours=1)
+    table.record_problems({"drone": "no bucket", "other": ""}, NOON)
+    table.record_problems({"drone": "no bucket", "other": ""}, later)
+    assert table.problems() == {"drone": ("no bucket", NOON)}
+    table.record_problems({"drone": "no network", "other": "no bucket"}, later)
+    assert table.problems() == {"drone": ("no network", later), "other": ("no bucket", later)}
+    table.record_problems({"drone": ""}, later)
+    assert table.problems() == {}, "a watch that is gone has no problem"

@@ -18,7 +18,8 @@ from installation import Installation, kill, until
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.database.engine import Database
-from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
+from winslow_dagster.projects.domain.ingest import IngestFile
+from winslow_dagster.projects.ingest.table import IngestTable
 
 pytestmark = pytest.mark.slow
 

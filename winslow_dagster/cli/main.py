@@ -48,7 +48,7 @@ COMMANDS = {
     "unpin": "Unpin an attempt.",
     "retention": "Show or replace the retention rules of a project.",
     "rules": "Show, try and replace the retention rules for all projects.",
-    "ingest": "List files found in watched folders, and retry rejected ones.",
+    "ingest": "List watched folders and their files; retry or dismiss rejected ones.",
     "upload": "Send files to the pool of a server, also over a bad connection.",
     "pool": "Add, list and remove files that any project may use.",
     "variables": "Show, try and replace the variables for all pipelines, or for some.",

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from winslow_dagster.client.compare import ComparisonClient
 from winslow_dagster.client.http import Http, part
+from winslow_dagster.client.ingest import IngestClient
 from winslow_dagster.client.nodes import NodeClient
 from winslow_dagster.client.notifications import NotificationClient
 from winslow_dagster.client.pipelines import PipelineClient
@@ -139,6 +140,11 @@ class WinslowClient:
     def retention(self) -> RetentionClient:
         """The retention rules of the installation."""
         return RetentionClient(self._http)
+
+    @property
+    def ingest(self) -> IngestClient:
+        """Watched folders, and the files found in them."""
+        return IngestClient(self._http)
 
     @property
     def shares(self) -> ShareClient:

@@ -23,6 +23,7 @@ PLACES = (
     Place("Needs you", "/", "bell", counter="needs_you"),
     Place("Projects", "/projects", "film"),
     Place("Files", "/files", "file"),
+    Place("Watch folders", "/watch-folders", "inbox", role="operator"),
     Place("Pipelines", "/pipelines", "graph"),
     Place("Queue", "/queue", "queue"),
     Place("Machines", "/machines", "chip"),

@@ -27,6 +27,7 @@ from winslow_dagster.console.pages import (
     shares,
     sweeps,
     variables,
+    watch_folders,
 )
 
 ROOMS = (
@@ -55,6 +56,7 @@ ROOMS = (
     retention_rules.room,
     variables.room,
     files.room,
+    watch_folders.room,
     shares.room,
     shares.link_room,
     compare.room,

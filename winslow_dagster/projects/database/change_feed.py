@@ -57,6 +57,7 @@ UNWATCHED = frozenset(
         schema.ingest_files,
         schema.settings,
         schema.channels,
+        schema.ingest_problems,
         schema.messages,
         schema.saved_views,
         schema.charts,

@@ -460,6 +460,15 @@ channels = Table(
     Column("changed_by", Text, nullable=False),
 )
 
+ingest_problems = Table(
+    "winslow_ingest_problems",
+    metadata,
+    # Why the last scan of a watched folder did not do everything. No row: it did.
+    Column("watch", String(63), primary_key=True),
+    Column("problem", Text, nullable=False),
+    Column("since", Utc, nullable=False),
+)
+
 messages = Table(
     "winslow_messages",
     metadata,

@@ -29,12 +29,13 @@ from winslow_dagster.projects.dagster_api.client import ANSWER_TIMEOUT_S
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.engine import LOCK_TIMEOUT_S
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
+from winslow_dagster.projects.domain.ingest import IngestFile
 from winslow_dagster.projects.domain.model import RunRecord
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.naming import candidates, project_name
 from winslow_dagster.projects.ingest.scan import rejection
 from winslow_dagster.projects.ingest.sources import OpenWatch, Source, SourceFile
-from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
+from winslow_dagster.projects.ingest.table import IngestTable
 
 LAUNCH_TIMEOUT = timedelta(seconds=LOCK_TIMEOUT_S + ANSWER_TIMEOUT_S)
 """A launch that began longer ago has led to a run by now, or never will."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from winslow_dagster.errors import InputRejected
+from winslow_dagster.projects.domain.ingest import IngestFile
 from winslow_dagster.projects.ingest.config import Watch
 from winslow_dagster.projects.ingest.sources import DirectorySource, OpenWatch, SourceFile
-from winslow_dagster.projects.ingest.table import IngestFile, IngestTable
+from winslow_dagster.projects.ingest.table import IngestTable
 
 MAX_CHECKED = 500
 """How many complete files one scan opens; the next scan checks the others."""
@@ -76,7 +77,7 @@ def _updated(before: IngestFile, file: SourceFile | None, now: datetime) -> Inge
         return before
     after = before.received(file.size_bytes, file.modified, now)
     match before.state:
-        case "receiving" | "ready" | "rejected" | "failed":
+        case "receiving" | "ready" | "rejected" | "failed" | "dismissed":
             return after
         case "done" if file.size_bytes != before.size_bytes:
             # Cameras reuse file names. A new time alone is no new video: copies and backups set it.

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.locks import take
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.domain.ingest import IN_PROGRESS, IngestFile
 from winslow_dagster.projects.ingest.config import Watch, load_watches
 from winslow_dagster.projects.ingest.ingest_file import Ingester
 from winslow_dagster.projects.ingest.scan import scan
 from winslow_dagster.projects.ingest.sources import OpenWatch, open_source
-from winslow_dagster.projects.ingest.table import IN_PROGRESS, IngestFile, IngestTable
+from winslow_dagster.projects.ingest.table import IngestTable
 
 MAX_INGESTED = 50
 """How many files one pass ingests."""
@@ -63,6 +64,8 @@ def run_pass(context: Context) -> tuple[WatchResult, ...] | None:
         for watch in watches:
             limit = MAX_INGESTED - sum(result.ingested for result in results)
             results.append(_run_watch(context, watch, limit, deadline_s))
+        problems = {result.watch: result.problem for result in results}
+        IngestTable(context.records.database).record_problems(problems, context.clock())
         return tuple(results)
 
 

@@ -44,6 +44,9 @@ class Source(ABC):
     complete_when_listed = False
     """Whether a listed file is always complete."""
 
+    def require_readable(self) -> None:  # noqa: B027  # nothing to look at where that needs a network
+        """Raise NotFound or ServiceUnavailable if it cannot be listed, as far as that shows at once."""
+
     @abstractmethod
     def files(self) -> Iterator[SourceFile]:
         """List the files. Raises NotFound, ServiceUnavailable, StoreError."""
@@ -75,10 +78,20 @@ class DirectorySource(Source):
 
     def files(self) -> Iterator[SourceFile]:
         """List the files."""
-        try:
+        with self._root_errors():
             for path, entry in walked(self._root, self._globs, self._listed, ignore_case=True):
                 with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                     yield _on_disk(path, entry.stat())
+
+    def require_readable(self) -> None:
+        """Look at the first entry of the directory."""
+        with self._root_errors():
+            next(self._listed(self._root), None)
+
+    @contextlib.contextmanager
+    def _root_errors(self) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError as error:
             raise NotFound(
                 "directory does not exist", where=str(self._root), remedy="Create it, or mount it"

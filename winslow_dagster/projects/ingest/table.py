@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Literal, get_args
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
@@ -13,45 +12,14 @@ from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
-
-IngestState = Literal["receiving", "ready", "importing", "starting", "running", "done", "rejected", "failed"]
-"""receiving: may still change. ready: complete, and in line. importing: has a project name, and the project is being
-created. starting: a run was requested. running: its run has not ended. done: nothing is left to do. rejected: not a
-valid input. failed: something else is wrong, and a person has to fix it."""
-STATES: tuple[IngestState, ...] = get_args(IngestState)
-IN_PROGRESS: frozenset[IngestState] = frozenset({"importing", "starting", "running"})
-"""The states that count towards a watch's `max_concurrent`."""
-RETRYABLE: frozenset[IngestState] = frozenset({"rejected", "failed"})
-
-
-@dataclass(frozen=True, slots=True)
-class IngestFile:
-    """One file. `path` is relative to the watched source; `modified` is a time or another mark of its content.
-
-    `unchanged_since`: when it was first seen with its size and mark. `state_since` is None while it is received.
-    """
-
-    id: int
-    watch: str
-    path: str
-    size_bytes: int
-    modified: str
-    state: IngestState
-    reason: str
-    project: str | None
-    run_id: str | None
-    seen_at: datetime
-    unchanged_since: datetime
-    state_since: datetime | None
-
-    def to(self, state: IngestState, at: datetime, reason: str = "") -> IngestFile:
-        """Copy it with another state."""
-        return replace(self, state=state, reason=reason, state_since=None if state == "receiving" else at)
-
-    def received(self, size_bytes: int, modified: str, at: datetime) -> IngestFile:
-        """Copy it as a file whose content has just changed."""
-        changed = replace(self, size_bytes=size_bytes, modified=modified, unchanged_since=at)
-        return changed.to("receiving", at)
+from winslow_dagster.projects.domain.ingest import (
+    RETRYABLE,
+    WAITING_FOR_PERSON,
+    IngestFile,
+    IngestPage,
+    IngestQuery,
+    IngestState,
+)
 
 
 class IngestTable:
@@ -80,11 +48,57 @@ class IngestTable:
     def waiting_for_person(self, limit: int) -> tuple[tuple[IngestFile, ...], int]:
         """The files that somebody has to look at, the latest first, at most `limit`, and the number of all."""
         table = schema.ingest_files
-        waiting = table.c.state.in_(RETRYABLE) & schema.of_live_project(table.c.project)
+        waiting = table.c.state.in_(WAITING_FOR_PERSON) & schema.of_live_project(table.c.project)
         query = select(table).where(waiting).order_by(table.c.state_since.desc(), table.c.id).limit(limit)
         with self._database.reading() as connection:
             files = tuple(IngestFile(**row) for row in connection.execute(query).mappings())
             return files, connection.execute(select(func.count()).select_from(table).where(waiting)).scalar_one()
+
+    def find(self, query: IngestQuery) -> IngestPage:
+        """One page of the files that match the query, the latest first. Those of deleted projects are left out."""
+        table = schema.ingest_files
+        conditions = [schema.of_live_project(table.c.project)]
+        conditions += [table.c[name] == value for name in ("watch", "state") if (value := getattr(query, name))]
+        if query.before is not None:
+            conditions.append(table.c.id < query.before)
+        # One more than asked for: then there is another page.
+        found = select(table).where(*conditions).order_by(table.c.id.desc()).limit(query.limit + 1)
+        with self._database.reading() as connection:
+            files = tuple(IngestFile(**row) for row in connection.execute(found).mappings())
+        shown = files[: query.limit]
+        return IngestPage(files=shown, before=shown[-1].id if len(files) > len(shown) else None)
+
+    def counts(self) -> dict[str, dict[IngestState, int]]:
+        """Watch -> state -> number of files."""
+        table = schema.ingest_files
+        query = select(table.c.watch, table.c.state, func.count()).where(schema.of_live_project(table.c.project))
+        found: dict[str, dict[IngestState, int]] = {}
+        with self._database.reading() as connection:
+            for watch, state, number in connection.execute(query.group_by(table.c.watch, table.c.state)):
+                found.setdefault(watch, {})[state] = number
+        return found
+
+    def problems(self) -> dict[str, tuple[str, datetime]]:
+        """Watch -> why the last scan of it did not do everything, and since when."""
+        table = schema.ingest_problems
+        with self._database.reading() as connection:
+            return {row.watch: (row.problem, row.since) for row in connection.execute(select(table))}
+
+    def record_problems(self, problems: Mapping[str, str], at: datetime) -> None:
+        """Record the problems of a pass: watch -> problem, or an empty text. Writes only what has changed."""
+        table, known = schema.ingest_problems, self.problems()
+        solved = [watch for watch in known if not problems.get(watch)]
+        new = [
+            {"watch": watch, "problem": problem, "since": at}
+            for watch, problem in problems.items()
+            if problem and known.get(watch, ("",))[0] != problem
+        ]
+        if not (solved or new):
+            return
+        with self._database.writing() as connection:
+            connection.execute(table.delete().where(table.c.watch.in_([*solved, *(row["watch"] for row in new)])))
+            if new:
+                connection.execute(table.insert(), new)
 
     def count(self, watch: str, state: IngestState) -> int:
         """Count the files of a watch in a state."""
@@ -136,18 +150,31 @@ class IngestTable:
         raise ProjectConflict("every possible name for its project is taken", where=file.path)
 
     def retry(self, file_id: int, at: datetime) -> IngestFile:
-        """Start over with a rejected or failed file. Raises NotFound, ProjectConflict."""
+        """Start over with a rejected, failed or dismissed file. Raises NotFound, ProjectConflict."""
         with self._database.writing() as connection:
-            file = _one(connection, file_id)
-            if file.state not in RETRYABLE:
-                raise ProjectConflict(
-                    f"the file is {file.state}",
-                    where=f"ingested file {file_id}, {file.path}",
-                    expected=f"a file that is {' or '.join(sorted(RETRYABLE))}",
-                )
+            file = _one_in(connection, file_id, RETRYABLE)
             again = replace(file, unchanged_since=at).to("receiving", at)
             _write(connection, [_values(again)])
         return again
+
+    def dismiss(self, file_id: int, at: datetime) -> IngestFile:
+        """Take note of a rejected or failed file, which keeps its reason. Raises NotFound, ProjectConflict."""
+        with self._database.writing() as connection:
+            file = _one_in(connection, file_id, WAITING_FOR_PERSON)
+            dismissed = file.to("dismissed", at, file.reason)
+            _write(connection, [_values(dismissed)])
+        return dismissed
+
+
+def _one_in(connection: Connection, file_id: int, states: Collection[IngestState]) -> IngestFile:
+    file = _one(connection, file_id)
+    if file.state not in states:
+        raise ProjectConflict(
+            f"the file is {file.state}",
+            where=f"ingested file {file_id}, {file.path}",
+            expected=f"a file that is {' or '.join(sorted(states))}",
+        )
+    return file
 
 
 def _one(connection: Connection, file_id: int) -> IngestFile:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
-from pydantic_core import from_json
 
 from winslow_dagster.storage.manifest import Location
 
@@ -31,8 +31,9 @@ class PackedManifest:
     @classmethod
     def parse(cls, text: str, is_removed: IsRemoved | None = None) -> PackedManifest:
         """From the JSON of a manifest, without the files that were removed."""
-        # Not by way of `Manifest`: 100,000 of its entries take 80 MB and half a second.
-        document = from_json(text)
+        # Not by way of `Manifest`: 100,000 of its entries take 80 MB and half a second. The standard parser is twice as
+        # fast here as pydantic's.
+        document = json.loads(text)
         address, entries = document["address"], document["files"]
         if is_removed is not None:
             entries = [entry for entry in entries if not is_removed(*_place(address, entry))]
