@@ -25,13 +25,17 @@ SPANS: dict[Shown, str] = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
 def machines(request: Request, front: Front, span: Shown = "1h") -> HTMLResponse:
     """The page."""
     nodes, now = front.machines.list(), datetime.now(UTC)
+    usage = {each.name: each for each in front.machines.usage()}
+    shown = lanes(nodes, front.machines.gpu_holds(span), now, COVERED[span])
     return page(
         request,
         "machines.html",
         nodes=nodes,
-        usage={each.name: each for each in front.machines.usage()},
+        usage=usage,
+        gpu_usage={gpu.uuid: gpu for each in usage.values() for gpu in each.gpus},
         gpu_names={gpu.uuid: f"GPU {gpu.index}" for node in nodes for gpu in node.gpus},
-        lanes=lanes(nodes, front.machines.gpu_holds(span), now, COVERED[span]),
+        lanes=shown,
+        holders={lane.gpu: lane.holder for lane in shown},
         lane_width=WIDTH,
         span=span,
         spans=SPANS,

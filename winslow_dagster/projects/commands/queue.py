@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 from winslow_dagster.errors import InputRejected, ProjectConflict
-from winslow_dagster.formatting import count_of, format_time
+from winslow_dagster.formatting import count_of
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
@@ -232,9 +232,8 @@ def _reason(  # noqa: PLR0913, PLR0917  # everything that may keep a run
     stopped: str,
 ) -> str:
     """Why a waiting run does not start, in one sentence."""
-    if entry is not None and entry.held_at is not None:
-        why = f": {entry.hold_reason}" if entry.hold_reason else ""
-        return f"held by {entry.held_by} since {format_time(entry.held_at)}{why}"
+    if entry is not None and entry.hold_text:
+        return entry.hold_text
     if stopped:
         return stopped
     behind = f"; {count_of(ahead, 'run')} {'is' if ahead == 1 else 'are'} before it" if ahead else ""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, insert
 
@@ -22,6 +23,14 @@ class QueueEntry:
     held_at: datetime | None = None
     held_by: str | None = None
     hold_reason: str | None = None
+
+    @property
+    def hold_text(self) -> str:
+        """Who holds it, since when and why; empty if nobody does."""
+        if self.held_at is None:
+            return ""
+        why = f": {self.hold_reason}" if self.hold_reason else ""
+        return f"held by {self.held_by} since {format_time(self.held_at)}{why}"
 
 
 class QueueEntries:

@@ -68,7 +68,9 @@ def typical_durations(database: Database, pipeline: str, stages: Iterable[str]) 
     return {stage: statistics.median(each) for stage, each in latest_durations(database, pipeline, stages).items()}
 
 
-def latest_durations(database: Database, pipeline: str, stages: Iterable[str]) -> dict[str, list[float]]:
+def latest_durations(
+    database: Database, pipeline: str, stages: Iterable[str], most: int = ATTEMPTS_CONSIDERED
+) -> dict[str, list[float]]:
     """Stage -> the seconds that its latest attempts took to succeed, in any project of the pipeline."""
     table = schema.attempts
     found: dict[str, list[float]] = {}
@@ -83,7 +85,7 @@ def latest_durations(database: Database, pipeline: str, stages: Iterable[str]) -
                     table.c.reused_from.is_(None),
                 )
                 .order_by(table.c.ended_at.desc())
-                .limit(ATTEMPTS_CONSIDERED)
+                .limit(most)
             )
             durations = [(row.ended_at - row.started_at).total_seconds() for row in connection.execute(query)]
             if durations:

@@ -18,6 +18,7 @@ from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.holds import HoldCause, Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of
+from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Project, RunRecord, pause_text
@@ -143,13 +144,21 @@ class StatusReader:
         return RunSnapshot(
             runs=runs,
             statuses=statuses,
-            queue_reasons={queued[0].run_id: queue_reason(dagster, queued[0])}
+            queue_reasons={queued[0].run_id: self._why_queued(dagster, queued[0])}
             if dagster is not None and queued
             else {},
             pause=pause_text(pause.asked_by, pause.after_stage) if pause else "",
             answered=answered,
             picked=picked,
         )
+
+    def _why_queued(self, dagster: DagsterClient, run: DagsterRun) -> str:
+        entry = QueueEntries(self._records.database).of_runs([run.run_id]).get(run.run_id)
+        if entry is not None and entry.hold_text:
+            return f"{entry.hold_text}; `winslow queue release` lets it start"
+        if not self._engine.takes_stages():
+            return "waiting in the queue: every machine is drained"
+        return queue_reason(dagster, run)
 
     def with_ends(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
         """The runs with the ends that Dagster knows of and nobody has recorded yet."""

@@ -20,7 +20,7 @@ from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, in_order
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.queue_rules import QueueItem
-from winslow_dagster.projects.status.durations import Durations
+from winslow_dagster.projects.status.durations import ATTEMPTS_CONSIDERED, Durations
 from winslow_dagster.projects.status.estimate import latest_durations
 from winslow_dagster.projects.status.following import following_stages
 from winslow_dagster.projects.status.queue_simulation import RunWork, StageWork
@@ -116,7 +116,9 @@ class QueueWork:
             {
                 f"{pipeline}/{stage}": seconds
                 for pipeline, stages in by_pipeline.items()
-                for stage, seconds in latest_durations(self._records.database, pipeline, stages).items()
+                for stage, seconds in latest_durations(
+                    self._records.database, pipeline, stages, ATTEMPTS_CONSIDERED
+                ).items()
             }
         )
 

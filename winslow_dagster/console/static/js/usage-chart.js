@@ -9,6 +9,7 @@ import { colorOf } from "./chart-view.js";
 const HEIGHT = 140;
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"];
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const asked = new Map();
 
 function bytes(value) {
@@ -110,9 +111,9 @@ class UsageChart extends HTMLElement {
     const plot = new uPlot({
       width: figure.clientWidth || 300, height: HEIGHT,
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, top || high || 1] } },
-      axes: [{ ...axis, size: 32 }, { ...axis, size: 64, values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
+      axes: [{ ...axis, size: 32 }, { ...axis, size: 76, ...(unit === "bytes" || unit === "rate" ? { incrs: POWERS } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
       cursor: { drag: { x: false, y: false } },
-      legend: { show: lines.length > 1 },
+      legend: { live: true },
       series: [{}, ...lines.map(([label], at) => ({ label, stroke: colorOf(this, COLORS[at]), width: 1.5, points: { show: false }, value: (_, value) => (value === null || value === undefined ? "" : show(value)) }))],
     }, data, figure);
     const canvas = figure.querySelector("canvas");
