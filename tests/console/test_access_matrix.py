@@ -179,6 +179,7 @@ EXPECTED = {
     ("POST", "/api/v1/ingest/files/{file}/dismiss"): "operator",
     ("POST", "/api/v1/ingest/files/{file}/retry"): "operator",
     ("GET", "/api/v1/ingest/folders"): "operator",
+    ("GET", "/api/v1/footage-checks"): "viewer",
     ("GET", "/api/v1/needs"): "viewer",
     ("GET", "/api/v1/node-usage"): "viewer",
     ("GET", "/api/v1/nodes"): "viewer",

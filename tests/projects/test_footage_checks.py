@@ -64,6 +64,9 @@ def test_who_takes_a_damaged_video_is_warned_and_may_go_on(installation: Install
     assert checks.waiting() == ()
     assert set(checks.of_pool()) == {"film.avi", "damaged.avi"}
     assert [each.file.name for each in checks.damaged_lately()] == ["damaged.avi"]
+    problems = {each.name: bool(each.problem) for each in checks.videos().videos}
+    assert problems == {"film.avi": False, "damaged.avi": True}
+    assert all(each.checked_at and each.found.startswith("mjpeg, 256 x 64, 25") for each in checks.videos().videos)
     assert faults(installation, "film.avi") == ()
     (fault,) = faults(installation, "damaged.avi")
     assert (fault.field, fault.blocking, fault.warning) == ("inputs.video", False, True)

@@ -67,6 +67,25 @@ def list_(*, as_json: bool) -> None:
         )
 
 
+@command.command("check")
+@click.argument("name", required=False)
+@json_option
+def check(name: str | None, *, as_json: bool) -> None:
+    """Read the video NAME, or all that nobody has read, to the end: a stage may find what is wrong only hours later.
+
+    The services do that by themselves. With --json, {"videos": [{name, found, problem, checked_at, users}, …]}.
+    """
+    with open_installation() as winslow:
+        checks = winslow.footage_checks
+        for file in checks.waiting() if name is None else [winslow.pool.files.file(name)]:
+            checks.check(file)
+        found = [each for each in checks.videos().videos if name in {None, each.name}]
+    if as_json:
+        print_json({"videos": [each.model_dump(mode="json") for each in found]})
+    else:
+        print_table(("name", "found", "problem"), [(each.name, each.found, each.problem or "none") for each in found])
+
+
 @command.command("remove")
 @click.argument("name")
 @json_option

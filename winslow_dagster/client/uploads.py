@@ -13,7 +13,7 @@ from pathlib import Path
 
 from winslow_dagster.client.http import API, Http
 from winslow_dagster.errors import InputRejected, ProjectConflict, ServiceUnavailable, UploadBusy, UploadOffsetWrong
-from winslow_dagster.projects.domain.upload import Upload, UploadKind, UploadLists, fingerprint_of
+from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists, fingerprint_of
 from winslow_dagster.storage.folder_stream import FolderStream
 
 PIECE_BYTES = 1 << 20
@@ -50,6 +50,10 @@ class UploadClient:
     def upload(self, upload_id: str) -> Upload:
         """One of them. Raises NotFound, Forbidden."""
         return self._http.get(Upload, f"/uploads/{upload_id}")
+
+    def checks(self) -> PoolVideos:
+        """The videos of the pool, and what was found when they were read to their end."""
+        return self._http.get(PoolVideos, "/footage-checks")
 
     def cancel(self, upload_id: str) -> None:
         """Forget an upload, and what has arrived of it. Raises NotFound, Forbidden."""

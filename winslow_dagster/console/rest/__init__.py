@@ -55,6 +55,7 @@ ROOMS = (
     variables.room,
     uploads.room,
     ingest.room,
+    uploads.check_room,
     shares.room,
     compare.room,
     compare.table_room,

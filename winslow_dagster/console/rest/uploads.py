@@ -22,7 +22,7 @@ from starlette.responses import Response
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
-from winslow_dagster.projects.domain.upload import Upload, UploadKind, UploadLists
+from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists
 from winslow_dagster.projects.inputs.received_file import Receiver
 from winslow_dagster.projects.installation import Installation
 
@@ -42,6 +42,7 @@ STORING = CapacityLimiter(2)
 CHECKING = CapacityLimiter(1)
 """The thread that waits for videos to be read to their end."""
 
+check_room = Room(prefix="/footage-checks", tags=["uploads"])
 room = Room(prefix="/uploads", tags=["uploads"], threads=THREADS)
 _background: set[asyncio.Task[None]] = set()
 
@@ -122,6 +123,12 @@ def cancel(front: Front, upload: str) -> Response:
     """Forget an upload, and what has arrived of it."""
     front.uploads.cancel(upload)
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=TUS)
+
+
+@check_room.route_for("", role="viewer")
+def list_checks(front: Front) -> PoolVideos:
+    """The videos of the pool, and what was found when they were read to their end."""
+    return front.footage_checks.videos()
 
 
 def store_soon(front: Installation, upload: str) -> None:

@@ -13,7 +13,7 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, source_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.footage_checks import FootageChecks
-from winslow_dagster.projects.domain.upload import CheckedFootage
+from winslow_dagster.projects.domain.upload import CheckedFootage, PoolVideo, PoolVideos
 from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
 from winslow_dagster.storage.manifest import FileEntry
 
@@ -28,6 +28,14 @@ class PoolCheck:
     file: PooledFile
     checked: CheckedFootage | None
     users: tuple[str, ...] = ()
+
+    @property
+    def view(self) -> PoolVideo:
+        """The same for programs."""
+        if self.checked is None:
+            return PoolVideo(name=self.file.name, users=self.users)
+        found = self.checked.model_dump(exclude={"blake3"})
+        return PoolVideo(name=self.file.name, users=self.users, **found)
 
 
 class FootageCheckCommands:
@@ -46,6 +54,10 @@ class FootageCheckCommands:
             for video in [video_of(file)]
             if video is not None
         }
+
+    def videos(self) -> PoolVideos:
+        """The videos of the pool, and what was found in them."""
+        return PoolVideos(videos=tuple(each.view for each in self.of_pool().values()))
 
     def damaged_lately(self) -> tuple[PoolCheck, ...]:
         """The videos of the pool that were found lately not to be readable to their end."""

@@ -49,6 +49,26 @@ class CheckedFootage(Frozen):
         return bool(self.problem) and self.checked_at >= since
 
 
+class PoolVideo(Frozen):
+    """A video of the pool, the projects that use it, and what was found when it was read to its end.
+
+    `found` says what it is and `problem` what is wrong with it, both in a sentence. Without `checked_at`, it has not
+    been read yet.
+    """
+
+    name: str
+    found: str = ""
+    problem: str = ""
+    checked_at: datetime | None = None
+    users: tuple[str, ...] = ()
+
+
+class PoolVideos(Frozen):
+    """The videos of the pool, by name."""
+
+    videos: tuple[PoolVideo, ...]
+
+
 class UploadLists(Frozen):
     """The uploads that can be continued, and those that ended lately."""
 

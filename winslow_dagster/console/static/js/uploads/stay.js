@@ -42,6 +42,12 @@ export function stay(busy, shown) {
   navigation.addEventListener("navigate", (event) => {
     const back = event.navigationType === "traverse" && event.destination.sameDocument && frame !== null && event.canIntercept;
     const away = busy() && elsewhere(event) && event.navigationType !== "reload";
+    // An answer that is no page would leave the frame empty.
+    if (away && new URL(event.destination.url).pathname.startsWith("/api/")) {
+      event.preventDefault();
+      window.open(event.destination.url);
+      return;
+    }
     if (back || away) event.intercept({ handler: () => cover(event.destination.url), scroll: "manual" });
   });
   document.addEventListener("winslow:logged-out", (event) => {

@@ -50,6 +50,8 @@ class UploadTray extends HTMLElement {
     this.addEventListener("click", (event) => {
       const button = event.target.closest("[data-verb]");
       if (button) this.#act(button.closest("li").dataset.job, button.dataset.verb);
+      if (!event.target.closest("[data-close-all]")) return;
+      for (const close of this.querySelectorAll('[data-verb="close"]:not([hidden])')) close.click();
     });
     window.addEventListener("pagehide", () => { if (this.#queue) this.#tell([]); });
   }
@@ -103,7 +105,7 @@ class UploadTray extends HTMLElement {
     this.hidden = FRAMED || jobs.length === 0;
     if (FRAMED) return;
     this.#marked();
-    if (!this.firstElementChild) this.innerHTML = '<details open><summary></summary><ul aria-label="Files that are sent"></ul></details>';
+    if (!this.firstElementChild) this.innerHTML = '<details open><summary></summary><ul aria-label="Files that are sent"></ul><button type="button" class="plain" data-close-all>Close what is done</button></details>';
     this.querySelector("summary").textContent = summaryOf(jobs);
     const list = this.querySelector("ul");
     const known = new Map([...list.children].map((row) => [row.dataset.job, row]));
@@ -113,6 +115,7 @@ class UploadTray extends HTMLElement {
       this.#update(row, job);
     }
     for (const row of known.values()) row.remove();
+    this.querySelector("[data-close-all]").hidden = jobs.filter((job) => !UNDER_WAY.has(job.state)).length < 2;
   }
 
   #row({ id, name, size }) {
