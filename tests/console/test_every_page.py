@@ -54,6 +54,7 @@ PAGES = {
     "new-project": "/new-project",
     "new-project-steps": "/new-project?pipeline=steps",
     "new-project-traffic": "/new-project?pipeline=traffic_analysis",
+    "watch-folders": "/watch-folders",
     "audit": "/audit",
     "health": "/health",
     "machines": "/machines",
@@ -64,6 +65,7 @@ PAGES = {
     "people": "/settings/people",
     "retention": "/settings/retention",
     "variables": "/settings/variables",
+    "links": "/settings/links",
     "missing": "/projects/nobody-made-this",
 }
 NOT_THERE = {PAGES["missing"], PAGES["project-deleted"]}
@@ -110,6 +112,33 @@ def test_everybody_can_log_in(browser: Browser, every_state: Server) -> None:
         page = context.new_page()
         page.goto("/login")
         assert looked_at(page, "login") == []
+
+
+def test_everybody_can_share_a_file_and_use_the_link(browser: Browser, opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.goto(f"{DONE}/stages/make/files?file=tracks.csv")
+    form = opened.locator("#share-file")
+    form.locator("summary").click()
+    form.get_by_role("button", name="Make a link").click()
+    address = form.locator("code").inner_text()
+    assert looked_at(opened, "share") == []
+    opened.goto("/settings/links")
+    assert opened.get_by_role("row").filter(has_text="tracks.csv").count() == 1
+    assert looked_at(opened, "links-some") == []
+    with browser.new_context(bypass_csp=True) as stranger:
+        page = stranger.new_page()
+        page.goto(address)
+        assert looked_at(page, "shared") == []
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").click()
+        assert download.value.suggested_filename == "tracks.csv"
+        opened.set_viewport_size({"width": 1280, "height": 800})
+        opened.once("dialog", lambda dialog: dialog.accept())
+        opened.get_by_role("button", name="Revoke the link to tracks.csv").click()
+        opened.get_by_text("The link to tracks.csv is revoked").wait_for()
+        page.goto(address)
+        assert "is not valid" in page.locator("main").inner_text()
+        assert looked_at(page, "shared-not") == []
 
 
 def test_everybody_can_use_the_list_of_keys_and_the_menus(opened: Page) -> None:

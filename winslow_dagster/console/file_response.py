@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from io import BufferedReader
 from typing import Any
 
 from fastapi import Request
@@ -15,7 +14,7 @@ from winslow_dagster.errors import StoreError
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.storage.archives import Archive
 
-PART_BYTES = 256 << 10
+PART_BYTES = 1 << 20
 
 ALONE = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:"
 POLICY = f"sandbox; {ALONE}"
@@ -29,12 +28,12 @@ FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     304: {"description": "The file is the one that the browser has."},
     416: {"description": "The file ends before the range begins."},
 }
-OpenFile = Callable[[ProjectFile], BufferedReader]
+ReadFile = Callable[[ProjectFile, int, int], bytes]
 
 
 def file_response(
     request: Request,
-    open_file: OpenFile,
+    read: ReadFile,
     file: ProjectFile,
     *,
     download: bool,
@@ -50,7 +49,7 @@ def file_response(
         file.size_bytes,
         file.blake3,
         media_type_of(file.path),
-        lambda begin, end: _pieces(open_file, file, begin, end),
+        lambda begin, end: _pieces(read, file, begin, end),
     )
     return ranged_response(request, content, headers, require)
 
@@ -67,12 +66,10 @@ def archive_response(
     return ranged_response(request, content, headers, require)
 
 
-def _pieces(open_file: OpenFile, file: ProjectFile, begin: int, end: int) -> Iterator[bytes]:
-    with open_file(file) as reader:
-        reader.seek(begin)
-        while begin < end:
-            piece = reader.read(min(PART_BYTES, end - begin))
-            if not piece:
-                raise StoreError("the file is shorter than it was", where=f"{file.stage}/{file.path}")
-            begin += len(piece)
-            yield piece
+def _pieces(read: ReadFile, file: ProjectFile, begin: int, end: int) -> Iterator[bytes]:
+    while begin < end:
+        piece = read(file, begin, min(end, begin + PART_BYTES))
+        if not piece:
+            raise StoreError("the file is shorter than it was", where=f"{file.stage}/{file.path}")
+        begin += len(piece)
+        yield piece

@@ -114,8 +114,8 @@ def content(request: Request, key: str) -> Response:
         shares.require_valid(key)
 
     if isinstance(found.content, ProjectFile):
-        open_file = _installation(request).pool.open_file
-        return file_response(request, open_file, found.content, download=True, require=require_valid)
+        read = _installation(request).pool.read_file
+        return file_response(request, read, found.content, download=True, require=require_valid)
     name = found.share.name.removesuffix(found.content.suffix)
     return archive_response(request, found.content, name, require=require_valid)
 

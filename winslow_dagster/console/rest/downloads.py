@@ -59,7 +59,7 @@ def pool_file(
     download: Annotated[bool, Query(description="Save the file instead of showing it.")] = False,
 ) -> Response:
     """A file of the pool, or a range of it."""
-    return file_response(request, front.pool.open_file, front.pool.stored_file(name, path), download=download)
+    return file_response(request, front.pool.read_file, front.pool.stored_file(name, path), download=download)
 
 
 def require_version(archive: Archive, version: str, where: str) -> Archive:

@@ -214,7 +214,7 @@ def read_file(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     """The content of a file, or a range of it. A browser runs nothing of it in the name of the reader."""
     handle = front.project(project)
     file = handle.file(stage, path, place.attempt, pipeline=place.pipeline)
-    return file_response(request, handle.open_file, file, download=download)
+    return file_response(request, handle.read_file, file, download=download)
 
 
 for method in ("GET", "HEAD"):

@@ -51,7 +51,7 @@ def read_image(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     handle = front.project(project)
     file = handle.question_image(stage, field, pipeline=pipeline)
     if is_shown_as_it_is(file.path):
-        return file_response(request, handle.open_file, file, download=False)
+        return file_response(request, handle.read_file, file, download=False)
     picture = handle.picture_of(file)
     return Response(picture.content, media_type=picture.media_type, headers={"Cache-Control": "private, no-cache"})
 

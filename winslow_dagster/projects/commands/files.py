@@ -74,6 +74,12 @@ def open_file(store: Store, file: ProjectFile) -> BufferedReader:
     )
 
 
+def read_file(store: Store, file: ProjectFile, begin: int, end: int) -> bytes:
+    """The bytes from `begin` to before `end`, or fewer if the file is shorter than it was. Raises StoreError."""
+    manifest, entry = _stored(file)
+    return store.read_range(manifest, entry, begin, end - begin)
+
+
 def source_of(store: Store, file: ProjectFile) -> Source:
     """The file as footage that is decoded."""
     manifest, entry = _stored(file)

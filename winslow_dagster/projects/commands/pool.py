@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +9,7 @@ from winslow_dagster.errors import NotFound
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.downloads import open_pool_archive
-from winslow_dagster.projects.commands.files import files_of, open_file
+from winslow_dagster.projects.commands.files import files_of, read_file
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
@@ -74,9 +73,9 @@ class PoolCommands:
         (file,) = files_of(self._context.store, "", {stage: chosen}, [stage])
         return file
 
-    def open_file(self, file: ProjectFile) -> BufferedReader:
-        """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
-        return open_file(self._context.store, file)
+    def read_file(self, file: ProjectFile, begin: int, end: int) -> bytes:
+        """The bytes of a file from `begin` to before `end`, fewer if it is shorter than it was. Raises StoreError."""
+        return read_file(self._context.store, file, begin, end)
 
     def remove(self, name: str) -> int:
         """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""

@@ -23,7 +23,7 @@ from winslow_dagster.projects.commands.attempt_log import AttemptLog
 from winslow_dagster.projects.commands.attempt_usage import attempt_usage
 from winslow_dagster.projects.commands.deletion import effect
 from winslow_dagster.projects.commands.downloads import ProjectDownloads
-from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file
+from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file, read_file
 from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
@@ -164,6 +164,10 @@ class ProjectHandle(ProjectDownloads):
     def open_file(self, file: ProjectFile) -> BufferedReader:
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
         return open_file(self._context.store, file)
+
+    def read_file(self, file: ProjectFile, begin: int, end: int) -> bytes:
+        """The bytes of a file from `begin` to before `end`, fewer if it is shorter than it was. Raises StoreError."""
+        return read_file(self._context.store, file, begin, end)
 
     def growing_tables(self, stage: str, *, pipeline: str | None = None) -> tuple[GrowingFile, ...]:
         """The CSV files that the stage has written so far, while it runs. Raises NotFound."""

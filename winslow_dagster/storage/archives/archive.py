@@ -19,7 +19,7 @@ from blake3 import blake3
 from winslow_dagster.storage.archives.members import Group, Member, MemberReader, Members
 from winslow_dagster.storage.store import Store
 
-PIECE_BYTES = 256 << 10
+PIECE_BYTES = 1 << 20
 FIRST_PIECE_BYTES = 32 << 10
 """The first one is smaller, so that the download begins at once."""
 LAYOUT = 1
@@ -51,7 +51,7 @@ class Archive(ABC):
         return len(self._members)
 
     def pieces(self, begin: int, end: int) -> Iterator[bytes]:
-        """The bytes from `begin` to before `end`, in pieces of about a quarter of a mebibyte."""
+        """The bytes from `begin` to before `end`, in pieces of about a mebibyte."""
         held, wanted_bytes = bytearray(), FIRST_PIECE_BYTES
         for part in self._parts(MemberReader(self._store, self._members), begin, end):
             held += part
