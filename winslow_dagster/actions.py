@@ -23,6 +23,7 @@ ActionName = Literal[
     "list_ingest_files",
     "list_pipelines",
     "list_pool_files",
+    "list_pool_trash",
     "list_projects",
     "pause_project",
     "provide_input",
@@ -33,6 +34,7 @@ ActionName = Literal[
     "set_secret",
     "show_pipeline",
     "show_project",
+    "show_space",
     "start_from_stage",
     "start_services",
 ]
@@ -51,6 +53,7 @@ TEXTS: dict[ActionName, str] = {
     "list_ingest_files": "List the files found in watched folders",
     "list_pipelines": "List the pipelines",
     "list_pool_files": "List the files in the pool",
+    "list_pool_trash": "List the deleted files",
     "list_projects": "List the projects",
     "pause_project": "Pause the project once its running stages finish",
     "provide_input": "Provide the input",
@@ -61,6 +64,7 @@ TEXTS: dict[ActionName, str] = {
     "set_secret": "Store the secret",
     "show_pipeline": "Show the stages and their settings",
     "show_project": "Show the project's status",
+    "show_space": "See what takes the space, and free some",
     "start_from_stage": "Start again from the first stage",
     "start_services": "Start the services",
 }
@@ -77,6 +81,7 @@ COMMANDS: dict[ActionName, str] = {
     "list_ingest_files": "ingest list",
     "list_pipelines": "pipelines list",
     "list_pool_files": "pool list",
+    "list_pool_trash": "pool trash",
     "list_projects": "status",
     "pause_project": "pause {project}",
     "redo_stage": "redo {project} {stage}",
@@ -86,6 +91,7 @@ COMMANDS: dict[ActionName, str] = {
     "set_secret": "secret set {secret}",
     "show_pipeline": "pipelines show {pipeline}",
     "show_project": "status {project}",
+    "show_space": "usage",
     "start_from_stage": "run {pipeline} --project {project} --start-from {stage}",
     "start_services": "up",
 }

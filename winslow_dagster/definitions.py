@@ -10,6 +10,7 @@ from winslow_dagster.assets.sensors import partitions_sensor, results_sensor
 from winslow_dagster.jobs.launcher import PINNED_VERSION
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.sensors.disk import disk_sensor
 from winslow_dagster.sensors.ingest import ingest_sensor
 from winslow_dagster.sensors.notifications import notifications_sensor
 from winslow_dagster.sensors.orphans import orphans_sensor
@@ -23,6 +24,7 @@ SENSORS = (
     ingest_sensor,
     orphans_sensor,
     retention_sensor,
+    disk_sensor,
     partitions_sensor,
     results_sensor,
 )

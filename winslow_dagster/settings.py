@@ -210,7 +210,15 @@ class Settings(BaseModel):
         description="Days to keep Dagster's events of runs that no project needs any more; projects keep their own."
     )
     trash_days: float = Field(
-        description="Days to keep a deleted project, which can be restored as long. Then its files are removed."
+        description="Days to keep a deleted project or a deleted file of the pool, which can be restored as long. Then "
+        "its files are removed."
+    )
+    disk_warn_hours: float = Field(
+        default=24.0,
+        description="Warn when the disk of a node will be full within so many hours, at the rate of lately.",
+    )
+    disk_warn_percent: float = Field(
+        default=5.0, description="Warn when less than so many percent of the disk of a node are free."
     )
     notify_file: Path = Field(
         description="The YAML file of notification channels. Without it, no notifications are sent."
@@ -310,6 +318,8 @@ class Settings(BaseModel):
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
             trash_days=days(source, "WINSLOW_TRASH_DAYS", "30"),
+            disk_warn_hours=number(source, "WINSLOW_DISK_WARN_HOURS", "24", "a number of hours, such as 24"),
+            disk_warn_percent=number(source, "WINSLOW_DISK_WARN_PERCENT", "5", "a percentage, such as 5", most=100.0),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
             retention_file=resolved(source.get("WINSLOW_RETENTION_FILE") or home / "retention.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
@@ -332,6 +342,18 @@ def days(source: Mapping[str, str], name: str, default: str, least: float = 0.0)
         expected = "a number of days, such as 90" if least <= 0 else f"a number of days, at least {least:g}"
         raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected=expected)
     return number
+
+
+def number(source: Mapping[str, str], name: str, default: str, expected: str, most: float = inf) -> float:
+    """A number that is not negative. Raises SettingsInvalid."""
+    text = source.get(name, default)
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= most or found == inf:
+        raise SettingsInvalid(f"{name} is {text!r}", where="environment", expected=expected)
+    return found
 
 
 def bind_address(source: Mapping[str, str]) -> str:

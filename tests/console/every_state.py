@@ -43,6 +43,7 @@ def running(folder: Path) -> Iterator[Server]:
         winslow.run("failing", "failed-one").ended()
         winslow.run("asking", "asking-one").ended()
         watched(server)
+        fill_pool(server, folder)
         winslow.create("steps", "gone").delete("a test film, <b>not</b> ours")
         under_way(server, "under-way")
         try:
@@ -60,6 +61,19 @@ def watched(server: Server) -> None:
     at, states = datetime.now(UTC), ("done", "dismissed")
     found = [IngestFile(0, "camera", f"{each}.mp4", 7, "t", each, "", None, None, at, at, at) for each in states]
     IngestTable(server.winslow.context.records.database).apply(found, [])
+
+
+def fill_pool(server: Server, folder: Path) -> None:
+    """A table, a directory, and a deleted file."""
+    pool, table = server.winslow.pool, folder / "counts.csv"
+    table.write_text("time,cars\n1,2\n")
+    frames = folder / "frames" / "day"
+    frames.mkdir(parents=True)
+    (frames / "one.txt").write_text("<b>first</b>")
+    for name in ("counts", "old-counts"):
+        pool.add(table, name)
+    pool.add(frames.parent, "frames")
+    pool.remove("old-counts")
 
 
 def under_way(server: Server, name: str) -> None:

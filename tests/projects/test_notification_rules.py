@@ -127,7 +127,7 @@ def test_a_disk_that_is_nearly_full_is_one_message_a_day(outbox: Outbox) -> None
             outbox, to, disk_messages(to, [("node1", "2 GB of 1 TB are free")], BASE_URL, NOW + timedelta(hours=hours))
         )
     first, second = outbox.waiting("team")
-    assert first.text == f"The disk of node1 is nearly full\n{BASE_URL}/health\n2 GB of 1 TB are free"
+    assert first.text == f"The disk of node1 is nearly full\n{BASE_URL}/space\n2 GB of 1 TB are free"
     assert (first.key, second.key) == ("disk_low:node1:2026-03-01", "disk_low:node1:2026-03-02")
     assert list(disk_messages(channel(), [("node1", "")], BASE_URL, NOW)) == []
 

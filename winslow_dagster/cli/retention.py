@@ -10,6 +10,7 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from winslow_dagster.projects.domain.space import KindUsage
     from winslow_dagster.projects.retention.rules import Removal
 
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 def usage(project: str | None, *, as_json: bool) -> None:
     """Show how much space projects and their stages take, or those of PROJECT. Shared files count once.
 
+    Without PROJECT, also by kind: previews, images, uploads and what is in the trash.
+
     With --json, {"stages": [{"project", "stage", "attempts", "outputs_bytes", "logs_bytes", "leftovers_bytes"}, …],
-    "inputs_bytes": {project: bytes}, "cache_bytes"}. Leftovers and cache are those of this node.
+    "inputs_bytes": {project: bytes}, "cache_bytes"}. Leftovers and cache are those of this node. Without PROJECT, also
+    {"kinds": [{"kind", "size_bytes", "measured_at"}, …]}.
     """
     from dataclasses import asdict
 
@@ -28,8 +32,13 @@ def usage(project: str | None, *, as_json: bool) -> None:
 
     with open_installation() as winslow:
         result = winslow.retention.usage(project)
+        kinds: tuple[KindUsage, ...] = ()
+        if project is None:
+            winslow.space.measure()
+            kinds = winslow.space.summary(0).kinds
     if as_json:
-        print_json(asdict(result))
+        shown = {"kinds": [each.model_dump(mode="json") for each in kinds]} if project is None else {}
+        print_json(asdict(result) | shown)
         return
     rows = [
         (
@@ -44,6 +53,8 @@ def usage(project: str | None, *, as_json: bool) -> None:
     ]
     rows += [(name, "(inputs)", "", format_size(size), "", "") for name, size in result.inputs_bytes.items()]
     print_table(("project", "stage", "attempts", "outputs", "logs", "on this node"), sorted(rows))
+    if kinds:
+        print_table(("kind", "space"), [(each.kind, format_size(each.size_bytes)) for each in kinds])
     say(f"input cache of this node: {format_size(result.cache_bytes)}")
 
 

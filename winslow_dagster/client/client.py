@@ -17,11 +17,13 @@ from winslow_dagster.client.ingest import IngestClient
 from winslow_dagster.client.nodes import NodeClient
 from winslow_dagster.client.notifications import NotificationClient
 from winslow_dagster.client.pipelines import PipelineClient
+from winslow_dagster.client.pool import PoolClient
 from winslow_dagster.client.project import ProjectClient, Started
 from winslow_dagster.client.queue import QueueClient
 from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.shares import ShareClient
+from winslow_dagster.client.space import SpaceClient
 from winslow_dagster.client.uploads import UploadClient
 from winslow_dagster.client.variables import VariableClient
 from winslow_dagster.errors import ProjectDeleted
@@ -165,6 +167,16 @@ class WinslowClient:
     def variables(self) -> VariableClient:
         """Variables that the installation gives to the stages of all pipelines, or of some."""
         return VariableClient(self._http)
+
+    @property
+    def pool(self) -> PoolClient:
+        """Files that any project may take as an input, and the trash of those that were deleted."""
+        return PoolClient(self._http)
+
+    @property
+    def space(self) -> SpaceClient:
+        """What takes space, by kind, project, owner, stage and age."""
+        return SpaceClient(self._http)
 
     @property
     def uploads(self) -> UploadClient:

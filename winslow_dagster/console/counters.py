@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from winslow_dagster.engines.engine import NodeUsage
@@ -21,6 +22,8 @@ class FrameCounters(Counters):
 
     disk_free_bytes: int | None = None
     disk_state: Literal["ok", "low", "full"] = "ok"
+    disk_full_at: datetime | None = None
+    """When a disk will be full at the rate of lately, if that is soon."""
 
 
 @dataclass(eq=False)
@@ -30,6 +33,7 @@ class FrameCounts:
     installation: Installation
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _fullest: NodeUsage | None = None
+    _full_at: datetime | None = None
     _asked_at: float | None = None
 
     def read(self) -> FrameCounters:
@@ -39,7 +43,10 @@ class FrameCounts:
         if fullest is None:
             return FrameCounters(**counted.model_dump())
         return FrameCounters(
-            **counted.model_dump(), disk_free_bytes=fullest.disk_free_bytes, disk_state=fullest.disk_state
+            **counted.model_dump(),
+            disk_free_bytes=fullest.disk_free_bytes,
+            disk_state=fullest.disk_state,
+            disk_full_at=self._full_at,
         )
 
     def _disk(self) -> NodeUsage | None:
@@ -47,8 +54,9 @@ class FrameCounts:
             if self._asked_at is None or time.monotonic() - self._asked_at > DISK_KNOWN_FOR_S:
                 self._asked_at = time.monotonic()
                 try:
-                    usage = self.installation.node_usage()
+                    usage, disks = self.installation.node_usage(), self.installation.space.filling_disks()
                 except WinslowError:
-                    usage = ()
+                    usage, disks = (), ()
+                self._full_at = min((each.full_at for each in disks if each.full_at), default=None)
                 self._fullest = min(usage, key=lambda node: node.disk_free_bytes, default=None)
             return self._fullest

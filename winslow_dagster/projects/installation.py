@@ -30,6 +30,7 @@ from winslow_dagster.projects.commands.queue import QueueCommands
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.commands.shares import ShareCommands
+from winslow_dagster.projects.commands.space import SpaceCommands
 from winslow_dagster.projects.commands.uploads import UploadCommands
 from winslow_dagster.projects.commands.variables import VariableCommands
 from winslow_dagster.projects.comparison.compare import Comparison, CrossTable
@@ -355,6 +356,11 @@ class Installation:
     def pool(self) -> PoolCommands:
         """Files that any project may take as an input: `inputs={"video": "pool:NAME"}`."""
         return PoolCommands(self.context)
+
+    @property
+    def space(self) -> SpaceCommands:
+        """What takes space, by kind, project, owner, stage and age."""
+        return SpaceCommands(self.context)
 
     @property
     def uploads(self) -> UploadCommands:

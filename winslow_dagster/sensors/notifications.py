@@ -18,14 +18,14 @@ from dagster import (
     SkipReason,
 )
 
-from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.dagster_api.run_completion import record_run_ends, statuses_of, unsettled_runs
+from winslow_dagster.projects.database.disk_samples import DiskSamples
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.notifications.apprise import send
 from winslow_dagster.projects.notifications.channels import channels_to_send
 from winslow_dagster.projects.notifications.outbox import Outbox
 from winslow_dagster.projects.notifications.rules import add_messages, disk_messages, new_messages, send_waiting
+from winslow_dagster.projects.retention.disk_forecast import LONGEST, filling_disks
 from winslow_dagster.projects.status.occurrences import occurrences, selected_by
 from winslow_dagster.projects.status.project_list import summaries
 from winslow_dagster.settings import Settings
@@ -72,7 +72,7 @@ def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstanc
         for channel in found.channels:
             new += add_messages(outbox, channel, new_messages(channel, happened, select, base_url, now))
         if any(channel.wants_event("disk_low") for channel in found.channels):
-            low = nearly_full(settings)
+            low = nearly_full(settings, records, now)
             for channel in found.channels:
                 new += add_messages(outbox, channel, disk_messages(channel, low, base_url, now))
         report += [f"{new} new messages"] if new else []
@@ -84,13 +84,10 @@ def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstanc
     return "; ".join(report) or "nothing new"
 
 
-def nearly_full(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The nodes whose disks are nearly full, and how much is free on each."""
-    return tuple(
-        (each.name, f"{format_size(each.disk_free_bytes)} of {format_size(each.disk_total_bytes)} are free")
-        for each in open_engine(settings).node_usage()
-        if each.disk_state != "ok"
-    )
+def nearly_full(settings: Settings, records: ProjectRecords, now: datetime) -> tuple[tuple[str, str], ...]:
+    """The nodes whose disks are nearly full, or will be soon, with how much is free and for how long that lasts."""
+    filling = filling_disks(DiskSamples(records.database).by_node(now - LONGEST), settings, now)
+    return tuple((each.node, each.text) for each in filling)
 
 
 def seen_runs(instance: DagsterInstance, run_ids: Iterable[str]) -> dict[str, SeenRun]:

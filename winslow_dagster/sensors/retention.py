@@ -29,6 +29,7 @@ from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.change_feed import CHANGES_KEPT, ChangeFeed
 from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.inputs.resource_pool import Pool
 from winslow_dagster.projects.retention.cleanup import Cleanup
 from winslow_dagster.projects.retention.inventory import load_histories
 from winslow_dagster.projects.retention.purge import Purge
@@ -116,6 +117,17 @@ def _in_parts(run_ids: list[str], size: int) -> Iterator[list[str]]:
         yield run_ids[first : first + size]
 
 
+def purge_files(pool: Pool, now: datetime, deleted_before: datetime, failures: list[str]) -> int:
+    """Remove deleted files of the pool that no project has. Returns the bytes freed; what fails goes to `failures`."""
+    freed_bytes = 0
+    for file in pool.rows.deleted():
+        try:
+            freed_bytes += pool.purge(file["id"], now, deleted_before=deleted_before) or 0
+        except StoreError as error:
+            failures.append(str(error))
+    return freed_bytes
+
+
 def apply_retention(context: SensorEvaluationContext) -> SkipReason:
     """Do a part of the day's work. The cursor is the day once it is done; until then, day and last project."""
     now = datetime.now(UTC)
@@ -153,6 +165,7 @@ def apply_retention(context: SensorEvaluationContext) -> SkipReason:
                 failures.append(str(error))
             last = name
         if not stop():
+            freed_bytes += purge_files(Pool(records.database, store), now, deleted_before, failures)
             ChangeFeed(records.database).prune(now - CHANGES_KEPT)
             ended_before = now - timedelta(days=settings.run_retention_days)
             pruned = prune_runs(context.instance, needed_runs(records, settings), ended_before, stop)
@@ -166,5 +179,5 @@ retention_sensor = SensorDefinition(
     evaluation_fn=apply_retention,
     minimum_interval_seconds=TICK_EVERY_S,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Once a day, deletes what the retention rules remove, deleted projects, and runs that nobody needs",
+    description="Once a day, deletes what the retention rules remove, what was deleted long ago, and runs nobody needs",
 )

@@ -300,6 +300,8 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
         "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),
         "WINSLOW_TRASH_DAYS": str(settings.trash_days),
+        "WINSLOW_DISK_WARN_HOURS": str(settings.disk_warn_hours),
+        "WINSLOW_DISK_WARN_PERCENT": str(settings.disk_warn_percent),
         "WINSLOW_NODE_DIR": str(settings.node.node_dir),
         "WINSLOW_NODE_TAGS": ",".join(settings.node.node_tags),
     }

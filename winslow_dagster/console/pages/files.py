@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
-from winslow_dagster.console.acts import done
+from winslow_dagster.console.acts import Undo, done
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
@@ -29,6 +29,8 @@ def show_files(request: Request, front: Front) -> HTMLResponse:
 
 @room.route_for("/{name}/remove", role="operator", method="POST")
 def remove(front: Front, name: str) -> Response:
-    """Delete a file that no project uses."""
-    front.pool.remove(name)
-    return done(f"{name} is no longer in the pool.", go_to="/files")
+    """Move a file to the trash."""
+    deleted = front.pool.remove(name)
+    return done(
+        f"{name} is no longer in the pool.", go_to="/files", undo=Undo(f"/trash/files/{deleted.id}/restore", {})
+    )

@@ -85,7 +85,7 @@ def show_form(
         file=file,
         pipeline=loaded,
         groups=variable_groups(loaded, front.pipeline_files.comments(chosen)) if loaded and chosen else {},
-        pool=[each.name for each in front.pool.list()] if loaded and loaded.inputs else [],
+        pool=list(front.pool.names()) if loaded and loaded.inputs else [],
         secrets=[each.name for each in front.secrets.list()],
         upload_most=UPLOAD_MOST_BYTES,
     )

@@ -54,7 +54,7 @@ def show_drawer(request: Request, front: Front, project: str, stage: str, place:
         prefixes={each.stage: field_prefix(stage, each.stage) for each in known.following},
         ends={each: [last for last, reached in known.later.items() if each in reached] for each in known.later},
         differing=_differing(known),
-        pool=[each.name for each in front.pool.list()] if known.inputs else [],
+        pool=list(front.pool.names()) if known.inputs else [],
     )
 
 

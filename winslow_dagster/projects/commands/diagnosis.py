@@ -24,6 +24,7 @@ from winslow_dagster.formatting import format_size
 from winslow_dagster.hosts import canonical_host, is_loopback
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.space import SpaceCommands
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import ANY_ADDRESS, Settings
@@ -64,6 +65,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield database(settings)
     yield from map(disk, context.engine.node_usage())
     yield links(settings)
+    yield from filling_disks(context)
     yield from services(context)
 
 
@@ -202,6 +204,17 @@ def disk(usage: NodeUsage) -> Finding:
         return Finding("disk", "missing", detail, "Free some space; no stage starts on a full disk")
     low = usage.disk_state == "low"
     return Finding("disk", "warn" if low else "ok", detail, "Free some space soon" if low else "")
+
+
+def filling_disks(context: Context) -> Iterator[Finding]:
+    """Disks that will be full soon, and those with little space left."""
+    try:
+        found = SpaceCommands(context).disks()
+    except ServiceUnavailable:
+        return  # the database has a finding of its own
+    for each in found:
+        if each.warns:
+            yield Finding("disk", "warn", each.text, Action("show_space"))
 
 
 def services(context: Context) -> Iterator[Finding]:

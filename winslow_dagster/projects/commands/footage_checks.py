@@ -13,8 +13,9 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, source_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.footage_checks import FootageChecks
+from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.domain.upload import CheckedFootage, PoolVideo, PoolVideos
-from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.projects.inputs.resource_pool import Pool
 from winslow_dagster.storage.manifest import FileEntry
 
 LATELY = timedelta(days=7)

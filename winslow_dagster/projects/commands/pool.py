@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from winslow_dagster.errors import NotFound
+from winslow_dagster.errors import NotFound, ProjectConflict
+from winslow_dagster.footage import Footage, Picture
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.downloads import open_pool_archive
-from winslow_dagster.projects.commands.files import files_of, read_file
+from winslow_dagster.projects.commands.files import files_of, open_file, read_file, source_of
+from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.domain.pool import (
+    PoolAct,
+    PoolDetails,
+    PooledFile,
+    PoolEffect,
+    PoolEntry,
+    PoolPage,
+    PoolPurge,
+    PoolQuery,
+    PoolSort,
+    TrashedFile,
+    effect_of,
+)
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
-from winslow_dagster.projects.inputs.resource_pool import POOL, Pool, PooledFile
+from winslow_dagster.projects.inputs.resource_pool import POOL, Pool
 from winslow_dagster.projects.inputs.uploads import received, size_of
 from winslow_dagster.storage.archives import Archive, ArchiveFormat
 
+SORTS: dict[PoolSort, Callable[[PoolEntry], Any]] = {
+    "name": lambda entry: entry.name.casefold(),
+    "size": lambda entry: entry.size_bytes,
+    "added": lambda entry: entry.added_at,
+    "by": lambda entry: entry.added_by.casefold(),
+    "uses": lambda entry: len(entry.used_by),
+}
+
 
 class PoolCommands:
-    """The pool of one installation."""
+    """The pool of one installation. Operators change it; only administrators remove deleted files for good."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -34,14 +60,41 @@ class PoolCommands:
         """All files by name."""
         return self.files.files()
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all files."""
+        return tuple(sorted(self.files.rows.names()))
+
+    def find(self, query: PoolQuery | None = None) -> PoolPage:
+        """One page of the files that match the query, and who uses them."""
+        query = query or PoolQuery()
+        text = query.text.casefold().strip()
+        matching = [
+            entry
+            for entry in self.files.rows.entries()
+            if any(text in each.casefold() for each in (entry.name, entry.file_name, entry.added_by))
+        ]
+        matching.sort(key=SORTS[query.sort], reverse=query.descending)
+        return PoolPage(
+            files=tuple(matching[query.offset : query.offset + query.limit]),
+            total=len(matching),
+            size_bytes=sum(entry.size_bytes for entry in matching),
+        )
+
+    def details(self, name: str) -> PoolDetails:
+        """A file with the projects and attempts that have it. Raises NotFound."""
+        file = self.files.file(name)
+        return PoolDetails(file=self._entry(file), uses=self.files.rows.uses(file), earlier=self._earlier(file))
+
+    def effect(self, act: PoolAct, name: str) -> PoolEffect:
+        """What it would mean to remove, rename or replace a file. Raises NotFound."""
+        return effect_of(act, self._entry(self.files.file(name)), self._context.settings.trash_days)
+
     def add(self, path: str | Path, name: str | None = None, upload: UploadStarted | None = None) -> PooledFile:
         """Copy a file or a directory into the pool, under its own name or another.
 
         Raises InputRejected, StoreError, ProjectConflict if the name is taken.
         """
-        path = expanded(path)
-        require_permitted(self._context.actor, self._context.settings, {"path": path})
-        return self._add(path, name, upload)
+        return self._add(self._permitted(path), name, upload)
 
     def _add(self, path: Path, name: str | None, upload: UploadStarted | None = None) -> PooledFile:
         self._context.actor.require("operator")
@@ -73,13 +126,121 @@ class PoolCommands:
         (file,) = files_of(self._context.store, "", {stage: chosen}, [stage])
         return file
 
+    def open_file(self, file: ProjectFile) -> BufferedReader:
+        """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
+        return open_file(self._context.store, file)
+
     def read_file(self, file: ProjectFile, begin: int, end: int) -> bytes:
         """The bytes of a file from `begin` to before `end`, fewer if it is shorter than it was. Raises StoreError."""
         return read_file(self._context.store, file, begin, end)
 
-    def remove(self, name: str) -> int:
-        """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
+    def rename(self, name: str, new_name: str) -> PoolEntry:
+        """Give a file another name. Projects that have it keep it. Raises NotFound, InputRejected, ProjectConflict."""
         self._context.actor.require("operator")
-        freed_bytes = self.files.remove(name)
-        self._context.audit("pool_remove", name=name, freed_bytes=freed_bytes)
-        return freed_bytes
+        self.files.rows.rename(name, checked_name(new_name, "pool name"))
+        self._context.audit("pool_rename", name=name, new_name=new_name)
+        return self._entry(self.files.file(new_name))
+
+    def replace(self, name: str, source: str | Path, upload: UploadStarted | None = None) -> TrashedFile:
+        """Have a path, or `pool:OTHER`, take the place of a file. Returns the earlier one, which can be restored.
+
+        Projects keep the earlier one until they are given the new one. Raises NotFound, InputRejected, StoreError.
+        """
+        context = self._context
+        context.actor.require("operator")
+        by, at = context.actor.who, context.clock()
+        if isinstance(source, str) and source.startswith(POOL):
+            earlier = self.files.rows.replace_by(name, source.removeprefix(POOL), by=by, at=at)
+        else:
+            path = self._permitted(source)
+            moved = upload(path.name, size_of(path)) if upload and path.exists() else None
+            earlier = self.files.replace(name, path, by, at, moved)
+        context.audit("pool_replace", name=name, by=str(source))
+        return self._trashed(earlier)
+
+    def remove(self, name: str) -> TrashedFile:
+        """Delete a file. It can be restored for a while, and projects that have it keep it. Raises NotFound."""
+        self._context.actor.require("operator")
+        file_id = self.files.rows.remove(name, by=self._context.actor.who, at=self._context.clock())
+        self._context.audit("pool_remove", name=name)
+        return self._trashed(file_id)
+
+    def trash(self) -> tuple[TrashedFile, ...]:
+        """The deleted files, the last one first, and when the content of each is removed."""
+        kept = timedelta(days=self._context.settings.trash_days)
+        return tuple(
+            TrashedFile(**fields, purge_at=fields["deleted_at"] + kept) for fields in self.files.rows.deleted()
+        )
+
+    def restore(self, which: str, name: str | None = None) -> PoolEntry:
+        """Restore a deleted file: the one with this id, or the last one of this name. With `name`, under another name.
+
+        If another file took its place, they change places. Raises NotFound, ProjectConflict if its name is taken.
+        """
+        context = self._context
+        context.actor.require("operator")
+        found = self._in_trash(which)
+        new_name = None if name is None else checked_name(name, "pool name")
+        listed = self.files.rows.restore(found.id, new_name, by=context.actor.who, at=context.clock())
+        context.audit("pool_restore", name=listed)
+        return self._entry(self.files.file(listed))
+
+    def purge(self, which: str) -> PoolPurge:
+        """Remove the content of a deleted file, by its id or name, for good. Only administrators may.
+
+        Raises NotFound, ProjectConflict while a project has it, StoreError.
+        """
+        self._context.actor.require("admin", which)
+        found = self._in_trash(which)
+        freed_bytes = self.files.purge(found.id, self._context.clock())
+        if freed_bytes is None:
+            raise ProjectConflict(
+                f"it is an input of {', '.join(found.used_by)}" if found.used_by else "somebody has just restored it",
+                where=found.name,
+                remedy="It goes once no project has it any more",
+            )
+        self._context.audit("pool_purge", name=found.name, freed_bytes=freed_bytes)
+        return PoolPurge(id=found.id, name=found.name, freed_bytes=freed_bytes)
+
+    # what is in a file
+
+    def footage(self, file: ProjectFile) -> Footage:
+        """Size, rate and number of frames of a video. Raises FootageUnreadable, StoreError."""
+        return self._context.resources.footage.footage(source_of(self._context.store, file))
+
+    def picture(self, file: ProjectFile, width: int | None = None) -> Picture:
+        """A picture, or the middle frame of a video, as every browser shows it. Raises FootageUnreadable."""
+        return self._context.resources.footage.picture(source_of(self._context.store, file), width)
+
+    def _permitted(self, path: str | Path) -> Path:
+        found = expanded(path)
+        require_permitted(self._context.actor, self._context.settings, {"path": found})
+        return found
+
+    def _entry(self, file: PooledFile) -> PoolEntry:
+        found = next((each for each in self.files.rows.entries() if each.id == file.id), None)
+        if found is None:
+            raise NotFound("it was removed meanwhile", where=f"pool file {file.name}")
+        return found
+
+    def _trashed(self, file_id: str) -> TrashedFile:
+        found = next((each for each in self.trash() if each.id == file_id), None)
+        if found is None:
+            raise NotFound("somebody has just restored it", where="the trash")
+        return found
+
+    def _in_trash(self, which: str) -> TrashedFile:
+        found = next((each for each in self.trash() if which in {each.id, each.name}), None)
+        if found is None:
+            raise NotFound(f"there is no deleted file {which!r}", where="the trash")
+        return found
+
+    def _earlier(self, file: PooledFile) -> tuple[TrashedFile, ...]:
+        """The files that it replaced, directly or not, the last one first."""
+        by_successor = {each.replaced_by: each for each in self.trash() if each.replaced_by is not None}
+        found: list[TrashedFile] = []
+        current = file.id
+        while current in by_successor and by_successor[current] not in found:
+            found.append(by_successor[current])
+            current = by_successor[current].id
+        return tuple(found)

@@ -16,10 +16,11 @@ from winslow_dagster.projects.database.annotations import checked_notes, checked
 from winslow_dagster.projects.database.footage_checks import FootageChecks
 from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.domain.run_request import KnownFiles, RunRequest, check_variables
 from winslow_dagster.projects.inputs.input_storage import InputStorage
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
-from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, PooledFile, Source, sources
+from winslow_dagster.projects.inputs.resource_pool import GivenInput, Pool, Source, sources
 from winslow_dagster.projects.inputs.uploads import InputStream
 from winslow_dagster.projects.inputs.validation import check_names
 from winslow_dagster.storage.secrets import SecretStore, require_value

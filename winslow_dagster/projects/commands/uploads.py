@@ -25,9 +25,10 @@ from winslow_dagster.projects.commands.footage_checks import described, video_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.uploads import Uploads
 from winslow_dagster.projects.domain.model import LONGEST_NAME, checked_name, valid_name
+from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.domain.upload import Upload, UploadKind
 from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES, ReceivedFile, Receiver
-from winslow_dagster.projects.inputs.resource_pool import Pool, PooledFile
+from winslow_dagster.projects.inputs.resource_pool import Pool
 from winslow_dagster.storage.directories import remove_directory
 from winslow_dagster.storage.disk import disk_errors, free_bytes, locked, make_directories
 from winslow_dagster.storage.folder_stream import unpack
@@ -73,9 +74,9 @@ class UploadCommands:
             for each in self.unfinished():
                 if (each.owner, each.file_name, each.size_bytes, each.fingerprint, each.kind) == wanted:
                     return each
-        taken = {each.name for each in self._pool.files()} | {each.name for each in self._rows.unfinished()}
+        taken = self._pool.rows.names() | {each.name for each in self._rows.unfinished()}
         pool_name = _free_name(file_name, taken) if name is None else checked_name(name, "pool name")
-        if any(each.name == pool_name for each in self._pool.files()):
+        if pool_name in self._pool.rows.names():
             raise ProjectConflict(
                 f"the pool has a file {pool_name!r} already", remedy="Choose another name, or remove that file"
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, case, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -92,6 +92,7 @@ class Attempts:
                 "task": task.model_dump(mode="json"),
                 "inputs": of.inputs,
                 **_end_of_attempt(result),
+                "outputs_bytes": sum(_own_bytes(result)),
             }
             connection.execute(schema.attempts.insert().values(row))
 
@@ -101,7 +102,12 @@ class Attempts:
         Raises NotFound for an attempt that never started, and ProjectConflict for an end that differs from the recorded
         one, or a second success of the same stage in the same run.
         """
-        row = _end_of_attempt(result)
+        direct_bytes, linked_bytes = _own_bytes(result)
+        reused = schema.attempts.c.reused_from.is_not(None)
+        row = {
+            **_end_of_attempt(result),
+            "outputs_bytes": case((reused, linked_bytes), else_=direct_bytes + linked_bytes),
+        }
         open_attempt = and_(schema.attempts.c.task_id == task_id, schema.attempts.c.ended_at.is_(None))
         try:
             with self._database.writing() as connection:
@@ -201,7 +207,17 @@ def _end_of_attempt(result: StageResult) -> dict[str, Any]:
         "result": result.model_dump(mode="json", exclude={"outputs"}),
         "manifest": result.outputs.model_dump(mode="json") if result.outputs else None,
         "output_address": result.outputs.address if result.outputs else None,
+        "log_bytes": result.log_manifest.size_bytes if result.log_manifest else 0,
     }
+
+
+def _own_bytes(result: StageResult) -> tuple[int, int]:
+    """The bytes of its outputs in their own tree, which may be that of a reused attempt, and in further trees of it."""
+    files = result.outputs.files if result.outputs else ()
+    direct = sum(entry.size_bytes for entry in files if entry.stored_at is None)
+    linked = (entry for entry in files if entry.stored_at is not None)
+    own = (each for each in linked if result.task_id in (each.stored_at.address if each.stored_at else "").split("/"))
+    return direct, sum(each.size_bytes for each in own)
 
 
 def _input_addresses(task: StageTask) -> dict[str, str]:

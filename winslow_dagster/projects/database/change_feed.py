@@ -52,6 +52,8 @@ UNWATCHED = frozenset(
         schema.locks,
         schema.changes,
         schema.pool,
+        schema.measured_space,
+        schema.disk_samples,
         schema.uploads,
         schema.footage_checks,
         schema.ingest_files,

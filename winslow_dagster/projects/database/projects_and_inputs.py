@@ -164,10 +164,11 @@ def _hold_pooled(connection: Connection, manifest: Manifest) -> None:
     root, _, rest = manifest.address.partition("/")
     if root != schema.POOL_ADDRESS:
         return
-    name = rest.partition("/")[0]
-    query = select(schema.pool.c.manifest).where(schema.pool.c.name == name).with_for_update(read=True)
-    held = connection.execute(query).scalar_one_or_none()
-    if held is None or held["address"] != manifest.address:
+    table = schema.pool
+    held = select(table.c.deleted_at).where(table.c.id == rest.rpartition("/")[2]).with_for_update(read=True)
+    row = connection.execute(held).one_or_none()
+    if row is None or row.deleted_at is not None:
+        name = rest.partition("/")[0]
         raise NotFound(f"{name!r} was removed from the pool meanwhile", remedy=Action("list_pool_files"))
 
 

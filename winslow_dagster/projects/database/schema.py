@@ -214,12 +214,17 @@ attempts = Table(
     Column("reused_from", String(200)),
     # When retention removed its outputs. The row stays.
     Column("outputs_removed_at", Utc),
+    # The space that its own outputs and its log still take: files of other attempts among its outputs do not count.
+    Column("outputs_bytes", BigInteger, nullable=False, default=0),
+    Column("log_bytes", BigInteger, nullable=False, default=0),
     Index("ix_winslow_attempts_project_stage", "project", "stage", "ended_at"),
     Index("ix_winslow_attempts_pipeline_stage", "pipeline", "stage", "ended_at"),
     Index("ix_winslow_attempts_run_id", "run_id"),
     Index("ix_winslow_attempts_ended_at", "ended_at"),
     Index("ix_winslow_attempts_fingerprint", "fingerprint"),
     Index("ix_winslow_attempts_output_address", "output_address"),
+    # Everything about space, so that ten thousand projects are summed up without reading the rows.
+    Index("ix_winslow_attempts_space", "project", "pipeline", "stage", "ended_at", "outputs_bytes", "log_bytes"),
     Index(
         "ix_winslow_attempts_open",
         "run_id",
@@ -514,17 +519,54 @@ charts = Table(
 )
 
 POOL_ADDRESS = "pool"
-"""The first part of the addresses of files in the pool. The second is their name."""
+"""The first part of the addresses of files in the pool. The last one is their id."""
 
 pool = Table(
     "winslow_pool",
     metadata,
-    # Files that any project may use as an input, stored once.
-    Column("name", String(63), primary_key=True),
+    # Files that any project may use as an input, stored once. Names change; addresses, which end with the id, do not.
+    Column("id", String(32), primary_key=True),
+    Column("name", String(63), nullable=False),
     Column("manifest", Json, nullable=False),
+    # Of the manifest, so that a list need not read it.
+    Column("file_name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
     Column("original_path", Text, nullable=False),
     Column("added_at", Utc, nullable=False),
     Column("added_by", Text, nullable=False),
+    # Deleted: kept for a while, so that it can be restored. Perhaps another file took its place.
+    Column("deleted_at", Utc),
+    Column("deleted_by", Text),
+    Column("replaced_by", String(32)),
+    # From here on it is being removed for good, and cannot be restored.
+    Column("purged_at", Utc),
+    Index(
+        "uq_winslow_pool_name",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+)
+
+measured_space = Table(
+    "winslow_measured_space",
+    metadata,
+    # What can only be found out by looking at a disk, and when somebody last did.
+    Column("kind", String(16), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("measured_at", Utc, nullable=False),
+)
+
+disk_samples = Table(
+    "winslow_disk_samples",
+    metadata,
+    # The free space of each node over the last day, from which it is told when a disk will be full.
+    Column("node", String(255), primary_key=True),
+    Column("at", Utc, primary_key=True),
+    Column("free_bytes", BigInteger, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
 )
 
 uploads = Table(

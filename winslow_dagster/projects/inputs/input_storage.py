@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.inputs.resource_pool import POOL, Pool, PooledFile, Source
+from winslow_dagster.projects.domain.pool import PooledFile
+from winslow_dagster.projects.inputs.resource_pool import POOL, Pool, Source
 from winslow_dagster.projects.inputs.uploads import InputStream, contents, put, received, same_content, size_of
 from winslow_dagster.projects.inputs.validation import check_input, check_names, check_suffix
 from winslow_dagster.storage.manifest import Manifest

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError
-
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.paths import expanded
-from winslow_dagster.pipelines import nearest
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.database.pool_files import PoolFiles
 from winslow_dagster.projects.domain.model import checked_name
+from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.inputs.uploads import InputStream, put
 from winslow_dagster.projects.inputs.validation import check_content, check_suffix
 from winslow_dagster.storage.manifest import Manifest
@@ -29,22 +26,6 @@ from winslow_dagster.storage.store import BytesMoved, Store
 
 POOL = "pool:"
 """Prefix of the name of a pool file, where a path is expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class PooledFile:
-    """One file (or directory) of the pool."""
-
-    name: str
-    manifest: Manifest
-    original_path: str
-    added_at: datetime
-    added_by: str
-
-    @property
-    def file_name(self) -> str:
-        """The name the file has in the store."""
-        return self.manifest.files[0].path if len(self.manifest.files) == 1 else self.name
 
 
 GivenInput = str | Path | InputStream
@@ -56,18 +37,15 @@ class Pool:
     """All methods raise ServiceUnavailable if the database is not available."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        self._database = database
+        self.rows = PoolFiles(database)
+        """What the tables say of the files."""
         self._store = store
 
     def add(self, path: Path, name: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
         """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
-        checked_name(name, "pool name")
-        if not path.exists():
-            raise InputRejected("no such file", where=str(path))
-        if any(each.name == name for each in self.files()):
-            raise _taken(name)
-        manifest = put(self._store, path, f"{schema.POOL_ADDRESS}/{name}/{uuid4().hex}", moved)
-        return self._list(PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by))
+        if checked_name(name, "pool name") in self.rows.names():
+            raise ProjectConflict(f"the pool has a file {name!r} already", remedy=Action("choose_pool_name"))
+        return self._listed(self._stored(path, name, by, moved))
 
     def take(  # noqa: PLR0913  # what is known of an upload, by name
         self,
@@ -81,74 +59,65 @@ class Pool:
     ) -> PooledFile:
         """Move the content of a directory into the pool, without copying it where the store is on the same disk.
 
-        With the same key it may be called again after a crash. `known`: see `Store.commit_tree`. Raises StoreError,
-        ProjectConflict (taken name).
+        With the same key, which becomes the file's id, it may be called again after a crash. `known`: see
+        `Store.commit_tree`. Raises StoreError, ProjectConflict (taken name).
         """
-        manifest = self._store.commit_tree(directory, f"{schema.POOL_ADDRESS}/{name}/{key}", known=known)
-        listed = next((each for each in self.files() if each.name == name), None)
-        if listed is not None and listed.manifest.address == manifest.address:
+        listed = self.rows.with_id(key)
+        if listed is not None:
             return listed
-        return self._list(PooledFile(name, manifest, original_path or manifest.files[0].path, datetime.now(UTC), by))
+        manifest = self._store.commit_tree(directory, f"{schema.POOL_ADDRESS}/{name}/{key}", known=known)
+        return self._listed(PooledFile(name, manifest, original_path or manifest.files[0].path, datetime.now(UTC), by))
 
-    def _list(self, added: PooledFile) -> PooledFile:
-        name, manifest = added.name, added.manifest
-        row = {
-            "name": name,
-            "manifest": manifest.model_dump(mode="json"),
-            "original_path": added.original_path,
-            "added_at": added.added_at,
-            "added_by": added.added_by,
-        }
+    def replace(self, name: str, path: Path, by: str, at: datetime, moved: BytesMoved | None = None) -> str:
+        """Copy a file or a directory in the place of another, which goes to the trash. Returns the id of that.
+
+        Raises NotFound, InputRejected, StoreError.
+        """
+        self.rows.file(name)
+        file = self._stored(path, name, by, moved)
         try:
-            with self._database.writing() as connection:
-                connection.execute(schema.pool.insert().values(row))
-        except IntegrityError as error:
-            self._store.delete_tree(manifest.address)
-            raise _taken(name) from error
-        return added
+            return self.rows.replace(name, file, by=by, at=at)
+        except NotFound:
+            self._store.delete_tree(file.manifest.address)
+            raise
+
+    def purge(self, file_id: str, at: datetime, *, deleted_before: datetime | None = None) -> int | None:
+        """Remove the content of a deleted file that no project has, and return the bytes freed; None if it stays.
+
+        May be called again after a crash. Raises StoreError.
+        """
+        if not self.rows.begin_purge(file_id, at, deleted_before=deleted_before):
+            return None
+        file = self.rows.with_id(file_id)
+        freed_bytes = 0 if file is None else self._store.delete_tree(file.manifest.address)
+        self.rows.forget(file_id)
+        return freed_bytes
+
+    def _stored(self, path: Path, name: str, by: str, moved: BytesMoved | None) -> PooledFile:
+        if not path.exists():
+            raise InputRejected("no such file", where=str(path))
+        manifest = put(self._store, path, f"{schema.POOL_ADDRESS}/{name}/{uuid4().hex}", moved)
+        return PooledFile(name, manifest, str(path.absolute()), datetime.now(UTC), by)
+
+    def _listed(self, file: PooledFile) -> PooledFile:
+        try:
+            self.rows.add(file)
+        except ProjectConflict:
+            self._store.delete_tree(file.manifest.address)
+            raise
+        return file
 
     def files(self) -> tuple[PooledFile, ...]:
         """All files by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(schema.pool).order_by(schema.pool.c.name)).mappings().all()
-        return tuple(PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
+        return self.rows.files()
 
     def users(self) -> dict[str, tuple[str, ...]]:
-        """File -> the projects that use it as an input."""
-        by_address = {each.manifest.address: each.name for each in self.files()}
-        found: dict[str, set[str]] = {}
-        with self._database.reading() as connection:
-            for row in connection.execute(select(schema.inputs.c.project, schema.inputs.c.manifest)):
-                name = by_address.get(row.manifest["address"])
-                if name is not None:
-                    found.setdefault(name, set()).add(row.project)
-        return {name: tuple(sorted(projects)) for name, projects in found.items()}
+        """File -> the projects that use it as an input, or did."""
+        return {each.name: each.used_by for each in self.rows.entries() if each.used_by}
 
     def file(self, name: str) -> PooledFile:
         """One file. Raises NotFound, with the name that was probably meant."""
-        with self._database.reading() as connection:
-            # Only this one: another may be a directory with 100,000 files.
-            row = connection.execute(select(schema.pool).where(schema.pool.c.name == name)).mappings().one_or_none()
-            names = connection.execute(select(schema.pool.c.name)).scalars().all() if row is None else ()
-        if row is None:
-            meant = nearest(name, names)
-            raise NotFound(
-                f"there is no {name!r} in the pool",
-                remedy=f"Did you mean {meant}?" if meant else Action("list_pool_files"),
-            )
-        return PooledFile(**{**row, "manifest": Manifest.model_validate(row["manifest"])})
-
-    def remove(self, name: str) -> int:
-        """Delete a file that no project uses; returns the bytes freed. Raises NotFound, ProjectConflict, StoreError."""
-        file = self.file(name)
-        with self._database.writing() as connection:
-            # A project that takes the file holds its row, and comes before or after this (see `add_input`).
-            connection.execute(select(schema.pool.c.name).where(schema.pool.c.name == name).with_for_update())
-            users = _users(connection, file.manifest)
-            if users:
-                raise ProjectConflict(f"it is an input of {', '.join(users)}", where=name)
-            connection.execute(schema.pool.delete().where(schema.pool.c.name == name))
-        return self._store.delete_tree(file.manifest.address)
+        return self.rows.file(name)
 
     def check(self, file: PooledFile, name: str, declared: ProjectInput) -> None:
         """Check that the file can be the input of this name. Raises InputRejected."""
@@ -163,12 +132,6 @@ class Pool:
         check_content(
             cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, declared, where
         )
-
-
-def _users(connection: Connection, manifest: Manifest) -> list[str]:
-    table = schema.inputs
-    rows = connection.execute(select(table.c.project, table.c.manifest)).all()
-    return sorted({row.project for row in rows if row.manifest["address"] == manifest.address})
 
 
 def sources(pool: Pool, inputs: Mapping[str, GivenInput]) -> dict[str, Source]:
@@ -186,7 +149,3 @@ def _source(pool: Pool, source: GivenInput) -> Source:
 
 def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:
     return store.read_range(manifest, manifest.files[0], begin, end - begin)
-
-
-def _taken(name: str) -> ProjectConflict:
-    return ProjectConflict(f"the pool has a file {name!r} already", remedy=Action("choose_pool_name"))

@@ -109,7 +109,7 @@ def message_text(event: Event, occurrence: Occurrence, base_url: str, now: datet
 
 
 def disk_messages(channel: Channel, low: Iterable[tuple[str, str]], base_url: str, now: datetime) -> Iterator[Message]:
-    """Yield the messages about disks that are nearly full, one a day each. `low` are nodes, and how much is free."""
+    """Yield the messages about disks that are nearly full, one a day each. `low` are nodes, and what is wrong."""
     if not channel.wants_event("disk_low"):
         return
     for node, free in low:
@@ -118,7 +118,7 @@ def disk_messages(channel: Channel, low: Iterable[tuple[str, str]], base_url: st
             key=f"disk_low:{node}:{now.date()}",
             project=None,
             event="disk_low",
-            text=f"The disk of {node} is nearly full\n{base_url}/health\n{free}",
+            text=f"The disk of {node} is nearly full\n{base_url}/space\n{free}",
             created_at=now,
         )
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import WinslowError
@@ -176,6 +176,7 @@ class Cleanup:
                 return  # decided earlier, but not all could be deleted
             now = datetime.now(UTC)
             connection.execute(schema.removals.insert().values(row | {"decided_at": now}))
+            _take_off(connection, removal)
             connection.execute(
                 attempts.update()
                 .where(attempts.c.task_id.in_(losing), attempts.c.outputs_removed_at.is_(None))
@@ -252,3 +253,11 @@ class Cleanup:
                             seen.add(place)
                             sizes[row.project] = sizes.get(row.project, 0) + entry.size_bytes
         return sizes
+
+
+def _take_off(connection: Connection, removal: Removal) -> None:
+    """Count the files no longer among those of the attempt that they belong to."""
+    column = {"outputs": schema.attempts.c.outputs_bytes, "log": schema.attempts.c.log_bytes}.get(removal.kind)
+    if column is not None:
+        own = schema.attempts.update().where(schema.attempts.c.task_id == removal.task_id)
+        connection.execute(own.values({column.name: column - removal.size_bytes}))

@@ -25,8 +25,10 @@ function show(counters) {
   const disk = document.querySelector("[data-disk]");
   disk.hidden = counters.disk_free_bytes === null;
   if (!disk.hidden) {
-    disk.lastElementChild.textContent = `${formatSize(counters.disk_free_bytes)} left on disk`;
-    disk.dataset.tone = counters.disk_state === "ok" ? "" : "bad";
+    const hours = counters.disk_full_at === null ? null : (new Date(counters.disk_full_at) - Date.now()) / 3_600_000;
+    const soon = hours === null ? "" : hours < 1 ? ", full within an hour" : `, full in about ${Math.round(hours)} h`;
+    disk.lastElementChild.textContent = `${formatSize(counters.disk_free_bytes)} left on disk${soon}`;
+    disk.dataset.tone = counters.disk_state === "ok" && !soon ? "" : "bad";
   }
 }
 

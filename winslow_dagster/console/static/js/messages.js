@@ -40,6 +40,12 @@ async function send(undo) {
   try {
     const body = new URLSearchParams(undo.fields);
     const response = await fetch(undo.path, { method: "POST", body, headers: { "HX-Request": "true" } });
+    const page = response.headers.get("HX-Redirect");
+    if (page) {
+      sessionStorage.setItem(NEXT_PAGE, response.headers.get("HX-Trigger"));
+      location.assign(page);
+      return;
+    }
     sayAll(response.headers);
   } catch {
     say("The server does not answer. Nothing was changed; try again.", "bad");

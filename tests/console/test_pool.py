@@ -1,0 +1,119 @@
+"""The pool and its trash: for programs over HTTP, and in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from every_state import person, photograph
+from project_server import Server
+
+from winslow_dagster.client import WinslowClient
+from winslow_dagster.errors import Forbidden, NotFound, ProjectConflict
+from winslow_dagster.projects.domain.actor import Role
+from winslow_dagster.projects.domain.pool import PoolQuery
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+
+def client_of(server: Server, name: str, role: Role) -> WinslowClient:
+    accounts = server.winslow.accounts
+    if name not in {each.name for each in accounts.people()}:
+        accounts.add(name, role=role)
+    return WinslowClient(server.place.services.address, accounts.create_token(name, "tests").key)
+
+
+def table(directory: Path, text: str) -> Path:
+    path = directory / "table.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def page(browser: Browser, every_state: Server) -> Iterator[Page]:
+    with person(browser, every_state) as context:
+        opened = context.new_page()
+        opened.on("dialog", lambda dialog: dialog.accept())
+        yield opened
+
+
+def test_programs_find_rename_replace_remove_and_restore_files(every_state: Server, tmp_path: Path) -> None:
+    every_state.winslow.pool.add(table(tmp_path, "a,b\n1,2\n"), "over-http")
+    new = str(table(tmp_path, "a,b\n3,4\n"))
+    with client_of(every_state, "olga", "operator") as olga, client_of(every_state, "ada", "admin") as ada:
+        (found,) = olga.pool.find(PoolQuery(text="OVER-h", sort="size", descending=True)).files
+        assert (found.name, found.file_name, found.size_bytes, found.used_by) == ("over-http", "table.csv", 8, ())
+        assert "No project uses it" in olga.pool.effect("remove", "over-http").text
+        assert olga.pool.rename("over-http", "renamed").id == found.id
+        with pytest.raises(Forbidden):
+            olga.pool.replace("renamed", new)
+        earlier = ada.pool.replace("renamed", new)
+        details = olga.pool.details("renamed")
+        assert (earlier.id, [each.id for each in details.earlier]) == (found.id, [found.id])
+        with pytest.raises(ProjectConflict, match="has a file 'counts' already"):
+            olga.pool.rename("renamed", "counts")
+        assert olga.pool.restore(found.id).id == found.id
+        assert olga.pool.remove("renamed").id == found.id
+        assert [each.name for each in olga.pool.trash()][:2] == ["renamed", "renamed"]
+        with pytest.raises(Forbidden):
+            olga.pool.purge(found.id)
+        assert [ada.pool.purge("renamed").freed_bytes for _ in range(2)] == [8, 8]
+        with pytest.raises(NotFound, match="no deleted file 'renamed'"):
+            ada.pool.purge("renamed")
+
+
+@pytest.mark.chromium
+def test_a_file_is_searched_looked_at_renamed_removed_and_brought_back(
+    every_state: Server, page: Page, tmp_path: Path
+) -> None:
+    pool = every_state.winslow.pool
+    pool.add(table(tmp_path, "time,cars\n1,<b>2</b>\n"), "clicked")
+    every_state.winslow.create("steps", "clicks")
+    page.goto("/pool")
+    page.get_by_label("Search by name").fill("clic")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="clicked", exact=True).click()
+    page.get_by_text("<b>2</b>").wait_for()
+    photograph(page, "pool-file")
+    page.get_by_role("button", name="Rename…").click()
+    page.get_by_label("New name").fill("clicked-2")
+    photograph(page, "pool-rename")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    page.get_by_role("heading", name="clicked-2", exact=True).wait_for()
+    page.get_by_role("button", name="Remove…").click()
+    page.get_by_text("It can be restored for 30 days").wait_for()
+    photograph(page, "pool-remove")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_text("clicked-2 is no longer in the pool.").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="clicked-2", exact=True).wait_for()
+    assert pool.files.file("clicked-2").file_name == "table.csv"
+
+
+@pytest.mark.chromium
+def test_a_file_is_replaced_by_another_and_the_earlier_one_is_put_back(
+    every_state: Server, page: Page, tmp_path: Path
+) -> None:
+    pool = every_state.winslow.pool
+    old = pool.add(table(tmp_path, "a\n1\n"), "swapped")
+    new = pool.add(table(tmp_path, "a\n22\n"), "swapped-new")
+    page.goto("/pool/swapped")
+    page.get_by_role("button", name="Replace…").click()
+    page.get_by_label("By this file of the pool").select_option("swapped-new")
+    page.get_by_role("button", name="Replace", exact=True).click()
+    page.get_by_text("swapped is replaced.").wait_for()
+    assert pool.files.file("swapped").id == new.id
+    page.get_by_role("button", name="Put back").click()
+    page.get_by_text("swapped is in the pool again.").wait_for()
+    assert pool.files.file("swapped").id == old.id
+    page.goto("/trash")
+    gone = page.locator(f"#file-{new.id}")
+    gone.get_by_role("button", name="Delete for good").click()
+    gone.wait_for(state="detached")
+    photograph(page, "trash")
+    assert new.id not in {each.id for each in pool.trash()}

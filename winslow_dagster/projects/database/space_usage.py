@@ -1,0 +1,192 @@
+"""How much space everything takes, as the tables say it, and what was measured on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, select
+
+from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.engine import Database, insert
+from winslow_dagster.projects.domain.space import (
+    AGES_DAYS,
+    AgeUsage,
+    KindOfSpace,
+    KindUsage,
+    OwnerUsage,
+    PinnedUsage,
+    PipelineStageUsage,
+    ProjectUsage,
+    Space,
+)
+
+ATTEMPTS = schema.attempts
+OWN_BYTES = ATTEMPTS.c.outputs_bytes + ATTEMPTS.c.log_bytes
+OF_LIVE = ATTEMPTS.c.project.not_in(select(schema.projects.c.name).where(~schema.LIVE))
+
+
+class SpaceUsage:
+    """Every method is one transaction. All raise ServiceUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def space(self, now: datetime, most_projects: int) -> Space:
+        """What takes space. `uploads` are not known to the tables."""
+        with self._database.reading() as connection:
+            deleted, projects = _by_project(connection)
+            outputs, logs, inputs = (
+                sum(getattr(each, name) for each in projects)
+                for name in ("outputs_bytes", "logs_bytes", "inputs_bytes")
+            )
+            listed, trashed = _pool(connection)
+            table = schema.measured_space
+            measured = tuple(KindUsage(**row) for row in connection.execute(select(table)).mappings())
+            return Space(
+                kinds=(
+                    KindUsage(kind="outputs", size_bytes=outputs),
+                    KindUsage(kind="logs", size_bytes=logs),
+                    KindUsage(kind="inputs", size_bytes=inputs),
+                    KindUsage(kind="pool", size_bytes=listed),
+                    KindUsage(kind="trash", size_bytes=trashed + deleted),
+                    *measured,
+                ),
+                projects=tuple(projects[:most_projects]),
+                projects_total=len(projects),
+                owners=_by_owner(projects),
+                stages=_by_stage(connection),
+                ages=_by_age(connection, now),
+                pins=_pinned(connection),
+            )
+
+    def of_project(self, project: str) -> int:
+        """The space that a project takes."""
+        with self._database.reading() as connection:
+            own = select(func.sum(OWN_BYTES)).where(ATTEMPTS.c.project == project)
+            stored = connection.execute(own).scalar() or 0
+            return int(stored) + _inputs(connection, project).get(project, 0)
+
+    def note(self, measured: Mapping[KindOfSpace, int], at: datetime) -> None:
+        """Keep what was measured."""
+        table = schema.measured_space
+        with self._database.writing() as connection:
+            for kind, size_bytes in measured.items():
+                values = {"size_bytes": size_bytes, "measured_at": at}
+                row = insert(connection, table).values(kind=kind, **values)
+                connection.execute(row.on_conflict_do_update(index_elements=[table.c.kind], set_=values))
+
+
+def _by_project(connection: Connection) -> tuple[int, list[ProjectUsage]]:
+    """The bytes of deleted projects, and the others, the largest first."""
+    sums = select(
+        ATTEMPTS.c.project,
+        func.count().label("attempts"),
+        func.sum(ATTEMPTS.c.outputs_bytes).label("outputs"),
+        func.sum(ATTEMPTS.c.log_bytes).label("logs"),
+        func.max(ATTEMPTS.c.ended_at).label("ended_at"),
+    ).group_by(ATTEMPTS.c.project)
+    stored = {row.project: row for row in connection.execute(sums)}
+    inputs, deleted_bytes, found = _inputs(connection), 0, []
+    table = schema.projects
+    for name, owner, deleted_at in connection.execute(select(table.c.name, table.c.owner, table.c.deleted_at)):
+        row, inputs_bytes = stored.get(name), inputs.get(name, 0)
+        outputs_bytes, logs_bytes = (int(row.outputs), int(row.logs)) if row is not None else (0, 0)
+        size_bytes = outputs_bytes + logs_bytes + inputs_bytes
+        if deleted_at is not None:
+            deleted_bytes += size_bytes
+            continue
+        found.append(
+            ProjectUsage(
+                project=name,
+                owner=owner,
+                attempts=0 if row is None else row.attempts,
+                outputs_bytes=outputs_bytes,
+                logs_bytes=logs_bytes,
+                inputs_bytes=inputs_bytes,
+                size_bytes=size_bytes,
+                ended_at=None if row is None else row.ended_at,
+            )
+        )
+    found.sort(key=lambda each: (-each.size_bytes, each.project))
+    return deleted_bytes, found
+
+
+def _inputs(connection: Connection, project: str | None = None) -> dict[str, int]:
+    """Project -> bytes of inputs and answers of its own; what several projects share counts for one of them."""
+    sizes: dict[str, int] = {}
+    seen: set[str] = set()
+    for table in (schema.inputs, schema.answers):
+        query = select(table.c.project, table.c.manifest)
+        if project is not None:
+            query = query.where(table.c.project == project)
+        for owner, manifest in connection.execute(query):
+            address = manifest["address"]
+            if address in seen or address.startswith(f"{schema.POOL_ADDRESS}/"):
+                continue
+            seen.add(address)
+            sizes[owner] = sizes.get(owner, 0) + sum(file["size_bytes"] for file in manifest["files"])
+    return sizes
+
+
+def _pool(connection: Connection) -> tuple[int, int]:
+    """The bytes of the pool, and of what was deleted from it."""
+    table = schema.pool
+    total = func.coalesce(func.sum(table.c.size_bytes), 0)
+    listed, trashed = (
+        connection.execute(select(total).where(condition)).scalar_one()
+        for condition in (table.c.deleted_at.is_(None), table.c.deleted_at.is_not(None))
+    )
+    return int(listed), int(trashed)
+
+
+def _by_owner(projects: list[ProjectUsage]) -> tuple[OwnerUsage, ...]:
+    found: dict[str, list[int]] = {}
+    for each in projects:
+        found.setdefault(each.owner, []).append(each.size_bytes)
+    owners = [OwnerUsage(owner=owner, projects=len(sizes), size_bytes=sum(sizes)) for owner, sizes in found.items()]
+    return tuple(sorted(owners, key=lambda each: (-each.size_bytes, each.owner)))
+
+
+def _by_stage(connection: Connection) -> tuple[PipelineStageUsage, ...]:
+    table = ATTEMPTS
+    total = func.sum(OWN_BYTES).label("size_bytes")
+    query = select(table.c.pipeline, table.c.stage, func.count().label("attempts"), total).where(OF_LIVE)
+    rows = connection.execute(query.group_by(table.c.pipeline, table.c.stage)).mappings()
+    found = [PipelineStageUsage(**{**row, "size_bytes": int(row["size_bytes"])}) for row in rows]
+    return tuple(sorted(found, key=lambda each: (-each.size_bytes, each.pipeline, each.stage)))
+
+
+def _by_age(connection: Connection, now: datetime) -> tuple[AgeUsage, ...]:
+    ended_at = ATTEMPTS.c.ended_at
+    groups = []
+    for from_days, to_days in zip(AGES_DAYS, (*AGES_DAYS[1:], None), strict=True):
+        begins = ended_at <= now - timedelta(days=from_days)
+        groups.append(begins if to_days is None else and_(begins, ended_at > now - timedelta(days=to_days)))
+    columns: list[Any] = []
+    for group in groups:
+        columns += [func.sum(case((group, 1), else_=0)), func.sum(case((group, OWN_BYTES), else_=0))]
+    sums = [int(each or 0) for each in connection.execute(select(*columns).where(OF_LIVE)).one()]
+    return tuple(
+        AgeUsage(from_days=from_days, attempts=attempts, size_bytes=size_bytes)
+        for from_days, attempts, size_bytes in zip(AGES_DAYS, sums[::2], sums[1::2], strict=True)
+    )
+
+
+def _pinned(connection: Connection) -> tuple[PinnedUsage, ...]:
+    pins = schema.pins
+    query = (
+        select(
+            pins.c.project,
+            ATTEMPTS.c.stage,
+            pins.c.task_id,
+            pins.c.pinned_by,
+            pins.c.reason,
+            OWN_BYTES.label("size_bytes"),
+        )
+        .join(ATTEMPTS, ATTEMPTS.c.task_id == pins.c.task_id)
+        .where(OF_LIVE)
+        .order_by(OWN_BYTES.desc(), pins.c.task_id)
+    )
+    return tuple(PinnedUsage(**row) for row in connection.execute(query).mappings())
