@@ -199,6 +199,10 @@ class StoreUnreachable(StoreError):
     """The store does not respond now; the operation can be repeated later."""
 
 
+class QuotaExceeded(ProjectConflict):
+    """A project, or everything of a person, would take more space than an administrator allows."""
+
+
 class UploadBusy(ProjectConflict):
     """Another connection is sending the same file."""
 

@@ -117,3 +117,35 @@ def test_a_file_is_replaced_by_another_and_the_earlier_one_is_put_back(
     gone.wait_for(state="detached")
     photograph(page, "trash")
     assert new.id not in {each.id for each in pool.trash()}
+
+
+def test_programs_see_what_takes_space_and_set_quotas(every_state: Server) -> None:
+    with client_of(every_state, "olga", "operator") as olga, client_of(every_state, "ada", "admin") as ada:
+        space = olga.space.summary(1)
+        assert space.projects[0].outputs_bytes > 0
+        assert {"outputs", "logs", "pool", "trash"} <= {each.kind for each in space.kinds}
+        assert {"footage", "tables", "cache"} <= {each.kind for each in olga.space.measure()}
+        assert [each.free_bytes > 0 for each in olga.space.disks()] == [True]
+        with pytest.raises(Forbidden):
+            olga.quotas.set("project", "finished", "1GiB")
+        assert ada.quotas.set("project", "finished", "1GiB").limit_bytes == 1 << 30
+        (use,) = (each for each in olga.quotas.overview().uses if each.name == "finished")
+        assert (use.current_state, use.used_bytes > 0) == ("ok", True)
+        ada.quotas.clear("project", "finished")
+
+
+@pytest.mark.chromium
+def test_a_quota_is_set_and_removed_on_the_page_about_space(every_state: Server, page: Page) -> None:
+    page.goto("/space")
+    page.get_by_text("There is no quota").wait_for()
+    page.get_by_label("Name, or * for all").fill("*")
+    page.get_by_label("Limit", exact=True).fill("1 B")
+    page.get_by_role("button", name="Set the quota").click()
+    page.get_by_text("The quota of project * is 1 B.").wait_for()
+    page.locator("#quotas").get_by_text("overrun").first.wait_for()
+    photograph(page, "space-quotas")
+    page.get_by_role("button", name="Find out").click()
+    page.get_by_text("Nothing: all that they allow").or_(page.get_by_text("The rules would free")).wait_for()
+    page.get_by_role("button", name="Remove the quota of project *").click()
+    page.get_by_text("There is no quota").wait_for()
+    assert every_state.winslow.quotas.overview().quotas == ()

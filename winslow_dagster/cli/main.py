@@ -47,6 +47,7 @@ COMMANDS = {
     "pin": "Keep an attempt, whatever the retention rules say.",
     "unpin": "Unpin an attempt.",
     "retention": "Show or replace the retention rules of a project.",
+    "quota": "Limit the space of projects and people.",
     "rules": "Show, try and replace the retention rules for all projects.",
     "ingest": "List watched folders and their files; retry or dismiss rejected ones.",
     "upload": "Send files to the pool of a server, also over a bad connection.",

@@ -20,6 +20,7 @@ from winslow_dagster.client.pipelines import PipelineClient
 from winslow_dagster.client.pool import PoolClient
 from winslow_dagster.client.project import ProjectClient, Started
 from winslow_dagster.client.queue import QueueClient
+from winslow_dagster.client.quotas import QuotaClient
 from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.shares import ShareClient
@@ -172,6 +173,11 @@ class WinslowClient:
     def pool(self) -> PoolClient:
         """Files that any project may take as an input, and the trash of those that were deleted."""
         return PoolClient(self._http)
+
+    @property
+    def quotas(self) -> QuotaClient:
+        """How much space projects and people may take."""
+        return QuotaClient(self._http)
 
     @property
     def space(self) -> SpaceClient:

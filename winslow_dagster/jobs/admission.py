@@ -18,6 +18,7 @@ from winslow_dagster.jobs.interruption import interruption_of
 from winslow_dagster.jobs.tags import person_of
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG
 from winslow_dagster.projects.database.audit import Audit
+from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.inputs.input_storage import InputStorage, source_name
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
@@ -40,8 +41,8 @@ class Admission:
     def admit(self, context: OpExecutionContext, call: StageCall) -> None:
         """Admit the run, unless it is on record. May be called again after a crash.
 
-        Raises NotFound, InputRejected, Forbidden, ProjectConflict, StoreError, and StageFailed if the run is cancelled
-        meanwhile.
+        Raises NotFound, InputRejected, Forbidden, ProjectConflict, QuotaExceeded, StoreError, and StageFailed if the
+        run is cancelled meanwhile.
         """
         with self._lock:
             if self._records.run(call.run_id) is None:
@@ -64,6 +65,8 @@ class Admission:
         require_permitted(person, self._settings, requested)
         inputs = InputStorage(self._records, store, self._settings.home, requested)
         inputs.check(pipeline, current)
+        owner = person.who if existing is None else existing.owner
+        Quotas(self._records.database).require_room(name, owner, inputs.bytes_of(inputs.changed(current)))
         if existing is None:
             self._records.create_project(
                 name,

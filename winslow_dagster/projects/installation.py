@@ -27,6 +27,7 @@ from winslow_dagster.projects.commands.pool import PoolCommands
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.commands.project_check import NewProject, ProjectFault, faults_of
 from winslow_dagster.projects.commands.queue import QueueCommands
+from winslow_dagster.projects.commands.quotas import QuotaCommands
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import SecretCommands, given_variables
 from winslow_dagster.projects.commands.shares import ShareCommands
@@ -361,6 +362,11 @@ class Installation:
     def space(self) -> SpaceCommands:
         """What takes space, by kind, project, owner, stage and age."""
         return SpaceCommands(self.context)
+
+    @property
+    def quotas(self) -> QuotaCommands:
+        """How much space projects and people may take."""
+        return QuotaCommands(self.context)
 
     @property
     def uploads(self) -> UploadCommands:

@@ -39,6 +39,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
         needs=needs,
         all_needing=Listing(filter=NEEDING).address(),
         filling=front.space.filling_disks(),
+        quota=front.quotas.own(),
         may_act=front.may_act_on(need.project for need in needs.needs if need.project is not None),
         commands=tuple(map(_command, needs.needs)),
         under_way=rows_of(front, under_way.projects),

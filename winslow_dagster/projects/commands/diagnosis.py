@@ -24,6 +24,7 @@ from winslow_dagster.formatting import format_size
 from winslow_dagster.hosts import canonical_host, is_loopback
 from winslow_dagster.pipelines import Catalogue, Pipeline
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.quotas import QuotaCommands
 from winslow_dagster.projects.commands.space import SpaceCommands
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -66,6 +67,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield from map(disk, context.engine.node_usage())
     yield links(settings)
     yield from filling_disks(context)
+    yield from overrun_quotas(context)
     yield from services(context)
 
 
@@ -215,6 +217,17 @@ def filling_disks(context: Context) -> Iterator[Finding]:
     for each in found:
         if each.warns:
             yield Finding("disk", "warn", each.text, Action("show_space"))
+
+
+def overrun_quotas(context: Context) -> Iterator[Finding]:
+    """Quotas that are nearly used up or overrun."""
+    try:
+        uses = QuotaCommands(context).overview().uses
+    except ServiceUnavailable:
+        return  # the database has a finding of its own
+    for use in uses:
+        if use.current_state != "ok":
+            yield Finding("quota", "warn", use.sentence, Action("show_space"))
 
 
 def services(context: Context) -> Iterator[Finding]:

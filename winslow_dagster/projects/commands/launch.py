@@ -13,12 +13,14 @@ from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotFound, PipelineInvalid, ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.disk_room import require_disk
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import with_references
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, REQUESTER_TAG, DagsterClient, Job, RunStatus
 from winslow_dagster.projects.database.annotations import Annotations
+from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
 from winslow_dagster.projects.domain.queue_rules import SWEEP_LIMIT_TAG
 from winslow_dagster.projects.domain.run_request import RunRequest
@@ -75,6 +77,7 @@ class Launch:
         dagster = self._context.dagster()
         if plan.existing is not None:
             self._require_idle(dagster)
+        self._require_room(plan)
         job = self._job(dagster, plan)
         if plan.existing is None:
             try:
@@ -102,6 +105,7 @@ class Launch:
         self._planner.inputs.check(pipeline, pipeline.inputs)
         request = RunRequest(project=self._project)
         plan = LaunchPlan(pipeline, digest, None, request, dict(self._request.inputs))
+        self._require_room(plan)
         self._create(plan)
         stored = self._planner.inputs.put(self._project, plan.pipeline, plan.new_inputs, upload)
         try:
@@ -123,6 +127,7 @@ class Launch:
             ]
             for request in requests:
                 self._planner.check(plan.pipeline, plan.existing, request)
+            self._require_room(plan)
             dagster = self._context.dagster()
             self._require_idle(dagster)
             job = self._job(dagster, plan)
@@ -143,6 +148,13 @@ class Launch:
         )
         if self._request.tags:
             Annotations(self._records.database).set_tags(self._project, self._request.tags)
+
+    def _require_room(self, plan: LaunchPlan) -> None:
+        """Raise QuotaExceeded if the project, or everything of its owner, would take too much space, DiskFull."""
+        owner = plan.existing.owner if plan.existing is not None else self._context.actor.who
+        more_bytes = self._planner.inputs.bytes_of(plan.new_inputs)
+        Quotas(self._records.database).require_room(self._project, owner, more_bytes)
+        require_disk(self._context, plan.pipeline.name, self._planner.running(plan), more_bytes)
 
     def _pin(self, plan: LaunchPlan) -> None:
         project = plan.existing

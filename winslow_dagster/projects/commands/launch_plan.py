@@ -98,6 +98,12 @@ class LaunchPlanner:
         digest = keep_version(self._context.pipeline(name).path, versions_dir)
         return load_version(versions_dir, name, digest), digest
 
+    def running(self, plan: LaunchPlan) -> frozenset[str]:
+        """The stages that will run."""
+        existing = plan.existing
+        stored = lineage_of(self._records, existing.name, plan.pipeline).current if existing else {}
+        return frozenset(RunScope(plan.pipeline, plan.request).running(stored))
+
     def check(self, pipeline: Pipeline, existing: Project | None, request: RunRequest) -> None:
         """Whether the run is possible: the outputs that it starts from and that it was told to use exist, and every
         variable has a value.

@@ -52,6 +52,7 @@ UNWATCHED = frozenset(
         schema.locks,
         schema.changes,
         schema.pool,
+        schema.quotas,
         schema.measured_space,
         schema.disk_samples,
         schema.uploads,

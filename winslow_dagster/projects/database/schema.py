@@ -550,6 +550,17 @@ pool = Table(
     ),
 )
 
+quotas = Table(
+    "winslow_quotas",
+    metadata,
+    # How much space a project, or everything of an owner, may take. `*` is for all without a quota of their own.
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("limit_bytes", BigInteger, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", Utc, nullable=False),
+)
+
 measured_space = Table(
     "winslow_measured_space",
     metadata,

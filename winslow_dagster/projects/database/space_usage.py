@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from winslow_dagster.projects.domain.space import (
 
 ATTEMPTS = schema.attempts
 OWN_BYTES = ATTEMPTS.c.outputs_bytes + ATTEMPTS.c.log_bytes
+ATTEMPTS_CONSIDERED = 20
 OF_LIVE = ATTEMPTS.c.project.not_in(select(schema.projects.c.name).where(~schema.LIVE))
 
 
@@ -67,6 +69,20 @@ class SpaceUsage:
             own = select(func.sum(OWN_BYTES)).where(ATTEMPTS.c.project == project)
             stored = connection.execute(own).scalar() or 0
             return int(stored) + _inputs(connection, project).get(project, 0)
+
+    def typical_outputs(self, pipeline: str, stages: Iterable[str]) -> dict[str, int]:
+        """Stage -> the median size of what its latest attempts made, in any project of the pipeline."""
+        found = {}
+        with self._database.reading() as connection:
+            for stage in stages:
+                made = select(ATTEMPTS.c.outputs_bytes).where(
+                    ATTEMPTS.c.pipeline == pipeline, ATTEMPTS.c.stage == stage, ATTEMPTS.c.outputs_bytes > 0
+                )
+                latest = made.order_by(ATTEMPTS.c.ended_at.desc()).limit(ATTEMPTS_CONSIDERED)
+                sizes = connection.execute(latest).scalars().all()
+                if sizes:
+                    found[stage] = int(statistics.median(sizes))
+        return found
 
     def note(self, measured: Mapping[KindOfSpace, int], at: datetime) -> None:
         """Keep what was measured."""

@@ -46,6 +46,10 @@ class InputStorage:
         """The inputs whose content the project does not have yet."""
         return {name: source for name, source in self.sources.items() if not _same(current.get(name), source)}
 
+    def bytes_of(self, names: Collection[str]) -> int:
+        """The space that these inputs need. Files of the pool need none, and of a stream it is not known before."""
+        return sum(size_of(source) for name in names if isinstance(source := self.sources[name], Path))
+
     def put(
         self, project: str, pipeline: Pipeline, names: Collection[str], upload: UploadStarted | None = None
     ) -> dict[str, Manifest]:
