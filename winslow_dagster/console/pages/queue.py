@@ -14,6 +14,8 @@ from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
 from winslow_dagster.projects.commands.queue import HIGHEST_PRIORITY
 
+MOST_SHOWN = 200
+
 room = Room(prefix="/queue")
 Priority = Annotated[int, Form(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)]
 
@@ -27,6 +29,7 @@ def queue(request: Request, front: Front) -> HTMLResponse:
         request,
         "queue.html",
         queue=view,
+        most=MOST_SHOWN,
         may_act=front.may_act_on(projects),
         existing=front.context.records.names(projects),
         command=command,

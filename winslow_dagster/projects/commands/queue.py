@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from random import Random
 
 from winslow_dagster.errors import InputRejected, ProjectConflict
 from winslow_dagster.formatting import count_of
 from winslow_dagster.projects.commands.context import Context
+from winslow_dagster.projects.commands.expected_starts import ForecastQueue, expected_starts
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
 from winslow_dagster.projects.domain.queue import (
@@ -19,16 +19,13 @@ from winslow_dagster.projects.domain.queue import (
     RunningStage,
 )
 from winslow_dagster.projects.domain.queue_rules import Places, QueueItem, QueueLimits, in_order, places_of
-from winslow_dagster.projects.status.durations import DRAWS, forecast
-from winslow_dagster.projects.status.queue_simulation import start_times
-from winslow_dagster.projects.status.queue_work import QueueWork, RunToDo, drawn_runs
+from winslow_dagster.projects.status.queue_work import QueueWork
 
 WAITING: frozenset[RunStatus] = frozenset({"QUEUED", "NOT_STARTED"})
 STATES: dict[RunStatus, QueueState] = {"STARTING": "starting", "STARTED": "running", "CANCELING": "cancelling"}
 NAMES_SHOWN = 3
-MOST_DRAWN = 3000
-"""Runs that the simulations of one forecast have in all: with many runs there are fewer simulations."""
-LEAST_DRAWS = 10
+MOST_CONSIDERED = 300
+"""Waiting runs whose work is looked at: those behind them wait for so long that nobody can say when they start."""
 HIGHEST_PRIORITY = 1_000_000
 LONGEST_REASON = 500
 
@@ -42,7 +39,8 @@ class QueueCommands:
     def view(self, *, forecast: bool = True) -> QueueView:
         """Everything that waits or is in progress; nothing if the services are not running.
 
-        Without `forecast`, no start is expected: that is faster with hundreds of runs.
+        Without `forecast`, no start is expected: that is faster with hundreds of runs. With it, those of the first
+        MOST_CONSIDERED waiting runs are.
         """
         context, dagster = self._context, self._context.resources.dagster_if_running()
         if dagster is None:
@@ -56,10 +54,15 @@ class QueueCommands:
         nodes, now = context.engine.nodes(), context.clock()
         limits = QueueLimits.of(sum(len(node.gpus) for node in nodes))
         reader = QueueWork(context.records, context.resources.pipeline_version, context.engine.status, nodes, now)
-        work = reader.read(by_id)
+        considered = [run.run_id for run in active] + [item.run_id for item in waiting[:MOST_CONSIDERED]]
+        work = reader.read(considered)
         places = places_of(limits, (items[run.run_id] for run in active))
         stopped = self._stopped(dagster)
-        expected = self._expected(reader, items, work, waiting, limits) if forecast and not stopped else {}
+        expected: dict[str, ExpectedStart] = {}
+        if forecast and not stopped and waiting:
+            ahead = {item.run_id for item in waiting[:MOST_CONSIDERED]}
+            queue = ForecastQueue({run_id: items[run_id] for run_id in considered}, frozenset(ahead), limits)
+            expected = expected_starts(context, reader, work, queue)
         stages = self._running_stages()
         return QueueView(
             waiting=tuple(
@@ -154,32 +157,6 @@ class QueueCommands:
         drained = [f"{node.name} was {node.drain}" for node in self._context.engine.nodes() if node.drain]
         return f"no machine takes stages: {'; '.join(drained)}"
 
-    def _expected(
-        self,
-        reader: QueueWork,
-        items: Mapping[str, QueueItem],
-        work: Mapping[str, RunToDo],
-        waiting: Sequence[QueueItem],
-        limits: QueueLimits,
-    ) -> dict[str, ExpectedStart]:
-        """Run id -> when it is expected to start. Held runs are expected never to."""
-        if not waiting:
-            return {}
-        durations, gpus = reader.durations(work.values()), len(self._context.engine.gpus())
-        draws: dict[str, list[float]] = {item.run_id: [] for item in waiting}
-        # The same numbers each time, so that an expectation changes only with what it is made of.
-        random = Random(0)  # noqa: S311  # a simulation
-        for _ in range(max(LEAST_DRAWS, min(DRAWS, MOST_DRAWN // len(items)))):
-            runs = drawn_runs(items, work, draws.keys(), durations, random)
-            for run_id, start_s in start_times(runs, limits, gpus).items():
-                draws[run_id].append(start_s)
-        found = {run_id: forecast(drawn, self._context.clock()) for run_id, drawn in draws.items()}
-        return {
-            run_id: ExpectedStart(at=each.at, early=each.early, late=each.late)
-            for run_id, each in found.items()
-            if each is not None
-        }
-
     def _running_stages(self) -> dict[str, tuple[RunningStage, ...]]:
         found: dict[str, tuple[RunningStage, ...]] = {}
         engine = self._context.engine
@@ -248,7 +225,9 @@ def _reason(  # noqa: PLR0913, PLR0917  # everything that may keep a run
         case "runs":
             return f"{places.runs} of {places.limits.runs} places for runs are taken{behind}"
         case _:
-            return f"it starts after {count_of(ahead, 'run')} before it" if ahead else "next in the queue"
+            # It takes its place, so that those behind it are not told that they may have it.
+            places.take(item)
+            return "next in the queue"
 
 
 def _names(runs: Iterable[DagsterRun]) -> str:
