@@ -63,6 +63,7 @@ def test_the_queue_says_why_runs_wait_and_people_change_its_order(server: Server
     assert isinstance(found, dict)
     held = next(run for run in found["waiting"] if run["project"] == "first")
     assert (held["held"]["by"], held["held"]["reason"]) == (held["held"]["by"], "wait for Ben")
+    assert winslow.status("third").reason == "waiting in the queue: every machine is drained"
     page = server.send("/queue", **server.place.authorization).text
     assert "wait for Ben" in page
     assert "Nothing starts" in page
@@ -76,6 +77,7 @@ def test_the_queue_says_why_runs_wait_and_people_change_its_order(server: Server
     starts = {run.run_id: run.started_at for run in winslow.context.dagster().runs(statuses=("SUCCESS",))}
     assert (starts[runs["third"].run_id] or 0) <= (starts[runs["second"].run_id] or 0)
     until(lambda: waiting(server) == ["first"], "only the held run waits")
+    assert winslow.status("first").reason.endswith("wait for Ben; `winslow queue release` lets it start")
     (held_run,) = winslow.queue.view().waiting
     assert held_run.reason.startswith("held by ")
     assert held_run.expected is None
@@ -166,8 +168,10 @@ def test_the_pages_show_curves_and_take_orders(server: Server, browser: Browser)
         page.goto("/machines")
         page.locator("usage-chart[data-points] canvas").first.wait_for()
         photograph(page, "machines")
-        page.once("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Drain").click()
+        page.get_by_text("Drain…").click()
+        page.get_by_label("Reason").fill("new disks")
+        photograph(page, "machines-draining")
+        page.get_by_role("button", name="Drain ").click()
         page.get_by_role("button", name="Take stages again").wait_for()
         server.winslow.run("quick", "shown-one")
         server.winslow.run("quick", "shown-two")
@@ -176,12 +180,14 @@ def test_the_pages_show_curves_and_take_orders(server: Server, browser: Browser)
         photograph(page, "queue-waiting")
         page.locator(".waiting-run").nth(1).get_by_role("button", name="To the front").click()
         page.locator(".waiting-run").first.get_by_text("shown-two").wait_for()
-        page.locator(".waiting-run").first.get_by_role("button", name="Hold").click()
+        page.locator(".waiting-run").first.get_by_text("Hold…").click()
+        photograph(page, "queue-holding")
+        page.locator(".waiting-run").first.get_by_role("button", name="Hold shown-two").click()
         page.locator(".waiting-run").first.get_by_text("Held by").wait_for()
         page.locator(".waiting-run").first.get_by_role("button", name="Release").click()
         page.goto("/machines")
         page.get_by_role("button", name="Take stages again").click()
-        page.get_by_role("button", name="Drain").wait_for()
+        page.get_by_text("Drain…").wait_for()
         page.goto("/projects/charted/stages/only/result")
         page.get_by_text("What it used of its machine").click()
         page.locator("usage-chart").get_by_text("measured").or_(

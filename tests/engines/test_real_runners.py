@@ -119,6 +119,20 @@ def test_a_drained_node_takes_no_new_stage_and_what_runs_there_goes_on(real: Rea
     assert real.outcome(later) == "succeeded"
 
 
+def test_what_a_stage_uses_is_measured_while_it_runs_and_part_of_its_result(real: Real) -> None:
+    real.engine.submit(real.task)
+    real.until_begun()
+    until("it is measured", lambda: (curve := real.engine.attempt_usage(real.task.task_id)) and any(curve.cpus))
+    real.let_go()
+
+    result = real.engine.wait(real.task.task_id, timeout_s=60).result
+
+    assert result is not None
+    assert result.usage is not None
+    assert len(result.usage.at) == len(result.usage.cpus) == len(result.usage.memory_bytes) >= 1
+    assert 0 < max(filter(None, result.usage.memory_bytes)) < 1 << 30
+
+
 def test_a_killed_runner_is_followed_by_one_that_takes_the_stage_over(real: Real) -> None:
     real.engine.submit(real.task)
     real.until_begun()

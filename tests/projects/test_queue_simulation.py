@@ -77,6 +77,16 @@ def test_gpus_are_given_in_the_order_of_arrival_and_nobody_overtakes() -> None:
     assert simulation.ends_s == {"one": 10, "both": 15, "small": 16}
 
 
+def test_a_higher_priority_goes_first_to_a_gpu_too() -> None:
+    runs = [
+        run("one", gpu(10, running=True), in_progress=True),
+        run("two", gpu(1), in_progress=True),
+        run("urgent", gpu(1), in_progress=True, priority=1),
+    ]
+
+    assert QueueSimulation(runs, QueueLimits(9, 9), 1).run().ends_s == {"one": 10, "urgent": 11, "two": 12}
+
+
 def test_a_stage_starts_when_all_before_it_have_ended() -> None:
     stages = (StageWork("a", 3), StageWork("b", 5), StageWork("c", 1, ("a", "b")))
 

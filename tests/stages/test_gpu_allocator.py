@@ -96,6 +96,24 @@ def test_who_asked_first_is_served_first_and_a_small_wish_does_not_overtake_a_bi
                 until("c has ended", place.directory(one).result)
 
 
+def test_a_higher_priority_goes_before_those_that_asked_earlier(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    holder, usual = (place.task(HOLDS, gpu=Gpu(), stage=name) for name in ("a", "b"))
+    urgent = place.task(HOLDS, gpu=Gpu(), stage="c", priority=5)
+    with place.running(holder):
+        until("a runs", lambda: place.printed(holder))
+        with place.running(usual):
+            until("b waits", lambda: waits(place, usual))
+            with place.running(urgent):
+                until("b is behind c", lambda: "queued behind ulm-07/c" in place.reason(usual))
+                place.directory(holder).request_cancel("")
+                until("c runs", lambda: place.printed(urgent))
+                assert place.printed(usual) == 0
+                for task in (urgent, usual):
+                    place.directory(task).request_cancel("")
+                    until("it has ended", place.directory(task).result)
+
+
 def test_a_stage_keeps_its_gpu_while_its_runner_is_dead(node: Callable[..., Place]) -> None:
     place = node(gpu(0))
     first, second = place.task(HOLDS, gpu=Gpu()), place.task(SHOWS, gpu=Gpu())

@@ -55,6 +55,7 @@ class UsageSampler:
         self._node_rings: RingWriter | None = None
         self._gpu_rings: dict[str, RingWriter] = {}
         self._counters: tuple[float, tuple[float, ...]] | None = None
+        self._failure = ""
         self.processor_s = 0.0
         """Processor time that the thread has used."""
 
@@ -102,7 +103,9 @@ class UsageSampler:
                 try:
                     self.sample(int(time.time()))
                 except OSError as error:  # Such as a full disk: the curves have a gap, and everything else goes on.
-                    logger.warning("no sample of this machine: %s", error)
+                    if str(error) != self._failure:
+                        logger.warning("no samples of this machine: %s", error)
+                    self._failure = str(error)
                     self.close()
                 self.processor_s = time.thread_time()
         finally:

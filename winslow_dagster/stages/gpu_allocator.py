@@ -1,4 +1,4 @@
-"""Allocates this node's GPUs to attempts: one lock file per GPU, and a queue in order of arrival.
+"""Allocates this node's GPUs to attempts: one lock file per GPU, and a queue by priority and in order of arrival.
 
 A runner holds the lock for its whole life. A stage may outlive its runner and keep its GPUs: the lock file names the
 attempt, and counts as held while that attempt has no result and its container or process is running. The files are in
@@ -55,6 +55,12 @@ class Ticket(Frozen):
     stage: str
     since_ns: int
     wanted: tuple[str, ...]
+    priority: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What the queue is sorted by."""
+        return -self.priority, self.since_ns
 
 
 @dataclass(slots=True)
@@ -187,7 +193,7 @@ class GpuAllocator:
     def _queue_place(
         self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu]
     ) -> Iterator[Ticket]:
-        """Hold a place in the queue: that of an earlier runner of the attempt, or a new one at the end."""
+        """Hold a place in the queue: that of an earlier runner of the attempt, or a new one behind its equals."""
         path = self._dir / "queue" / task.task_id
         place = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -202,6 +208,7 @@ class GpuAllocator:
                         stage=task.stage,
                         since_ns=time.time_ns(),
                         wanted=tuple(gpu.uuid for gpu in candidates),
+                        priority=task.priority,
                     )
                     os.ftruncate(place, 0)
                     os.pwrite(place, ticket.model_dump_json().encode(), 0)
@@ -212,15 +219,15 @@ class GpuAllocator:
             os.close(place)
 
     def _tickets_ahead(self, ticket: Ticket) -> list[Ticket]:
-        """Earlier tickets for some of the same GPUs whose runners are still waiting."""
+        """The tickets before this one for some of the same GPUs whose runners are still waiting."""
         found = []
         for path in (self._dir / "queue").iterdir():
             with contextlib.suppress(FileNotFoundError, ValidationError):
                 other = Ticket.model_validate_json(path.read_bytes())
-                earlier = other.since_ns < ticket.since_ns and not set(other.wanted).isdisjoint(ticket.wanted)
-                if earlier and self._is_waiting(path, other):
+                before = other.place < ticket.place and not set(other.wanted).isdisjoint(ticket.wanted)
+                if before and self._is_waiting(path, other):
                     found.append(other)
-        return sorted(found, key=lambda other: other.since_ns)
+        return sorted(found, key=lambda other: other.place)
 
     def _is_waiting(self, path: Path, ticket: Ticket) -> bool:
         """Whether a runner is waiting with the ticket. Removes tickets of attempts that have ended."""

@@ -47,11 +47,11 @@ def machines(request: Request, front: Front, span: Shown = "1h") -> HTMLResponse
 def drain(front: Front, node: str, reason: Annotated[str, Form()] = "") -> Response:
     """Let the node take no new stage."""
     front.machines.drain(node, reason)
-    return done(f"{node} takes no new stage. What runs there goes on.")
+    return done(f"{node} takes no new stage. What runs there goes on.", go_to="/machines")
 
 
 @room.route_for("/{node}/undrain", role="admin", method="POST")
 def undrain(front: Front, node: str) -> Response:
     """Let the node take stages again."""
     front.machines.undrain(node)
-    return done(f"{node} takes stages again.")
+    return done(f"{node} takes stages again.", go_to="/machines")

@@ -16,6 +16,7 @@ from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.lineage_queries import chosen_outputs, lineage_of, outputs_in_use
+from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.runs import UNKNOWN_REQUESTER
 from winslow_dagster.projects.domain.actor import Actor
@@ -227,7 +228,9 @@ class StageDecider:
         task = stage_task(self._settings, part, upstream, answer)
         key = fingerprint(task)
         before = ended_early(self._records.database, project.name, call.stage.name, key)
-        task = task.model_copy(update={"continues": before})
+        said = QueueEntries(self._records.database).of_runs([call.run_id]).get(call.run_id)
+        priority = said.priority if said is not None and said.priority is not None else 0
+        task = task.model_copy(update={"continues": before, "priority": priority})
         equal = reusable(self._records.database, key, self._image_digest(task)) if call.request.reuse else None
         taken_over = None if equal is None else self._taken_over(task, equal)
         return Started(task, key, taken_over, equal.task_id if equal and taken_over else None)

@@ -1,7 +1,8 @@
 """Simulates the run queue from a moment on, by the rules of the queue and of the GPUs: when does each run start?
 
 A run that was started starts each stage once those before it have ended. A stage that needs GPUs waits in one line for
-them, by the order of arrival: the first in the line is served as soon as enough GPUs are free, and nobody overtakes it.
+them, by priority and in the order of arrival: the first one is served as soon as enough GPUs are free, and nobody
+overtakes it.
 """
 
 from __future__ import annotations
@@ -145,8 +146,14 @@ class QueueSimulation:
                 self._run_stage(run, stage)
             else:
                 run.begun.add(stage.name)
-                self._line.append((run, stage))
+                self._join_line(run, stage)
         self._serve_gpus()
+
+    def _join_line(self, run: _Run, stage: StageWork) -> None:
+        """Behind all that have at least its priority."""
+        own = run.work.item.priority
+        behind = (place for place, (other, _) in enumerate(self._line) if other.work.item.priority < own)
+        self._line.insert(next(behind, len(self._line)), (run, stage))
 
     def _serve_gpus(self) -> None:
         while self._line and self._line[0][1].gpus <= self._free_gpus:

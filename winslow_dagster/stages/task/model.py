@@ -63,6 +63,7 @@ class StageTask(Frozen):
     shm_size_bytes: int | None = None
     gpu: Gpu | None = None
     node_tags: tuple[str, ...] = Field(default=(), description="Tags that the node must have, all of them.")
+    priority: int = Field(default=0, description="Of stages that wait for GPUs, those with a higher one go first.")
     network: bool = False
     timeout_s: float | None = None
     stop_grace_period_s: float = Field(default=10.0, description="Between TERM and KILL.")
