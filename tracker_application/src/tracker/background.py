@@ -19,6 +19,8 @@ CORE_SHARE = 0.3
 # that this share of the samples stays below. Not the median: where vehicles queue, most samples are vehicles.
 FLICKER_SHARE, FLICKER_TIMES, MOST_THRESHOLD = 0.3, 7.0, 60
 
+STRIP_BYTES = 3 << 18
+
 
 @dataclass(frozen=True, eq=False)
 class Background:
@@ -34,19 +36,31 @@ def median_picture(pictures: Sequence[Picture]) -> Picture:
 
 
 def ranked_picture(pictures: Sequence[Picture], rank: int) -> Picture:
-    """Per pixel, the value of this `rank` among the images: 0 is the darkest.
+    """Per pixel, the value of this `rank` among the images: 0 is the darkest."""
+    result = np.empty_like(pictures[0])
+    # In strips that stay in the processor's cache: each is read eight times.
+    rows = max(1, STRIP_BYTES // max(1, len(pictures) * pictures[0][0].nbytes))
+    for top in range(0, len(result), rows):
+        strip = np.s_[top : top + rows]
+        result[strip] = _ranked([picture[strip] for picture in pictures], len(pictures) - rank)
+    return result
 
-    Computed bit by bit, with eight rounds of counting the brighter images. Sorting takes ten times as long.
+
+def _ranked(pictures: Sequence[Picture], needed: int) -> Picture:
+    """The highest value that `needed` of the images reach, found bit by bit, with eight rounds of counting them.
+
+    Sorting takes ten times as long.
     """
-    needed = np.uint8(len(pictures) - rank)
-    result = np.zeros_like(pictures[0])
+    result = np.zeros(pictures[0].shape, np.uint8)
     count = np.empty_like(result)
+    reached = np.empty(result.shape, np.bool_)
     for bit in (128, 64, 32, 16, 8, 4, 2, 1):
         candidate = result | np.uint8(bit)
         count[:] = 0
         for picture in pictures:
-            count += picture >= candidate
-        result = np.where(count >= needed, candidate, result)
+            np.greater_equal(picture, candidate, out=reached)
+            np.add(count, reached.view(np.uint8), out=count)
+        np.copyto(result, candidate, where=count >= needed)
     return result
 
 

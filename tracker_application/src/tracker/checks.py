@@ -29,6 +29,8 @@ HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 PACKETS_LOOKED_AT = 300
 # Packets come in decoding order: some of the last ones may be shown after packets not yet read.
 LAST_PACKETS = 16
+# A key frame this much earlier, also as a share of the film, shows the same.
+KEY_FRAME_IS_NEAR_S, KEY_FRAME_IS_NEAR = 1.0, 0.1
 SHARES_LOOKED_AT = (0.0, 0.2, 0.4, 0.6, 0.8, 0.98)
 EIGHT_BITS = 8
 LARGEST_DRIFT = 0.15
@@ -158,7 +160,7 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
         "drift_px": max(drifts), "least_sharpness": min(sharp, default=None), "dark_frames": len(dark),
         "frames_elsewhere": len(lost),
     }  # fmt: skip
-    if last_s < _looked_at_s(whole_s, checks)[-1] - SHORTEST_USABLE_S:
+    if last_s < _looked_at_s(footage, whole_s, checks)[-1] - SHORTEST_USABLE_S:
         checks.warn(
             f"the last part of {footage.path.name} cannot be decoded, from somewhere after {last_s:.1f} s on: "
             "the rest is used; was the file copied completely?"
@@ -178,15 +180,19 @@ def look_over(footage: Footage, whole_s: float, registration: Registration, chec
     return np.where(registration.usable & (fits >= STANDING * (len(drifts) - 1)), np.maximum(fits, 1), 0)
 
 
-def _looked_at_s(whole_s: float, checks: Checks) -> list[float]:
+def _looked_at_s(footage: Footage, whole_s: float, checks: Checks) -> list[float]:
+    """Times across the film: those of key frames where they are close, which are decoded alone."""
     distance = checks.found["longest_key_frame_distance_s"]
     # With few key frames, reading a late frame means decoding all frames before it.
     seen_s = whole_s if isinstance(distance, float) and distance <= RAREST_KEY_FRAMES_S else min(whole_s, SHORTEST_S)
-    return [share * seen_s for share in SHARES_LOOKED_AT]
+    times_s = [share * seen_s for share in SHARES_LOOKED_AT]
+    near_s = min(KEY_FRAME_IS_NEAR_S, KEY_FRAME_IS_NEAR * seen_s)
+    keys_s = [(ticks - footage.start_ticks) * footage.tick_s for ticks in footage.key_ticks()]
+    return [max((key_s for key_s in keys_s if 0 <= time_s - key_s <= near_s), default=time_s) for time_s in times_s]
 
 
 def _some(footage: Footage, whole_s: float, checks: Checks) -> Iterator[tuple[float, Picture]]:
-    for frame in footage.frames_at(_looked_at_s(whole_s, checks)):
+    for frame in footage.frames_at(_looked_at_s(footage, whole_s, checks)):
         yield frame.time_s, frame.luma()
 
 

@@ -184,7 +184,7 @@ class Proxy:
         """
         wanted = list(indices)
         # Frames that no other frame refers to are not decoded.
-        skips = bool(np.isin(wanted, self._referred).all())
+        skips = bool(np.isin(wanted, self.referred_rows).all())
         self.footage.stream.codec_context.skip_frame = "NONREF" if skips else "DEFAULT"
         ticks = self._ticks
         beyond = 2 * max(1, round(self.rate_fps))
@@ -218,7 +218,7 @@ class Proxy:
         return ticks
 
     @cached_property
-    def _referred(self) -> list[int]:
+    def referred_rows(self) -> list[int]:
         """The frames that others refer to, as the encoder is set to arrange them."""
         borders = [*self.key_rows, len(self.times_s)]
         return [row for first, end in pairwise(borders) for row in range(first, end, B_FRAMES + 1)]

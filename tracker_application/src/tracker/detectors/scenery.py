@@ -20,6 +20,8 @@ from tracker.proxy import Proxy
 
 # Key frames are decoded alone; with fewer, the road between vehicles may not be visible.
 FEWEST_SAMPLES = 15
+# Frames closer than this show nearly the same vehicles.
+APART_S = 0.5
 SHADOW_SAMPLES = 9
 
 
@@ -62,15 +64,21 @@ def make_scenery(views: Views, rows: Sequence[int], road_px: Floats, parameters:
 
 
 def sample_rows(proxy: Proxy) -> list[int]:
-    """Candidate frames for the background: registered ones, only key frames if there are enough."""
-    keys = [row for row in proxy.key_rows if proxy.registered[row]]
-    usable: list[int] = np.flatnonzero(proxy.registered).tolist()
-    return keys if len(keys) >= FEWEST_SAMPLES else usable
+    """Candidate frames for the background: registered ones that take little decoding, if there are enough.
+
+    Key frames are decoded alone, those that others refer to without the rest.
+    """
+    for rows in (proxy.key_rows, proxy.referred_rows):
+        usable = [row for row in rows if proxy.registered[row]]
+        if len(usable) >= FEWEST_SAMPLES:
+            return usable
+    return np.flatnonzero(proxy.registered).tolist()
 
 
 def _samples(views: Views, rows: Sequence[int], parameters: Parameters, report: Report) -> tuple[list[Picture], Floats]:
     """Frames for the background with the brightness of the first, and the number of frames that show each pixel."""
-    count = min(parameters.background_samples, len(rows))
+    apart = max(FEWEST_SAMPLES, round(np.ptp(views.times_s[rows]) / APART_S) + 1)
+    count = min(parameters.background_samples, len(rows), apart)
     chosen = sorted({rows[at] for at in np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()})
     pictures: list[Picture] = []
     first: Picture | None = None

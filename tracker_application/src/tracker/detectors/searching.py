@@ -127,7 +127,14 @@ def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
     height = round(width * proxy.height_px / proxy.width_px)
     factor = width / ground.frame.width_px
     return Views(
-        proxy.frames_at, proxy.matrices, ground.to_world, width, height, factor, ground.metres_per_pixel / factor
+        proxy.frames_at,
+        proxy.times_s,
+        proxy.matrices,
+        ground.to_world,
+        width,
+        height,
+        factor,
+        ground.metres_per_pixel / factor,
     )
 
 

@@ -96,11 +96,12 @@ class View:
 class Views:
     """Converts frames to views.
 
-    `frames_at` returns frames by index; `matrices` map full-size pixels of frames to the reference frame; `factor` is
-    the views' width divided by the reference frame's; `to_world` is for full size.
+    `frames_at` returns frames by index, `times_s` are their times; `matrices` map full-size pixels of frames to the
+    reference frame; `factor` is the views' width divided by the reference frame's; `to_world` is for full size.
     """
 
     frames_at: Callable[[Iterable[int]], Iterator[VideoFrame]]
+    times_s: Floats
     matrices: Floats
     to_world_full: Floats
     width_px: int
