@@ -137,6 +137,11 @@ def test_motion_without_a_network_detection_is_dropped() -> None:
     assert [len(sightings) for sightings in found[6:]] == [0] * 6
 
 
+def test_motion_that_moves_is_reported_whatever_the_network_sees() -> None:
+    found = fused([ROAD, *(painted((60 + 8 * index, 100, 220)) for index in range(20))], lambda _: [])
+    assert [[sighting.source for sighting in sightings] for sightings in found] == [[], *[["motion"]] * 20]
+
+
 def test_a_new_motion_box_is_reported_until_the_network_looks() -> None:
     pictures = [ROAD, *(painted((60 + 8 * index, 100, 220)) for index in range(3))]
     found = fused(pictures, lambda _: [])

@@ -174,11 +174,63 @@ def test_a_stationary_motion_only_track_is_dropped() -> None:
     assert (np.abs(result["y_m"]) < 0.1).all()
 
 
+def by_motion(rows: list[tuple[int, float, float, float]], **columns: object) -> Table:
+    """Boxes that a network does not know."""
+    return boxes(rows, source=["motion"] * len(rows), score=0.2, **{"class": "", **columns})
+
+
+def together(*tables: Table) -> Table:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def test_a_vehicle_that_only_motion_sees_is_tracked_from_its_first_box() -> None:
+    result = tracked(by_motion([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(5, 60)]))
+    assert set(result["track_id"]) == {1}
+    assert result["frame"].tolist() == list(range(5, 60))
+    assert set(result["class"]) == {"car"}
+
+
+def test_a_vehicle_that_the_network_sees_late_is_tracked_from_where_motion_saw_it() -> None:
+    early = by_motion([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(8)])
+    late = boxes([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(8, 60)])
+    result = tracked(together(early, late))
+    assert set(result["track_id"]) == {1}
+    assert result["frame"].tolist() == list(range(60))
+
+
+def test_what_only_motion_sees_must_move_like_a_vehicle() -> None:
+    random = np.random.default_rng(5)
+    car = boxes([(frame, 1.0 * frame, 40.0, 0.0) for frame in range(60)])
+    others = {
+        "stands": by_motion([(frame, 10.0, 0.0, 0.0) for frame in range(60)]),
+        "walks": by_motion([(frame, 0.12 * frame, 0.0, 0.0) for frame in range(60)], length_m=0.8, width_m=0.6),
+        "flickers": by_motion([(frame, *random.uniform(-2, 2, 2), 0.0) for frame in range(60)]),
+        "sways": by_motion([(frame, 1.5 * np.sin(frame / 2), 0.0, 0.0) for frame in range(60)]),
+        "slides sideways": by_motion([(frame, 0.0, 0.6 * frame - 100, 0.0) for frame in range(60)]),
+        "pulses": by_motion(
+            [(frame, 0.8 * frame, 0.0, 0.0) for frame in range(60)], length_m=np.tile([1.5, 3.0, 6.0], 20)
+        ),
+        "is a shadow": by_motion([(frame, 1.0 * frame, 37.8, 0.0) for frame in range(60)]),
+        "is brief": by_motion([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(20, 28)]),
+    }
+    for what, table in others.items():
+        result = tracked(together(car, table))
+        assert set(result["y_m"].round()) == {40}, what
+
+
+def test_how_long_an_unknown_vehicle_must_move_can_be_set() -> None:
+    table = by_motion([(frame, 1.0 * frame, 0.0, 0.0) for frame in range(20, 40)])
+    known = boxes([(frame, 1.0 * frame, 40.0, 0.0) for frame in range(60)])
+    for seconds, count in ((1.5, 2), (3.0, 1)):
+        result = tracked(together(known, table), Parameters(min_moving_seconds=seconds))
+        assert len(set(result["track_id"])) == count
+
+
 def test_a_stationary_track_narrower_than_a_car_is_dropped() -> None:
     kerb = [(frame, 10.0, 9.0, 0.0) for frame in range(60)]
     rider = [(frame, 20.0, 9.0, 0.0) for frame in range(60)]
     width, name = [0.8] * 120, ["car"] * 60 + ["two_wheeler"] * 60
-    result = tracked(boxes(kerb + rider, width_m=width, **{"class": name}))
+    result = tracked(boxes(kerb + rider, length_m=2.2, width_m=width, **{"class": name}))
     assert set(result["class"]) == {"two_wheeler"}
 
 
@@ -187,7 +239,8 @@ def test_a_stationary_two_wheeler_with_a_low_score_is_dropped() -> None:
     parked = [(frame, 20.0, 9.0, 0.0) for frame in range(60)]
     rider = [(frame, 0.5 * frame, 0.0, 0.0) for frame in range(60)]
     score = [0.55] * 60 + [0.7] * 60 + [0.55] * 60
-    result = tracked(boxes(lamp + parked + rider, width_m=[0.8] * 180, score=score, **{"class": ["two_wheeler"] * 180}))
+    kind = {"class": ["two_wheeler"] * 180}
+    result = tracked(boxes(lamp + parked + rider, length_m=2.2, width_m=[0.8] * 180, score=score, **kind))
     assert {round(float(part["x_m"][0])) for part in groups(result, "track_id").values()} == {0, 20}
 
 
@@ -313,6 +366,12 @@ def test_the_class_is_the_networks_majority_or_follows_from_the_length() -> None
     unsaid = tracked(boxes(rows, **{"class": "", "length_m": 11.0}))
     assert set(unsaid["class"]) == {"truck_bus"}
     assert unsaid["class_score"][0] == 0
+
+
+def test_nothing_as_long_as_a_car_is_a_two_wheeler() -> None:
+    rows = [(frame, 1.0 * frame, 0.0, 0.0) for frame in range(40)]
+    for length_m, kind in ((2.2, "two_wheeler"), (4.5, "car"), (9.0, "truck_bus")):
+        assert set(tracked(boxes(rows, length_m=length_m, **{"class": "two_wheeler"}))["class"]) == {kind}
 
 
 def stage(directory: Path, table: Table) -> StageFiles:

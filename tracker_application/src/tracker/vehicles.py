@@ -16,6 +16,8 @@ from tracker.tables import Table
 NETWORK_PLACE = ("network_x_m", "network_y_m")
 # By outline in metres: shorter than the first is a two-wheeler, longer than the second a truck or bus.
 TWO_WHEELER_M, LARGE_M = 2.8, 6.8
+# A network that takes something longer for a two-wheeler is wrong: the length decides then.
+LONGEST_TWO_WHEELER_M = 3.3
 # Two tracks are one vehicle if the centre of one is this far inside the other for this share of its time.
 INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
@@ -98,7 +100,8 @@ def class_of(boxes: Table, track: Track) -> tuple[str, float]:
     del votes[""]
     if votes:
         name, score = votes.most_common(1)[0]
-        return name, score / total
+        if name != "two_wheeler" or size(boxes, track)[0] <= LONGEST_TWO_WHEELER_M:
+            return name, score / total
     length_m, _ = size(boxes, track)
     if length_m < TWO_WHEELER_M:
         return "two_wheeler", 0.0

@@ -1,7 +1,8 @@
 """Combines network and motion: the network classifies vehicles, motion locates them from frame to frame.
 
 A vehicle known to both takes its position from motion. A stopped vehicle is held where the network saw it while the
-image there does not change. Differences from the background in which the network sees no vehicle are ignored.
+image there does not change. Differences from the background in which the network sees no vehicle are ignored, unless
+they move: tracking decides whether they move like vehicles.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ FEWEST_FOR_VELOCITY, SURPRISE_M = 3, 0.5
 SAME_OVERLAP = 0.2
 # Boxes are duplicates if this share of the smaller one is covered by the other.
 DOUBLE_SHARE = 0.5
+# A difference that the network does not know is reported while it moves this fast, once that is known.
+MOVES_M_S = 1.5
 # Below this speed a vehicle is stopped, and is held while the image differs by fewer grey levels on average.
 STANDS_M_S, SAME_LEVELS = 0.4, 10.0
 # After this many misses in a row, a vehicle is gone or never existed.
@@ -187,8 +190,15 @@ class Fusion:
         if not followed or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 
+    def _moves(self, vehicle: Vehicle) -> bool:
+        """Whether it moves, not only flickers, as far as motion can tell."""
+        return vehicle.sightings > FEWEST_FOR_VELOCITY and self._speed_m_s(vehicle) >= MOVES_M_S
+
+    def _speed_m_s(self, vehicle: Vehicle) -> float:
+        return float(np.hypot(*vehicle.velocity)) * self.pixel_m
+
     def _stands(self, vehicle: Vehicle) -> bool:
-        return bool(np.hypot(*vehicle.velocity) * self.pixel_m < STANDS_M_S)
+        return self._speed_m_s(vehicle) < STANDS_M_S
 
     def _sighting(self, vehicle: Vehicle, coarse: Picture, view: View) -> Sighting | None:
         """The sighting of a vehicle in this frame, if it is seen."""
@@ -198,7 +208,7 @@ class Fusion:
                 return None
             source, std = "network", NETWORK_STD_M
         if not vehicle.confirmed:
-            if vehicle.missed >= MOST_MISSED or self._ghostly(vehicle):
+            if (vehicle.missed >= MOST_MISSED and not self._moves(vehicle)) or self._ghostly(vehicle):
                 return None
             source = "motion"
         elif not vehicle.moved and self._stands(vehicle) and vehicle.score < self.least_score:

@@ -13,6 +13,7 @@ from tracker.contract import Report, StageFiles
 from tracker.errors import NoVehicles
 from tracker.joining import join
 from tracker.motion import moved
+from tracker.movers import Movers
 from tracker.parameters import parameter
 from tracker.tables import Table, read_table, select, write_table
 from tracker.trajectories import trajectories
@@ -41,6 +42,9 @@ class Parameters:
     )
     gate_m: float = parameter(2.5, "largest distance of a box from the predicted position", minimum=0.1)
     sure_score: float = parameter(0.5, "boxes with a lower score do not start a track", minimum=0, maximum=1)
+    min_moving_seconds: float = parameter(
+        1.0, "how long a vehicle that only motion sees must move like one to start a track nevertheless", minimum=0.5
+    )
     jerk_density: float = parameter(
         2.0, "jerk of vehicles, m2/s5: higher values follow faster and smooth less", minimum=0.01
     )
@@ -84,8 +88,14 @@ def usable(table: Table) -> Table:
 
 def follow(boxes: Table, parameters: Parameters) -> list[Track]:
     """Group the boxes of each vehicle."""
-    tracks = associate(boxes, Rules(parameters.gate_m, min(1.0, parameters.max_gap_seconds), parameters.sure_score))
-    return join(boxes, tracks, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds)
+    rules = Rules(parameters.gate_m, min(1.0, parameters.max_gap_seconds), parameters.sure_score)
+    tracks = associate(boxes, rules)
+    movers = Movers(boxes, rules, parameters.min_moving_seconds)
+    every = [*tracks, *movers.beside(tracks)]
+    joined = join(
+        boxes, every, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds
+    )
+    return [track for track in joined if movers.known(track)]
 
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
