@@ -251,6 +251,25 @@ def test_a_rarely_seen_stationary_track_is_dropped() -> None:
     assert set(result["x_m"].round()) == {20}
 
 
+def test_what_stands_far_from_the_road_needs_a_higher_score() -> None:
+    road = [(frame, 1.0 * frame, y, 0.0) for y in (0.0, 4.0, 8.0) for frame in range(60)]
+    standing = {(30.0, 15.0): 0.5, (30.0, 60.0): 0.5, (40.0, 60.0): 0.7}  # beside the road, and on a roof
+    rows = [(frame, *place, 0.0) for place in standing for frame in range(60)]
+    score = [0.9] * len(road) + [value for value in standing.values() for _ in range(60)]
+    table = boxes(road + rows, score=score)
+    for reach_m, expected in ((15.0, [(30, 15), (40, 60)]), (0.0, [(30, 15), (30, 60), (40, 60)])):
+        result = tracked(table, Parameters(road_reach_m=reach_m))
+        starts = {
+            (round(float(part["x_m"][0])), round(float(part["y_m"][0]))) for part in groups(result, "track_id").values()
+        }
+        assert sorted(place for place in starts if place[1] > 8) == expected
+
+
+def test_without_moving_vehicles_it_is_not_known_where_the_road_is() -> None:
+    parked = boxes([(frame, 30.0, 60.0, 0.0) for frame in range(60)], score=0.5)
+    assert set(tracked(parked)["y_m"].round()) == {60}
+
+
 def test_a_moving_sliver_at_the_border_is_dropped() -> None:
     sliver = [(frame, 0.5 * frame, 9.0, 0.0) for frame in range(60)]
     cut = [(frame, 0.5 * frame, 0.0, 0.0) for frame in range(60)]

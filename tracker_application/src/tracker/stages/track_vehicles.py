@@ -36,6 +36,12 @@ class Parameters:
         1.0, "least duration of a track; half of it at either end of the film", minimum=0
     )
     min_travel_m: float = parameter(3.0, "least distance of a track, unless a network is sure of it", minimum=0)
+    road_reach_m: float = parameter(
+        15.0,
+        "how far from where vehicles drive a stationary one may be; further away it needs a higher network score; 0: "
+        "anywhere",
+        minimum=0,
+    )
     max_gap_seconds: float = parameter(2.5, "how long a vehicle may be hidden and still be the same", minimum=0)
     max_standing_gap_seconds: float = parameter(
         60.0, "the same, for a vehicle that is stopped before or after", minimum=0
@@ -107,7 +113,8 @@ def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Param
     frames, times = searched(boxes, camera)
     sightings, moment = sightings_of(boxes, tracks, frames, times)
     motions = moved(sightings, parameters.jerk_density)
-    dropped = twins(sightings, motions, moment) | unlikely(boxes, tracks, sightings, motions, parameters.min_travel_m)
+    limits = parameters.min_travel_m, parameters.road_reach_m
+    dropped = twins(sightings, motions, moment) | unlikely(boxes, tracks, sightings, motions, *limits)
     kept = [number for number in range(len(tracks)) if number not in dropped]
     if not kept:
         return None
