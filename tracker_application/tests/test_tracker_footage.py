@@ -15,13 +15,15 @@ import cv2
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from drifting_film import HEIGHT, WIDTH, begin, drifting, follow, found, ground, write
+from drifting_film import HEIGHT, WIDTH, begin, drifting, follow, found, ground, stage, write
 
 from tracker.contract import StageFiles
 from tracker.footage import open_footage
+from tracker.detectors.options import Parameters
+from tracker.detectors.searching import read_ground, views_of
 from tracker.homographies import read_homographies
 from tracker.lens import Lens
-from tracker.proxy import open_proxy
+from tracker.proxy import open_proxy, proxy_size
 from tracker.segments import frames_of, plan
 
 
@@ -286,3 +288,33 @@ def test_distorting_and_undistorting_are_inverse() -> None:
     places = np.random.default_rng(0).uniform(0, [3839, 2159], (50, 2))
     assert np.allclose(lens.undistorted(lens.filmed(places)), places, atol=1e-4)
     assert np.abs(lens.filmed(places) - places).max() > 20
+@pytest.mark.parametrize(
+    ("film", "metres_per_pixel", "size"),
+    [
+        ((3840, 2160), 0.03, (1920, 1080)),
+        ((3840, 2160), 0.07, (2688, 1512)),
+        ((3840, 2160), 0.3, (3840, 2160)),
+        ((1281, 721), 0.3, (1280, 720)),
+    ],
+)
+def test_the_proxy_is_as_fine_as_the_network_needs(
+    film: tuple[int, int], metres_per_pixel: float, size: tuple[int, int]
+) -> None:
+    assert proxy_size(*film, metres_per_pixel) == size
+
+
+def test_a_film_from_high_up_is_searched_at_its_own_size(outputs: Path) -> None:
+    large = [cv2.resize(picture, (2240, 1260), interpolation=cv2.INTER_CUBIC) for picture in drifting(12)]
+    video = write(outputs.parent / "film.mp4", large)
+    known = {"known_length": {"from_px": [0, 0], "to_px": [100, 0], "length_m": 30}}
+    (outputs.parent / "points.json").write_text(json.dumps(known))
+    begin(outputs, video)
+    assert follow(outputs, video, "--workers", "1") == 0
+    assert stage("estimate-camera", outputs, video, "--horizontal-fov-deg", "70") == 0
+    files = StageFiles(outputs, outputs, outputs)
+    with open_proxy(files) as proxy:
+        assert (proxy.width_px, proxy.height_px) == (2240, 1260)
+        views = views_of(proxy, read_ground(files)[0], Parameters())
+        assert (views.width_px, views.pixel_m) == (2240, pytest.approx(0.3))
+
+

@@ -39,6 +39,7 @@ class Job:
     min_inlier_share: float
     fixed: bool
     quality_crf: int
+    proxy_size: tuple[int, int]
 
     def table(self, segment: Segment) -> Path:
         """Exists once the segment is done."""
@@ -77,7 +78,7 @@ def make_piece(job: Job, segment: Segment, on_progress: Callable[[int | None], N
     times, residuals, matrices, inliers = [], [], [], []
     with open_footage(job.video, threads=1) as film:
         follower = _follower(job)
-        with PieceWriter(half_done, film, job.lens, job.quality_crf) as writer:
+        with PieceWriter(half_done, film, job.lens, job.quality_crf, job.proxy_size) as writer:
             for count, frame in enumerate(frames_of(film, segment), 1):
                 registered = follower.step(frame.luma(), frame.time_s)
                 times.append(frame.time_s)

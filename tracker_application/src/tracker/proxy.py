@@ -1,8 +1,12 @@
-"""The proxy: the whole film at 1920 pixels or less, frame for frame; all later stages read it instead of the film."""
+"""The proxy: the whole film, reduced, frame for frame; all later stages read it instead of the film.
+
+It is 1920 pixels wide, or as wide as the network needs for films from high up.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +33,9 @@ from tracker.reference import Frame
 PROXY_FILE = "proxy.mp4"
 # Identifies the film: later stages see neither the film nor the earlier stages.
 FILM_FILE = "film.json"
-WIDEST_PX = 1920
+USUAL_WIDTH_PX = 1920
+# The scale that the network searches at: a coarser proxy would lose what the film shows of small vehicles.
+NEEDED_PIXEL_M = 0.1
 # Fastest x264 preset, one thread and no lookahead: deterministic, and independent per segment. Always pairs of B-frames
 # that no other frame refers to: half the size and three quarters of the time at equal quality.
 B_FRAMES = 2
@@ -40,17 +46,18 @@ ENCODER = {
 }
 
 
-def proxy_size(width_px: int, height_px: int) -> tuple[int, int]:
+def proxy_size(width_px: int, height_px: int, metres_per_pixel: float) -> tuple[int, int]:
     """The size of a film's proxy: even, and not larger than the film."""
-    width = min(WIDEST_PX, width_px) // 2 * 2
+    needed = math.ceil(width_px * metres_per_pixel / NEEDED_PIXEL_M)
+    width = min(max(USUAL_WIDTH_PX, needed), width_px) // 2 * 2
     return width, max(2, round(height_px * width / width_px / 2) * 2)
 
 
 class PieceWriter:
-    """Encodes the proxy of one segment. A context manager; `film` identifies the film."""
+    """Encodes the proxy of one segment, of `size`. A context manager; `film` identifies the film."""
 
-    def __init__(self, path: Path, film: Footage, lens: Lens, quality_crf: int) -> None:
-        self.size = proxy_size(film.facts.width_px, film.facts.height_px)
+    def __init__(self, path: Path, film: Footage, lens: Lens, quality_crf: int, size: tuple[int, int]) -> None:
+        self.size = size
         self.container = av.open(str(path), "w", format="mp4")
         rate = Fraction(film.facts.rate_fps).limit_denominator(1001)
         stream = self.container.add_stream("libx264", rate=rate)

@@ -33,7 +33,11 @@ class Parameters:
     background_samples: int = parameter(
         41, "number of frames for the background, from the whole video", minimum=5, maximum=255
     )
-    working_width_px: int = parameter(1920, "largest width of frames for the search", minimum=320)
+    working_width_px: int | None = parameter(
+        None,
+        "largest width of frames for the search; none: 1920, or more if the film was taken from high up",
+        minimum=320,
+    )
     min_area_m2: float = parameter(1.2, "least area of a vehicle", minimum=0.1)
     max_length_m: float = parameter(20.0, "largest length of a vehicle", minimum=1)
     max_width_m: float = parameter(4.5, "largest width of a vehicle", minimum=0.5)

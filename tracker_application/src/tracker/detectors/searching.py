@@ -39,6 +39,10 @@ WARM_UP_S = 0.6
 TELL_EVERY = 5
 # Finer pixels cost time and find no more vehicles.
 FINEST_PIXEL_M, NARROWEST_PX = 0.035, 160
+# Outlines are no more accurate than this share of a pixel, however coarse the film.
+OUTLINE_PX = 0.3
+# A smaller difference is noise, whatever its area on the ground.
+SMALLEST_PX2 = 12.0
 # Vehicles with their centre on the road extend this far beyond.
 ROAD_MARGIN_M = 2.0
 # Network runs per second if NETWORK_RATE_HZ is not set.
@@ -94,8 +98,8 @@ def search(job: Search, stretch: Stretch, on_progress: Callable[[int | None], No
         views = views_of(proxy, ground, parameters)
         scenery = Scenery.read(job.folder / SCENERY_FILE)
         scene = Scene(
-            scenery.background, views.reduction, scenery.road, scenery.shadows, views.pixel_m, parameters.min_area_m2,
-            ROAD_MARGIN_M,
+            scenery.background, views.reduction, scenery.road, scenery.shadows, views.pixel_m,
+            max(parameters.min_area_m2, SMALLEST_PX2 * views.pixel_m**2), ROAD_MARGIN_M,
         )  # fmt: skip
         see = _detector(parameters, looks_of(job.files, parameters, views.pixel_m), scene)
         seen: list[_Seen] = []
@@ -123,7 +127,7 @@ def read_ground(files: StageFiles) -> tuple[Ground, Floats]:
 def views_of(proxy: Proxy, ground: Ground, parameters: Parameters) -> Views:
     """The frames aligned with the reference frame."""
     fine_enough = round(ground.frame.width_px * ground.metres_per_pixel / FINEST_PIXEL_M)
-    width = min(parameters.working_width_px, proxy.width_px, max(fine_enough, NARROWEST_PX))
+    width = min(parameters.working_width_px or proxy.width_px, proxy.width_px, max(fine_enough, NARROWEST_PX))
     height = round(width * proxy.height_px / proxy.width_px)
     factor = width / ground.frame.width_px
     return Views(
@@ -227,7 +231,7 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "whole": np.array([each.whole for each in seen], np.float64),
         "x_px": middle[:, 0],
         "y_px": middle[:, 1],
-        "position_std_m": np.array([sighting.std_m for sighting in sightings]),
+        "position_std_m": np.maximum([sighting.std_m for sighting in sightings], OUTLINE_PX * views.pixel_m),
         "network_x_m": network_places[:, 0],
         "network_y_m": network_places[:, 1],
         "class": np.array(kinds, dtype=object),

@@ -34,8 +34,8 @@ from tracker.workers import affordable, share_out
 __all__ = ["Parameters", "run"]
 
 LEAST_IN_VIEW = 0.7
-# Memory of a worker with a proxy of 1080 lines, and of the stage itself.
-WORKER_BYTES, OWN_BYTES = 450 << 20, 600 << 20
+# Memory of a worker that searches frames of this size or less, and of the stage itself; both grow with the size.
+WORKER_BYTES, OWN_BYTES, USUAL_PX = 450 << 20, 600 << 20, 1920 * 1080
 MADE_FROM = (
     ("track_reference_points", "homographies.csv"),
     ("track_reference_points", "film.json"),
@@ -55,9 +55,11 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     job = Search(files, parameters, _folder(files, parameters))
     with open_proxy(files) as proxy:
         scenery, provider = _prepare(job, proxy, report)
+        larger = max(1.0, scenery.road.size / USUAL_PX)
         stretches = plan(proxy.registered, proxy.rate_fps, parameters.detection_rate_hz)
     cv2.imwrite(str(files.output("background.jpg")), scenery.background.picture)
-    _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(WORKER_BYTES, OWN_BYTES), report)
+    sizes = round(larger * WORKER_BYTES), round(larger * OWN_BYTES)
+    _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(*sizes), report)
     parts = [read_table(job.found(stretch)) for stretch in stretches]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     shutil.rmtree(files.checkpoint)

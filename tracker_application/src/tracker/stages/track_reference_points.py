@@ -19,7 +19,8 @@ from tracker.homographies import write_homographies
 from tracker.lens import Lens
 from tracker.parameters import parameter
 from tracker.pieces import REFERENCE_FILE, Job, make_piece
-from tracker.proxy import FILM_FILE, PROXY_FILE, join_pieces
+from tracker.point_doubts import metres_per_pixel_of
+from tracker.proxy import FILM_FILE, PROXY_FILE, USUAL_WIDTH_PX, join_pieces, proxy_size
 from tracker.reference import Frame, ReferencePoints, parse_points
 from tracker.segments import Segment, plan
 from tracker.tables import Table, write_table
@@ -31,6 +32,8 @@ TOO_NEAR = 0.01
 SELDOM = 0.5
 # Memory of a worker at 4K, and of the stage itself.
 WORKER_BYTES, OWN_BYTES = 420 << 20, 400 << 20
+# What the encoder of a worker holds more for each pixel of a larger proxy.
+ENCODER_BYTES_PER_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,13 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             )
         whole_s = film.whole_until_s()
         segments = plan(film, whole_s)
-        what = (places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
+        size = proxy_size(facts.width_px, facts.height_px, metres_per_pixel_of(points.in_metres()[0]))
+        what = (
+            places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size
+        )  # fmt: skip
         folder = folder_for(files.checkpoint, [film.path], what)
         np.save(folder / REFERENCE_FILE, reference.luma())
-    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf)
+    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size)
     length_s = min(whole_s, facts.duration_s)
     film_progress = FilmProgress(
         job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report
@@ -93,7 +99,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     todo = [segment for segment in segments if not job.table(segment).exists()]
     if len(todo) < len(segments):
         report.say(f"{len(segments) - len(todo)} of {len(segments)} segments were already done")
-    workers = min(parameters.workers or affordable(WORKER_BYTES, OWN_BYTES), max(1, len(todo)))
+    more_px = max(0, size[0] * size[1] - USUAL_WIDTH_PX * (USUAL_WIDTH_PX * 9 // 16))
+    worker_bytes = WORKER_BYTES + ENCODER_BYTES_PER_PX * more_px
+    workers = min(parameters.workers or affordable(worker_bytes, OWN_BYTES), max(1, len(todo)))
     report.say(f"{len(segments)} segments, {workers} workers")
 
     def on_progress(segment: Segment, frames: int | None) -> None:
