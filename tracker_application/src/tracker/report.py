@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tracker import __version__
 from tracker.charts.style import Chart
+from tracker.self_check import SelfCheck
 from tracker.tables import Table
 
 STYLE = """
@@ -35,11 +36,13 @@ WORDS = {"truck_bus": "truck or bus", "two_wheeler": "two-wheeler"}
 LONGEST_TABLE = 200
 
 
-def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence[Chart], vehicles: Table) -> None:
+def write_report(  # noqa: PLR0913, PLR0917  what a report has
+    path: Path, title: str, facts: dict[str, str], charts: Sequence[Chart], vehicles: Table, check: SelfCheck
+) -> None:
     """Write the report next to the charts' PNG files."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
     sections = list(dict.fromkeys(chart.section for chart in charts))
-    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in (*sections, "Vehicles"))
+    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in (*sections, "Judgement", "Vehicles"))
     parts = [f"<h1>{escape(title)}</h1><table>{rows}</table><nav><p>{links}</p></nav>"]
     for before, chart in zip((None, *charts), charts, strict=False):
         if before is None or before.section != chart.section:
@@ -49,7 +52,7 @@ def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence
             f'<p class="chart"><img alt="{escape(chart.title)}" src="data:image/png;base64,{data}"></p>'
             f'<p class="caption">{escape(chart.caption)} Data: {chart.name}.csv; vector graphic: {chart.name}.svg</p>'
         )
-    parts.append(_vehicles(vehicles))
+    parts += [_judgement(check), _vehicles(vehicles)]
     parts.append(f"<footer>tracker {__version__}</footer>")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -57,6 +60,23 @@ def write_report(path: Path, title: str, facts: dict[str, str], charts: Sequence
         f"<body>{''.join(parts)}</body></html>"
     )
     path.write_text(page + "\n", encoding="utf-8")
+
+
+def _judgement(check: SelfCheck) -> str:
+    """What speaks for and against the result, without knowing the truth."""
+    found = [(name.replace("_", " "), value) for name, value in check.figures.items() if not isinstance(value, dict)]
+    rows = "".join(f"<tr><th>{escape(name)}</th><td class=n>{value}</td></tr>" for name, value in found)
+    head = "<tr><th class=n>x (m)</th><th class=n>y (m)</th><th class=n>in</th><th class=n>out</th></tr>"
+    arms = "".join(
+        f"<tr>{''.join(f'<td class=n>{arm[name]}</td>' for name in ('x_m', 'y_m', 'in', 'out'))}</tr>"
+        for arm in check.arms
+    )
+    doubts = "".join(f"<li>{escape(text)}</li>" for text in (*check.outside_of_what_was_tried, *check.doubts))
+    return (
+        f'<h2 id="Judgement">Judgement</h2><p>{escape(check.verdict)}.</p><ul>{doubts}</ul><table>{rows}</table>'
+        '<p class="caption">Vehicles in and out, where they cross the border. The doubtful tracks are named in '
+        f"quality.json.</p><table>{head}{arms}</table>"
+    )
 
 
 def _vehicles(table: Table) -> str:

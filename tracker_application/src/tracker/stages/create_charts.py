@@ -10,6 +10,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from tracker.arrays import Floats
 from tracker.charts.flow import flow_and_density, traffic_over_time
 from tracker.charts.lanes import no_lanes, space_time
 from tracker.charts.maps import slow_and_fast_places, speed_map
@@ -25,6 +26,7 @@ from tracker.ground import Ground
 from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.report import write_report
+from tracker.self_check import Film, SelfCheck, check_self
 from tracker.summary import vehicles
 from tracker.tables import Table, read_table
 
@@ -37,12 +39,12 @@ class Parameters:
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write a PNG, an SVG and a CSV for each chart, and `report.html`."""
+    """Write a PNG, an SVG and a CSV for each chart, `quality.json` and `report.html`."""
     ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
     tracks = read_table(
         files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "time_s", "speed_m_s", "lane_id")
     )
-    homographies, _ = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
+    homographies, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
     drawings = _drawings(files, ground, tracks, homographies)
     drawn = []
     for draw in drawings:
@@ -50,6 +52,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         chart.write(files.output("report.html").parent)
         drawn.append(chart)
         report.progress("charts", len(drawn), len(drawings))
+    check = _check(files, ground, tracks, homographies["time_s"], matrices)
+    for doubt in (*check.outside_of_what_was_tried, *check.doubts):
+        report.warning(doubt)
     table = vehicles(tracks)
     moments = homographies["time_s"]
     facts = {
@@ -62,8 +67,18 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         if ground.source == "world points"
         else "unknown",
     }
-    write_report(files.output("report.html"), parameters.report_title, facts, drawn, table)
+    write_report(files.output("report.html"), parameters.report_title, facts, drawn, table, check)
     report.result("charts", len(drawn))
+
+
+def _check(files: StageFiles, ground: Ground, tracks: Table, times_s: Floats, matrices: Floats) -> SelfCheck:
+    """Judge the trajectories, and write that to `quality.json`."""
+    detections = read_table(files.upstream("detect_vehicles", "detections.parquet"), ("frame", "whole", "length_m"))
+    camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("tilt_deg",))
+    film = Film(ground, times_s, matrices, float(np.median(camera["tilt_deg"])))
+    check = check_self(tracks, detections, film)
+    files.output("quality.json").write_text(json.dumps(check.as_json(), indent=2) + "\n", encoding="utf-8")
+    return check
 
 
 def _drawings(files: StageFiles, ground: Ground, tracks: Table, homographies: Table) -> list[Callable[[], Chart]]:
