@@ -42,6 +42,7 @@ def write(  # noqa: PLR0913  a film has as many properties as it has
     pixel_format: str = "yuv420p",
     turned_deg: int = 0,
     transfer: int | None = None,
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """A film of these images; `ticks` are their times in thousandths of a second."""
     with av.open(str(path), "w") as container:
@@ -52,6 +53,8 @@ def write(  # noqa: PLR0913  a film has as many properties as it has
         stream.options = {"preset": "veryfast", "crf": "18", "g": "20", **(options or {})}
         if transfer is not None:
             stream.codec_context.color_trc = transfer
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if turned_deg:
             stream.set_display_rotation(turned_deg)
         for index, picture in enumerate(pictures):

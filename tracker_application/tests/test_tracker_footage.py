@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,9 +19,9 @@ from av.video.frame import PictureType
 from drifting_film import HEIGHT, WIDTH, begin, drifting, follow, found, ground, stage, write
 
 from tracker.contract import StageFiles
-from tracker.footage import open_footage
 from tracker.detectors.options import Parameters
 from tracker.detectors.searching import read_ground, views_of
+from tracker.footage import open_footage
 from tracker.homographies import read_homographies
 from tracker.lens import Lens
 from tracker.proxy import open_proxy, proxy_size
@@ -179,6 +180,38 @@ def test_a_video_rotated_by_metadata_is_used_upright(turned_deg: int, outputs: P
         assert np.allclose(proxy.matrices[49][:2, 2], [49 / 4, 49 / 8], atol=0.4)
 
 
+def test_pixels_that_are_not_square_become_square(outputs: Path) -> None:
+    wide = drifting(50)
+    narrow = [cv2.resize(picture, (WIDTH * 3 // 4, HEIGHT), interpolation=cv2.INTER_AREA) for picture in wide]
+    video = write(outputs.parent / "film.mp4", narrow, pixel_aspect=Fraction(4, 3))
+    begin(outputs, video)
+    facts = found(outputs)
+    assert (facts["reference_frame"]["width_px"], facts["reference_frame"]["height_px"]) == (WIDTH, HEIGHT)
+    assert facts["video"]["pixel_aspect"] == pytest.approx(4 / 3)
+    assert follow(outputs, video) == 0
+    assert cv2.absdiff(cv2.imread(str(outputs / "extract_frame" / "frame.jpg")), wide[0]).mean() < 8
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
+        assert (proxy.width_px, proxy.height_px) == (WIDTH, HEIGHT)
+        assert np.allclose(proxy.matrices[49][:2, 2], [49 / 4, 49 / 8], atol=0.4)
+
+
+def test_interlaced_films_are_reported_and_every_other_line_is_used(
+    outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = drifting(100)
+    woven = []
+    for first, second in zip(pictures[::2], pictures[1::2], strict=True):
+        woven.append(first.copy())
+        woven[-1][1::2] = second[1::2]
+    video = write(outputs.parent / "film.mp4", woven, options={"x264-params": "tff=1"})
+    begin(outputs, video, "--reference-time-s", "0")
+    assert "WARNING: the footage is interlaced" in capsys.readouterr().err
+    assert follow(outputs, video) == 0
+    with open_proxy(StageFiles(outputs, outputs, outputs)) as proxy:
+        assert proxy.registered.all()
+        assert np.allclose(proxy.matrices[49][:2, 2], [98 / 4, 98 / 8], atol=0.4)
+
+
 def test_ten_bits_are_rounded_and_hdr_is_reported(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = write(outputs.parent / "film.mp4", drifting(50), pixel_format="yuv420p10le", transfer=16)
     begin(outputs, video)
@@ -283,11 +316,6 @@ def test_lens_distortion_is_removed_from_frame_homographies_and_proxy(outputs: P
     assert cv2.absdiff(last, flat[49])[inside].mean() < bent / 3
 
 
-def test_distorting_and_undistorting_are_inverse() -> None:
-    lens = Lens(3840, 2160, 73.7, -0.1, 0.03)
-    places = np.random.default_rng(0).uniform(0, [3839, 2159], (50, 2))
-    assert np.allclose(lens.undistorted(lens.filmed(places)), places, atol=1e-4)
-    assert np.abs(lens.filmed(places) - places).max() > 20
 @pytest.mark.parametrize(
     ("film", "metres_per_pixel", "size"),
     [
@@ -318,3 +346,8 @@ def test_a_film_from_high_up_is_searched_at_its_own_size(outputs: Path) -> None:
         assert (views.width_px, views.pixel_m) == (2240, pytest.approx(0.3))
 
 
+def test_distorting_and_undistorting_are_inverse() -> None:
+    lens = Lens(3840, 2160, 73.7, -0.1, 0.03)
+    places = np.random.default_rng(0).uniform(0, [3839, 2159], (50, 2))
+    assert np.allclose(lens.undistorted(lens.filmed(places)), places, atol=1e-4)
+    assert np.abs(lens.filmed(places) - places).max() > 20

@@ -12,7 +12,7 @@ import numpy as np
 from tracker.arrays import Flags, Picture
 from tracker.contract import Report
 from tracker.errors import FootageDamaged
-from tracker.footage import Footage
+from tracker.footage import Footage, FootageFacts
 from tracker.geometry import transform
 from tracker.registration import Registration
 
@@ -95,11 +95,25 @@ def check_file(footage: Footage, checks: Checks) -> float:
         )
     elif facts.bit_depth > EIGHT_BITS:
         checks.report.say(f"colours are rounded from {facts.bit_depth} to 8 bits")
-    if facts.turned_deg:
-        checks.report.say(f"the video is rotated by {facts.turned_deg} degrees, as its metadata specify")
+    _check_storage(facts, checks)
     checks.found |= {"whole_until_s": whole_s, "hdr": HDR_TRANSFERS.get(facts.transfer)}
     _check_packets(footage, checks)
     return whole_s
+
+
+def _check_storage(facts: FootageFacts, checks: Checks) -> None:
+    """Say how images are stored, if that is unusual."""
+    if facts.interlaced:
+        checks.warn(
+            "the footage is interlaced: every other line is used, which halves the vertical resolution; progressive "
+            "footage works better"
+        )
+    if facts.pixel_aspect != 1:
+        checks.report.say(
+            f"pixels are {facts.pixel_aspect:.4g} times as wide as high: images are resized to square ones"
+        )
+    if facts.turned_deg:
+        checks.report.say(f"the video is rotated by {facts.turned_deg} degrees, as its metadata specify")
 
 
 def _check_packets(footage: Footage, checks: Checks) -> None:

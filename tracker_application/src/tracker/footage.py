@@ -38,7 +38,8 @@ PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
 class FootageFacts:
     """The file's own metadata; sides are those of the upright image. `frames` is 0 if unknown.
 
-    `turned_deg` is the counter-clockwise rotation that makes the image upright.
+    `turned_deg` is the counter-clockwise rotation that makes the image upright. Of an `interlaced` film, every other
+    line is used. `pixel_aspect` is the width of a stored pixel divided by its height; images get square ones.
     """
 
     codec: str
@@ -52,35 +53,65 @@ class FootageFacts:
     duration_s: float
     frames: int
     size_bytes: int
+    interlaced: bool = False
+    pixel_aspect: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How a film stores its images: interlaced, and with pixels of this width divided by their height."""
+
+    interlaced: bool = False
+    pixel_aspect: float = 1.0
+
+    def square(self, picture: Picture) -> Picture:
+        """A plane as an image of square pixels of one moment. The other lines are of another, and left out."""
+        if not self.interlaced and self.pixel_aspect == 1:
+            return picture
+        height, width = picture.shape[:2]
+        lines = np.ascontiguousarray(picture[::2]) if self.interlaced else picture
+        return cv2.resize(lines, (self.width_px(width), height), interpolation=cv2.INTER_LINEAR)
+
+    def width_px(self, stored_px: int) -> int:
+        """The width of an image with square pixels."""
+        return round(stored_px * self.pixel_aspect)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """A decoded frame. `time_s` counts from the first frame; `quarter_turns` counter-clockwise make it upright."""
+    """A decoded frame. `time_s` counts from the first frame; `quarter_turns` counter-clockwise make it upright.
+
+    `stored_as` says how its lines and pixels become an image of square pixels.
+    """
 
     index: int
     time_s: float
     decoded: av.VideoFrame
     quarter_turns: int = 0
+    stored_as: Storage = Storage()
 
     def luma(self) -> Picture:
         """Luma, height x width, without conversion if the format has it as a plane. Read-only."""
         name = self.decoded.format.name
         if name in PLANAR_8_BIT or name in PLANAR_DEEP:
-            return self._upright(_plane(self.decoded, 0))
-        return self._upright(self.decoded.reformat(format="gray").to_ndarray())
+            return self._upright(self.stored_as.square(_plane(self.decoded, 0)))
+        return self._upright(self.stored_as.square(self.decoded.reformat(format="gray").to_ndarray()))
 
     def planes(self) -> tuple[Picture, Picture, Picture]:
         """Luma, and both chroma planes at half the size (4:2:0). Read-only."""
         decoded = self.decoded
         if decoded.format.name not in PLANAR_420:
             decoded = decoded.reformat(format="yuv420p")
-        first, second, third = (self._upright(_plane(decoded, number)) for number in range(3))
+        planes = (_plane(decoded, number) for number in range(3))
+        first, second, third = (self._upright(self.stored_as.square(plane)) for plane in planes)
         return first, second, third
 
     def colours(self, width_px: int, height_px: int) -> Picture:
         """Height x width x 3, BGR, resized."""
         size = (height_px, width_px) if self.quarter_turns % 2 else (width_px, height_px)
+        if self.stored_as != Storage():
+            picture = self.stored_as.square(self.decoded.reformat(format="bgr24").to_ndarray())
+            return self._upright(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
         return self._upright(self.decoded.reformat(*size, "bgr24", interpolation="AREA").to_ndarray())
 
     def _upright(self, picture: Picture) -> Picture:
@@ -122,6 +153,7 @@ class Footage:
                 remedy="Expected 0, 90, 180 or 270; to apply the rotation, run ffmpeg -i FILE turned.mp4",
             )
         self.quarter_turns = first.rotation // 90 % 4
+        self.stored_as = Storage(bool(first.interlaced_frame), float(self.stream.sample_aspect_ratio or 1))
         self.facts = self._read_facts(first)
         self.seek(self.start_ticks)
         self.damaged_pictures = 0
@@ -133,18 +165,18 @@ class Footage:
         frames = stream.frames or round(duration * rate)
         if not rate or not duration:
             raise NotAVideo(f"{self.path.name} does not specify its frame rate or duration", remedy=REWRAP)
-        sides = (first.width, first.height)
+        sides = (self.stored_as.width_px(first.width), first.height)
         return FootageFacts(
             stream.codec_context.name, first.format.name, first.format.components[0].bits, int(first.color_trc),
             *(sides[::-1] if self.quarter_turns % 2 else sides), 90 * self.quarter_turns,
-            rate, duration, frames, self.path.stat().st_size,
+            rate, duration, frames, self.path.stat().st_size, self.stored_as.interlaced, self.stored_as.pixel_aspect,
         )  # fmt: skip
 
     def frames(self, from_ticks: int | None = None) -> Iterator[VideoFrame]:
         """All frames in order, or those from a key frame on; skips frames that cannot be decoded."""
         self.seek(self.start_ticks if from_ticks is None else from_ticks)
         for index, frame in enumerate(self._decode()):
-            yield VideoFrame(index, self._time_s(frame), frame, self.quarter_turns)
+            yield VideoFrame(index, self._time_s(frame), frame, self.quarter_turns, self.stored_as)
 
     def frames_at(self, times_s: Iterable[float]) -> Iterator[VideoFrame]:
         """The first frame at or after each of these increasing times; `index` is derived from the frame rate."""
@@ -163,7 +195,8 @@ class Footage:
                 if following is None:
                     return
                 frame, now = following, self._time_s(following)
-            yield VideoFrame(round(now * self.facts.rate_fps), now, frame, self.quarter_turns)
+            index = round(now * self.facts.rate_fps)
+            yield VideoFrame(index, now, frame, self.quarter_turns, self.stored_as)
 
     def _decode_from(self, time_s: float) -> Iterator[av.VideoFrame]:
         """Decode from a key frame at or before a time.
@@ -253,7 +286,7 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
                 "another video from the same camera",
             ) from error
         raise NotAVideo(
-            f"{path.name} is not a video: {error.strerror}", remedy="Expected MP4, MOV, MKV or AVI"
+            f"{path.name} is not a video: {error.strerror}", remedy="Expected MP4, MOV, MKV, WebM, AVI or MPEG-TS"
         ) from error
     with container:
         if all(stream.disposition & Disposition.attached_pic for stream in container.streams.video):
@@ -262,7 +295,9 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
                 remedy="Is it an audio recording or a flight log?",
             )
         if set(container.format.name.split(",")) & PICTURE_FORMATS or container.format.name.endswith("_pipe"):
-            raise NotAVideo(f"{path.name} is a still image", remedy="Expected a video: MP4, MOV, MKV or AVI")
+            raise NotAVideo(
+                f"{path.name} is a still image", remedy="Expected a video: MP4, MOV, MKV, WebM, AVI or MPEG-TS"
+            )
         if not any(map(_area_px, container.streams.video)):
             raise NotAVideo(
                 f"{path.name} uses a video codec that cannot be decoded here",
