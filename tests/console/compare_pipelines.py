@@ -16,16 +16,17 @@ MAKE = """\
 import os, pathlib, struct, sys, zlib
 out, speed = pathlib.Path(sys.argv[1]), int(os.environ["SPEED"])
 
-def png(width, height, colour):
+def png(width, height, colour, shift=speed // 5):
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
     def pixel(x, y):
-        return bytes(colour if (x // 20 + y // 20 + speed // 5) % 2 else (235, 235, 235))
+        return bytes(colour if (x // 20 + y // 20 + shift) % 2 else (235, 235, 235))
     rows = b"".join(b"\\0" + b"".join(pixel(x, y) for x in range(width)) for y in range(height))
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 (out / "picture.png").write_bytes(png(320, 200, (200, 12 * speed % 255, 40)))
+(out / "same.png").write_bytes(png(320, 200, (40, 120, 200), 0))
 lines = "".join(f"{n},{n * 0.1:.1f},{speed + n % 7},{'car' if n % 3 else 'bus'}\\n" for n in range(200))
 (out / "tracks.csv").write_text("id,time_s,speed,class\\n" + lines)
 for name in ("film.mp4", "zones.parquet"):

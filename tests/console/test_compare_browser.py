@@ -83,6 +83,29 @@ def test_two_attempts_are_found_added_and_compared(page: Page) -> None:
     assert page.locator("tr", has_text="mean_speed").locator("td").first.inner_text() == "15"
 
 
+def test_projects_are_ticked_in_their_list_and_compared_stage_by_stage(page: Page) -> None:
+    page.goto("/projects")
+    compare = page.get_by_role("button", name="Compare")
+    page.get_by_label("Select left").check()
+    assert compare.is_disabled()
+    page.get_by_label("Select right").check()
+    compare.click()
+    page.get_by_role("link", name="make", exact=True).click()
+    page.wait_for_url("**/compare?attempts=*make*attempts=*make*")
+    page.locator(".pairs code", has_text="SPEED").wait_for()
+
+
+def test_equal_pictures_and_files_are_shown_where_everything_is(page: Page) -> None:
+    page.goto(address(*TWO, show="pictures"))
+    assert page.get_by_text("same.png").count() == 0
+    page.get_by_role("link", name="Show everything").click()
+    page.get_by_role("link", name="same.png (the same)").click()
+    page.get_by_text("same.png is the same in A and B.").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('zoom-view img')].every(each => each.naturalWidth === 320)")
+    page.get_by_role("link", name="Files", exact=True).last.click()
+    page.locator('[data-kind="unchanged"]', has_text="same.txt").wait_for()
+
+
 def test_what_names_no_attempt_is_said_and_the_rest_stands(page: Page) -> None:
     page.goto(address("left:make:1", "nobody:<b>:1", "right:make:1", show="tables"))
     page.get_by_text("There is no project").wait_for()

@@ -43,7 +43,9 @@ def test_two_attempts_of_different_projects_are_compared_part_by_part(server: Se
     assert (result["left"], result["right"], result["difference"], result["ratio"]) == ("10", "15", 5, 1.5)
     files = server.send(address("/files", *pair)).data
     assert [each["path"] for each in files["changed"]] == ["film.mp4", "picture.png", "tracks.csv", "zones.parquet"]
-    assert files["unchanged_count"] == 1
+    assert (files["unchanged_count"], files["unchanged"]) == (2, [])
+    everything = server.send(address("/files", *pair, everything=1)).data
+    assert [each["path"] for each in everything["unchanged"]] == ["same.png", "same.txt"]
     everything = server.send(address("/parameters", *pair, everything=1)).data
     assert {"env.SPEED", "env.PLACE", "image"} & {row["path"] for row in everything} == {"env.SPEED", "env.PLACE"}
 
@@ -75,6 +77,17 @@ def test_rows_curves_and_logs_over_http_are_those_of_python(server: Server, clie
     assert client.comparisons.many(many) == beside.many(many)
     assert client.comparisons.find("right make") == beside.find("right make")
     assert [each.name for each in client.comparisons.find("right 2")] == ["right:make:2"]
+
+
+def test_projects_are_compared_by_the_stages_that_they_share(server: Server, client: WinslowClient) -> None:
+    shared = client.comparisons.shared_stages(["left", "right"])
+    assert [each.stage for each in shared] == ["make", "report"]
+    make = shared[0].attempts
+    assert [each.project for each in make] == ["left", "right"]
+    assert make[1].task_id == server.winslow.project("right").status().stage("make").in_use
+    assert client.comparisons.shared_stages(["left"]) == ()
+    with pytest.raises(NotFound, match="nobody"):
+        client.comparisons.shared_stages(["left", "nobody"])
 
 
 def test_a_task_id_names_an_attempt_of_any_project(server: Server, client: WinslowClient) -> None:

@@ -22,7 +22,7 @@ MAX_FILES_SHOWN = 50
 
 @click.command("compare")
 @click.argument("what", nargs=-1, required=True, metavar="PROJECT STAGE [A B …] | PROJECT:STAGE:A PROJECT:STAGE:B …")
-@click.option("--everything", is_flag=True, help="Of two attempts: show equal parameters, too.")
+@click.option("--everything", is_flag=True, help="Of two attempts: show equal parameters and files, too.")
 @click.option("--table", metavar="PATH", help="Of two attempts: show the rows of this table that differ.")
 @click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Identifies the rows of --table; repeatable.")
 @click.option("--log", is_flag=True, help="Of two attempts: show the lines of the logs that differ.")

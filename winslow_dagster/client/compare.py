@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from winslow_dagster.client.http import Http
-from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable
+from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable, SharedStage
 from winslow_dagster.projects.comparison.curves import Curves
 from winslow_dagster.projects.comparison.log_diff import LogDiff
 from winslow_dagster.tables.diff import KINDS, RowKind, TableDiff
@@ -21,8 +21,12 @@ class ComparisonClient:
         """The latest attempts that match each word: part of the name of project or stage, or the attempt's number."""
         return self._http.get(tuple[AttemptFacts, ...], "/compare/attempts", text=text, limit=limit)
 
+    def shared_stages(self, projects: Sequence[str]) -> tuple[SharedStage, ...]:
+        """The stages that at least two of these projects have outputs of, with the attempts that made them."""
+        return self._http.get(tuple[SharedStage, ...], "/compare/stages", project=list(projects))
+
     def two(self, left: str, right: str, *, everything: bool = False) -> Comparison:
-        """Two attempts side by side. With `everything`, equal parameters, too. Tables are compared by `table`."""
+        """Two attempts side by side. With `everything`, equal parameters and files, too. See `table` for tables."""
         return self._http.get(Comparison, "/compare", attempts=[left, right], everything=everything)
 
     def many(self, names: Sequence[str]) -> CrossTable:

@@ -22,6 +22,7 @@ class Place:
 PLACES = (
     Place("Needs you", "/", "bell", counter="needs_you"),
     Place("Projects", "/projects", "film"),
+    Place("Compare", "/compare", "compare"),
     Place("Files", "/files", "file"),
     Place("Watch folders", "/watch-folders", "inbox", role="operator"),
     Place("Pipelines", "/pipelines", "graph"),

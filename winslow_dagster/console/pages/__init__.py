@@ -3,6 +3,7 @@
 from winslow_dagster.console.pages import (
     audit,
     compare,
+    compare_projects,
     files,
     footage,
     health,
@@ -67,4 +68,5 @@ ROOMS = (
     pool.detail_room,
     compare.room,
     compare.slow_room,
+    compare_projects.room,
 )

@@ -172,9 +172,10 @@ def _changed_tables(comparison: Comparison) -> list[FilePair]:
 
 
 def _seen(comparison: Comparison) -> list[FilePair]:
-    """Pictures and videos, those that both attempts have first."""
+    """Pictures and videos: those that differ first, then those of one attempt alone, and then those that are equal."""
     files = comparison.files
-    return [pair for pairs in (files.changed, files.added, files.removed) for pair in pairs if seen_kind(pair.path)]
+    all_pairs = (files.changed, files.added, files.removed, files.unchanged)
+    return [pair for pairs in all_pairs for pair in pairs if seen_kind(pair.path)]
 
 
 def _chosen(query: CompareQuery, pairs: list[FilePair]) -> FilePair | None:

@@ -18,6 +18,7 @@ from winslow_dagster.projects.comparison.compare import (
     FilesCompared,
     Pair,
     ParameterRow,
+    SharedStage,
 )
 from winslow_dagster.projects.comparison.curves import Curves
 from winslow_dagster.projects.comparison.log_diff import LogDiff
@@ -59,7 +60,7 @@ def two_of(attempts: list[str]) -> tuple[str, str]:
 def compare(front: Front, attempts: Attempts, *, everything: bool = False) -> Comparison | CrossTable:
     """Two attempts side by side, or a table of another number of them. No file is read: see `/compare/table`.
 
-    With `everything`, parameters of two attempts that are equal, too.
+    With `everything`, parameters and files of two attempts that are equal, too.
     """
     if len(attempts) == 2:  # noqa: PLR2004  # left, right
         return front.comparisons.two(*attempts, tables=False, everything=everything)
@@ -76,6 +77,14 @@ def find_attempts(
     return front.comparisons.find(text, limit)
 
 
+@room.route_for("/stages", role="viewer")
+def find_shared_stages(
+    front: Front, project: Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=MOST_ATTEMPTS)]
+) -> tuple[SharedStage, ...]:
+    """The stages that at least two of these projects have outputs of, with the attempts that made them."""
+    return front.comparisons.shared_stages(project)
+
+
 @room.route_for("/parameters", role="viewer")
 def compare_parameters(front: Front, attempts: Attempts, *, everything: bool = False) -> tuple[ParameterRow, ...]:
     """The parameters of two attempts: those that differ, or everything."""
@@ -89,9 +98,12 @@ def compare_results(front: Front, attempts: Attempts) -> tuple[Pair, ...]:
 
 
 @room.route_for("/files", role="viewer")
-def compare_files(front: Front, attempts: Attempts) -> FilesCompared:
-    """The output files that were added, removed and changed between two attempts, with their sizes."""
-    return front.comparisons.two(*two_of(attempts), tables=False).files
+def compare_files(front: Front, attempts: Attempts, *, everything: bool = False) -> FilesCompared:
+    """The output files that were added, removed and changed between two attempts, with their sizes.
+
+    With `everything`, those that are unchanged, too.
+    """
+    return front.comparisons.two(*two_of(attempts), tables=False, everything=everything).files
 
 
 @table_room.route_for("/table", role="viewer")

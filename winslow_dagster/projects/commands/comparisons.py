@@ -10,8 +10,9 @@ from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, log_of
+from winslow_dagster.projects.commands.shared_stages import shared_stages
 from winslow_dagster.projects.commands.tables import table_of
-from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable
+from winslow_dagster.projects.comparison.compare import AttemptFacts, Comparison, CrossTable, SharedStage
 from winslow_dagster.projects.comparison.curves import Curve, Curves, axes
 from winslow_dagster.projects.comparison.log_diff import LogDiff, log_diff
 from winslow_dagster.projects.comparison.service import ComparisonService
@@ -83,8 +84,18 @@ class ComparisonCommands:
         """The latest attempts that match each word: part of the name of project or stage, or the attempt's number."""
         return self._service.find(text, limit)
 
+    def shared_stages(self, projects: Sequence[str]) -> tuple[SharedStage, ...]:
+        """The stages that at least two of these projects have outputs of, with the attempts that made them.
+
+        Raises NotFound.
+        """
+        return shared_stages(self._context, projects)
+
     def two(self, left: Named, right: Named, *, tables: bool = True, everything: bool = False) -> Comparison:
-        """Two attempts side by side. Without `tables`, no file is read; with `everything`, equal parameters, too."""
+        """Two attempts side by side. Without `tables`, no file is read.
+
+        With `everything`, equal parameters and files are named, too.
+        """
         return self._service.two(*self._task_ids((left, right)), tables=tables, everything=everything)
 
     def many(self, names: Sequence[Named]) -> CrossTable:

@@ -54,6 +54,13 @@ class AttemptFacts(Compared):
         return f"{self.project}:{self.stage}:{self.number}"
 
 
+class SharedStage(Compared):
+    """A stage of that name in several projects, and of each the attempt whose outputs it has now."""
+
+    stage: str
+    attempts: tuple[AttemptFacts, ...]
+
+
 class ParameterRow(Compared):
     """A parameter. `words` compares command lines word by word."""
 
@@ -110,11 +117,15 @@ class FilePair(Compared):
 
 
 class FilesCompared(Compared):
-    """Output files compared by path and blake3. Added files are those that only the right side has."""
+    """Output files compared by path and blake3. Added files are those that only the right side has.
+
+    `unchanged` are those that both sides have alike, where everything was asked for.
+    """
 
     added: tuple[FilePair, ...] = ()
     removed: tuple[FilePair, ...] = ()
     changed: tuple[FilePair, ...] = ()
+    unchanged: tuple[FilePair, ...] = ()
     unchanged_count: int = 0
     left_bytes: int = 0
     right_bytes: int = 0
@@ -201,11 +212,11 @@ TableReader = Callable[[FileRef], TableFacts]
 def compare(left: Side, right: Side, read_table: TableReader | None, *, everything: bool = False) -> Comparison:
     """Compare two attempts. Raises what `read_table` raises; without it, tables are compared as files.
 
-    With `everything`, `parameters` has those that are equal, too.
+    With `everything`, `parameters` has those that are equal, too, and `files` those that are unchanged.
     """
     of_sides = [parameters(side.task) for side in (left, right)]
     rows, notes = _parameter_rows(*(found for found, _ in of_sides), everything=everything)
-    files = _files(left, right)
+    files = _files(left, right, everything=everything)
     tables = [pair for pair in files.changed if read_table and PurePosixPath(pair.path).suffix.lower() in TABLES]
     if len(tables) > MOST_TABLES:
         notes += (f"{len(tables)} tables differ; only the first {MOST_TABLES} were compared",)
@@ -330,7 +341,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _files(left: Side, right: Side) -> FilesCompared:
+def _files(left: Side, right: Side, *, everything: bool) -> FilesCompared:
     one, other = _by_path(left), _by_path(right)
     pairs = [FilePair(path=path, left=one.get(path), right=other.get(path)) for path in sorted({*one, *other})]
     both = [(pair, pair.left.blake3 == pair.right.blake3) for pair in pairs if pair.left and pair.right]
@@ -338,6 +349,7 @@ def _files(left: Side, right: Side) -> FilesCompared:
         added=tuple(pair for pair in pairs if pair.left is None),
         removed=tuple(pair for pair in pairs if pair.right is None),
         changed=tuple(pair for pair, same in both if not same),
+        unchanged=tuple(pair for pair, same in both if same) if everything else (),
         unchanged_count=sum(same for _, same in both),
         left_bytes=sum(file.size_bytes for file in one.values()),
         right_bytes=sum(file.size_bytes for file in other.values()),

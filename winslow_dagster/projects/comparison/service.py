@@ -39,7 +39,7 @@ class ComparisonService:
     def two(self, left: str, right: str, *, tables: bool = True, everything: bool = False) -> Comparison:
         """Compare two attempts by task id. Raises NotFound, ServiceUnavailable, StoreError.
 
-        Without `tables`, no file is read. With `everything`, parameters that are equal are named, too.
+        Without `tables`, no file is read. With `everything`, parameters and files that are equal are named, too.
         """
         one, other = self._sides([left, right])
         return compare(one, other, self._read_table if tables else None, everything=everything)

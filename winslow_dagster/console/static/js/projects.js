@@ -10,6 +10,7 @@ function showSelected() {
   const all = boxes(), selected = all.filter((box) => box.checked).length;
   many.hidden = selected === 0;
   many.querySelector("[data-selected]").textContent = selected;
+  many.querySelector("[data-compare-projects]").disabled = selected < 2;
   const every = document.querySelector('[data-select="all"]');
   if (every) {
     every.checked = selected > 0 && selected === all.length;
@@ -29,6 +30,10 @@ document.addEventListener("click", (event) => {
     location.assign(excludes.dataset.excludes);
   }
   if (event.target.closest('[data-select="none"]')) select(false);
+  if (event.target.closest("[data-compare-projects]")) {
+    const chosen = boxes().filter((box) => box.checked).map((box) => ["project", box.value]);
+    location.assign(`/compare/projects?${new URLSearchParams(chosen)}`);
+  }
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
