@@ -81,12 +81,29 @@ stages:
 """
 
 
+TURNED = """
+name: turned
+command: [sh, -c]
+inputs:
+  plan: {kind: image}
+stages:
+  - name: show
+    args: ['cp "$WINSLOW_RESOURCES_DIR/plan/plan.jpg" "$WINSLOW_OUTPUT_DIR/plan.jpg"']
+  - name: mark
+    after: [show]
+    args: ['cp "$CORNERS" "$WINSLOW_OUTPUT_DIR/corners.json"']
+    needs_input:
+      form:
+        - {kind: points, name: corners, image: show/plan.jpg}
+"""
+
+
 def write(folder: Path) -> None:
     """Put the pipelines beside those of the server."""
     script = folder / "draw.py"
     script.write_text(DRAW)
     dots = str([list(dot) for dot in DOTS]).replace(" ", "")
-    for name, text in (("marking", MARKING), ("reviewing", REVIEWING), ("filming", FILMING)):
+    for name, text in (("marking", MARKING), ("reviewing", REVIEWING), ("filming", FILMING), ("turned", TURNED)):
         (folder / "pipelines" / f"{name}.yaml").write_text(
             text.replace("DRAW_SCRIPT", str(script)).replace("DOTS", dots)
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from numbered_films import write_film
+
 MAKE = """\
 import base64, json, math, pathlib, sys, zipfile
 out = pathlib.Path(sys.argv[1])
@@ -44,7 +46,7 @@ name: results
 command: [sh, -c]
 stages:
   - name: make
-    args: ['python3 "MAKE_SCRIPT" "$WINSLOW_OUTPUT_DIR"']
+    args: ['python3 "MAKE_SCRIPT" "$WINSLOW_OUTPUT_DIR" && cp FILM "$WINSLOW_OUTPUT_DIR/film.mp4"']
     views:
       - kind: trajectories
         title: Vehicles
@@ -57,6 +59,7 @@ stages:
         speed: speed_kmh
         speed_unit: km/h
         picture: make/ground.svg
+        video: make/film.mp4
 """
 
 GROWING = """
@@ -84,7 +87,9 @@ def results(folder: Path) -> dict[str, str]:
     """The pipelines by name."""
     script = folder / "make_results.py"
     script.write_text(MAKE)
+    # Browsers do not play every film: of this one, they need a copy.
+    film = write_film(folder / "film.mp4", 75, codec="libx265", scale=3, options={"x265-params": "log-level=none"})
     return {
-        "results": RESULTS.replace("MAKE_SCRIPT", str(script)),
+        "results": RESULTS.replace("MAKE_SCRIPT", str(script)).replace("FILM", str(film)),
         "growing": GROWING.replace("GATE_FILE", str(folder / "gate")),
     }

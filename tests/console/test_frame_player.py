@@ -15,7 +15,7 @@ from numbered_films import number_of, write_film
 from web_server import Console
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -90,6 +90,28 @@ def test_frames_are_chosen_by_index_by_steps_by_seconds_and_from_the_strip(
         until(lambda: int(tiles.last.get_attribute("data-index") or "") < FRAMES - 1, "the strip is refined")
         if directory := os.environ.get("WINSLOW_TEST_SCREENSHOTS"):
             page.screenshot(path=f"{directory}/player-{scale}.png", full_page=True)
+
+
+def test_an_index_that_is_typed_before_the_first_frame_arrives_stays(browser: Browser, server: Console) -> None:
+    with looking(browser, server, "about:blank") as page:
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/frames?*", hold)
+        with page.expect_request("**/frames?*"):
+            page.goto(PLAIN)
+        number = page.get_by_role("spinbutton", name="Frame")
+        number.select_text()
+        page.keyboard.type("77")
+        held[0].continue_()
+        page.unroute("**/frames?*")
+        player = page.locator("frame-player")
+        until(lambda: player.evaluate("player => player.frame.naturalWidth > 0"), "the first frame is shown")
+        assert number.input_value() == "77"
+        number.press("Enter")
+        at_rest(page, 77)
 
 
 def test_a_film_plays_and_when_it_stops_its_exact_frame_is_shown(browser: Browser, server: Console) -> None:

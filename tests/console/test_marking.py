@@ -13,6 +13,7 @@ import pytest
 from every_state import person, photograph
 from installation import until
 from numbered_films import number_of, write_film
+from PIL import Image
 from project_server import Server, running
 from test_every_page import looked_at
 
@@ -486,6 +487,10 @@ def test_a_frame_of_a_film_is_chosen_exactly_and_comes_with_the_answer(
     until(lambda: shown() == 40, "the frame 40 is to be marked")
     page.get_by_role("button", name="One frame on").click()
     until(lambda: shown() == 41, "the next frame is to be marked")
+    # The frame alone is a draft, too.
+    page.get_by_text("Draft saved").wait_for()
+    page.reload()
+    until(lambda: shown() == 41, "the chosen frame is shown again")
     click_at(page, 50, 20)
     page.locator('[data-field="road"] h2').click()
     for x, y in ((10, 10), (200, 10), (200, 50)):
@@ -498,6 +503,25 @@ def test_a_frame_of_a_film_is_chosen_exactly_and_comes_with_the_answer(
     values = answer_of(server, "filmed")
     assert [each["frame"] for each in values["corners"]] == [41]
     assert (values["road"][0]["frame"], len(values["road"][0]["points"])) == (41, 3)
+
+
+def test_marks_on_a_photo_that_lies_on_its_side_are_those_of_the_upright_picture(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    metadata = Image.Exif()
+    metadata[0x0112] = 6
+    Image.new("RGB", (300, 200), (90, 120, 90)).save(tmp_path / "plan.jpg", exif=metadata)
+    server.winslow.run("turned", "turned-one", {"plan": tmp_path / "plan.jpg"}).ended()
+    ready(page, "turned-one")
+    size = page.evaluate("(p => [p.naturalWidth, p.naturalHeight])(document.querySelector('[data-picture]'))")
+    assert size == [200, 300]
+    # Below what the file calls its height.
+    click_at(page, 150, 230)
+    page.locator('[data-field="corners"] [data-count]').filter(has_text="1").wait_for()
+    page.get_by_text("Draft saved").wait_for()
+    send(page)
+    (corner,) = answer_of(server, "turned-one")["corners"]
+    assert (corner["x"], corner["y"]) == (pytest.approx(150, abs=1), pytest.approx(230, abs=1))
 
 
 def test_after_an_answer_the_next_question_of_another_project_is_shown(

@@ -155,6 +155,21 @@ def test_a_vehicle_is_chosen_on_the_map_and_shows_its_track_and_speed(page: Page
         page.keyboard.press(key)
 
 
+def test_a_film_that_the_browser_does_not_play_is_copied_and_follows_the_time_of_its_map(page: Page) -> None:
+    page.goto("/projects/made/stages/make/result")
+    view = page.locator('[data-kind="trajectories"] map-view[data-ready]')
+    film = view.locator("video")
+    until(
+        lambda: film.evaluate("film => film.currentSrc.includes('/proxy/film') && film.readyState >= 2"),
+        "the browser has the copy",
+    )
+    assert view.get_by_text("does not play the film").count() == 0
+    view.get_by_label("Time", exact=True).fill("1.5")
+    until(lambda: abs(film.evaluate("film => film.currentTime") - 1.5) < 0.05, "the film shows the same time")
+    film.evaluate("film => { film.currentTime = 2 }")
+    view.locator("output", has_text="2.0 s").wait_for()
+
+
 def test_shapes_are_drawn_and_a_click_shows_their_properties(page: Page) -> None:
     page.goto("/projects/made/stages/make/files?file=lanes.geojson")
     view = page.locator("map-view[data-ready]")

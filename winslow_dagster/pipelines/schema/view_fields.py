@@ -25,12 +25,12 @@ class TrajectoryViewDocument(Document):
         description="CSV or Parquet file with a row for each thing and moment: `STAGE/PATH`, of any stage."
     )
     track: Column = Field(description="Column that says which thing a row is of.")
-    time: Column = Field(description="Column of the time in seconds, counted as in `video`.")
+    time: Column = Field(description="Column of the time in seconds, counted from the first frame of `video`.")
     x: Column = Field(description="Column of the horizontal coordinate.")
     y: Column = Field(description="Column of the vertical coordinate.")
     unit: Literal["px", "m", "deg"] | None = Field(
         default=None,
-        description="Unit of the coordinates: pixels of `picture`, counted downwards; metres; or degrees.",
+        description="Unit of the coordinates: pixels of `picture` as shown, counted downwards; metres; or degrees.",
     )
     class_column: Column | None = Field(default=None, description="Column of the class of a thing, which has a colour.")
     speed: Column | None = Field(default=None, description="Column of the speed.")

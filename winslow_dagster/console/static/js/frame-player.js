@@ -12,11 +12,12 @@
 //
 // Events: `frame-chosen` with {index, time_s, width, height} whenever another exact frame is shown; `ready` once the film is known.
 // Keys: , and . one frame, arrows one second, Home, End, space plays.
+import { ask, playableCopy } from "./playable-film.js";
+
 const TILES = 12;
 const TILE_WIDTH = 160;
 const WIDTHS = [640, 960, 1280, 1920, 2560];
 const SETTLE_MS = 120;
-const POLL_MS = 1500;
 const SPEEDS = [0.25, 0.5, 1, 2];
 const INSIDE_FRAME_S = 0.001; // a browser's time at the very border of two frames may show either
 
@@ -40,13 +41,6 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-async function ask(address, options = {}) {
-  const answer = await fetch(address, options);
-  if (answer.ok) return answer;
-  const problem = await answer.json().catch(() => ({}));
-  throw new Error(problem.detail ?? `The server answered ${answer.status}.`);
-}
-
 class FramePlayer extends HTMLElement {
   #facts = null;
   #begins = 0; // where the first frame is in the film's own time; 0 in a proxy
@@ -54,6 +48,7 @@ class FramePlayer extends HTMLElement {
   #settling = 0;
   #wanted = null;
   #quiet = false;
+  #typed = false;
   #strip = [0, 0];
   index = 0;
   timeS = 0;
@@ -88,7 +83,9 @@ class FramePlayer extends HTMLElement {
     this.note = element("p", { className: "player-note", role: "status", hidden: true });
     this.#play = element("button", { type: "button", onclick: () => this.#toggle() });
     const step = (text, label, by) => element("button", { type: "button", textContent: text, title: label, "aria-label": label, onclick: by });
-    this.#field = element("input", { type: "number", min: 0, step: 1, inputMode: "numeric", "aria-label": "Frame", onchange: () => this.show(Number(this.#field.value)) });
+    this.#field = element("input", { type: "number", min: 0, step: 1, inputMode: "numeric", "aria-label": "Frame",
+      oninput: () => { this.#typed = true; }, onblur: () => { this.#typed = false; },
+      onchange: () => { this.#typed = false; this.show(Number(this.#field.value)); } });
     this.#total = element("span");
     this.#clock = element("output", { className: "player-clock" });
     this.#slider = element("input", { type: "range", min: 0, step: 1, value: 0, className: "player-slider", "aria-label": "Frame of the film", oninput: () => this.#slide() });
@@ -186,7 +183,8 @@ class FramePlayer extends HTMLElement {
   #tell(index, timeS, about = "") {
     this.index = index;
     if (timeS !== null) this.timeS = timeS;
-    if (document.activeElement !== this.#field || !about) this.#field.value = index;
+    // What somebody is typing is theirs until they leave the field.
+    if (!this.#typed && (document.activeElement !== this.#field || !about)) this.#field.value = index;
     this.#slider.value = index;
     if (this.hasAttribute("look")) this.#zoom.href = `${this.getAttribute("look")}&frame=${index}`;
     this.#slider.setAttribute("aria-valuetext", `frame ${index}`);
@@ -278,18 +276,12 @@ class FramePlayer extends HTMLElement {
     this.#quiet = true;
     try {
       if (!this.hasAttribute("proxy")) throw new Error("This browser does not play the film. Its frames can be chosen all the same.");
-      let proxy = await (await ask(this.getAttribute("proxy"), { method: "POST" })).json();
-      while (proxy.state === "running" && this.isConnected) {
-        this.#say(`This browser does not play the film. A copy that it plays is being made: ${Math.floor(proxy.done * 100)} %. Its frames can be chosen already.`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-        proxy = await (await ask(this.getAttribute("proxy"))).json();
-      }
-      if (proxy.state !== "ready") throw new Error(proxy.problem || "The copy for this browser was not made.");
+      const copy = await playableCopy(this.getAttribute("proxy"), {
+        tell: (text) => this.#say(`${text} Its frames can be chosen already.`), wanted: () => this.isConnected,
+      });
       this.#say("");
       this.#begins = 0;
-      const film = new URL(this.getAttribute("proxy"), location.href);
-      film.pathname += "/film";
-      this.video.src = film.href;
+      this.video.src = copy;
       this.classList.add("proxy");
       this.#wind();
     } catch (error) { this.#say(error.message, "bad"); }

@@ -3,8 +3,9 @@
 //   data-shapes                 features of a GeoJSON file (see /shapes)
 //   data-picture                in the coordinates of both, in pixels
 //   data-unit                   px, m or deg; pixels are counted downwards
-// A <video> in it shows the same time. The wheel, two fingers and + - 0 zoom; dragging and arrow keys move.
+// A <video data-src data-footage data-proxy> in it shows the same time. The wheel, two fingers and + - 0 zoom; dragging and arrow keys move.
 import { colorOf } from "./chart-view.js";
+import { PlayableFilm } from "./playable-film.js";
 
 const AGAIN_MS = 700, NEAR = 14, TRAIL_S = 4, COLORS = 8, SHAPES_MOST = 20_000;
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 });
@@ -59,12 +60,18 @@ class MapView extends HTMLElement {
     this.stage = element("div", { class: "map-stage" }, this.canvas, this.#zoomTools());
     const sides = element("div", { class: "map-sides" }, element("div", { class: "map-left" }, this.stage, this.#timeTools()));
     this.side = element("div", { class: "map-side" });
-    if (this.video) this.side.append(this.video);
+    if (this.video) this.#openFilm();
     this.side.append(this.details);
     sides.append(this.side);
     this.replaceChildren(this.legend, sides, this.status);
     this.#listen();
     this.#load();
+  }
+
+  #openFilm() {
+    const told = element("p", { class: "help", role: "status", hidden: "" });
+    this.side.append(this.video, told);
+    this.film = new PlayableFilm(this.video, (text) => { told.textContent = text; told.hidden = !text; });
   }
 
   disconnectedCallback() { cancelAnimationFrame(this.#playing); this.#plot?.destroy(); }
@@ -266,8 +273,8 @@ class MapView extends HTMLElement {
       event.preventDefault();
     });
     if (this.video) {
-      this.video.addEventListener("timeupdate", () => this.#go(this.video.currentTime, false));
-      this.video.addEventListener("seeking", () => this.#go(this.video.currentTime, false));
+      this.video.addEventListener("timeupdate", () => this.#go(this.film.timeS, false));
+      this.video.addEventListener("seeking", () => this.#go(this.film.timeS, false));
     }
   }
 
@@ -313,7 +320,7 @@ class MapView extends HTMLElement {
   #follow() {
     const step = () => {
       if (!this.isConnected || this.video.paused) { this.play.textContent = "Play"; return; }
-      this.#go(this.video.currentTime, false);
+      this.#go(this.film.timeS, false);
       requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
@@ -324,7 +331,7 @@ class MapView extends HTMLElement {
     this.slider.value = this.#time;
     this.clock.textContent = `${this.#time.toFixed(1)} s`;
     this.slider.setAttribute("aria-valuetext", this.clock.textContent);
-    if (seek && this.video && Math.abs(this.video.currentTime - this.#time) > 0.02) this.video.currentTime = this.#time;
+    if (seek && this.film) this.film.timeS = this.#time;
     this.#redraw();
   }
 

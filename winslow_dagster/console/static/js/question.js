@@ -67,7 +67,9 @@ class Question extends HTMLElement {
     for (const field of this.data.form) {
       if (MARKED.has(field.kind)) {
         const marked = this.marks.value(field.name, { draft });
+        const chosen = draft ? this.marks.chosenFrame(field.name) : null;
         if (marked.length) values[field.name] = marked;
+        else if (chosen) values[field.name] = chosen;
         continue;
       }
       const input = this.form.elements?.[`value.${field.name}`];

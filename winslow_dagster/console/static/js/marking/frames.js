@@ -13,6 +13,7 @@ export class Frames {
   #film = null;
   #index = 0;
   #count = null;
+  #typed = false;
 
   constructor(place, operates, choose) {
     Object.assign(this, { place, operates, choose });
@@ -21,7 +22,9 @@ export class Frames {
       button.setAttribute("aria-label", label);
       return button;
     };
-    this.number = make("input", { type: "number", min: 0, step: 1, onchange: () => this.#take(Number(this.number.value)) });
+    this.number = make("input", { type: "number", min: 0, step: 1,
+      oninput: () => { this.#typed = true; }, onblur: () => { this.#typed = false; },
+      onchange: () => { this.#typed = false; this.#take(Number(this.number.value)); } });
     this.facts = make("output", {});
     this.open = make("button", { type: "button", textContent: "Choose in the film", onclick: () => this.#openFilm() });
     place.append(step("‹", "One frame back", -1), make("label", {}, "Frame", this.number), this.facts, step("›", "One frame on", 1), this.open);
@@ -32,7 +35,8 @@ export class Frames {
 
   set index(index) {
     this.#index = index;
-    this.number.value = index;
+    // What somebody is typing is theirs until they leave the field.
+    if (!this.#typed) this.number.value = index;
     this.facts.textContent = this.#count === null ? "" : `of ${this.#count}`;
   }
 

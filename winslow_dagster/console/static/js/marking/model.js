@@ -194,6 +194,8 @@ export class Marks extends EventTarget {
     const state = new Map(this.state);
     for (const [name, field] of this.fields) {
       const value = values[name];
+      // A frame may be chosen before anything is marked on it.
+      if (field.video && Number.isInteger(value?.frame)) this.frames.set(field.video, value.frame);
       if (!Array.isArray(value)) continue;
       if (field.video && Number.isInteger(value[0]?.frame)) this.frames.set(field.video, value[0].frame);
       const points = (list) => (Array.isArray(list) ? list : []).map((each) => ({
@@ -207,6 +209,12 @@ export class Marks extends EventTarget {
     this.state = state;
     this.selected = null;
     this.#tell("change");
+  }
+
+  // What a draft keeps of a field without marks: the frame that was chosen, if one was.
+  chosenFrame(name) {
+    const frame = this.frameOf(name);
+    return frame ? { frame } : null;
   }
 
   // For a draft also what is not complete yet.
