@@ -138,6 +138,12 @@ def test_a_person_goes_on_to_other_pages_while_a_file_is_sent(
     page.go_back()
     inside.get_by_role("heading", name="Projects").wait_for()
     page.wait_for_url("**/projects")
+    # Other sites refuse to be shown within it, so that they open in a tab of their own.
+    link = '<a id="away" href="https://other.example/">away</a>'
+    inside.locator("main").evaluate("(main, link) => main.insertAdjacentHTML('afterbegin', link)", link)
+    with context.expect_page() as opened:
+        inside.locator("#away").click()
+    opened.value.close()
     # What is chosen on a page within the frame is sent by the page around it.
     page.go_back()
     inside.locator("upload-area:defined").wait_for()

@@ -23,7 +23,7 @@ from winslow_dagster.errors import ServiceUnavailable, UsageError
 )
 @json_option
 def command(files: tuple[Path, ...], name: str | None, address: str | None, *, as_json: bool) -> None:
-    """Send FILES to the pool of a server, also over a bad connection: repeated, it goes on where it stopped.
+    """Send FILES and directories to the pool of a server. Repeated after an interruption, it goes on where it stopped.
 
     The token is read from WINSLOW_TOKEN. An upload that was begun in a browser is continued, and the other way round.
 
@@ -37,7 +37,7 @@ def command(files: tuple[Path, ...], name: str | None, address: str | None, *, a
     ended = []
     with WinslowClient(*_server(address)) as winslow, transfer_bars("sending") as bars:
         for path in files:
-            sent = bars(path.name, path.stat().st_size) if bars is not None and path.is_file() else None
+            sent = bars(path.name, _size_bytes(path)) if bars is not None and path.exists() else None
             ended.append(winslow.uploads.send(path, name, sent))
     if as_json:
         print_json({"uploads": [each.model_dump(mode="json") for each in ended]})
@@ -49,6 +49,13 @@ def command(files: tuple[Path, ...], name: str | None, address: str | None, *, a
             say(f"{each.file_name} is not in the pool: {each.message or each.state}")
         if each.state == "stored" and each.message:
             say(f"  {each.message}")
+
+
+def _size_bytes(path: Path) -> int:
+    """What is sent of it."""
+    from winslow_dagster.storage.folder_stream import FolderStream
+
+    return FolderStream(path).size_bytes if path.is_dir() else path.stat().st_size
 
 
 def _server(address: str | None) -> tuple[str, str | None]:

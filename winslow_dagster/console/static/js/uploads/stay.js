@@ -13,6 +13,11 @@ function show(address) {
   document.body.append(frame);
 }
 
+function leaves(address) {
+  const { origin, pathname } = new URL(address);
+  return origin !== location.origin || pathname.startsWith("/login/openid");
+}
+
 // `busy` says whether something is being sent; `shown` is called with each document that the frame shows.
 export function stay(busy, shown) {
   window.addEventListener("beforeunload", (event) => { if (busy()) event.preventDefault(); });
@@ -26,6 +31,12 @@ export function stay(busy, shown) {
     history.replaceState(null, "", inside.location.href);
     document.title = page.title;
     inside.navigation.addEventListener("navigate", (event) => {
+      // Other sites refuse to be shown in a frame.
+      if (event.cancelable && leaves(event.destination.url)) {
+        event.preventDefault();
+        window.open(event.destination.url);
+        return;
+      }
       // Nothing has to be kept any more: the next page takes the place of this one.
       if (busy() || !elsewhere(event) || event.navigationType === "traverse") return;
       event.preventDefault();
