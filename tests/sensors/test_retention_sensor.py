@@ -28,9 +28,11 @@ from winslow_dagster.projects.database.change_feed import ChangeFeed
 from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord
+from winslow_dagster.projects.inputs.resource_pool import Pool
 from winslow_dagster.sensors.orphans import delete_abandoned_uploads
 from winslow_dagster.sensors.retention import needed_runs, prune_runs, retention_sensor
 from winslow_dagster.settings import Settings
+from winslow_dagster.storage.factory import open_store
 
 NONE: frozenset[str] = frozenset()
 LATER = timedelta(days=400)
@@ -168,6 +170,30 @@ def test_the_sensor_removes_a_project_that_was_deleted_long_ago_with_its_runs_an
     assert runs(instance) == {of_project["lately"]}
     deletions.restore("lately")
     assert records.project("lately").latest_run == of_project["lately"]
+    records.close()
+
+
+def test_the_sensor_removes_a_file_of_the_pool_that_was_deleted_long_ago_and_that_no_project_has(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINSLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINSLOW_TRASH_DAYS", "3")
+    settings, now = Settings.read(), datetime.now(UTC)
+    settings.home.mkdir()
+    records, film = ProjectRecords.open(settings.database_url), tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    pool = Pool(records.database, open_store(settings.store_url))
+    records.create_project("ulm-07", pipeline="two", pipeline_digest="d", env={}, created_by="anna")
+    for name, days in (("long-ago", 4), ("in-use", 4), ("lately", 2)):
+        file = pool.add(film, name, "anna")
+        if name == "in-use":
+            records.add_input("ulm-07", "video", file.manifest, original_path="pool:in-use", added_by="anna")
+        pool.rows.remove(name, by="anna", at=now - timedelta(days=days))
+
+    report = retention_sensor(build_sensor_context(instance))
+
+    assert "freed 4 B" in str(report)
+    assert {each["name"] for each in pool.rows.deleted()} == {"in-use", "lately"}
     records.close()
 
 
