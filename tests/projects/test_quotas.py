@@ -47,6 +47,9 @@ def test_what_would_pass_the_quota_of_an_owner_is_refused_before_it_is_stored(
     with pytest.raises(QuotaExceeded, match="4 KiB of 4 KiB are used"):
         front.uploads.begin("more.bin", 1)
     assert front.acting_as(Actor("ben")).uploads.begin("bens.bin", 2 * KIB).owner == "ben"
+    with pytest.raises(QuotaExceeded, match="4 KiB of 4 KiB are used"):
+        front.create("traffic", "new")
+    assert front.acting_as(Actor("ben")).create("traffic", "bens").name == "bens"
     front.quotas.clear("owner", "anna")
     front.pool.add(file_of(house, 2 * KIB), "two")
 
