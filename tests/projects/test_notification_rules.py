@@ -222,6 +222,21 @@ def test_one_broken_channel_does_not_affect_others(outbox: Outbox, monkeypatch: 
     assert "NO_SUCH_TOKEN" in outbox.waiting("bad")[0].last_failure
 
 
+def test_a_channel_that_does_not_answer_is_asked_once_at_a_time(outbox: Outbox) -> None:
+    outbox.add(many(3))
+    asked: list[str] = []
+
+    def down(_to: str, title: str, _body: str) -> None:
+        asked.append(title)
+        raise ServiceUnavailable("nobody answers")
+
+    now = datetime.now(UTC)
+    for count in (1, 2, 3, 3):
+        send_waiting(outbox, channel(), down, lambda: now)
+        assert len(asked) == count
+    assert sorted(asked) == ["p0 failed", "p1 failed", "p2 failed"]
+
+
 def test_a_single_message_is_sent_as_it_is() -> None:
     assert combined(many(1)) == ("p0 failed", "because")
 

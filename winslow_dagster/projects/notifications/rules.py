@@ -160,6 +160,8 @@ def send_waiting(outbox: Outbox, channel: Channel, send: Send, now: Callable[[],
         except WinslowError as error:
             outbox.mark_failed(batch, str(error))
             counts["failed"] += 1
+            # The next message would wait as long for the same answer, and other channels with it.
+            break
         else:
             outbox.mark_sent(batch, now())
             counts["sent"] += 1
