@@ -67,7 +67,7 @@ def notify(settings: Settings, records: ProjectRecords, instance: DagsterInstanc
     outbox = Outbox(records.database)
     if found.channels:
         now, base_url = datetime.now(UTC), found.base_url or settings.link_base
-        happened = occurrences(records.database, summaries(records, statuses_of(unsettled, seen.get)))
+        happened = occurrences(records.database, summaries(records, statuses_of(unsettled, seen.get)), now)
         select, new = partial(selected_by, records.database), 0
         for channel in found.channels:
             new += add_messages(outbox, channel, new_messages(channel, happened, select, base_url, now))

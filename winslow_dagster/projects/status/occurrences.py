@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from sqlalchemy import select
@@ -15,9 +16,43 @@ from winslow_dagster.projects.domain.views import ProjectSummary
 from winslow_dagster.projects.status.needs import OpenQuestion, open_questions
 from winslow_dagster.projects.status.state_queries import selected
 
+SUPERSEDED_FOR = timedelta(hours=1)
+"""How long the end of a run is told of though another run of the project has begun since."""
 
-def occurrences(database: Database, projects: Iterable[ProjectSummary]) -> tuple[Occurrence, ...]:
-    """What the states of these projects are about: each question, or the stage that failed."""
+
+def occurrences(database: Database, projects: Iterable[ProjectSummary], now: datetime) -> tuple[Occurrence, ...]:
+    """What these projects are about: each question, or the stage that failed; and the runs that ended just before."""
+    return (*_occurrences(database, projects), *_occurrences(database, _superseded(database, now - SUPERSEDED_FOR)))
+
+
+def _superseded(database: Database, since: datetime) -> tuple[ProjectSummary, ...]:
+    """The ends since then of runs that are not the latest of their projects any more, as summaries of these.
+
+    A question of such a run has been answered, or asked again.
+    """
+    projects, runs = schema.projects, schema.runs
+    query = (
+        select(
+            projects.c.name,
+            runs.c.pipeline,
+            runs.c.outcome,
+            runs.c.outcome_reason,
+            projects.c.tags,
+            runs.c.run_id,
+            runs.c.ended_at,
+            projects.c.created_by,
+            projects.c.owner,
+        )
+        .join(projects, projects.c.name == runs.c.project)
+        .where(schema.LIVE, projects.c.latest_run != runs.c.run_id, runs.c.ended_at >= since)
+        .where(runs.c.outcome.in_(("succeeded", "failed")), runs.c.sweep.is_(None))
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    return tuple(ProjectSummary(*row)._replace(tags=tuple(row.tags)) for row in rows)
+
+
+def _occurrences(database: Database, projects: Iterable[ProjectSummary]) -> tuple[Occurrence, ...]:
     found = [each for each in projects if each.run_id is not None]
     asking = [each.run_id or "" for each in found if each.state == "awaiting_input"]
     failed = [each.run_id or "" for each in found if each.state == "failed"]
