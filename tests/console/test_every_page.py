@@ -49,7 +49,7 @@ PAGES = {
     "look": f"{DONE}/look?file=make/picture.png",
     "compare": "/compare?attempts=finished%3Amake%3A1&attempts=under-way%3Amake%3A1",
     "compare-nothing": "/compare",
-    "compare-projects": "/compare/projects?project=finished&project=under-way",
+    "compare-projects": "/compare/projects?projects=finished&projects=under-way",
     "compare-no-projects": "/compare/projects",
     "lineage": f"{DONE}/lineage",
     "sweeps-none": f"{DONE}/sweeps",

@@ -51,7 +51,7 @@ REFUSED = {
 """What is read by something that nobody makes up: the digest of a version, a name that is not a pipeline's, an id,
 the path of a file or of a film. The known project asks nothing."""
 KNOWN = {"project": "known", "stage": "only", "name": "quick", "path": "score.txt", "sweep": "latest"}
-KNOWN_IN_QUERY = {"attempts": ["known:only:1", "known:only:1"], "file": "score.txt"}
+KNOWN_IN_QUERY = {"attempts": ["known:only:1", "known:only:1"], "projects": ["known"], "file": "score.txt"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -122,7 +122,7 @@ def statuses(operation: schemathesis.APIOperation, token: dict[str, str]) -> set
         found.add(case.call_and_validate(headers=token, checks=CHECKS).status_code)
         known = {name: KNOWN[name] for name in case.path_parameters or {} if name in KNOWN}
         queried = {name: value for name, value in KNOWN_IN_QUERY.items() if name in (case.query or {})}
-        if known or "attempts" in queried:
+        if known or {"attempts", "projects"} & set(queried):
             case.path_parameters.update(known)
             case.query.update(queried)
             found.add(case.call_and_validate(headers=token, checks=CHECKS).status_code)

@@ -23,7 +23,7 @@ class ComparisonClient:
 
     def shared_stages(self, projects: Sequence[str]) -> tuple[SharedStage, ...]:
         """The stages that at least two of these projects have outputs of, with the attempts that made them."""
-        return self._http.get(tuple[SharedStage, ...], "/compare/stages", project=list(projects))
+        return self._http.get(tuple[SharedStage, ...], "/compare/stages", projects=list(projects))
 
     def two(self, left: str, right: str, *, everything: bool = False) -> Comparison:
         """Two attempts side by side. With `everything`, equal parameters and files, too. See `table` for tables."""

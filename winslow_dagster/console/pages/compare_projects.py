@@ -20,10 +20,10 @@ room = Room()
 def choose_stage(
     request: Request,
     front: Front,
-    project: Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=MOST_ATTEMPTS)] = [],  # noqa: B006  # FastAPI copies it
+    projects: Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=MOST_ATTEMPTS)] = [],  # noqa: B006  # FastAPI copies it
 ) -> HTMLResponse:
     """The stages that can be compared."""
-    chosen = tuple(dict.fromkeys(project))
+    chosen = tuple(dict.fromkeys(projects))
     stages = [
         (each, CompareQuery(attempts=tuple(facts.name for facts in each.attempts)).address())
         for each in front.comparisons.shared_stages(chosen)

@@ -79,10 +79,10 @@ def find_attempts(
 
 @room.route_for("/stages", role="viewer")
 def find_shared_stages(
-    front: Front, project: Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=MOST_ATTEMPTS)]
+    front: Front, projects: Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=MOST_ATTEMPTS)]
 ) -> tuple[SharedStage, ...]:
     """The stages that at least two of these projects have outputs of, with the attempts that made them."""
-    return front.comparisons.shared_stages(project)
+    return front.comparisons.shared_stages(projects)
 
 
 @room.route_for("/parameters", role="viewer")

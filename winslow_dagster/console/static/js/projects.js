@@ -31,7 +31,7 @@ document.addEventListener("click", (event) => {
   }
   if (event.target.closest('[data-select="none"]')) select(false);
   if (event.target.closest("[data-compare-projects]")) {
-    const chosen = boxes().filter((box) => box.checked).map((box) => ["project", box.value]);
+    const chosen = boxes().filter((box) => box.checked).map((box) => ["projects", box.value]);
     location.assign(`/compare/projects?${new URLSearchParams(chosen)}`);
   }
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
