@@ -133,3 +133,25 @@ def test_a_redo_and_a_sweep_are_planned_before_they_start(there: Installation) -
     assert len(there.said("status", "planned")["stages"]) == 2
     (only,) = {each["run_id"] for each in there.said("history", "planned")["attempts"]}
     assert only == there.said("status", "planned")["run_id"]
+
+
+def test_sweeps_and_the_lineage_of_outputs_are_listed(there: Installation) -> None:
+    there.run("listed")
+    assert there.said("sweeps", "listed") == {"sweeps": []}
+    assert "no sweeps yet" in there.winslow("sweeps", "listed").stdout
+    there.said("sweep", "listed", "pick", "--env", "LIMIT=40, 70")
+    (sweep,) = there.said("sweeps", "listed")["sweeps"]
+    assert (sweep["stage"], sweep["total"], sweep["succeeded"], sweep["picked"]) == ("pick", 2, 2, None)
+    assert "2 of 2 succeeded" in there.winslow("sweeps", "listed").stdout
+    runs = there.said("sweeps", "listed", "latest")["runs"]
+    assert [(run["number"], run["values"]) for run in runs] == [(2, {"LIMIT": "40"}), (3, {"LIMIT": "70"})]
+    there.said("pick", "listed", "pick", "3")
+    shown = there.winslow("sweeps", "listed", sweep["sweep"])
+    assert ("LIMIT" in shown.stdout, "pick has the outputs of attempt 3" in shown.stderr) == (True, True)
+
+    outputs = {(each["stage"], each["number"]): each for each in there.said("lineage", "listed")["outputs"]}
+    assert set(outputs) == {("pick", 1), ("count", 1), ("pick", 2), ("pick", 3)}
+    assert outputs["count", 1]["made_from"] == [outputs["pick", 1]["task_id"]]
+    assert (outputs["pick", 3]["current"], outputs["pick", 1]["current"]) == (True, False)
+    (line,) = there.winslow("lineage", "listed", "--stage", "count").stdout.splitlines()[1:]
+    assert ("pick 1" in line, "out of date: pick has other outputs now" in line) == (True, True)

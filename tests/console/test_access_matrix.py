@@ -265,6 +265,7 @@ EXPECTED = {
     ("DELETE", "/api/v1/projects/{project}/questions/{stage}/draft"): "operator",
     ("GET", "/api/v1/projects/{project}/questions/{stage}/image"): "viewer",
     ("HEAD", "/api/v1/projects/{project}/questions/{stage}/image"): "viewer",
+    ("POST", "/api/v1/projects/{project}/questions/{stage}/answer"): "operator",
     ("POST", "/api/v1/projects/{project}/questions/{stage}/judgement"): "viewer",
     ("GET", "/api/v1/projects/{project}/questions/{stage}/proposals"): "viewer",
     ("POST", "/api/v1/projects/{project}/pick"): "operator",

@@ -407,3 +407,40 @@ def test_the_example_of_the_page_runs(
     assert "{'vehicles': '2'}" in said
     assert "2,63" in said
     assert "WINSLOW_RESULT: vehicles=2" in said
+
+
+FILED = """
+name: filed
+command: [sh, -c]
+stages:
+  - name: read
+    args: ['cat "$NOTES" > "$WINSLOW_OUTPUT_DIR/notes.txt"; echo "$SIDE" >> "$WINSLOW_OUTPUT_DIR/notes.txt"']
+    needs_input:
+      form:
+        - {kind: file, name: notes, suffixes: [.txt]}
+        - {kind: text, name: side}
+"""
+
+
+def test_an_answer_is_given_with_a_file(server: Server, client: WinslowClient, tmp_path: Path) -> None:
+    (server.place.folder / "pipelines" / "filed.yaml").write_text(FILED)
+    server.winslow.create("filed", "filed-one")
+    project = client.project("filed-one")
+    notes = tmp_path / "a <b> file.txt"
+    notes.write_text("what was seen\n")
+    with pytest.raises(InputRejected, match="No such file"):
+        project.answer("read", {"side": "north"}, {"notes": tmp_path / "none.txt"})
+    with pytest.raises(AnswerRejected, match="notes"):
+        project.answer("read", {"side": "north"}, {"notes": Path(__file__)})
+    with pytest.raises(AnswerRejected, match="nothing"):
+        project.answer("read", {"side": "north"}, {"notes": notes, "nothing": notes})
+    run = project.answer("read", {"side": "north"}, {"notes": notes}, resume=True)
+    assert run is not None
+    assert run.wait().state == "succeeded"
+    (file,) = project.files("read")
+    with project.open_file(file) as content:
+        assert content.read() == b"what was seen\nnorth\n"
+    wrong = server.send(
+        "/api/v1/projects/filed-one/questions/read/answer", "POST", form={"values": "[1", "resume": "maybe"}
+    )
+    assert (wrong.status, "values is not JSON" in wrong.data["detail"]) == (422, True)

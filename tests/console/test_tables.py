@@ -9,8 +9,16 @@ from urllib.parse import urlencode
 
 import pytest
 from installation import until
+from numbered_films import number_of
 from project_server import Server, running
 from result_pipelines import results
+
+from winslow_dagster.client import WinslowClient
+from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.tables.charts import ChartQuery, chart
+from winslow_dagster.tables.shapes import shapes_of
+from winslow_dagster.tables.table import Table
+from winslow_dagster.tables.tracks import TrackColumns, tracks_of
 
 pytestmark = pytest.mark.slow
 
@@ -151,3 +159,60 @@ def test_tracks_and_shapes_are_drawn_from_files(server: Server) -> None:
     assert [each["properties"]["lane"] for each in shapes["shapes"]] == ["L8 <i>", "L9 <i>"]
     assert shapes["total"] == 10
     assert server.api("made/shapes?file=make/tracks.csv").status == 422
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[WinslowClient]:
+    accounts = server.winslow.accounts
+    accounts.add("otto", role="operator")
+    with WinslowClient(server.place.services.address, accounts.create_token("otto", "tests").key) as opened:
+        yield opened
+
+
+def read(server: Server, path: str) -> Table:
+    """The file as a table of the Python API."""
+    project = server.winslow.project("made")
+    found = project.table(project.file("make", path), 60)
+    assert isinstance(found, Table)
+    return found
+
+
+def test_tables_and_what_is_drawn_of_them_are_the_same_over_http(server: Server, client: WinslowClient) -> None:
+    here, there = read(server, "tracks.csv"), client.project("made").table("make/tracks.csv")
+    assert there.shape == here.shape
+    asked: dict[str, Any] = {"columns": ("time_s", "kind"), "sort": "-time_s", "where": ("kind = truck",)}
+    assert there.window(1, 5, **asked) == here.window(1, 5, **asked)
+    for query in (
+        ChartQuery(x="time_s", y=("speed_kmh",), group="kind"),
+        ChartQuery(kind="box", y=("speed_kmh",), group="kind", where=("track_id < 3",)),
+    ):
+        assert there.chart(query, 500) == chart(here, query, 500)
+    columns = TrackColumns(track="track_id", time="time_s", x="x_px", y="y_px", kind="kind")
+    assert there.tracks(columns, 1000) == tracks_of(here, columns, 1000)
+    (file,) = (each for each in client.project("made").files("make") if each.path == "lanes.geojson")
+    lanes = client.project("made").table(file)
+    assert lanes.shapes(3, 4) == shapes_of(read(server, "lanes.geojson"), 3, 4)
+    with pytest.raises(InputRejected, match="not shown as a table"):
+        _ = client.project("made").table("make/picture.png").shape
+    saved = client.charts.save("results", "make", "Speeds", "tracks.csv", ChartQuery(y=("speed_kmh",)))
+    assert client.charts.of("results", "make") == server.winslow.charts.of("results", "make") == (saved,)
+    client.charts.delete("results", "make", "Speeds")
+    assert client.charts.of("results") == ()
+
+
+def test_frames_and_pictures_are_the_same_over_http(server: Server, client: WinslowClient) -> None:
+    here, there = server.winslow.project("made"), client.project("made")
+    film = "make/film.mp4"
+    assert there.footage(film) == here.footage(film)
+    for picture, other in (
+        (there.frame(film, 41), here.frame(film, 41)),
+        (there.frame(film, 40, width=64, attempt=1), here.frame(film, 40, width=64)),
+        (there.frame_at(film, 1.01), here.frame_at(film, 1.01)),
+        (there.picture_of(film, width=96), here.picture_of(film, width=96)),
+        (there.picture_of("make/picture.png"), here.picture_of("make/picture.png")),
+    ):
+        assert picture == other
+    assert number_of(there.frame(film, 41).content) == 41
+    assert there.strip(film, 3, 70, count=5, width=64) == here.strip(film, 3, 70, count=5, width=64)
+    with pytest.raises(NotFound, match="no frame 75"):
+        there.frame(film, 75)

@@ -25,6 +25,7 @@ from winslow_dagster.client.retention import RetentionClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.client.shares import ShareClient
 from winslow_dagster.client.space import SpaceClient
+from winslow_dagster.client.tables import ChartClient
 from winslow_dagster.client.uploads import UploadClient
 from winslow_dagster.client.variables import VariableClient
 from winslow_dagster.errors import ProjectDeleted
@@ -128,6 +129,11 @@ class WinslowClient:
     def pipeline_files(self) -> PipelineClient:
         """Pipeline files, valid or not, with their sources, versions and users."""
         return PipelineClient(self._http)
+
+    @property
+    def charts(self) -> ChartClient:
+        """The charts that people saved for the results of stages."""
+        return ChartClient(self._http)
 
     @property
     def comparisons(self) -> ComparisonClient:

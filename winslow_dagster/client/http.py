@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
@@ -13,7 +14,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from winslow_dagster.client.problems import error_of
-from winslow_dagster.errors import ServiceUnavailable, SettingsInvalid, StoreError, WinslowError
+from winslow_dagster.errors import InputRejected, ServiceUnavailable, SettingsInvalid, StoreError, WinslowError
 
 API = "/api/v1"
 CONNECT_TIMEOUT_S = 10.0
@@ -47,6 +48,14 @@ class Http:
     def get(self, kind: type[Value], path: str, **query: Any) -> Value:
         """The value at this path. Parameters that are None are left out."""
         return self._value(kind, self.send("GET", path, query=query))
+
+    def get_when_read(self, kind: type[Value], path: str, /, **query: Any) -> Value:
+        """The value at this path, once the server has read the file that it is about."""
+        while True:
+            answer = self.send("GET", path, query=query)
+            # Until then, it says which share of the file it has read.
+            if "share" not in answer.json():
+                return self._value(kind, answer)
 
     def post(self, kind: type[Value], path: str, body: Mapping[str, Any]) -> Value:
         """What came of an act."""
@@ -101,6 +110,25 @@ class Http:
             answer = self._client.put(f"{API}{path}", params=_given(query), content=content)
         except httpx.TransportError as error:
             raise self._away(error) from error
+        if not answer.is_success:
+            raise self._error(answer)
+        return self._value(kind, answer)
+
+    def post_form(
+        self, kind: type[Value], path: str, fields: Mapping[str, str], files: Mapping[str, Path], **query: Any
+    ) -> Value:
+        """What came of sending a form with files. Raises InputRejected for a file that cannot be read."""
+        with contextlib.ExitStack() as stack:
+            opened = {}
+            for name, file in files.items():
+                try:
+                    opened[name] = (file.name, stack.enter_context(file.open("rb")))
+                except OSError as error:
+                    raise InputRejected(error.strerror or str(error), where=str(file)) from error
+            try:
+                answer = self._client.post(f"{API}{path}", params=_given(query), data=dict(fields), files=opened)
+            except httpx.TransportError as error:
+                raise self._away(error) from error
         if not answer.is_success:
             raise self._error(answer)
         return self._value(kind, answer)

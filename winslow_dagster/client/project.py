@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -11,7 +12,8 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from winslow_dagster.client.downloads import download
-from winslow_dagster.client.http import Http, part
+from winslow_dagster.client.footage import ProjectFootageClient
+from winslow_dagster.client.http import part
 from winslow_dagster.client.log import LogClient
 from winslow_dagster.client.run import RunClient
 from winslow_dagster.errors import InputRejected
@@ -68,19 +70,11 @@ class Started(BaseModel):
     run_id: str | None
 
 
-class ProjectClient:
+class ProjectClient(ProjectFootageClient):
     """Like the handle of a project that the Python API has. See `ProjectHandle` for what each method raises."""
-
-    def __init__(self, http: Http, name: str) -> None:
-        self._http = http
-        self.name = name
 
     def __repr__(self) -> str:
         return f"ProjectClient({self.name!r})"
-
-    @property
-    def _path(self) -> str:
-        return f"/projects/{part(self.name)}"
 
     def status(self) -> ProjectStatus:
         """Its status, with its stages."""
@@ -314,10 +308,11 @@ class ProjectClient:
         """The stage's open question, or the one that was answered last, with what people have entered."""
         return self._http.get(QuestionDetails, f"{self._path}/questions/{part(stage)}", pipeline=pipeline)
 
-    def answer(
+    def answer(  # noqa: PLR0913  # what a person may say about an answer, by name
         self,
         stage: str,
         values: Mapping[str, Any] | None = None,
+        files: Mapping[str, str | Path] | None = None,
         *,
         pipeline: str | None = None,
         resume: bool = True,
@@ -325,8 +320,15 @@ class ProjectClient:
     ) -> RunClient | None:
         """Answer the stage's question, and resume if no other is open; returns the run, if one was started.
 
-        `replaces` is the version of an earlier answer that is given again.
+        `files` are sent, at most 100 MiB in all. `replaces` is the version of an earlier answer that is given again.
         """
+        if files:
+            fields = {"values": json.dumps(dict(values or {})), "resume": json.dumps(resume)}
+            fields |= {} if replaces is None else {"replaces": str(replaces)}
+            sent = {f"file.{name}": Path(file).expanduser() for name, file in files.items()}
+            target = f"{self._path}/questions/{part(stage)}/answer"
+            started = self._http.post_form(Started, target, fields, sent, pipeline=pipeline)
+            return None if started.run_id is None else RunClient(self._http, self.name, started.run_id)
         answered = {"stage": stage, "values": dict(values or {}), "pipeline": pipeline}
         body = answered | {"resume": resume, "replaces": replaces}
         started = self._http.post(Started, f"{self._path}/answer", body)

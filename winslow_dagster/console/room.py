@@ -60,8 +60,7 @@ class Room(APIRouter):
                 runs,
                 methods=[method],
                 dependencies=allowed,
-                openapi_extra={"x-role": role},
-                **options,
+                **options | {"openapi_extra": options.get("openapi_extra", {}) | {"x-role": role}},
             )
             return endpoint
 

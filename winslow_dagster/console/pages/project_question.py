@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.acts import done
+from winslow_dagster.console.answer_form import UPLOAD_MOST_BYTES, SentAnswer
 from winslow_dagster.console.caller import CallerOf, Front
 from winslow_dagster.console.footage_paths import footage_path
 from winslow_dagster.console.pages.project import NAMES
@@ -19,7 +20,7 @@ from winslow_dagster.console.project_tabs import highlights
 from winslow_dagster.console.project_view import file_path
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
-from winslow_dagster.errors import InputRejected, NotFound
+from winslow_dagster.errors import NotFound
 from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import Draft, QuestionDetails
@@ -28,30 +29,12 @@ from winslow_dagster.projects.installation import Installation
 
 MARKED = frozenset({"points", "polygon", "lines"})
 """Kinds of fields that are marked on a picture."""
-UPLOAD_MOST_BYTES = 100 * 2**20
-REST_MOST_BYTES = 8 * 2**20
-"""Of an answer beside its files. Ten thousand points need about two."""
 NEEDS_LOOKED_AT = 50
 
 room = Room(prefix="/projects/{project}/questions/{stage}")
 
 PipelineName = Annotated[str | None, Query()]
 Answered = Annotated[str, Query(max_length=63)]
-
-
-async def _sent(request: Request) -> FormData:
-    """The form that is sent. Raises InputRejected if it is too large, before it is read."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > UPLOAD_MOST_BYTES + REST_MOST_BYTES:
-        raise InputRejected(
-            "the files are too large to be sent with a form",
-            expected="at most 100 MiB in all",
-            remedy="Copy them to the server, and answer with `winslow answer`",
-        )
-    return await request.form(max_part_size=REST_MOST_BYTES)
-
-
-SentAnswer = Annotated[FormData, Depends(_sent)]
 
 
 @room.route_for("", role="viewer")

@@ -12,7 +12,7 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import FOOTAGE, Room
 from winslow_dagster.console.stage_place import Place, PlaceOf
 from winslow_dagster.errors import UsageError
-from winslow_dagster.footage import Footage, Proxy
+from winslow_dagster.footage import Footage, Picture, Proxy
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import ProjectFile
 
@@ -72,8 +72,7 @@ def show_frame(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
         if index is not None
         else handle.frame_at(found, time_s or 0.0, width=width)
     )
-    headers = {"Frame-Index": str(frame.index), "Frame-Time": f"{frame.time_s:.6f}"}
-    return _response(frame.content, frame.media_type, found, version, headers)
+    return _response(frame.content, frame.media_type, found, version, _picture_headers(frame))
 
 
 @room.route_for(
@@ -85,7 +84,7 @@ def show_picture(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     """A picture, or the middle frame of a video, as every browser shows it."""
     handle, found = _found(front.project(project), file, place)
     picture = handle.picture_of(found, width=width)
-    return _response(picture.content, picture.media_type, found, version, {})
+    return _response(picture.content, picture.media_type, found, version, _picture_headers(picture))
 
 
 @room.route_for(
@@ -111,6 +110,8 @@ def show_filmstrip(  # noqa: PLR0913, PLR0917  # the parts of its address, by na
     headers = {
         "Frame-Indices": ",".join(map(str, strip.indices)),
         "Frame-Times": ",".join(f"{each:.6f}" for each in strip.times_s),
+        "Picture-Width": str(strip.width),
+        "Picture-Height": str(strip.height),
     }
     return _response(strip.content, "image/jpeg", found, version, headers)
 
@@ -142,6 +143,15 @@ def play_proxy(front: Front, project: str, file: FileOf, place: PlaceOf, version
 
 def _found(handle: ProjectHandle, file: str, place: Place) -> tuple[ProjectHandle, ProjectFile]:
     return handle, handle.file_at(file, place.attempt, pipeline=place.pipeline)
+
+
+def _picture_headers(picture: Picture) -> dict[str, str]:
+    return {
+        "Frame-Index": str(picture.index),
+        "Frame-Time": f"{picture.time_s:.6f}",
+        "Picture-Width": str(picture.width),
+        "Picture-Height": str(picture.height),
+    }
 
 
 def _response(content: bytes, media_type: str, file: ProjectFile, version: str, headers: dict[str, str]) -> Response:

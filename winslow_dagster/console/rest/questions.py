@@ -7,16 +7,36 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from winslow_dagster.console.answer_form import SentAnswer
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.file_response import file_response
 from winslow_dagster.console.footage_paths import is_shown_as_it_is
+from winslow_dagster.console.rest.project import RunStarted
 from winslow_dagster.console.room import LOGS, Room
+from winslow_dagster.errors import InputRejected
+from winslow_dagster.json_text import JsonMalformed, parse_json
 from winslow_dagster.pipelines import AnswerJudgement
 from winslow_dagster.projects.domain.views import Draft, QuestionDetails
+from winslow_dagster.projects.inputs.uploads import InputStream
 
 PREFIX = "/projects/{project}/questions/{stage}"
+FILE = "file."
+ANSWER_FORM = {
+    "type": "object",
+    "properties": {
+        "values": {"type": "string", "description": "JSON: field -> value.", "default": "{}"},
+        "resume": {"type": "string", "enum": ["true", "false"], "default": "true"},
+        "replaces": {"type": "string", "description": "The version of an earlier answer that is given again."},
+    },
+    "additionalProperties": {
+        "type": "string",
+        "format": "binary",
+        "description": "`file.FIELD`: the file for this field. At most 100 MiB in all.",
+    },
+}
 room = Room(prefix=PREFIX, tags=["project"])
 image_room = Room(prefix=PREFIX, tags=["project"], threads=LOGS)
 
@@ -79,6 +99,41 @@ def show_proposals(
 def judge(front: Front, project: str, stage: str, body: Entered, pipeline: PipelineName = None) -> AnswerJudgement:
     """What is invalid, and what is implausible, of an answer before it is given."""
     return front.project(project).judge_answer(stage, body.values, pipeline=pipeline)
+
+
+@room.route_for(
+    "/answer",
+    role="operator",
+    method="POST",
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": ANSWER_FORM}}}},
+)
+def answer_with_files(
+    front: Front, project: str, stage: str, form: SentAnswer, pipeline: PipelineName = None
+) -> RunStarted:
+    """Answer a question with files, and resume if nothing else is asked."""
+    values = _parsed(form, "values", "{}", dict)
+    replaces = _parsed(form, "replaces", "null", int | None)
+    resume = _parsed(form, "resume", "true", bool)
+    files = {
+        name.removeprefix(FILE): InputStream(sent.filename or name, sent.file)
+        for name, sent in form.items()
+        if name.startswith(FILE) and isinstance(sent, UploadFile)
+    }
+    handle = front.project(project)
+    run = handle.answer(stage, values, files, pipeline=pipeline, resume=resume, replaces=replaces)
+    return RunStarted(project=project, run_id=None if run is None else run.run_id)
+
+
+def _parsed(form: FormData, name: str, default: str, kind: Any) -> Any:
+    """A part of the form as JSON. Raises InputRejected."""
+    text = form.get(name, default)
+    try:
+        found = parse_json(text) if isinstance(text, str) else text
+    except JsonMalformed as error:
+        raise InputRejected(f"{name} is not JSON: {error}", where="the form") from error
+    if not isinstance(found, kind) or (kind is not bool and isinstance(found, bool)):
+        raise InputRejected(f"{name} is {text!r}", where="the form", expected=f"JSON such as {default}")
+    return found
 
 
 @room.route_for("/draft", role="operator", method="PUT")
