@@ -19,7 +19,8 @@ CORE_SHARE = 0.3
 # that this share of the samples stays below. Not the median: where vehicles queue, most samples are vehicles.
 FLICKER_SHARE, FLICKER_TIMES, MOST_THRESHOLD = 0.3, 7.0, 60
 
-STRIP_BYTES = 3 << 18
+# How much is worked on at once.
+STRIP_BYTES, PLACES_AT_ONCE = 3 << 18, 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,11 @@ def make_background(pictures: Sequence[Picture], threshold: int) -> Background:
         near += deviation <= NEAR_LEVELS
     unsure = near < SURE_SHARE * len(pictures)
     if unsure.any():
-        picture[unsure] = _most_alike(np.stack([sample[unsure] for sample in pictures]))
+        places = np.flatnonzero(unsure)
+        # A large part of a large image at once would take gigabytes.
+        for part in np.array_split(places, -(-len(places) // PLACES_AT_ONCE)):
+            samples = np.stack([sample.reshape(-1, 3)[part] for sample in pictures])
+            picture.reshape(-1, 3)[part] = _most_alike(samples)
         for sample, deviation in zip(pictures, deviations, strict=True):
             deviation[unsure] = np.abs(sample[unsure].astype(np.int16) - picture[unsure]).max(axis=1)
     flicker = cv2.GaussianBlur(ranked_picture(deviations, round(FLICKER_SHARE * len(pictures))), (5, 5), 0)
