@@ -53,7 +53,7 @@ COMMANDS = {
     "rules": "Show, try and replace the retention rules for all projects.",
     "ingest": "List watched folders and their files; retry or dismiss rejected ones.",
     "upload": "Send files to the pool of a server, also over a bad connection.",
-    "pool": "Add, list and remove files that any project may use.",
+    "pool": "Find, add, rename, replace and delete files that any project may use.",
     "variables": "Show, try and replace the variables for all pipelines, or for some.",
     "secret": "Store, list and remove secrets, such as passwords of stages.",
     "user": "Add, list and change the people who may log in.",
