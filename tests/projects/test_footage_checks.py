@@ -9,6 +9,7 @@ import pytest
 from numbered_films import write_film
 
 from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.errors import NotFound
 from winslow_dagster.projects.commands.project_check import NewProject, ProjectFault
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.services import Services
@@ -71,3 +72,7 @@ def test_who_takes_a_damaged_video_is_warned_and_may_go_on(installation: Install
     (fault,) = faults(installation, "damaged.avi")
     assert (fault.field, fault.blocking, fault.warning) == ("inputs.video", False, True)
     assert "A stage may fail only when it gets there" in fault.message
+    assert checks.damage("pool:damaged.avi") == fault.message
+    assert {checks.damage(each) for each in ("pool:film.avi", "pool:notes.txt", str(damaged), damaged)} == {""}
+    with pytest.raises(NotFound):
+        checks.damage("pool:none.avi")

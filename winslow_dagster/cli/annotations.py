@@ -9,7 +9,7 @@ import click
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_line, print_table, say
-from winslow_dagster.cli.run_options import pairs, secret_option, variables
+from winslow_dagster.cli.run_options import pairs, secret_option, variables, warn_of_damage
 from winslow_dagster.errors import UsageError
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -42,11 +42,14 @@ def create(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     from winslow_dagster.cli.progress import transfer_bars
 
     with open_installation() as winslow:
+        files = pairs(inputs, "--input")
+        if not as_json:
+            warn_of_damage(winslow, files)
         with transfer_bars("storing") as bars:
             created = winslow.create(
                 pipeline,
                 project,
-                pairs(inputs, "--input"),
+                files,
                 env=variables(env, secrets),
                 tags=tags,
                 notes=notes,

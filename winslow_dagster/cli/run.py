@@ -8,7 +8,7 @@ import click
 
 from winslow_dagster.cli.follow_run import follow
 from winslow_dagster.cli.output import json_option
-from winslow_dagster.cli.run_options import pairs, secret_option, stage_settings, variables
+from winslow_dagster.cli.run_options import pairs, secret_option, stage_settings, variables, warn_of_damage
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.commands.run import Run
@@ -81,6 +81,8 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     settings = stage_settings(changes)
 
     def start(winslow: Installation) -> Run:
+        if not as_json:
+            warn_of_damage(winslow, files)
         with transfer_bars("storing") as bars:
             return winslow.run(
                 pipeline,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from winslow_dagster.cli.output import say
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.projects.domain.setting_text import SETTINGS, read_setting
+
+if TYPE_CHECKING:
+    from winslow_dagster.projects.installation import Installation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,6 +39,13 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
             raise InputRejected(f"{option} {text!r} is not a pair", expected="NAME=VALUE")
         found[name] = value
     return found
+
+
+def warn_of_damage(winslow: Installation, inputs: dict[str, str]) -> None:
+    """Say what was found to be wrong with inputs that are videos of the pool."""
+    for name, given in inputs.items():
+        if damage := winslow.footage_checks.damage(given):
+            say(f"warning: input {name}, {given}: {damage}")
 
 
 def variables(texts: tuple[str, ...], secrets: tuple[str, ...]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.footage_checks import FootageChecks
 from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.domain.upload import CheckedFootage, PoolVideo, PoolVideos
-from winslow_dagster.projects.inputs.resource_pool import Pool
+from winslow_dagster.projects.inputs.resource_pool import POOL, GivenInput, Pool, Source
 from winslow_dagster.storage.manifest import FileEntry
 
 LATELY = timedelta(days=7)
@@ -87,6 +87,16 @@ class FootageCheckCommands:
         checked = CheckedFootage(blake3=file.blake3, found=found, problem=problem, checked_at=self._context.clock())
         self._rows.keep(checked)
         return checked
+
+    def damage(self, source: GivenInput | Source) -> str:
+        """What was found to be wrong with an input that is a video of the pool, or nothing. Raises NotFound."""
+        if isinstance(source, str) and source.startswith(POOL):
+            source = self._pool.file(source.removeprefix(POOL))
+        video = video_of(source) if isinstance(source, PooledFile) else None
+        checked = None if video is None else self._rows.of(video.blake3)
+        if checked is None or not checked.problem:
+            return ""
+        return f"{checked.problem}. A stage may fail only when it gets there"
 
     @property
     def _pool(self) -> Pool:

@@ -10,10 +10,9 @@ from typing import Any
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, WinslowError
 from winslow_dagster.pipelines import Pipeline, SecretReference, VariableValue
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.footage_checks import video_of
+from winslow_dagster.projects.commands.footage_checks import FootageCheckCommands
 from winslow_dagster.projects.commands.secrets import given_variables
 from winslow_dagster.projects.database.annotations import checked_notes, checked_tags
-from winslow_dagster.projects.database.footage_checks import FootageChecks
 from winslow_dagster.projects.database.global_variables import StoredVariables
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.pool import PooledFile
@@ -90,21 +89,13 @@ def _inputs(
             require_permitted(context.actor, context.settings, source)
             InputStorage(context.records, context.store, context.settings.home, source).check(pipeline, pipeline.inputs)
             found |= source
-            faults += _damage(context, name, source[name])
+            if damage := FootageCheckCommands(context).damage(source[name]):
+                faults.append(ProjectFault(f"inputs.{name}", damage, blocking=False, warning=True))
         except WinslowError as error:
             faults.append(ProjectFault(f"inputs.{name}", message_of(error)))
     needed = "The pipeline needs this input to run"
     faults += [ProjectFault(f"inputs.{name}", needed, blocking=False) for name in pipeline.missing_inputs(inputs)]
     return found, faults
-
-
-def _damage(context: Context, name: str, source: Source) -> Iterator[ProjectFault]:
-    """What was found to be wrong with a video of the pool."""
-    video = video_of(source) if isinstance(source, PooledFile) else None
-    checked = None if video is None else FootageChecks(context.records.database).of(video.blake3)
-    if checked is not None and checked.problem:
-        message = f"{checked.problem}. A stage may fail only when it gets there"
-        yield ProjectFault(f"inputs.{name}", message, blocking=False, warning=True)
 
 
 def _variables(
