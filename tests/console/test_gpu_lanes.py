@@ -106,6 +106,17 @@ def server(tmp_path: Path) -> Server:
     return Server(create_app(installation), installation)
 
 
+def test_a_drained_machine_is_among_what_doctor_finds(server: Server) -> None:
+    server.installation.machines.drain("ulm-1", "new disks")
+
+    found = next(each for each in server.installation.diagnose() if each.name == "machine")
+
+    assert found.state == "warn"
+    assert found.detail.startswith("ulm-1 takes no new stage: it was drained by root on ")
+    assert found.detail.endswith(" (new disks)")
+    assert found.remedy == "winslow nodes resume ulm-1"
+
+
 def test_the_page_names_who_holds_each_gpu_and_who_did(server: Server) -> None:
     first, second = server.installation.machines.gpu_holds("24h")
     assert (first.gpu, first.stage, first.outcome) == ("GPU-0", "ended", "failed")

@@ -12,7 +12,8 @@ from every_state import person, photograph, under_way
 from installation import until
 from project_server import Server, running
 
-from winslow_dagster.errors import Forbidden, ProjectConflict
+from winslow_dagster.client import WinslowClient
+from winslow_dagster.errors import Forbidden, NotFound, ProjectConflict
 from winslow_dagster.projects.domain.actor import Actor
 
 if TYPE_CHECKING:
@@ -157,6 +158,35 @@ def test_the_machine_is_sampled_and_a_stage_too(server: Server) -> None:
     assert api(server, "/nodes/gpu-holds") == []
 
 
+def test_a_program_on_another_machine_does_the_same(server: Server, node: str) -> None:
+    server.winslow.accounts.add("programs", role="admin")
+    key = server.winslow.accounts.create_token("programs", "tests").key
+    with WinslowClient(server.place.services.address, key) as client:
+        client.machines.drain(node, "from afar")
+        (found,) = client.machines.list()
+        assert (found["name"], found["drain"]["reason"]) == (node, "from afar")
+        assert client.machines.usage()[0]["name"] == node
+        assert client.machines.history("24h", points=50)[0]["node"] == node
+        assert client.machines.gpu_holds("7d") == ()
+        run = server.winslow.run("quick", "from-afar")
+        until(lambda: waiting(server) == ["from-afar"], "it waits")
+        assert client.queue.move_to_front("from-afar") == 0
+        client.queue.set_priority("from-afar", 4)
+        client.queue.hold("from-afar", "not yet")
+        (shown,) = client.queue.view().waiting
+        assert (shown.priority, shown.held and shown.held.reason) == (4, "not yet")
+        client.queue.release("from-afar")
+        client.machines.undrain(node)
+        assert run.ended().state == "succeeded"
+        assert client.project("from-afar").usage("only")["node"] == node
+        with pytest.raises(ProjectConflict, match="no run of it waits"):
+            client.queue.hold("from-afar")
+        with pytest.raises(ProjectConflict, match="the node is not drained"):
+            client.machines.undrain(node)
+        with pytest.raises(NotFound, match="there is no node 'nowhere'"):
+            client.machines.drain("nowhere")
+
+
 @pytest.mark.chromium
 @pytest.mark.slow
 @pytest.mark.usefixtures("node")
@@ -222,6 +252,12 @@ def test_the_commands_print_what_the_pages_show(
     assert winslow("queue", "hold", "by-command") == {"project": "by-command", "held": True}
     (shown,) = winslow("queue", "list")["waiting"]  # type: ignore[misc]
     assert (shown["priority"], shown["held"]["reason"]) == (7, "")
+    for group in ("queue", "nodes"):
+        with pytest.raises(SystemExit, match="0"):
+            main([group, "list"])
+    printed = capsys.readouterr().out
+    assert "held by" in printed
+    assert "drained by" in printed
     assert winslow("queue", "release", "by-command") == {"project": "by-command", "held": False}
     assert winslow("nodes", "resume", node) == {"node": node, "drained": False}
     assert run.ended().state == "succeeded"

@@ -94,8 +94,15 @@ def python() -> Finding:
 
 
 def machine(node: Node) -> Finding:
-    """Processors and memory that stages may use on a node."""
+    """Processors and memory that stages may use on a node, and whether it takes any."""
     detail = f"{node.name}: {node.cpus} processors, {format_size(node.memory_bytes)} of memory"
+    if node.drain is not None:
+        return Finding(
+            "machine",
+            "warn",
+            f"{node.name} takes no new stage: it was {node.drain}",
+            f"winslow nodes resume {node.name}",
+        )
     return Finding("machine", "ok", f"{detail}; tags: {', '.join(node.tags)}" if node.tags else detail)
 
 
