@@ -18,7 +18,9 @@ from tracker.errors import InputMissing, PersonNeeded, TrackerError
 from tracker.parameters import read_parameters
 from tracker.stages import STAGES
 
-FILE_OPTIONS = ("input", "output", "resources", "video", "reference_points", "answer", "lanes", "checkpoint")
+FILE_OPTIONS = (
+    "input", "output", "resources", "video", "reference_points", "answer", "lanes", "telemetry", "checkpoint"
+)  # fmt: skip
 DISK_FULL_EXIT_CODE = 28
 
 
@@ -136,6 +138,12 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
         type=Path,
         metavar="FILE",
         help="lanes that replace or rename the detected ones (WINSLOW_RESOURCE_LANES)",
+    )
+    files.add_argument(
+        "--telemetry",
+        type=Path,
+        metavar="FILE",
+        help="the .SRT of the drone, a cross-check of the camera's height (WINSLOW_RESOURCE_TELEMETRY)",
     )
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):

@@ -15,6 +15,10 @@ from pathlib import Path
 from tracker.errors import InputMissing
 
 PROGRESS_INTERVAL_S = 0.5
+JOIN_PARTS = (
+    "Keep only one of them. Parts of one film, as drones write every few gigabytes, are joined without loss by "
+    "ffmpeg -f concat -safe 0 -i list.txt -c copy film.mp4, where list.txt has a line file 'NAME' for each"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class StageFiles:
             return options.get(option) or Path(environ.get(variable, "."))
 
         files = {}
-        for name in ("video", "reference_points", "lanes", "model"):
+        for name in ("video", "reference_points", "lanes", "model", "telemetry"):
             path = options.get(name) or environ.get(f"WINSLOW_RESOURCE_{name.upper()}")
             if path:
                 files[name] = Path(path)
@@ -87,7 +91,8 @@ class StageFiles:
         found = [path for path in sorted((self.resources_dir / name).glob("*")) if path.is_file()]
         if len(found) > 1:
             raise InputMissing(
-                f"{self.resources_dir / name} contains {len(found)} files", remedy="Keep only one of them"
+                f"{self.resources_dir / name} contains {len(found)} files",
+                remedy=JOIN_PARTS if name == "video" else "Keep only one of them",
             )
         return found[0] if found else None
 

@@ -20,6 +20,7 @@ from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.reference import FEWEST_WORLD_POINTS, Frame, ReferencePoints, parse_points
 from tracker.tables import write_table
+from tracker.telemetry import doubt_about_height, height_m
 
 DEFAULT_FOV_DEG = 73.7
 # A focal length that is less certain than this is no better than the default.
@@ -90,7 +91,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         "yaw_deg": seen[:, 4], "tilt_deg": seen[:, 3], "metres_per_pixel": scales, "pose_residual_px": raw[:, 5],
     }  # fmt: skip
     write_table(files.output("camera.csv"), columns, decimals=6)
-    quality = _quality(fit, intrinsics, lens, frame, seen, raw[registered, 5])
+    quality = _quality(fit, intrinsics, lens, frame, seen, raw[registered, 5], _heights(files, seen, report))
     files.output("camera_quality.json").write_text(json.dumps(quality, indent=2) + "\n", encoding="utf-8")
     report.say(quality["verdict"])
     report.result("metres_per_pixel", scale)
@@ -101,6 +102,18 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("point_error_m", fit.residual_m)
     report.result("horizontal_fov_deg", float(intrinsics.horizontal_fov_deg))
     report.result("field_of_view_from", lens["source"])
+
+
+def _heights(files: StageFiles, seen: Floats, report: Report) -> tuple[float | None, str]:
+    """The height that the drone wrote down, and what it says about the one that was found."""
+    telemetry = files.resource("telemetry")
+    if telemetry is None:
+        return None, ""
+    from_drone_m = height_m(telemetry)
+    doubt = doubt_about_height(float(np.median(seen[:, 2])), from_drone_m)
+    if doubt:
+        report.warning(doubt)
+    return from_drone_m, doubt
 
 
 def _intrinsics(
@@ -161,7 +174,8 @@ def _warn(fit: GroundFit, parameters: Parameters, report: Report) -> None:
 
 
 def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
-    fit: GroundFit, intrinsics: Intrinsics, lens: dict[str, Any], frame: Frame, seen: Floats, residuals_px: Floats
+    fit: GroundFit, intrinsics: Intrinsics, lens: dict[str, Any], frame: Frame, seen: Floats, residuals_px: Floats,
+    from_drone: tuple[float | None, str],
 ) -> dict[str, Any]:  # fmt: skip
     """The quality figures, and a verdict in words."""
     right, bottom = frame.width_px - 1, frame.height_px - 1
@@ -186,6 +200,7 @@ def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
         doubts.append(f"{len(fit.left_out)} of {len(fit.errors_m)} points were not used")
     if pose_px > WORST_POSE_PX_AT_4K * frame.width_px / WIDTH_4K_PX:
         doubts.append(f"the camera fits the frames only to {pose_px:.1f} px")
+    doubts += [from_drone[1]] if from_drone[1] else []
     verdict = f"Camera {height:.1f} m high, {scales['centre'] * 100:.2f} cm per pixel at the centre"
     if known:
         verdict += (
@@ -211,6 +226,7 @@ def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
         "camera_std_m": std_m,
         "frames_rms_px": round(pose_px, 4),
         "metres_per_pixel": scales,
+        "height_of_the_drone_m": from_drone[0],
     }
 
 
