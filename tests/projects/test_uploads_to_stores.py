@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.errors import DiskFull
 from winslow_dagster.projects.domain.upload import Upload
 from winslow_dagster.projects.inputs.resource_pool import PooledFile
 from winslow_dagster.projects.installation import Installation
@@ -82,3 +84,35 @@ def test_a_stream_that_is_no_folder_ends_as_failed_with_the_reason(installation:
     ended = installation.uploads.store(upload.id)
     assert (ended.state, "no stream of a directory" in ended.message) == ("failed", True)
     assert list((installation.settings.home / "uploads").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_store_that_is_full_is_told_and_the_others_do_not_wait_for_it(tmp_path: Path) -> None:
+    mounted = ["mount", "-t", "tmpfs", "none", str(tmp_path / "store"), "-o"]
+    (tmp_path / "store").mkdir()
+    subprocess.run([*mounted, "size=2m"], check=True)
+    settings = Settings.read(
+        {"WINSLOW_HOME": str(tmp_path / "home"), "WINSLOW_STORE_URL": (tmp_path / "store").as_uri()}
+    )
+    settings.home.mkdir()
+    content = os.urandom(4_000_000)
+    try:
+        with Installation(settings, Services(settings), engine=InMemoryEngine()) as installation:
+            large = installation.uploads.begin("large.bin", len(content))
+            received(installation, large, content)
+            small = installation.uploads.begin("small.bin", 3)
+            received(installation, small, b"abc")
+            with pytest.raises(DiskFull):
+                installation.uploads.store(large.id)
+            installation.uploads.tidy()
+            waiting = installation.uploads.upload(large.id)
+            assert (waiting.state, installation.uploads.upload(small.id).state) == ("receiving", "stored")
+            assert waiting.message.startswith("It cannot be put into the pool yet, and is tried again: ")
+            assert "the disk is full" in waiting.message
+            subprocess.run([*mounted, "remount,size=20m"], check=True)
+            installation.uploads.tidy()
+            stored = installation.uploads.upload(large.id)
+            assert (stored.state, stored.message) == ("stored", "")
+            assert contents(installation, installation.pool.files.file("large.bin")) == {"large.bin": content}
+    finally:
+        subprocess.run(["umount", str(tmp_path / "store")], check=True)

@@ -12,7 +12,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 from winslow_dagster.client.http import API, Http
-from winslow_dagster.errors import InputRejected, ProjectConflict, ServiceUnavailable, UploadBusy, UploadOffsetWrong
+from winslow_dagster.errors import (
+    InputRejected,
+    ProjectConflict,
+    ServiceUnavailable,
+    StoreError,
+    UploadBusy,
+    UploadOffsetWrong,
+)
 from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists, fingerprint_of
 from winslow_dagster.storage.folder_stream import FolderStream
 
@@ -96,7 +103,7 @@ class UploadClient:
         """Send a file or a directory to the pool, wait until it is there, and say what was found in it.
 
         Goes on where an earlier call, or a browser, stopped. An interruption is waited for, for ten minutes at most.
-        Raises what `begin` raises, and ServiceUnavailable if the server stays away.
+        Raises what `begin` raises, ServiceUnavailable if the server stays away, StoreError if the pool takes nothing.
         """
         content = _content_of(Path(path).expanduser())
         upload, pause, good_at = self._begun(content, name), threading.Event(), time.monotonic()
@@ -111,7 +118,10 @@ class UploadClient:
                     if self._patch(upload, offset_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                         part_bytes = SMALL_PART_BYTES
                 upload = self.upload(upload.id)
-                good_at = time.monotonic()
+                if not upload.message:
+                    good_at = time.monotonic()
+                elif time.monotonic() - good_at > CONTINUES_WITHIN_S:
+                    raise StoreError(upload.message, where=f"upload of {upload.file_name}")
             except (ServiceUnavailable, UploadBusy, UploadOffsetWrong):
                 if time.monotonic() - good_at > CONTINUES_WITHIN_S:
                     raise

@@ -15,6 +15,7 @@ from winslow_dagster.errors import (
     Forbidden,
     InputRejected,
     ProjectConflict,
+    StoreError,
     UploadBusy,
     WinslowError,
 )
@@ -145,7 +146,8 @@ class UploadCommands:
     def store(self, upload_id: str) -> Upload:
         """Put a complete upload into the pool, and look at what it is. May be called again after a crash.
 
-        A fault of the file or of its name ends it as failed; one that passes, such as of the store, is raised.
+        A fault of the file or of its name ends it as failed; one that passes, such as of the store, is raised, and is
+        its message until then.
         """
         upload = self._own(upload_id)
         if upload.state != "receiving":
@@ -159,6 +161,9 @@ class UploadCommands:
                 stored = self._take(upload, file)
             except (ProjectConflict, InputRejected) as error:
                 self._rows.end(upload.id, "failed", str(error), self._context.clock())
+            except StoreError as error:
+                self._rows.tell(upload.id, f"It cannot be put into the pool yet, and is tried again: {error}")
+                raise
             else:
                 self._rows.end(upload.id, "stored", self._seen(stored), self._context.clock())
                 self._context.audit("pool_add", name=stored.name, path=upload.file_name)
@@ -186,8 +191,8 @@ class UploadCommands:
                     self.store(upload.id)
                 elif upload.begun_at < self._context.clock() - FORGOTTEN_AFTER:
                     self.cancel(upload.id)
-            except UploadBusy:
-                continue  # somebody is at it
+            except (UploadBusy, StoreError):
+                continue  # somebody is at it; or it says itself why it waits, and the others need not
         known = {each.id for each in unfinished}
         for directory in self._directory.iterdir() if self._directory.is_dir() else ():
             if directory.name not in known and self._rows.has_ended(directory.name):

@@ -64,6 +64,13 @@ class Uploads:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
+    def tell(self, upload_id: str, message: str) -> None:
+        """Say why one that has not ended waits."""
+        table = schema.uploads
+        change = table.update().where(table.c.id == upload_id, table.c.ended_at.is_(None))
+        with self._database.writing() as connection:
+            connection.execute(change.values(message=message))
+
     def end(self, upload_id: str, state: UploadState, message: str, at: datetime) -> bool:
         """Record the end. Returns False if it has ended already."""
         table = schema.uploads

@@ -19,7 +19,7 @@ class Upload(Frozen):
     A directory is sent as one stream (see `storage/folder_stream.py`), whose size that of the upload is.
 
     `fingerprint` tells whether a file that is chosen again is the same one: see `fingerprint_of`. `message` says what
-    was found in it, or why it failed.
+    was found in it, why it failed, or why it is complete and not in the pool yet.
     """
 
     id: str

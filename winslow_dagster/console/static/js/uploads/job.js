@@ -185,6 +185,7 @@ export class Job {
       if (answer?.ok) {
         const upload = await answer.json();
         if (upload.state === "stored") { this.#become("stored", `is in the pool as ${upload.name}. ${upload.message}`.trim()); return; }
+        if (upload.state === "receiving" && upload.message) this.#become("storing", upload.message);
         if (upload.state !== "receiving") { this.#become("refused", `is not in the pool: ${upload.message || upload.state}`); return; }
       }
       await pause(LOOK_MS);
