@@ -300,3 +300,21 @@ def test_a_download_ends_soon_after_its_link_is_revoked(server: Server, pooled: 
     with pytest.raises(http.client.IncompleteRead):
         answer.read()
     connection.close()
+
+
+def test_the_page_of_the_pool_leads_to_its_files(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "one file.txt").write_text("one")
+    (tmp_path / "two").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "two" / name).write_text(name)
+    server.winslow.pool.add(tmp_path / "one file.txt", "linked-file")
+    server.winslow.pool.add(tmp_path / "two", "linked-folder")
+    page = server.send("/files").text
+    paths = (
+        "/api/v1/pool/linked-file/files/one%20file.txt?download=1",
+        "/api/v1/pool/linked-folder/archive?format=zip",
+    )
+    for path in paths:
+        assert f'href="{path}" download' in page
+    assert server.send(paths[0]).text == "one"
+    assert unzipped(server.send(paths[1]).body) == {"linked-folder/a": b"a", "linked-folder/b": b"b"}

@@ -177,7 +177,7 @@ def test_removed_files_are_left_out(local: LocalStore, plant: Plant) -> None:
     packed = PackedManifest.parse(
         manifest.model_dump_json(), lambda address, path: (address, path) == (ADDRESS, "removed")
     )
-    assert list(packed.paths) == ["kept"]
+    assert list(packed.names()) == ["kept"]
     assert packed.tag != PackedManifest.parse(manifest.model_dump_json()).tag
 
 

@@ -24,6 +24,7 @@ from winslow_dagster.console.caller import Caller
 from winslow_dagster.console.cookies import session_key
 from winslow_dagster.console.peer import Peer, networks_of, peer_of
 from winslow_dagster.console.problems import json_problem, status_of
+from winslow_dagster.console.ranged import Broken
 from winslow_dagster.errors import Forbidden, NotLoggedIn, WinslowError
 from winslow_dagster.projects.accounts.login import Vouched
 from winslow_dagster.projects.accounts.model import Identity
@@ -73,12 +74,9 @@ class Access:
             await refuse(error, scope, receive, send)
             return
         scope["winslow.caller"] = caller
-        if caller is None:
-            await self._app(scope, receive, send)
-            return
         # What the application makes of the end of a connection is no error: nothing is to be sent any more.
-        with contextlib.suppress(SessionEnded, ClientDisconnect):
-            await self._app(scope, receive, self._while_logged_in(scope, peer, send))
+        with contextlib.suppress(SessionEnded, ClientDisconnect, Broken):
+            await self._app(scope, receive, send if caller is None else self._while_logged_in(scope, peer, send))
 
     def _caller(self, scope: Scope, peer: Peer) -> Caller | None:
         """Who sends the request. Raises NotLoggedIn for a wrong token and a person who may not come in."""

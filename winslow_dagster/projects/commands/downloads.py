@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC
 from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
-
-from blake3 import blake3
 
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
@@ -131,40 +131,40 @@ class ProjectDownloads(ProjectFootage, ABC):
 def open_archive(context: Context, folder: OutputFolder, form: ArchiveFormat) -> Archive:
     """The archive of a folder. Raises NotFound if it has no files, or they were removed."""
     lists = StoredFileLists(context.records.database)
-    stored = {each.folder: lists.of_attempt(each.task_id) for each in folder.outputs}
-    return _archive(context, {name: files for name, files in stored.items() if files is not None}, form, folder.name)
+    found = {each: lists.stored_at(each.task_id) for each in folder.outputs}
+    key = (form, lists.last_removal(), folder, *found.values())
+    parts = {each.folder: partial(lists.of_attempt, each.task_id) for each, at in found.items() if at is not None}
+    return _archive(context, key, parts, form, folder.name)
 
 
 def open_pool_archive(context: Context, name: str, form: ArchiveFormat) -> Archive:
     """The archive of a directory of the pool, or of a file. Raises NotFound."""
-    files = StoredFileLists(context.records.database).of_pool(name)
-    if files is None:
+    lists = StoredFileLists(context.records.database)
+    added_at = lists.added_at(name)
+    if added_at is None:
         raise NotFound(f"there is no {name!r} in the pool", remedy=Action("list_pool_files"))
-    return _archive(context, {name: files}, form, f"{POOL}{name}")
+    return _archive(context, (form, name, added_at), {name: partial(lists.of_pool, name)}, form, f"{POOL}{name}")
 
 
-def _archive(context: Context, stored: dict[str, StoredFiles], form: ArchiveFormat, where: str) -> Archive:
-    key = (form, *((folder, files.stored_at, _digest(files)) for folder, files in stored.items()))
+def _archive(
+    context: Context,
+    key: Hashable,
+    parts: Mapping[str, Callable[[], StoredFiles | None]],
+    form: ArchiveFormat,
+    where: str,
+) -> Archive:
+    """The archive of some lists of files, each of which becomes a folder. They are read if that was not done before."""
 
     def make() -> Archive:
-        groups = [
-            Group(
-                folder,
-                files.stored_at,
-                PackedManifest.parse(files.manifest, files.is_removed if files.removed else None),
-            )
-            for folder, files in stored.items()
-        ]
+        groups = []
+        for folder, read in parts.items():
+            files = read()
+            if files is not None:
+                is_removed = files.is_removed if files.removed else None
+                groups.append(Group(folder, files.stored_at, PackedManifest.parse(files.manifest, is_removed)))
         return FORMATS[form](context.store, groups)
 
     archive = context.resources.archives.get(key, make)
     if archive.file_count == 0:
         raise NotFound("there are no files, or they were removed", where=where)
     return archive
-
-
-def _digest(files: StoredFiles) -> str:
-    hasher = blake3(files.manifest.encode())
-    for address, paths in sorted(files.removed.items(), key=lambda each: each[0]):
-        hasher.update(f"\0{address}\0{'' if paths is None else sorted(paths)}".encode())
-    return hasher.hexdigest()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, cast, func, select
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
@@ -30,10 +30,29 @@ class StoredFiles:
 
 
 class StoredFileLists:
-    """Both return None if nothing is stored."""
+    """Lists never change but for what retention removes. All return None if nothing is stored."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def stored_at(self, task_id: str) -> datetime | None:
+        """Since when the outputs of an attempt are there. Does not read their list."""
+        table = schema.attempts
+        query = select(table.c.ended_at).where(table.c.task_id == task_id, table.c.output_address.is_not(None))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def added_at(self, name: str) -> datetime | None:
+        """Since when a file or directory is in the pool. Does not read its list."""
+        table = schema.pool
+        with self._database.reading() as connection:
+            return connection.execute(select(table.c.added_at).where(table.c.name == name)).scalar_one_or_none()
+
+    def last_removal(self) -> int | None:
+        """Another number once retention has removed anything."""
+        with self._database.reading() as connection:
+            last: int | None = connection.execute(select(func.max(schema.removals.c.id))).scalar_one()
+        return last
 
     def of_attempt(self, task_id: str) -> StoredFiles | None:
         """The outputs of an attempt."""

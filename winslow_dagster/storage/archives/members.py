@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, count, takewhile
 
 from winslow_dagster.errors import StoreError
 from winslow_dagster.storage.archives.packed_manifest import PackedManifest
-from winslow_dagster.storage.archives.safe_names import renamed
 from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.store import Store
 
@@ -20,27 +19,13 @@ MOST_AHEAD = 64
 """Of small files in a distant store, so many are read before they are needed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """The files of one tree, in the folder `folder`. All have the same time."""
 
     folder: str
     modified_at: datetime
     files: PackedManifest
-    renamed: Mapping[int, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "renamed", renamed(self.files.paths))
-
-    def name(self, index: int) -> str:
-        """The path of a file in the archive."""
-        return f"{self.folder}/{self.renamed.get(index) or self.files.paths[index]}"
-
-    def names(self) -> Iterator[str]:
-        """All of them, in order."""
-        if self.renamed:
-            return (self.name(index) for index in range(len(self.files.paths)))
-        return (f"{self.folder}/{path}" for path in self.files.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +43,7 @@ class Members:
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = tuple(groups)
-        self._firsts = [0, *accumulate(len(group.files.paths) for group in self.groups)]
+        self._firsts = [0, *accumulate(len(group.files) for group in self.groups)]
 
     def __len__(self) -> int:
         return self._firsts[-1]
@@ -68,12 +53,13 @@ class Members:
             raise IndexError(position)
         number = bisect_right(self._firsts, position) - 1
         group, index = self.groups[number], position - self._firsts[number]
-        return Member(group.name(index), group.files.sizes[index], group, index)
+        return Member(f"{group.folder}/{group.files.name(index)}", group.files.sizes[index], group, index)
 
     def names_and_sizes(self) -> Iterator[tuple[str, int]]:
         """Of all members, in order."""
         for group in self.groups:
-            yield from zip(group.names(), group.files.sizes, strict=True)
+            names = (f"{group.folder}/{name}" for name in group.files.names())
+            yield from zip(names, group.files.sizes, strict=True)
 
 
 class MemberReader:
