@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psutil
 from blake3 import blake3
@@ -21,7 +22,9 @@ from bench.figure import Figure
 from bench.installation import services, winslow_home
 from winslow_dagster.projects.dagster_api.serving import state_file
 from winslow_dagster.projects.database import schema
+from winslow_dagster.projects.database.pool_files import PoolFiles
 from winslow_dagster.projects.database.records import ProjectRecords
+from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage import layout
 from winslow_dagster.storage.manifest import FileEntry, Manifest
@@ -112,7 +115,7 @@ def against_cat(server: Server, large: Path) -> Figure:
 
 def put_many(settings: Settings) -> None:
     """A directory of the pool, written as the store has it: a commit would sync every file."""
-    address = f"{schema.POOL_ADDRESS}/many/bench"
+    address = f"{schema.POOL_ADDRESS}/many/{uuid4().hex}"
     root = settings.home / "store" / layout.tree_key(address)
     entries = []
     for number in range(FILES):
@@ -126,7 +129,7 @@ def put_many(settings: Settings) -> None:
 
 def put_large(settings: Settings) -> Path:
     """A file of the pool, in the same way. Returns its path."""
-    address = f"{schema.POOL_ADDRESS}/large/bench"
+    address = f"{schema.POOL_ADDRESS}/large/{uuid4().hex}"
     path = settings.home / "store" / layout.tree_key(address) / "large.bin"
     path.parent.mkdir(parents=True)
     block, hasher = bytes(range(256)) * (PIECE_BYTES // 256), blake3()
@@ -142,18 +145,10 @@ def put_large(settings: Settings) -> Path:
 def listed(settings: Settings, name: str, manifest: Manifest) -> None:
     """Add it to the pool."""
     marker = settings.home / "store" / layout.manifest_key(manifest.address)
-    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.parent.mkdir(parents=True)
     marker.write_text(manifest.model_dump_json())
     records = ProjectRecords.open(settings.database_url)
-    row = {
-        "name": name,
-        "manifest": manifest.model_dump(mode="json"),
-        "original_path": name,
-        "added_at": datetime.now(UTC),
-        "added_by": "bench",
-    }
-    with records.database.writing() as connection:
-        connection.execute(schema.pool.insert().values(row))
+    PoolFiles(records.database).add(PooledFile(name, manifest, name, datetime.now(UTC), "bench"))
     records.close()
 
 

@@ -165,10 +165,12 @@ def test_what_is_deleted_while_it_is_sent_never_looks_complete(server: Server, p
     answer = connection.getresponse()
     assert answer.status == 200
     assert len(answer.read(100_000)) == 100_000
-    server.winslow.pool.remove(pooled)
+    server.winslow.context.store.delete_tree(server.winslow.pool.files.file(pooled).manifest.address)
     with pytest.raises(http.client.IncompleteRead):
         answer.read()
     connection.close()
+    assert server.send(f"/api/v1/pool/{pooled}/{what}").status == 502
+    server.winslow.pool.remove(pooled)
     assert server.send(f"/api/v1/pool/{pooled}/{what}").status == 404
 
 
@@ -317,4 +319,9 @@ def test_the_page_of_the_pool_leads_to_its_files(server: Server, tmp_path: Path)
     for path in paths:
         assert f'href="{path}" download' in page
     assert server.send(paths[0]).text == "one"
+    # The page of the pool has its own, and another file of the name does not change what is downloaded.
+    server.winslow.pool.remove("linked-file")
+    (tmp_path / "one file.txt").write_text("another")
+    server.winslow.pool.add(tmp_path / "one file.txt", "linked-file")
+    assert untarred(server.send("/api/v1/pool/linked-file/archive").body) == {"linked-file/one file.txt": b"another"}
     assert unzipped(server.send(paths[1]).body) == {"linked-folder/a": b"a", "linked-folder/b": b"b"}

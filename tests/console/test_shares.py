@@ -171,7 +171,9 @@ def test_another_file_of_the_same_name_is_not_what_was_shared(server: Server, tm
     (tmp_path / "replaced.txt").write_text("first")
     server.installation.pool.add(tmp_path / "replaced.txt", "replaced")
     path = made(server, pool="replaced")
-    server.installation.pool.remove("replaced")
+    server.installation.pool.rename("replaced", "renamed")
+    assert server.get(f"{path}/content").text == "first"
+    server.installation.pool.remove("renamed")
     assert server.get(f"{path}/content").status_code == 404
     (tmp_path / "replaced.txt").write_text("secret")
     server.installation.pool.add(tmp_path / "replaced.txt", "replaced")

@@ -140,10 +140,10 @@ def open_archive(context: Context, folder: OutputFolder, form: ArchiveFormat) ->
 def open_pool_archive(context: Context, name: str, form: ArchiveFormat) -> Archive:
     """The archive of a directory of the pool, or of a file. Raises NotFound."""
     lists = StoredFileLists(context.records.database)
-    added_at = lists.added_at(name)
-    if added_at is None:
+    file_id = lists.pool_id(name)
+    if file_id is None:
         raise NotFound(f"there is no {name!r} in the pool", remedy=Action("list_pool_files"))
-    return _archive(context, (form, name, added_at), {name: partial(lists.of_pool, name)}, form, f"{POOL}{name}")
+    return _archive(context, (form, name, file_id), {name: partial(lists.of_pool, file_id)}, form, f"{POOL}{name}")
 
 
 def _archive(

@@ -125,11 +125,13 @@ class ShareCommands:
                 self._context.records.project(share.project)
                 return Shared(share, open_archive(self._context, thing.folder, thing.format))
             case SharedPoolFile():
-                pool = PoolCommands(self._context)
-                if pool.files.file(thing.name).manifest.address != thing.address:
+                pool, file_id = PoolCommands(self._context), thing.address.rpartition("/")[2]
+                # It may have another name now, and another file its name.
+                name = next((each.name for each in pool.files.rows.entries() if each.id == file_id), None)
+                if name is None:
                     raise self._gone(share)
-                stored = pool.stored_file(thing.name) if thing.format is None else None
-                return Shared(share, stored or pool.archive(thing.name, thing.format or "zip"))
+                stored = pool.stored_file(name) if thing.format is None else None
+                return Shared(share, stored or pool.archive(name, thing.format or "zip"))
 
     def require_valid(self, key: str) -> None:
         """Raise NotFound unless the link is still valid."""

@@ -42,11 +42,12 @@ class StoredFileLists:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def added_at(self, name: str) -> datetime | None:
-        """Since when a file or directory is in the pool. Does not read its list."""
+    def pool_id(self, name: str) -> str | None:
+        """The id of a file or directory of the pool, whose content never changes. Does not read its list."""
         table = schema.pool
+        query = select(table.c.id).where(table.c.name == name, table.c.deleted_at.is_(None))
         with self._database.reading() as connection:
-            return connection.execute(select(table.c.added_at).where(table.c.name == name)).scalar_one_or_none()
+            return connection.execute(query).scalar_one_or_none()
 
     def last_removal(self) -> int | None:
         """Another number once retention has removed anything."""
@@ -74,10 +75,10 @@ class StoredFileLists:
                 removed[tree] = None if paths is None or earlier is None else earlier | frozenset(paths)
         return StoredFiles(manifest, ended_at, removed)
 
-    def of_pool(self, name: str) -> StoredFiles | None:
-        """A file or directory of the pool."""
+    def of_pool(self, file_id: str) -> StoredFiles | None:
+        """A file or directory of the pool, by its id."""
         table = schema.pool
-        query = select(cast(table.c.manifest, Text), table.c.added_at).where(table.c.name == name)
+        query = select(cast(table.c.manifest, Text), table.c.added_at).where(table.c.id == file_id)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else StoredFiles(row[0], row[1], {})
