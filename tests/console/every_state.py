@@ -69,7 +69,8 @@ def fill_pool(server: Server, folder: Path) -> None:
     table.write_text("time,cars\n1,2\n")
     frames = folder / "frames" / "day"
     frames.mkdir(parents=True)
-    (frames / "one.txt").write_text("<b>first</b>")
+    for name in ("one", "two"):
+        (frames / f"{name}.txt").write_text(f"<b>{name}</b>")
     for name in ("counts", "old-counts"):
         pool.add(table, name)
     pool.add(frames.parent, "frames")

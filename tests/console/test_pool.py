@@ -142,7 +142,7 @@ def test_a_quota_is_set_and_removed_on_the_page_about_space(every_state: Server,
     page.get_by_label("Limit", exact=True).fill("1 B")
     page.get_by_role("button", name="Set the quota").click()
     page.get_by_text("The quota of project * is 1 B.").wait_for()
-    page.locator("#quotas").get_by_text("overrun").first.wait_for()
+    page.locator("#quotas").get_by_text("used up").first.wait_for()
     photograph(page, "space-quotas")
     page.get_by_role("button", name="Find out").click()
     page.get_by_text("Nothing: all that they allow").or_(page.get_by_text("The rules would free")).wait_for()

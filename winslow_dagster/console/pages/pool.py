@@ -137,12 +137,13 @@ def show_file(
 ) -> HTMLResponse:
     """One file, or a directory: who has it, and what is in it."""
     details = front.pool.details(name)
-    several = details.file.files != 1
+    several = details.file.files != 1 or "/" in details.file.file_name
     manifest = front.pool.files.file(name).manifest
     return page(
         request,
         "pool/file.html",
         details=details,
+        several=several,
         folder=_folder(manifest, folder.strip("/")) if several else None,
         wanted=file,
         check=front.footage_checks.of_pool().get(name),

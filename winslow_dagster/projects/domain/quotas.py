@@ -40,9 +40,9 @@ class QuotaUse(Frozen):
 
     @property
     def state(self) -> QuotaState:
-        """Whether it is nearly used up, or overrun."""
+        """Whether it is nearly used up, or all of it or more is taken."""
         taken_bytes = self.used_bytes + self.growing_bytes
-        if taken_bytes > self.limit_bytes:
+        if taken_bytes >= self.limit_bytes:
             return "over"
         return "near" if taken_bytes >= NEAR * self.limit_bytes else "ok"
 
