@@ -156,6 +156,21 @@ def test_a_projects_own_rules_are_set_shown_and_cleared(ask: Ask) -> None:
     assert len(ask("prune")["removals"]) == 1
 
 
+def test_rules_of_one_project_and_of_all_are_tried_before_they_are_set(ask: Ask, tmp_path: Path) -> None:
+    kept = ask("retention", "ulm-07", "{}", "--preview")
+    assert (kept["removed"], kept["kept_bytes"]) == ([], 2048)
+    assert ask("retention", "ulm-07") == {"rules": []}
+    file = tmp_path / "rules.yaml"
+    file.write_text("retention: [{what: failed, days: 3}]  # ours\n")
+    assert ask("rules", "preview", str(file)) == {"removed": [], "kept": [], "removed_bytes": 0, "kept_bytes": 0}
+    assert ask("rules", "show")["version"] == 0
+    assert ask("rules", "set", str(file))["version"] == 1
+    shown = ask("rules", "show")
+    assert (shown["text"], shown["rules"][0]["what"]) == (file.read_text(), "failed")
+    with pytest.raises(SystemExit):
+        main(["rules", "set", str(file), "--version", "0"])
+
+
 @pytest.mark.parametrize(
     "rule", ["{attempts: 0}", "{days: -1}", "{glob: 1}", "nothing", "{", "{day: 3}", "{days: .inf}"]
 )

@@ -6,7 +6,7 @@ import pytest
 from house import House
 
 from winslow_dagster.engines.factory import open_engine
-from winslow_dagster.errors import Forbidden, ProjectConflict, RetentionRulesInvalid
+from winslow_dagster.errors import Forbidden, InputRejected, NotFound, ProjectConflict, RetentionRulesInvalid
 from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.domain.actor import Actor
@@ -54,6 +54,22 @@ def test_a_preview_says_what_would_change_and_changes_nothing(house: House) -> N
     found = retention.preview_house_rules("retention: []\n")
     assert (found.removed, found.kept_bytes) == ((), 10)
     assert retention.plan().size_bytes == before[0].size_bytes + 10
+
+
+def test_the_rules_of_one_project_are_tried_as_well(house: House) -> None:
+    retention = house.retention("anna")
+    house.run(1)
+    house.run(2)
+    before = retention.plan()
+    found = retention.preview_rules("ulm-07", ["{what: logs, days: 0}", "{}"])
+    assert [(each.kind, each.attempts) for each in found.removed] == [("log", 1)]
+    assert [(each.kind, each.size_bytes) for each in found.kept] == [("outputs", 105)]
+    assert retention.plan().removals == before.removals
+    assert retention.rules("ulm-07").rules == ()
+    with pytest.raises(InputRejected, match="is not a retention rule"):
+        retention.preview_rules("ulm-07", ["{dayz: 3}"])
+    with pytest.raises(NotFound):
+        retention.preview_rules("bonn", [])
 
 
 @pytest.mark.parametrize(

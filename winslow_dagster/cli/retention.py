@@ -8,6 +8,7 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.rules import print_preview
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.space import KindUsage
@@ -132,16 +133,23 @@ def unpin(project: str, stage: str, attempt: str, *, as_json: bool) -> None:
 @click.argument("project")
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
 @click.option("--clear", is_flag=True, help="Delete the project's own rules: only those of its pipeline apply.")
+@click.option("--preview", is_flag=True, help="Only say what the rules would remove, and what they would keep.")
 @json_option
-def retention(project: str, rules: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
+def retention(project: str, rules: tuple[str, ...], *, clear: bool, preview: bool, as_json: bool) -> None:
     """Show the retention rules that PROJECT has of its own, or replace them. They precede those of its pipeline.
 
     A RULE is written as in a pipeline file: '{glob: "*.mp4", attempts: 2}'; '{}' keeps everything.
 
-    With --json, {"rules": [{"what", "glob", "attempts", "days"}, …]}.
+    With --json, {"rules": [{"what", "glob", "attempts", "days"}, …]}; with --preview as `winslow rules preview --json`.
     """
     if clear and rules:
         raise click.UsageError("--clear cannot be combined with rules")
+    if preview:
+        if not clear and not rules:
+            raise click.UsageError("--preview needs rules, or --clear")
+        with open_installation() as winslow:
+            print_preview(winslow.retention.preview_rules(project, rules), as_json=as_json)
+        return
     with open_installation() as winslow:
         change = clear or rules
         result = winslow.retention.set_rules(project, rules) if change else winslow.retention.rules(project)

@@ -11,7 +11,7 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.domain.retention import RemovalSum
+    from winslow_dagster.projects.domain.retention import RemovalSum, RulesPreview
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -50,11 +50,15 @@ def preview(file: Path, *, as_json: bool) -> None:
     With --json, {"removed": [{"project", "stage", "kind", "reason", "attempts", "size_bytes"}, …], "kept": […],
     "removed_bytes", "kept_bytes"}.
     """
-    from winslow_dagster.formatting import format_size
-
     text = _text(file)
     with open_installation() as winslow:
-        found = winslow.retention.preview_house_rules(text)
+        print_preview(winslow.retention.preview_house_rules(text), as_json=as_json)
+
+
+def print_preview(found: RulesPreview, *, as_json: bool) -> None:
+    """Print what changed rules would do."""
+    from winslow_dagster.formatting import format_size
+
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

@@ -15,11 +15,10 @@ from sqlalchemy import Connection, select
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import WinslowError
-from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.records import ProjectRecords
-from winslow_dagster.projects.retention.inventory import load_histories, referring_projects, removed_files
+from winslow_dagster.projects.retention.inventory import TriedRules, load_histories, referring_projects, removed_files
 from winslow_dagster.projects.retention.rules import DELETED, Removal, removals_by_rules, stored_at
 from winslow_dagster.settings import Settings
 from winslow_dagster.storage.manifest import Manifest
@@ -85,22 +84,20 @@ class Cleanup:
         project: str | None = None,
         *,
         now: datetime | None = None,
-        house_rules: tuple[RetentionRule, ...] | None = None,
+        tried: TriedRules | None = None,
     ) -> Plan:
         """List what the rules remove, of all projects or of one. Changes nothing. Raises NotFound.
 
-        With `house_rules`, of all projects, as if these were the rules of the installation.
+        With `tried`, as if these rules were in force.
         """
         at = now or datetime.now(UTC)
         if project is None:
             purged = [each.project for each in self._deletions.all() if each.purged_at is not None]
-            removals = removals_by_rules(
-                load_histories(self._records, self._settings, None, self._engine, house_rules), at
-            )
+            removals = removals_by_rules(load_histories(self._records, self._settings, None, self._engine, tried), at)
             return Plan(at, (*removals, *(removal for name in purged for removal in self._inputs_of(name))))
         deletion = self._deletions.of(project)
         involved = referring_projects(self._records, project)
-        removals = removals_by_rules(load_histories(self._records, self._settings, involved, self._engine), at)
+        removals = removals_by_rules(load_histories(self._records, self._settings, involved, self._engine, tried), at)
         own = tuple(removal for removal in removals if removal.project == project)
         return Plan(at, own if deletion is None or deletion.purged_at is None else (*own, *self._inputs_of(project)))
 

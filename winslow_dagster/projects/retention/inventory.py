@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -44,19 +44,28 @@ class RemovedFiles:
         return manifest.model_copy(update={"files": files}) if files else None
 
 
+@dataclass(frozen=True, slots=True)
+class TriedRules:
+    """Rules to plan with instead of those in force: of the installation, and by project those of its own."""
+
+    house: tuple[RetentionRule, ...] | None = None
+    own: Mapping[str, tuple[RetentionRule, ...]] = field(default_factory=dict)
+
+
 def load_histories(
     records: ProjectRecords,
     settings: Settings,
     projects: Collection[str] | None,
     engine: Engine | None = None,
-    house_rules: tuple[RetentionRule, ...] | None = None,
+    tried: TriedRules | None = None,
 ) -> tuple[History, ...]:
     """Load one history for each project and pipeline: of all projects, or of these. Nodes are asked by `engine`.
 
-    With `house_rules`, as if these were the rules of the installation. Raises RetentionRulesInvalid.
+    Raises RetentionRulesInvalid.
     """
-    rules = Pins(records.database).rules()
-    house = HouseRules(records.database, settings).rules() if house_rules is None else house_rules
+    tried = tried or TriedRules()
+    rules = Pins(records.database).rules() | dict(tried.own)
+    house = HouseRules(records.database, settings).rules() if tried.house is None else tried.house
     pinned = {pin.task_id for pin in Pins(records.database).pins()}
     with records.database.reading() as connection:
         stored = _stored_attempts(connection, projects, engine)

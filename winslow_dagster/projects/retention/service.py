@@ -17,6 +17,7 @@ from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.retention import HouseRulesView, RulesPreview
 from winslow_dagster.projects.retention.cleanup import Cleanup, Plan, Usage
 from winslow_dagster.projects.retention.house_rules import HouseRules, parse_rules
+from winslow_dagster.projects.retention.inventory import TriedRules
 from winslow_dagster.projects.retention.pins import Pin, Pins, read_rule
 from winslow_dagster.projects.retention.preview import preview
 from winslow_dagster.projects.retention.rules import Removal
@@ -119,10 +120,22 @@ class RetentionService:
         A rule may be a text as in a pipeline file. Raises InputRejected.
         """
         self._ownership.require_may_act(self._actor, project)
-        parsed = tuple(read_rule(rule) if isinstance(rule, str) else rule for rule in rules)
+        parsed = _parsed(rules)
         self._pins.set_rules(project, parsed, self._actor.who)
         self._audit.note(self._actor, "retention", project, rules=[rule.model_dump(mode="json") for rule in parsed])
         return ProjectRules(rules=parsed)
+
+    def preview_rules(self, project: str, rules: Iterable[RetentionRule | str]) -> RulesPreview:
+        """What these rules as the project's own would remove in addition to those in force, and what they would keep.
+
+        Changes nothing. Raises InputRejected.
+        """
+        parsed, at = _parsed(rules), datetime.now(UTC)
+        self._records.require_project(project)
+        return preview(
+            self._cleanup.plan(project, now=at).removals,
+            self._cleanup.plan(project, now=at, tried=TriedRules(own={project: parsed})).removals,
+        )
 
     def house_rules(self) -> HouseRulesView:
         """The rules of the installation, for what no rule of a project or its pipeline is about."""
@@ -135,7 +148,9 @@ class RetentionService:
         """
         self._actor.require("admin")
         rules, at = parse_rules(text), datetime.now(UTC)
-        return preview(self._cleanup.plan(now=at).removals, self._cleanup.plan(now=at, house_rules=rules).removals)
+        return preview(
+            self._cleanup.plan(now=at).removals, self._cleanup.plan(now=at, tried=TriedRules(house=rules)).removals
+        )
 
     def set_house_rules(self, text: str, *, version: int) -> HouseRulesView:
         """Replace the rules of the installation by those in this YAML, after having seen `version` of them.
@@ -151,3 +166,8 @@ class RetentionService:
 
     def _attempt(self, project: str, stage: str, attempt: str | int) -> Attempt:
         return find_attempt(self._records.attempts(project), stage, attempt)
+
+
+def _parsed(rules: Iterable[RetentionRule | str]) -> tuple[RetentionRule, ...]:
+    """Rules, some of which may be texts as in a pipeline file. Raises InputRejected."""
+    return tuple(read_rule(rule) if isinstance(rule, str) else rule for rule in rules)
