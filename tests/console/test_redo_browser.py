@@ -265,7 +265,7 @@ def test_the_lineage_is_drawn_and_listed(server: Server, page: Page) -> None:
     assert page.locator(".output.is-current").count() == 4
     assert page.locator('rect[fill="url(#hatch)"]').count() == 2
     row = page.locator('tbody tr:has(td:first-child a:text-is("count 1"))')
-    assert row.locator("td").nth(3).inner_text() == "detect 1"
+    assert row.locator("td").nth(1).inner_text() == "detect 1"
     picture(page, "lineage")
     page.get_by_role("link", name="count 1").first.click()
     page.wait_for_url("**/stages/count/result?attempt=1")
