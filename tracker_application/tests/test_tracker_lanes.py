@@ -15,7 +15,7 @@ from rendered_film import Film
 
 from tracker.arrays import Floats
 from tracker.cli import main
-from tracker.lanes import Lane, assign, course, directions, find_lanes
+from tracker.lanes import Lane, assign, certainty, course, directions, find_lanes
 from tracker.tables import read_table
 
 X = np.arange(0, 60, 0.7)
@@ -114,7 +114,23 @@ def test_drawn_lanes_replace_detected_ones(film: Film, tmp_path: Path) -> None:
     on = table["lane_id"] == "eastwards"
     assert (np.abs(table["y_m"][on] + 5.25) < 3.2).all()
     lanes = json.loads((tmp_path / "out" / "lanes.geojson").read_text())["features"]
-    assert [lane["id"] for lane in lanes] == ["eastwards"]
+    assert [(lane["id"], lane["properties"]["certainty"]) for lane in lanes] == [("eastwards", "given")]
+
+
+@pytest.mark.parametrize(
+    ("vehicles", "sure"), [(1, "low"), (2, "low"), (3, "fair"), (4, "fair"), (5, "high"), (90, "high")]
+)
+def test_lanes_of_more_vehicles_are_surer(vehicles: int, sure: str) -> None:
+    assert certainty(vehicles) == sure
+
+
+def test_lanes_of_one_or_two_vehicles_are_named(film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect-lanes", "--input", str(film.outputs), "--output", str(tmp_path)]) == 0
+    lanes = [lane["properties"] for lane in json.loads((tmp_path / "lanes.geojson").read_text())["features"]]
+    unsure = [lane["lane_id"] for lane in lanes if lane["vehicles"] <= 2]
+    assert unsure == [lane["lane_id"] for lane in lanes if lane["certainty"] == "low"]
+    said = f"WARNING: {len(unsure)} of {len(lanes)} lanes were found from one or two vehicles, and may be none: "
+    assert said + ", ".join(unsure) in capsys.readouterr().err
 
 
 def test_detected_lanes_are_renamed_and_joined(film: Film, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ NO_LANE_COST, CHANGE_COST = 0.36, 2.0
 PROLONGED_AT_ONCE_M, ANY_GAP_M, STRAIGHT_ON_RAD = 10.0, 3.0, np.radians(15)
 # Lanes further apart than this multiple of the usual width are not adjacent.
 BESIDE = 1.6
+# Fewest vehicles of a lane that is so sure.
+CERTAINTIES = {"high": 5, "fair": 3, "low": 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,11 @@ class Lane:
     def length_m(self) -> float:
         """Along its centre line."""
         return length(self.middle_m)
+
+
+def certainty(vehicles: int) -> str:
+    """How sure a lane is that was found from this many vehicles: one may have changed lanes, or parked."""
+    return next(name for name, fewest in CERTAINTIES.items() if vehicles >= fewest)
 
 
 def length(points: Floats) -> float:

@@ -12,7 +12,7 @@ from tracker.arrays import Flags, Floats
 from tracker.contract import Report, StageFiles
 from tracker.ground import Ground
 from tracker.lane_corrections import Correction, read_correction
-from tracker.lanes import Lane, assign, course, find_lanes
+from tracker.lanes import Lane, assign, certainty, course, find_lanes
 from tracker.parameters import parameter
 from tracker.tables import Table, groups, read_table, write_table
 
@@ -58,12 +58,16 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         report.progress("positions", done, len(places))
     renamed = {lane.lane_id: correction.names.get(lane.lane_id, lane.lane_id) for lane in lanes}
     features = [_feature(lane, renamed[lane.lane_id], _on(table, lane_ids == lane.lane_id)) for lane in lanes]
+    if correction.lines:
+        for feature in features:
+            feature["properties"]["certainty"] = "given"
     lane_ids = np.array([renamed.get(name, "") for name in lane_ids], dtype=object)
+    final = _joined(features)
     whole = {
         "type": "FeatureCollection",
         "units": "metres",
         "coordinate_system": "local metres, see ground.json",
-        "features": _joined(features),
+        "features": final,
     }
     files.output("lanes.geojson").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     write_table(files.output("tracks.parquet"), table | {"lane_id": lane_ids}, decimals=4)
@@ -77,7 +81,13 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             report.warning(
                 f"no vehicle drove on the given lane {lane.lane_id!r}: does its line run in the driving direction?"
             )
-    report.result("lanes", len(whole["features"]))
+    unsure = [feature["id"] for feature in final if feature["properties"]["certainty"] == "low"]
+    if unsure:
+        report.warning(
+            f"{len(unsure)} of {len(final)} lanes were found from one or two vehicles, and may be none: "
+            f"{', '.join(unsure)}. A longer film shows more; a lanes file corrects them"
+        )
+    report.result("lanes", len(final))
     report.result("lanes_from", "the lanes file" if lanes_file is not None else "trajectories")
     report.result("positions_on_lanes", f"{100 * np.mean(lane_ids != ''):.0f} %")
 
@@ -110,6 +120,7 @@ def _feature(lane: Lane, name: str, driven: tuple[int, Floats]) -> dict[str, Any
             "first_heading_deg": round(float(np.degrees(lane.headings_rad[0])), 1),
             "last_heading_deg": round(float(np.degrees(lane.headings_rad[-1])), 1),
             "vehicles": vehicles,
+            "certainty": certainty(vehicles),
             "mean_speed_km_h": round(float(np.mean(speeds)) * 3.6, 1) if len(speeds) else None,
         },
     }
