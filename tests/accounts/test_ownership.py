@@ -24,7 +24,7 @@ LOOKS = frozenset(
         *("picture", "pipeline", "questions", "run", "runs", "status", "tags", "todos"),
         *("deletion", "deletion_effect", "dismissal"),
         *("file_at", "footage", "frame", "frame_at", "goes_out_of_date", "growing_table", "growing_tables"),
-        *("lineage", "parameters", "picture_of", "plan"),
+        *("archive", "download", "lineage", "output_folder", "parameters", "picture_of", "plan", "read_file"),
         *("proxy", "proxy_path", "strip", "sweep_runs", "sweeps", "table", "thumbnail", "usage"),
     }
 )
