@@ -46,15 +46,16 @@ def figures() -> Iterator[Figure]:
         put_many(settings)
         large = put_large(settings)
         found: dict[str, list[Download]] = {form: [] for form in FORMATS}
+        # The port is a part of the settings, and the session is in the database.
+        server = Server.of(settings, settings.address)
         for _ in range(ROUNDS):
-            with services(settings) as running:
-                server = Server.of(settings, running.address)
+            with services(settings):
                 for form, downloads in found.items():
                     downloads.append(folder(settings, server, form))
         for form, downloads in found.items():
             yield from figures_of(form, downloads)
-        with services(settings) as running:
-            yield against_cat(Server.of(settings, running.address), large)
+        with services(settings):
+            yield against_cat(server, large)
 
 
 @dataclass(frozen=True)

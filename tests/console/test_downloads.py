@@ -217,6 +217,11 @@ def test_the_client_saves_folders_and_files_and_goes_on_where_it_stopped(
     assert moved[0] == 400_000
     assert list(tmp_path.glob(".*")) == []
 
+    server.winslow.pool.add(tmp_path / "made.zip", "saved")
+    kept = client.pool.download("saved", tmp_path / "saved.zip", "zip")
+    assert kept.read_bytes() == server.winslow.pool.download("saved", tmp_path / "local.zip", "zip").read_bytes()
+    assert list(unzipped(kept.read_bytes())) == ["saved/made.zip"]
+
     for file in project.files():
         assert project.fetch(file, tmp_path / "out").read_bytes() == made[f"{file.stage}/{file.path}"]
     with pytest.raises(ValueError, match="not a path inside a tree"):

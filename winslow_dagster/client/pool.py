@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from winslow_dagster.client.downloads import download
 from winslow_dagster.client.http import Http, part
 from winslow_dagster.projects.domain.pool import (
     PoolAct,
@@ -17,6 +19,8 @@ from winslow_dagster.projects.domain.pool import (
     PoolQuery,
     TrashedFile,
 )
+from winslow_dagster.storage.archives import ArchiveFormat
+from winslow_dagster.storage.store import BytesMoved
 
 
 class _Trash(BaseModel):
@@ -44,6 +48,12 @@ class PoolClient:
     def add(self, path: str, name: str | None = None) -> PoolEntry:
         """Copy a file or a directory of the server into the pool. Raises InputRejected, Forbidden, ProjectConflict."""
         return self._http.post(PoolEntry, "/pool", {"path": path, "name": name})
+
+    def download(
+        self, name: str, target: str | Path, form: ArchiveFormat = "tar", moved: BytesMoved | None = None
+    ) -> Path:
+        """Save a directory or a file as one archive. Goes on where an earlier call stopped. See `ProjectClient`."""
+        return download(self._http, f"{_path(name)}/archive", Path(target).expanduser(), moved, format=form)
 
     def rename(self, name: str, new_name: str) -> PoolEntry:
         """Give a file another name. Projects that have it keep it. Raises NotFound, ProjectConflict."""

@@ -81,20 +81,7 @@ class ProjectDownloads(ProjectFootage, ABC):
         `started` is called with name and size, and returns a callback for bytes written. Raises what `archive` raises,
         ProjectConflict if there is such a file, StoreError.
         """
-        archive, path = self.archive(stage, attempt, pipeline=pipeline, form=form), Path(target).expanduser()
-        if path.exists():
-            raise ProjectConflict("the file exists", where=str(path), remedy="Choose another name")
-        moved = started(path.name, archive.size_bytes) if started is not None else None
-        with (
-            disk_errors(str(path), disk=path.parent, needed_bytes=archive.size_bytes),
-            new_file(path) as partial,
-            partial.open("wb") as file,
-        ):
-            for piece in archive.pieces(0, archive.size_bytes):
-                file.write(piece)
-                if moved is not None:
-                    moved(len(piece))
-        return path
+        return write_archive(self.archive(stage, attempt, pipeline=pipeline, form=form), target, started)
 
     def _all_outputs(self, pipeline: str | None) -> OutputFolder:
         records = self._context.records
@@ -126,6 +113,24 @@ class ProjectDownloads(ProjectFootage, ABC):
             where=f"project {self.name}",
             remedy=Action("list_files", {"project": self.name}),
         )
+
+
+def write_archive(archive: Archive, target: str | Path, started: UploadStarted | None = None) -> Path:
+    """Write an archive to a new file, and return its path. Raises ProjectConflict if there is one, StoreError."""
+    path = Path(target).expanduser()
+    if path.exists():
+        raise ProjectConflict("the file exists", where=str(path), remedy="Choose another name")
+    moved = started(path.name, archive.size_bytes) if started is not None else None
+    with (
+        disk_errors(str(path), disk=path.parent, needed_bytes=archive.size_bytes),
+        new_file(path) as partial_path,
+        partial_path.open("wb") as file,
+    ):
+        for piece in archive.pieces(0, archive.size_bytes):
+            file.write(piece)
+            if moved is not None:
+                moved(len(piece))
+    return path
 
 
 def open_archive(context: Context, folder: OutputFolder, form: ArchiveFormat) -> Archive:

@@ -12,7 +12,7 @@ from winslow_dagster.errors import NotFound, ProjectConflict
 from winslow_dagster.footage import Footage, Picture
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.downloads import open_pool_archive
+from winslow_dagster.projects.commands.downloads import open_pool_archive, write_archive
 from winslow_dagster.projects.commands.files import files_of, open_file, read_file, source_of
 from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.domain.model import checked_name
@@ -114,6 +114,15 @@ class PoolCommands:
     def archive(self, name: str, form: ArchiveFormat = "tar") -> Archive:
         """A directory or a file of the pool as one archive, which is never stored. Raises NotFound."""
         return open_pool_archive(self._context, name, form)
+
+    def download(
+        self, name: str, target: str | Path, form: ArchiveFormat = "tar", started: UploadStarted | None = None
+    ) -> Path:
+        """Write the archive of a directory or a file to the new file `target`, and return that.
+
+        Raises NotFound, ProjectConflict if there is such a file, StoreError.
+        """
+        return write_archive(self.archive(name, form), target, started)
 
     def stored_file(self, name: str, path: str = "") -> ProjectFile:
         """One file of a directory of the pool, as a file of the stage `pool:NAME`; without a path, the only one.
