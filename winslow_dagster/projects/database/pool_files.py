@@ -36,6 +36,11 @@ class PoolFiles:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def require_free(self, name: str) -> None:
+        """Raise ProjectConflict if a file has the name, or one that somebody is sending will have it."""
+        with self._database.reading() as connection:
+            _require_free(connection, name, but="")
+
     def add(self, file: PooledFile) -> None:
         """List a file whose content is in the store. Raises ProjectConflict for a name that is taken."""
         with self._naming(file.name) as connection:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
 from winslow_dagster.paths import expanded
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
@@ -43,8 +42,7 @@ class Pool:
 
     def add(self, path: Path, name: str, by: str, moved: BytesMoved | None = None) -> PooledFile:
         """Copy a file or a directory into the pool. Raises InputRejected, StoreError, ProjectConflict (taken name)."""
-        if checked_name(name, "pool name") in self.rows.names():
-            raise ProjectConflict(f"the pool has a file {name!r} already", remedy=Action("choose_pool_name"))
+        self.rows.require_free(checked_name(name, "pool name"))
         return self._listed(self._stored(path, name, by, moved))
 
     def take(  # noqa: PLR0913  # what is known of an upload, by name
