@@ -1,4 +1,4 @@
-"""The judgement of trajectories without ground truth: what no vehicle does is found and said."""
+"""The judgement of trajectories without ground truth: what is implausible is found and said."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_vehicles_that_drive_through_raise_no_doubt() -> None:
         *(through(number, 4.0 * number) for number in (-2, -1, 1, 2)), track(5, 0, 100, np.array(20.0), 10.0)
     )
     assert check.doubts == check.outside_of_what_was_tried == ()
-    assert check.verdict == "No vehicle does what no vehicle can do"
+    assert check.verdict == "Nothing implausible was found"
     assert (check.figures["entered"], check.figures["left"]) == (4, 4)
     assert [(arm["in"], arm["out"]) for arm in check.arms] == [(4, 0), (0, 4)]
 
@@ -70,7 +70,7 @@ def test_a_track_that_begins_inside_the_picture_is_named() -> None:
 def test_speeds_that_no_car_drives_are_named(x_m: np.ndarray) -> None:
     check = judged(track(1, 0, len(x_m), x_m))
     assert check.figures["track_ids"]["impossible_speeds"] == [1]
-    assert any("as no vehicle does: is the scale right?" in doubt for doubt in check.doubts)
+    assert any("accelerate more than vehicles can: is the scale right?" in doubt for doubt in check.doubts)
 
 
 def test_boxes_that_jump_and_sizes_that_change_are_counted() -> None:

@@ -1,4 +1,4 @@
-"""Judges trajectories without any ground truth: by what no vehicle does.
+"""Judges trajectories without any ground truth, by what is implausible for vehicles.
 
 Vehicles enter and leave the view at its border, keep their size, stay where their boxes are, and have limits of speed
 and acceleration. What breaks these rules is probably a part of a vehicle, two vehicles, or none.
@@ -29,7 +29,7 @@ BORDER_SHARE = 0.03
 FILM_ENDS_S = 1.0
 # A vehicle changes its size if so many of its boxes differ by more than this share of the median.
 SIZES_DIFFER, MOST_DIFFERENT = 0.2, 0.25
-# What no vehicle does: km/h, and m/s2 for so long.
+# Limits of vehicles: km/h, and m/s2 for so long.
 FASTEST_KM_H, HARDEST_M_S2, HARD_S = 200.0, 10.0, 0.3
 # Tilt of the camera up to which anything was tried.
 TRIED_TILT_DEG = 30.0
@@ -73,7 +73,7 @@ class SelfCheck:
         """One sentence."""
         if self.outside_of_what_was_tried:
             return "Outside of what this was tried on: " + "; ".join(self.outside_of_what_was_tried)
-        return "No vehicle does what no vehicle can do" if not self.doubts else "; ".join(self.doubts)
+        return "Nothing implausible was found" if not self.doubts else "; ".join(self.doubts)
 
 
 def check_self(tracks: Table, detections: Table, film: Film) -> SelfCheck:
@@ -204,7 +204,7 @@ def _doubts(figures: dict[str, Any]) -> Iterator[str]:
     if figures["tracks_with_impossible_speeds"]:
         yield (
             f"{figures['tracks_with_impossible_speeds']} of {figures['vehicles']} tracks are faster than "
-            f"{FASTEST_KM_H:g} km/h, or accelerate as no vehicle does: is the scale right?"
+            f"{FASTEST_KM_H:g} km/h, or accelerate more than vehicles can: is the scale right?"
         )
 
 
