@@ -5,9 +5,11 @@
 //   data-unit                   px, m or deg; pixels are counted downwards
 // A <video data-src data-footage data-proxy> in it shows the same time. The wheel, two fingers and + - 0 zoom; dragging and arrow keys move.
 import { colorOf } from "./chart-view.js";
+import { MapDrawing } from "./map/drawing.js";
+import { at } from "./map/tracks.js";
 import { PlayableFilm } from "./playable-film.js";
 
-const AGAIN_MS = 700, NEAR = 14, TRAIL_S = 4, COLORS = 8, SHAPES_MOST = 20_000;
+const AGAIN_MS = 700, NEAR = 14, COLORS = 8, SHAPES_MOST = 20_000;
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 });
 
 function element(name, attributes = {}, ...content) {
@@ -15,22 +17,6 @@ function element(name, attributes = {}, ...content) {
   for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
   made.append(...content);
   return made;
-}
-
-function bisect(sorted, value) {
-  let low = 0, high = sorted.length;
-  while (low < high) { const middle = (low + high) >> 1; if (sorted[middle] <= value) low = middle + 1; else high = middle; }
-  return low - 1;
-}
-
-// Where the thing is at the time: between two positions.
-function at(track, time) {
-  const index = bisect(track.t, time);
-  if (index < 0 || time > track.t.at(-1)) return null;
-  const next = Math.min(index + 1, track.t.length - 1);
-  const span = track.t[next] - track.t[index];
-  const share = span > 0 ? (time - track.t[index]) / span : 0;
-  return { x: track.x[index] + (track.x[next] - track.x[index]) * share, y: track.y[index] + (track.y[next] - track.y[index]) * share, speed: track.speed[index], index };
 }
 
 class MapView extends HTMLElement {
@@ -273,8 +259,10 @@ class MapView extends HTMLElement {
       event.preventDefault();
     });
     if (this.video) {
-      this.video.addEventListener("timeupdate", () => this.#go(this.film.timeS, false));
-      this.video.addEventListener("seeking", () => this.#go(this.film.timeS, false));
+      // A film may be shorter than what is drawn: it stays at its end then, and does not pull the time back.
+      for (const event of ["timeupdate", "seeking"]) this.video.addEventListener(event, () => {
+        if (!(this.film.isAtEnd && this.#time > this.film.timeS)) this.#go(this.film.timeS, false);
+      });
     }
   }
 
@@ -433,92 +421,16 @@ class MapView extends HTMLElement {
     this.#size();
     this.stretched = this.#stretch;
     this.colors ??= { text: colorOf(this, "axis"), grid: colorOf(this, "grid"), series: Array.from({ length: COLORS }, (_, index) => colorOf(this, `series-${index}`)) };
-    const pen = this.canvas.getContext("2d"), ratio = devicePixelRatio || 1;
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    if (this.#picture) {
-      pen.imageSmoothingEnabled = this.#zoom.k < 3;
-      pen.drawImage(this.#picture, this.#zoom.x, this.#zoom.y, this.#picture.naturalWidth * this.#zoom.k, this.#picture.naturalHeight * this.#zoom.k);
-    }
-    pen.lineJoin = pen.lineCap = "round";
-    for (const shape of this.#shapes) this.#drawShape(pen, shape);
-    for (const track of this.#shown()) if (track !== this.#chosen) this.#drawTrack(pen, track, this.#chosen ? 0.15 : 0.35, 1);
-    if (this.#chosen) this.#drawTrack(pen, this.#chosen, 1, 3);
-    for (const track of this.#shown()) this.#drawNow(pen, track);
-    if (this.dataset.unit === "m") this.#scale(pen);
-  }
-
-  #path(pen, xs, ys, from, to) {
-    pen.beginPath();
-    for (let index = from; index < to; index += 1) {
-      const [x, y] = this.#screen(xs[index], ys[index]);
-      if (index === from) pen.moveTo(x, y); else pen.lineTo(x, y);
-    }
+    const drawing = new MapDrawing(this.canvas, this.#zoom, (x, y) => this.#screen(x, y)), { series, text } = this.colors;
+    if (this.#picture) drawing.drawPicture(this.#picture);
+    for (const shape of this.#shapes) drawing.drawShape(shape, series[shape === this.#shape ? 1 : 0], shape === this.#shape);
+    for (const track of this.#shown()) if (track !== this.#chosen) drawing.drawTrack(track, this.#colorOf(track), this.#chosen ? 0.15 : 0.35, 1);
+    if (this.#chosen) drawing.drawTrack(this.#chosen, this.#colorOf(this.#chosen), 1, 3);
+    for (const track of this.#shown()) drawing.drawNow(track, this.#colorOf(track), this.#time, track === this.#chosen);
+    if (this.dataset.unit === "m") drawing.drawScale(text);
   }
 
   #colorOf(track) { return this.colors.series[this.#kinds.indexOf(track.kind) % COLORS]; }
-
-  #drawTrack(pen, track, strength, width) {
-    pen.globalAlpha = strength;
-    this.#path(pen, track.x, track.y, 0, track.t.length);
-    if (strength === 1) { pen.strokeStyle = "#fff"; pen.lineWidth = width + 2; pen.stroke(); }
-    pen.strokeStyle = this.#colorOf(track);
-    pen.lineWidth = width;
-    pen.stroke();
-    pen.globalAlpha = 1;
-  }
-
-  #drawNow(pen, track) {
-    const now = at(track, this.#time);
-    if (!now) return;
-    const color = this.#colorOf(track), [x, y] = this.#screen(now.x, now.y);
-    const first = Math.max(0, bisect(track.t, this.#time - TRAIL_S));
-    this.#path(pen, track.x, track.y, first, now.index + 1);
-    pen.lineTo(x, y);
-    pen.strokeStyle = color;
-    pen.lineWidth = 2.5;
-    pen.stroke();
-    pen.beginPath();
-    pen.arc(x, y, track === this.#chosen ? 7 : 5, 0, 2 * Math.PI);
-    pen.fillStyle = color;
-    pen.fill();
-    pen.strokeStyle = "#fff";
-    pen.lineWidth = 1.5;
-    pen.stroke();
-  }
-
-  #drawShape(pen, shape) {
-    const chosen = shape === this.#shape;
-    pen.strokeStyle = chosen ? this.colors.series[1] : this.colors.series[0];
-    pen.fillStyle = pen.strokeStyle;
-    pen.lineWidth = chosen ? 3 : 1.5;
-    for (const line of shape.lines) {
-      if (line.length === 1) {
-        const [x, y] = this.#screen(...line[0]);
-        pen.beginPath();
-        pen.arc(x, y, chosen ? 6 : 4, 0, 2 * Math.PI);
-        pen.fill();
-        continue;
-      }
-      pen.beginPath();
-      line.forEach((position, index) => { const [x, y] = this.#screen(...position); if (index) pen.lineTo(x, y); else pen.moveTo(x, y); });
-      if (shape.type.endsWith("Polygon")) { pen.globalAlpha = 0.15; pen.fill("evenodd"); pen.globalAlpha = 1; }
-      pen.stroke();
-    }
-  }
-
-  #scale(pen) {
-    const target = 120 / this.#zoom.k, power = 10 ** Math.floor(Math.log10(target));
-    const length = [5, 2, 1].map((step) => step * power).find((each) => each <= target) ?? power;
-    const y = this.canvas.clientHeight - 14;
-    pen.strokeStyle = pen.fillStyle = this.colors.text;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    pen.moveTo(14, y - 5); pen.lineTo(14, y); pen.lineTo(14 + length * this.#zoom.k, y); pen.lineTo(14 + length * this.#zoom.k, y - 5);
-    pen.stroke();
-    pen.font = "12px sans-serif";
-    pen.fillText(length >= 1000 ? `${length / 1000} km` : `${short.format(length)} m`, 20, y - 6);
-  }
 }
 
 function facts(pairs) {

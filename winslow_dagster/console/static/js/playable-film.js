@@ -37,6 +37,8 @@ export class PlayableFilm {
   get timeS() { return Math.max(0, this.video.currentTime - this.#begins); }
   set timeS(timeS) { if (Math.abs(this.timeS - timeS) > NEAR_S) this.video.currentTime = this.#begins + timeS; }
 
+  get isAtEnd() { return this.video.currentTime >= this.video.duration - NEAR_S; }
+
   async #open() {
     try {
       const facts = await (await ask(this.video.dataset.footage)).json();
