@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
-
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.rest.setting_text import SettingChange, SettingText
 from winslow_dagster.console.room import Room
-from winslow_dagster.projects.database.stored_settings import LONGEST_TEXT
 from winslow_dagster.projects.domain.retention import HouseRulesView, RulesPreview
 
 room = Room(tags=["retention"])
-
-Text = Annotated[str, Field(max_length=LONGEST_TEXT, description="The rules as YAML, as in a retention file.")]
-
-
-class Body(BaseModel):
-    """What a request brings; unknown fields are errors."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RulesText(Body):
-    """Rules to try."""
-
-    text: Text
-
-
-class RulesChange(Body):
-    """Rules to keep in the place of those of `version`; 0 if there are none yet."""
-
-    text: Text
-    version: Annotated[int, Field(ge=0, le=2**31 - 2)]
 
 
 @room.route_for("/retention-rules", role="viewer")
@@ -42,12 +17,12 @@ def house_rules(front: Front) -> HouseRulesView:
 
 
 @room.route_for("/retention-rules", role="admin", method="PUT")
-def set_house_rules(front: Front, body: RulesChange) -> HouseRulesView:
+def set_house_rules(front: Front, body: SettingChange) -> HouseRulesView:
     """Replace the rules."""
     return front.retention.set_house_rules(body.text, version=body.version)
 
 
 @room.route_for("/retention-rules/preview", role="admin", method="POST")
-def preview_house_rules(front: Front, body: RulesText) -> RulesPreview:
+def preview_house_rules(front: Front, body: SettingText) -> RulesPreview:
     """What other rules would remove, and what they would keep. Nothing is changed."""
     return front.retention.preview_house_rules(body.text)
