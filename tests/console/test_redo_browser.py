@@ -14,7 +14,7 @@ from installation import until
 from project_server import Server, running
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -234,6 +234,25 @@ def test_a_text_is_edited_and_what_follows_runs_with_it(server: Server, page: Pa
     with project.open_file(file) as content:
         assert content.read() == b"0.5 by hand\n"
     assert project.history("detect")[-1].message.endswith(": the first was a shadow")
+
+
+def test_a_text_that_is_edited_before_the_script_of_the_page_has_come_is_kept(server: Server, page: Page) -> None:
+    server.winslow.run("tuned", "early").wait()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/js/project*.js*", hold)
+    page.goto("/projects/early/stages/detect/replace?path=found.txt", wait_until="commit")
+    editor = page.get_by_label("Text", exact=True)
+    editor.fill("0.6 early\n")
+    until(lambda: page.evaluate("1") and held, "the page has asked for its script")
+    held[0].continue_()
+    page.get_by_role("button", name="Replace by this text").wait_for()
+    page.unroute_all()
+    page.reload()
+    assert editor.input_value() == "0.6 early\n"
 
 
 def test_a_file_is_replaced_by_another_from_here(server: Server, page: Page, tmp_path: Path) -> None:

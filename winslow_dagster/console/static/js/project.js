@@ -21,7 +21,9 @@ function settle(form) {
 
 function restore(form) {
   const draft = localStorage.getItem(form.dataset.draft);
-  if (draft !== null && draft !== field(form).defaultValue) field(form).value = draft;
+  // What was written before this script had come is newer than what is kept.
+  if (isDirty(form)) localStorage.setItem(form.dataset.draft, field(form).value);
+  else if (draft !== null) field(form).value = draft;
   show(form);
 }
 
