@@ -15,6 +15,7 @@ import pytest
 from web_server import Console
 
 import winslow_dagster.console
+from winslow_dagster.console.navigation import PLACES
 from winslow_dagster.console.rendering import TEMPLATES
 
 STATIC = Path(winslow_dagster.console.__file__).with_name("static")
@@ -111,3 +112,19 @@ def test_what_is_streamed_or_short_is_sent_as_it_is(console: Console) -> None:
 def test_every_template_can_be_used() -> None:
     for name in TEMPLATES.list_templates():
         TEMPLATES.get_template(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", "Needs you"),
+        ("/projects/ulm/stages/detect", "Projects"),
+        ("/new-project", "Projects"),
+        ("/pool/film", "Files"),
+        ("/trash", "Files"),
+        ("/space", "Health"),
+        ("/poolside", ""),
+    ],
+)
+def test_a_page_without_a_place_of_its_own_belongs_to_the_one_it_is_reached_from(path: str, title: str) -> None:
+    assert [place.title for place in PLACES if place.has(path)] == ([title] if title else [])

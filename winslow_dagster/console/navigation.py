@@ -17,18 +17,24 @@ class Place:
     role: Role = "viewer"
     counter: str = ""
     """Which counter stands beside it: a field of `Counters`."""
+    also: tuple[str, ...] = ()
+    """Pages that are reached from it, and have no place of their own."""
+
+    def has(self, path: str) -> bool:
+        """Whether the page at this path belongs to it."""
+        return any(path == own or (own != "/" and path.startswith(f"{own}/")) for own in (self.path, *self.also))
 
 
 PLACES = (
     Place("Needs you", "/", "bell", counter="needs_you"),
-    Place("Projects", "/projects", "film"),
+    Place("Projects", "/projects", "film", also=("/new-project",)),
     Place("Compare", "/compare", "compare"),
-    Place("Files", "/files", "file"),
+    Place("Files", "/files", "file", also=("/pool", "/trash")),
     Place("Watch folders", "/watch-folders", "inbox", role="operator"),
     Place("Pipelines", "/pipelines", "graph"),
     Place("Queue", "/queue", "queue"),
     Place("Machines", "/machines", "chip"),
     Place("Audit", "/audit", "list"),
-    Place("Health", "/health", "pulse"),
+    Place("Health", "/health", "pulse", also=("/space",)),
     Place("Settings", "/settings", "gear"),
 )

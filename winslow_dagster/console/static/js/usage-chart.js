@@ -6,6 +6,7 @@
 //   data-refresh   in ms, as long as it changes
 import { colorOf } from "./chart-view.js";
 
+const SCHEME = matchMedia("(prefers-color-scheme: dark)");
 const HEIGHT = 140;
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"];
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
@@ -66,13 +67,22 @@ class UsageChart extends HTMLElement {
     if (!around || around.open) this.draw();
     const every = Number(this.dataset.refresh ?? 0);
     if (every) this.#timer = setInterval(() => { if (!document.hidden && this.offsetParent) this.draw(); }, every);
+    SCHEME.addEventListener("change", this.#again);
+  }
+
+  // With the colours of the scheme that somebody has chosen just now.
+  #again = () => { this.#clear(); this.draw(); };
+
+  #clear() {
+    for (const { plot, figure } of this.#plots.values()) { plot.destroy(); figure.remove(); }
+    this.#plots.clear();
   }
 
   disconnectedCallback() {
     clearInterval(this.#timer);
     this.#observer?.disconnect();
-    for (const { plot } of this.#plots.values()) plot.destroy();
-    this.#plots.clear();
+    SCHEME.removeEventListener("change", this.#again);
+    this.#clear();
   }
 
   async draw() {
