@@ -246,7 +246,7 @@ def test_curves_are_drawn_over_each_other(page: Page) -> None:
     page.goto(address(*MANY, show="charts"))
     page.locator("overlay-chart canvas").wait_for()
     assert page.locator("overlay-chart .u-series").count() == 5
-    page.get_by_label("Up").select_option("speed")
+    page.locator("select[name=y]").select_option("speed")
     page.get_by_label("Across").select_option("time_s")
     page.get_by_role("button", name="Draw").click()
     page.wait_for_url("**x=time_s&y=speed**")

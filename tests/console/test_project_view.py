@@ -147,6 +147,7 @@ def test_the_kind_of_a_file_is_that_of_its_name(name: str, kind: str, media_type
 
 def test_a_variable_has_the_origin_that_wins_and_those_that_it_overrides() -> None:
     layers = (
+        {"LEVEL": "0", "CITY": "bonn"},
         {"LEVEL": "1", "PLACE": "ulm"},
         {"LEVEL": "2"},
         {"TOKEN": "plain"},
@@ -154,9 +155,11 @@ def test_a_variable_has_the_origin_that_wins_and_those_that_it_overrides() -> No
         {"TOKEN": SecretReference(secret="TOKEN")},
         {"LEVEL": "${PLACE}-3"},
     )
-    level, place, token = variables_by_origin(layers, {"LEVEL": "ulm-3", "PLACE": "ulm"})
+    found = variables_by_origin(layers, {"LEVEL": "ulm-3", "CITY": "bonn", "PLACE": "ulm"})
+    city, level, place, token = found
     assert (level.value, level.template, level.origin) == ("ulm-3", "${PLACE}-3", "settings")
-    assert level.overrides == (("pipeline", "1"), ("stage", "2"))
+    assert level.overrides == (("installation", "0"), ("pipeline", "1"), ("stage", "2"))
+    assert (city.origin, city.overrides) == ("installation", ())
     assert (place.origin, place.overrides) == ("pipeline", ())
     assert (token.secret, token.value, token.template, token.origin) == (True, "", "(secret TOKEN)", "run")
 

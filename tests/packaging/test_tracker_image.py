@@ -50,7 +50,7 @@ def test_every_stage_runs_in_the_image(image: str, tmp_path: Path) -> None:
     with (tmp_path / "out" / "export_trajectories" / "trajectories.csv").open() as file:
         assert len({row["track_id"] for row in csv.DictReader(file)}) > 2
     charts = {path.suffix for path in (tmp_path / "out" / "create_charts").iterdir()}
-    assert charts == {".csv", ".html", ".png", ".svg"}
+    assert charts == {".csv", ".html", ".json", ".png", ".svg"}
     assert (tmp_path / "out" / "record_video" / "result.mp4").stat().st_size > 100_000
 
 

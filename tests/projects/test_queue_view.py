@@ -34,7 +34,6 @@ stages:
 }
 GPU = NodeGpu(uuid="GPU-0", index=0, vendor="nvidia", name="H", memory_bytes=80 << 30)
 NODE = Node(name="ulm-1", cpus=8, memory_bytes=64 << 30, gpus=(GPU,))
-NOW = datetime.now(UTC)
 
 
 class Queue:
@@ -75,6 +74,8 @@ class Place:
     def __init__(self, home: Path) -> None:
         (home / "pipelines").mkdir(parents=True)
         settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": str(home / "pipelines")})
+        # Of the test: it may run long after this file was read.
+        self.now = datetime.now(UTC)
         self.digests = {}
         for name, text in PIPELINES.items():
             path = home / "pipelines" / f"{name}.yaml"
@@ -88,7 +89,7 @@ class Place:
     def run(self, project: str, pipeline: str = "traffic", status: RunStatus = "QUEUED") -> str:
         digest, run_id = self.digests[pipeline], f"run-{project}"
         self.records.create_project(project, pipeline=pipeline, pipeline_digest=digest, env={}, created_by="anna")
-        self.records.record_run(RunRecord(run_id, project, pipeline, digest, NOW, "anna"))
+        self.records.record_run(RunRecord(run_id, project, pipeline, digest, self.now, "anna"))
         tags = {"winslow/queue": "cpu" if pipeline == "plain" else "gpu", "winslow/requested_by": "anna"}
         self.queue.queued.append(
             DagsterRun(
@@ -96,8 +97,8 @@ class Place:
                 job=pipeline,
                 status=status,
                 project=project,
-                created_at=NOW,
-                started_at=None if status == "QUEUED" else NOW,
+                created_at=self.now,
+                started_at=None if status == "QUEUED" else self.now,
                 ended_at=None,
                 tags=tags,
             )
@@ -123,8 +124,8 @@ class Place:
             task_id=f"run-{project}.{stage}.1",
             outcome="succeeded",
             message="",
-            started_at=NOW - took,
-            ended_at=NOW,
+            started_at=self.now - took,
+            ended_at=self.now,
             node="ulm-1",
         )
         self.records.attempt_ended(result.task_id, result)
@@ -138,8 +139,8 @@ class Place:
             task_id=task.task_id,
             phase="running" if gpu else "waiting",
             reason="" if gpu else "waiting for a GPU",
-            updated_at=NOW,
-            started_at=NOW - since,
+            updated_at=self.now,
+            started_at=self.now - since,
             gpus=("GPU-0",) if gpu else (),
         )
         log = status.log.model_copy(update={"progress": progress})
@@ -161,7 +162,7 @@ def minutes(run: QueuedRun) -> tuple[float, float, float]:
     assert run.expected is not None
     assert run.expected.late is not None
     moments = (run.expected.early, run.expected.at, run.expected.late)
-    early, at, late = ((moment - NOW).total_seconds() / 60 for moment in moments)
+    early, at, late = ((moment - run.queued_at).total_seconds() / 60 for moment in moments)
     return early, at, late
 
 

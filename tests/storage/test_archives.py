@@ -118,6 +118,17 @@ def test_any_names_can_be_archived(
     assert b"".join(archive.pieces(begin, end)) == content[begin:end]
 
 
+def test_a_name_with_a_nul_is_one_name(local: LocalStore, plant: Plant) -> None:
+    stored = local.commit_tree(plant({"one": b"content"}), ADDRESS)
+    place = {"address": ADDRESS, "path": "one"}
+    entries = [
+        {"path": path, "size_bytes": 7, "blake3": stored.files[0].blake3, "stored_at": place} for path in ("a\0b", "c")
+    ]
+    packed = PackedManifest.parse(json.dumps({"address": "composed", "files": entries}))
+    assert [packed.name(0), packed.name(1)] == list(packed.names())
+    assert unpacked(whole(FORMATS["tar"](local, [Group("out", AT, packed)])), "tar").keys() == {"out/a_b", "out/c"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_names_that_lead_out_of_the_folder_are_changed_and_never_become_one(
     local: LocalStore, plant: Plant, form: ArchiveFormat

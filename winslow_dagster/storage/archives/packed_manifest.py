@@ -87,8 +87,11 @@ class PackedManifest:
 
     def names(self) -> Iterator[str]:
         """All of them, in order."""
-        for index, path in enumerate(self.text.decode().split(SEPARATOR)[:-1]):
-            yield self.renamed.get(index) or path
+        # Not by the separator: another writer's manifest can have a name with one.
+        begin = 0
+        for index, end in enumerate(self.ends):
+            yield self.renamed.get(index) or self.text[begin : end - 1].decode()
+            begin = end
 
     def location(self, index: int) -> Location:
         """Where the file is in the store."""
