@@ -296,6 +296,7 @@ def test_a_disk_that_is_full_in_between_is_told_and_the_rest_follows_once_there_
 ) -> None:
     uploads, reserve_mib = server.place.settings.home / "uploads", RESERVE_BYTES >> 20
     mounted = ["mount", "-t", "tmpfs", "none", str(uploads), "-o"]
+    uploads.mkdir(exist_ok=True)
     content = os.urandom(40 << 20)
     subprocess.run([*mounted, f"size={reserve_mib + 50}m"], check=True)
     try:
@@ -400,6 +401,24 @@ def test_the_same_file_is_continued_wherever_it_was_begun(server: Server, tmp_pa
     ended = server.client.uploads.send(path, None, sent.append)
     assert (ended.id, ended.state) == (begun.id, "stored")
     assert (sent[0], sum(sent)) == (1_000_000, 3_000_000)
+
+
+def test_what_was_sent_in_vain_is_not_counted(server: Server, front: FrontDoor, tmp_path: Path) -> None:
+    path = tmp_path / "again.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    begun = server.client.uploads.begin(path)
+    other = front.uploads.receive(begun.id, 0)
+    sent: list[int] = []
+
+    def count(more_bytes: int) -> None:
+        sent.append(more_bytes)
+        if more_bytes < 0:
+            other.close()
+
+    with other:
+        assert server.client.uploads.send(path, None, count).state == "stored"
+    assert min(sent) < 0
+    assert sum(sent) == 3_000_000
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

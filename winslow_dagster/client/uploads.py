@@ -31,7 +31,7 @@ CONTINUES_WITHIN_S = 600.0
 LOOK_AGAIN_S = 1.0
 PART_HEADERS = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 BytesSent = Callable[[int], None]
-"""Called with the number of bytes sent since the last call."""
+"""Called with the number of bytes sent since the last call. It is negative for those that have to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,13 @@ class UploadClient:
         content = _content_of(Path(path).expanduser())
         upload, pause, good_at = self._begun(content, name), threading.Event(), time.monotonic()
         part_bytes, offset_bytes = upload.size_bytes, upload.received_bytes
-        if sent is not None:
-            sent(offset_bytes)
+        told = _Told(sent)
+        told.reached(offset_bytes)
         while upload.state == "receiving":
             try:
                 if offset_bytes < upload.size_bytes:
                     length_bytes = min(part_bytes, upload.size_bytes - offset_bytes)
-                    pieces = _counted(content.read(offset_bytes, length_bytes), sent)
+                    pieces = told.counted(content.read(offset_bytes, length_bytes))
                     if self._patch(upload, offset_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                         part_bytes = SMALL_PART_BYTES
                 upload = self.upload(upload.id)
@@ -130,6 +130,7 @@ class UploadClient:
             if upload.received_bytes == upload.size_bytes and upload.state == "receiving":
                 pause.wait(LOOK_AGAIN_S)
             offset_bytes = upload.received_bytes
+            told.reached(offset_bytes if upload.state == "receiving" else upload.size_bytes)
         return upload
 
     def _begun(self, content: _Content, name: str | None) -> Upload:
@@ -175,8 +176,21 @@ def _pieces(path: Path, offset_bytes: int, length_bytes: int) -> Iterator[bytes]
             length_bytes -= len(piece)
 
 
-def _counted(pieces: Iterable[bytes], sent: BytesSent | None) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        if sent is not None:
-            sent(len(piece))
+class _Told:
+    """What somebody was told about how far it is."""
+
+    def __init__(self, sent: BytesSent | None) -> None:
+        self._sent = sent
+        self._bytes = 0
+
+    def counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces, each of which is told once it was sent."""
+        for piece in pieces:
+            yield piece
+            self.reached(self._bytes + len(piece))
+
+    def reached(self, offset_bytes: int) -> None:
+        """So much is there: a part that was refused is not."""
+        more_bytes, self._bytes = offset_bytes - self._bytes, offset_bytes
+        if self._sent is not None and more_bytes:
+            self._sent(more_bytes)
