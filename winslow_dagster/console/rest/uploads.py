@@ -36,6 +36,9 @@ SILENCE_S = 60.0
 TIDY_EVERY_S = 600.0
 THREADS = CapacityLimiter(8)
 """Threads that write parts to the disk."""
+WRITING = CapacityLimiter(2)
+"""Threads that write what arrives: with more, a disk is no faster, and pages wait for the processor."""
+
 STORING = CapacityLimiter(2)
 """Threads that put complete files into the pool."""
 
@@ -182,14 +185,14 @@ async def _receive(request: Request, receiver: Receiver) -> None:
                         silence.reschedule(None)  # the disk may take its time
                         if writing is not None:
                             await writing
-                        writing = asyncio.create_task(to_thread.run_sync(receiver.append, held, limiter=THREADS))
+                        writing = asyncio.create_task(to_thread.run_sync(receiver.append, held, limiter=WRITING))
                         held = bytearray()
                     silence.reschedule(now() + SILENCE_S)
     finally:
         if writing is not None:
             await asyncio.shield(writing)
     if held:
-        await to_thread.run_sync(receiver.append, held, limiter=THREADS)
+        await to_thread.run_sync(receiver.append, held, limiter=WRITING)
 
 
 def _kind(text: str) -> UploadKind:
