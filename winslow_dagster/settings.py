@@ -215,10 +215,10 @@ class Settings(BaseModel):
     )
     disk_warn_hours: float = Field(
         default=24.0,
-        description="Warn when the disk of a node will be full within so many hours, at the rate of lately.",
+        description="Warn if the disk of a node will be full within this many hours at its recent rate.",
     )
     disk_warn_percent: float = Field(
-        default=5.0, description="Warn when less than so many percent of the disk of a node are free."
+        default=5.0, description="Warn if less than this percentage of the disk of a node is free."
     )
     notify_file: Path = Field(
         description="The YAML file of notification channels. Without it, no notifications are sent."

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -372,44 +372,39 @@ def test_what_must_hold_holds_in_many_sequences() -> None:
     run_state_machine_as_test(Sequences, settings=settings(PROFILE, max_examples=MANY))
 
 
-def test_a_question_is_settled_when_its_stage_gets_outputs_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequences]:
+    """A project that has gone to its end, which it does again afterwards."""
     monkeypatch.setitem(globals(), "event", lambda _text: None)  # it counts for Hypothesis, which does not run here
-    steps = Sequences()
+    begun = Sequences()
     try:
-        steps.begin(level="1")
+        begun.begin(level="1")
         for _ in ("left", "join"):
-            steps.answer_all_and_go_to_the_end(who=0)
-        steps.redo(who=0, stage="left", level="2", only=False, reuse=False)
-        steps.dagster.step(steps.dagster.open()[0], 0, "succeeded")
-        while open_runs := steps.dagster.open():
-            steps.dagster.step(open_runs[0], 0, "awaiting_input")
-        assert steps.handle().status().state == "awaiting_input"
-        steps.replace(who=0, stage="left", number=1)
-        status = steps.handle().status()
-        assert (status.state, status.reason) == ("paused", "its question was settled; ready to resume")
-        steps.the_list_and_the_project_s_own_page_agree()
+            begun.answer_all_and_go_to_the_end(who=0)
+        yield begun
     finally:
-        steps.teardown()
+        begun.teardown()
 
 
-def test_an_attempt_that_failed_cannot_be_chosen_for_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "event", lambda _text: None)
-    steps = Sequences()
-    try:
-        steps.begin(level="1")
-        for _ in ("left", "join"):
-            steps.answer_all_and_go_to_the_end(who=0)
-        steps.redo(who=0, stage="root", level="2", only=True, reuse=False)
-        steps.dagster.step(steps.dagster.open()[0], 0, "failed")
-        while open_runs := steps.dagster.open():
-            steps.dagster.step(open_runs[0], 0, "failed")
-        failed = steps.handle().attempt("root", 2)
-        assert failed.outcome == "failed"
-        with pytest.raises(
-            ProjectConflict, match="cannot be used for stage root of pipeline main: its outcome is failed"
-        ):
-            steps.handle().redo("last", use={"root": 2})
-        with pytest.raises(ProjectConflict, match="its outcome is failed"):
-            steps.handle().plan("last", use={"root": failed.task_id})
-    finally:
-        steps.teardown()
+def test_a_question_is_settled_when_its_stage_gets_outputs_by_hand(steps: Sequences) -> None:
+    steps.redo(who=0, stage="left", level="2", only=False, reuse=False)
+    steps.dagster.step(steps.dagster.open()[0], 0, "succeeded")
+    while open_runs := steps.dagster.open():
+        steps.dagster.step(open_runs[0], 0, "awaiting_input")
+    assert steps.handle().status().state == "awaiting_input"
+    steps.replace(who=0, stage="left", number=1)
+    status = steps.handle().status()
+    assert (status.state, status.reason) == ("paused", "its question was settled; ready to resume")
+    steps.the_list_and_the_project_s_own_page_agree()
+
+
+def test_an_attempt_that_failed_cannot_be_chosen_for_a_run(steps: Sequences) -> None:
+    steps.redo(who=0, stage="root", level="2", only=True, reuse=False)
+    while open_runs := steps.dagster.open():
+        steps.dagster.step(open_runs[0], 0, "failed")
+    failed = steps.handle().attempt("root", 2)
+    assert failed.outcome == "failed"
+    with pytest.raises(ProjectConflict, match="cannot be used for stage root of pipeline main: its outcome is failed"):
+        steps.handle().redo("last", use={"root": 2})
+    with pytest.raises(ProjectConflict, match="its outcome is failed"):
+        steps.handle().plan("last", use={"root": failed.task_id})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
 
@@ -96,7 +97,7 @@ def dismiss(file: int, *, as_json: bool) -> None:
     if as_json:
         print_json(to_jsonable_python(dismissed))
     else:
-        say(f"{dismissed.path} waits for nobody; `winslow ingest retry {file}` starts over with it")
+        say(f"{dismissed.path} waits for nobody; `{command_line('ingest', 'retry', str(file))}` starts over with it")
 
 
 @command.command("retry")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
@@ -56,7 +57,7 @@ def drain(node: str, reason: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"node": node, "drained": True})
     else:
-        say(f"{node} takes no new stage; `winslow nodes resume {node}` ends that")
+        say(f"{node} takes no new stage; `{command_line('nodes', 'resume', node)}` ends that")
 
 
 @command.command("resume")

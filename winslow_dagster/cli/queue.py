@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
@@ -84,7 +85,7 @@ def hold(project: str, reason: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"project": project, "held": True})
     else:
-        say(f"{project} is held; `winslow queue release {project}` lets it start")
+        say(f"{project} is held; `{command_line('queue', 'release', project)}` lets it start")
 
 
 @command.command("release")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.streams import text_in
 
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.retention import RemovalSum, RulesPreview
@@ -50,7 +52,7 @@ def preview(file: Path, *, as_json: bool) -> None:
     With --json, {"removed": [{"project", "stage", "kind", "reason", "attempts", "size_bytes"}, …], "kept": […],
     "removed_bytes", "kept_bytes"}.
     """
-    text = _text(file)
+    text = text_in(file)
     with open_installation() as winslow:
         print_preview(winslow.retention.preview_house_rules(text), as_json=as_json)
 
@@ -82,20 +84,14 @@ def set_(file: Path, version: int | None, *, as_json: bool) -> None:
 
     With --json, the rules as in `winslow rules show --json`.
     """
-    text = _text(file)
+    text = text_in(file)
     with open_installation() as winslow:
         seen = winslow.retention.house_rules().version if version is None else version
         saved = winslow.retention.set_house_rules(text, version=seen)
     if as_json:
         print_json(saved.model_dump(mode="json"))
     else:
-        say("the rules are in force; winslow prune lists what they remove")
-
-
-def _text(file: Path) -> str:
-    from winslow_dagster.pipelines.config_file import read_content
-
-    return read_content(file).decode(errors="surrogateescape")
+        say(f"the rules are in force; `{command_line('prune')}` lists what they remove")
 
 
 def _print(sums: tuple[RemovalSum, ...]) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -75,3 +76,10 @@ def asked_text(what: str) -> str:
         return ""
     asked: str = click.prompt(what, default="", show_default=False)
     return asked
+
+
+def text_in(file: Path) -> str:
+    """The text of a YAML file that somebody names. What is not UTF-8 stays, so that its line can be told."""
+    from winslow_dagster.pipelines.config_file import read_content
+
+    return read_content(file).decode(errors="surrogateescape")

@@ -8,6 +8,7 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import console, json_option, print_json, print_table, say
+from winslow_dagster.cli.streams import text_in
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -46,7 +47,7 @@ def preview(file: Path, *, as_json: bool) -> None:
     With --json, {"pipelines": [{"pipeline", "added", "changed", "removed", "overridden"}, …]}: names of variables;
     `overridden` are those that the pipeline sets itself.
     """
-    text = _text(file)
+    text = text_in(file)
     with open_installation() as winslow:
         found = winslow.variables.preview(text)
     if as_json:
@@ -75,7 +76,7 @@ def set_(file: Path, version: int | None, *, as_json: bool) -> None:
 
     With --json, the variables as in `winslow variables show --json`.
     """
-    text = _text(file)
+    text = text_in(file)
     with open_installation() as winslow:
         seen = winslow.variables.view().version if version is None else version
         saved = winslow.variables.set(text, version=seen)
@@ -83,9 +84,3 @@ def set_(file: Path, version: int | None, *, as_json: bool) -> None:
         print_json(saved.model_dump(mode="json"))
     else:
         say("stages that start from now on get these variables")
-
-
-def _text(file: Path) -> str:
-    from winslow_dagster.pipelines.config_file import read_content
-
-    return read_content(file).decode(errors="surrogateescape")

@@ -23,7 +23,7 @@ class SpaceClient:
         return self._http.get(Space, "/space", projects=most_projects)
 
     def disks(self) -> tuple[DiskForecast, ...]:
-        """How much is free on each node, and when its disk will be full at the rate of lately."""
+        """How much is free on each node, and when its disk will be full at its recent rate."""
         return self._http.get(tuple[DiskForecast, ...], "/space/disks")
 
     def measure(self) -> tuple[KindUsage, ...]:

@@ -23,7 +23,7 @@ class FrameCounters(Counters):
     disk_free_bytes: int | None = None
     disk_state: Literal["ok", "low", "full"] = "ok"
     disk_full_at: datetime | None = None
-    """When a disk will be full at the rate of lately, if that is soon."""
+    """When a disk will be full at its recent rate, if that is soon."""
 
 
 @dataclass(eq=False)

@@ -32,7 +32,7 @@ def show_space(
 
 @room.route_for("/disks", role="viewer")
 def show_disks(front: Front) -> tuple[DiskForecast, ...]:
-    """How much is free on each node, and when its disk will be full at the rate of lately."""
+    """How much is free on each node, and when its disk will be full at its recent rate."""
     return front.space.disks()
 
 

@@ -112,7 +112,7 @@ class DiskSample(Frozen):
 
 
 class DiskForecast(Frozen):
-    """How a node's disk fills. `full_at` is when it is full at the rate of lately; None if it does not fill.
+    """How a node's disk fills. `full_at` is when it is full at its recent rate; None if it does not fill.
 
     `warns`: a person should act, because that is soon, or little is free. `text` says why.
     """
