@@ -37,7 +37,7 @@ from winslow_dagster.services import Services
 from winslow_dagster.settings import Settings
 
 DEFAULT_SIZE = "2GiB"
-COPIES = 3
+PAIRS = 7
 PIECE_BYTES = 1 << 20
 SAMPLE_S = 0.05
 NAME = "winslow.example"
@@ -91,11 +91,8 @@ def figures() -> Iterator[Figure]:
         environment = environment_of(folder / "home") | {"WINSLOW_ALLOWED_HOSTS": NAME}
         with web_server(environment) as (server, pid):
             target = Target(server.address, new_token(Settings.read(environment)))
-            copied_s = median(copy_s(film, folder / "copy.bin") for _ in range(COPIES))
-            note = f"{size_bytes} bytes; a copy to the same disk took {copied_s:.2f} s"
             with peak_memory(pid) as memory:
-                straight_s = median(send_s(target, film, f"straight-{number}.bin") for number in range(COPIES))
-            yield at_least("upload_straight_against_copy", copied_s / straight_s, GOAL_STRAIGHT, note)
+                yield against_copy("upload_straight_against_copy", target, film, GOAL_STRAIGHT)
             more_bytes = max(memory) - memory[0]
             yield Figure(
                 "upload_memory_of_the_web_server_more_than_before",
@@ -105,7 +102,7 @@ def figures() -> Iterator[Figure]:
                 more_bytes <= GOAL_MEMORY_BYTES,
                 f"{max(memory)} bytes in all, with Dagit",
             )
-            yield through_nginx(target, film, folder, copied_s)
+            yield through_nginx(target, film, folder)
             yield pages_meanwhile(server, target, film)
 
 
@@ -115,20 +112,30 @@ def new_token(settings: Settings) -> str:
         return installation.accounts.create_token("bench", "upload").key
 
 
-def at_least(name: str, value: float, goal: float, note: str) -> Figure:
-    """A ratio that is to be this large."""
+def against_copy(name: str, target: Target, film: Path, goal: float) -> Figure:
+    """Pairs of a copy and an upload, one after the other, each of which is deleted before the next one begins.
+
+    The time that a machine takes for fresh pages of its cache varies more than anything else here.
+    """
+    pairs = []
+    for number in range(PAIRS):
+        copied_s = copy_s(film, film.with_name("copy.bin"))
+        pairs.append((copied_s, send_s(target, film, f"{name}-{number}.bin")))
+    value = median(copied_s / sent_s for copied_s, sent_s in pairs)
+    copied_s, sent_s = (median(times) for times in zip(*pairs, strict=True))
+    size_bytes = film.stat().st_size
+    note = f"{size_bytes} bytes, {PAIRS} pairs; a copy to the same disk took {copied_s:.2f} s, this {sent_s:.2f} s"
     return Figure(name, value, "ratio", f">= {goal}", value >= goal, note)
 
 
-def through_nginx(target: Target, film: Path, folder: Path, copied_s: float) -> Figure:
+def through_nginx(target: Target, film: Path, folder: Path) -> Figure:
     """The same through nginx with the shipped configuration, by TLS."""
     name = "upload_through_nginx_against_copy"
     if shutil.which("nginx") is None:
         return Figure(name, None, "ratio", f">= {GOAL_PROXY}", None, "there is no nginx")
     with nginx(folder, urlsplit(target.address).port or 0) as (port, trust):
         proxy = Target(f"https://{NAME}:{port}", target.token, trust)
-        sent_s = median(send_s(proxy, film, f"proxy-{number}.bin") for number in range(COPIES))
-    return at_least(name, copied_s / sent_s, GOAL_PROXY, f"sent in {sent_s:.2f} s, by TLS")
+        return against_copy(name, proxy, film, GOAL_PROXY)
 
 
 def pages_meanwhile(server: Server, target: Target, film: Path) -> Figure:
@@ -196,8 +203,15 @@ def send_s(target: Target, film: Path, name: str) -> float:
         taken_s = time.perf_counter() - began
         if state != "stored":
             raise RuntimeError(f"{name} is {state}")
-        asked(connection, "POST", f"/files/{name}/remove", headers | {"HX-Request": "true"})
+        deleted(connection, headers, name)
     return taken_s
+
+
+def deleted(connection: http.client.HTTPConnection, headers: dict[str, str], name: str) -> None:
+    """Delete a file of the pool for good."""
+    asked(connection, "DELETE", f"/api/v1/pool/{name}", headers)
+    for trashed in json.loads(body(connection, "/api/v1/pool-trash", headers))["files"]:
+        asked(connection, "DELETE", f"/api/v1/pool-trash/{trashed['id']}", headers)
 
 
 def connected(target: Target) -> http.client.HTTPConnection:

@@ -242,6 +242,43 @@ def test_a_connection_that_breaks_keeps_what_it_brought_and_lets_the_next_one_go
     assert server.stored(location)["state"] == "stored"
 
 
+def test_a_connection_goes_on_after_a_part_and_behind_one_that_was_refused(server: Server, front: FrontDoor) -> None:
+    content, cut = random.randbytes(5_000_000), 1_234_567
+    location, small = server.begin("parts.bin", len(content)), server.begin("small.bin", 3_000_000)
+    named = {"Authorization": f"Bearer {server.token}", **PART}
+    with contextlib.closing(server.connect()) as connection:
+
+        def send(to: str, offset: int, part: bytes) -> tuple[int, bytes]:
+            connection.request("PATCH", to, part, {**named, "Upload-Offset": str(offset)})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+        assert send(location, 0, content[:cut])[0] == 204
+        first = connection.sock
+        status, body = send(small, 0, content)
+        assert (status, json.loads(body)["what"]) == (409, "more than the announced 3000000 bytes were sent")
+        assert send(location, cut, content[cut:])[0] == 204
+        assert connection.sock is first
+    assert server.stored(location)["state"] == "stored"
+    assert content_of(front, "parts.bin") == content
+    front.pool.remove("parts.bin")
+
+
+def test_a_sender_that_asks_first_whether_to_go_on_is_told_so(server: Server) -> None:
+    location, parts = server.begin("asks.bin", 2_000_000), urlsplit(server.place.settings.address)
+    head = (
+        f"PATCH {location} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {server.token}\r\n"
+        f"Content-Type: {PART['Content-Type']}\r\nUpload-Offset: 0\r\nContent-Length: 2000000\r\n"
+        "Expect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=60) as asking:
+        asking.sendall(head.encode())
+        assert asking.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        asking.sendall(b"a" * 2_000_000)
+        assert asking.recv(100).startswith(b"HTTP/1.1 204 ")
+    assert server.stored(location)["state"] == "stored"
+
+
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../up.bin", "a/b.bin", "/etc/passwd", "nul\0.bin", "line\nfeed.bin", "\x1b[31mred.bin"]
 )

@@ -8,6 +8,7 @@ import logging
 import uvicorn
 
 from winslow_dagster.console.app import create_app
+from winslow_dagster.console.body_socket import BodySocketProtocol
 from winslow_dagster.console.dagit import open_dagit
 from winslow_dagster.console.own_services import OwnServices
 from winslow_dagster.projects.database.ownership import Ownership
@@ -31,6 +32,7 @@ def serve(settings: Settings) -> None:
             create_app(installation, dagit.create_asgi_app()),
             host=settings.bind,
             port=settings.port,
+            http=BodySocketProtocol,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
             log_level=logging.WARNING,

@@ -19,6 +19,7 @@ from fastapi import Header, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from winslow_dagster.console.body_socket import BodySocket, take_body_socket
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
@@ -29,7 +30,7 @@ from winslow_dagster.projects.installation import Installation
 VERSION = "1.0.0"
 TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 PART_TYPE = "application/offset+octet-stream"
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 1 << 20
 KINDS: tuple[str, ...] = get_args(UploadKind)
 SILENCE_S = 60.0
 """A connection that sends nothing for so long is given up: another one may go on."""
@@ -38,6 +39,9 @@ THREADS = CapacityLimiter(8)
 """Threads that write parts to the disk."""
 WRITING = CapacityLimiter(2)
 """Threads that write what arrives: with more, a disk is no faster, and pages wait for the processor."""
+
+RECEIVING = CapacityLimiter(128)
+"""Threads that read parts from their connections: one for each that is sent at this moment."""
 
 STORING = CapacityLimiter(2)
 """Threads that put complete files into the pool."""
@@ -111,8 +115,12 @@ async def append(request: Request, front: Front, upload: str, upload_offset: Off
     if request.headers.get("content-type") != PART_TYPE:
         raise UsageError("a part of a file has another type", expected=f"Content-Type: {PART_TYPE}")
     receiver = await to_thread.run_sync(front.uploads.receive, upload, upload_offset, limiter=THREADS)
+    connection = take_body_socket(request.scope, SILENCE_S)
     try:
-        await _receive(request, receiver)
+        if connection is None:
+            await _receive(request, receiver)
+        else:
+            await _receive_in_thread(connection, receiver)
     finally:
         # Also when the request is cancelled: the next connection waits for the lock.
         await asyncio.shield(to_thread.run_sync(receiver.close, limiter=THREADS))
@@ -170,6 +178,22 @@ async def check_footage(front: Installation) -> None:
             await to_thread.run_sync(front.footage_checks.check, file, limiter=CHECKING)
     except WinslowError as error:
         logging.getLogger(__name__).warning("videos are checked later: %s", error)
+
+
+async def _receive_in_thread(connection: BodySocket, receiver: Receiver) -> None:
+    def receive() -> None:
+        for piece in connection.pieces(PIECE_BYTES, receiver.offset_bytes):
+            receiver.append(piece)
+
+    receiving = asyncio.ensure_future(to_thread.run_sync(receive, limiter=RECEIVING))
+    try:
+        await asyncio.shield(receiving)
+    except asyncio.CancelledError:  # the server stops
+        connection.stop()
+        await receiving
+        raise
+    finally:
+        connection.close()
 
 
 async def _receive(request: Request, receiver: Receiver) -> None:

@@ -7,10 +7,12 @@ much had been synced is noted beside it, with the boot of the machine, and the r
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -25,6 +27,9 @@ from winslow_dagster.storage.disk import disk_errors, free_bytes, make_directori
 SYNC_EVERY_BYTES = 256 << 20
 RESERVE_BYTES = 2 << 30
 """Stays free on the disk: the database and the logs of running stages need it."""
+BLOCK_BYTES = 4096
+"""Of a disk: what is written past the page cache consists of whole ones."""
+Part = bytes | bytearray | memoryview
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -131,20 +136,28 @@ class ReceivedFile:
 
 
 class Receiver:
-    """The one connection that appends to a file. A context manager."""
+    """The one connection that appends to a file. A context manager.
+
+    A part is written while its checksum is computed and the next one arrives, past the page cache where the file system
+    can do that: a film of tens of gigabytes would drive everything else out of it, and cost twice the time.
+    """
 
     def __init__(
         self, file: ReceivedFile, descriptor: int, lock: int, offset_bytes: int, hasher: blake3 | None
     ) -> None:
         self._file = file
         self._descriptor = descriptor
+        self._direct = _open_direct(file.path)
         self._lock = lock
         self._synced_bytes = offset_bytes
         self._hasher = hasher
         self._closed = False
         # Who gives up waiting for a part that is being written closes it meanwhile.
         self._busy = threading.Lock()
+        self._writer = ThreadPoolExecutor(1, "upload-writer")
+        self._writing: Future[None] | None = None
         self.offset_bytes = offset_bytes
+        """How much of the file is here."""
 
     def __enter__(self) -> Self:
         return self
@@ -157,16 +170,19 @@ class Receiver:
         """Whether all of it is here."""
         return self.offset_bytes == self._file.size_bytes
 
-    def append(self, part: bytes | bytearray) -> None:
-        """Add a part. Raises ProjectConflict for more than was announced, DiskFull, StoreError."""
+    def append(self, part: Part) -> None:
+        """Add a part, which must not change before the next call, or `close`, has returned.
+
+        Raises ProjectConflict for more than was announced, DiskFull, StoreError: for this part, or for the one before.
+        """
         with self._busy:
             self._append(part)
 
-    def _append(self, part: bytes | bytearray) -> None:
+    def _append(self, part: Part) -> None:
         if self._closed:
             raise ProjectConflict("it is not received any more", where=self._file.path.name)
-        end_bytes = self.offset_bytes + len(part)
-        if end_bytes > self._file.size_bytes:
+        self._await_written()
+        if self.offset_bytes + len(part) > self._file.size_bytes:
             raise ProjectConflict(
                 f"more than the announced {self._file.size_bytes} bytes were sent",
                 where=self._file.path.name,
@@ -176,22 +192,21 @@ class Receiver:
             raise DiskFull(
                 "the disk is almost full", where=str(self._file.directory), remedy="Free space on it, then go on"
             )
-        # Where writing fails, some of the part may be there: the file is then read for its checksum.
+        self._writing = self._writer.submit(self._write, part)
+        if self._hasher is not None:
+            self._hasher.update(part)
+
+    def _await_written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
         hasher, self._hasher = self._hasher, None
-        with disk_errors(str(self._file.path), disk=self._file.directory):
-            view, at_bytes = memoryview(part), self.offset_bytes
-            while view:
-                written = os.pwrite(self._descriptor, view, at_bytes)
-                view, at_bytes = view[written:], at_bytes + written
-        if hasher is not None:
-            hasher.update(part)
-            self._hasher = hasher
-        self.offset_bytes = end_bytes
-        if end_bytes - self._synced_bytes >= SYNC_EVERY_BYTES:
-            self._sync()
+        writing.result()
+        # Where writing fails, some of the part may be there: the file is then read for its checksum.
+        self._hasher = hasher
 
     def close(self) -> None:
-        """Let others go on. What is complete is synced first."""
+        """Let others go on. What is complete is synced first. Raises DiskFull and StoreError for the last part."""
         with self._busy:
             self._close()
 
@@ -200,13 +215,41 @@ class Receiver:
             return
         self._closed = True
         try:
+            self._await_written()
             if self._hasher is not None:
                 self._file.seen(self.offset_bytes, self._hasher)
             if self.complete and self._synced_bytes < self.offset_bytes:
                 self._sync()
         finally:
-            os.close(self._descriptor)
-            os.close(self._lock)
+            self._writer.shutdown()
+            for descriptor in (self._descriptor, self._direct, self._lock):
+                if descriptor is not None:
+                    os.close(descriptor)
+
+    def _write(self, part: Part) -> None:
+        with disk_errors(str(self._file.path), disk=self._file.directory):
+            if not self._write_past_cache(part):
+                self._write_to_cache(part)
+        self.offset_bytes += len(part)
+        if self.offset_bytes - self._synced_bytes >= SYNC_EVERY_BYTES:
+            self._sync()
+
+    def _write_past_cache(self, part: Part) -> bool:
+        """Whether the part could be written so: addresses, offset and length must be those of whole blocks."""
+        if self._direct is None or self.offset_bytes % BLOCK_BYTES or len(part) % BLOCK_BYTES:
+            return False
+        try:
+            return os.pwrite(self._direct, part, self.offset_bytes) == len(part)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return False
+
+    def _write_to_cache(self, part: Part) -> None:
+        view, at_bytes = memoryview(part), self.offset_bytes
+        while view:
+            written = os.pwrite(self._descriptor, view, at_bytes)
+            view, at_bytes = view[written:], at_bytes + written
 
     def _sync(self) -> None:
         with disk_errors(str(self._file.path), disk=self._file.directory):
@@ -214,6 +257,16 @@ class Receiver:
             sync(self._file.content)
         self._file.synced(self.offset_bytes)
         self._synced_bytes = self.offset_bytes
+
+
+def _open_direct(path: Path) -> int | None:
+    """For writing past the page cache; None where the file system cannot."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
 
 
 def _boot() -> str:
