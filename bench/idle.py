@@ -15,7 +15,7 @@ from bench.installation import bench_image, services, winslow_home
 from bench.memory import Memory
 from bench.orchestration import STAGES, chain
 from winslow_dagster import Winslow
-from winslow_dagster.services.start_progress import read_state
+from winslow_dagster.services.readiness import read_state
 from winslow_dagster.settings import Settings
 
 SETTLED_S = 30.0

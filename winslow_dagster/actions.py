@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Literal
 
+PROGRAM = "winslow"
 ActionName = Literal[
     "add_libraries",
     "answer_question",
@@ -18,6 +19,7 @@ ActionName = Literal[
     "choose_main_class",
     "choose_pool_name",
     "compare_attempts",
+    "connect_person",
     "diagnose",
     "list_files",
     "list_ingest_files",
@@ -26,9 +28,11 @@ ActionName = Literal[
     "list_pool_trash",
     "list_projects",
     "pause_project",
+    "print_login_link",
     "provide_input",
     "redo_stage",
     "restore_project",
+    "resume_node",
     "resume_project",
     "run_project",
     "set_secret",
@@ -48,6 +52,7 @@ TEXTS: dict[ActionName, str] = {
     "choose_main_class": "Choose the main class",
     "choose_pool_name": "Choose another name",
     "compare_attempts": "Compare the attempts",
+    "connect_person": "If that is you, an administrator can connect the two",
     "diagnose": "Check the installation",
     "list_files": "List the files",
     "list_ingest_files": "List the files found in watched folders",
@@ -56,9 +61,11 @@ TEXTS: dict[ActionName, str] = {
     "list_pool_trash": "List the deleted files",
     "list_projects": "List the projects",
     "pause_project": "Pause the project once its running stages finish",
+    "print_login_link": "Print another one on the server",
     "provide_input": "Provide the input",
     "redo_stage": "Run the stage again",
     "restore_project": "Restore it first",
+    "resume_node": "Let it take stages again",
     "resume_project": "Resume the project",
     "run_project": "Run the project",
     "set_secret": "Store the secret",
@@ -76,6 +83,7 @@ COMMANDS: dict[ActionName, str] = {
     "cancel_project": "cancel {project}",
     "check_pipelines": "pipelines check",
     "compare_attempts": "compare {project} {stage}",
+    "connect_person": "user subject {person} {subject}",
     "diagnose": "doctor",
     "list_files": "files {project}",
     "list_ingest_files": "ingest list",
@@ -84,8 +92,10 @@ COMMANDS: dict[ActionName, str] = {
     "list_pool_trash": "pool trash",
     "list_projects": "status",
     "pause_project": "pause {project}",
+    "print_login_link": "login-link",
     "redo_stage": "redo {project} {stage}",
     "restore_project": "restore {project}",
+    "resume_node": "nodes resume {node}",
     "resume_project": "resume {project}",
     "run_project": "run {pipeline} --project {project}",
     "set_secret": "secret set {secret}",
@@ -113,6 +123,12 @@ def command_words(action: Action) -> list[str] | None:
     """The words of the command that takes the action, after the program's name; None where an option takes it."""
     template = COMMANDS.get(action.name)
     return None if template is None else shlex.split(filled(template, action))
+
+
+def command_text(action: Action) -> str:
+    """The command as a person types it where the program is on the path; empty where an option takes the action."""
+    words = command_words(action)
+    return "" if words is None else shlex.join((PROGRAM, *words))
 
 
 def filled(template: str, action: Action) -> str:

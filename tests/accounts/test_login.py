@@ -8,6 +8,7 @@ import pytest
 from account_clock import PASSWORD, Clock, acting
 from sqlalchemy import text
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import InputRejected, NotFound, NotLoggedIn, ProjectConflict, TooManyTries
 from winslow_dagster.projects.accounts.login import Browser, Vouched
 from winslow_dagster.projects.accounts.login_limit import FREE_TRIES, FREE_TRIES_OF_ADDRESS
@@ -219,8 +220,9 @@ def test_a_link_logs_one_person_in_once_within_a_day(anna: AccountService, clock
         anna.login.by_link(link, OFFICE)
     late = anna.login_link()
     clock.pass_(hours=25)
-    with pytest.raises(NotLoggedIn, match="winslow login-link"):
+    with pytest.raises(NotLoggedIn) as too_late:
         anna.login.by_link(late, OFFICE)
+    assert too_late.value.action == Action("print_login_link")
     anna.add("ben")
     disabled = anna.login_link("ben")
     anna.disable("ben")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from in_process import Server
 
+from winslow_dagster.actions import Action
 from winslow_dagster.console.app import create_app
 from winslow_dagster.console.gpu_lanes import WIDTH, lanes
 from winslow_dagster.engines.engine import Node, NodeGpu
@@ -114,7 +115,7 @@ def test_a_drained_machine_is_among_what_doctor_finds(server: Server) -> None:
     assert found.state == "warn"
     assert found.detail.startswith("ulm-1 takes no new stage: it was drained by root on ")
     assert found.detail.endswith(" (new disks)")
-    assert found.remedy == "winslow nodes resume ulm-1"
+    assert found.remedy == Action("resume_node", {"node": "ulm-1"})
 
 
 def test_the_page_names_who_holds_each_gpu_and_who_did(server: Server) -> None:

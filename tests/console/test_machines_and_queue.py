@@ -77,7 +77,7 @@ def test_the_queue_says_why_runs_wait_and_people_change_its_order(server: Server
     for name in ("third", "second"):
         assert runs[name].ended().state == "succeeded"
     until(lambda: waiting(server) == ["first"], "only the held run waits")
-    assert winslow.status("first").reason.endswith("wait for Ben; `winslow queue release` lets it start")
+    assert winslow.status("first").reason.endswith("wait for Ben; it starts once somebody releases it in the queue")
     (held_run,) = winslow.queue.view().waiting
     assert held_run.reason.startswith("held by ")
     assert held_run.expected is None

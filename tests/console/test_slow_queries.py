@@ -17,7 +17,7 @@ import pytest
 from installation import until
 from web_server import serving
 
-from winslow_dagster.services.readiness import listens
+from winslow_dagster.services.socket_probe import listens
 
 PROGRAM = Path(__file__).with_name("programs") / "workspace_that_waits.py"
 SELECTOR = '{sensorName: "wait", repositoryName: "__repository__", repositoryLocationName: "waits"}'

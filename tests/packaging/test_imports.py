@@ -94,3 +94,32 @@ def test_an_import_against_the_rules_is_found(findings: dict[str, str], module: 
 def test_the_rules_hold() -> None:
     found = lint_imports(ROOT)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+COMMAND_LINE = re.compile(r"\bwinslow [a-z]")
+
+
+def texts(source: str) -> Iterator[str]:
+    """Every string of a module that is no docstring."""
+    tree = ast.parse(source)
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.value
+
+
+@pytest.mark.parametrize("room", ["projects", "stages", "engines"])
+def test_advice_inside_is_an_action_that_each_door_words_in_its_own_way(room: str) -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}: {text}"
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        for text in texts(path.read_text())
+        if COMMAND_LINE.search(text)
+    ]
+    assert found == []
+
+
+def test_a_command_in_a_text_is_found() -> None:
+    assert [
+        text for text in texts('"""winslow up"""\nx = f"{name}: winslow resume {name}"') if COMMAND_LINE.search(text)
+    ]

@@ -82,8 +82,8 @@ def test_each_end_is_one_message_with_a_link_and_the_reason(outbox: Outbox) -> N
     assert failed.text.splitlines()[1:] == [
         f"{BASE_URL}/projects/ulm",
         "detect: exit 3",
-        "Resume it: winslow resume ulm",
-        "Run a stage again with other parameters: winslow redo --help",
+        "Resume the project: winslow resume ulm",
+        "Show the project's status: winslow status ulm",
     ]
 
 

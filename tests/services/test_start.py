@@ -18,10 +18,10 @@ import winslow_dagster
 from winslow_dagster import Winslow
 from winslow_dagster.errors import PipelineInvalid, ServiceUnavailable
 from winslow_dagster.projects.dagster_api.serving import supervised
-from winslow_dagster.services import Services, start_progress
+from winslow_dagster.services import Services, readiness
 from winslow_dagster.services.instance import LOCATION, code_socket
-from winslow_dagster.services.readiness import listens
-from winslow_dagster.services.start_progress import read_state
+from winslow_dagster.services.readiness import read_state
+from winslow_dagster.services.socket_probe import listens
 
 PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
 
@@ -46,7 +46,7 @@ def running(stopped: Installation) -> Iterator[Installation]:
 def test_a_start_that_takes_long_is_waited_for_and_reported(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start_progress, "REPORT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(readiness, "REPORT_INTERVAL_S", 0.0)
     reports: list[str] = []
     frozen: list[int] = []
     reports_frozen = 5
@@ -93,7 +93,7 @@ def test_a_service_that_exits_again_and_again_ends_the_wait_with_its_log(
 def test_services_that_are_stopped_by_someone_else_end_the_wait(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start_progress, "REPORT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(readiness, "REPORT_INTERVAL_S", 0.0)
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "winslow_dagster.services"], env=stopped.environment, stderr=subprocess.DEVNULL
     )

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from winslow_dagster.actions import Action, command_words
-
-
-def command_of(action: Action) -> str:
-    """The command line; empty where there is none."""
-    words = command_words(action)
-    return "" if words is None else command(*words)
+from winslow_dagster.actions import PROGRAM
 
 
 def command(*words: str) -> str:
     """These words of the command line, quoted for a shell."""
-    return shlex.join(("winslow", *words))
+    return shlex.join((PROGRAM, *words))

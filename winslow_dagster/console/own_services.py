@@ -9,7 +9,7 @@ from winslow_dagster.console.dagit import Dagit
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.services.instance import code_socket
-from winslow_dagster.services.readiness import listens
+from winslow_dagster.services.socket_probe import listens
 from winslow_dagster.settings import Settings
 
 

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from winslow_dagster.actions import Action, command_text
 from winslow_dagster.console.rendering import page
 from winslow_dagster.errors import (
     DiskFull,
@@ -66,8 +67,13 @@ def problem_response(request: Request, status: HTTPStatus, problem: dict[str, An
     if request.headers.get("hx-request") == "true":
         headers = {"HX-Reswap": "none", "HX-Trigger": json.dumps({"winslow:message": {"text": text, "tone": "bad"}})}
     elif request.method == "GET" and not request.url.path.startswith(API_PREFIX):
-        return page(request, "problem.html", status=status, problem=problem)
+        return page(request, "problem.html", status=status, problem=problem, command=_command(problem))
     return json_problem(status, problem, text, headers)
+
+
+def _command(problem: dict[str, Any]) -> str:
+    action = problem["action"]
+    return command_text(Action(**action)) if action else ""
 
 
 def json_problem(

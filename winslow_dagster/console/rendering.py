@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from winslow_dagster.actions import command_text
 from winslow_dagster.console import assets
 from winslow_dagster.console.navigation import PLACES
 from winslow_dagster.formatting import format_duration, format_left, format_size, format_time
@@ -103,6 +104,7 @@ def detail(value: Any) -> str:
 
 TEMPLATES.globals |= {"asset": assets.address}
 TEMPLATES.filters |= {
+    "command": command_text,
     "moment": moment,
     "size": size,
     "duration": duration,

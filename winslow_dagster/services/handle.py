@@ -15,8 +15,8 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
 from winslow_dagster.services.instance import code_socket, installation_id
-from winslow_dagster.services.readiness import listens
-from winslow_dagster.services.start_progress import LOG_TAIL_CHARACTERS, Report, StartWatch, log_of
+from winslow_dagster.services.readiness import LOG_TAIL_CHARACTERS, Report, StartWatch, log_of
+from winslow_dagster.services.socket_probe import listens
 from winslow_dagster.services.supervisor import Supervisor, appended_to, service_environment
 from winslow_dagster.settings import Settings
 

@@ -33,8 +33,8 @@ from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
 from winslow_dagster.services.forks import ServiceProcess, start
 from winslow_dagster.services.instance import code_socket, installation_id, private_directory, write_instance
 from winslow_dagster.services.listening import listening_socket, require_reachable_safely
-from winslow_dagster.services.readiness import listens
-from winslow_dagster.services.start_progress import Report, StartReports, log_of
+from winslow_dagster.services.readiness import Report, StartReports, log_of
+from winslow_dagster.services.socket_probe import listens
 from winslow_dagster.settings import Settings
 
 MIN_RESTART_INTERVAL_S = 5.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from winslow_dagster.actions import command_text
 from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.commands import command, command_of
+from winslow_dagster.console.commands import command
 from winslow_dagster.console.listing import NEEDING, Listing
 from winslow_dagster.console.pages.projects import rows_of
 from winslow_dagster.console.rendering import page
@@ -54,7 +55,7 @@ def home(request: Request, front: Front) -> HTMLResponse:
 
 def _command(need: Need) -> str:
     if need.action is not None:
-        return command_of(need.action)
+        return command_text(need.action)
     return command("ingest", "retry", str(need.file))
 
 

@@ -47,15 +47,3 @@ def delete(front: Front, project: str, reason: str = "") -> Deletion:
 def restore(front: Front, project: str) -> None:
     """Restore a deleted project with everything that it had."""
     front.project(project).restore()
-
-
-@room.route_for("/projects/{project}/dismiss", role="operator", method="POST", status_code=HTTPStatus.NO_CONTENT)
-def dismiss(front: Front, project: str) -> None:
-    """Take note that its latest run failed: it no longer waits for a person, until it fails again."""
-    front.project(project).dismiss()
-
-
-@room.route_for("/projects/{project}/undismiss", role="operator", method="POST", status_code=HTTPStatus.NO_CONTENT)
-def undismiss(front: Front, project: str) -> None:
-    """Have its failure wait for a person again."""
-    front.project(project).undismiss()

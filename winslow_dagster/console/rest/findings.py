@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from winslow_dagster.actions import Action
+from winslow_dagster.actions import Action, command_text
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.commands import command_of
 from winslow_dagster.console.room import Room
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.projects.commands.diagnosis import Finding, State
@@ -27,7 +26,7 @@ class FindingView(BaseModel):
     @classmethod
     def of(cls, finding: Finding) -> FindingView:
         """As pages and programs get it."""
-        command = command_of(finding.remedy) if isinstance(finding.remedy, Action) else ""
+        command = command_text(finding.remedy) if isinstance(finding.remedy, Action) else ""
         return cls(
             name=finding.name,
             state=finding.state,

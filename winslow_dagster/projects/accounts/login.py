@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from winslow_dagster.actions import Action
 from winslow_dagster.errors import NotLoggedIn, ProjectConflict
 from winslow_dagster.projects.accounts.keys import hash_password, matches, outdated
 from winslow_dagster.projects.accounts.login_limit import LoginLimit
@@ -93,9 +94,7 @@ class Login:
         """What a link does, without using it up."""
         found = self.links.find(key, self.clock())
         if found is None or (found[0] is None and self.people.any()):
-            raise NotLoggedIn(
-                "this link has been used, or is too old", remedy="`winslow login-link` on the server prints another"
-            )
+            raise NotLoggedIn("this link has been used, or is too old", remedy=Action("print_login_link"))
         return LinkTarget(None if found[0] is None else self.people.get(found[0]))
 
     def by_link(self, key: str, browser: Browser) -> Opened:
@@ -161,8 +160,7 @@ class Login:
                 return self.people.get(vouched.name)
             raise NotLoggedIn(
                 f"there is another person {vouched.name} here",
-                remedy=f"If it is you, an administrator can connect the two: "
-                f"`winslow user subject {vouched.name} '{vouched.subject}'`",
+                remedy=Action("connect_person", {"person": vouched.name, "subject": vouched.subject}),
             ) from error
         Audit(self.database).note(Actor(vouched.name, "console", ""), "person_add", name=vouched.name, role=row["role"])
         return self.people.get(vouched.name)

@@ -101,7 +101,7 @@ def machine(node: Node) -> Finding:
             "machine",
             "warn",
             f"{node.name} takes no new stage: it was {node.drain}",
-            f"winslow nodes resume {node.name}",
+            Action("resume_node", {"node": node.name}),
         )
     return Finding("machine", "ok", f"{detail}; tags: {', '.join(node.tags)}" if node.tags else detail)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from winslow_dagster.actions import Action, ActionName, command_text
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.domain.notifications import Event, Occurrence, Subscription
 from winslow_dagster.projects.domain.views import ProjectState
@@ -87,6 +88,15 @@ def _message(channel: Channel, event: Event, occurrence: Occurrence, base_url: s
     )
 
 
+NEXT: dict[Event, tuple[ActionName, ...]] = {
+    "finished": ("list_files",),
+    "failed": ("resume_project", "show_project"),
+    "action_required": ("answer_question",),
+    "waiting_too_long": ("show_project",),
+}
+"""What a person can do next."""
+
+
 def message_text(event: Event, occurrence: Occurrence, base_url: str, now: datetime) -> str:
     """Write the title, the link, the reason, and commands for what to do next."""
     project = occurrence.project
@@ -98,13 +108,9 @@ def message_text(event: Event, occurrence: Occurrence, base_url: str, now: datet
         "waiting_too_long": f"{name} has been {_WAITING.get(project.state, 'waiting')} for "
         f"{_hours(now - project.changed_at)}",
     }
-    commands = {
-        "finished": (f"List its files: winslow files {name}",),
-        "failed": (f"Resume it: winslow resume {name}", "Run a stage again with other parameters: winslow redo --help"),
-        "action_required": (f"Answer: winslow answer {name}",),
-        "waiting_too_long": (f"Show its status: winslow status {name}",),
-    }
-    lines = (titles[event], f"{base_url}{occurrence.path}", occurrence.reason, *commands[event])
+    actions = [Action(action, {"project": name}) for action in NEXT[event]]
+    commands = [f"{action}: {command_text(action)}" for action in actions]
+    lines = (titles[event], f"{base_url}{occurrence.path}", occurrence.reason, *commands)
     return "\n".join(line for line in lines if line)
 
 

@@ -155,7 +155,7 @@ class StatusReader:
     def _why_queued(self, dagster: DagsterClient, run: DagsterRun) -> str:
         entry = QueueEntries(self._records.database).of_runs([run.run_id]).get(run.run_id)
         if entry is not None and entry.hold_text:
-            return f"{entry.hold_text}; `winslow queue release` lets it start"
+            return f"{entry.hold_text}; it starts once somebody releases it in the queue"
         if not self._engine.takes_stages():
             return "waiting in the queue: every machine is drained"
         return queue_reason(dagster, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 BUILT_HERE = {
     "winslow/tracker-application": "Run `make images` in the source tree",
-    "winslow/java-tracker": "Build it from your program with `winslow images java`",
+    "winslow/java-tracker": "Build it from your program (docs/java.md says how)",
 }
 """Images that are in no registry, by their names without tags."""
 
