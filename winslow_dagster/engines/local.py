@@ -1,27 +1,24 @@
-"""The engine of one machine: every stage runner is a detached process on it, and all state is in files.
-
-The processes that submit, watch and cancel share nothing but the task's directory, so any of them may be killed at any
-moment. A lock per task (`start.lock`) makes sure that any number of simultaneous submits start exactly one runner.
-"""
+"""The engine of one machine: every stage runner is a detached process on it, and all state is in files."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import UTC, datetime
-from pathlib import Path
 
 from typing_extensions import override
 
 from winslow_dagster.defaults import PACKAGE_DIR
 from winslow_dagster.engines import hardware, local_node, usage_history
+from winslow_dagster.engines.directory_engine import (
+    DirectoryEngine,
+    end_without_runner,
+    has_result,
+    start_lock,
+)
 from winslow_dagster.engines.engine import (
-    Engine,
     Node,
     NodeGpu,
     NodeImage,
@@ -29,9 +26,7 @@ from winslow_dagster.engines.engine import (
     Orphan,
     Span,
     TaskState,
-    UnfinishedTask,
     UsageHistory,
-    explanation,
     missing_tags,
     unknown_node,
 )
@@ -41,12 +36,10 @@ from winslow_dagster.errors import EngineError, NotFound, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import NodeSettings, Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
-from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.node_drain import Drain, read_drain, remove_drain, write_drain
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
-from winslow_dagster.stages.task.growing_output import GrowingFile, growing_files, open_growing
-from winslow_dagster.stages.task.model import StageResult, StageStatus, StageTask, UsageCurve
+from winslow_dagster.stages.task.model import StageTask
 from winslow_dagster.storage.directories import bytes_below, remove_directory
 from winslow_dagster.storage.secrets import SecretStore
 
@@ -54,52 +47,24 @@ RUNNER = "winslow_dagster.stages.runner.service"
 LOCK_RELEASE_TIMEOUT_S = 5.0
 """A killed runner counts as dead a moment before its lock is free: a thread, or a child before its exec, has it."""
 LIVENESS_POLL_S = 0.25
-MAX_CACHED_TASKS = 1000
-FORGOTTEN = ".forgotten-"
 NOT_FOR_RUNNERS = ("WINSLOW_DATABASE_URL", "DAGSTER_", "PG")
 """Prefixes of variables of the control plane."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class CachedState:
-    """What was last read of one task. Threads may overwrite each other's: each value is right in itself."""
-
-    result: StageResult | None = None
-    status: StageStatus | None = None
-    status_stamp: tuple[int, int] | None = None
-    alive: bool = False
-    checked_at_s: float = -LIVENESS_POLL_S
-
-
-class LocalEngine(Engine):
+class LocalEngine(DirectoryEngine):
     """Runs the tasks in `settings.node.tasks_dir`. `runner` is the module that runners execute."""
 
     def __init__(self, settings: Settings, *, runner: str = RUNNER) -> None:
+        super().__init__(settings.node.tasks_dir)
         self._settings = settings
         self._node = settings.node
         self._runner = runner
-        self._cached: dict[str, CachedState] = {}
-
-    @override
-    def submit(self, task: StageTask) -> None:
-        directory = self._directory(task.task_id)
-        first = directory.write_task(task)
-        if _attempt(first) != _attempt(task):
-            raise EngineError(
-                f"another task has this id: {'/'.join(map(str, _attempt(first)))}",
-                where=task.task_id,
-                expected="/".join(map(str, _attempt(task))),
-            )
-        if first != task:
-            changed = sorted(name for name in StageTask.model_fields if getattr(first, name) != getattr(task, name))
-            logger.warning("%s continues as first submitted, without the new %s", task.task_id, ", ".join(changed))
-        self._ensure_runner(directory)
 
     @override
     def status(self, task_id: str) -> TaskState:
-        cached = self._cached.get(task_id) or self._add_to_cache(task_id)
+        cached = self._cached_state(task_id)
         if cached.result is not None:
             return TaskState(known=True, status=cached.status, result=cached.result)
         directory = self._directory(task_id)
@@ -108,8 +73,8 @@ class LocalEngine(Engine):
             # Before the result: a runner that exits after its work has written one.
             cached.alive = RunnerRecord.alive_in(directory)
             cached.checked_at_s = now_s
-        self._read_status(directory, cached)
-        if _has_result(directory):
+        cached.read_status(directory)
+        if has_result(directory):
             cached.result = directory.result()
             return TaskState(known=True, status=cached.status, result=cached.result)
         if cached.alive or cached.status is not None:
@@ -118,58 +83,13 @@ class LocalEngine(Engine):
         return TaskState(known=(directory.path / "task.json").exists(), runner_started=started)
 
     @override
-    def log(self, task_id: str) -> LogReader:
-        return LogReader(self._directory(task_id).log)
-
-    @override
-    def growing_files(self, task_id: str) -> tuple[GrowingFile, ...]:
-        return growing_files(self._directory(task_id).output)
-
-    @override
-    def read_growing(self, task_id: str, path: str, most_bytes: int) -> bytes:
-        with open(open_growing(self._directory(task_id).output, path), "rb") as file:  # noqa: PTH123  # of a descriptor
-            return file.read(most_bytes)
-
-    @override
-    def unfinished(self) -> tuple[UnfinishedTask, ...]:
-        return tuple(
-            UnfinishedTask(
-                task_id=task.task_id, run_id=task.run_id, cancel_requested=directory.cancel_reason() is not None
-            )
-            for directory in self._directories()
-            if not _has_result(directory) and (task := directory.task()) is not None
-        )
-
-    @override
-    def cancel(self, task_id: str, reason: str) -> None:
-        directory = self._directory(task_id)
-        if not (directory.path / "task.json").exists():
-            raise EngineError("the task was never submitted, so it cannot be cancelled", where=task_id)
-        if directory.result() is None:
-            directory.request_cancel(reason)
-            self._ensure_runner(directory)
-
-    @override
-    def cancel_run(self, run_id: str, reason: str) -> None:
-        failures = []
-        for directory in self._directories():
-            if not directory.task_id.startswith(f"{run_id}.") or not (directory.path / "task.json").exists():
-                continue
-            try:
-                self.cancel(directory.task_id, reason)
-            except EngineError as error:
-                failures.append(str(error))
-        if failures:
-            raise EngineError("; ".join(failures), where=f"run {run_id}", remedy="Fix the cause and cancel again")
-
-    @override
     def remove_orphans(self) -> tuple[Orphan, ...]:
         # Imported here: only the daemon's sensor removes orphans.
         from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
 
         def over(task_id: str) -> bool:
             directory = self._directory(task_id)
-            return not directory.path.exists() or _has_result(directory)
+            return not directory.path.exists() or has_result(directory)
 
         containers = remove_orphaned_containers(self._node.tasks_dir, over)
         processes = kill_orphaned_processes(self._node.tasks_dir, over)
@@ -177,53 +97,6 @@ class LocalEngine(Engine):
             *(Orphan(task_id=task_id, kind="container") for task_id in containers),
             *(Orphan(task_id=task_id, kind="process") for task_id in processes),
         )
-
-    @override
-    def leftovers(self, task_ids: Collection[str]) -> dict[str, int]:
-        # What could not be deleted completely is still there.
-        remaining = {trash.name.removeprefix(FORGOTTEN): trash for trash in self._trash()}
-        remaining |= {directory.task_id: directory.path for directory in self._directories()}
-        return {task_id: bytes_below(path) for task_id, path in remaining.items() if task_id in set(task_ids)}
-
-    @override
-    def forget(self, task_id: str) -> bool:
-        directory = self._directory(task_id)
-        trash = directory.path.with_name(f"{FORGOTTEN}{task_id}")
-        if directory.path.exists():
-            if directory.result() is None:
-                raise EngineError("the task has not ended, so it cannot be forgotten", where=task_id)
-            with _start_lock(directory):
-                # In one step, so that half a directory is never taken for a task.
-                directory.path.rename(trash)
-            self._cached.pop(task_id, None)
-        elif not trash.exists():
-            return False
-        _delete(trash)
-        return True
-
-    @override
-    def tidy(self, ended_before: datetime, unfinished_runs: Collection[str]) -> tuple[str, ...]:
-        forgotten, failures = [], []
-        for directory in self._directories():
-            result, task = directory.result(), directory.task()
-            if result is None or task is None or task.run_id in unfinished_runs or result.ended_at >= ended_before:
-                continue
-            try:
-                self.forget(directory.task_id)
-            except EngineError as error:
-                failures.append(error)
-            else:
-                forgotten.append(directory.task_id)
-        failed = {error.where for error in failures}
-        for trash in self._trash():
-            if str(trash) not in failed:
-                try:
-                    _delete(trash)
-                except EngineError as error:
-                    failures.append(error)
-        if failures:
-            raise failures[0]  # Only now: what cannot be deleted must not keep the rest.
-        return tuple(forgotten)
 
     @override
     def cache_bytes(self) -> int:
@@ -252,10 +125,6 @@ class LocalEngine(Engine):
         return (usage_history.history(self._node, hardware.node_name(), self.gpus(), span, points),)
 
     @override
-    def attempt_usage(self, task_id: str) -> UsageCurve | None:
-        return self._directory(task_id).usage()
-
-    @override
     def gpu_usage(self, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
         return usage_history.of_gpus(self._node, hardware.node_name(), gpus, since, until)
 
@@ -277,47 +146,15 @@ class LocalEngine(Engine):
         self._require_here(node)
         return remove_drain(self._node.node_dir)
 
-    @override
-    def explain(self, task_id: str) -> str:
-        return explanation(self.status(task_id))
-
     def _require_here(self, node: str) -> None:
         if node != hardware.node_name():
             raise unknown_node(node, self.nodes())
 
-    def _directory(self, task_id: str) -> TaskDirectory:
-        return TaskDirectory.of(self._node.tasks_dir, task_id)
-
-    def _directories(self) -> Iterator[TaskDirectory]:
-        if self._node.tasks_dir.exists():
-            for path in sorted(self._node.tasks_dir.iterdir()):
-                if not path.name.startswith("."):
-                    yield TaskDirectory(path)
-
-    def _trash(self) -> list[Path]:
-        """Directories of forgotten tasks that have not been deleted completely."""
-        return sorted(self._node.tasks_dir.glob(f"{FORGOTTEN}*"))
-
-    def _add_to_cache(self, task_id: str) -> CachedState:
-        while len(self._cached) >= MAX_CACHED_TASKS:
-            self._cached.pop(next(iter(self._cached)), None)
-        return self._cached.setdefault(task_id, CachedState())
-
-    def _read_status(self, directory: TaskDirectory, cached: CachedState) -> None:
-        try:
-            stat = os.stat(directory.path / "status.json")  # noqa: PTH116  # many times a second
-        except FileNotFoundError:
-            return
-        # A new file each time; the inode alone could be that of the one before the last.
-        stamp = (stat.st_mtime_ns, stat.st_ino)
-        if stamp != cached.status_stamp:
-            cached.status = directory.status()
-            cached.status_stamp = stamp
-
-    def _ensure_runner(self, directory: TaskDirectory) -> None:
-        with _start_lock(directory):
+    @override
+    def _ensure_served(self, directory: TaskDirectory) -> None:
+        with start_lock(directory):
             last = RunnerRecord.read(directory)
-            if _has_result(directory) or (last is not None and last.alive()):
+            if has_result(directory) or (last is not None and last.alive()):
                 return
             if not free_within(directory.path / "runner.lock", LOCK_RELEASE_TIMEOUT_S):
                 return  # a runner that this engine did not start
@@ -347,14 +184,7 @@ class LocalEngine(Engine):
         reason = missing_tags(task, self.nodes()) if task.node_tags else ""
         if not (reason := reason or self._deliver_secrets(task, directory)):
             return False
-        now = datetime.now(UTC)
-        with directory.hold():
-            directory.write_outcome(
-                StageResult(
-                    task_id=task.task_id, outcome="failed", message=reason, started_at=now, ended_at=now, node=""
-                )
-            )
-            directory.finalize()
+        end_without_runner(directory, "failed", reason)
         return True
 
     def _deliver_secrets(self, task: StageTask, directory: TaskDirectory) -> str:
@@ -413,32 +243,3 @@ def remove_remains(directory: TaskDirectory, node: NodeSettings) -> None:
                 remedy=error.remedy,
             ) from error
     AttemptRunner(task, directory, node).clear()
-
-
-def _attempt(task: StageTask) -> tuple[str, str, str, str, int]:
-    return task.project, task.pipeline, task.run_id, task.stage, task.attempt
-
-
-def _has_result(directory: TaskDirectory) -> bool:
-    return (directory.path / "result.json").exists()
-
-
-@contextlib.contextmanager
-def _start_lock(directory: TaskDirectory) -> Iterator[None]:
-    lock = os.open(directory.path / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _delete(path: Path) -> None:
-    try:
-        remove_directory(path)
-    except OSError as error:
-        raise EngineError(
-            f"cannot be deleted: {error.strerror} ({error.filename})",
-            where=str(path),
-            remedy="Change its owner or its permissions, or delete it; the rest is deleted at the next attempt",
-        ) from error
