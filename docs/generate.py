@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from winslow_dagster.cli.reference import cli_page
-from winslow_dagster.settings import AccessSettings, NodeSettings, Settings
+from winslow_dagster.settings import AccessSettings, NodeSettings, Settings, SlurmSettings
 
 DOCS = Path(__file__).parent
 SETTINGS_HEAD = """\
@@ -42,12 +42,14 @@ def settings_page() -> str:
     settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": "/pipeline_configs"})
     defaults = {
         name: str(value).replace(str(home), "$WINSLOW_HOME")
-        for name, value in (settings.model_dump() | settings.access.model_dump() | settings.node.model_dump()).items()
+        for part in (settings, settings.access, settings.slurm, settings.node)
+        for name, value in part.model_dump().items()
         if value
     } | {"home": ".winslow", "pipelines_dir": "pipeline_configs"}
     rows = []
-    for name, field in (Settings.model_fields | AccessSettings.model_fields | NodeSettings.model_fields).items():
-        if name in {"access", "node"}:
+    parts = (Settings, AccessSettings, SlurmSettings, NodeSettings)
+    for name, field in ((name, field) for part in parts for name, field in part.model_fields.items()):
+        if name in {"access", "slurm", "node"}:
             continue
         default = f"`{defaults[name]}`" if name in defaults else "none"
         rows.append(f"| `WINSLOW_{name.upper()}` | {field.description} | {default} |\n")

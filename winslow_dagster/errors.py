@@ -237,6 +237,10 @@ class EngineError(WinslowError):
     exit_code = 10
 
 
+class Fenced(EngineError):
+    """A runner that was replaced reports: its task is served by a newer one, or has ended."""
+
+
 class ImageNotBuilt(WinslowError):
     """A stage image could not be built, or its base image is not available."""
 

@@ -22,6 +22,7 @@ from winslow_dagster.hosts import canonical_host, is_loopback, split_authority
 from winslow_dagster.paths import resolved
 
 StageMode = Literal["auto", "docker", "process"]
+EngineKind = Literal["local", "slurm"]
 Role = Literal["viewer", "operator", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each may do everything that those before it may: see; act on projects; manage people and the installation."""
@@ -60,6 +61,50 @@ class NodeSettings(BaseModel):
     def gpus_dir(self) -> Path:
         """GPU leases, and the queue for them."""
         return self.node_dir / "gpus"
+
+
+class SlurmSettings(BaseModel):
+    """How stages run on a Slurm cluster, with `WINSLOW_ENGINE=slurm`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    control_plane_url: str = Field(
+        default="",
+        description="URL by which the nodes of a cluster reach the web server, such as https://winslow.example.org.",
+    )
+    control_plane_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authority of the web server's certificate, for nodes that do not know it.",
+    )
+    slurm_partition: str = Field(
+        default="", description="Slurm partition in which stages run; by default Slurm's default one."
+    )
+    slurm_node_file: str = Field(
+        default="/etc/winslow/node.toml",
+        description="Path on each node of the file that it got when it joined; `{node}` stands for the node's name.",
+    )
+
+    def variables(self) -> dict[str, str]:
+        """These settings as environment variables."""
+        return {f"WINSLOW_{name.upper()}": str(value or "") for name, value in self}
+
+    @classmethod
+    def read(cls, source: Mapping[str, str], *, required: bool) -> SlurmSettings:
+        """Read the variables; those without a default must be set if `required`. Raises SettingsInvalid."""
+        url = web_address(source, "WINSLOW_CONTROL_PLANE_URL")
+        if required and not url:
+            raise SettingsInvalid(
+                "WINSLOW_CONTROL_PLANE_URL is not set",
+                where="environment",
+                expected="the URL by which the nodes of the cluster reach this web server, as WINSLOW_ENGINE is slurm",
+            )
+        ca_file = source.get("WINSLOW_CONTROL_PLANE_CA_FILE")
+        texts = {
+            name: source[f"WINSLOW_{name.upper()}"]
+            for name in ("slurm_partition", "slurm_node_file")
+            if source.get(f"WINSLOW_{name.upper()}")
+        }
+        return cls(control_plane_url=url, control_plane_ca_file=resolved(ca_file) if ca_file else None, **texts)
 
 
 class AccessSettings(BaseModel):
@@ -230,6 +275,11 @@ class Settings(BaseModel):
     watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
     access: AccessSettings = Field(default=AccessSettings(), description="How people log in.")
     node: NodeSettings = Field(description="The settings of this machine as a node.")
+    engine: EngineKind = Field(
+        default="local",
+        description="Where stages run: `local`, on this machine, or `slurm`, on the nodes of a Slurm cluster.",
+    )
+    slurm: SlurmSettings = Field(default=SlurmSettings(), description="How stages run on a Slurm cluster.")
 
     @property
     def address(self) -> str:
@@ -246,8 +296,9 @@ class Settings(BaseModel):
     @property
     def known_hosts(self) -> tuple[str, ...]:
         """Hosts by which browsers may reach the web server, beside localhost."""
-        public = canonical_host(urlsplit(self.public_url).hostname or "")
-        return (*self.allowed_hosts, self.bind, *([public] if public else []))
+        named = (self.public_url, self.slurm.control_plane_url)
+        public = [host for url in named if (host := canonical_host(urlsplit(url).hostname or ""))]
+        return (*self.allowed_hosts, self.bind, *public)
 
     @property
     def versions_dir(self) -> Path:
@@ -298,6 +349,9 @@ class Settings(BaseModel):
             raise SettingsInvalid(
                 f"WINSLOW_STAGE_MODE is {mode!r}", where="environment", expected="one of auto, docker, process"
             )
+        engine = source.get("WINSLOW_ENGINE") or "local"
+        if engine not in get_args(EngineKind):
+            raise SettingsInvalid(f"WINSLOW_ENGINE is {engine!r}", where="environment", expected="one of local, slurm")
         certificate, key = tls_files(source)
         port = source.get("WINSLOW_PORT", "3000")
         if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= HIGHEST_PORT:
@@ -313,7 +367,7 @@ class Settings(BaseModel):
             tls_certificate=certificate,
             tls_key=key,
             allowed_hosts=hosts(source, "WINSLOW_ALLOWED_HOSTS"),
-            public_url=public_url(source),
+            public_url=web_address(source, "WINSLOW_PUBLIC_URL"),
             input_dirs=tuple(map(resolved, comma_separated(source, "WINSLOW_INPUT_DIRS"))),
             s3_endpoint=source.get("WINSLOW_S3_ENDPOINT"),
             run_retention_days=days(source, "WINSLOW_RUN_RETENTION_DAYS", "90"),
@@ -328,6 +382,8 @@ class Settings(BaseModel):
                 node_dir=resolved(source.get("WINSLOW_NODE_DIR") or home),
                 node_tags=tags(source, "WINSLOW_NODE_TAGS"),
             ),
+            engine=engine,
+            slurm=SlurmSettings.read(source, required=engine == "slurm"),
         )
 
 
@@ -449,13 +505,13 @@ def hosts(source: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def public_url(source: Mapping[str, str]) -> str:
-    """The web server's address for people, without a slash at its end. Raises SettingsInvalid."""
-    text = source.get("WINSLOW_PUBLIC_URL", "").removesuffix("/")
+def web_address(source: Mapping[str, str], name: str) -> str:
+    """An address of the web server, without a slash at its end. Raises SettingsInvalid."""
+    text = source.get(name, "").removesuffix("/")
     found = re.fullmatch(r"https?://([^/?#@\s]+)", text)
     if text and (found is None or split_authority(found[1]) is None):
         raise SettingsInvalid(
-            f"WINSLOW_PUBLIC_URL is {text!r}",
+            f"{name} is {text!r}",
             where="environment",
             expected="http:// or https:// and a host, with a port if necessary, and without a path",
         )

@@ -25,6 +25,7 @@ from winslow_dagster.console.cookies import session_key
 from winslow_dagster.console.peer import Peer, networks_of, peer_of
 from winslow_dagster.console.problems import json_problem, status_of
 from winslow_dagster.console.ranged import Broken
+from winslow_dagster.engines.slurm.messages import PATH as AGENTS_PATH
 from winslow_dagster.errors import Forbidden, NotLoggedIn, WinslowError
 from winslow_dagster.projects.accounts.login import Vouched
 from winslow_dagster.projects.accounts.model import Identity
@@ -35,7 +36,8 @@ from winslow_dagster.projects.installation import Installation
 LOGIN_PATH = "/login"
 HEALTH_PATH = "/healthz"
 OPEN_PATHS = frozenset({LOGIN_PATH, HEALTH_PATH})
-OPEN_PREFIXES = (f"{LOGIN_PATH}/", "/static/", f"{SHARE_PATH}/")
+AGENTS_PREFIX = f"{AGENTS_PATH}/"
+OPEN_PREFIXES = (f"{LOGIN_PATH}/", "/static/", f"{SHARE_PATH}/", AGENTS_PREFIX)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHECK_AGAIN_S = 5.0
 """How long after its end a session may still get what a connection, opened before, sends it."""
@@ -80,8 +82,8 @@ class Access:
 
     def _caller(self, scope: Scope, peer: Peer) -> Caller | None:
         """Who sends the request. Raises NotLoggedIn for a wrong token and a person who may not come in."""
-        if scope["path"].startswith("/static/") or scope["path"] == HEALTH_PATH:
-            return None
+        if scope["path"].startswith(("/static/", AGENTS_PREFIX)) or scope["path"] == HEALTH_PATH:
+            return None  # Agents on other machines have keys of their own, which their routes check.
         headers = Headers(scope=scope)
         login = self._installation.accounts.login
         if "authorization" in headers:

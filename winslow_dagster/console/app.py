@@ -19,6 +19,7 @@ from winslow_dagster.console.guard import Guard
 from winslow_dagster.console.headers import SecureHeaders
 from winslow_dagster.console.oidc import provider_of
 from winslow_dagster.console.problems import register_problems
+from winslow_dagster.engines.slurm.messages import PATH as AGENTS_PATH
 from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 from winslow_dagster.projects.installation import Installation
 
@@ -45,6 +46,7 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app.include_router(live.room)
     for room in rest.ROOMS:
         app.include_router(room, prefix="/api/v1", responses=openapi.PROBLEMS)
+    app.include_router(rest.agents.room, prefix=AGENTS_PATH)
     for room in pages.ROOMS:
         app.include_router(room, include_in_schema=False)
     app.mount("/static", serve_asset)

@@ -19,6 +19,7 @@ from winslow_dagster.actions import Action, command_text
 from winslow_dagster.console.rendering import page
 from winslow_dagster.errors import (
     DiskFull,
+    Fenced,
     Forbidden,
     NotFound,
     NotLoggedIn,
@@ -45,6 +46,7 @@ STATUS: dict[type[WinslowError], HTTPStatus] = {
     ProjectConflict: HTTPStatus.CONFLICT,
     UploadBusy: HTTPStatus.LOCKED,
     ProjectDeleted: HTTPStatus.GONE,
+    Fenced: HTTPStatus.GONE,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     StoreUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.BAD_GATEWAY,

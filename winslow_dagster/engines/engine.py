@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -47,12 +47,14 @@ class TaskState(Frozen):
     """The state of a task. `result` is set once it has ended.
 
     If `runner_alive` is False before that, its runner died; submitting the task again starts another, which takes over.
-    `runner_started` is False while its first runner has yet to be started.
+    `runner_started` is False while its first runner has yet to be started. `cannot_tell` is why the engine cannot know
+    now whether its runner is alive, which then counts as alive; empty if it does.
     """
 
     known: bool
     runner_started: bool = True
     runner_alive: bool = False
+    cannot_tell: str = ""
     status: StageStatus | None = None
     result: StageResult | None = None
 
@@ -154,6 +156,16 @@ class NodeImage(Frozen):
         return self.size_bytes is not None
 
 
+class AgentDesk(Protocol):
+    """Takes what the agents on other machines say. `message` is JSON, as is the answer."""
+
+    def require_key(self, task_id: str, submission: int, key: str) -> None:
+        """Raise NotLoggedIn unless the agent that this submission of the task started has the key."""
+
+    def answer(self, task_id: str, submission: int, verb: str, message: bytes) -> bytes:
+        """Do what the message says. Raises Fenced if a newer runner serves the task, NotFound for an unknown verb."""
+
+
 class Engine(ABC):
     """Starts, watches and ends stage runners. Every method raises EngineError with the task and the cause.
 
@@ -164,8 +176,9 @@ class Engine(ABC):
     def submit(self, task: StageTask) -> None:
         """Make sure a runner serves the task: start one if none is alive and there is no result yet.
 
-        The result is `failed` if no node has all of the task's `node_tags`, and `lost` if its runners die repeatedly
-        without making progress. Raises EngineError if another task was submitted under the same id.
+        Does nothing while what starts runners is away: `status` then says so, and asks for another `submit` once it is
+        back. The result is `failed` if no node has all of the task's `node_tags`, and `lost` if its runners die
+        repeatedly without making progress. Raises EngineError if another task was submitted under the same id.
         """
 
     @abstractmethod
@@ -287,6 +300,10 @@ class Engine(ABC):
     def undrain(self, node: str) -> bool:
         """Let the node take stages again. Returns False if it was not drained. Raises NotFound."""
 
+    def agent_desk(self) -> AgentDesk:
+        """Where the agents on other machines report. Raises NotFound where an engine has none."""
+        raise NotFound("stages run on this machine, so there are no agents on others")
+
     @abstractmethod
     def explain(self, task_id: str) -> str:
         """Why the task is not running, in one sentence; empty if it is running or has ended."""
@@ -306,6 +323,8 @@ def explanation(state: TaskState) -> str:
         return "The task was not submitted."
     if state.result is not None:
         return ""
+    if state.cannot_tell:
+        return state.cannot_tell
     if not state.runner_alive and state.runner_started:
         return "The stage's supervisor process exited; a replacement is starting."
     if state.status is None:

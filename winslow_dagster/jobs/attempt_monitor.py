@@ -59,7 +59,8 @@ class AttemptMonitor:
                 return state.result
             self._log_progress(state)
             if not state.runner_alive:
-                self._context.log.warning("the stage runner exited without a result; starting a replacement")
+                if state.runner_started:
+                    self._context.log.warning("the stage runner exited without a result; starting a replacement")
                 self._engine.submit(self._task)
             if self._interruption.is_set() and not cancelled:
                 self._context.log.info("cancelling")

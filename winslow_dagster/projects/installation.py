@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from winslow_dagster.engines.engine import Engine, Node, NodeUsage
+from winslow_dagster.engines.engine import AgentDesk, Engine, Node, NodeUsage
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline
 from winslow_dagster.projects.accounts.service import AccountService
 from winslow_dagster.projects.commands.attempt_address import AttemptAddress
@@ -128,6 +128,11 @@ class Installation:
     def services_running(self) -> bool:
         """Whether the services answer now."""
         return self.context.resources.services.running()
+
+    @property
+    def agent_desk(self) -> AgentDesk:
+        """Where the agents on other machines report. Raises NotFound where stages run on this machine."""
+        return self.context.engine.agent_desk()
 
     # pipelines
 

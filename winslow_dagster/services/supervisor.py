@@ -294,6 +294,8 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         "WINSLOW_PUBLIC_URL": settings.public_url,
         **settings.access.variables(),
+        "WINSLOW_ENGINE": settings.engine,
+        **settings.slurm.variables(),
         "WINSLOW_INPUT_DIRS": ",".join(map(str, settings.input_dirs)),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_RETENTION_FILE": str(settings.retention_file),

@@ -1,6 +1,7 @@
 """The REST API, one module per room. The names are those of the command line and of Python."""
 
 from winslow_dagster.console.rest import (
+    agents,
     audit,
     compare,
     deletions,
@@ -71,3 +72,4 @@ ROOMS = (
     compare.table_room,
     compare.log_room,
 )
+__all__ = ["ROOMS", "agents", "uploads"]

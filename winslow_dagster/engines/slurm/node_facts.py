@@ -1,4 +1,4 @@
-"""What a node of a cluster knows about itself: a TOML file, written when the node joins and read by every agent on it."""
+"""What a node of a cluster knows about itself: a TOML file, written when it joins and read by every agent on it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class NodeFacts(Frozen):
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
-            raise SettingsInvalid("there is no such file", where=str(path), remedy="Let the machine join first") from error
+            raise SettingsInvalid(
+                "there is no such file", where=str(path), remedy="Let the machine join first"
+            ) from error
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise SettingsInvalid(problems, where=str(path)) from error
@@ -77,7 +79,7 @@ class NodeFacts(Frozen):
 
 def _lines(values: dict[str, Any]) -> str:
     """One `key = value` per line. A basic string of TOML is written as a string of JSON."""
-    return "".join(f"{_key(name)} = {json.dumps(value)}\n" for name, value in values.items())
+    return "".join(f"{_key(name)} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
 
 
 def _key(name: str) -> str:

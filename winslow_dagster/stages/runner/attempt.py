@@ -58,12 +58,22 @@ class CancelRequested(Exception):
 
 
 class AttemptRunner:
-    """Runs one attempt, in a process that holds the lock of its directory."""
+    """Runs one attempt, in a process that holds the lock of its directory.
 
-    def __init__(self, task: StageTask, directory: TaskDirectory, node: NodeSettings) -> None:
+    `given_gpus` are those that it has already; None: it takes its GPUs from the node's allocator.
+    """
+
+    def __init__(
+        self,
+        task: StageTask,
+        directory: TaskDirectory,
+        node: NodeSettings,
+        given_gpus: tuple[NodeGpu, ...] | None = None,
+    ) -> None:
         self._task = task
         self._directory = directory
         self._node = node
+        self._given_gpus = given_gpus
         directory.work.mkdir(exist_ok=True)
         self._records = AttemptRecords(directory.work)
         self._status_writer = StatusWriter(directory)
@@ -180,9 +190,7 @@ class AttemptRunner:
         launcher = runtime_selection.launcher_of(choice, self._task, self._directory, announce)
         self._launcher = launcher
         if start is not None and launcher.started():
-            self._lease = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive).retake(
-                self._task, self._directory, start.gpus
-            )
+            self._lease = self._retaken(start.gpus)
             self._status_writer.gpus = self._gpu_ids
             launcher.attach()
         else:
@@ -253,13 +261,24 @@ class AttemptRunner:
         gpu = self._task.gpu
         if gpu is None:
             return ()
-        candidates = suitable_gpus(gpu, read_node_gpus(self._node.gpus_dir), f"stage {self._task.stage}")
+        given = self._given_gpus
+        known = read_node_gpus(self._node.gpus_dir) if given is None else given
+        candidates = suitable_gpus(gpu, known, f"stage {self._task.stage}")
         if not candidates:
             writer.note("this machine has no suitable GPU; the GPU is optional, so the stage runs on the CPU")
             return ()
+        if given is not None:
+            self._lease = Lease(candidates[: gpu.count], [])
+            return self._lease.gpus
         allocator = GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive)
         self._lease = allocator.lease(self._task, self._directory, candidates, gpu.count, self._cancellable("waiting"))
         return self._lease.gpus
+
+    def _retaken(self, gpus: tuple[NodeGpu, ...]) -> Lease:
+        """The lease of a program that an earlier runner started."""
+        if self._given_gpus is not None:
+            return Lease(gpus, [])
+        return GpuAllocator(self._node.gpus_dir, runtime_selection.is_alive).retake(self._task, self._directory, gpus)
 
     @property
     def _gpu_ids(self) -> tuple[str, ...]:

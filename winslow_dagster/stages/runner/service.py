@@ -14,6 +14,7 @@ from winslow_dagster.privacy import hide_environment
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.runner.attempt import AttemptRunner
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
+from winslow_dagster.stages.task.model import NodeGpu
 
 SERVED_BY_ANOTHER = 3
 PRELOAD = (
@@ -24,8 +25,11 @@ PRELOAD = (
 """Modules that a process which forks runners may import beforehand."""
 
 
-def serve(path: Path, node: NodeSettings) -> int:
-    """Bring the attempt in `path` to its result. Returns the exit code. Raises EngineError if it has no task."""
+def serve(path: Path, node: NodeSettings, given_gpus: tuple[NodeGpu, ...] | None = None) -> int:
+    """Bring the attempt in `path` to its result. Returns the exit code. Raises EngineError if it has no task.
+
+    `given_gpus` are those that the attempt has already, where something else allots them: the queue of a cluster.
+    """
     directory = TaskDirectory(path.absolute())
     try:
         with directory.hold():
@@ -33,7 +37,7 @@ def serve(path: Path, node: NodeSettings) -> int:
             if task is None:
                 raise EngineError("the directory has no task", where=str(path))
             if directory.result() is None:
-                AttemptRunner(task, directory, node).serve()
+                AttemptRunner(task, directory, node, given_gpus).serve()
     except AlreadyServed:
         return SERVED_BY_ANOTHER
     return 0

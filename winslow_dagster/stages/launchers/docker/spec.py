@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def container_labels(task: StageTask, home: Path) -> dict[str, str]:
         "winslow.stage": task.stage,
         "winslow.run": task.run_id,
         "winslow.home": str(home),
+        # By this, the cluster removes the containers of a job that has ended: they are no children of it.
+        **({"winslow.slurm_job": job} if (job := os.environ.get("SLURM_JOB_ID")) else {}),
     }
 
 

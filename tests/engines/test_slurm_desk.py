@@ -1,0 +1,304 @@
+"""What agents say at the desk: only the newest serving is listened to, and the mirror has what the node has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from engine_drivers import a_task
+
+from winslow_dagster.engines.slurm.agent_keys import AgentKeys
+from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
+from winslow_dagster.engines.slurm.job_environment import JobFacts
+from winslow_dagster.engines.slurm.ledger import Ledger, Submission
+from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
+from winslow_dagster.engines.slurm.node_reports import NodeReports
+from winslow_dagster.engines.slurm.reporting import Reporter
+from winslow_dagster.errors import EngineError, Fenced, NotFound, NotLoggedIn, UsageError
+from winslow_dagster.pipelines.variables import SecretReference
+from winslow_dagster.settings import Settings
+from winslow_dagster.stages.log import LogReader, LogWriter
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask
+from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.storage.secrets import SecretStore
+
+TASK = a_task()
+
+
+class ControlPlane:
+    """A desk with one task, whose submissions the test makes."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings.read({"WINSLOW_HOME": str(home)})
+        self.nodes = NodeReports(home / "nodes")
+        self.keys = AgentKeys(home)
+        self.desk = Desk(self.settings, self.keys, self.nodes)
+        self.directory = TaskDirectory.of(self.settings.node.tasks_dir, TASK.task_id)
+        self.submission = 0
+
+    def submit(self, task: StageTask = TASK) -> None:
+        self.submission += 1
+        directory = TaskDirectory.of(self.settings.node.tasks_dir, task.task_id)
+        directory.write_task(task)
+        last = Submission(number=self.submission, at_s=time.time(), job_id="7")
+        Ledger.read(directory).changed(numbers=self.submission, last=last).write(directory)
+
+    def hello(self, submission: int = 0, kept: tuple[str, ...] = (), task: StageTask = TASK) -> Order:
+        gpus = (NodeGpu(uuid="GPU-1", index=0, vendor="nvidia", name="N1", memory_bytes=1 << 30),)
+        message = Hello(job_id="7", node="s1", gpus=gpus, kept=kept).model_dump_json().encode()
+        answer = self.desk.answer(task.task_id, submission or self.submission, "hello", message)
+        return Order.model_validate_json(answer)
+
+    def report(self, report: Report, submission: int = 0) -> Reply:
+        message = report.model_dump_json().encode()
+        return Reply.model_validate_json(
+            self.desk.answer(TASK.task_id, submission or self.submission, "report", message)
+        )
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[ControlPlane]:
+    plane = ControlPlane(tmp_path / "home")
+    plane.submit()
+    return plane
+
+
+class Wire:
+    """Carries an agent's messages to the desk, unless the test has cut it."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.cut = False
+        self.loses_answers = False
+
+    def say(self, verb: str, message: str) -> bytes:
+        if self.cut:
+            raise EngineError("the wire is cut")
+        answer = self.plane.desk.answer(TASK.task_id, self.plane.submission, verb, message.encode())
+        if self.loses_answers:
+            raise EngineError("the answer was lost")
+        return answer
+
+
+def a_result(outcome: str = "succeeded", message: str = "") -> StageResult:
+    now = datetime.now(UTC)
+    return StageResult.model_validate(
+        {
+            "task_id": TASK.task_id,
+            "outcome": outcome,
+            "message": message,
+            "started_at": now,
+            "ended_at": now,
+            "node": "s1",
+        }
+    )
+
+
+def a_status(reason: str) -> StageStatus:
+    return StageStatus(task_id=TASK.task_id, phase="running", reason=reason, updated_at=datetime.now(UTC))
+
+
+def test_each_first_call_begins_a_serving_with_places_of_its_own(plane: ControlPlane) -> None:
+    first, second = plane.hello(), plane.hello()
+
+    assert (first.serving, second.serving) == (1, 2)
+    assert first.task.task_id == f"{TASK.task_id}.s1"
+    assert first.task.output_address == f"{TASK.output_address}/s1"
+    assert second.task.log_address == f"{TASK.log_address}/s2"
+    assert plane.nodes.gpus("s1")[0].uuid == "GPU-1"
+
+
+def test_only_the_newest_serving_is_listened_to(plane: ControlPlane) -> None:
+    plane.hello()
+    plane.report(Report(serving=1, status=a_status("first")))
+    plane.hello()
+
+    with pytest.raises(Fenced, match=r"a newer serving \(2\) is at work"):
+        plane.report(Report(serving=1, result=a_result()))
+
+    assert plane.directory.result() is None
+    plane.report(Report(serving=2, result=a_result(message="of the second")))
+    result = plane.directory.result()
+    assert result is not None
+    assert result.message == "of the second"
+
+
+def test_an_agent_whose_job_was_replaced_gets_no_order(plane: ControlPlane) -> None:
+    plane.submit()
+
+    with pytest.raises(Fenced):
+        plane.hello(submission=1)
+
+    assert plane.hello(submission=2).serving == 1
+
+
+def test_a_result_that_comes_twice_is_taken_once(plane: ControlPlane) -> None:
+    plane.hello()
+    plane.report(Report(serving=1, result=a_result(message="the first")))
+
+    plane.report(Report(serving=1, result=a_result(message="again")))
+
+    result = plane.directory.result()
+    assert result is not None
+    assert result.message == "the first"
+    with pytest.raises(Fenced, match="the task has ended"):
+        plane.report(Report(serving=1, status=a_status("late")))
+
+
+def test_a_task_that_was_forgotten_has_no_agents(plane: ControlPlane) -> None:
+    with pytest.raises(Fenced, match="not known any more"):
+        plane.hello(task=a_task("gone"))
+
+
+def test_an_agent_speaks_for_its_own_submission_only(plane: ControlPlane) -> None:
+    key = plane.keys.key(TASK.task_id, 1)
+
+    plane.desk.require_key(TASK.task_id, 1, key)
+
+    for task_id, submission, wrong in ((TASK.task_id, 2, key), ("run.other.1", 1, key), (TASK.task_id, 1, "\udcff")):
+        with pytest.raises(NotLoggedIn, match="the agent's key is not valid"):
+            plane.desk.require_key(task_id, submission, wrong)
+
+
+def test_what_cannot_be_understood_is_refused(plane: ControlPlane) -> None:
+    with pytest.raises(UsageError, match="cannot be understood"):
+        plane.desk.answer(TASK.task_id, 1, "report", b"{}")
+    with pytest.raises(UsageError, match="cannot be understood"):
+        plane.desk.answer(
+            TASK.task_id,
+            1,
+            "report",
+            b'{"serving":1,"log":[{"name":"../../x.log","offset":0,"data":"","grows":true}]}',
+        )
+    with pytest.raises(NotFound, match="expected one of hello, report"):
+        plane.desk.answer(TASK.task_id, 1, "dance", b"{}")
+
+
+def test_the_order_has_the_values_of_secrets_and_the_wish_to_end(plane: ControlPlane) -> None:
+    SecretStore(plane.settings.secrets_dir).set("token", "a long secret")
+    task = a_task("secretive").model_copy(update={"env_layers": ({"TOKEN": SecretReference(secret="token")},)})
+    plane.submit(task)
+    TaskDirectory.of(plane.settings.node.tasks_dir, task.task_id).request_cancel("not needed")
+
+    order = plane.hello(task=task)
+
+    assert order.secrets == {"TOKEN": "a long secret"}
+    assert order.cancel == "not needed"
+
+
+def test_a_checkpoint_goes_to_the_next_serving_and_to_an_attempt_that_continues(plane: ControlPlane) -> None:
+    plane.hello()
+    checkpoint = Manifest(address="checkpoints/1")
+    plane.report(Report(serving=1, checkpoint=checkpoint))
+    continuing = a_task("next").model_copy(update={"continues": TASK.task_id})
+    plane.submit(continuing)
+
+    assert plane.hello(task=continuing).checkpoint == checkpoint
+    plane.submit()
+    assert plane.hello().checkpoint == checkpoint
+
+
+def test_a_node_may_delete_what_no_serving_needs(plane: ControlPlane) -> None:
+    plane.hello()
+    other = a_task("other")
+    plane.submit(other)
+    plane.hello(task=other)
+    plane.submit()
+
+    order = plane.hello(kept=(f"{TASK.task_id}.s1", f"{other.task_id}.s1", "run.unknown.1.s4", "not-a-serving"))
+
+    assert order.forget == (f"{TASK.task_id}.s1", "run.unknown.1.s4")
+
+
+def test_agents_report_less_often_the_more_there_are_but_not_where_somebody_reads(plane: ControlPlane) -> None:
+    count = int(REPORTS_PER_S * 4)
+    for number in range(count):
+        plane.submit(a_task(f"stage{number}"))
+        last = plane.hello(task=a_task(f"stage{number}"))
+    assert last.report_after_s == pytest.approx(count / REPORTS_PER_S)
+
+    plane.submit()
+    note_follower(plane.directory)
+
+    assert plane.hello().report_after_s == 1
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> TaskDirectory:
+    directory = TaskDirectory.of(tmp_path / "node", f"{TASK.task_id}.s1")
+    directory.write_task(TASK)
+    return directory
+
+
+def a_reporter(wire: Wire, node: TaskDirectory) -> Reporter:
+    job = JobFacts(TASK.task_id, wire.plane.submission, "", "", "7", "s1", ())
+    return Reporter(wire, node, wire.plane.settings.node, 1, job)  # type: ignore[arg-type]  # it is used as one
+
+
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def mirrored(plane: ControlPlane) -> list[str]:
+    return [line.text for line in LogReader(plane.directory.log).lines()]
+
+
+def test_the_log_is_mirrored_as_it_grows_and_is_compressed(plane: ControlPlane, node: TaskDirectory) -> None:
+    plane.hello()
+    reporter = a_reporter(Wire(plane), node)
+    with LogWriter(node.log, TASK.log_rules, segment_bytes=20_000) as writer:
+        for number in range(2000):
+            writer.write("stdout", f"line {number}\n".encode())
+            if number % 500 == 499:
+                reporter.report()
+                assert mirrored(plane)[-1] == f"line {number}"
+    node.write_status(a_status("x").model_copy(update={"task_id": f"{TASK.task_id}.s1", "node": "host"}))
+    reporter.report(a_result().model_copy(update={"task_id": f"{TASK.task_id}.s1"}))
+
+    assert mirrored(plane) == [f"line {number}" for number in range(2000)]
+    assert LogReader(plane.directory.log).ended
+    assert sorted(path.name for path in plane.directory.log.iterdir()) == sorted(
+        path.name for path in node.log.iterdir()
+    )
+    status, result = plane.directory.status(), plane.directory.result()
+    assert status is not None
+    assert result is not None
+    assert (status.task_id, status.node, result.task_id) == (TASK.task_id, "s1", TASK.task_id)
+
+
+def test_nothing_is_lost_or_doubled_when_messages_or_answers_get_lost(plane: ControlPlane, node: TaskDirectory) -> None:
+    plane.hello()
+    wire = Wire(plane)
+    reporter = a_reporter(wire, node)
+    with LogWriter(node.log, TASK.log_rules) as writer:
+        for number in range(9):
+            wire.cut, wire.loses_answers = number % 3 == 0, number % 3 == 1
+            writer.write("stdout", f"line {number}\n".encode())
+            node.write_status(a_status(f"line {number}"))
+            if wire.cut or wire.loses_answers:
+                with pytest.raises(EngineError, match=r"cut|lost"):
+                    reporter.report()
+            else:
+                reporter.report()
+                assert mirrored(plane) == [f"line {seen}" for seen in range(number + 1)]
+                status = plane.directory.status()
+                assert status is not None
+                assert status.reason == f"line {number}"
+
+
+def test_the_log_of_a_serving_that_was_replaced_goes_aside(plane: ControlPlane, node: TaskDirectory) -> None:
+    plane.hello()
+    with LogWriter(node.log, TASK.log_rules) as writer:
+        writer.write("stdout", b"of the first\n")
+    a_reporter(Wire(plane), node).report()
+
+    plane.hello()
+
+    assert mirrored(plane) == []
+    status = plane.directory.status()
+    assert status is not None
+    assert status.reason == "its runner starts on s1"

@@ -1,0 +1,290 @@
+"""The agent of a job: `python -m winslow_dagster.engines.slurm.agent`, started by the batch script on the node.
+
+It asks the control plane for its order, runs the stage runner in a fork of itself, again while that dies, and reports.
+It dials out only. It ends without a result if Slurm ends the job, or if a newer serving is at work: the control plane
+decides what comes next.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winslow_dagster.engines.slurm.control_plane import ControlPlane, ControlPlaneAway
+from winslow_dagster.engines.slurm.given_gpus import given_gpus
+from winslow_dagster.engines.slurm.job_environment import JobFacts, Signals
+from winslow_dagster.engines.slurm.messages import Hello, Order
+from winslow_dagster.engines.slurm.node_facts import NodeFacts
+from winslow_dagster.errors import EngineError, Fenced, WinslowError
+from winslow_dagster.privacy import hide_environment
+from winslow_dagster.settings import NodeSettings
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageResult
+
+if TYPE_CHECKING:
+    from winslow_dagster.engines.slurm.reporting import Reporter
+
+PRELOAD = ("winslow_dagster.stages.runner.attempt", "winslow_dagster.stages.launchers.process.processes")
+"""What every runner needs: imported while the control plane answers."""
+GREETING_PATIENCE_S = 600.0
+"""How long a job waits for a control plane that is away before it gives its node back."""
+RETRY_S = 1.0
+TICK_S = 0.2
+MAX_RUNNERS = 5
+STOP_S = 60.0
+"""How much longer than its grace period a stage that was fenced may take to stop."""
+LOG_FILE = "agents.log"
+INTERRUPTED = "Slurm ended the job"
+
+logger = logging.getLogger(__name__)
+
+Serve = Callable[[Path, NodeSettings, tuple[NodeGpu, ...]], int]
+"""Brings the attempt in a directory to its result. Returns an exit code."""
+
+
+class Agent:
+    """Works on one serving of one task, from the first word to the last."""
+
+    def __init__(self, facts: NodeFacts, job: JobFacts, serve: Serve) -> None:
+        self._facts = facts
+        self._job = job
+        self._serve = serve
+        self._signals = Signals()
+        self._settings = NodeSettings(node_dir=facts.node_dir)
+        self._plane = ControlPlane(facts.control_plane_url, facts.ca_file, job.task_id, job.submission, job.key)
+        self._fenced = False
+
+    def run(self) -> None:
+        """Do the job. Raises EngineError if the control plane refuses it."""
+        gpus = given_gpus(self._facts.gpus, self._job.gpus)
+        with ThreadPoolExecutor(1) as elsewhere:
+            # The runner's modules take longer to import than the answer takes to come.
+            answer = elsewhere.submit(self._greet, gpus)
+            for module in (*PRELOAD, "winslow_dagster.engines.slurm.delivery"):
+                importlib.import_module(module)
+            order = answer.result()
+        from winslow_dagster.engines.slurm.delivery import deliver
+        from winslow_dagster.engines.slurm.reporting import Reporter
+
+        directory = self._prepare(order)
+        self._forget(order)
+        reporter = Reporter(self._plane, directory, self._settings, order.serving, self._job)
+        self._until_ended(order, directory, reporter, self._gpus_of(gpus))
+        result = directory.result()
+        if result is None or self._fenced:
+            self._remove(directory)
+            return
+        task = order.task
+        deliver(task, directory, reporter, self._job, self._signals)
+        ended_well = result.exit_code in {*task.success_exit_codes, task.awaiting_input_exit_code}
+        if result.outputs is not None or not ended_well:
+            self._remove(directory)  # Otherwise the outputs, which could not be stored, are there.
+
+    def _gpus_of(self, gpus: tuple[NodeGpu, ...]) -> tuple[NodeGpu, ...]:
+        """Those of the node's GPUs that Slurm has given to this job."""
+        return tuple(gpus[number] for number in self._job.gpus)
+
+    def _greet(self, gpus: tuple[NodeGpu, ...]) -> Order:
+        kept = tuple(path.name for path in self._settings.tasks_dir.glob("*.s*"))
+        hello = Hello(job_id=self._job.job_id, node=self._job.node, gpus=gpus, kept=kept).model_dump_json()
+        until_s = time.monotonic() + GREETING_PATIENCE_S
+        while True:
+            try:
+                return Order.model_validate_json(self._plane.say("hello", hello))
+            except ControlPlaneAway as error:
+                if time.monotonic() > until_s or self._signals.interrupted:
+                    raise
+                logger.warning("%s", error)
+                select.select([self._signals.reader], [], [], RETRY_S)
+
+    def _prepare(self, order: Order) -> TaskDirectory:
+        directory = TaskDirectory.of(self._settings.tasks_dir, order.task.task_id)
+        directory.write_task(order.task)
+        if order.secrets:
+            directory.write_secrets(order.secrets)
+        if order.cancel is not None:
+            directory.request_cancel(order.cancel)
+        return directory
+
+    def _until_ended(
+        self, order: Order, directory: TaskDirectory, reporter: Reporter, gpus: tuple[NodeGpu, ...]
+    ) -> None:
+        """Keep a runner on the attempt until it has a result."""
+        died = 0
+        while directory.result() is None:
+            runner = self._start(order, directory, gpus)
+            self._accompany(runner, order, directory, reporter)
+            if directory.result() is not None:
+                return
+            died += 1
+            if died >= MAX_RUNNERS:
+                self._give_up(directory, died)
+
+    def _start(self, order: Order, directory: TaskDirectory, gpus: tuple[NodeGpu, ...]) -> int:
+        """Fork a runner. This process has no other thread, and its modules are imported: no second Python starts."""
+        gc.freeze()
+        runner = os.fork()
+        if runner:
+            return runner
+        code = 1
+        try:
+            self._signals.reset()
+            with (directory.path / "runner.log").open("ab") as log:
+                for stream in (1, 2):
+                    os.dup2(log.fileno(), stream)
+            if order.checkpoint is not None and not directory.checkpoint.exists():
+                from winslow_dagster.engines.slurm.stored import fetch_checkpoint
+
+                fetch_checkpoint(order.task, order.checkpoint, directory.checkpoint)
+            code = self._serve(directory.path, self._settings, gpus)
+        except BaseException:
+            logger.exception("the runner died")
+        finally:
+            os._exit(code)
+
+    def _accompany(self, runner: int, order: Order, directory: TaskDirectory, reporter: Reporter) -> None:
+        """Report while the runner runs, and pass on what the control plane and Slurm want."""
+        ended, due_s, phase = os.pidfd_open(runner), 0.0, ""
+        stop_by_s = float("inf")
+        try:
+            while True:
+                ready, _, _ = select.select([ended, self._signals.reader], [], [], TICK_S)
+                if ended in ready:
+                    os.waitpid(runner, 0)
+                    return
+                if self._signals.taken():
+                    due_s = 0.0
+                if self._signals.interrupted:
+                    directory.request_cancel(INTERRUPTED)
+                if self._fenced:
+                    directory.request_cancel("a newer serving is at work")
+                    if time.monotonic() > stop_by_s:
+                        os.kill(runner, signal.SIGKILL)
+                    continue
+                status = directory.status()
+                if time.monotonic() < due_s and (status is None or status.phase == phase):
+                    continue
+                phase = "" if status is None else status.phase
+                due_s = time.monotonic() + self._report(directory, reporter)
+                if self._fenced:
+                    stop_by_s = time.monotonic() + order.task.stop_grace_period_s + STOP_S
+        finally:
+            os.close(ended)
+
+    def _report(self, directory: TaskDirectory, reporter: Reporter) -> float:
+        """Returns in how many seconds to report again."""
+        try:
+            reply = reporter.report()
+        except Fenced as error:
+            logger.warning("fenced: %s", error)
+            self._fenced = True
+            return 0.0
+        except EngineError as error:
+            logger.warning("%s", error)
+            return RETRY_S
+        if reply.cancel is not None:
+            directory.request_cancel(reply.cancel)
+        return reply.report_after_s
+
+    def _give_up(self, directory: TaskDirectory, died: int) -> None:
+        """The result in place of a runner, once nothing of the attempt is running."""
+        from winslow_dagster.stages.runner.attempt import AttemptRunner
+
+        task, status = directory.task(), directory.status()
+        with directory.hold():
+            if task is not None:
+                AttemptRunner(task, directory, self._settings).clear()
+            directory.remove_secrets()
+            directory.write_outcome(
+                StageResult(
+                    task_id=directory.task_id,
+                    outcome="lost",
+                    message=f"the stage runner died {died} times in a row; its log is {directory.path / 'runner.log'}",
+                    started_at=(status and status.started_at) or datetime.now(UTC),
+                    ended_at=datetime.now(UTC),
+                    node=self._job.node,
+                    mode=status.mode if status else None,
+                    log=status.log if status else LogSummary(),
+                )
+            )
+            directory.finalize()
+
+    def _forget(self, order: Order) -> None:
+        """Remove what earlier servings have left on this node, such as before it was lost."""
+        from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
+
+        over = frozenset(order.forget)
+        if not over:
+            return
+        try:
+            remove_orphaned_containers(self._settings.tasks_dir, over.__contains__)
+            kill_orphaned_processes(self._settings.tasks_dir, over.__contains__)
+        except WinslowError as error:
+            logger.warning("%s", error)
+            return
+        for name in over:
+            self._remove(TaskDirectory.of(self._settings.tasks_dir, name))
+
+    def _remove(self, directory: TaskDirectory) -> None:
+        from winslow_dagster.storage.directories import remove_directory
+
+        try:
+            remove_directory(directory.path)
+        except OSError as error:
+            logger.warning("%s: %s", directory.path, error)
+
+
+def touch(job: JobFacts) -> subprocess.Popen[bytes]:
+    """Have Slurm's controller save its state.
+
+    A job that its backfill scheduler has started is otherwise not in the saved state for a while: if the controller is
+    killed in that time, it ends the job and begins it again.
+    """
+    return subprocess.Popen(  # no shell
+        ["scontrol", "update", f"JobId={job.job_id}", f"Comment={job.comment}, on {job.node}"],  # Slurm's own
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def main(serve: Serve | None = None) -> None:
+    """Do the job that the environment describes."""
+    hide_environment()
+    facts, job = NodeFacts.read(), JobFacts.read()
+    facts.node_dir.mkdir(parents=True, exist_ok=True)
+    with (facts.node_dir / LOG_FILE).open("ab", buffering=0) as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    logging.basicConfig(format=f"%(asctime)s job {job.job_id} %(levelname)s %(message)s")
+    os.environ.update(facts.environment)
+    touched = touch(job)
+    try:
+        Agent(facts, job, serve or _serve).run()
+    except Fenced as error:
+        logger.warning("nothing to do: %s", error)
+    except WinslowError as error:
+        logger.error("%s", error)  # noqa: TRY400  # it is meant for people
+        sys.exit(error.exit_code)
+    finally:
+        touched.wait()
+
+
+def _serve(path: Path, node: NodeSettings, gpus: tuple[NodeGpu, ...]) -> int:
+    from winslow_dagster.stages.runner.service import serve
+
+    return serve(path, node, gpus)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""An agent's connection to the control plane. Standard library only: a job's first seconds are imports."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from winslow_dagster.engines.slurm.messages import PATH
+from winslow_dagster.errors import EngineError, Fenced
+
+TIMEOUT_S = 20.0
+SERVER_ERRORS = 500
+
+
+class ControlPlaneAway(EngineError):
+    """The control plane does not answer now; the message can be sent again later."""
+
+
+class ControlPlane:
+    """One connection, kept open. Used by one thread at a time."""
+
+    def __init__(self, url: str, ca_file: Path | None, task_id: str, submission: int, key: str) -> None:
+        parts = urlsplit(url)
+        self._url = url
+        self._path = f"{parts.path}{PATH}/{quote(task_id, safe='')}/{submission}"
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        host, port = parts.hostname or "", parts.port
+        self._connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=ca_file)
+            self._connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        else:
+            self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+    def say(self, verb: str, message: str) -> bytes:
+        """Send a message. Returns the answer. Raises Fenced, ControlPlaneAway, EngineError if it is refused."""
+        try:
+            self._connection.request("POST", f"{self._path}/{verb}", message.encode(), self._headers)
+            answer = self._connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise ControlPlaneAway(f"the control plane does not answer: {error}", where=self._url) from error
+        if answer.status == HTTPStatus.OK:
+            return content
+        said = content.decode(errors="replace")
+        if answer.status == HTTPStatus.GONE:
+            raise Fenced(said, where=self._url)
+        kind = ControlPlaneAway if answer.status >= SERVER_ERRORS else EngineError
+        raise kind(f"the control plane answers with status {answer.status}: {said}", where=self._url)

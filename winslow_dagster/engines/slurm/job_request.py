@@ -1,0 +1,86 @@
+"""A task as a job: what it asks of Slurm, and the script that Slurm starts on the node."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Collection
+
+from winslow_dagster.engines.slurm.node_facts import FILE_VARIABLE
+from winslow_dagster.settings import SlurmSettings
+from winslow_dagster.stages.task.model import StageTask
+
+MIB = 1 << 20
+AGENT_BYTES = 200 * MIB
+"""What the agent and the runner need beside the stage, whose processes are in the same job."""
+GRACE_MINUTES = 10
+"""Slurm ends a job only this long after the stage's timeout, which its runner enforces and explains."""
+SECONDS_TO_STOP = 30
+BASE_PRIORITY = 1_000_000
+PRIORITIES = 1_000
+"""Slurm takes equals in order of submission. A priority is at least 1."""
+NO_NODE_FILE = 78
+SCRIPT = """\
+#!/bin/bash
+node_file={node_file}
+export {variable}="${{node_file//\\{{node\\}}/$SLURMD_NODENAME}}"
+export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission} WINSLOW_AGENT_KEY={key}
+export WINSLOW_AGENT_COMMENT={comment}
+python=$(sed -n 's/^python = "\\(.*\\)"$/\\1/p' "${variable}") || exit {no_node_file}
+exec "$python" -m {agent}
+"""
+
+
+def sbatch_arguments(
+    task: StageTask, name: str, slurm: SlurmSettings, *, with_gpu: bool, without_nodes: Collection[str]
+) -> list[str]:
+    """The arguments of sbatch. `without_nodes` are those whose GPUs are known to be too small."""
+    arguments = [
+        "--parsable",
+        f"--job-name={name}",
+        f"--comment={comment_of(task)}",
+        "--nodes=1",
+        "--ntasks=1",
+        f"--cpus-per-task={max(1, math.ceil(task.cpus))}",
+        f"--priority={max(1, BASE_PRIORITY + PRIORITIES * task.priority)}",
+        # One path for lost nodes and preemption: the control plane submits anew.
+        "--no-requeue",
+        # Two jobs of one name never run at once, whatever else goes wrong.
+        "--dependency=singleton",
+        "--export=NONE",
+        "--output=/dev/null",
+        "--chdir=/",
+        f"--signal=B:TERM@{SECONDS_TO_STOP}",
+    ]
+    if slurm.slurm_partition:
+        arguments.append(f"--partition={slurm.slurm_partition}")
+    if task.memory_bytes:
+        arguments.append(f"--mem={math.ceil((task.memory_bytes + AGENT_BYTES) / MIB)}M")
+    if task.gpu is not None and with_gpu:
+        arguments.append(f"--gres=gpu:{f'{task.gpu.vendor}:' if task.gpu.vendor else ''}{task.gpu.count}")
+    if task.node_tags:
+        arguments.append(f"--constraint={'&'.join(task.node_tags)}")
+    if task.timeout_s is not None:
+        arguments.append(f"--time={math.ceil(task.timeout_s / 60) + GRACE_MINUTES}")
+    if without_nodes:
+        arguments.append(f"--exclude={','.join(sorted(without_nodes))}")
+    return arguments
+
+
+def comment_of(task: StageTask) -> str:
+    """What Slurm's own tools show of the job."""
+    return f"{task.project}/{task.stage}, attempt {task.attempt}"
+
+
+def batch_script(slurm: SlurmSettings, agent: str, task: StageTask, submission: int, key: str) -> str:
+    """The script. It has the task's id and a key, not the task: Slurm keeps scripts in files of its own."""
+    return SCRIPT.format(
+        node_file=shlex.quote(slurm.slurm_node_file),
+        variable=FILE_VARIABLE,
+        task_id=shlex.quote(task.task_id),
+        comment=shlex.quote(comment_of(task)),
+        submission=submission,
+        key=key,
+        agent=agent,
+        no_node_file=NO_NODE_FILE,
+    )

@@ -1,0 +1,71 @@
+"""What agents and the control plane say to each other, as JSON over HTTP. An agent speaks first, always."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Base64UrlBytes, Field, StringConstraints
+
+from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask, UsageCurve
+from winslow_dagster.storage.manifest import Manifest
+
+PATH = "/api/node/v1"
+LARGEST_BYTES = 8 << 20
+"""Of one message. An agent sends the log in pieces of a megabyte."""
+LogName = Annotated[str, StringConstraints(pattern=r"^(\d{12,20}\.(log|log\.zst|left_out)|checkpoint\.json)$")]
+NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
+DirectoryName = Annotated[str, StringConstraints(pattern=r"^[^/\x00]{1,255}$")]
+
+
+class Hello(Frozen):
+    """An agent has begun. `kept` are the directories of attempts that are still on its node."""
+
+    job_id: str
+    node: NodeName
+    gpus: tuple[NodeGpu, ...] = ()
+    kept: tuple[DirectoryName, ...] = ()
+
+
+class Order(Frozen):
+    """What the agent shall do, as which serving. It may delete `forget`, of those that it named."""
+
+    task: StageTask
+    serving: int
+    secrets: dict[str, str] = Field(default_factory=dict)
+    checkpoint: Manifest | None = None
+    cancel: str | None = None
+    report_after_s: float = 1.0
+    forget: tuple[str, ...] = ()
+
+
+class LogPiece(Frozen):
+    """A part of a file of the log. A file that does not grow takes effect as a whole, with its last piece."""
+
+    name: LogName
+    offset: Annotated[int, Field(ge=0)]
+    data: Base64UrlBytes
+    grows: bool
+    last: bool = False
+
+
+class Report(Frozen):
+    """What is new at a serving. `log_names` are all files of its log, if the mirror has them all."""
+
+    serving: int
+    status: StageStatus | None = None
+    usage: UsageCurve | None = None
+    node_usage: NodeUsage | None = None
+    log: tuple[LogPiece, ...] = ()
+    log_names: tuple[LogName, ...] | None = None
+    checkpoint: Manifest | None = None
+    result: StageResult | None = None
+
+
+class Reply(Frozen):
+    """`sizes` are those of the log's growing files that the report named, as the control plane has them."""
+
+    cancel: str | None = None
+    sizes: dict[str, int] = Field(default_factory=dict)
+    report_after_s: float = 1.0

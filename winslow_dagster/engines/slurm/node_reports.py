@@ -1,0 +1,45 @@
+"""What agents have said of their nodes: the GPUs, and what is in use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.task.directory import read_value, write_quickly
+from winslow_dagster.stages.task.model import NodeGpu
+
+CURRENT_S = 60.0
+"""How old what is in use may be and still count as present."""
+
+
+class NodeReports:
+    """A directory per node in the home."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write_gpus(self, node: str, gpus: Sequence[NodeGpu]) -> None:
+        """Store the GPUs of a node."""
+        if gpus and self.gpus(node) != tuple(gpus):
+            write_node_gpus(self._directory / node, gpus)
+
+    def gpus(self, node: str) -> tuple[NodeGpu, ...]:
+        """The GPUs of a node; none if no agent has said so."""
+        return read_node_gpus(self._directory / node)
+
+    def write_usage(self, node: str, usage: NodeUsage) -> None:
+        """Store what is in use on a node."""
+        (self._directory / node).mkdir(parents=True, exist_ok=True)
+        write_quickly(self._directory / node / "usage.json", usage.model_dump_json())
+
+    def usage(self, node: str) -> NodeUsage | None:
+        """What is in use on a node; None if no agent has said so recently."""
+        file = self._directory / node / "usage.json"
+        try:
+            age_s = time.time() - file.stat().st_mtime
+        except FileNotFoundError:
+            return None
+        return read_value(file, NodeUsage) if age_s < CURRENT_S else None
