@@ -46,7 +46,7 @@ up: setup ## start the web interface; Ctrl-C stops it
 test: setup ## run the quick tests
 	@$(PYTEST) -m 'not slow' $(TESTS)
 
-test-all: setup ## run all tests; with WINSLOW_TEST_REQUIRE=chromium,docker,java,nginx,postgres,s3 missing services are failures
+test-all: setup ## run all tests; with WINSLOW_TEST_REQUIRE=chromium,docker,java,nginx,postgres,s3,slurm missing services are failures
 	@$(PYTEST) $(TESTS)
 
 lint: setup ## check lint, format, types and import rules

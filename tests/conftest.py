@@ -22,7 +22,7 @@ import pytest
 import tally
 from processes import restore_signals
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "slurm_cluster"]
 
 TEST_IMAGE = "winslow-test"
 TEST_IMAGE_PROGRAMS = (
@@ -63,6 +63,11 @@ def postgres_answers() -> bool:
 
 
 @cache
+def slurm_is_installed() -> bool:
+    return os.geteuid() == 0 and all(map(shutil.which, ("slurmctld", "slurmd", "munged", "ip", "iptables")))
+
+
+@cache
 def s3_answers() -> bool:
     return answers(os.environ.get("WINSLOW_TEST_S3_ENDPOINT"), default_port=80)
 
@@ -85,6 +90,7 @@ SERVICES: dict[str, Callable[[], bool]] = {
     "nginx": lambda: shutil.which("nginx") is not None,
     "postgres": postgres_answers,
     "s3": s3_answers,
+    "slurm": slurm_is_installed,
 }
 WHY_MISSING = {
     "chromium": "chromium is not installed; on Debian: apt-get install chromium",
@@ -93,6 +99,7 @@ WHY_MISSING = {
     "nginx": "nginx is not installed; on Debian: apt-get install nginx",
     "postgres": "the server at WINSLOW_TEST_POSTGRES_URL is not available",
     "s3": "the server at WINSLOW_TEST_S3_ENDPOINT is not available",
+    "slurm": "Slurm is not installed, or this is not root; on Debian: apt-get install slurm-wlm munge iptables",
 }
 
 

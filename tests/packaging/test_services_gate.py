@@ -72,7 +72,7 @@ def test_demanding_an_unknown_service_is_an_error(suite: pytest.Pytester, monkey
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*WINSLOW_TEST_REQUIRE contains s4; expected some of: chromium, docker, java, nginx, postgres, s3"]
+        ["*WINSLOW_TEST_REQUIRE contains s4; expected some of: chromium, docker, java, nginx, postgres, s3, slurm"]
     )
 
 
