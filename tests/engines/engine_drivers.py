@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 from patience import until, until_ended
+from slurm_cluster import SlurmCluster
+from slurm_installation import SlurmInstallation, slurm_installation
 from starting_place import ROOT
 
 from winslow_dagster.engines.engine import Engine, Node, Orphan
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.engines.runner_records import RunnerRecord
+from winslow_dagster.engines.slurm.ledger import Ledger
 from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.settings import Settings
@@ -38,7 +41,7 @@ def a_task(stage: str = "detect", run_id: str = "run") -> StageTask:
         run_id=run_id,
         output_address=f"projects/ulm-07/{stage}/output",
         log_address=f"projects/ulm-07/{stage}/log",
-        store_url="memory://",
+        store_url="file:///nowhere/at/all",
         log_rules=LogRules(),
     )
 
@@ -127,7 +130,11 @@ class LocalDriver(Driver):
         return len((self.directory(task).path / "began").read_text().split())
 
     def submitted(self, task: StageTask) -> StageTask:
-        stored = self.directory(task).task()
+        return self.stored(self.settings, task)
+
+    @staticmethod
+    def stored(settings: Settings, task: StageTask) -> StageTask:
+        stored = TaskDirectory.of(settings.node.tasks_dir, task.task_id).task()
         assert stored is not None
         return stored
 
@@ -161,6 +168,98 @@ class LocalDriver(Driver):
             start = RunnerRecord.read(TaskDirectory(path.parent))
             assert start is not None
             ProcessIdentity(start.pid, start.create_time).kill()
+
+
+class SlurmDriver(Driver):
+    """Real jobs on a real cluster, with real agents; their runners are tiny ones. The partition has one node."""
+
+    NODE = "s3"
+    PARTITION = "contract"
+
+    def __init__(self, installation: SlurmInstallation) -> None:
+        self.installation = installation
+        self.engine = installation.engine
+
+    @classmethod
+    @contextmanager
+    def set_up(cls, request: pytest.FixtureRequest) -> Iterator[SlurmDriver]:
+        cluster: SlurmCluster = request.getfixturevalue("session_slurm_cluster")
+        if cls.PARTITION not in cluster.slurm("sinfo", "--noheader", "--all", "--format=%P").split():
+            cluster.slurm("scontrol", "create", f"PartitionName={cls.PARTITION}", f"Nodes={cls.NODE}", "State=UP")
+            features = "ulm.07,fast-disk"
+            cluster.slurm(
+                "scontrol",
+                "update",
+                f"NodeName={cls.NODE}",
+                f"AvailableFeatures={features}",
+                f"ActiveFeatures={features}",
+            )
+        home: Path = request.getfixturevalue("tmp_path")
+        with slurm_installation(cluster, home, partition=cls.PARTITION, agent="tiny_agent") as installation:
+            try:
+                yield cls(installation)
+            finally:
+                installation.engine.undrain(cls.NODE)
+
+    def ledger(self, task: StageTask) -> Ledger:
+        return Ledger.read(TaskDirectory.of(self.installation.settings.node.tasks_dir, task.task_id))
+
+    def serving(self, task: StageTask) -> TaskDirectory:
+        """Where the last submission's agent works."""
+        until("its agent has begun", lambda: self.ledger(task).greeted)
+        number = self.ledger(task).serving
+        until("its directory is there", lambda: self.installation.serving(task.task_id, number).task() is not None)
+        return self.installation.serving(task.task_id, number)
+
+    def until_running(self, task: StageTask) -> None:
+        def runs() -> bool:
+            status = self.engine.status(task.task_id).status
+            return status is not None and status.phase == "running"
+
+        until("its runner says something", runs)
+
+    def end(self, task: StageTask) -> None:
+        (self.serving(task).path / "end").touch()
+
+    def kill_runner(self, task: StageTask) -> None:
+        last = self.ledger(task).last
+        assert last is not None
+        self.installation.cluster.slurm("scancel", "--full", "--signal=KILL", last.job_id)
+        until("its job is gone", lambda: last.job_id not in self.installation.jobs())
+
+    def let_runners_die(self, task: StageTask) -> None:
+        del task
+        node_dir = self.installation.node_dir(self.NODE)
+        node_dir.mkdir(parents=True)
+        (node_dir / "die").touch()
+
+    def after_start(self, task: StageTask) -> None:
+        del task
+        until("its job is gone", lambda: not self.installation.jobs())
+
+    def runners_started(self, task: StageTask) -> int:
+        return self.ledger(task).serving
+
+    def submitted(self, task: StageTask) -> StageTask:
+        return LocalDriver.stored(self.installation.settings, task)
+
+    def write_log(self, task: StageTask, text: str) -> None:
+        self.until_running(task)
+        with LogWriter(self.serving(task).log, task.log_rules) as writer:
+            writer.write("stdout", text.encode())
+        last = text.splitlines()[-1]
+        until(
+            "the log has arrived",
+            lambda: [line.text for line in self.engine.log(task.task_id).tail(1)] == [last],
+        )
+
+    def leave_orphan(self, task: StageTask) -> None:
+        """A job that is not the task's own."""
+        name = self.engine._job_name(task.task_id)  # nobody else gives jobs such names
+        script = "#!/bin/sh\nexec sleep 600\n"
+        self.installation.cluster.slurm(
+            "sbatch", f"--job-name={name}", f"--partition={self.PARTITION}", "--output=/dev/null", given=script
+        )
 
 
 class MemoryDriver(Driver):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from engine_drivers import Driver, LocalDriver, MemoryDriver, a_task
+from engine_drivers import Driver, LocalDriver, MemoryDriver, SlurmDriver, a_task
 from patience import until
 
 from winslow_dagster.engines.engine import Orphan
@@ -15,7 +15,13 @@ from winslow_dagster.errors import EngineError, NotFound
 from winslow_dagster.stages.log import StreamMirror
 
 
-@pytest.fixture(params=[LocalDriver, MemoryDriver], ids=["local", "memory"])
+@pytest.fixture(
+    params=[
+        pytest.param(LocalDriver, id="local"),
+        pytest.param(MemoryDriver, id="memory"),
+        pytest.param(SlurmDriver, id="slurm", marks=[pytest.mark.slurm, pytest.mark.slow]),
+    ]
+)
 def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
     with request.param.set_up(request) as driver:
         yield driver
@@ -322,6 +328,10 @@ def test_a_task_whose_tags_no_node_has_fails_and_says_so(driver: Driver) -> None
 
 
 def test_the_usage_of_every_node_is_reported(driver: Driver) -> None:
+    driver.engine.submit(a_task())
+    driver.until_running(a_task())
+    until("the node says what is in use", lambda: len(driver.engine.node_usage()) == 1)
+
     (usage,) = driver.engine.node_usage()
 
     assert usage.name == driver.engine.nodes()[0].name

@@ -17,8 +17,8 @@ from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import LogSummary, Outcome, StageResult, StageStatus
 
 
-def main() -> None:
-    directory = TaskDirectory(Path(sys.argv[1]))
+def run(path: Path) -> None:
+    directory = TaskDirectory(path)
     with (directory.path / "began").open("a") as began:
         began.write(f"{os.getpid()}\n")
     if (directory.path / "die").exists():
@@ -71,4 +71,4 @@ def requested_ending(directory: TaskDirectory) -> tuple[Outcome, str] | None:
 
 
 if __name__ == "__main__":
-    main()
+    run(Path(sys.argv[1]))
