@@ -107,10 +107,29 @@ def test_a_machine_without_any_has_no_gpu_of_these_kinds(tmp_path: Path) -> None
     assert hardware.drm_gpus(tmp_path / "drm") == hardware.GpuReport()
 
 
-def test_a_machine_without_nvidia_driver_says_so_or_names_its_gpus() -> None:
-    report = hardware.nvidia_gpus()
+def test_an_amd_gpu_that_its_driver_cannot_read_is_reported_and_the_others_are_found(tmp_path: Path) -> None:
+    drm = tmp_path / "drm"
+    card(drm, 0, "0000:03:00.0", vendor="0x1002", mem_info_vram_total="")
+    card(drm, 1, "0000:09:00.0", vendor="0x1002", product_name="Instinct", mem_info_vram_total=str(64 << 30))
+    lost = drm.parent / "devices" / "0000:03:00.0" / "mem_info_vram_total"
+    lost.unlink()
+    lost.mkdir()  # Reading it is an error of the system, as for a device that has gone.
 
-    if report.gpus:
-        assert all(gpu.uuid.startswith("GPU-") and gpu.memory_bytes > 0 for gpu in report.gpus)
-    else:
-        assert report.notes == () or "NVIDIA GPU" in report.notes[0]
+    report = hardware.drm_gpus(drm)
+
+    assert [(gpu.index, gpu.name) for gpu in report.gpus] == [(1, "Instinct")]
+    (note,) = report.notes
+    assert note.startswith("the amd GPU at 0000:03:00.0 cannot be used: its driver cannot read it: ")
+
+
+def test_a_gpu_of_amd_has_its_driver_and_its_device_file(tmp_path: Path) -> None:
+    drm = tmp_path / "drm"
+    card(drm, 0, "0000:03:00.0", vendor="0x1002", device="0x744c", mem_info_vram_total=str(24 << 30))
+    device = drm.parent / "devices" / "0000:03:00.0"
+    (device / "drm" / "renderD128").mkdir(parents=True)
+    write(tmp_path / "drivers" / "amdgpu" / "module" / "version", "6.8.5")
+    (device / "driver").symlink_to(tmp_path / "drivers" / "amdgpu")
+
+    (gpu,) = hardware.drm_gpus(drm).gpus
+
+    assert (gpu.driver, gpu.device_files) == ("amdgpu 6.8.5", ("/dev/dri/renderD128",))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from patience import until
 
 from winslow_dagster.engines import hardware, usage_history
 from winslow_dagster.engines.engine import NodeGpu
-from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading, NvidiaSource, Readings
+from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading, Readings
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.usage_rings import LEVELS, RingWriter, last_row, path_of, read_rings
 from winslow_dagster.engines.usage_sampler import NODE_FIELDS, UsageSampler, usage_dir
@@ -187,71 +185,3 @@ def test_amd_says_what_is_in_use_in_sysfs(tmp_path: Path) -> None:
     (drm / "card0" / "device").symlink_to(device)
 
     assert DrmSource(drm).read() == {"amd-0000:03:00.0": GpuReading(37.0, float(4 << 30), 61.0)}
-
-
-class NVMLError(Exception):
-    """As of the library."""
-
-
-@pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A library with two GPUs, of which those in `lost` do not answer."""
-    lost: set[int] = set()
-
-    def of(value: object) -> object:
-        def read(handle: int, *_: object) -> object:
-            if handle in lost:
-                raise NVMLError("GPU is lost")
-            return value
-
-        return read
-
-    library = SimpleNamespace(
-        NVMLError=NVMLError,
-        NVML_TEMPERATURE_GPU=0,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetUUID=lambda handle: f"GPU-{handle}",
-        nvmlDeviceGetUtilizationRates=of(SimpleNamespace(gpu=80)),
-        nvmlDeviceGetMemoryInfo=of(SimpleNamespace(used=5)),
-        nvmlDeviceGetTemperature=of(70),
-        lost=lost,
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", library)  # type: ignore[arg-type]
-    return library
-
-
-def test_a_gpu_that_falls_off_the_bus_is_unknown_and_the_others_are_read(nvml: SimpleNamespace) -> None:
-    source = NvidiaSource()
-    assert source.read() == {"GPU-0": GpuReading(80.0, 5.0, 70.0), "GPU-1": GpuReading(80.0, 5.0, 70.0)}
-
-    nvml.lost.add(1)
-
-    found = source.read()
-    assert found["GPU-0"] == GpuReading(80.0, 5.0, 70.0)
-    assert all(map(math.isnan, found["GPU-1"].values()))
-
-
-def test_a_machine_without_the_driver_has_no_readings(nvml: SimpleNamespace) -> None:
-    def absent() -> None:
-        raise NVMLError("library not found")
-
-    nvml.nvmlInit = absent
-    assert NvidiaSource().read() == {}
-
-
-def test_detection_does_not_wait_for_a_driver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-
-    def hangs() -> hardware.GpuReport:
-        release.wait()
-        return hardware.GpuReport()
-
-    monkeypatch.setattr(hardware, "nvidia_gpus", hangs)
-    try:
-        found = hardware.detect_gpus(timeout_s=0.1)
-    finally:
-        release.set()
-
-    assert any("NVIDIA driver has not answered within 0.1 s" in note for note in found.notes)

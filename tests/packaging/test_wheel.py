@@ -18,6 +18,8 @@ SHIPPED = (
     "pipeline_configs/pipeline.schema.json",
     "deploy/images/java/Dockerfile",
     "deploy/images/java/java_tracker.yaml",
+    "deploy/slurm/epilog",
+    "deploy/slurm/slurm.conf",
 )
 
 

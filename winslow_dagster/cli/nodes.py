@@ -8,7 +8,7 @@ import click
 
 from winslow_dagster.cli.action_commands import command_line
 from winslow_dagster.cli.opening import open_installation
-from winslow_dagster.cli.output import json_option, print_json, print_table, say
+from winslow_dagster.cli.output import json_option, print_json, print_line, print_table, say
 
 if TYPE_CHECKING:
     from winslow_dagster.engines.engine import Node, NodeUsage
@@ -24,7 +24,8 @@ def command() -> None:
 def list_(*, as_json: bool) -> None:
     """List the nodes: whether they take stages, and what is in use.
 
-    With --json, {"nodes": [{name, cpus, memory_bytes, gpus, tags, containers, gpu_notes, drain, usage}, …]}.
+    With --json, {"nodes": [{name, cpus, memory_bytes, gpus, tags, containers, container_runtimes, cdi_devices,
+    gpu_notes, drain, usage}, …]}.
     """
     with open_installation() as winslow:
         nodes, usage = winslow.machines.list(), {each.name: each for each in winslow.machines.usage()}
@@ -41,6 +42,9 @@ def list_(*, as_json: bool) -> None:
     else:
         headings = ("node", "takes stages", "CPUs", "memory", "disk free", "GPUs", "tags")
         print_table(headings, [_row(node, usage.get(node.name)) for node in nodes])
+        for node in nodes:
+            for line in _gpu_lines(node):
+                print_line(f"{node.name}: {line}")
 
 
 @command.command("drain")
@@ -89,3 +93,17 @@ def _row(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
         ", ".join(gpu.name for gpu in node.gpus) or "none",
         ", ".join(node.tags),
     )
+
+
+def _gpu_lines(node: Node) -> tuple[str, ...]:
+    """What there is to say about the GPUs of a node beside their names."""
+    from winslow_dagster.formatting import format_size
+
+    lines = [
+        f"GPU {gpu.index}: {gpu.name}, {format_size(gpu.memory_bytes)}"
+        + (f", driver {gpu.driver}" if gpu.driver else "")
+        for gpu in node.gpus
+    ]
+    if node.cdi_devices:
+        lines.append(f"containers get these devices by CDI: {', '.join(node.cdi_devices)}")
+    return (*lines, *node.gpu_notes)

@@ -94,8 +94,12 @@ class Node(Frozen):
     tags: tuple[str, ...] = ()
     containers: str = ""
     """The container runtime and its version; empty if there is none."""
+    container_runtimes: tuple[str, ...] = ()
+    """What Docker runs containers with, such as `runc` and `nvidia`."""
+    cdi_devices: tuple[str, ...] = ()
+    """Devices that the node offers containers by the Container Device Interface, such as `nvidia.com/gpu=0`."""
     gpu_notes: tuple[str, ...] = ()
-    """Why GPUs of some kind were not found or cannot be used."""
+    """Why GPUs of some kind were not found or cannot be used, by programs or by containers."""
     drain: Drain | None = None
     """Set while the node takes no new stage."""
 

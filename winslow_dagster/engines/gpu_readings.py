@@ -55,12 +55,13 @@ class NvidiaSource:
         """All of them; none without the driver. One that does not answer, such as after it fell off the bus, is NaN."""
         import pynvml  # type: ignore[import-untyped]  # it has no stubs
 
+        from winslow_dagster.engines.nvidia import usable_devices
+
         if not self._devices and time.monotonic() - self._asked_at_s >= TRY_AGAIN_S:
             self._asked_at_s = time.monotonic()
             with suppress(pynvml.NVMLError):
                 pynvml.nvmlInit()
-                handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-                self._devices = {pynvml.nvmlDeviceGetUUID(handle): handle for handle in handles}
+                self._devices = usable_devices()
         found = {}
         for uuid, handle in self._devices.items():
             values = [UNKNOWN, UNKNOWN, UNKNOWN]

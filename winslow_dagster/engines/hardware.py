@@ -7,27 +7,19 @@ import platform
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from winslow_dagster.engines.engine import NodeGpu
+from winslow_dagster.engines.gpu_report import GpuReport
 from winslow_dagster.stages.launchers.process import cgroups
+from winslow_dagster.stages.task.model import NodeGpu
 
 DRM = Path("/sys/class/drm")
 VENDORS = {"0x1002": "amd", "0x8086": "intel"}
 VRAM_FILES = ("device/mem_info_vram_total", "lmem_total_bytes")
 MIN_VRAM_BYTES = 1 << 30
 DRIVER_TIMEOUT_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class GpuReport:
-    """The GPUs that were found, and why others were not or cannot be used."""
-
-    gpus: tuple[NodeGpu, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def node_name() -> str:
@@ -51,7 +43,9 @@ def usable_memory_bytes() -> int:
 
 def detect_gpus(timeout_s: float = DRIVER_TIMEOUT_S) -> GpuReport:
     """All GPUs that stages can use. A driver that does not answer within `timeout_s` has none."""
-    nvidia, drm = answered(nvidia_gpus, "the NVIDIA driver", timeout_s), drm_gpus()
+    from winslow_dagster.engines.nvidia import nvidia_gpus
+
+    nvidia, drm = answered(nvidia_gpus, "the NVIDIA driver", timeout_s), answered(drm_gpus, "a GPU driver", timeout_s)
     return GpuReport(nvidia.gpus + drm.gpus, nvidia.notes + drm.notes)
 
 
@@ -64,34 +58,6 @@ def answered(detect: Callable[[], GpuReport], driver: str, timeout_s: float) -> 
     if found:
         return found[0]
     return GpuReport(notes=(f"{driver} has not answered within {timeout_s:g} s: its GPUs cannot be used",))
-
-
-def nvidia_gpus() -> GpuReport:
-    """NVIDIA's, from its management library."""
-    import pynvml  # type: ignore[import-untyped]  # it has no stubs
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return GpuReport(notes=(f"no NVIDIA GPU: {error}",))
-    try:
-        found = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            device = pynvml.nvmlDeviceGetHandleByIndex(index)
-            found.append(
-                NodeGpu(
-                    uuid=pynvml.nvmlDeviceGetUUID(device),
-                    index=index,
-                    vendor="nvidia",
-                    name=pynvml.nvmlDeviceGetName(device),
-                    memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(device).total,
-                )
-            )
-        return GpuReport(tuple(found))
-    except pynvml.NVMLError as error:
-        return GpuReport(notes=(f"the NVIDIA GPUs cannot be used: {error}",))
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def drm_gpus(directory: Path = DRM) -> GpuReport:
@@ -117,15 +83,37 @@ def _drm(directory: Path) -> tuple[list[tuple[NodeGpu, Path]], list[str]]:
         # The index counts as the vendor's own tools do: all of its cards, those without memory, too.
         index = seen[vendor]
         seen[vendor] += 1
-        memory_bytes = max(int(_text(card / name) or 0) for name in VRAM_FILES)
         address = (card / "device").resolve().name
-        if memory_bytes < MIN_VRAM_BYTES:
+        try:
+            gpu = _gpu(card, vendor, index, address)
+        except (OSError, ValueError) as error:  # Its driver cannot reach it, such as after it fell off the bus.
+            notes.append(f"the {vendor} GPU at {address} cannot be used: its driver cannot read it: {error}")
+            continue
+        if gpu.memory_bytes < MIN_VRAM_BYTES:
             notes.append(f"the {vendor} graphics at {address} are not used: they have no memory of their own")
             continue
-        name = _text(card / "device/product_name") or f"{vendor} {_text(card / 'device/device')}"
-        gpu = NodeGpu(uuid=f"{vendor}-{address}", index=index, vendor=vendor, name=name, memory_bytes=memory_bytes)
         found.append((gpu, card))
     return found, notes
+
+
+def _gpu(card: Path, vendor: str, index: int, address: str) -> NodeGpu:
+    """What sysfs says about one card. Raises OSError, ValueError."""
+    return NodeGpu(
+        uuid=f"{vendor}-{address}",
+        index=index,
+        vendor=vendor,
+        name=_text(card / "device/product_name") or f"{vendor} {_text(card / 'device/device')}",
+        memory_bytes=max(int(_text(card / name) or 0) for name in VRAM_FILES),
+        driver=_driver(card),
+        device_files=tuple(f"/dev/dri/{node.name}" for node in sorted((card / "device/drm").glob("renderD*"))),
+    )
+
+
+def _driver(card: Path) -> str:
+    """The kernel module that serves the card, with its version if it says one."""
+    driver = card / "device/driver"
+    name = driver.resolve().name if driver.exists() else ""
+    return f"{name} {_text(driver / 'module/version')}".strip()
 
 
 def _text(path: Path) -> str:

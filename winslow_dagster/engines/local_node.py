@@ -7,9 +7,9 @@ from functools import cache
 
 import psutil
 
-from winslow_dagster.engines import hardware, usage_history
+from winslow_dagster.engines import container_gpus, hardware, usage_history
 from winslow_dagster.engines.engine import Node, NodeImage, NodeUsage
-from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.engines.gpu_report import GpuReport
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.disk_space import Space
 from winslow_dagster.stages.node_drain import read_drain
@@ -18,31 +18,24 @@ CPU_SAMPLE_S = 0.1
 
 
 @cache
-def gpus_here() -> hardware.GpuReport:
+def gpus_here() -> GpuReport:
     """This machine's GPUs. Detected once per process: detection takes up to a second, and they do not change."""
     return hardware.detect_gpus()
 
 
-def container_runtime() -> str:
-    """The container runtime and its version; empty if there is none."""
-    from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
-
-    try:
-        return f"Docker, API {DockerDaemon.connect().api_version}"
-    except ServiceUnavailable:
-        return ""
-
-
 def this_node(settings: NodeSettings) -> Node:
     """This machine."""
+    containers = container_gpus.look(gpus_here().gpus)
     return Node(
         name=hardware.node_name(),
         cpus=hardware.usable_cpus(),
         memory_bytes=hardware.usable_memory_bytes(),
         gpus=gpus_here().gpus,
         tags=settings.node_tags,
-        containers=container_runtime(),
-        gpu_notes=gpus_here().notes,
+        containers=containers.docker,
+        container_runtimes=containers.runtimes,
+        cdi_devices=containers.cdi_devices,
+        gpu_notes=gpus_here().notes + containers.notes,
         drain=read_drain(settings.node_dir),
     )
 

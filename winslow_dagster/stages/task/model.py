@@ -18,13 +18,15 @@ Phase = Literal["submitted", "waiting", "fetching", "running", "storing", "ended
 
 
 class NodeGpu(Frozen):
-    """One GPU of a node."""
+    """One GPU of a node, or an instance that MIG has made of one: that has the index of its GPU."""
 
     uuid: str
     index: int
     vendor: str
     name: str
     memory_bytes: int
+    driver: str = ""
+    device_files: tuple[str, ...] = Field(default=(), description="What a program opens to use it, and no other one.")
 
 
 class StageTask(Frozen):

@@ -110,6 +110,14 @@ class DockerDaemon:
         except docker.errors.ImageNotFound:
             return None
 
+    def runtimes(self) -> tuple[str, ...]:
+        """The names of what the daemon runs containers with, such as `runc` and `nvidia`. Raises ServiceAway."""
+        try:
+            with self.client() as api:
+                return tuple(sorted(api.info()["Runtimes"]))
+        except (*CONNECTION_LOST, docker.errors.DockerException) as error:
+            raise ServiceAway(f"the Docker daemon does not respond: {error}") from error
+
     def pull(self, image: str, announce: Callable[[str], None]) -> None:
         """Pull an image from its registry. Raises ImageNotBuilt with the message of the daemon or the registry."""
         announce(f"pulling the image {image}")
