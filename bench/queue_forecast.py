@@ -85,7 +85,7 @@ def week(seed: int, draws: int = DRAWS, every: int = 1) -> list[Checked]:
         for number, at_s in enumerate(arrivals(random))
     ]
     known = {name: [drawn_s(name, random) for _ in range(ATTEMPTS_CONSIDERED)] for name in AFTER}
-    real = QueueSimulation(works, limits, GPUS)
+    real = QueueSimulation(works, limits, [GPUS])
     ended: set[tuple[str, str]] = set()
     forecasts: dict[str, tuple[float, float, float]] = {}
     for number, work in enumerate(works):
@@ -147,7 +147,7 @@ def expected(  # noqa: PLR0913, PLR0917  # what a forecast is made of
             )
             for each in present
         ]
-        found.append(start_times(runs, limits, GPUS)[work.item.run_id])
+        found.append(start_times(runs, limits, [GPUS])[work.item.run_id])
     said = forecast(found, BEGIN)
     assert said is not None
     assert said.late is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from winslow_dagster.cli.reference import cli_page
-from winslow_dagster.settings import AccessSettings, NodeSettings, Settings, SlurmSettings
+from winslow_dagster.settings import AccessSettings, NodeSettings, QueueSettings, Settings, SlurmSettings
 
 DOCS = Path(__file__).parent
 SETTINGS_HEAD = """\
@@ -42,14 +42,14 @@ def settings_page() -> str:
     settings = Settings.read({"WINSLOW_HOME": str(home), "WINSLOW_PIPELINES_DIR": "/pipeline_configs"})
     defaults = {
         name: str(value).replace(str(home), "$WINSLOW_HOME")
-        for part in (settings, settings.access, settings.slurm, settings.node)
+        for part in (settings, settings.access, settings.queue, settings.slurm, settings.node)
         for name, value in part.model_dump().items()
         if value
     } | {"home": ".winslow", "pipelines_dir": "pipeline_configs"}
     rows = []
-    parts = (Settings, AccessSettings, SlurmSettings, NodeSettings)
-    for name, field in ((name, field) for part in parts for name, field in part.model_fields.items()):
-        if name in {"access", "slurm", "node"}:
+    parts = (Settings, AccessSettings, QueueSettings, SlurmSettings, NodeSettings)
+    for name, field in (pair for part in parts for pair in part.model_fields.items()):
+        if name in {"access", "queue", "slurm", "node"}:
             continue
         default = f"`{defaults[name]}`" if name in defaults else "none"
         rows.append(f"| `WINSLOW_{name.upper()}` | {field.description} | {default} |\n")

@@ -24,6 +24,8 @@ from winslow_dagster.paths import resolved
 StageMode = Literal["auto", "docker", "process"]
 EngineKind = Literal["local", "slurm"]
 Role = Literal["viewer", "operator", "admin"]
+ShareBy = Literal["owner", "project", "none"]
+SHARE_BY: tuple[ShareBy, ...] = get_args(ShareBy)
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each may do everything that those before it may: see; act on projects; manage people and the installation."""
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
@@ -208,6 +210,39 @@ class AccessSettings(BaseModel):
         )
 
 
+class QueueSettings(BaseModel):
+    """How the run queue is shared."""
+
+    model_config = ConfigDict(frozen=True)
+
+    queue_share_by: ShareBy = Field(
+        default="owner",
+        description="Who takes turns in the run queue within a priority: `owner` (of projects), `project`, or `none`: "
+        "first come, first served.",
+    )
+    queue_weights: dict[str, float] = Field(
+        default={},
+        description="Weights of owners or projects in the run queue: `name=weight`, separated by commas, such as "
+        "`anna=2,students=0.5`. A weight of 2 has twice as many places as one of 1, which is the default.",
+    )
+
+    def variables(self) -> dict[str, str]:
+        """These settings as environment variables."""
+        weights = ",".join(f"{name}={weight!r}" for name, weight in self.queue_weights.items())
+        return {"WINSLOW_QUEUE_SHARE_BY": self.queue_share_by, "WINSLOW_QUEUE_WEIGHTS": weights}
+
+    @classmethod
+    def read(cls, source: Mapping[str, str]) -> QueueSettings:
+        """Read the variables. Raises SettingsInvalid."""
+        text = source.get("WINSLOW_QUEUE_SHARE_BY") or "owner"
+        by = next((each for each in SHARE_BY if each == text), None)
+        if by is None:
+            raise SettingsInvalid(
+                f"WINSLOW_QUEUE_SHARE_BY is {text!r}", where="environment", expected=f"one of {', '.join(SHARE_BY)}"
+            )
+        return cls(queue_share_by=by, queue_weights=weights(source, "WINSLOW_QUEUE_WEIGHTS"))
+
+
 class Settings(BaseModel):
     """The settings of one installation's control plane. Frozen; made by `Settings.read`."""
 
@@ -274,6 +309,7 @@ class Settings(BaseModel):
     )
     watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
     access: AccessSettings = Field(default=AccessSettings(), description="How people log in.")
+    queue: QueueSettings = Field(default=QueueSettings(), description="How the run queue is shared.")
     node: NodeSettings = Field(description="The settings of this machine as a node.")
     engine: EngineKind = Field(
         default="local",
@@ -378,6 +414,7 @@ class Settings(BaseModel):
             retention_file=resolved(source.get("WINSLOW_RETENTION_FILE") or home / "retention.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
             access=AccessSettings.read(source),
+            queue=QueueSettings.read(source),
             node=NodeSettings(
                 node_dir=resolved(source.get("WINSLOW_NODE_DIR") or home),
                 node_tags=tags(source, "WINSLOW_NODE_TAGS"),
@@ -487,6 +524,25 @@ def role_names(source: Mapping[str, str], name: str) -> dict[str, Role]:
                 expected=f"name=role separated by commas, with one of the roles {', '.join(ROLES)}",
             )
         found[key.strip()] = role
+    return found
+
+
+def weights(source: Mapping[str, str], name: str) -> dict[str, float]:
+    """The weights in a comma-separated list of `name=weight`. Raises SettingsInvalid."""
+    found: dict[str, float] = {}
+    for text in comma_separated(source, name):
+        key, _, value = text.rpartition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = 0.0
+        if not key.strip() or not 0 < weight < inf:
+            raise SettingsInvalid(
+                f"{name} contains {text!r}",
+                where="environment",
+                expected="name=weight separated by commas, with weights greater than 0, such as anna=2",
+            )
+        found[key.strip()] = weight
     return found
 
 

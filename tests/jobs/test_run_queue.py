@@ -1,4 +1,4 @@
-"""Dagster's queue starts what our rule says, with the limits that our coordinator gives it."""
+"""The daemon starts what our rule says, and the limits follow the machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from winslow_dagster.defaults import default_file
+from winslow_dagster.engines.engine import Node, NodeGpu
 from winslow_dagster.engines.local import LocalEngine
+from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.jobs.run_queue_daemon import RunQueueDaemon, daemons_of
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -60,9 +63,9 @@ def add(instance: DagsterInstance, status: DagsterRunStatus, **tags: str) -> str
     return run.run_id
 
 
-def started(instance: DagsterInstance) -> list[str]:
-    """The runs that Dagster would start now."""
-    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+def started(instance: DagsterInstance, daemon_type: type[QueuedRunCoordinatorDaemon] = RunQueueDaemon) -> list[str]:
+    """The runs that the daemon would start now."""
+    daemon = daemon_type(interval_seconds=1)
     found = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)
     return [run.run_id for run in found]
 
@@ -78,7 +81,10 @@ def some_tags(random: Random) -> dict[str, str]:
     return tags
 
 
-def test_dagster_starts_what_the_rule_says(instance: DagsterInstance) -> None:
+@pytest.mark.parametrize("daemon_type", [RunQueueDaemon, QueuedRunCoordinatorDaemon])
+def test_the_daemon_starts_what_the_rule_says_and_so_does_dagsters_own_where_nobody_takes_turns(
+    instance: DagsterInstance, daemon_type: type[QueuedRunCoordinatorDaemon]
+) -> None:
     for seed in range(20):
         random = Random(seed)
         instance.run_storage.wipe()
@@ -89,7 +95,80 @@ def test_dagster_starts_what_the_rule_says(instance: DagsterInstance) -> None:
 
         wanted = [item.run_id for item in starting(queued, places_of(QueueLimits.of(0), in_progress))]
 
-        assert started(instance) == wanted, seed
+        assert started(instance, daemon_type) == wanted, seed
+
+
+def test_the_services_daemon_chooses_by_our_rule(instance: DagsterInstance) -> None:
+    names = [daemon.daemon_type() for daemon in daemons_of(instance)]
+
+    assert set(names) == set(instance.get_required_daemon_types())
+    (queue,) = [each for each in daemons_of(instance) if isinstance(each, QueuedRunCoordinatorDaemon)]
+    assert isinstance(queue, RunQueueDaemon)
+    assert queue.interval_seconds == SHIPPED["run_coordinator"]["config"]["dequeue_interval_seconds"]
+
+
+def project(home: Settings, name: str, owner: str) -> str:
+    records = ProjectRecords.open(home.database_url)
+    records.create_project(name, pipeline="p", pipeline_digest="0" * 64, env={}, created_by=owner)
+    records.close()
+    return name
+
+
+def test_two_hundred_videos_of_one_owner_do_not_leave_the_others_behind(
+    instance: DagsterInstance, home: Settings
+) -> None:
+    """Within a priority, the owner with the fewest runs in progress goes first; then whoever was queued first."""
+    videos = [project(home, f"video-{number}", "anna") for number in range(200)]
+    ulm, bonn = project(home, "ulm", "bert"), project(home, "bonn", "carla")
+    order = [add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: name, QUEUE_TAG: "cpu"}) for name in videos]
+    late = [add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: name, QUEUE_TAG: "cpu"}) for name in (ulm, bonn)]
+
+    # Each owner has a turn, then the two others have nothing left to start.
+    assert started(instance) == [order[0], *late, *order[1:18]]
+
+
+def test_a_place_that_becomes_free_goes_to_the_owner_with_the_fewest_runs_in_progress(
+    instance: DagsterInstance, home: Settings
+) -> None:
+    for number in range(20):
+        tags = {PROJECT_TAG: project(home, f"video-{number}", "anna"), QUEUE_TAG: "cpu"}
+        add(instance, DagsterRunStatus.STARTED if number < 19 else DagsterRunStatus.QUEUED, **tags)
+    bert = add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: project(home, "ulm", "bert"), QUEUE_TAG: "cpu"})
+
+    assert started(instance) == [bert]
+
+
+def test_a_higher_priority_goes_before_any_share(instance: DagsterInstance, home: Settings) -> None:
+    tags = {PROJECT_TAG: project(home, "video", "anna"), QUEUE_TAG: "cpu", PRIORITY_TAG: "1"}
+    for _ in range(19):
+        add(instance, DagsterRunStatus.STARTED, **tags)
+    add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: project(home, "ulm", "bert"), QUEUE_TAG: "cpu"})
+    urgent = add(instance, DagsterRunStatus.QUEUED, **tags)
+
+    assert started(instance) == [urgent]
+
+
+def test_whoever_fills_the_processors_still_has_a_turn_on_the_gpus(instance: DagsterInstance, home: Settings) -> None:
+    video, ulm = project(home, "video", "anna"), project(home, "ulm", "bert")
+    for _ in range(10):
+        add(instance, DagsterRunStatus.STARTED, **{PROJECT_TAG: video, QUEUE_TAG: "cpu"})
+    add(instance, DagsterRunStatus.STARTED, **{PROJECT_TAG: ulm, QUEUE_TAG: GPU_QUEUE})
+    add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: ulm, QUEUE_TAG: GPU_QUEUE})
+    anna = add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: video, QUEUE_TAG: GPU_QUEUE})
+
+    assert started(instance) == [anna]
+
+
+def test_runs_that_wait_for_gpus_keep_none_that_needs_none(instance: DagsterInstance, home: Settings) -> None:
+    name = project(home, "video", "anna")
+    for _ in range(50):
+        add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: name, QUEUE_TAG: GPU_QUEUE})
+    cpu = add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: name, QUEUE_TAG: "cpu"})
+
+    found = started(instance)
+
+    assert found[-1] == cpu
+    assert len(found) == QueueLimits.of(0).gpu_runs + 1
 
 
 def test_what_people_say_about_a_waiting_run_holds_from_the_next_pass_on(
@@ -126,12 +205,41 @@ def test_nothing_starts_while_every_machine_is_drained(instance: DagsterInstance
 
 def test_the_limit_of_gpu_runs_follows_the_machine(instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     from winslow_dagster.engines import local_node
-    from winslow_dagster.engines.engine import NodeGpu
     from winslow_dagster.engines.hardware import GpuReport
 
-    gpus = tuple(NodeGpu(uuid=str(n), index=n, vendor="nvidia", name="H", memory_bytes=1) for n in range(3))
-    monkeypatch.setattr(local_node, "gpus_here", lambda: GpuReport(gpus))
+    monkeypatch.setattr(local_node, "gpus_here", lambda: GpuReport(gpus(3)))
     for _ in range(8):
         add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE})
 
     assert len(started(instance)) == QueueLimits.of(3).gpu_runs == 6
+
+
+def gpus(count: int, node: str = "n") -> tuple[NodeGpu, ...]:
+    return tuple(NodeGpu(uuid=f"{node}-{n}", index=n, vendor="nvidia", name="H", memory_bytes=1) for n in range(count))
+
+
+def machine(name: str, count: int) -> Node:
+    return Node(name=name, cpus=8, memory_bytes=1 << 30, gpus=gpus(count, name))
+
+
+def test_the_limits_follow_machines_that_join_leave_are_drained_or_lose_a_gpu(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = InMemoryEngine((machine("a", 2),))
+    monkeypatch.setattr("winslow_dagster.jobs.run_coordinator.open_engine", lambda _settings: engine)
+    for _ in range(40):
+        add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE})
+    assert len(started(instance)) == 4
+
+    engine.change_nodes((machine("a", 2), machine("b", 4)))
+    assert len(started(instance)) == 12, "b has joined"
+
+    engine.drain("b", by="anna")
+    assert len(started(instance)) == 4, "b takes no new stage"
+
+    engine.undrain("b")
+    engine.change_nodes((machine("a", 1), machine("b", 4)))
+    assert len(started(instance)) == 10, "a GPU fell off"
+
+    engine.change_nodes((machine("b", 4),))
+    assert len(started(instance)) == 8, "a has left"

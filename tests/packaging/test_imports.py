@@ -20,6 +20,7 @@ MAY_USE_PRIVATE_DAGSTER = {
     "console/dagit.py",
     "jobs/executor.py",
     "jobs/launcher.py",
+    "jobs/run_queue_daemon.py",
     "jobs/sqlite_storage.py",
     "services/code_server.py",
 }

@@ -102,6 +102,7 @@ def test_the_services_get_every_setting() -> None:
     variables |= {"WINSLOW_TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16,::1", "WINSLOW_PROXY_USER_HEADER": "X-Remote-User"}
     variables |= {"WINSLOW_OIDC_ISSUER": "https://id.example/realm", "WINSLOW_OIDC_CLIENT_ID": "winslow"}
     variables |= {"WINSLOW_OIDC_CLIENT_SECRET_FILE": "/secret", "WINSLOW_OIDC_ROLE_CLAIM": "groups"}
+    variables |= {"WINSLOW_QUEUE_SHARE_BY": "project", "WINSLOW_QUEUE_WEIGHTS": "ulm=2,a=b=0.1"}
     settings = Settings.read(variables)
     assert Settings.read(service_environment(settings)) == settings
 
@@ -124,6 +125,27 @@ def test_the_services_get_every_setting() -> None:
 def test_a_setting_of_the_log_in_that_cannot_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsInvalid, match=f"{name} .*expected"):
         Settings.read({name: value, "WINSLOW_OIDC_CLIENT_ID": "winslow"})
+
+
+def test_the_queue_is_shared_by_owners_unless_somebody_says_otherwise() -> None:
+    assert Settings.read({}).queue.queue_share_by == "owner"
+    queue = Settings.read({"WINSLOW_QUEUE_SHARE_BY": "none", "WINSLOW_QUEUE_WEIGHTS": "anna=2, bert = 0.5"}).queue
+    assert (queue.queue_share_by, queue.queue_weights) == ("none", {"anna": 2.0, "bert": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("WINSLOW_QUEUE_SHARE_BY", "person", "one of owner, project, none"),
+        *(
+            ("WINSLOW_QUEUE_WEIGHTS", value, "name=weight separated by commas, with weights greater than 0")
+            for value in ("anna", "anna=0", "anna=-1", "anna=much", "=2", "anna=inf", "anna=nan")
+        ),
+    ],
+)
+def test_a_setting_of_the_queue_that_cannot_be_used_is_named(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name} .*expected {expected}"):
+        Settings.read({name: value})
 
 
 def test_an_openid_provider_needs_the_name_by_which_it_knows_this_program() -> None:

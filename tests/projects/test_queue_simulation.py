@@ -41,7 +41,7 @@ def test_limits_follow_the_gpus_that_there_are() -> None:
 def test_a_higher_priority_goes_first_and_within_one_who_came_first() -> None:
     waiting = [QueueItem("a"), QueueItem("b", priority=1), QueueItem("c"), QueueItem("d", priority=1)]
 
-    assert [item.run_id for item in in_order(waiting)] == ["b", "d", "a", "c"]
+    assert [item.run_id for item in in_order(waiting, places_of(FEW, []))] == ["b", "d", "a", "c"]
 
 
 def test_a_run_that_a_limit_keeps_does_not_keep_those_behind_it() -> None:
@@ -60,7 +60,7 @@ def test_a_run_that_a_limit_keeps_does_not_keep_those_behind_it() -> None:
 def test_a_waiting_run_starts_when_one_before_it_ends() -> None:
     runs = [run("a", cpu(10, running=True), in_progress=True), run("b", cpu(5)), run("c", cpu(1)), run("d", cpu(1))]
 
-    assert start_times(runs, FEW, 0) == {"b": 0, "c": 5, "d": 6}
+    assert start_times(runs, FEW, [0]) == {"b": 0, "c": 5, "d": 6}
 
 
 def test_gpus_are_given_in_the_order_of_arrival_and_nobody_overtakes() -> None:
@@ -71,10 +71,25 @@ def test_gpus_are_given_in_the_order_of_arrival_and_nobody_overtakes() -> None:
         run("small", gpu(1), in_progress=True),
     ]
 
-    simulation = QueueSimulation(runs, limits, 2).run()
+    simulation = QueueSimulation(runs, limits, [2]).run()
 
     # The second GPU is free all the time, and is kept for the one that needs both.
     assert simulation.ends_s == {"one": 10, "both": 15, "small": 16}
+
+
+def test_several_gpus_come_together_on_one_machine_while_others_use_the_rest() -> None:
+    limits = QueueLimits(9, 9)
+    runs = [
+        *(run(name, gpu(10, running=True), in_progress=True) for name in ("one", "two", "three")),
+        run("both", gpu(5, 2), in_progress=True),
+        *(run(name, gpu(4), in_progress=True) for name in ("small", "smaller")),
+    ]
+
+    simulation = QueueSimulation(runs, limits, [2, 2]).run()
+
+    # One GPU is free on a machine, which is kept for the one that needs both.
+    assert simulation.stage_starts_s["both", "detect"] == 10
+    assert sorted(simulation.ends_s.values()) == [10, 10, 10, 14, 14, 15]
 
 
 def test_a_higher_priority_goes_first_to_a_gpu_too() -> None:
@@ -84,23 +99,23 @@ def test_a_higher_priority_goes_first_to_a_gpu_too() -> None:
         run("urgent", gpu(1), in_progress=True, priority=1),
     ]
 
-    assert QueueSimulation(runs, QueueLimits(9, 9), 1).run().ends_s == {"one": 10, "urgent": 11, "two": 12}
+    assert QueueSimulation(runs, QueueLimits(9, 9), [1]).run().ends_s == {"one": 10, "urgent": 11, "two": 12}
 
 
 def test_a_stage_starts_when_all_before_it_have_ended() -> None:
     stages = (StageWork("a", 3), StageWork("b", 5), StageWork("c", 1, ("a", "b")))
 
-    assert QueueSimulation([run("r", *stages)], FEW, 0).run().ends_s == {"r": 6}
+    assert QueueSimulation([run("r", *stages)], FEW, [0]).run().ends_s == {"r": 6}
 
 
 def test_nobody_knows_when_a_run_starts_behind_one_that_takes_nobody_knows_how_long() -> None:
     runs = [run(name, cpu(math.inf, running=True), in_progress=True) for name in "ab"]
 
-    assert start_times([*runs, run("c", cpu(1))], FEW, 0) == {"c": math.inf}
+    assert start_times([*runs, run("c", cpu(1))], FEW, [0]) == {"c": math.inf}
 
 
 def test_a_held_run_is_expected_never_to_start_and_others_pass_it() -> None:
-    assert start_times([run("a", cpu(1), held=True), run("b", cpu(1))], FEW, 0) == {"a": math.inf, "b": 0}
+    assert start_times([run("a", cpu(1), held=True), run("b", cpu(1))], FEW, [0]) == {"a": math.inf, "b": 0}
 
 
 def test_a_simulation_that_goes_on_from_a_moment_ends_as_one_from_the_beginning() -> None:
@@ -109,8 +124,8 @@ def test_a_simulation_that_goes_on_from_a_moment_ends_as_one_from_the_beginning(
         run(f"r{number}", cpu(random.uniform(1, 9)), gpu(random.uniform(1, 9), after=("work",)), queued_at_s=number / 2)
         for number in range(30)
     ]
-    whole = QueueSimulation(works, QueueLimits(6, 4), 2).run()
-    until = QueueSimulation(works, QueueLimits(6, 4), 2).run(14.5)
+    whole = QueueSimulation(works, QueueLimits(6, 4), [2]).run()
+    until = QueueSimulation(works, QueueLimits(6, 4), [2]).run(14.5)
     rest = [
         RunWork(
             each.item,
@@ -131,7 +146,7 @@ def test_a_simulation_that_goes_on_from_a_moment_ends_as_one_from_the_beginning(
     assert any(each.in_progress for each in until.under_way())
     waiting = {each.item.run_id for each in until.under_way() if not each.in_progress}
 
-    found = QueueSimulation(rest, QueueLimits(6, 4), 2).run().starts_s
+    found = QueueSimulation(rest, QueueLimits(6, 4), [2]).run().starts_s
 
     assert waiting
     assert {name: found[name] + 14.5 for name in waiting} == pytest.approx(

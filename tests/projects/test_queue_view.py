@@ -86,9 +86,9 @@ class Place:
         self.winslow = Installation(settings, services, Actor("anna"), engine=self.engine)  # type: ignore[arg-type]
         self.records = self.winslow.context.records
 
-    def run(self, project: str, pipeline: str = "traffic", status: RunStatus = "QUEUED") -> str:
+    def run(self, project: str, pipeline: str = "traffic", status: RunStatus = "QUEUED", owner: str = "anna") -> str:
         digest, run_id = self.digests[pipeline], f"run-{project}"
-        self.records.create_project(project, pipeline=pipeline, pipeline_digest=digest, env={}, created_by="anna")
+        self.records.create_project(project, pipeline=pipeline, pipeline_digest=digest, env={}, created_by=owner)
         self.records.record_run(RunRecord(run_id, project, pipeline, digest, self.now, "anna"))
         tags = {"winslow/queue": "cpu" if pipeline == "plain" else "gpu", "winslow/requested_by": "anna"}
         self.queue.queued.append(
@@ -118,7 +118,7 @@ class Place:
             log_rules=LogRules(),
         )
 
-    def ended(self, project: str, stage: str, took: timedelta) -> None:
+    def ended(self, project: str, stage: str, took: timedelta, gpus: tuple[str, ...] = ()) -> None:
         self.records.attempt_started(self.task(project, stage))
         result = StageResult(
             task_id=f"run-{project}.{stage}.1",
@@ -127,6 +127,7 @@ class Place:
             started_at=self.now - took,
             ended_at=self.now,
             node="ulm-1",
+            gpus=gpus,
         )
         self.records.attempt_ended(result.task_id, result)
 
@@ -218,6 +219,46 @@ def test_without_earlier_attempts_nobody_knows_when_a_run_starts(place: Place) -
     place.run("third")
 
     assert place.waiting()["third"].expected is None
+
+
+def test_owners_take_turns_and_a_run_says_why_others_go_first(place: Place) -> None:
+    for project in ("first", "second"):
+        place.run(project, status="STARTED")
+    for number in range(3):
+        place.run(f"video-{number}")
+    place.run("late", owner="bert")
+
+    waiting = place.waiting()
+
+    assert list(waiting) == ["late", "video-0", "video-1", "video-2"]
+    assert waiting["late"].turn == ""
+    assert waiting["video-0"].turn == "owners take turns, and owner anna has 2 in progress"
+    assert waiting["video-1"].turn == "owners take turns, and owner anna has 2 in progress and 1 before this one"
+
+
+def test_whoever_used_the_gpus_lately_goes_after_those_who_did_not(place: Place) -> None:
+    place.run("before")
+    place.queue.queued.clear()
+    place.ended("before", "detect", timedelta(hours=1), gpus=("GPU-0",))
+    place.run("again")
+    place.run("new", owner="bert")
+
+    waiting = place.waiting()
+
+    assert list(waiting) == ["new", "again"]
+    assert waiting["again"].turn == "owners take turns, and owner anna has used more of the GPUs in the last 24 h"
+
+
+def test_some_of_many_waiting_runs_are_described_as_if_all_were(place: Place) -> None:
+    for number in range(6):
+        place.run(f"p-{number}")
+    whole = place.winslow.queue.view()
+
+    part = place.winslow.queue.view(first=2, most=3)
+
+    assert (part.first, part.waiting_in_all) == (2, 6)
+    assert part.waiting == whole.waiting[2:5]
+    assert place.winslow.queue.view(first=9, most=3).waiting == ()
 
 
 def test_a_stage_that_no_machine_can_run_is_named_before_it_fails(place: Place) -> None:

@@ -11,7 +11,9 @@ import pytest
 from attempts import Place
 from patience import until
 
+from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
 from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
 from winslow_dagster.stages.task.directory import read_value
@@ -110,6 +112,27 @@ def test_a_higher_priority_goes_before_those_that_asked_earlier(node: Callable[.
                 until("c runs", lambda: place.printed(urgent))
                 assert place.printed(usual) == 0
                 for task in (urgent, usual):
+                    place.directory(task).request_cancel("")
+                    until("it has ended", place.directory(task).result)
+
+
+def test_those_that_wait_can_be_reordered(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    holder, early, late = (place.task(HOLDS, gpu=Gpu(), stage=name) for name in ("a", "b", "c"))
+    with place.running(holder):
+        until("a runs", lambda: place.printed(holder))
+        with place.running(early):
+            until("b waits", lambda: waits(place, early))
+            with place.running(late):
+                until("c is behind b", lambda: "queued behind ulm-07/b" in place.reason(late))
+                LocalEngine(Settings.read({"WINSLOW_HOME": str(place.home)})).set_priorities(
+                    {early.task_id: 1, late.task_id: 2}
+                )
+                until("b is behind c", lambda: "queued behind ulm-07/c" in place.reason(early))
+                place.directory(holder).request_cancel("")
+                until("c runs", lambda: place.printed(late))
+                assert place.printed(early) == 0
+                for task in (late, early):
                     place.directory(task).request_cancel("")
                     until("it has ended", place.directory(task).result)
 

@@ -86,9 +86,10 @@ def test_a_run_goes_on_after_an_outage_of_the_database(
 
 def test_the_daemon_waits_for_the_database_before_it_does_anything(server: PostgresServer, tmp_path: Path) -> None:
     environment = {**os.environ, "WINSLOW_HOME": str(tmp_path), "WINSLOW_DATABASE_URL": server.url}
+    environment["DAGSTER_HOME"] = str(tmp_path)
     server.stop()
     with subprocess.Popen(
-        [sys.executable, "-m", "winslow_dagster.services.daemon", "--help"],
+        [sys.executable, "-m", "winslow_dagster.services.daemon", str(tmp_path / "missing.yaml")],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -97,5 +98,5 @@ def test_the_daemon_waits_for_the_database_before_it_does_anything(server: Postg
         assert daemon.stderr is not None
         assert daemon.stderr.readline().startswith("waiting for the database: ")
         server.start()
-        assert "--workspace" in daemon.communicate()[0]
-    assert daemon.returncode == 0
+        assert "missing.yaml" in daemon.communicate()[1], "it has gone on to what it was started for"
+    assert daemon.returncode == 1

@@ -20,18 +20,21 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--first", type=click.IntRange(min=1), default=1, show_default=True, help="Place of the first run shown.")
+@click.option("--most", type=click.IntRange(min=0), help="Most waiting runs shown.  [default: all]")
 @json_option
-def list_(*, as_json: bool) -> None:
+def list_(*, first: int, most: int | None, as_json: bool) -> None:
     """List the runs that wait, in their order, and those in progress: why each waits, and when it may start.
 
     The expected start comes from how long stages took before: it is as likely early as late. In eight of ten cases it
     lies in the times behind it.
 
     With --json, {"waiting": [{run_id, project, pipeline, state, queued_at, started_at, requested_by, priority,
-    needs_gpu, held, reason, problem, expected, stages}, …], "in_progress": […], "max_runs", "max_gpu_runs", "stopped"}.
+    needs_gpu, held, sharer, reason, turn, problem, expected, stages}, …], "first", "waiting_in_all",
+    "in_progress": […], "max_runs", "max_gpu_runs", "share_by", "stopped"}, where the first place is 0.
     """
     with open_installation() as winslow:
-        view = winslow.queue.view()
+        view = winslow.queue.view(first=first - 1, most=most)
     if as_json:
         print_json(view.model_dump(mode="json"))
     else:
@@ -42,7 +45,7 @@ def list_(*, as_json: bool) -> None:
 @click.argument("project")
 @json_option
 def front(project: str, *, as_json: bool) -> None:
-    """Put the waiting runs of PROJECT before all others.
+    """Put the runs of PROJECT before all others, also its stages that wait for GPUs.
 
     With --json, {"project", "priority"}: their priority is now higher than that of the others.
     """
@@ -59,7 +62,9 @@ def front(project: str, *, as_json: bool) -> None:
 @click.argument("priority", type=int)
 @json_option
 def priority(project: str, priority: int, *, as_json: bool) -> None:
-    """Give the waiting runs of PROJECT a PRIORITY: a higher one goes first, and 0 is what runs have.
+    """Give the runs of PROJECT a PRIORITY: a higher one goes first, and 0 is what runs have.
+
+    That of a run in progress counts for its stages that wait for GPUs.
 
     With --json, {"project", "priority"}.
     """
@@ -112,6 +117,8 @@ def show(view: QueueView) -> None:
     print_table(
         ("waiting", "pipeline", "priority", "expected start", "reason"), [_waiting(run) for run in view.waiting]
     )
+    if len(view.waiting) < view.waiting_in_all:
+        say(f"{view.waiting_in_all} wait in all; shown from place {view.first + 1} on: {len(view.waiting)}")
 
 
 def _active(run: QueuedRun) -> tuple[str, ...]:
@@ -126,5 +133,6 @@ def _waiting(run: QueuedRun) -> tuple[str, ...]:
     if run.expected is not None:
         late = format_time(run.expected.late) if run.expected.late else "unknown"
         expected = f"{format_time(run.expected.at)} ({format_time(run.expected.early)} to {late})"
-    reason = f"{run.reason}; it will fail: {run.problem}" if run.problem else run.reason
+    problem = f"it will fail: {run.problem}" if run.problem else ""
+    reason = "; ".join(filter(None, (run.reason, run.turn, problem)))
     return run.project or "", run.pipeline, str(run.priority), expected, reason

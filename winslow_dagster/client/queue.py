@@ -18,16 +18,16 @@ class QueueClient:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def view(self) -> QueueView:
-        """What waits, in its order, and what is in progress."""
-        return self._http.get(QueueView, "/queue")
+    def view(self, *, first: int = 0, most: int | None = None) -> QueueView:
+        """What waits, in its order, and what is in progress. Up to `most` waiting runs from the place `first` on."""
+        return self._http.get(QueueView, "/queue", first=first, most=most)
 
     def move_to_front(self, project: str) -> int:
-        """Put the waiting runs of a project before all others; returns the priority that they have now."""
+        """Put the runs of a project before all others; returns the priority that they have now."""
         return self._http.post(_Priority, f"/queue/{part(project)}/front", {}).priority
 
     def set_priority(self, project: str, priority: int) -> None:
-        """Give the waiting runs of a project a priority: a higher one goes first, and 0 is what runs have."""
+        """Give the runs of a project a priority: a higher one goes first, and 0 is what runs have."""
         self._http.send("PUT", f"/queue/{part(project)}/priority", body={"priority": priority})
 
     def hold(self, project: str, reason: str = "") -> None:

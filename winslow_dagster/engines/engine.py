@@ -292,6 +292,10 @@ class Engine(ABC):
         """The GPUs of all nodes."""
         return tuple(gpu for node in self.nodes() for gpu in node.gpus)
 
+    def usable_gpus(self) -> tuple[NodeGpu, ...]:
+        """The GPUs of the nodes that take new stages. Cheap enough to be called once a second."""
+        return tuple(gpu for node in self.nodes() if node.drain is None for gpu in node.gpus)
+
     def takes_stages(self) -> bool:
         """Whether any node takes new stages: not all are drained. Cheap enough to be called once a second."""
         return any(node.drain is None for node in self.nodes())
@@ -307,6 +311,13 @@ class Engine(ABC):
     def agent_desk(self) -> AgentDesk:
         """Where the agents on other machines report. Raises NotFound where an engine has none."""
         raise NotFound("stages run on this machine, so there are no agents on others")
+
+    def set_priorities(self, priorities: Mapping[str, int]) -> None:
+        """Reorder tasks that wait for GPUs: the ones with a higher number go first. Tasks that run stay as they are.
+
+        A task without a number has its `priority` times `PRIORITY_STEP`. Does nothing where an engine has no order.
+        """
+        del priorities
 
     @abstractmethod
     def explain(self, task_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from typing_extensions import override
@@ -35,7 +35,7 @@ from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, NotFound, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import NodeSettings, Settings
-from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
+from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus, write_order
 from winslow_dagster.stages.node_drain import Drain, read_drain, remove_drain, write_drain
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
@@ -133,6 +133,10 @@ class LocalEngine(DirectoryEngine):
         return local_node.gpus_here().gpus
 
     @override
+    def usable_gpus(self) -> tuple[NodeGpu, ...]:
+        return self.gpus() if self.takes_stages() else ()
+
+    @override
     def takes_stages(self) -> bool:
         return read_drain(self._node.node_dir) is None
 
@@ -145,6 +149,10 @@ class LocalEngine(DirectoryEngine):
     def undrain(self, node: str) -> bool:
         self._require_here(node)
         return remove_drain(self._node.node_dir)
+
+    @override
+    def set_priorities(self, priorities: Mapping[str, int]) -> None:
+        write_order(self._node.gpus_dir, priorities)
 
     def _require_here(self, node: str) -> None:
         if node != hardware.node_name():

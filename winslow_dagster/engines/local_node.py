@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cache
+import threading
+import time
+from collections.abc import Callable, Collection
 
 import psutil
 
@@ -15,12 +16,50 @@ from winslow_dagster.stages.disk_space import Space
 from winslow_dagster.stages.node_drain import read_drain
 
 CPU_SAMPLE_S = 0.1
+GPUS_KEPT_S = 30.0
 
 
-@cache
+class DetectedGpus:
+    """This machine's GPUs: detected at the first question, and again in the background for later ones.
+
+    A GPU may fall off its bus, and a driver may come back. Detection takes up to a second, and much longer if a driver
+    hangs, so that at most one hundredth of the time is spent on it.
+    """
+
+    def __init__(self, detect: Callable[[], GpuReport]) -> None:
+        self._detect = detect
+        self._lock = threading.Lock()
+        self._report: GpuReport | None = None
+        self._again_at_s = 0.0
+        self._refreshing: threading.Thread | None = None
+
+    def report(self) -> GpuReport:
+        """As last detected."""
+        with self._lock:
+            report = self._report or self._look()
+            if time.monotonic() >= self._again_at_s and self._refreshing is None:
+                self._refreshing = threading.Thread(target=self._refresh, name="gpu-detection", daemon=True)
+                self._refreshing.start()
+            return report
+
+    def _refresh(self) -> None:
+        self._look()
+        self._refreshing = None
+
+    def _look(self) -> GpuReport:
+        began_s = time.monotonic()
+        self._report = report = self._detect()
+        ended_s = time.monotonic()
+        self._again_at_s = ended_s + max(GPUS_KEPT_S, 100 * (ended_s - began_s))
+        return report
+
+
+_DETECTED = DetectedGpus(lambda: hardware.detect_gpus())  # noqa: PLW0108  # looked up when it is called
+
+
 def gpus_here() -> GpuReport:
-    """This machine's GPUs. Detected once per process: detection takes up to a second, and they do not change."""
-    return hardware.detect_gpus()
+    """This machine's GPUs."""
+    return _DETECTED.report()
 
 
 def this_node(settings: NodeSettings) -> Node:

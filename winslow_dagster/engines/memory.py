@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -72,13 +72,15 @@ class Entry:
 
 
 class InMemoryEngine(Engine):
-    """Tasks live in this object. The test calls `report`, `write_log`, `end`, `lose_runner`, `leave_orphan`.
+    """Tasks live in this object. The test calls `report`, `write_log`, `end`, `lose_runner`, `leave_orphan`,
+    `change_nodes`.
 
-    `image_sizes` are the images that the node has.
+    `image_sizes` are the images that the node has, `priorities` the numbers by which tasks were reordered.
     """
 
     def __init__(self, nodes: tuple[Node, ...] = (NODE,)) -> None:
         self.image_sizes: dict[str, int] = {}
+        self.priorities: dict[str, int] = {}
         self._orphans: list[Orphan] = []
         self._nodes = nodes
         self._entries: dict[str, Entry] = {}
@@ -111,6 +113,10 @@ class InMemoryEngine(Engine):
             outputs=outputs,
         )
         return entry.result
+
+    def change_nodes(self, nodes: tuple[Node, ...]) -> None:
+        """Let machines join, leave or change. One that was drained and stays is drained no more."""
+        self._nodes = nodes
 
     def lose_runner(self, task_id: str) -> None:
         """Let the task's runner die."""
@@ -236,6 +242,10 @@ class InMemoryEngine(Engine):
     @override
     def undrain(self, node: str) -> bool:
         return self._change(node, None)
+
+    @override
+    def set_priorities(self, priorities: Mapping[str, int]) -> None:
+        self.priorities |= priorities
 
     @override
     def explain(self, task_id: str) -> str:

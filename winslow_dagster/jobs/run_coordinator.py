@@ -1,6 +1,7 @@
 """The run queue: Dagster's, with limits that follow the machines, and with what people said about waiting runs.
 
-Each run is tagged with its project when it is queued, and with the person who started it in Dagit.
+Each run is tagged with its project when it is queued, and with the person who started it in Dagit. The services' daemon
+asks `starting` for the runs that start. Plain `dagster dev` knows the limits only, and has no owners who take turns.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, RunsFilt
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.jobs.run_queue import RunQueue
 from winslow_dagster.jobs.tags import ENDED_BEFORE_A_STAGE, QUEUE, tags_of_person
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
+from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
@@ -43,12 +46,21 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         """
         config = super().get_run_queue_config()
         self._tag_waiting_runs()
-        limits = QueueLimits.of(self._gpus)
+        limits = self._limits()
         gpu_runs = {"key": QUEUE, "value": GPU_QUEUE, "limit": limits.gpu_runs}
         return config._replace(
-            max_concurrent_runs=limits.runs if self._engine.takes_stages() else 0,
-            tag_concurrency_limits=[gpu_runs, *config.tag_concurrency_limits],
+            max_concurrent_runs=limits.runs, tag_concurrency_limits=[gpu_runs, *config.tag_concurrency_limits]
         )
+
+    def starting(self) -> list[DagsterRun]:
+        """The queued runs that start now, in their order."""
+        return self._queue.starting(self._limits())
+
+    def _limits(self) -> QueueLimits:
+        """They follow the machines: some join, are drained, or lose a GPU."""
+        if not self._engine.takes_stages():
+            return QueueLimits(runs=0, gpu_runs=0)
+        return QueueLimits.of(len(self._engine.usable_gpus()))
 
     def _tag_waiting_runs(self) -> None:
         entries = {entry.run_id: entry for entry in self._entries.open()}
@@ -76,13 +88,16 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         return open_engine(self._settings)
 
     @cached_property
-    def _gpus(self) -> int:
-        """How many GPUs there are. They are detected once: a driver takes a while."""
-        return len(self._engine.gpus())
+    def _database(self) -> Database:
+        return ProjectRecords.open(self._settings.database_url).database
 
     @cached_property
     def _entries(self) -> QueueEntries:
-        return QueueEntries(ProjectRecords.open(self._settings.database_url).database)
+        return QueueEntries(self._database)
+
+    @cached_property
+    def _queue(self) -> RunQueue:
+        return RunQueue(self._instance, self._database, self._engine, self._settings.queue)
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Tag the run, then queue it."""

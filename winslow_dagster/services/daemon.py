@@ -3,18 +3,19 @@
 It would take the error for one of the run that it is about to start, and mark that run as failed once the database is
 back. The supervisor starts it again, and it waits for the database first.
 
-A thread of it samples what is in use on this machine.
+The runs that it takes from the queue are our choice. A thread of it samples what is in use on this machine.
 """
 
 from __future__ import annotations
 
-import runpy
 import sys
+from pathlib import Path
 from threading import Event
 
 from winslow_dagster.engines.usage_sampler import UsageSampler
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.outage import end_with_the_database
+from winslow_dagster.jobs.run_queue_daemon import serve
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
 
@@ -37,14 +38,14 @@ def wait_for_database(settings: Settings) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the daemon with the arguments of `dagster-daemon run`."""
+    """Run the daemons for the code locations of a workspace file."""
+    (workspace,) = arguments
     settings = Settings.read()
     # It has time to spare, and needs no database.
     UsageSampler(settings.node).start()
     wait_for_database(settings)
     end_with_the_database()
-    sys.argv = ["dagster-daemon", "run", *arguments]
-    runpy.run_module("dagster._daemon", run_name="__main__", alter_sys=True)
+    serve(Path(workspace))
 
 
 if __name__ == "__main__":

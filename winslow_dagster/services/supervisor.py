@@ -82,7 +82,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
         ),
         Service("code-server", "winslow_dagster.services.code_server", preload=DAGSTER),
         Service("web-server", "winslow_dagster.console", after=code),
-        Service("daemon", "winslow_dagster.services.daemon", ("-w", workspace, "--log-level", "warning"), after=code),
+        Service("daemon", "winslow_dagster.services.daemon", (workspace,), after=code),
         Service(
             "worker-fork-server",
             FORK_SERVER,
@@ -296,6 +296,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         **settings.access.variables(),
         "WINSLOW_ENGINE": settings.engine,
         **settings.slurm.variables(),
+        **settings.queue.variables(),
         "WINSLOW_INPUT_DIRS": ",".join(map(str, settings.input_dirs)),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_RETENTION_FILE": str(settings.retention_file),

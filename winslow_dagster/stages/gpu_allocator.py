@@ -2,7 +2,8 @@
 
 A runner holds the lock for its whole life. A stage may outlive its runner and keep its GPUs: the lock file names the
 attempt, and counts as held while that attempt has no result and its container or process is running. The files are in
-`<home>/gpus/`: `<uuid>.lock` (the holder), `queue/<task id>` (a waiting attempt), `node.json` (the node's GPUs).
+`<home>/gpus/`: `<uuid>.lock` (the holder), `queue/<task id>` (a waiting attempt), `node.json` (the node's GPUs),
+`order.json` (the numbers by which waiting attempts were reordered).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,11 +26,12 @@ from winslow_dagster.locks import lock_now
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.task.directory import TaskDirectory, write_atomically
-from winslow_dagster.stages.task.model import NodeGpu, StageTask
+from winslow_dagster.stages.task.model import PRIORITY_STEP, NodeGpu, StageTask
 from winslow_dagster.storage.disk import locked
 
 LOOK_AGAIN_S = 0.25
 NODE_GPUS = TypeAdapter(tuple[NodeGpu, ...])
+ORDER = TypeAdapter(dict[str, int])
 IsAlive = Callable[[TaskDirectory], bool]
 """Whether an attempt's container or process is running although its runner is not."""
 
@@ -57,10 +59,9 @@ class Ticket(Frozen):
     wanted: tuple[str, ...]
     priority: int = 0
 
-    @property
-    def place(self) -> tuple[int, int]:
+    def place(self, order: Mapping[str, int]) -> tuple[int, int]:
         """What the queue is sorted by."""
-        return -self.priority, self.since_ns
+        return -order.get(self.directory.name, self.priority * PRIORITY_STEP), self.since_ns
 
 
 @dataclass(slots=True)
@@ -90,6 +91,20 @@ def read_node_gpus(gpus_dir: Path) -> tuple[NodeGpu, ...]:
         return NODE_GPUS.validate_json((gpus_dir / "node.json").read_bytes())
     except FileNotFoundError:
         return ()
+
+
+def write_order(gpus_dir: Path, numbers: Mapping[str, int]) -> None:
+    """Write the order of waiting attempts, by task id, in place of the former: the highest number is first."""
+    gpus_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(gpus_dir / "order.json", ORDER.dump_json(dict(numbers)).decode())
+
+
+def read_order(gpus_dir: Path) -> dict[str, int]:
+    """The order as last written; nothing if never written."""
+    try:
+        return ORDER.validate_json((gpus_dir / "order.json").read_bytes())
+    except FileNotFoundError:
+        return {}
 
 
 def suitable_gpus(gpu: Gpu, available: Sequence[NodeGpu], where: str) -> tuple[NodeGpu, ...]:
@@ -220,14 +235,15 @@ class GpuAllocator:
 
     def _tickets_ahead(self, ticket: Ticket) -> list[Ticket]:
         """The tickets before this one for some of the same GPUs whose runners are still waiting."""
-        found = []
+        found, order = [], read_order(self._dir)
+        own_place = ticket.place(order)
         for path in (self._dir / "queue").iterdir():
             with contextlib.suppress(FileNotFoundError, ValidationError):
                 other = Ticket.model_validate_json(path.read_bytes())
-                before = other.place < ticket.place and not set(other.wanted).isdisjoint(ticket.wanted)
+                before = other.place(order) < own_place and not set(other.wanted).isdisjoint(ticket.wanted)
                 if before and self._is_waiting(path, other):
                     found.append(other)
-        return sorted(found, key=lambda other: other.place)
+        return sorted(found, key=lambda other: other.place(order))
 
     def _is_waiting(self, path: Path, ticket: Ticket) -> bool:
         """Whether a runner is waiting with the ticket. Removes tickets of attempts that have ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Form, Request
+from fastapi import Form, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.acts import done
@@ -14,16 +14,16 @@ from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
 from winslow_dagster.projects.commands.queue import HIGHEST_PRIORITY
 
-MOST_SHOWN = 200
+MOST_SHOWN = 100
 
 room = Room(prefix="/queue")
 Priority = Annotated[int, Form(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)]
 
 
 @room.route_for("", role="viewer")
-def queue(request: Request, front: Front) -> HTMLResponse:
-    """The page."""
-    view = front.queue.view()
+def queue(request: Request, front: Front, first: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
+    """The page, with some of the runs that wait: those from a place on."""
+    view = front.queue.view(first=first, most=MOST_SHOWN)
     projects = {run.project for run in (*view.waiting, *view.in_progress) if run.project}
     return page(
         request,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from weakref import WeakKeyDictionary
@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from winslow_dagster.projects.commands.context import Context, Resources
 from winslow_dagster.projects.domain.queue import ExpectedStart
 from winslow_dagster.projects.domain.queue_rules import QueueItem, QueueLimits
+from winslow_dagster.projects.domain.queue_shares import QueueShares
 from winslow_dagster.projects.status.durations import DRAWS, forecast
 from winslow_dagster.projects.status.queue_simulation import start_times
 from winslow_dagster.projects.status.queue_work import QueueWork, RunToDo, drawn_runs
@@ -24,11 +25,17 @@ KEPT_FOR = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class ForecastQueue:
-    """The runs of a forecast by their ids, those of them that wait, and the limits."""
+    """The runs of a forecast by their ids, those of them that wait, the limits, and the GPUs of each machine."""
 
     items: dict[str, QueueItem]
     waiting: frozenset[str]
     limits: QueueLimits
+    gpus: tuple[int, ...]
+    shares: QueueShares
+
+    def same(self, other: ForecastQueue) -> bool:
+        """Whether nothing has changed but what was used lately, which changes all the time."""
+        return replace(self, shares=other.shares) == other and self.shares.by == other.shares.by
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +53,15 @@ def expected_starts(
 ) -> dict[str, ExpectedStart]:
     """Run id -> when it is expected to start, for those that wait. Held runs are expected never to."""
     now, kept = context.clock(), _KEPT.get(context.resources)
-    if kept is not None and kept.queue == queue and now - kept.at < KEPT_FOR:
+    if kept is not None and kept.queue.same(queue) and now - kept.at < KEPT_FOR:
         return kept.expected
-    durations, gpus = reader.durations(work.values()), len(context.engine.gpus())
+    durations = reader.durations(work.values())
     draws: dict[str, list[float]] = {run_id: [] for run_id in queue.items if run_id in queue.waiting}
     # The same numbers each time, so that an expectation changes only with what it is made of.
     random = Random(0)  # noqa: S311  # a simulation
     for _ in range(max(LEAST_DRAWS, min(DRAWS, MOST_DRAWN // len(queue.items)))):
         runs = drawn_runs(queue.items, work, draws.keys(), durations, random)
-        for run_id, start_s in start_times(runs, queue.limits, gpus).items():
+        for run_id, start_s in start_times(runs, queue.limits, queue.gpus, queue.shares).items():
             draws[run_id].append(start_s)
     found = {run_id: forecast(drawn, now) for run_id, drawn in draws.items()}
     expected = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from winslow_dagster.errors import InputRejected, ProjectConflict
-from winslow_dagster.formatting import count_of
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.expected_starts import ForecastQueue, expected_starts
 from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
@@ -18,12 +17,13 @@ from winslow_dagster.projects.domain.queue import (
     QueueView,
     RunningStage,
 )
-from winslow_dagster.projects.domain.queue_rules import Places, QueueItem, QueueLimits, in_order, places_of
+from winslow_dagster.projects.domain.queue_rules import QueueItem, QueueLimits, in_order, places_of
+from winslow_dagster.projects.status.queue_reasons import QueueReasons
+from winslow_dagster.projects.status.queue_sharing import read_sharing
 from winslow_dagster.projects.status.queue_work import QueueWork
 
 WAITING: frozenset[RunStatus] = frozenset({"QUEUED", "NOT_STARTED"})
 STATES: dict[RunStatus, QueueState] = {"STARTING": "starting", "STARTED": "running", "CANCELING": "cancelling"}
-NAMES_SHOWN = 3
 MOST_CONSIDERED = 300
 """Waiting runs whose work is looked at: those behind them wait for so long that nobody can say when they start."""
 HIGHEST_PRIORITY = 1_000_000
@@ -36,60 +36,80 @@ class QueueCommands:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def view(self, *, forecast: bool = True) -> QueueView:
-        """Everything that waits or is in progress; nothing if the services are not running.
+    def view(self, *, forecast: bool = True, first: int = 0, most: int | None = None) -> QueueView:
+        """What is in progress, and what waits; nothing if the services are not running.
 
-        Without `forecast`, no start is expected: that is faster with hundreds of runs. With it, those of the first
+        Of what waits, up to `most` runs from the place `first` on are described; the first one is 0. Without
+        `forecast`, no start is expected: that is faster with hundreds of runs. With it, those of the first
         MOST_CONSIDERED waiting runs are.
         """
         context, dagster = self._context, self._context.resources.dagster_if_running()
         if dagster is None:
             return QueueView(stopped="the services are not running")
         runs = dagster.active_runs()
-        entries = QueueEntries(context.records.database).of_runs(run.run_id for run in runs)
-        items = {run.run_id: _item(run, entries.get(run.run_id)) for run in runs}
+        nodes, now, database = context.engine.nodes(), context.clock(), context.records.database
+        entries = {entry.run_id: entry for entry in QueueEntries(database).open()}
+        sharing = read_sharing(database, context.settings.queue, context.engine.status, now)
+        items = {run.run_id: _item(run, entries.get(run.run_id)).of(sharing.sharer(run.project)) for run in runs}
         by_id = {run.run_id: run for run in runs}
-        waiting = in_order([items[run.run_id] for run in runs if run.status in WAITING])
         active = [run for run in runs if run.status not in WAITING]
-        nodes, now = context.engine.nodes(), context.clock()
-        limits = QueueLimits.of(sum(len(node.gpus) for node in nodes))
+        taking = [node for node in nodes if node.drain is None]
+        limits = QueueLimits.of(sum(len(node.gpus) for node in taking))
+        places = places_of(limits, (items[run.run_id] for run in active), sharing.shares)
+        waiting = list(in_order([items[run.run_id] for run in runs if run.status in WAITING], places))
+        shown = waiting[first:] if most is None else waiting[first : first + most]
         reader = QueueWork(context.records, context.resources.pipeline_version, context.engine.status, nodes, now)
-        considered = [run.run_id for run in active] + [item.run_id for item in waiting[:MOST_CONSIDERED]]
-        work = reader.read(considered)
-        places = places_of(limits, (items[run.run_id] for run in active))
+        ahead = [item.run_id for item in waiting[:MOST_CONSIDERED]] if forecast else []
+        work = reader.read({*(run.run_id for run in active), *ahead, *(item.run_id for item in shown)})
         stopped = self._stopped(dagster)
         expected: dict[str, ExpectedStart] = {}
         if forecast and not stopped and waiting:
-            ahead = {item.run_id for item in waiting[:MOST_CONSIDERED]}
-            queue = ForecastQueue({run_id: items[run_id] for run_id in considered}, frozenset(ahead), limits)
-            expected = expected_starts(context, reader, work, queue)
+            considered = [*(run.run_id for run in active), *ahead]
+            queue = ForecastQueue(
+                {run_id: items[run_id] for run_id in considered},
+                frozenset(ahead),
+                limits,
+                tuple(len(node.gpus) for node in taking),
+                sharing.shares,
+            )
+            expected = expected_starts(
+                context, reader, {each: work[each] for each in considered if each in work}, queue
+            )
         stages = self._running_stages()
+        numbers = {run.run_id: number for number, run in enumerate(runs)}
+        reasons = QueueReasons(places, active, items, entries, numbers, stopped)
+        told = {item.run_id: reasons.next(item) for item in waiting[: first + len(shown)]}
         return QueueView(
             waiting=tuple(
                 _shown(by_id[item.run_id], item, entries.get(item.run_id)).model_copy(
                     update={
-                        "reason": _reason(item, entries.get(item.run_id), places, active, items, ahead, stopped),
+                        "reason": told[item.run_id][0],
+                        "turn": told[item.run_id][1],
                         "problem": work[item.run_id].problem if item.run_id in work else "",
                         "expected": expected.get(item.run_id),
                     }
                 )
-                for ahead, item in enumerate(waiting)
+                for item in shown
             ),
+            first=first,
+            waiting_in_all=len(waiting),
             in_progress=tuple(
                 _shown(run, items[run.run_id], None).model_copy(update={"stages": stages.get(run.run_id, ())})
                 for run in sorted(active, key=lambda run: run.started_at or run.created_at)
             ),
             max_runs=limits.runs,
             max_gpu_runs=limits.gpu_runs,
+            share_by=sharing.shares.by,
             stopped=stopped,
         )
 
     def move_to_front(self, project: str) -> int:
-        """Put the waiting runs of a project before all others, by a priority that is higher; returns it.
+        """Put the runs of a project before all others, by a priority that is higher; returns it.
 
-        Raises NotFound, Forbidden, and ProjectConflict if no run of it waits.
+        That of a run in progress counts for its stages that wait for GPUs. Raises NotFound, Forbidden, and
+        ProjectConflict if it has no run that waits or is in progress.
         """
-        own, others = self._waiting_runs(project)
+        own, others = self._open_runs(project)
         entries = QueueEntries(self._context.records.database).of_runs(run.run_id for run in others)
         highest = max((_item(run, entries.get(run.run_id)).priority for run in others), default=-1)
         priority = min(max(highest + 1, 0), HIGHEST_PRIORITY)
@@ -97,15 +117,16 @@ class QueueCommands:
         return priority
 
     def set_priority(self, project: str, priority: int) -> None:
-        """Give the waiting runs of a project a priority: a higher one goes first, and 0 is what runs have.
+        """Give the runs of a project a priority: a higher one goes first, and 0 is what runs have.
 
-        Raises NotFound, Forbidden, InputRejected, and ProjectConflict if no run of it waits.
+        That of a run in progress counts for its stages that wait for GPUs. Raises NotFound, Forbidden, InputRejected,
+        and ProjectConflict if it has no run that waits or is in progress.
         """
         if abs(priority) > HIGHEST_PRIORITY:
             raise InputRejected(
                 f"{priority} is not a priority", expected=f"a number from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}"
             )
-        own, _ = self._waiting_runs(project)
+        own, _ = self._open_runs(project)
         self._set_priority(project, own, priority, "queue_priority")
 
     def hold(self, project: str, reason: str = "") -> None:
@@ -113,7 +134,7 @@ class QueueCommands:
 
         Raises NotFound, Forbidden, and ProjectConflict if no run of it waits.
         """
-        own, _ = self._waiting_runs(project)
+        own = self._waiting_runs(project)
         context, reason = self._context, reason.strip()[:LONGEST_REASON]
         run_ids = [run.run_id for run in own]
         QueueEntries(context.records.database).hold(
@@ -126,7 +147,7 @@ class QueueCommands:
 
         Raises NotFound, Forbidden, and ProjectConflict if no run of it is held.
         """
-        own, _ = self._waiting_runs(project)
+        own = self._waiting_runs(project)
         entries = QueueEntries(self._context.records.database)
         held = [run_id for run_id, entry in entries.of_runs(run.run_id for run in own).items() if entry.held_at]
         if not held:
@@ -139,15 +160,25 @@ class QueueCommands:
         QueueEntries(self._context.records.database).set_priority(project, run_ids, priority)
         self._context.audit(action, project, priority=priority, runs=run_ids)
 
-    def _waiting_runs(self, project: str) -> tuple[list[DagsterRun], list[DagsterRun]]:
-        """Those of the project, and those of all others."""
-        self._context.require_may_act(project)
-        dagster = self._context.resources.dagster_if_running()
-        runs = [run for run in dagster.active_runs() if run.status in WAITING] if dagster else []
-        own = [run for run in runs if run.project == project]
+    def _waiting_runs(self, project: str) -> list[DagsterRun]:
+        own = [run for run in self._runs(project) if run.project == project and run.status in WAITING]
         if not own:
             raise ProjectConflict("no run of it waits in the queue", where=f"project {project}")
+        return own
+
+    def _open_runs(self, project: str) -> tuple[list[DagsterRun], list[DagsterRun]]:
+        """Those of the project, and those of all others."""
+        runs = self._runs(project)
+        own = [run for run in runs if run.project == project]
+        if not own:
+            raise ProjectConflict("no run of it waits in the queue or is in progress", where=f"project {project}")
         return own, [run for run in runs if run.project != project]
+
+    def _runs(self, project: str) -> tuple[DagsterRun, ...]:
+        """All that wait or are in progress, if the project may be acted on."""
+        self._context.require_may_act(project)
+        dagster = self._context.resources.dagster_if_running()
+        return dagster.active_runs() if dagster else ()
 
     def _stopped(self, dagster: DagsterClient) -> str:
         if "QUEUED_RUN_COORDINATOR" in dagster.silent_daemons():
@@ -175,10 +206,7 @@ class QueueCommands:
 def _item(run: DagsterRun, entry: QueueEntry | None) -> QueueItem:
     """The run as the rule looks at it. What people said counts, also before the daemon has heard it."""
     item = QueueItem.of_tags(run.run_id, run.tags)
-    if entry is None:
-        return item
-    priority = item.priority if entry.priority is None else entry.priority
-    return QueueItem(run.run_id, priority, item.needs_gpu, entry.held_at is not None, item.sweeps)
+    return item if entry is None else entry.applied_to(item)
 
 
 def _shown(run: DagsterRun, item: QueueItem, entry: QueueEntry | None) -> QueuedRun:
@@ -195,42 +223,6 @@ def _shown(run: DagsterRun, item: QueueItem, entry: QueueEntry | None) -> Queued
         requested_by=run.tags.get(REQUESTER_TAG, ""),
         priority=item.priority,
         needs_gpu=item.needs_gpu,
+        sharer=item.sharer,
         held=held,
     )
-
-
-def _reason(  # noqa: PLR0913, PLR0917  # everything that may keep a run
-    item: QueueItem,
-    entry: QueueEntry | None,
-    places: Places,
-    active: Sequence[DagsterRun],
-    items: Mapping[str, QueueItem],
-    ahead: int,
-    stopped: str,
-) -> str:
-    """Why a waiting run does not start, in one sentence."""
-    if entry is not None and entry.hold_text:
-        return entry.hold_text
-    if stopped:
-        return stopped
-    behind = f"; {count_of(ahead, 'run')} {'is' if ahead == 1 else 'are'} before it" if ahead else ""
-    match places.limit(item):
-        case "sweep":
-            most = min(limit for sweep, limit in item.sweeps if places.sweeps[sweep] >= limit)
-            return f"of its sweep, at most {most} may run at once{behind}"
-        case "gpu_runs":
-            holders = _names(run for run in active if items[run.run_id].needs_gpu)
-            most = places.limits.gpu_runs
-            return f"{places.gpu_runs} of {most} places for runs that need a GPU are taken by {holders}{behind}"
-        case "runs":
-            return f"{places.runs} of {places.limits.runs} places for runs are taken{behind}"
-        case _:
-            # It takes its place, so that those behind it are not told that they may have it.
-            places.take(item)
-            return "next in the queue"
-
-
-def _names(runs: Iterable[DagsterRun]) -> str:
-    names = list(dict.fromkeys(run.project or run.job for run in runs))
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{', '.join(names[:NAMES_SHOWN])}{more}"

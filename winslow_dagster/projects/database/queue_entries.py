@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -11,6 +11,7 @@ from sqlalchemy import select
 from winslow_dagster.formatting import format_time
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, hold_project, insert
+from winslow_dagster.projects.domain.queue_rules import QueueItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class QueueEntry:
             return ""
         why = f": {self.hold_reason}" if self.hold_reason else ""
         return f"held by {self.held_by} since {format_time(self.held_at)}{why}"
+
+    def applied_to(self, item: QueueItem) -> QueueItem:
+        """The run with what was said about it."""
+        priority = item.priority if self.priority is None else self.priority
+        return replace(item, priority=priority, held=self.held_at is not None)
 
 
 class QueueEntries:

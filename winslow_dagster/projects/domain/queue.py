@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from winslow_dagster.settings import ShareBy
+
 QueueState = Literal["queued", "starting", "running", "cancelling"]
 
 
@@ -47,7 +49,9 @@ class RunningStage(BaseModel):
 class QueuedRun(BaseModel):
     """A run that waits or is in progress.
 
-    `reason` says in one sentence why it waits; empty if it does not. `problem` names a stage that no machine can run.
+    `reason` says in one sentence why it waits; empty if it does not. `turn` says why others that were queued later go
+    before it; empty if none do. `problem` names a stage that no machine can run. `sharer` is the owner or project whose
+    turn it takes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,7 +66,9 @@ class QueuedRun(BaseModel):
     priority: int = 0
     needs_gpu: bool = False
     held: QueueHold | None = None
+    sharer: str = ""
     reason: str = ""
+    turn: str = ""
     problem: str = ""
     expected: ExpectedStart | None = None
     stages: tuple[RunningStage, ...] = ()
@@ -71,14 +77,18 @@ class QueuedRun(BaseModel):
 class QueueView(BaseModel):
     """The queue: what is in progress, in the order of its start, and what waits, in the order in which it is looked at.
 
-    `stopped` says why nothing starts at all; empty if runs start. The limits are how many runs, and how many that need
-    a GPU, are in progress at most.
+    `waiting` begins with the run at the place `first`, and may end before the last of the `waiting_in_all` runs.
+    `share_by` says who takes turns within a priority. `stopped` says why nothing starts at all; empty if runs start.
+    The limits are how many runs, and how many that need a GPU, are in progress at most.
     """
 
     model_config = ConfigDict(frozen=True)
 
     waiting: tuple[QueuedRun, ...] = ()
+    first: int = 0
+    waiting_in_all: int = 0
     in_progress: tuple[QueuedRun, ...] = ()
     max_runs: int = 0
     max_gpu_runs: int = 0
+    share_by: ShareBy = "none"
     stopped: str = ""

@@ -1,8 +1,7 @@
 """Simulates the run queue from a moment on, by the rules of the queue and of the GPUs: when does each run start?
 
 A run that was started starts each stage once those before it have ended. A stage that needs GPUs waits in one line for
-them, by priority and in the order of arrival: the first one is served as soon as enough GPUs are free, and nobody
-overtakes it.
+them, which is ordered and served as `domain/gpu_line.py` says.
 """
 
 from __future__ import annotations
@@ -10,10 +9,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from winslow_dagster.projects.domain.gpu_line import GpuMachines, WaitingStage, line_numbers
 from winslow_dagster.projects.domain.queue_rules import Places, QueueItem, QueueLimits, starting
+from winslow_dagster.projects.domain.queue_shares import QueueShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class _Run:
     left: dict[str, StageWork] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     began_s: dict[str, float] = field(default_factory=dict)
+    machines: dict[str, int] = field(default_factory=dict)
+    """Where its stages with GPUs run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,29 @@ class UnderWay:
 
 
 class QueueSimulation:
-    """From the moment 0 on. `starts_s` has the moment at which each run starts; infinite where nobody knows."""
+    """From the moment 0 on, on machines with so many GPUs each.
 
-    def __init__(self, runs: Iterable[RunWork], limits: QueueLimits, gpus: int) -> None:
-        self._places = Places(limits)
-        self._free_gpus = self._gpus = gpus
+    `starts_s` has the moment at which each run starts; infinite where nobody knows. `stage_starts_s` has those of its
+    stages.
+    """
+
+    def __init__(
+        self, runs: Iterable[RunWork], limits: QueueLimits, gpus: Sequence[int], shares: QueueShares | None = None
+    ) -> None:
+        self._places = Places(limits, shares or QueueShares())
+        self._machines = GpuMachines(gpus or (0,))
         self._number = itertools.count()
         self._events: list[tuple[float, int, _Run, StageWork | None]] = []
-        self._waiting: list[_Run] = []
+        self._waiting: dict[str, _Run] = {}
         self._line: list[tuple[_Run, StageWork]] = []
+        self._first: tuple[_Run, StageWork] | None = None
+        self._held: Counter[str] = Counter()
         self._in_progress: dict[str, _Run] = {}
         self._now_s = 0.0
         self._changed = False  # whether a run arrived or ended: then others may start
         self.starts_s: dict[str, float] = {}
         self.ends_s: dict[str, float] = {}
+        self.stage_starts_s: dict[tuple[str, str], float] = {}
         under_way = []
         for work in runs:
             run = _Run(work, {stage.name: stage for stage in work.stages})
@@ -87,8 +100,7 @@ class QueueSimulation:
         for run in under_way:
             for stage in run.work.stages:
                 if stage.running:
-                    self._free_gpus -= stage.gpus
-                    self._run_stage(run, stage)
+                    self._run_stage(run, stage, self._machines.most_free())
         for run in under_way:
             self._go_on(run)
 
@@ -103,7 +115,7 @@ class QueueSimulation:
             while self._events and self._events[0][0] == self._now_s:
                 _, _, run, stage = heapq.heappop(self._events)
                 if stage is None:
-                    self._waiting.append(run)
+                    self._waiting[run.work.item.run_id] = run
                     self._changed = True
                 else:
                     self._end_stage(run, stage)
@@ -117,16 +129,15 @@ class QueueSimulation:
         place = {each: number for number, each in enumerate(in_line)}
         runs = sorted(self._in_progress.values(), key=lambda run: place.get(id(run), len(place)))
         found = []
-        for run in (*runs, *self._waiting):
+        for run in (*runs, *self._waiting.values()):
             running = {name: self._now_s - began_s for name, began_s in run.began_s.items() if name in run.left}
-            found.append(UnderWay(run.work.item, run not in self._waiting, tuple(run.left.values()), running))
+            in_progress = run.work.item.run_id in self._in_progress
+            found.append(UnderWay(run.work.item, in_progress, tuple(run.left.values()), running))
         return found
 
     def _start_runs(self) -> None:
-        by_id = {run.work.item.run_id: run for run in self._waiting}
-        for item in starting([run.work.item for run in self._waiting], self._places):
-            run = by_id[item.run_id]
-            self._waiting.remove(run)
+        for item in starting([run.work.item for run in self._waiting.values()], self._places):
+            run = self._waiting.pop(item.run_id)
             self.starts_s[item.run_id] = self._now_s
             self._in_progress[item.run_id] = run
             self._go_on(run)
@@ -143,31 +154,47 @@ class QueueSimulation:
             if stage.name in run.begun or stage.name not in run.left or any(name in run.left for name in stage.after):
                 continue
             if not stage.gpus:
-                self._run_stage(run, stage)
+                self._run_stage(run, stage, 0)
             else:
                 run.begun.add(stage.name)
-                self._join_line(run, stage)
+                self._line.append((run, stage))
         self._serve_gpus()
 
-    def _join_line(self, run: _Run, stage: StageWork) -> None:
-        """Behind all that have at least its priority."""
-        own = run.work.item.priority
-        behind = (place for place, (other, _) in enumerate(self._line) if other.work.item.priority < own)
-        self._line.insert(next(behind, len(self._line)), (run, stage))
+    def _order_line(self) -> None:
+        """By priority and shares, in the order of arrival among equals."""
+        stages = [
+            WaitingStage(str(place), stage.gpus, run.work.item.sharer, run.work.item.priority)
+            for place, (run, stage) in enumerate(self._line)
+        ]
+        kept = next((str(place) for place, waiting in enumerate(self._line) if waiting is self._first), None)
+        numbers = line_numbers(stages, self._held, self._places.shares, kept)
+        order = sorted(range(len(stages)), key=lambda place: -numbers[str(place)])
+        self._line = [self._line[place] for place in order]
+        self._first = self._line[0] if self._line else None
 
     def _serve_gpus(self) -> None:
-        while self._line and self._line[0][1].gpus <= self._free_gpus:
-            run, stage = self._line.pop(0)
-            self._free_gpus -= stage.gpus
-            self._run_stage(run, stage)
+        if not self._line or not self._machines.any_free:
+            return
+        self._order_line()
+        placements = self._machines.serve(stage.gpus for _, stage in self._line)
+        served = [(*self._line[each.place], each.machine) for each in placements]
+        for each in reversed(placements):
+            self._line.pop(each.place)
+        for run, stage, machine in served:
+            self._machines.give_back(machine, stage.gpus)
+            self._run_stage(run, stage, machine)
 
-    def _run_stage(self, run: _Run, stage: StageWork) -> None:
+    def _run_stage(self, run: _Run, stage: StageWork, machine: int) -> None:
+        self._machines.take(machine, stage.gpus)
+        self._held[run.work.item.sharer] += stage.gpus
+        run.machines[stage.name] = machine
         run.begun.add(stage.name)
-        run.began_s[stage.name] = self._now_s
+        run.began_s[stage.name] = self.stage_starts_s[run.work.item.run_id, stage.name] = self._now_s
         self._push(self._now_s + stage.duration_s, run, stage)
 
     def _end_stage(self, run: _Run, stage: StageWork) -> None:
-        self._free_gpus += stage.gpus
+        self._machines.give_back(run.machines[stage.name], stage.gpus)
+        self._held[run.work.item.sharer] -= stage.gpus
         del run.left[stage.name]
         self._serve_gpus()
         self._go_on(run)
@@ -176,6 +203,8 @@ class QueueSimulation:
         heapq.heappush(self._events, (at_s, next(self._number), run, stage))
 
 
-def start_times(runs: Sequence[RunWork], limits: QueueLimits, gpus: int) -> dict[str, float]:
+def start_times(
+    runs: Sequence[RunWork], limits: QueueLimits, gpus: Sequence[int], shares: QueueShares | None = None
+) -> dict[str, float]:
     """Run id -> the moment at which it starts, for those that wait; infinite where nobody knows."""
-    return QueueSimulation(runs, limits, gpus).run().starts_s
+    return QueueSimulation(runs, limits, gpus, shares).run().starts_s

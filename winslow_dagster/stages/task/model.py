@@ -16,6 +16,10 @@ from winslow_dagster.storage.manifest import Manifest
 Outcome = Literal["succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "lost", "awaiting_input"]
 Phase = Literal["submitted", "waiting", "fetching", "running", "storing", "ended"]
 
+PRIORITY_STEP = 1000
+"""Between two priorities, so that an order fits in between: a task has its priority times this, until it gets another
+number (`Engine.set_priorities`)."""
+
 
 class NodeGpu(Frozen):
     """One GPU of a node, or an instance that MIG has made of one: that has the index of its GPU."""
