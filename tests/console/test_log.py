@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -252,7 +253,19 @@ def test_a_download_is_the_whole_log_plain_or_compressed_or_some_lines_of_it(log
     assert plain.count(b"\n") == logs.ask("hostile")["shape"]["lines"]
     assert plain.endswith(b"the last line has no line feed\n")
     assert gzip.decompress(logs.get("hostile", "/download", format="gz")[1]) == plain
-    assert logs.get("hostile", "/download", first=2, last=3)[1].splitlines() == plain.splitlines()[1:3]
+    assert logs.get("hostile", "/download", first=2, last=3)[1].split(b"\n")[:2] == plain.split(b"\n")[1:3]
+    assert b"binary \x00\x01\xff\xfe\x7f end\n" in plain, "as it was printed"
+
+
+def test_curl_goes_on_with_the_log_of_an_attempt_that_has_ended(logs: Logs, tmp_path: Path) -> None:
+    plain = logs.get("hostile", "/download")[1]
+    target = tmp_path / "talk.log"
+    target.write_bytes(plain[:123_457])
+    address = f"{logs.address}/api/v1/projects/hostile/stages/talk/log/download"
+    (authorization,) = logs.there.authorization.values()
+    command = ["curl", "--silent", "--fail", "-C", "-", "-H", f"Authorization: {authorization}", "-o", target, address]
+    subprocess.run(command, check=True)
+    assert target.read_bytes() == plain
 
 
 def test_a_mistake_in_a_search_is_a_problem_that_says_what_is_wrong(logs: Logs) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.errors import PipelineInvalid
+from winslow_dagster.errors import PipelineInvalid, StoreError
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror
 from winslow_dagster.stages.log.cursor import Cursor
+from winslow_dagster.stages.log.printed import PrintedText
 from winslow_dagster.stages.log.reader import StoredFiles
 from winslow_dagster.stages.log.segments import Directory
 from winslow_dagster.storage.factory import open_store
@@ -96,6 +97,43 @@ def test_a_stored_log_reads_like_a_local_one(thousand: LogReader, log: Path, tmp
     far_away = LogReader(StoredFiles(store, manifest))
     assert list(far_away.lines()) == expected
     assert list(far_away.follow(first=999)) == expected[-2:]
+
+
+@pytest.mark.parametrize("limit_bytes", [100_000_000, 40_000])
+def test_a_log_that_has_ended_is_one_text_that_is_read_from_any_byte_on(
+    log: Path, tmp_path: Path, limit_bytes: int
+) -> None:
+    reader = LogReader(log)
+    with LogWriter(log, LogRules(), segment_bytes=4_000, limit_bytes=limit_bytes) as writer:
+        for number in range(1, 3_001):
+            writer.write(
+                "stdout" if number % 10 else "stderr", b"%d \xff\x0b %b\n" % (number, os.urandom(8).hex().encode())
+            )
+        assert reader.whole_text() is None, "it may grow"
+    expected = b"".join(reader.printed())
+    assert (b"lines omitted" in expected) == (limit_bytes == 40_000)
+    assert expected.split(b"\n")[-2].startswith(b"3000 \xff\x0b ")
+    some_lines = b"".join(reader.printed(2, 3))
+    assert some_lines == b"".join(line + b"\n" for line in expected.split(b"\n")[1:3])
+
+    def check(text: PrintedText | None) -> None:
+        assert text is not None
+        assert text.size_bytes == len(expected)
+        for begin in (0, 1, 3_999, text.size_bytes // 2, text.size_bytes - 1, text.size_bytes):
+            assert b"".join(text.pieces(begin, text.size_bytes)) == expected[begin:]
+        assert b"".join(text.pieces(777, 7_777)) == expected[777:7_777]
+
+    check(reader.whole_text())
+    store = open_store((tmp_path / "store").as_uri(), None)
+    manifest = store.commit_tree(log, "projects/a/log")  # which moves it
+    far_away = StoredFiles(store, manifest)
+    check(LogReader(far_away).whole_text())
+    tree = store.read_only_path(manifest)
+    assert tree is not None
+    (tree / "000000000001.log.zst").chmod(0o600)
+    (tree / "000000000001.log.zst").write_bytes(b"damaged")
+    with pytest.raises(StoreError):
+        LogReader(tree).whole_text()
 
 
 @pytest.mark.parametrize("limit_bytes", [100_000_000, 60_000])

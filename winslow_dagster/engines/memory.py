@@ -29,7 +29,7 @@ from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS
 from winslow_dagster.errors import EngineError
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.log.lines import stamped
-from winslow_dagster.stages.log.segments import OPEN, Segment
+from winslow_dagster.stages.log.segments import HEAD_BYTES, OPEN, Segment
 from winslow_dagster.stages.task.model import Outcome, StageResult, StageStatus, StageTask
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.range_reader import RangeReader
@@ -57,6 +57,11 @@ class LogInMemory:
         if name not in self.names():
             raise FileNotFoundError(name)
         return io.BufferedReader(RangeReader(lambda begin, end: bytes(self._content[begin:end]), sys.maxsize))
+
+    def head(self, name: str) -> tuple[bytes, int]:
+        """The first bytes of a file, and its size."""
+        del name  # there is one
+        return bytes(self._content[:HEAD_BYTES]), len(self._content)
 
 
 @dataclass(slots=True)

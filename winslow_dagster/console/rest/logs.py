@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.file_response import FILE_ANSWERS
+from winslow_dagster.console.ranged import Content, disposition, ranged_response
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.console.streaming import streamed
 from winslow_dagster.projects.commands.attempt_log import FOUND_MOST, LINES_MOST, AttemptLog, compressed
@@ -21,6 +23,7 @@ from winslow_dagster.stages.log.search import LogQuery, Tally
 
 LINE_MOST = 10**15
 PATTERN_MOST = 1_000
+PLAIN = "text/plain; charset=utf-8"
 
 room = Room("/projects/{project}/stages/{stage}/log", tags=["logs"], threads=LOGS)
 
@@ -116,23 +119,34 @@ def first_line(log: Addressed, at: Annotated[AwareDatetime, Query()]) -> int:
     return log.open().first_line_since(at)
 
 
-@room.route_for("/download", role="viewer", response_class=StreamingResponse)
+@room.route_for(
+    "/download",
+    role="viewer",
+    response_class=Response,
+    responses={**FILE_ANSWERS, 200: {"content": {PLAIN: {}, "application/gzip": {}}, "description": "The lines."}},
+)
 def download(
+    request: Request,
     log: Addressed,
     first: LineNumber = 1,
     last: Annotated[int | None, Query(ge=1, le=LINE_MOST)] = None,
     form: Annotated[Literal["log", "gz"], Query(alias="format")] = "log",
-) -> StreamingResponse:
-    """The lines as the stage printed them, all or those from `first` to `last`."""
+) -> Response:
+    """The lines as the stage printed them, all or those from `first` to `last`.
+
+    The whole log of an attempt that has ended has a length and an `ETag`, and is sent from any byte on.
+    """
     opened = log.open()
-    pieces = opened.text(first, last)
     name = f"{log.project}-{log.stage}-{opened.attempt.attempt}.log"
+    whole = opened.whole_text() if form == "log" and first == 1 and last is None else None
+    if whole is not None:
+        content = Content(whole.text.size_bytes, whole.tag, PLAIN, whole.text.pieces)
+        return ranged_response(request, content, {"Content-Disposition": disposition(name, download=True)})
+    pieces, media_type = opened.text(first, last), PLAIN
     if form == "gz":
-        pieces, name = compressed(pieces), f"{name}.gz"
+        pieces, name, media_type = compressed(pieces), f"{name}.gz", "application/gzip"
     return StreamingResponse(
-        streamed(pieces),
-        media_type="application/gzip" if form == "gz" else "text/plain; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        streamed(pieces), media_type=media_type, headers={"Content-Disposition": disposition(name, download=True)}
     )
 
 

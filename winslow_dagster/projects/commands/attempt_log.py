@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+
+from blake3 import blake3
 
 from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.commands.context import Context
@@ -16,6 +19,7 @@ from winslow_dagster.stages.log import LogLine, LogReader
 from winslow_dagster.stages.log.density import Density, Level
 from winslow_dagster.stages.log.finder import LineFinder
 from winslow_dagster.stages.log.patterns import scannable
+from winslow_dagster.stages.log.printed import PrintedText
 from winslow_dagster.stages.log.search import LogQuery, LogSearch, Tally
 from winslow_dagster.stages.task.model import LogSummary
 
@@ -23,12 +27,19 @@ LINES_MOST = 500
 """Lines of one window."""
 SHOWN_CHARACTERS = 4_000
 """Of a longer line, a window has the beginning."""
-DOWNLOAD_BYTES = 1_048_576
 FAST = 1
 """The level of compression: a log shrinks by far anyway."""
 FOUND_MOST = 500
 SEARCH_S = 0.25
 """How long one step of a search may take, so that others can read logs in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeText:
+    """The text of a stored log. Another log has another `tag`."""
+
+    text: PrintedText
+    tag: str
 
 
 class AttemptLog:
@@ -99,15 +110,17 @@ class AttemptLog:
         return self.reader.first_line_since(round(at.timestamp() * 1e9))
 
     def text(self, first: int = 1, last: int | None = None) -> Iterator[bytes]:
-        """The lines as the stage printed them, in pieces of about a mebibyte."""
-        piece = bytearray()
-        for line in self.reader.lines(first, last):
-            piece += line.text.encode() + b"\n"
-            if len(piece) >= DOWNLOAD_BYTES:
-                yield bytes(piece)
-                piece.clear()
-        if piece:
-            yield bytes(piece)
+        """The lines as the stage printed them, in pieces."""
+        return self.reader.printed(first, last)
+
+    def whole_text(self) -> WholeText | None:
+        """All lines as one text of known size, once it is stored. None while it may grow."""
+        result = self._context.records.result(self.attempt.task_id)
+        stored = None if result is None else result.log_manifest
+        text = None if stored is None else self.reader.whole_text()
+        if stored is None or text is None:
+            return None
+        return WholeText(text, blake3(stored.model_dump_json().encode()).hexdigest())
 
     def _shown(self, lines: Sequence[LogLine], longest: int | None) -> tuple[ShownLine, ...]:
         levels = self._levels(lines)

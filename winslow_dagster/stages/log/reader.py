@@ -27,8 +27,18 @@ from winslow_dagster.stages.log.lines import (
     stamp,
 )
 from winslow_dagster.stages.log.patterns import LinePattern
+from winslow_dagster.stages.log.printed import PrintedText, printed
 from winslow_dagster.stages.log.rules import RuleMatcher
-from winslow_dagster.stages.log.segments import CHECKPOINT, LEFT_OUT, Directory, Files, blocks, content, segments
+from winslow_dagster.stages.log.segments import (
+    CHECKPOINT,
+    HEAD_BYTES,
+    LEFT_OUT,
+    Directory,
+    Files,
+    blocks,
+    content,
+    segments,
+)
 from winslow_dagster.storage.manifest import Manifest
 from winslow_dagster.storage.store import Store
 
@@ -58,6 +68,12 @@ class StoredFiles:
         if entry is None:
             raise FileNotFoundError(f"{self._manifest.address}/{name}")
         return io.BytesIO(self._store.read_range(self._manifest, entry, 0, entry.size_bytes))
+
+    def head(self, name: str) -> tuple[bytes, int]:
+        """The first bytes of a file, and its size. Raises StoreError."""
+        entry = self._entries[name]
+        read = self._store.read_range(self._manifest, entry, 0, min(HEAD_BYTES, entry.size_bytes))
+        return read, entry.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +180,23 @@ class LogReader:
         wanted = _Wanted(streams, contains, grep)
         with Cursor(self.files, first) as cursor:
             yield from _numbered_up_to(cursor, wanted, last)
+
+    def printed(self, first: int = 1, last: int | None = None) -> Iterator[bytes]:
+        """The same lines as the stage printed them, many at once, each with a line feed."""
+        with Cursor(self.files, first) as cursor:
+            for block in cursor.blocks():
+                if last is None or last >= block.first_line + block.stored.count(b"\n"):
+                    yield printed(block.stored)
+                    continue
+                wanted = b"\n".join(block.stored.split(b"\n")[: max(0, last - block.first_line + 1)])
+                if wanted:
+                    yield printed(wanted + b"\n")
+                return
+
+    def whole_text(self) -> PrintedText | None:
+        """All lines of a log that has ended, as one text; None while it may grow."""
+        checkpoint = self._checkpoint()
+        return PrintedText(self.files, checkpoint.lines) if checkpoint.closed else None
 
     def window(self, first: int = 1, max_bytes: int = 65536) -> LogWindow:
         """The lines from `first` on whose texts fit into `max_bytes`, and at least one if there is one.

@@ -27,6 +27,8 @@ PREFERENCE: Final = (COMPRESSED, OPEN, LEFT_OUT)
 """Which of two files with the same first line to read. A crash before the removal of the other leaves both."""
 
 BLOCK_BYTES: Final = 262_144
+HEAD_BYTES: Final = 18
+"""The largest header of a compressed file, which says the size of its content."""
 
 
 class Segment(NamedTuple):
@@ -50,6 +52,9 @@ class Files(Protocol):
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading. Raises FileNotFoundError if it has just been compressed or dropped."""
 
+    def head(self, name: str) -> tuple[bytes, int]:
+        """The first bytes of a file, at most HEAD_BYTES, and its size. Raises FileNotFoundError as `open` does."""
+
 
 class Directory:
     """The files of a log on this machine, complete or being written."""
@@ -67,6 +72,11 @@ class Directory:
     def open(self, name: str) -> BinaryIO:
         """Open a file unbuffered, because it may grow while it is read."""
         return (self.path / name).open("rb", buffering=0)
+
+    def head(self, name: str) -> tuple[bytes, int]:
+        """The first bytes of a file, and its size."""
+        with (self.path / name).open("rb", buffering=0) as file:
+            return file.read(HEAD_BYTES) or b"", os.fstat(file.fileno()).st_size
 
 
 def segments(names: list[str]) -> list[Segment]:
