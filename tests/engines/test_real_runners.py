@@ -13,6 +13,7 @@ from engine_drivers import LocalDriver, a_task
 from patience import until, until_ended
 from starting_place import ROOT
 
+from winslow_dagster.engines import local_node
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS, RunnerRecord
 from winslow_dagster.engines.spawn import ProcessIdentity
@@ -192,6 +193,22 @@ def test_images_are_reported_with_their_sizes_and_digests(tmp_path: Path, test_i
     in_image = a_task().model_copy(update={"image": test_image})
     assert (engine.image_digest(in_image) or "").startswith("sha256:")
     assert engine.image_digest(in_image.model_copy(update={"image": "winslow-test:none"})) == ""
+
+
+@pytest.mark.docker
+def test_a_node_asks_docker_once_in_a_period(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = tmp_path / "docker.sock"
+    daemon.symlink_to(os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{daemon}")
+    monkeypatch.setattr(local_node, "CONTAINERS_KEPT_S", 1e9)
+    engine = LocalEngine(Settings.read({"WINSLOW_HOME": str(tmp_path)}))
+
+    found = engine.nodes()[0].containers
+    assert found.startswith("Docker, API ")
+    daemon.unlink()
+    assert engine.nodes()[0].containers == found
+    monkeypatch.setattr(local_node, "CONTAINERS_KEPT_S", 1e-9)  # each look is in a period of its own
+    assert engine.nodes()[0].containers == ""
 
 
 def test_a_node_without_docker_has_no_images_and_runs_processes(

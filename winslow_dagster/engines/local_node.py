@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import lru_cache
 
 import psutil
 
 from winslow_dagster.engines import container_gpus, hardware, usage_history
+from winslow_dagster.engines.container_gpus import ContainerGpus
 from winslow_dagster.engines.engine import Node, NodeImage, NodeUsage
 from winslow_dagster.engines.gpu_report import GpuReport
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.disk_space import Space
 from winslow_dagster.stages.node_drain import read_drain
+from winslow_dagster.stages.task.model import NodeGpu
 
 CPU_SAMPLE_S = 0.1
 GPUS_KEPT_S = 30.0
+CONTAINERS_KEPT_S = 10.0
+"""Pages that show nodes are drawn anew with each change; to ask the daemon takes several milliseconds."""
 
 
 class DetectedGpus:
@@ -62,9 +68,24 @@ def gpus_here() -> GpuReport:
     return _DETECTED.report()
 
 
+def containers_here() -> ContainerGpus:
+    """What this machine offers containers, as it was less than CONTAINERS_KEPT_S ago; that there is no Docker is not kept."""
+    period = int(time.monotonic() // CONTAINERS_KEPT_S)
+    found = _containers(gpus_here().gpus, os.environ.get("DOCKER_HOST", ""), period)
+    if not found.docker:
+        _containers.cache_clear()
+    return found
+
+
+@lru_cache(maxsize=1)
+def _containers(gpus: tuple[NodeGpu, ...], host: str, period: int) -> ContainerGpus:
+    del host, period
+    return container_gpus.look(gpus)
+
+
 def this_node(settings: NodeSettings) -> Node:
     """This machine."""
-    containers = container_gpus.look(gpus_here().gpus)
+    containers = containers_here()
     return Node(
         name=hardware.node_name(),
         cpus=hardware.usable_cpus(),
