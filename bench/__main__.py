@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,7 @@ from bench.table import PAGE, write_block
 
 FRAME = frozenset({"__init__", "__main__", "figure", "table"})
 EXIT_USAGE = 2
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 def benchmarks() -> tuple[str, ...]:
@@ -58,14 +60,16 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in names if name not in known]:
         print(f"no benchmark named {', '.join(unknown)}; available: {', '.join(known) or 'none'}", file=sys.stderr)
         return EXIT_USAGE
+    # However a benchmark ends, it ends what it has started.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_TERMINATED))
     with figures_alone_on_stdout() as stdout:
         for name in names or known:
             print(f"bench: {name}", file=sys.stderr)
-            found: Iterator[Figure] = import_module(f"bench.{name}").figures()
-            shown = []
-            for figure in found:
-                print(figure.line(), file=stdout)
-                shown.append(figure)
+            shown: list[Figure] = []
+            with closing(import_module(f"bench.{name}").figures()) as found:
+                for figure in found:
+                    print(figure.line(), file=stdout)
+                    shown.append(figure)
             if options.table:
                 write_block(PAGE, name, shown)
     return 0

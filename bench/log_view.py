@@ -107,7 +107,7 @@ def in_the_browser(address: str, cookie: dict[str, str]) -> Iterator[Figure]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
-            context.add_cookies([cookie])
+            context.add_cookies([cookie])  # type: ignore[list-item]  # of its typed dictionary
             page = context.new_page()
             page.add_init_script(f"({WATCH})()")
             path = f"{address}/projects/loud/stages/talk/log"
@@ -121,7 +121,7 @@ def in_the_browser(address: str, cookie: dict[str, str]) -> Iterator[Figure]:
             ("log_view_memory_of_the_tab", f"{path}?full=1", GOAL_TAB_BYTES),
         ):
             with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
-                context.add_cookies([cookie])
+                context.add_cookies([cookie])  # type: ignore[list-item]  # of its typed dictionary
                 page = context.new_page()
                 page.goto(shown_path)
                 if goal_bytes:

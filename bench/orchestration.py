@@ -60,8 +60,9 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def docker_run(image: str) -> None:
-    subprocess.run(["docker", "run", "--rm", "--cpus", f"{CPUS:g}", image, "true"], check=True)
+def docker_runs(image: str) -> None:
+    for _ in range(STAGES):
+        subprocess.run(["docker", "run", "--rm", "--cpus", f"{CPUS:g}", image, "true"], check=True)
 
 
 def stages_and_launch(image: str) -> Iterator[Figure]:
@@ -76,13 +77,15 @@ def stages_and_launch(image: str) -> Iterator[Figure]:
         winslow, dagit = Winslow(settings), dagster_client(settings, installation_id(settings))
         winslow.run("nine", project="warm-up").wait()
         for repeat in range(REPEATS):
-            bare_s = seconds(lambda: [docker_run(image) for _ in range(STAGES)])
+            bare_s = seconds(lambda: docker_runs(image))
             launched_at = time.time()
             run = winslow.run("nine", project=f"repeat-{repeat}")
             run.wait()
             launches.append(first_container_start(launched_at, f"repeat-{repeat}") - launched_at)
             ended = dagit.run(run.run_id)
             assert ended.status == "SUCCESS", ended
+            assert ended.started_at, ended
+            assert ended.ended_at, ended
             ratios.setdefault("winslow", []).append((ended.ended_at - ended.started_at).total_seconds() / bare_s)
             for peer in PEERS:
                 if peer.name not in unavailable:

@@ -14,16 +14,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.figure import Figure
 from winslow_dagster.storage.adding import checksums
 from winslow_dagster.storage.cache import NodeCache
 from winslow_dagster.storage.disk import sync
 from winslow_dagster.storage.local import LocalStore
-from winslow_dagster.storage.tree import survey
+from winslow_dagster.storage.tree import TreeFile, survey
 
 GIB = 1 << 30
 HANDOVER_BYTES = 4 * GIB
@@ -56,27 +58,26 @@ def handover(place: Path) -> Iterator[Figure]:
     os.sync()
     store = LocalStore(place / "store")
     cache = NodeCache(place / "cache", HANDOVER_BYTES)
-    hands, copies, sums = [], [], []
+    hands: list[float] = []
+    copies: list[float] = []
+    sums: list[float] = []
     for round_number in range(ROUNDS):
         copies.append(timed(lambda: copy(source, place / "copy")))
         (place / "copy").unlink()
         os.sync()
         found = survey(source)
         begun = time.perf_counter()
-        entries = checksums(found)
+        known = digests(found)
         sums.append(time.perf_counter() - begun)
-
-        def hand_over(number: int = round_number, found=found, entries=entries) -> Path:  # noqa: ANN001
-            manifest = store.adopt(source, f"round/{number}", found, entries)
-            return cache.view(store, manifest, place / "input" / str(number))
-
         begun = time.perf_counter()
-        view = hand_over()
+        manifest = store.commit_tree(source, f"round/{round_number}", known=known)
+        view = cache.view(store, manifest, place / "input" / str(round_number))
         hands.append(time.perf_counter() - begun)
-        # The next round gets the same file, still in the page cache.
-        source.mkdir()
-        os.link(view / "detections.bin", source / "detections.bin")
+        # The next round gets the same file, still in the page cache, when it has no other name any more.
+        os.link(view / "detections.bin", place / "kept")
         store.delete_tree(f"round/{round_number}")
+        source.mkdir()
+        (place / "kept").rename(source / "detections.bin")
     ratio = median(hand / one for hand, one in zip(hands, copies, strict=True))
     yield Figure("handover_4gib_vs_cp", round(ratio, 5), "ratio", "<= 0.05", ratio <= 0.05)
     yield Figure("handover_4gib", round(median(hands), 4), "s", "", None)
@@ -107,12 +108,17 @@ def unwritten(place: Path, store: LocalStore) -> Figure:
         os.sync()
         write(taken / "detections.bin", UNWRITTEN_BYTES)
         found = survey(taken)
-        entries = checksums(found)
+        known = digests(found)
         begun = time.perf_counter()
-        store.adopt(taken, f"unwritten/{round_number}", found, entries)
+        store.commit_tree(taken, f"unwritten/{round_number}", known=known)
         ratios.append((time.perf_counter() - begun) / one)
         store.delete_tree(f"unwritten/{round_number}")
     return Figure("handover_1gib_unwritten_vs_synced_cp", round(median(ratios), 3), "ratio", "", None)
+
+
+def digests(found: tuple[TreeFile, ...]) -> dict[str, str]:
+    """Path -> checksum: the runner of a stage has them before the commit."""
+    return {entry.path: entry.blake3 for entry in checksums(found)}
 
 
 def transfers(place: Path) -> Iterator[Figure]:
@@ -143,8 +149,8 @@ def transfers(place: Path) -> Iterator[Figure]:
         names = [*ways][round_number % len(ways) :] + [*ways][: round_number % len(ways)]
         for name in names:
             up, down = ways[name]
-            seconds.setdefault((name, "upload"), []).append(timed(lambda up=up: up(source)))
-            seconds.setdefault((name, "download"), []).append(timed(lambda down=down: down(target)))
+            seconds.setdefault((name, "upload"), []).append(timed(partial(up, source)))
+            seconds.setdefault((name, "download"), []).append(timed(partial(down, target)))
             target.unlink()
             clear(files, bucket)
     files.call_s3("delete_bucket", Bucket=bucket)
@@ -197,7 +203,8 @@ def boto3(bucket: str, endpoint: str) -> Way:
     return lambda source: client.upload_file(str(source), bucket, "boto3", Config=transfer_config), down
 
 
-def clear(files, bucket: str) -> None:  # noqa: ANN001 (s3fs has no types)
+def clear(files: Any, bucket: str) -> None:
+    """Empty the bucket. `files` is a file system of s3fs, which has no types."""
     for key in files.find(bucket):
         files.call_s3("delete_object", Bucket=bucket, Key=key.removeprefix(f"{bucket}/"))
 

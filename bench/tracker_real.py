@@ -121,12 +121,18 @@ def tally_of(directory: Path, metres: float | None, quality: int | None) -> Tall
 
 
 def _seen(path: Path, factor: float, quality: int | None) -> Picture:
-    picture = cv2.imread(str(path))
+    picture = _read(cv2.imread(str(path)), path)
     if factor < 1:
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     if quality is not None:
         coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        picture = _read(cv2.imdecode(coded, cv2.IMREAD_COLOR), path)
+    return picture
+
+
+def _read(picture: Picture | None, path: Path) -> Picture:
+    if picture is None:
+        raise ValueError(f"not a picture: {path}")
     return picture
 
 

@@ -3,16 +3,25 @@
 import sys
 import tempfile
 
-from dagster import DagsterInstance, execute_job, job, multiprocess_executor, op, reconstructable
+from dagster import (
+    DagsterInstance,
+    OpDefinition,
+    OpExecutionContext,
+    execute_job,
+    job,
+    multiprocess_executor,
+    op,
+    reconstructable,
+)
 from dagster_docker import execute_docker_container
 
 # The processes of the steps load this file without the arguments.
 IMAGE, STAGES, CPUS = sys.argv[1:4] if len(sys.argv) == 4 else ("", "9", "1")
 
 
-def _stage(number: int):  # noqa: ANN202  # Dagster's own type
+def _stage(number: int) -> OpDefinition:
     @op(name=f"s{number}", config_schema={"image": str, "cpus": float})
-    def stage(context, before: bool) -> bool:  # noqa: ANN001, FBT001  # Dagster reads the signature
+    def stage(context: OpExecutionContext, before: bool) -> bool:  # noqa: FBT001  # Dagster reads the signature
         limit = {"nano_cpus": int(context.op_config["cpus"] * 1e9)}
         execute_docker_container(context, image=context.op_config["image"], command=["true"], container_kwargs=limit)
         return before
@@ -41,4 +50,7 @@ if __name__ == "__main__":
         result = execute_job(reconstructable(stages), instance=instance, run_config=config)
         record = instance.get_run_record_by_id(result.run_id)
         assert result.success
+        assert record
+        assert record.start_time
+        assert record.end_time
         print(record.end_time - record.start_time)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from processes import running
 
 from bench.peers import environments
 
@@ -23,6 +25,19 @@ def figures():
     yield Figure(name="speed", value=1.5, unit="ratio", goal="<= 1.8", holds=True)
     yield Figure(name="size", value=None, unit="MB", goal="", holds=None)
     yield Figure("peer", None, "ratio", "", None, "it cannot be installed: no network")
+"""
+LASTING = """
+import subprocess
+from bench.figure import Figure
+
+def figures():
+    with subprocess.Popen(["sleep", "infinity"]) as service:
+        try:
+            yield Figure("service", service.pid, "", "", None)
+            input()
+            {then}
+        finally:
+            service.kill()
 """
 
 
@@ -61,6 +76,29 @@ def test_each_figure_is_one_line_of_json_and_all_else_goes_to_stderr(bench: Path
     assert not (bench / "docs" / "benchmarks.md").exists()
     assert "said by the benchmark" in ran.stderr
     assert "said by its program" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("then", "ended_by"),
+    [
+        ("raise ValueError('wrong')", "its own error"),
+        ("yield Figure('more', 1, '', '', None)", "nobody who reads on"),
+        ("service.wait()", "SIGTERM"),
+    ],
+)
+def test_however_a_benchmark_ends_its_services_end_with_it(bench: Path, then: str, ended_by: str) -> None:
+    (bench / "bench" / "lasting.py").write_text(LASTING.format(then=then))
+    command, pipe = [sys.executable, "-m", "bench", "lasting"], subprocess.PIPE
+    with running(command, cwd=bench, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as ran:
+        service = json.loads(ran.stdout.readline())["value"]
+        ran.stdout.close()
+        if ended_by == "SIGTERM":
+            ran.terminate()
+        else:
+            ran.stdin.write("\n")
+            ran.stdin.close()
+    assert ran.returncode == (143 if ended_by == "SIGTERM" else 1)
+    assert not psutil.pid_exists(service)
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(bench: Path) -> None:

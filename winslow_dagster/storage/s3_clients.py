@@ -79,7 +79,7 @@ class S3Clients:
     @cached_property
     def metadata(self) -> Any:
         """s3fs, for everything else: its `call_s3` sends any request of the S3 API."""
-        from s3fs import S3FileSystem  # type: ignore[import-untyped]  # it has no types
+        from s3fs import S3FileSystem
 
         _ = self._credentials
         files = S3FileSystem(

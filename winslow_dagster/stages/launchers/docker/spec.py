@@ -22,7 +22,7 @@ PLACES = Places(
 PIDS_LIMIT = 16384
 """Stops a fork bomb; far above the needs of video and GPU programs."""
 NANO = 1_000_000_000
-LOG_CONFIG = {
+LOG_CONFIG: dict[str, Any] = {
     # Of the drivers whose log can be read again after a crash, `local` is the fastest: 750,000 lines per second against
     # 420,000 for json-file, in 75 % of the space. A reader that falls behind by more than one file loses lines: hence
     # two large files, and the stage is paused before its reader is that far behind.
