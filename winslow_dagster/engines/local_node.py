@@ -69,7 +69,7 @@ def gpus_here() -> GpuReport:
 
 
 def containers_here() -> ContainerGpus:
-    """What this machine offers containers, as of less than CONTAINERS_KEPT_S ago. That there is no Docker is not kept."""
+    """What this machine offers containers, as of CONTAINERS_KEPT_S ago at most. That there is no Docker is not kept."""
     period = int(time.monotonic() // CONTAINERS_KEPT_S)
     found = _containers(gpus_here().gpus, os.environ.get("DOCKER_HOST", ""), period)
     if not found.docker:
