@@ -53,8 +53,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def winslow_home(pipelines: dict[str, str]) -> Iterator[Settings]:
-    """Settings of a fresh home with these pipeline files; deleted afterwards."""
+def winslow_home(pipelines: dict[str, str], more: dict[str, str] | None = None) -> Iterator[Settings]:
+    """Settings of a fresh home with these pipeline files, and `more` variables; deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="winslow-bench-") as folder:
         directory = Path(folder) / "pipelines"
         directory.mkdir()
@@ -65,6 +65,7 @@ def winslow_home(pipelines: dict[str, str]) -> Iterator[Settings]:
             "WINSLOW_PIPELINES_DIR": str(directory),
             "WINSLOW_PORT": str(free_port()),
             "WINSLOW_STAGE_MODE": "docker",
+            **(more or {}),
         }
         os.environ.update(environment)
         yield Settings.read(environment)

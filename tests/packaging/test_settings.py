@@ -165,3 +165,20 @@ def test_settings_do_not_change() -> None:
     settings = Settings.read({})
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1  # type: ignore[misc]  # what is tested
+
+
+def test_an_engine_that_there_is_not_is_an_error_that_lists_those_there_are() -> None:
+    with pytest.raises(SettingsInvalid, match="WINSLOW_ENGINE is 'swarm'; expected one of local, slurm"):
+        Settings.read({"WINSLOW_ENGINE": "swarm"})
+
+
+def test_a_cluster_needs_an_address_by_which_nodes_reach_the_web_server() -> None:
+    with pytest.raises(SettingsInvalid, match="WINSLOW_CONTROL_PLANE_URL is not set; expected the URL"):
+        Settings.read({"WINSLOW_ENGINE": "slurm"})
+    with pytest.raises(SettingsInvalid, match="WINSLOW_CONTROL_PLANE_URL is 'winslow.example'"):
+        Settings.read({"WINSLOW_ENGINE": "slurm", "WINSLOW_CONTROL_PLANE_URL": "winslow.example"})
+
+    settings = Settings.read({"WINSLOW_ENGINE": "slurm", "WINSLOW_CONTROL_PLANE_URL": "https://cluster.example:8443"})
+
+    assert "cluster.example" in settings.known_hosts
+    assert settings.slurm.slurm_node_file == "/etc/winslow/node.toml"

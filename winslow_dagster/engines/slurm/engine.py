@@ -29,7 +29,7 @@ from winslow_dagster.engines.slurm.cluster_nodes import ClusterNodes
 from winslow_dagster.engines.slurm.commands import SlurmAway, SlurmRefused, cancel_job, slurm
 from winslow_dagster.engines.slurm.desk import Desk, note_follower
 from winslow_dagster.engines.slurm.job_queue import Job, JobQueue, Look
-from winslow_dagster.engines.slurm.job_request import batch_script, sbatch_arguments
+from winslow_dagster.engines.slurm.job_request import asked_of, batch_script, sbatch_arguments
 from winslow_dagster.engines.slurm.ledger import Held, Ledger, Submission, ledger_lock, of_serving
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.engines.slurm.stored import remove_unused, stored_result
@@ -241,7 +241,7 @@ class SlurmEngine(DirectoryEngine):
                 self._write(directory, last=ledger.last)
                 end_without_runner(directory, "failed", str(error))
                 return
-            reason = f"{error.waits_for}; it is tried again as nodes join"
+            reason = f"{error.waits_for}: {asked_of(task)}. It is tried again as nodes join."
             self._write(directory, last=ledger.last)
             self._hold(directory, reason, TRY_AGAIN_S)
             return

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection
 
 from winslow_dagster.engines.slurm.node_facts import FILE_VARIABLE
+from winslow_dagster.formatting import count_of, format_size
 from winslow_dagster.settings import SlurmSettings
 from winslow_dagster.stages.task.model import StageTask
 
@@ -65,6 +66,20 @@ def sbatch_arguments(
     if without_nodes:
         arguments.append(f"--exclude={','.join(sorted(without_nodes))}")
     return arguments
+
+
+def asked_of(task: StageTask) -> str:
+    """What the task asks of a node, for people."""
+    parts = [count_of(max(1, math.ceil(task.cpus)), "CPU")]
+    if task.memory_bytes:
+        parts.append(format_size(task.memory_bytes))
+    if task.gpu is not None:
+        kind = f"{task.gpu.vendor} GPU" if task.gpu.vendor else "GPU"
+        memory = f" with {format_size(task.gpu.memory_bytes)}" if task.gpu.memory_bytes else ""
+        parts.append(count_of(task.gpu.count, kind) + memory)
+    if task.node_tags:
+        parts.append(f"the node tags {', '.join(task.node_tags)}")
+    return ", ".join(parts)
 
 
 def comment_of(task: StageTask) -> str:
