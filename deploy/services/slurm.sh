@@ -121,7 +121,7 @@ start() { # name of the pid file, node, command...
 }
 
 # Pids are reused: a recorded pid is ours only if the process has our directory in its command line.
-is_ours() { [[ -r /proc/$1/cmdline ]] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$DIR/"; }
+is_ours() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qF -- "$DIR/"; }
 
 running_pid() { # name of the pid file
     local pid

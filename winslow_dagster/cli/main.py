@@ -64,6 +64,7 @@ COMMANDS = {
     "notify": "Add, test and remove notification channels, and list sent messages.",
     "queue": "Show what waits to run and why, and change its order.",
     "nodes": "List the machines that run stages, and drain one.",
+    "node": "Let this machine join a Slurm cluster, and leave it.",
     "pipelines": "List, check and show pipeline files.",
     "images": "List stage images; build one for a Java program.",
     "doctor": "Check the installation.",
