@@ -14,13 +14,16 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterRun as StoredRun
 from graphql import parse, validate
 
 from winslow_dagster.errors import InputRejected, NotFound, PipelineInvalid, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.dagster_api import graphql
-from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun, RunEvent
+from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, DagsterClient, DagsterRun, RunEvent
 from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 
 OURS = "0123456789abcdef"
@@ -187,6 +190,28 @@ def test_an_unknown_run_is_said_to_be_unknown_by_every_call(dagit: DagsterClient
     for call in (dagit.run, dagit.events, dagit.terminate):
         with pytest.raises(NotFound, match=f"no run {unknown}"):
             call(unknown)
+
+
+def test_runs_that_wait_are_listed_in_order_and_each_is_read_once(dagit: DagsterClient, place: Path) -> None:
+    known: dict[str, DagsterRun] = {}
+    with DagsterInstance.from_config(str(place)) as instance:
+        queued = [
+            StoredRun(job_name="j", run_id=str(uuid4()), status=DagsterRunStatus.NOT_STARTED, tags={PROJECT_TAG: name})
+            for name in ("ulm-07", "ulm-08")
+        ]
+        for run in queued:
+            instance.run_storage.add_run(run)
+
+        first = dagit.active_runs(known)
+        again = dagit.active_runs(known)
+
+        assert [(run.run_id, run.project) for run in first] == [(run.run_id, run.tags[PROJECT_TAG]) for run in queued]
+        assert all(run is before for run, before in zip(again, first, strict=True))
+        instance.delete_run(queued[0].run_id)
+        assert [run.run_id for run in dagit.active_runs(known)] == [queued[1].run_id]
+        assert set(known) == {queued[1].run_id}
+        instance.delete_run(queued[1].run_id)
+    assert dagit.active_runs(known) == ()
 
 
 def test_daemons_that_do_not_run_are_named(dagit: DagsterClient) -> None:

@@ -43,7 +43,8 @@ class Queue:
         self.queued: list[DagsterRun] = []
         self.silent: tuple[str, ...] = ()
 
-    def active_runs(self) -> tuple[DagsterRun, ...]:
+    def active_runs(self, known: object = None) -> tuple[DagsterRun, ...]:
+        del known
         return tuple(self.queued)
 
     def silent_daemons(self) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ class RunQueue:
         self._order = GpuOrder(database, engine)
         self._sharing = Sharing()
         self._sharing_read_s = -SHARES_KEPT_S
+        self._nothing_starts: object = None
+        """In this state, as it was at the last pass: whoever is first, nobody can start."""
 
     def starting(self, limits: QueueLimits) -> list[DagsterRun]:
         """The runs that start now, in their order."""
@@ -59,15 +61,20 @@ class RunQueue:
             self._order.update(sharing)
         if not waiting or len(active) >= limits.runs:
             return []
-        self._read({*waiting, *active})
         entries = {entry.run_id: entry for entry in self._entries.open()}
+        state = (waiting, active, entries, limits)
+        if state == self._nothing_starts:
+            return []
+        self._read({*waiting, *active})
 
         def item(run_id: str) -> QueueItem:
             known, entry = self._known[run_id], entries.get(run_id)
             return (known.item if entry is None else entry.applied_to(known.item)).of(sharing.sharer(known.project))
 
         places = places_of(limits, map(item, active), sharing.shares)
-        return self._runs([each.run_id for each in starting([item(run_id) for run_id in waiting], places)])
+        found = starting([item(run_id) for run_id in waiting], places)
+        self._nothing_starts = None if found else state
+        return self._runs([each.run_id for each in found])
 
     def _ids(self, statuses: Sequence[DagsterRunStatus]) -> list[str]:
         """The ids of runs, in the order in which they were queued."""

@@ -20,7 +20,7 @@ from winslow_dagster.footage import FootageReader
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
 from winslow_dagster.projects.commands.archive_cache import ArchiveCache
-from winslow_dagster.projects.dagster_api.client import DagsterClient
+from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.ownership import Ownership
@@ -78,6 +78,8 @@ class Resources:
         self._lock = threading.RLock()
         self._to_close = contextlib.ExitStack()
         self._started_services = False
+        self.queued_runs: dict[str, DagsterRun] = {}
+        """What Dagster last said of runs that wait in the queue."""
         # A kept version never changes, and a page asks for it several times.
         self._versions: dict[tuple[str, str], Pipeline] = {}
 

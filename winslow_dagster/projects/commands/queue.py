@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from winslow_dagster.errors import InputRejected, ProjectConflict
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.expected_starts import ForecastQueue, expected_starts
-from winslow_dagster.projects.dagster_api.client import REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
+from winslow_dagster.projects.dagster_api.client import QUEUED, REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
 from winslow_dagster.projects.domain.queue import (
     ExpectedStart,
@@ -22,7 +22,6 @@ from winslow_dagster.projects.status.queue_reasons import QueueReasons
 from winslow_dagster.projects.status.queue_sharing import read_sharing
 from winslow_dagster.projects.status.queue_work import QueueWork
 
-WAITING: frozenset[RunStatus] = frozenset({"QUEUED", "NOT_STARTED"})
 STATES: dict[RunStatus, QueueState] = {"STARTING": "starting", "STARTED": "running", "CANCELING": "cancelling"}
 MOST_CONSIDERED = 300
 """Waiting runs whose work is looked at: those behind them wait for so long that nobody can say when they start."""
@@ -46,17 +45,17 @@ class QueueCommands:
         context, dagster = self._context, self._context.resources.dagster_if_running()
         if dagster is None:
             return QueueView(stopped="the services are not running")
-        runs = dagster.active_runs()
+        runs = dagster.active_runs(context.resources.queued_runs)
         nodes, now, database = context.engine.nodes(), context.clock(), context.records.database
         entries = {entry.run_id: entry for entry in QueueEntries(database).open()}
         sharing = read_sharing(database, context.settings.queue, context.engine.status, now)
         items = {run.run_id: _item(run, entries.get(run.run_id)).of(sharing.sharer(run.project)) for run in runs}
         by_id = {run.run_id: run for run in runs}
-        active = [run for run in runs if run.status not in WAITING]
+        active = [run for run in runs if run.status not in QUEUED]
         taking = [node for node in nodes if node.drain is None]
         limits = QueueLimits.of(sum(len(node.gpus) for node in taking))
         places = places_of(limits, (items[run.run_id] for run in active), sharing.shares)
-        waiting = list(in_order([items[run.run_id] for run in runs if run.status in WAITING], places))
+        waiting = list(in_order([items[run.run_id] for run in runs if run.status in QUEUED], places))
         shown = waiting[first:] if most is None else waiting[first : first + most]
         reader = QueueWork(context.records, context.resources.pipeline_version, context.engine.status, nodes, now)
         ahead = [item.run_id for item in waiting[:MOST_CONSIDERED]] if forecast else []
@@ -161,7 +160,7 @@ class QueueCommands:
         self._context.audit(action, project, priority=priority, runs=run_ids)
 
     def _waiting_runs(self, project: str) -> list[DagsterRun]:
-        own = [run for run in self._runs(project) if run.project == project and run.status in WAITING]
+        own = [run for run in self._runs(project) if run.project == project and run.status in QUEUED]
         if not own:
             raise ProjectConflict("no run of it waits in the queue", where=f"project {project}")
         return own
@@ -178,7 +177,7 @@ class QueueCommands:
         """All that wait or are in progress, if the project may be acted on."""
         self._context.require_may_act(project)
         dagster = self._context.resources.dagster_if_running()
-        return dagster.active_runs() if dagster else ()
+        return dagster.active_runs(self._context.resources.queued_runs) if dagster else ()
 
     def _stopped(self, dagster: DagsterClient) -> str:
         if "QUEUED_RUN_COORDINATOR" in dagster.silent_daemons():

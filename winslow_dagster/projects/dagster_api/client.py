@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -36,7 +36,9 @@ RunStatus = Literal[
     "CANCELED",
 ]
 ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
-ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+QUEUED: tuple[RunStatus, ...] = ("QUEUED", "NOT_STARTED")
+IN_PROGRESS: tuple[RunStatus, ...] = ("STARTING", "STARTED", "CANCELING")
+ACTIVE = QUEUED + IN_PROGRESS
 STARTING: frozenset[RunStatus] = frozenset({"NOT_STARTED", "STARTING"})
 STARTS_WITHIN_S = 60.0
 LOOK_AGAIN_S = 0.2
@@ -47,6 +49,7 @@ ANSWER_TIMEOUT_S = 60.0
 """A reload compiles pipelines; everything else takes milliseconds."""
 PAGE = 100
 """The limit of `graphql.RUNS`."""
+LONG_PAGE = 1000
 Execute = Callable[[str, dict[str, Any]], Any]
 """Executes a query with its variables, and returns the answer as GraphQL's JSON."""
 NOBODY = frozenset({"ReloadNotSupported", "RepositoryLocationNotFound"})
@@ -217,16 +220,37 @@ class DagsterClient:
         answer = self._ask(graphql.RUNS, filter=chosen)["runsOrError"]
         return tuple(_run(run) for run in _expect(answer, "Runs")["results"])
 
-    def active_runs(self) -> tuple[DagsterRun, ...]:
-        """All runs that are queued or in progress, in the order in which they were queued."""
-        found: list[DagsterRun] = []
+    def active_runs(self, known: MutableMapping[str, DagsterRun] | None = None) -> tuple[DagsterRun, ...]:
+        """All runs that are queued or in progress, in the order in which they were queued.
+
+        `known` keeps those that were queued when somebody asked last: what is asked here does not change while they
+        are. Threads may share it.
+        """
+        before = dict(known or {})
+        in_progress = {run.run_id: run for run in self._runs_in(IN_PROGRESS)}
+        ids = self._ask(graphql.RUN_IDS, filter={"statuses": list(ACTIVE)})["runIdsOrError"]
+        run_ids: list[str] = _expect(ids, "RunIds")["results"]
+        waiting = [run_id for run_id in run_ids if run_id not in in_progress]
+        new = [run_id for run_id in waiting if run_id not in before]
+        many = len(new) > PAGE
+        found = {run.run_id: run for run in self._runs_in(QUEUED)} if many else self.runs_by_id(new)
+        queued = {run_id: run for run_id in waiting if (run := before.get(run_id) or found.get(run_id)) is not None}
+        if known is not None:
+            known.clear()
+            known.update({run_id: run for run_id, run in queued.items() if run.status in QUEUED})
+        runs = {**queued, **in_progress}
+        return tuple(runs[run_id] for run_id in reversed(run_ids) if run_id in runs and not runs[run_id].ended)
+
+    def _runs_in(self, statuses: tuple[RunStatus, ...]) -> Iterator[DagsterRun]:
+        """All runs in these states, the latest first."""
         cursor: str | None = None
         while True:
-            answer = self._ask(graphql.ACTIVE_RUNS, filter={"statuses": list(ACTIVE)}, cursor=cursor)["runsOrError"]
+            variables = {"filter": {"statuses": list(statuses)}, "limit": LONG_PAGE, "cursor": cursor}
+            answer = self._ask(graphql.ACTIVE_RUNS, **variables)["runsOrError"]
             page = [_run(run) for run in _expect(answer, "Runs")["results"]]
-            found += page
-            if len(page) < PAGE:
-                return tuple(reversed(found))
+            yield from page
+            if len(page) < LONG_PAGE:
+                return
             cursor = page[-1].run_id
 
     def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, DagsterRun]:

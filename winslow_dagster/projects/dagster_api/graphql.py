@@ -101,13 +101,23 @@ query ($filter: RunsFilter) {{
 """
 
 ACTIVE_RUNS = f"""
-query ($filter: RunsFilter, $cursor: String) {{
-  runsOrError(filter: $filter, cursor: $cursor, limit: 100) {{
+query ($filter: RunsFilter, $limit: Int!, $cursor: String) {{
+  runsOrError(filter: $filter, limit: $limit, cursor: $cursor) {{
     __typename
     ... on Runs {{ results {{ {RUN_FIELDS} }} }}
     ... on Error {{ message }}
   }}
 }}
+"""
+
+RUN_IDS = """
+query ($filter: RunsFilter) {
+  runIdsOrError(filter: $filter) {
+    __typename
+    ... on RunIds { results }
+    ... on Error { message }
+  }
+}
 """
 
 EVENTS = """
