@@ -112,6 +112,10 @@ class RetentionRulesInvalid(PipelineInvalid):
     """The retention rules of the installation cannot be used; `problems` lists everything that is wrong with them."""
 
 
+class QuotasInvalid(PipelineInvalid):
+    """The file of quotas cannot be used; `problems` lists everything that is wrong with it."""
+
+
 class VariablesInvalid(PipelineInvalid):
     """The global variables cannot be used; `problems` lists everything that is wrong with them."""
 

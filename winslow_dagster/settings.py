@@ -307,6 +307,9 @@ class Settings(BaseModel):
         description="The YAML file of retention rules for all projects. Without it, administrators set them in the web "
         "interface."
     )
+    quotas_file: Path = Field(
+        description="The YAML file of quotas. Without it, administrators set them in the web interface."
+    )
     watch_file: Path = Field(description="The YAML file of watched folders. Without it, no folder is watched.")
     access: AccessSettings = Field(default=AccessSettings(), description="How people log in.")
     queue: QueueSettings = Field(default=QueueSettings(), description="How the run queue is shared.")
@@ -412,6 +415,7 @@ class Settings(BaseModel):
             disk_warn_percent=number(source, "WINSLOW_DISK_WARN_PERCENT", "5", "a percentage, such as 5", most=100.0),
             notify_file=resolved(source.get("WINSLOW_NOTIFY_FILE") or home / "notify.yaml"),
             retention_file=resolved(source.get("WINSLOW_RETENTION_FILE") or home / "retention.yaml"),
+            quotas_file=resolved(source.get("WINSLOW_QUOTAS_FILE") or home / "quotas.yaml"),
             watch_file=resolved(source.get("WINSLOW_WATCH_FILE") or home / "watch.yaml"),
             access=AccessSettings.read(source),
             queue=QueueSettings.read(source),

@@ -72,6 +72,8 @@ PAGES = {
     "notifications": "/settings/notifications",
     "people": "/settings/people",
     "retention": "/settings/retention",
+    "quotas": "/settings/quotas",
+    "project-retention": f"{DONE}/retention",
     "variables": "/settings/variables",
     "links": "/settings/links",
     "missing": "/projects/nobody-made-this",

@@ -135,8 +135,8 @@ def test_programs_see_what_takes_space_and_set_quotas(every_state: Server) -> No
 
 
 @pytest.mark.chromium
-def test_a_quota_is_set_and_removed_on_the_page_about_space(every_state: Server, page: Page) -> None:
-    page.goto("/space")
+def test_a_quota_is_set_and_removed_under_settings_and_its_use_is_shown(every_state: Server, page: Page) -> None:
+    page.goto("/settings/quotas")
     page.get_by_text("There is no quota").wait_for()
     page.get_by_label("Name, or * for all").fill("*")
     page.get_by_label("Limit", exact=True).fill("1 B")
@@ -149,3 +149,41 @@ def test_a_quota_is_set_and_removed_on_the_page_about_space(every_state: Server,
     page.get_by_role("button", name="Remove the quota of project *").click()
     page.get_by_text("There is no quota").wait_for()
     assert every_state.winslow.quotas.overview().quotas == ()
+    photograph(page, "quotas")
+    page.goto("/space")
+    page.locator("#quotas").get_by_text("used up").first.wait_for()
+    page.get_by_role("link", name="Change the quotas").click()
+    file = every_state.place.settings.quotas_file
+    file.write_text("projects: {finished: 1 TiB}  # ours\n")
+    try:
+        page.reload()
+        page.get_by_text("and are changed there").wait_for()
+        page.get_by_text("projects: {finished: 1 TiB}  # ours").wait_for()
+        assert page.get_by_role("button", name="Set the quota").count() == 0
+        photograph(page, "quotas-in-file")
+    finally:
+        file.unlink()
+
+
+@pytest.mark.chromium
+def test_the_rules_of_a_project_are_tried_and_put_in_force_on_its_page(every_state: Server, page: Page) -> None:
+    page.goto("/projects/finished")
+    page.get_by_role("link", name="Retention rules").click()
+    rules = page.get_by_label("Rules, one a line")
+    rules.fill('{glob: "*.png", attempts: 1, days: 0}\n\n{}\n')
+    page.get_by_role("button", name="See what would change").click()
+    page.locator("#preview").get_by_text("Would be removed").or_(
+        page.get_by_text("remove and keep the same")
+    ).wait_for()
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_text("The rules are in force.").wait_for()
+    photograph(page, "project-retention")
+    page.reload()
+    assert rules.input_value() == "{glob: '*.png', attempts: 1, days: 0}\n{}"
+    rules.fill("{globe: x}")
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_text("is not a retention rule").wait_for()
+    rules.fill("")
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_text("finished has no rules of its own any more.").wait_for()
+    assert every_state.winslow.retention.rules("finished").rules == ()

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from house import House
 
 from winslow_dagster.engines.memory import InMemoryEngine
-from winslow_dagster.errors import AmountMalformed, DiskFull, Forbidden, InputRejected, NotFound, QuotaExceeded
+from winslow_dagster.errors import (
+    AmountMalformed,
+    DiskFull,
+    Forbidden,
+    InputRejected,
+    NotFound,
+    ProjectConflict,
+    QuotaExceeded,
+    QuotasInvalid,
+)
 from winslow_dagster.projects.commands import disk_room
+from winslow_dagster.projects.commands.diagnosis import overrun_quotas
 from winslow_dagster.projects.commands.disk_room import require_disk
 from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.domain.actor import Actor
+from winslow_dagster.projects.domain.notifications import Subscription
 from winslow_dagster.projects.installation import Installation
+from winslow_dagster.sensors.disk import tell_of_quotas
 from winslow_dagster.services import Services
 
 ULM = "ulm-07"
@@ -58,13 +71,13 @@ def test_a_project_that_has_used_its_quota_is_neither_run_nor_swept(house: House
     house.run(1)
     front.quotas.set("project", ULM, 100)
     for start in (
-        lambda: Quotas(house.records.database).require_room(ULM, "anna", 0),
-        lambda: Quotas(house.records.database).require_room(ULM, "anna", 7),
+        lambda: Quotas(house.records.database, house.settings.quotas_file).require_room(ULM, "anna", 0),
+        lambda: Quotas(house.records.database, house.settings.quotas_file).require_room(ULM, "anna", 7),
     ):
         with pytest.raises(QuotaExceeded, match=f"quota of project {ULM} does not suffice: 1[0-9]+ B of 100 B"):
             start()
     front.quotas.set("project", ULM, 4 * KIB)
-    Quotas(house.records.database).require_room(ULM, "anna", 7)
+    Quotas(house.records.database, house.settings.quotas_file).require_room(ULM, "anna", 7)
 
 
 def test_the_quota_of_all_is_for_those_without_one_of_their_own(house: House, front: Installation) -> None:
@@ -107,3 +120,54 @@ def test_a_run_whose_usual_outputs_do_not_fit_on_the_disk_is_refused(
     with pytest.raises(DiskFull, match="10 B of new inputs and about 115 B of outputs do not fit"):
         require_disk(front.context, "traffic", ["detect", "never-ran"], 10)
     require_disk(front.context, "traffic", ["never-ran"], 0)
+
+
+def test_a_file_of_quotas_wins_and_is_checked_like_every_other(house: House, front: Installation) -> None:
+    house.run(1)
+    front.quotas.set("project", "*", 1)
+    file = house.settings.quotas_file
+    file.write_text("projects: {ulm-07: 4KiB, '*': 1TiB}\nowners:\n  anna: 3 KiB\n")
+    found = front.quotas.overview()
+    assert found.in_file
+    assert [(each.kind, each.name, each.limit_bytes, each.set_by) for each in found.quotas] == [
+        ("project", "*", 1 << 40, "quotas.yaml"),
+        ("project", ULM, 4 * KIB, "quotas.yaml"),
+        ("owner", "anna", 3 * KIB, "quotas.yaml"),
+    ]
+    with pytest.raises(QuotaExceeded, match=r"owner anna .* this brings 4 KiB more"):
+        front.uploads.begin("four.bin", 4 * KIB)
+    for change in (lambda: front.quotas.set("owner", "anna", "1TiB"), lambda: front.quotas.clear("project", "*")):
+        with pytest.raises(ProjectConflict, match="the quotas are in a file"):
+            change()
+    file.write_text("projects: {ulm-07: much}\nowner: {anna: 1}\n")
+    for use in (lambda: front.uploads.begin("one.bin", 1), lambda: front.create("traffic", "new")):
+        with pytest.raises(QuotasInvalid, match="much") as raised:
+            use()
+        assert [(each.line, "owner" in each.what) for each in raised.value.problems] == [(1, False), (2, True)]
+    assert "much" in front.quotas.overview().fault
+    assert front.quotas.own() is None
+    assert [each.detail for each in overrun_quotas(front.context)] == [front.quotas.overview().fault]
+    file.unlink()
+    assert [each.name for each in front.quotas.overview().quotas] == ["*"], "what was set before holds again"
+
+
+def test_who_is_near_a_quota_is_told_once_a_week_and_again_when_it_is_used_up(
+    house: House, front: Installation
+) -> None:
+    house.run(1)
+    (size_bytes,) = (each.size_bytes for each in front.space.summary().projects if each.project == ULM)
+    front.quotas.set("project", ULM, size_bytes * 10 // 9)
+    for channels in (front.notifications, front.acting_as(Actor("ben")).notifications):
+        channels.add("mine", "json://mail.example", (Subscription(events=("quota_near",)),), own=True)
+    front.notifications.add("team", "json://mail.example", (Subscription(events=("quota_near", "failed")),), own=False)
+    now = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
+
+    def told(at: datetime) -> int:
+        return tell_of_quotas(house.settings, house.records, at)
+
+    # Anna, whose project it is, and the channel of all.
+    assert [told(now), told(now + timedelta(days=6)), told(now + timedelta(days=7))] == [2, 0, 2]
+    front.quotas.set("project", ULM, size_bytes)
+    assert told(now + timedelta(days=8)) == 2
+    titles = [each.title for each in front.notifications.messages(50).messages]
+    assert set(titles) == {f"The quota of project {ULM} is nearly used up", f"The quota of project {ULM} is used up"}

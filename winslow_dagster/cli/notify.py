@@ -13,7 +13,7 @@ from winslow_dagster.cli.streams import hidden_text
 if TYPE_CHECKING:
     from winslow_dagster.projects.domain.notifications import ChannelView, Event, Subscription
 
-EVENTS = ("finished", "failed", "action_required", "waiting_too_long", "disk_low")
+EVENTS = ("finished", "failed", "action_required", "waiting_too_long", "disk_low", "quota_near")
 
 own_option = click.option("--own", is_flag=True, help="A channel of your own, and not one of everybody's.")
 events_option = click.option(

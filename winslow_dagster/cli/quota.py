@@ -26,8 +26,9 @@ def list_(*, as_json: bool) -> None:
     """List the quotas, and how much is used.
 
     Of a quota of `*`, those are listed that have used most of it.
-    With --json, {"quotas": [{kind, name, limit_bytes, set_by, set_at}, …], "uses": [{kind, name, limit_bytes,
-    used_bytes, growing_bytes, current_state, sentence}, …]}. current_state is ok, near (from 80 %) or over.
+    With --json, {"quotas": [{kind, name, limit_bytes, set_by, set_at}, …], "uses": [{kind, name, owner, limit_bytes,
+    used_bytes, growing_bytes, current_state, sentence}, …], file, in_file, fault}. current_state is ok, near (from
+    80 %) or over.
     """
     from winslow_dagster.formatting import format_size
 
@@ -36,8 +37,10 @@ def list_(*, as_json: bool) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
+    if found.fault:
+        console().print(found.fault, markup=False)
     if not found.quotas:
-        console().print("there is no quota")
+        console().print("no quota is in force" if found.fault else "there is no quota")
         return
     print_table(
         ("quota of", "name", "limit", "set by"),

@@ -36,6 +36,7 @@ class Admission:
         self._settings = settings
         self._records = records
         self._stage_decider = stage_decider
+        self._quotas = Quotas(records.database, settings.quotas_file)
         self._lock = threading.Lock()
 
     def admit(self, context: OpExecutionContext, call: StageCall) -> None:
@@ -66,7 +67,7 @@ class Admission:
         inputs = InputStorage(self._records, store, self._settings.home, requested)
         inputs.check(pipeline, current)
         owner = person.who if existing is None else existing.owner
-        Quotas(self._records.database).require_room(name, owner, inputs.bytes_of(inputs.changed(current)))
+        self._quotas.require_room(name, owner, inputs.bytes_of(inputs.changed(current)))
         if existing is None:
             self._records.create_project(
                 name,

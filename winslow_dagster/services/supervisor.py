@@ -300,6 +300,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "WINSLOW_INPUT_DIRS": ",".join(map(str, settings.input_dirs)),
         "WINSLOW_WATCH_FILE": str(settings.watch_file),
         "WINSLOW_RETENTION_FILE": str(settings.retention_file),
+        "WINSLOW_QUOTAS_FILE": str(settings.quotas_file),
         "WINSLOW_NOTIFY_FILE": str(settings.notify_file),
         "WINSLOW_RUN_RETENTION_DAYS": str(settings.run_retention_days),
         "WINSLOW_TRASH_DAYS": str(settings.trash_days),

@@ -30,6 +30,7 @@ EVENT_WORDS: dict[Event, str] = {
     "finished": "finished projects",
     "waiting_too_long": "waits of more than an hour",
     "disk_low": "a disk that is nearly full",
+    "quota_near": "a quota that is nearly used up",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from starlette.responses import HTMLResponse
@@ -85,7 +85,13 @@ def show_history(request: Request, front: Front, project: str) -> HTMLResponse:
 def show_disk(request: Request, front: Front, project: str) -> HTMLResponse:
     """How much space the project takes. A part of its page, which asks for it later: measuring takes a moment."""
     usage = front.retention.usage(project)
-    return page(request, "project/disk.html", usage=usage, inputs_bytes=usage.inputs_bytes.get(project, 0))
+    return page(
+        request,
+        "project/disk.html",
+        retention=f"/projects/{quote(project, safe='')}/retention",
+        usage=usage,
+        inputs_bytes=usage.inputs_bytes.get(project, 0),
+    )
 
 
 @room.route_for("/stages/{stage}", role="viewer")

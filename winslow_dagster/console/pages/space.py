@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Form, Query, Request
-from pydantic import BaseModel
+from fastapi import Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from winslow_dagster.console.acts import done
@@ -14,7 +13,6 @@ from winslow_dagster.console.commands import command
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import LOGS, Room
 from winslow_dagster.formatting import format_size
-from winslow_dagster.projects.domain.quotas import QuotaKind
 from winslow_dagster.projects.domain.space import KindOfSpace
 
 KINDS: dict[KindOfSpace, tuple[str, str]] = {
@@ -33,19 +31,6 @@ KINDS: dict[KindOfSpace, tuple[str, str]] = {
 }
 SHOWN = 50
 MOST_SHOWN = 1000
-
-
-class QuotaName(BaseModel):
-    """Whose quota."""
-
-    kind: QuotaKind
-    name: str
-
-
-class QuotaForm(QuotaName):
-    """A quota, with its limit as people write it."""
-
-    limit: str
 
 
 room = Room(prefix="/space")
@@ -87,20 +72,6 @@ def show_rules(request: Request, front: Front) -> HTMLResponse:
 def show_quotas(request: Request, front: Front) -> HTMLResponse:
     """Quotas, and how much of them is used. A part of the page: it asks the nodes what running stages write."""
     return page(request, "quotas.html", overview=front.quotas.overview())
-
-
-@room.route_for("/quotas", role="admin", method="POST")
-def set_quota(front: Front, form: Annotated[QuotaForm, Form()]) -> Response:
-    """Limit the space of a project or an owner."""
-    quota = front.quotas.set(form.kind, form.name.strip(), form.limit)
-    return done(f"The quota of {form.kind} {quota.name} is {format_size(quota.limit_bytes)}.", go_to="/space")
-
-
-@room.route_for("/quotas/clear", role="admin", method="POST")
-def clear_quota(front: Front, form: Annotated[QuotaName, Form()]) -> Response:
-    """Remove a quota."""
-    front.quotas.clear(form.kind, form.name)
-    return done(f"{form.name} has no quota of its own any more.", go_to="/space")
 
 
 @slow_room.route_for("/measure", role="operator", method="POST")

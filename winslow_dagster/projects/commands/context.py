@@ -24,6 +24,7 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRu
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import Project
@@ -176,6 +177,11 @@ class Context:
     def records(self) -> ProjectRecords:
         """The project tables."""
         return self.resources.records
+
+    @property
+    def quotas(self) -> Quotas:
+        """How much space projects and people may take."""
+        return Quotas(self.records.database, self.settings.quotas_file)
 
     @property
     def store(self) -> Store:

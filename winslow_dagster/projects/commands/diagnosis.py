@@ -229,10 +229,12 @@ def filling_disks(context: Context) -> Iterator[Finding]:
 def overrun_quotas(context: Context) -> Iterator[Finding]:
     """Quotas that are nearly used up or overrun."""
     try:
-        uses = QuotaCommands(context).overview().uses
+        found = QuotaCommands(context).overview()
     except ServiceUnavailable:
         return  # the database has a finding of its own
-    for use in uses:
+    if found.fault:
+        yield Finding("quota", "missing", found.fault, f"Mend {found.file}: nothing is started or sent until then")
+    for use in found.uses:
         if use.current_state != "ok":
             yield Finding("quota", "warn", use.sentence, Action("show_space"))
 

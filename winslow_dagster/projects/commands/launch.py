@@ -20,7 +20,6 @@ from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.secrets import with_references
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG, REQUESTER_TAG, DagsterClient, Job, RunStatus
 from winslow_dagster.projects.database.annotations import Annotations
-from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.domain.model import RunRecord, checked_name
 from winslow_dagster.projects.domain.queue_rules import SWEEP_LIMIT_TAG
 from winslow_dagster.projects.domain.run_request import RunRequest
@@ -153,7 +152,7 @@ class Launch:
         """Raise QuotaExceeded if the project, or everything of its owner, would take too much space, DiskFull."""
         owner = plan.existing.owner if plan.existing is not None else self._context.actor.who
         more_bytes = self._planner.inputs.bytes_of(plan.new_inputs)
-        Quotas(self._records.database).require_room(self._project, owner, more_bytes)
+        self._context.quotas.require_room(self._project, owner, more_bytes)
         require_disk(self._context, plan.pipeline.name, self._planner.running(plan), more_bytes)
 
     def _pin(self, plan: LaunchPlan) -> None:

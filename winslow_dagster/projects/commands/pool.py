@@ -14,7 +14,6 @@ from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.downloads import open_pool_archive, write_archive
 from winslow_dagster.projects.commands.files import files_of, open_file, read_file, source_of
-from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.pool import (
     PoolAct,
@@ -100,7 +99,7 @@ class PoolCommands:
     def _add(self, path: Path, name: str | None, upload: UploadStarted | None = None) -> PooledFile:
         self._context.actor.require("operator")
         if path.exists():
-            Quotas(self._context.records.database).require_room(None, self._context.actor.who, size_of(path))
+            self._context.quotas.require_room(None, self._context.actor.who, size_of(path))
         moved = upload(path.name, size_of(path)) if upload and path.exists() else None
         added = self.files.add(path, name or path.name, self._context.actor.who, moved)
         self._context.audit("pool_add", name=added.name, path=str(path))

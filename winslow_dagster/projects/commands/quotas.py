@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from winslow_dagster.errors import EngineError, InputRejected, NotFound
+from winslow_dagster.errors import EngineError, InputRejected, NotFound, QuotasInvalid
 from winslow_dagster.pipelines import parse_size_bytes
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.database.quotas import Quotas
-from winslow_dagster.projects.database.space_usage import SpaceUsage
 from winslow_dagster.projects.domain.quotas import (
     EVERYBODY,
+    LARGEST_BYTES,
     Quota,
     QuotaKind,
     QuotaOverview,
     QuotaUse,
     QuotaUseView,
+    is_quota_name,
 )
-
-LONGEST_NAME = 200
-EVERY = 1_000_000
 
 
 class QuotaCommands:
@@ -25,32 +22,53 @@ class QuotaCommands:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._rows = Quotas(context.records.database)
+        self._rows = context.quotas
 
     def overview(self) -> QuotaOverview:
         """The quotas, and the use of those that are set for one project or owner, nearly used up or overrun."""
-        quotas = self._rows.all()
-        uses = self._uses(quotas) if quotas else ()
+        quotas: tuple[Quota, ...] = ()
+        uses: tuple[QuotaUse, ...] = ()
+        fault = ""
+        try:
+            quotas = self._rows.all()
+            uses = self._rows.uses(self._context.clock(), self._growing()) if quotas else ()
+        except QuotasInvalid as error:
+            fault = str(error)
         named = {(quota.kind, quota.name) for quota in quotas}
         shown = [use for use in uses if use.state != "ok" or (use.kind, use.name) in named]
         shown.sort(key=lambda use: -(use.used_bytes + use.growing_bytes) / max(1, use.limit_bytes))
-        return QuotaOverview(quotas=quotas, uses=tuple(map(QuotaUseView.of, shown)))
+        return QuotaOverview(
+            quotas=quotas,
+            uses=tuple(map(QuotaUseView.of, shown)),
+            file=str(self._rows.file),
+            in_file=self._rows.in_file,
+            fault=fault,
+        )
+
+    def text(self) -> str:
+        """The file, as it is written; empty without one."""
+        file = self._rows.file
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
     def own(self) -> QuotaUse | None:
-        """How much of the actor's own quota is used; None without one."""
-        return self._rows.use("owner", self._context.actor.who)
+        """How much of the actor's own quota is used; None without one, or if the file of quotas cannot be used."""
+        try:
+            return self._rows.use("owner", self._context.actor.who)
+        except QuotasInvalid:
+            return None  # whatever somebody starts or sends says what is wrong, as the page about quotas does
 
     def set(self, kind: QuotaKind, name: str, limit: str | int) -> Quota:
         """Set the quota of a project or an owner, such as "500 GiB"; `*` is all that have none of their own.
 
-        Only administrators may. What is stored already stays. Raises InputRejected, AmountMalformed, NotFound.
+        Only administrators may. What is stored already stays. Raises InputRejected, AmountMalformed, NotFound, and
+        ProjectConflict if the quotas are in a file.
         """
         context = self._context
         context.actor.require("admin", "quotas")
         limit_bytes = parse_size_bytes(limit) if isinstance(limit, str) else limit
-        if not 0 < limit_bytes < 1 << 62:
+        if not 0 < limit_bytes <= LARGEST_BYTES:
             raise InputRejected(f"a quota of {limit_bytes} bytes", expected="more than nothing, such as 500GiB")
-        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        if not is_quota_name(name):
             raise InputRejected(f"{name!r} is not a name", expected="the name of a project or a person, or *")
         if kind == "project" and name != EVERYBODY:
             context.records.require_project(name)
@@ -64,37 +82,6 @@ class QuotaCommands:
         self._context.actor.require("admin", "quotas")
         self._rows.clear(kind, name)
         self._context.audit("quota_clear", kind=kind, name=name)
-
-    def _uses(self, quotas: tuple[Quota, ...]) -> list[QuotaUse]:
-        context = self._context
-        limits = {(quota.kind, quota.name): quota.limit_bytes for quota in quotas}
-        space = SpaceUsage(context.records.database).space(context.clock(), EVERY)
-        growing = self._growing()
-        owners = {each.project: each.owner for each in space.projects}
-        by_owner: dict[str, int] = {}
-        for project, size_bytes in growing.items():
-            by_owner[owners.get(project, "")] = by_owner.get(owners.get(project, ""), 0) + size_bytes
-        found = []
-        for each in space.projects:
-            limit_bytes = limits.get(("project", each.project), limits.get(("project", EVERYBODY)))
-            if limit_bytes is not None:
-                found.append(
-                    QuotaUse(
-                        kind="project",
-                        name=each.project,
-                        limit_bytes=limit_bytes,
-                        used_bytes=each.size_bytes,
-                        growing_bytes=growing.get(each.project, 0),
-                    )
-                )
-        names = {name for kind, name in limits if kind == "owner" and name != EVERYBODY}
-        if ("owner", EVERYBODY) in limits:
-            names |= set(owners.values())
-        for name in sorted(names):
-            use = self._rows.use("owner", name)
-            if use is not None:
-                found.append(use.model_copy(update={"growing_bytes": by_owner.get(name, 0)}))
-        return found
 
     def _growing(self) -> dict[str, int]:
         """Project -> bytes that its running stages have written so far, as far as the nodes say."""

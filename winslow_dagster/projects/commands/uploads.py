@@ -24,7 +24,6 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, source_of
 from winslow_dagster.projects.commands.footage_checks import described, video_of
 from winslow_dagster.projects.database import schema
-from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.database.uploads import Uploads
 from winslow_dagster.projects.domain.model import LONGEST_NAME, checked_name, valid_name
 from winslow_dagster.projects.domain.pool import PooledFile
@@ -94,7 +93,7 @@ class UploadCommands:
                 remedy="Free space on the disk, or cancel uploads that nobody continues",
             )
         context = self._context
-        Quotas(context.records.database).require_room(None, context.actor.who, size_bytes)
+        context.quotas.require_room(None, context.actor.who, size_bytes)
         upload = Upload(
             id=uuid4().hex,
             name=pool_name,

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from winslow_dagster.actions import Action
-from winslow_dagster.errors import NotFound, QuotaExceeded
+from winslow_dagster.errors import NotFound, ProjectConflict, QuotaExceeded
 from winslow_dagster.formatting import format_size
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database, insert
+from winslow_dagster.projects.database.quota_file import quotas_in
+from winslow_dagster.projects.database.space_usage import SpaceUsage
 from winslow_dagster.projects.domain.quotas import EVERYBODY, Quota, QuotaKind, QuotaUse
 
 TABLE = schema.quotas
 ATTEMPTS = schema.attempts
 PROJECTS = schema.projects
+EVERY = 1_000_000
 
 
 class Quotas:
-    """Every method is one transaction. All raise ServiceUnavailable."""
+    """Every method is one transaction. All raise ServiceUnavailable, and QuotasInvalid for a file with problems."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, file: Path) -> None:
         self._database = database
+        self.file = file
+
+    @property
+    def in_file(self) -> bool:
+        """Whether they are in the file, which wins over the tables."""
+        return self.file.exists()
 
     def all(self) -> tuple[Quota, ...]:
         """All quotas."""
+        if self.in_file:
+            return quotas_in(self.file)
+        query = select(TABLE).order_by(TABLE.c.kind, TABLE.c.name)
         with self._database.reading() as connection:
-            return _all(connection)
+            return tuple(Quota(**row) for row in connection.execute(query).mappings())
 
     def set(self, quota: Quota) -> None:
-        """Set a quota, or change it."""
+        """Set a quota, or change it. Raises ProjectConflict if they are in a file."""
+        self._require_changeable()
         row = quota.model_dump()
         with self._database.writing() as connection:
             written = insert(connection, TABLE).values(row)
             connection.execute(written.on_conflict_do_update(index_elements=["kind", "name"], set_=row))
 
     def clear(self, kind: QuotaKind, name: str) -> None:
-        """Remove a quota. Raises NotFound."""
+        """Remove a quota. Raises NotFound, ProjectConflict if they are in a file."""
+        self._require_changeable()
         with self._database.writing() as connection:
             done = connection.execute(TABLE.delete().where(TABLE.c.kind == kind, TABLE.c.name == name))
         if done.rowcount == 0:
@@ -45,12 +63,44 @@ class Quotas:
 
     def use(self, kind: QuotaKind, name: str) -> QuotaUse | None:
         """How much of its quota is used; None if it has none."""
+        limits = {quota.name: quota.limit_bytes for quota in self.all() if quota.kind == kind}
+        limit_bytes = limits.get(name, limits.get(EVERYBODY))
+        if limit_bytes is None:
+            return None
         with self._database.reading() as connection:
-            limit_bytes = _limit(connection, kind, name)
-            if limit_bytes is None:
-                return None
             used_bytes = _used_by_project(connection, name) if kind == "project" else _used_by_owner(connection, name)
-        return QuotaUse(kind=kind, name=name, limit_bytes=limit_bytes, used_bytes=used_bytes)
+        owner = name if kind == "owner" else ""
+        return QuotaUse(kind=kind, name=name, owner=owner, limit_bytes=limit_bytes, used_bytes=used_bytes)
+
+    def uses(self, now: datetime, growing: Mapping[str, int]) -> tuple[QuotaUse, ...]:
+        """How much is used of all quotas. `growing`: project -> bytes that its running stages have written so far."""
+        limits = {(quota.kind, quota.name): quota.limit_bytes for quota in self.all()}
+        if not limits:
+            return ()
+        projects = SpaceUsage(self._database).space(now, EVERY).projects
+        found = [
+            QuotaUse(
+                kind="project",
+                name=each.project,
+                owner=each.owner,
+                limit_bytes=limit_bytes,
+                used_bytes=each.size_bytes,
+                growing_bytes=growing.get(each.project, 0),
+            )
+            for each in projects
+            for limit_bytes in [limits.get(("project", each.project), limits.get(("project", EVERYBODY)))]
+            if limit_bytes is not None
+        ]
+        owners = {each.project: each.owner for each in projects}
+        by_owner: Counter[str] = Counter()
+        for project, size_bytes in growing.items():
+            by_owner[owners.get(project, "")] += size_bytes
+        names = {name for kind, name in limits if kind == "owner" and name != EVERYBODY}
+        if ("owner", EVERYBODY) in limits:
+            names |= set(owners.values())
+        uses = (self.use("owner", name) for name in sorted(names))
+        found += [use.model_copy(update={"growing_bytes": by_owner[use.name]}) for use in uses if use is not None]
+        return tuple(found)
 
     def require_room(self, project: str | None, owner: str, more_bytes: int) -> None:
         """Raise QuotaExceeded if the project or its owner would pass a quota, or has already.
@@ -70,16 +120,11 @@ class Quotas:
                 remedy=Action("show_space"),
             )
 
-
-def _all(connection: Connection) -> tuple[Quota, ...]:
-    query = select(TABLE).order_by(TABLE.c.kind, TABLE.c.name)
-    return tuple(Quota(**row) for row in connection.execute(query).mappings())
-
-
-def _limit(connection: Connection, kind: QuotaKind, name: str) -> int | None:
-    """The limit of its own, or else that of everybody."""
-    limits = {quota.name: quota.limit_bytes for quota in _all(connection) if quota.kind == kind}
-    return limits.get(name, limits.get(EVERYBODY))
+    def _require_changeable(self) -> None:
+        if self.in_file:
+            raise ProjectConflict(
+                "the quotas are in a file", where=str(self.file), remedy="Change the file, or move it away"
+            )
 
 
 def _used_by_project(connection: Connection, project: str) -> int:

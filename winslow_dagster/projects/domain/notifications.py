@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.projects.domain.views import ProjectSummary
 
-Event = Literal["finished", "failed", "action_required", "waiting_too_long", "disk_low"]
+Event = Literal["finished", "failed", "action_required", "waiting_too_long", "disk_low", "quota_near"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 USUAL: tuple[Event, ...] = ("finished", "failed", "action_required")
 LONGEST_FILTER = 2000
@@ -24,7 +24,8 @@ class Subscription(Frozen):
     """Which messages a channel gets: those about any of `events` of the projects that the line `filter` selects.
 
     An empty filter selects all projects. It has the words of the list of projects, such as `owner:anna tag:ulm`.
-    A disk belongs to no project: `disk_low` ignores the filter. What happened before `since` leads to no message.
+    A disk and a quota belong to no project: `disk_low` and `quota_near` ignore the filter. What happened before `since`
+    leads to no message.
     """
 
     events: Annotated[tuple[Event, ...], Field(min_length=1)] = USUAL

@@ -14,6 +14,13 @@ EVERYBODY = "*"
 """The name of the quota of those that have none of their own."""
 NEAR = 0.8
 """From this share on, people are warned."""
+LONGEST_NAME = 200
+LARGEST_BYTES = (1 << 62) - 1
+
+
+def is_quota_name(name: str) -> bool:
+    """Whether a project or a person could have the name."""
+    return 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 class Quota(Frozen):
@@ -30,10 +37,14 @@ class Quota(Frozen):
 
 
 class QuotaUse(Frozen):
-    """How much of a quota is used. `growing_bytes` is what running stages have written so far, beside that."""
+    """How much of a quota is used. `growing_bytes` is what running stages have written so far, beside that.
+
+    `owner`: to whom the project belongs.
+    """
 
     kind: QuotaKind
     name: str
+    owner: str = ""
     limit_bytes: int
     used_bytes: int
     growing_bytes: int = 0
@@ -67,7 +78,13 @@ class QuotaUseView(QuotaUse):
 
 
 class QuotaOverview(Frozen):
-    """The quotas, and how much is used of those that have one of their own, are near it, or over it."""
+    """The quotas, and how much is used of those that have one of their own, are near it, or over it.
+
+    `in_file`: they are in `file`, and are changed there. `fault` says why that cannot be used.
+    """
 
     quotas: tuple[Quota, ...]
     uses: tuple[QuotaUseView, ...]
+    file: str = ""
+    in_file: bool = False
+    fault: str = ""

@@ -122,8 +122,8 @@ class ChannelDocument(Document):
     )
     events: Annotated[list[Event], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None,
-        description="Any of `finished`, `failed`, `action_required`, `waiting_too_long`, `disk_low`; by default the "
-        "first three.",
+        description="Any of `finished`, `failed`, `action_required`, `waiting_too_long`, `disk_low`, `quota_near`; by "
+        "default the first three.",
     )
     projects: Annotated[list[Glob], Field(min_length=1), Written(one_or_list)] | None = Field(
         default=None, description="Only projects whose names match one of these patterns."

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from winslow_dagster.actions import Action, ActionName, command_text
 from winslow_dagster.errors import WinslowError
 from winslow_dagster.projects.domain.notifications import Event, Occurrence, Subscription
+from winslow_dagster.projects.domain.quotas import QuotaUse
 from winslow_dagster.projects.domain.views import ProjectState
 from winslow_dagster.projects.notifications.config import Channel
 from winslow_dagster.projects.notifications.outbox import Message, Outbox
@@ -125,6 +126,29 @@ def disk_messages(channel: Channel, low: Iterable[tuple[str, str]], base_url: st
             project=None,
             event="disk_low",
             text=f"The disk of {node} is nearly full\n{base_url}/space\n{free}",
+            created_at=now,
+        )
+
+
+def quota_messages(channel: Channel, uses: Iterable[QuotaUse], base_url: str, now: datetime) -> Iterator[Message]:
+    """Yield the messages about quotas that are nearly used up or overrun, one a week each, and one for each change.
+
+    A person's own channels get those about what belongs to that person.
+    """
+    if not channel.wants_event("quota_near"):
+        return
+    year, week, _ = now.isocalendar()
+    for use in uses:
+        if use.state == "ok" or channel.owner not in {"", use.owner}:
+            continue
+        whose = f"project {use.name}" if use.kind == "project" else use.name
+        how = "used up" if use.state == "over" else "nearly used up"
+        yield Message(
+            channel=channel.id,
+            key=f"quota_near:{use.kind}:{use.name}:{use.state}:{year}-W{week:02}",
+            project=use.name if use.kind == "project" else None,
+            event="quota_near",
+            text=f"The quota of {whose} is {how}\n{base_url}/space\n{use.text}",
             created_at=now,
         )
 

@@ -41,6 +41,14 @@ def read_rule(text: str) -> RetentionRule:
     return rule
 
 
+def written_rule(rule: RetentionRule) -> str:
+    """A rule as `read_rule` reads it."""
+    fields = rule.model_dump(exclude_defaults=True)
+    if rule.days is not None and rule.days.is_integer():
+        fields["days"] = int(rule.days)
+    return yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True).strip()
+
+
 class Pins:
     """Every method is one transaction and may be called again after a crash. All raise ServiceUnavailable."""
 
