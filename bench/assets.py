@@ -119,6 +119,7 @@ def input_row(name: str, began: datetime) -> dict[str, object]:
         "project": name,
         "name": "video",
         "version": 1,
+        "pool_id": None,
         "manifest": {"address": "a", "files": []},
         "original_path": "v.mp4",
         "added_at": began,

@@ -318,7 +318,7 @@ def test_the_page_of_the_pool_leads_to_its_files(server: Server, tmp_path: Path)
     server.winslow.pool.add(tmp_path / "two", "linked-folder")
     page = server.send("/files").text
     paths = (
-        "/api/v1/pool/linked-file/files/one%20file.txt?download=1",
+        "/api/v1/pool/linked-file/files/one%20file.txt?download=true",
         "/api/v1/pool/linked-folder/archive?format=zip",
     )
     for path in paths:

@@ -18,6 +18,7 @@ from project_server import Server
 
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.projects.dagster_api.credential import read_key
+from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES
 from winslow_dagster.storage.checksum import checksum
 
 if TYPE_CHECKING:
@@ -189,6 +190,33 @@ def test_a_lost_connection_and_an_ended_session_are_told_and_nothing_is_lost(
     row_of(page, path.name).get_by_text("is in the pool as interrupted.bin").wait_for()
     assert every_state.winslow.uploads.upload(begun.id).state == "stored"
     assert is_as(every_state, path, path.name)
+    every_state.winslow.pool.remove(path.name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_told_and_the_rest_follows_by_itself_once_there_is_space(
+    context: BrowserContext, every_state: Server, tmp_path: Path
+) -> None:
+    uploads, reserve_mib = every_state.place.settings.home / "uploads", RESERVE_BYTES >> 20
+    mounted = ["mount", "-t", "tmpfs", "none", str(uploads), "-o"]
+    uploads.mkdir(exist_ok=True)
+    path = film(tmp_path, "large.bin")
+    subprocess.run([*mounted, f"size={reserve_mib + 250}m"], check=True)
+    try:
+        page = context.new_page()
+        page.goto("/files")
+        pause_early(page, path)
+        (begun,) = every_state.winslow.uploads.unfinished()
+        here_mib = begun.received_bytes >> 20
+        subprocess.run([*mounted, f"remount,size={reserve_mib + here_mib + 8}m"], check=True)
+        press(page, path.name, "Go on")
+        row_of(page, path.name).get_by_text("The disk is almost full").wait_for()
+        subprocess.run([*mounted, f"remount,size={reserve_mib + 250}m"], check=True)
+        row_of(page, path.name).get_by_text("is in the pool as large.bin").wait_for()
+        assert is_as(every_state, path, path.name)
+    finally:
+        # Lazily: the server may be looking into it just now.
+        subprocess.run(["umount", "--lazy", str(uploads)], check=True)
     every_state.winslow.pool.remove(path.name)
 
 

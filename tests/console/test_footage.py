@@ -40,6 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         (started.installation.settings.pipelines_dir / "filmed.yaml").write_text(FILMED)
         started.installation.accounts.add("anna", role="viewer")
         started.installation.create("filmed", "ulm", {"video": film, "plan": plan, "points": points})
+        started.installation.pool.add(film, "film")
         yield started
 
 
@@ -134,3 +135,22 @@ def test_a_frame_is_saved_from_the_shell(
         main(["frame", "ulm", "input:video", "23", "--json"])
     assert json.loads(capsys.readouterr().out)["path"] == "frame-23.jpg"
     assert number_of((tmp_path / "frame-23.jpg").read_bytes()) == 23
+
+
+def test_a_film_of_the_pool_has_the_same_frames(server: Server) -> None:
+    def ask(what: str, method: str = "GET", **query: object) -> httpx.Response:
+        address = f"/api/v1/pool/film/{what}?{urlencode(query)}"
+        return server.send(method, address, headers=server.token("anna"))
+
+    facts = ask("footage").json()
+    of_project = get(server, "footage", file="input:video").json()
+    assert {**facts, "file": ""} == {**of_project, "file": ""}
+    assert facts["file"] == "pool:film/film.mp4"
+    frame = ask("frames", path="film.mp4", index=37, version=facts["version"])
+    assert (number_of(frame.content), frame.headers["Frame-Index"]) == (37, "37")
+    assert "immutable" in frame.headers["Cache-Control"]
+    assert ask("filmstrip", count=3, width=64).headers["Frame-Indices"] == f"0,29,{FRAMES - 1}"
+    assert number_of(ask("picture").content) == FRAMES // 2
+    assert ask("proxy").json()["state"] == "none"
+    assert ask("frames").status_code == 400
+    assert ask("frames", path="other.mp4", index=1).status_code == 404

@@ -14,6 +14,9 @@ from installation import until
 from numbered_films import number_of, write_film
 from web_server import Console
 
+from winslow_dagster import Winslow
+from winslow_dagster.projects.domain.actor import Actor
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
@@ -45,6 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     }
     films["broken"].write_bytes(films["plain"].read_bytes()[:5000])
     with footage_server(folder, films) as console:
+        with Winslow(console.settings, Actor("anna")) as winslow:
+            winslow.pool.add(films["hevc"], "hevc")
         yield console
 
 
@@ -148,6 +153,26 @@ def test_a_film_that_the_browser_does_not_play_is_copied_and_its_frames_come_fro
         page.get_by_role("button", name="Pause").click()
         until(lambda: not player.evaluate("player => player.classList.contains('playing')"), "it is at rest")
         at_rest(page, player.evaluate("player => player.index"))
+
+
+def test_a_film_of_the_pool_plays_and_its_frames_are_looked_at_with_zoom(browser: Browser, server: Console) -> None:
+    with looking(browser, server, "/pool/hevc") as page:
+        player = page.locator("frame-player")
+        at_rest(page, 0)
+        until(lambda: player.evaluate("player => player.video.readyState >= 2"), "the browser has a copy")
+        page.get_by_role("button", name="Play").click()
+        until(lambda: player.evaluate("player => player.video.currentTime > 0.2"), "the copy plays")
+        page.get_by_role("button", name="Pause").click()
+        player.get_by_role("spinbutton", name="Frame").fill("77")
+        page.keyboard.press("Enter")
+        at_rest(page, 77)
+        if directory := os.environ.get("WINSLOW_TEST_SCREENSHOTS"):
+            page.screenshot(path=f"{directory}/pool-film.png", full_page=True)
+        page.get_by_role("link", name="Zoom into this frame").click()
+        page.get_by_role("heading", name="hevc.mp4, frame 77").wait_for()
+        until(lambda: page.locator("zoom-view img").evaluate("image => image.naturalWidth") == 768, "it is shown")
+        page.get_by_role("link", name="Back to the film").click()
+        at_rest(page, 77)
 
 
 def test_a_broken_film_is_explained_on_a_phone(browser: Browser, server: Console) -> None:

@@ -30,7 +30,12 @@ SLOW = {"/api/v1/findings"}
 REFUSED = {
     "GET /api/v1/people/{name}",
     "GET /api/v1/pipelines/{name}/changes",
+    "GET /api/v1/pool/{name}/filmstrip",
+    "GET /api/v1/pool/{name}/footage",
+    "GET /api/v1/pool/{name}/frames",
     "GET /api/v1/pool/{name}/picture",
+    "GET /api/v1/pool/{name}/proxy",
+    "GET /api/v1/pool/{name}/proxy/film",
     "GET /api/v1/projects/{project}/chart",
     "GET /api/v1/projects/{project}/filmstrip",
     "GET /api/v1/projects/{project}/footage",

@@ -108,8 +108,19 @@ def test_a_file_is_replaced_by_another_and_the_earlier_one_is_put_back(
     page.get_by_role("button", name="Replace", exact=True).click()
     page.get_by_text("swapped is replaced.").wait_for()
     assert pool.files.file("swapped").id == new.id
+    page.get_by_role("button", name="Replace…").click()
+    page.get_by_label("Choose a file").set_input_files(table(tmp_path, "a\n333\n"))
+    page.get_by_text("It has taken the place of the earlier file.").wait_for()
+    page.get_by_text("333").wait_for()
+    sent = pool.files.file("swapped").id
+    assert sent not in {old.id, new.id}
+    photograph(page, "pool-replaced")
     page.get_by_role("button", name="Put back").click()
-    page.get_by_text("swapped is in the pool again.").wait_for()
+    page.get_by_role("cell", name="22", exact=True).wait_for()
+    assert pool.files.file("swapped").id == new.id
+    # The one that was there just now comes first.
+    page.get_by_role("button", name="Put back").nth(1).click()
+    page.get_by_role("cell", name="1", exact=True).wait_for()
     assert pool.files.file("swapped").id == old.id
     page.goto("/trash")
     gone = page.locator(f"#file-{new.id}")
@@ -143,16 +154,16 @@ def test_a_quota_is_set_and_removed_under_settings_and_its_use_is_shown(every_st
     page.get_by_role("button", name="Set the quota").click()
     page.get_by_text("The quota of project * is 1 B.").wait_for()
     page.locator("#quotas").get_by_text("used up").first.wait_for()
-    photograph(page, "space-quotas")
-    page.get_by_role("button", name="Find out").click()
-    page.get_by_text("Nothing: all that they allow").or_(page.get_by_text("The rules would free")).wait_for()
-    page.get_by_role("button", name="Remove the quota of project *").click()
-    page.get_by_text("There is no quota").wait_for()
-    assert every_state.winslow.quotas.overview().quotas == ()
     photograph(page, "quotas")
     page.goto("/space")
     page.locator("#quotas").get_by_text("used up").first.wait_for()
+    photograph(page, "space-quotas")
+    page.get_by_role("button", name="Find out").click()
+    page.get_by_text("Nothing: all that they allow").or_(page.get_by_text("The rules would free")).wait_for()
     page.get_by_role("link", name="Change the quotas").click()
+    page.get_by_role("button", name="Remove the quota of project *").click()
+    page.get_by_text("There is no quota").wait_for()
+    assert every_state.winslow.quotas.overview().quotas == ()
     file = every_state.place.settings.quotas_file
     file.write_text("projects: {finished: 1 TiB}  # ours\n")
     try:

@@ -169,7 +169,7 @@ def test_a_replaced_file_stays_with_its_projects_and_both_change_places_again(
     assert store.read_range(new.manifest, new.manifest.files[0], 0, 3) == b"c,d"
     assert records.inputs("east")[0].manifest == old.manifest
     assert store.read_range(old.manifest, old.manifest.files[0], 0, 3) == b"a,b"
-    assert pool.rows.uses(new) == ()
+    assert pool.rows.uses(new.id) == ()
     pool.rows.restore(old.id, None, by="anna", at=NOW)
     assert pool.file("ulm").manifest == old.manifest
     assert [each["id"] for each in pool.rows.deleted()] == [new.id]

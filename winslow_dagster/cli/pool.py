@@ -93,7 +93,7 @@ def check(name: str | None, *, as_json: bool) -> None:
     """
     with open_installation() as winslow:
         checks = winslow.footage_checks
-        for file in checks.waiting() if name is None else [winslow.pool.files.file(name)]:
+        for file in checks.waiting() if name is None else [winslow.pool.details(name).file]:
             checks.check(file)
         found = [each for each in checks.videos().videos if name in {None, each.name}]
     if as_json:

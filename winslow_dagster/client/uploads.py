@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-from winslow_dagster.client.http import API, Http
+from winslow_dagster.client.http import API, Http, part
 from winslow_dagster.errors import (
     InputRejected,
     ProjectConflict,
@@ -20,6 +20,7 @@ from winslow_dagster.errors import (
     UploadBusy,
     UploadOffsetWrong,
 )
+from winslow_dagster.projects.domain.pool import PoolDetails
 from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists, fingerprint_of
 from winslow_dagster.storage.folder_stream import FolderStream
 
@@ -44,6 +45,14 @@ class _Content:
     read: Callable[[int, int], Iterable[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """The name in the pool that was asked for, and the file of the pool whose place is taken."""
+
+    name: str | None = None
+    replaces: str | None = None
+
+
 class UploadClient:
     """The uploads of the person whose token it is."""
 
@@ -66,47 +75,62 @@ class UploadClient:
         """Forget an upload, and what has arrived of it. Raises NotFound, Forbidden."""
         self._http.send("DELETE", f"/uploads/{upload_id}")
 
-    def begin(self, path: Path, name: str | None = None) -> Upload:
+    def begin(self, path: Path, name: str | None = None, replaces: str | None = None) -> Upload:
         """The upload of this file or directory that can be continued, whoever began it and where, or else a new one.
 
-        Raises InputRejected, ProjectConflict for a name that is taken, DiskFull.
+        Raises InputRejected, ProjectConflict for a name that is taken, DiskFull, NotFound if it `replaces` nothing.
         """
-        return self._begin(_content_of(path), name)
+        return self._begin(_content_of(path), _Aim(name, replaces))
 
-    def _begin(self, content: _Content, name: str | None) -> Upload:
+    def _begin(self, content: _Content, aim: _Aim) -> Upload:
         fingerprint = fingerprint_of(content.size_bytes, content.read)
-        found = self._unfinished(content, fingerprint, name)
+        replaced = None if aim.replaces is None else self._http.get(PoolDetails, f"/pool/{part(aim.replaces)}").file.id
+        found = self._unfinished(content, fingerprint, aim.name, replaced)
         if found is not None:
             return found
         told = {"filename": content.name, "fingerprint": fingerprint, "kind": content.kind}
-        told |= {"name": name} if name else {}
+        told |= {"name": aim.name} if aim.name else {}
+        told |= {"replaces": aim.replaces} if aim.replaces else {}
         metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
         headers = {"Upload-Length": str(content.size_bytes), "Upload-Metadata": metadata, "Tus-Resumable": "1.0.0"}
         try:
             answer = self._http.exchange("POST", "/uploads", headers=headers)
         except ProjectConflict:
             # Somebody else may have begun to send the same file just now.
-            found = self._unfinished(content, fingerprint, name)
+            found = self._unfinished(content, fingerprint, aim.name, replaced)
             if found is None:
                 raise
             return found
         return self.upload(answer.headers["Location"].removeprefix(f"{API}/uploads/"))
 
-    def _unfinished(self, content: _Content, fingerprint: str, name: str | None) -> Upload | None:
+    def _unfinished(self, content: _Content, fingerprint: str, name: str | None, replaced: str | None) -> Upload | None:
         same = (each for each in self.lists().unfinished if each.fingerprint == fingerprint)
-        wanted = (content.name, content.kind)
+        wanted = (content.name, content.kind, replaced)
         return next(
-            (each for each in same if (each.file_name, each.kind) == wanted and name in {None, each.name}), None
+            (
+                each
+                for each in same
+                if (each.file_name, each.kind, each.replaces) == wanted and name in {None, each.name}
+            ),
+            None,
         )
 
-    def send(self, path: str | Path, name: str | None = None, sent: BytesSent | None = None) -> Upload:
+    def send(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        sent: BytesSent | None = None,
+        *,
+        replaces: str | None = None,
+    ) -> Upload:
         """Send a file or a directory to the pool, wait until it is there, and say what was found in it.
 
-        Goes on where an earlier call, or a browser, stopped. An interruption is waited for, for ten minutes at most.
-        Raises what `begin` raises, ServiceUnavailable if the server stays away, StoreError if the pool takes nothing.
+        It takes the place and the name of the file of the pool that it `replaces`, which goes to the trash. Goes on
+        where an earlier call, or a browser, stopped. An interruption is waited for, for ten minutes at most. Raises
+        what `begin` raises, ServiceUnavailable if the server stays away, StoreError if the pool takes nothing.
         """
         content = _content_of(Path(path).expanduser())
-        upload, pause, good_at = self._begun(content, name), threading.Event(), time.monotonic()
+        upload, pause, good_at = self._begun(content, _Aim(name, replaces)), threading.Event(), time.monotonic()
         part_bytes, offset_bytes = upload.size_bytes, upload.received_bytes
         told = _Told(sent)
         told.reached(offset_bytes)
@@ -133,11 +157,11 @@ class UploadClient:
             told.reached(offset_bytes if upload.state == "receiving" else upload.size_bytes)
         return upload
 
-    def _begun(self, content: _Content, name: str | None) -> Upload:
+    def _begun(self, content: _Content, aim: _Aim) -> Upload:
         pause, until_s = threading.Event(), time.monotonic() + BEGINS_WITHIN_S
         while True:
             try:
-                return self._begin(content, name)
+                return self._begin(content, aim)
             except ServiceUnavailable:
                 # If it was begun all the same, the next try finds it.
                 if time.monotonic() > until_s:

@@ -1,15 +1,15 @@
-"""The pool: its files with their users, one of them in detail, and what can be done with it."""
+"""One file of the pool: who has it, what is in it, and what can be done with it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from fastapi import Form, Query, Request
 from pydantic import BaseModel
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from winslow_dagster.console.acts import Undo, done
 from winslow_dagster.console.caller import Front
@@ -20,52 +20,18 @@ from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import FOOTAGE, Room
 from winslow_dagster.errors import FootageUnreadable, WinslowError
 from winslow_dagster.footage import Footage
-from winslow_dagster.projects.domain.pool import PoolAct, PoolQuery, PoolSort
+from winslow_dagster.projects.domain.pool import PoolAct
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.storage.manifest import Manifest
 
 PATH = "/pool"
-PAGE = 100
+LIST = "/files"
 MOST_LISTED = 1000
 """Files of a directory that are listed at once."""
-PLAYED = frozenset({".mp4", ".m4v", ".mov", ".webm", ".ogv"})
-"""Films that a browser plays as they are, if it knows their codec."""
 
 room = Room(prefix=PATH)
 detail_room = Room(prefix=PATH, threads=FOOTAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolListing:
-    """Which part of the pool the page shows: its address."""
-
-    text: str
-    sort: PoolSort
-    descending: bool
-    page: int
-
-    def address(self, sort: PoolSort | None = None, descending: str = "", page: int = 1) -> str:
-        """The address with another order, or another page."""
-        chosen = {
-            "text": self.text,
-            "sort": sort or self.sort,
-            "descending": descending if sort else ("1" if self.descending else ""),
-            "page": str(page) if page > 1 else "",
-        }
-        plain = {"sort": "name"}
-        query = {name: value for name, value in chosen.items() if value and plain.get(name) != value}
-        return f"{PATH}?{urlencode(query)}" if query else PATH
-
-    def query(self) -> PoolQuery:
-        """What it asks for."""
-        return PoolQuery(
-            text=self.text,
-            sort=self.sort,
-            descending=self.descending,
-            limit=PAGE,
-            offset=(self.page - 1) * PAGE,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +50,6 @@ class Shown:
 
     file: ProjectFile
     kind: Kind
-    plays: bool = False
     facts: Footage | None = None
     table: Table | None = None
     text: Text | None = None
@@ -104,27 +69,10 @@ class ReplaceForm(BaseModel):
 
 
 @room.route_for("", role="viewer")
-def show_pool(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
-    request: Request,
-    front: Front,
-    text: Annotated[str, Query(max_length=200)] = "",
-    sort: PoolSort = "name",
-    descending: Annotated[str, Query(max_length=1)] = "",
-    number: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
-) -> HTMLResponse:
-    """The files."""
-    listing = PoolListing(text, sort, bool(descending), number)
-    found = front.pool.find(listing.query())
-    return page(
-        request,
-        "pool/list.html",
-        listing=listing,
-        found=found,
-        pages=max(1, -(-found.total // PAGE)),
-        in_trash=len(front.pool.trash()),
-        pool_path=pool_path,
-        command=command,
-    )
+def show_pool(request: Request) -> RedirectResponse:
+    """The list of the pool is a part of the page about files."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{LIST}{query}", HTTPStatus.PERMANENT_REDIRECT)
 
 
 @detail_room.route_for("/{name}", role="viewer")
@@ -137,16 +85,16 @@ def show_file(
 ) -> HTMLResponse:
     """One file, or a directory: who has it, and what is in it."""
     details = front.pool.details(name)
-    several = details.file.files != 1 or "/" in details.file.file_name
-    manifest = front.pool.files.file(name).manifest
+    several = details.file.is_directory
     return page(
         request,
         "pool/file.html",
         details=details,
         several=several,
-        folder=_folder(manifest, folder.strip("/")) if several else None,
+        here=pool_path(name, folder=folder, file=file),
+        folder=_folder(front.pool.files.file(name).manifest, folder.strip("/")) if several else None,
         wanted=file,
-        check=front.footage_checks.of_pool().get(name),
+        check=front.footage_checks.of([details.file]).get(name),
         shown=_shown(front, name, file) if file or not several else None,
         others=[each for each in front.pool.names() if each != name],
         earlier_uses={each.id: each.used_by for each in details.earlier},
@@ -154,6 +102,7 @@ def show_file(
         content_path=content_path,
         archive_path=archive_path,
         picture_path=picture_path,
+        footage_paths=footage_paths,
         command=command,
     )
 
@@ -184,7 +133,7 @@ def replace(front: Front, name: str, form: Annotated[ReplaceForm, Form()]) -> Re
 def remove(front: Front, name: str) -> Response:
     """Move the file to the trash."""
     deleted = front.pool.remove(name)
-    return done(f"{name} is no longer in the pool.", go_to=PATH, undo=_undo(deleted.id))
+    return done(f"{name} is no longer in the pool.", go_to=LIST, undo=_undo(deleted.id))
 
 
 def pool_path(name: str, **query: str) -> str:
@@ -203,11 +152,21 @@ def archive_path(name: str) -> str:
     return _api(name, "archive")
 
 
-def picture_path(name: str, file: ProjectFile) -> str:
-    """The address of a picture of the file at the size of a preview."""
+def picture_path(name: str, file: ProjectFile, width: int | None = PREVIEW_WIDTH) -> str:
+    """The address of a picture of the file: at the size of a preview, of another width, or (None) at its own size."""
     if is_shown_as_it_is(file.path) and kind_of(file.path) == "picture":
         return content_path(name, file.path)
-    return _api(name, "picture", path=file.path, width=str(PREVIEW_WIDTH), version=file.blake3)
+    return _api(name, "picture", path=file.path, width=str(width or ""), version=file.blake3)
+
+
+def footage_paths(name: str, file: ProjectFile) -> dict[str, str]:
+    """What a player is given: the addresses of the film, of what is known of it, and of the page with zoom."""
+    api = ("footage", "frames", "filmstrip", "proxy")
+    return {
+        "src": content_path(name, file.path),
+        "look": f"{PATH}/{quote(name, safe='')}/look?{urlencode({'path': file.path})}",
+        **{what: _api(name, what, path=file.path, version=file.blake3) for what in api},
+    }
 
 
 def _api(name: str, what: str, **query: str) -> str:
@@ -238,11 +197,10 @@ def _folder(manifest: Manifest, path: str) -> Folder:
 def _shown(front: Installation, name: str, path: str) -> Shown:
     file = front.pool.stored_file(name, path)
     kind = kind_of(file.path)
-    plays = PurePosixPath(file.path).suffix.lower() in PLAYED
-    shown = Shown(file, kind, plays)
+    shown = Shown(file, kind)
     try:
         if kind in {"picture", "video"} and not file.path.lower().endswith(".svg"):
-            return Shown(file, kind, plays, facts=front.pool.footage(file))
+            return Shown(file, kind, facts=front.pool.footage(file))
         if kind == "table" and not file.path.lower().endswith((".parquet", ".pq")):
             with front.pool.open_file(file) as content:
                 return Shown(file, kind, table=read_table(content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -12,7 +13,8 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import FOOTAGE, Room
 from winslow_dagster.console.stage_place import Place, PlaceOf
 from winslow_dagster.errors import UsageError
-from winslow_dagster.footage import Footage, Picture, Proxy
+from winslow_dagster.footage import Footage, Picture, Proxy, Strip
+from winslow_dagster.projects.commands.file_footage import FileFootage
 from winslow_dagster.projects.commands.project import ProjectHandle
 from winslow_dagster.projects.domain.views import ProjectFile
 
@@ -27,6 +29,12 @@ Version = Annotated[
     Query(description="The `version` of the footage. With it, the answer may be kept for ever.", max_length=64),
 ]
 Width = Annotated[int | None, Query(ge=1, le=16384, description="Width in pixels to downscale to.")]
+Index = Annotated[int | None, Query(ge=0, description="In the order of showing, from 0.")]
+Time = Annotated[float | None, Query(ge=0, le=1e9, description="Instead: seconds after the first frame.")]
+FirstFrame = Annotated[int, Query(ge=0)]
+LastFrame = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Query(ge=1, le=24)]
+TileWidth = Annotated[int, Query(ge=16, le=480, description="Width of each frame.")]
 KEPT = "private, max-age=31536000, immutable"
 ASKED_AGAIN = "private, no-cache"
 
@@ -58,21 +66,14 @@ def show_frame(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
     project: str,
     file: FileOf,
     place: PlaceOf,
-    index: Annotated[int | None, Query(ge=0, description="In the order of showing, from 0.")] = None,
-    time_s: Annotated[float | None, Query(ge=0, le=1e9, description="Instead: seconds after the first frame.")] = None,
+    index: Index = None,
+    time_s: Time = None,
     width: Width = None,
     version: Version = "",
 ) -> Response:
     """Exactly one frame of a video, at full size or downscaled."""
     handle, found = _found(front.project(project), file, place)
-    if (index is None) == (time_s is None):
-        raise UsageError("which frame?", where=f"project {project}", expected="either index or time_s")
-    frame = (
-        handle.frame(found, index, width=width)
-        if index is not None
-        else handle.frame_at(found, time_s or 0.0, width=width)
-    )
-    return _response(frame.content, frame.media_type, found, version, _picture_headers(frame))
+    return frame_answer(handle, found, index, time_s, width=width, version=version)
 
 
 @room.route_for(
@@ -83,8 +84,7 @@ def show_picture(  # noqa: PLR0913, PLR0917  # the parts of its address, by name
 ) -> Response:
     """A picture, or the middle frame of a video, as every browser shows it."""
     handle, found = _found(front.project(project), file, place)
-    picture = handle.picture_of(found, width=width)
-    return _response(picture.content, picture.media_type, found, version, _picture_headers(picture))
+    return picture_answer(handle, found, width=width, version=version)
 
 
 @room.route_for(
@@ -98,22 +98,15 @@ def show_filmstrip(  # noqa: PLR0913, PLR0917  # the parts of its address, by na
     project: str,
     file: FileOf,
     place: PlaceOf,
-    first: Annotated[int, Query(ge=0)] = 0,
-    last: Annotated[int, Query(ge=0, le=2**31 - 1)] = 2**31 - 1,
-    count: Annotated[int, Query(ge=1, le=24)] = 12,
-    width: Annotated[int, Query(ge=16, le=480, description="Width of each frame.")] = 160,
+    first: FirstFrame = 0,
+    last: LastFrame = 2**31 - 1,
+    count: Count = 12,
+    width: TileWidth = 160,
     version: Version = "",
 ) -> Response:
     """Small frames of a video, evenly spread over a part of it."""
     handle, found = _found(front.project(project), file, place)
-    strip = handle.strip(found, first, last, count=count, width=width)
-    headers = {
-        "Frame-Indices": ",".join(map(str, strip.indices)),
-        "Frame-Times": ",".join(f"{each:.6f}" for each in strip.times_s),
-        "Picture-Width": str(strip.width),
-        "Picture-Height": str(strip.height),
-    }
-    return _response(strip.content, "image/jpeg", found, version, headers)
+    return strip_answer(handle.strip(found, first, last, count=count, width=width), found, version)
 
 
 @room.route_for("/proxy", role="viewer")
@@ -137,12 +130,55 @@ def make_proxy(front: Front, project: str, file: FileOf, place: PlaceOf) -> Prox
 def play_proxy(front: Front, project: str, file: FileOf, place: PlaceOf, version: Version = "") -> FileResponse:
     """The copy, or a range of it."""
     handle, found = _found(front.project(project), file, place)
-    kept = KEPT if version == found.blake3 else ASKED_AGAIN
-    return FileResponse(handle.proxy_path(found), media_type="video/mp4", headers={"Cache-Control": kept})
+    return film_answer(handle.proxy_path(found), found, version)
 
 
 def _found(handle: ProjectHandle, file: str, place: Place) -> tuple[ProjectHandle, ProjectFile]:
     return handle, handle.file_at(file, place.attempt, pipeline=place.pipeline)
+
+
+def frame_answer(  # noqa: PLR0913  # the parts of its address, by name
+    footage: FileFootage[ProjectFile],
+    file: ProjectFile,
+    index: int | None,
+    time_s: float | None,
+    *,
+    width: int | None,
+    version: str,
+) -> Response:
+    """One frame, by its index or its time. Raises UsageError unless there is one of them."""
+    if (index is None) == (time_s is None):
+        raise UsageError("which frame?", where=f"{file.stage}/{file.path}", expected="either index or time_s")
+    if index is not None:
+        frame = footage.frame(file, index, width=width)
+    else:
+        frame = footage.frame_at(file, time_s or 0.0, width=width)
+    return _response(frame.content, frame.media_type, file, version, _picture_headers(frame))
+
+
+def picture_answer(
+    footage: FileFootage[ProjectFile], file: ProjectFile, *, width: int | None, version: str
+) -> Response:
+    """A picture, or the middle frame of a video."""
+    picture = footage.picture_of(file, width=width)
+    return _response(picture.content, picture.media_type, file, version, _picture_headers(picture))
+
+
+def strip_answer(strip: Strip, file: ProjectFile, version: str) -> Response:
+    """Frames beside each other."""
+    headers = {
+        "Frame-Indices": ",".join(map(str, strip.indices)),
+        "Frame-Times": ",".join(f"{each:.6f}" for each in strip.times_s),
+        "Picture-Width": str(strip.width),
+        "Picture-Height": str(strip.height),
+    }
+    return _response(strip.content, "image/jpeg", file, version, headers)
+
+
+def film_answer(path: Path, file: ProjectFile, version: str) -> FileResponse:
+    """The copy of a video that every browser plays, or a range of it."""
+    kept = KEPT if version == file.blake3 else ASKED_AGAIN
+    return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": kept})
 
 
 def _picture_headers(picture: Picture) -> dict[str, str]:

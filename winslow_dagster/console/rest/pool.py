@@ -6,11 +6,9 @@ from typing import Annotated
 
 from fastapi import Query
 from pydantic import BaseModel, Field
-from starlette.responses import Response
 
 from winslow_dagster.console.caller import Front
-from winslow_dagster.console.rest.footage import ASKED_AGAIN, KEPT, Version, Width, picture_answers
-from winslow_dagster.console.room import FOOTAGE, Room
+from winslow_dagster.console.room import Room
 from winslow_dagster.projects.domain.pool import (
     PoolAct,
     PoolDetails,
@@ -23,9 +21,7 @@ from winslow_dagster.projects.domain.pool import (
 )
 
 room = Room(tags=["pool"])
-picture_room = Room(tags=["pool"], threads=FOOTAGE)
 
-PathOf = Annotated[str, Query(max_length=4096, description="Of a directory: the path of one of its files.")]
 LONGEST_NAME = 63
 
 
@@ -119,14 +115,3 @@ def restore(front: Front, file: str, restored: RestoredName) -> PoolEntry:
 def purge(front: Front, file: str) -> PoolPurge:
     """Remove the content of a deleted file for good. Refused while a project has it."""
     return front.pool.purge(file)
-
-
-@picture_room.route_for(
-    "/pool/{name}/picture", role="viewer", response_class=Response, responses=picture_answers("The picture.")
-)
-def picture(front: Front, name: str, path: PathOf = "", width: Width = None, version: Version = "") -> Response:
-    """A picture, or the middle frame of a video, as every browser shows it."""
-    file = front.pool.stored_file(name, path)
-    found = front.pool.picture(file, width)
-    kept = KEPT if version == file.blake3 else ASKED_AGAIN
-    return Response(found.content, media_type=found.media_type, headers={"Cache-Control": kept})

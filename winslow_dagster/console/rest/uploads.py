@@ -77,7 +77,10 @@ def begin(
     upload_length: Annotated[int, Header(ge=1, le=2**50)],
     upload_metadata: Annotated[str, Header(max_length=4096)] = "",
 ) -> Response:
-    """Begin. `Upload-Metadata` has `filename`, and perhaps `name` (in the pool), `fingerprint` and `kind`."""
+    """Begin. `Upload-Metadata` has `filename`, and perhaps `name` (in the pool), `fingerprint`, `kind` and `replaces`.
+
+    The last is the name of a file of the pool whose place it takes once all of it is there.
+    """
     told = _metadata(upload_metadata)
     upload = front.uploads.begin(
         told.get("filename", ""),
@@ -85,6 +88,7 @@ def begin(
         name=told.get("name"),
         fingerprint=told.get("fingerprint", "")[:64],
         kind=_kind(told.get("kind", "file")),
+        replaces=told.get("replaces"),
     )
     return Response(
         status_code=HTTPStatus.CREATED,

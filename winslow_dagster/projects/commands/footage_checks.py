@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from winslow_dagster.errors import FootageUnreadable
+from winslow_dagster.errors import FootageUnreadable, NotFound
 from winslow_dagster.footage import Footage
 from winslow_dagster.formatting import format_duration
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import files_of, source_of
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.footage_checks import FootageChecks
-from winslow_dagster.projects.domain.pool import PooledFile
+from winslow_dagster.projects.domain.pool import PooledFile, PoolEntry
 from winslow_dagster.projects.domain.upload import CheckedFootage, PoolVideo, PoolVideos
 from winslow_dagster.projects.inputs.resource_pool import POOL, GivenInput, Pool, Source
 from winslow_dagster.storage.manifest import FileEntry
@@ -24,19 +25,18 @@ FOOTAGE = frozenset({".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mts", ".
 
 @dataclass(frozen=True, slots=True)
 class PoolCheck:
-    """What was found in a file of the pool, and the projects that use it. None: it is not checked yet."""
+    """What was found in a file of the pool. None: it is not checked yet."""
 
-    file: PooledFile
+    file: PoolEntry
     checked: CheckedFootage | None
-    users: tuple[str, ...] = ()
 
     @property
     def view(self) -> PoolVideo:
         """The same for programs."""
         if self.checked is None:
-            return PoolVideo(name=self.file.name, users=self.users)
+            return PoolVideo(name=self.file.name, users=self.file.used_by)
         found = self.checked.model_dump(exclude={"blake3"})
-        return PoolVideo(name=self.file.name, users=self.users, **found)
+        return PoolVideo(name=self.file.name, users=self.file.used_by, **found)
 
 
 class FootageCheckCommands:
@@ -48,13 +48,11 @@ class FootageCheckCommands:
 
     def of_pool(self) -> dict[str, PoolCheck]:
         """Pool file -> its check, of those that are videos by their name."""
-        known, users = self._rows.all(), self._pool.users()
-        return {
-            file.name: PoolCheck(file, known.get(video.blake3), users.get(file.name, ()))
-            for file in self._pool.files()
-            for video in [video_of(file)]
-            if video is not None
-        }
+        return self._of(self._pool.rows.entries(), self._rows.of_pool())
+
+    def of(self, files: Sequence[PoolEntry]) -> dict[str, PoolCheck]:
+        """Like `of_pool`, of some of the files."""
+        return self._of(files, self._rows.of_pool([file.id for file in files]))
 
     def videos(self) -> PoolVideos:
         """The videos of the pool, and what was found in them."""
@@ -68,13 +66,16 @@ class FootageCheckCommands:
             return ()
         return tuple(each for each in self.of_pool().values() if each.checked and each.checked.is_problem_since(since))
 
-    def waiting(self) -> tuple[PooledFile, ...]:
+    def waiting(self) -> tuple[PoolEntry, ...]:
         """The videos of the pool that are not checked yet, the oldest first."""
         files = [each.file for each in self.of_pool().values() if each.checked is None]
         return tuple(sorted(files, key=lambda file: file.added_at))
 
-    def check(self, stored: PooledFile) -> CheckedFootage:
-        """Read a video of the pool to its end, and keep what was found. Raises StoreError."""
+    def check(self, video: PoolEntry) -> CheckedFootage:
+        """Read a video of the pool to its end, and keep what was found. Raises NotFound, StoreError."""
+        stored = self._pool.rows.with_id(video.id)
+        if stored is None:
+            raise NotFound("it was removed from the pool meanwhile", where=f"{POOL}{video.name}")
         (file,) = files_of(self._context.store, "", {schema.POOL_ADDRESS: stored.manifest}, [schema.POOL_ADDRESS])
         known = self._rows.of(file.blake3)
         if known is not None:
@@ -98,6 +99,13 @@ class FootageCheckCommands:
             return ""
         return f"{checked.problem}. A stage may fail only when it gets there"
 
+    def _of(self, files: Iterable[PoolEntry], known: Mapping[str, CheckedFootage]) -> dict[str, PoolCheck]:
+        return {
+            file.name: PoolCheck(file, known.get(file.id))
+            for file in files
+            if file.files == 1 and is_footage(file.file_name)
+        }
+
     @property
     def _pool(self) -> Pool:
         return Pool(self._context.records.database, self._context.store)
@@ -106,9 +114,12 @@ class FootageCheckCommands:
 def video_of(file: PooledFile) -> FileEntry | None:
     """The entry of a file that is a video by its name."""
     entries = file.manifest.files
-    if len(entries) != 1 or PurePosixPath(entries[0].path).suffix.lower() not in FOOTAGE:
-        return None
-    return entries[0]
+    return entries[0] if len(entries) == 1 and is_footage(entries[0].path) else None
+
+
+def is_footage(path: str) -> bool:
+    """Whether a file is a video by its name."""
+    return PurePosixPath(path).suffix.lower() in FOOTAGE
 
 
 def described(footage: Footage) -> str:

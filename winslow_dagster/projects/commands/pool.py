@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from winslow_dagster.errors import NotFound, ProjectConflict
-from winslow_dagster.footage import Footage, Picture
+from winslow_dagster.footage import FootageReader, Source
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.downloads import open_pool_archive, write_archive
+from winslow_dagster.projects.commands.file_footage import FileFootage
 from winslow_dagster.projects.commands.files import files_of, open_file, read_file, source_of
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.pool import (
@@ -44,7 +45,7 @@ SORTS: dict[PoolSort, Callable[[PoolEntry], Any]] = {
 }
 
 
-class PoolCommands:
+class PoolCommands(FileFootage[ProjectFile]):
     """The pool of one installation. Operators change it; only administrators remove deleted files for good."""
 
     def __init__(self, context: Context) -> None:
@@ -82,12 +83,12 @@ class PoolCommands:
 
     def details(self, name: str) -> PoolDetails:
         """A file with the projects and attempts that have it. Raises NotFound."""
-        file = self.files.file(name)
-        return PoolDetails(file=self._entry(file), uses=self.files.rows.uses(file), earlier=self._earlier(file))
+        file = self.files.rows.entry(name)
+        return PoolDetails(file=file, uses=self.files.rows.uses(file.id), earlier=self._earlier(file.id))
 
     def effect(self, act: PoolAct, name: str) -> PoolEffect:
         """What it would mean to remove, rename or replace a file. Raises NotFound."""
-        return effect_of(act, self._entry(self.files.file(name)), self._context.settings.trash_days)
+        return effect_of(act, self.files.rows.entry(name), self._context.settings.trash_days)
 
     def add(self, path: str | Path, name: str | None = None, upload: UploadStarted | None = None) -> PooledFile:
         """Copy a file or a directory into the pool, under its own name or another.
@@ -150,7 +151,7 @@ class PoolCommands:
         self._context.actor.require("operator")
         self.files.rows.rename(name, checked_name(new_name, "pool name"))
         self._context.audit("pool_rename", name=name, new_name=new_name)
-        return self._entry(self.files.file(new_name))
+        return self.files.rows.entry(new_name)
 
     def replace(self, name: str, source: str | Path, upload: UploadStarted | None = None) -> TrashedFile:
         """Have a path, or `pool:OTHER`, take the place of a file. Returns the earlier one, which can be restored.
@@ -178,10 +179,7 @@ class PoolCommands:
 
     def trash(self) -> tuple[TrashedFile, ...]:
         """The deleted files, the last one first, and when the content of each is removed."""
-        kept = timedelta(days=self._context.settings.trash_days)
-        return tuple(
-            TrashedFile(**fields, purge_at=fields["deleted_at"] + kept) for fields in self.files.rows.deleted()
-        )
+        return self._with_expiry(self.files.rows.deleted())
 
     def restore(self, which: str, name: str | None = None) -> PoolEntry:
         """Restore a deleted file: the one with this id, or the last one of this name. With `name`, under another name.
@@ -194,7 +192,7 @@ class PoolCommands:
         new_name = None if name is None else checked_name(name, "pool name")
         listed = self.files.rows.restore(found.id, new_name, by=context.actor.who, at=context.clock())
         context.audit("pool_restore", name=listed)
-        return self._entry(self.files.file(listed))
+        return self.files.rows.entry(listed)
 
     def purge(self, which: str) -> PoolPurge:
         """Remove the content of a deleted file, by its id or name, for good. Only administrators may.
@@ -213,45 +211,41 @@ class PoolCommands:
         self._context.audit("pool_purge", name=found.name, freed_bytes=freed_bytes)
         return PoolPurge(id=found.id, name=found.name, freed_bytes=freed_bytes)
 
-    # what is in a file
+    @property
+    def _footage(self) -> FootageReader:
+        return self._context.resources.footage
 
-    def footage(self, file: ProjectFile) -> Footage:
-        """Size, rate and number of frames of a video. Raises FootageUnreadable, StoreError."""
-        return self._context.resources.footage.footage(source_of(self._context.store, file))
-
-    def picture(self, file: ProjectFile, width: int | None = None) -> Picture:
-        """A picture, or the middle frame of a video, as every browser shows it. Raises FootageUnreadable."""
-        return self._context.resources.footage.picture(source_of(self._context.store, file), width)
+    def _source(self, file: ProjectFile) -> Source:
+        return source_of(self._context.store, file)
 
     def _permitted(self, path: str | Path) -> Path:
         found = expanded(path)
         require_permitted(self._context.actor, self._context.settings, {"path": found})
         return found
 
-    def _entry(self, file: PooledFile) -> PoolEntry:
-        found = next((each for each in self.files.rows.entries() if each.id == file.id), None)
-        if found is None:
-            raise NotFound("it was removed meanwhile", where=f"pool file {file.name}")
-        return found
+    def _with_expiry(self, rows: Iterable[dict[str, Any]]) -> tuple[TrashedFile, ...]:
+        kept = timedelta(days=self._context.settings.trash_days)
+        return tuple(TrashedFile(**fields, purge_at=fields["deleted_at"] + kept) for fields in rows)
 
     def _trashed(self, file_id: str) -> TrashedFile:
-        found = next((each for each in self.trash() if each.id == file_id), None)
-        if found is None:
+        found = self._with_expiry(self.files.rows.deleted(file_id))
+        if not found:
             raise NotFound("somebody has just restored it", where="the trash")
-        return found
+        return found[0]
 
     def _in_trash(self, which: str) -> TrashedFile:
-        found = next((each for each in self.trash() if which in {each.id, each.name}), None)
-        if found is None:
+        found = self._with_expiry(self.files.rows.deleted(which))
+        if not found:
             raise NotFound(f"there is no deleted file {which!r}", where="the trash")
-        return found
+        return found[0]
 
-    def _earlier(self, file: PooledFile) -> tuple[TrashedFile, ...]:
+    def _earlier(self, file_id: str) -> tuple[TrashedFile, ...]:
         """The files that it replaced, directly or not, the last one first."""
-        by_successor = {each.replaced_by: each for each in self.trash() if each.replaced_by is not None}
-        found: list[TrashedFile] = []
-        current = file.id
-        while current in by_successor and by_successor[current] not in found:
-            found.append(by_successor[current])
-            current = by_successor[current].id
-        return tuple(found)
+        found: dict[str, TrashedFile] = {}
+        waiting = [file_id]
+        while waiting:
+            for each in self._with_expiry(self.files.rows.replaced_by(waiting.pop())):
+                if each.id not in found:
+                    found[each.id] = each
+                    waiting.append(each.id)
+        return tuple(sorted(found.values(), key=lambda each: each.deleted_at, reverse=True))

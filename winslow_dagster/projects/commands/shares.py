@@ -127,9 +127,10 @@ class ShareCommands:
             case SharedPoolFile():
                 pool, file_id = PoolCommands(self._context), thing.address.rpartition("/")[2]
                 # It may have another name now, and another file its name.
-                name = next((each.name for each in pool.files.rows.entries() if each.id == file_id), None)
-                if name is None:
+                found = pool.files.rows.entries([file_id])
+                if not found:
                     raise self._gone(share)
+                name = found[0].name
                 stored = pool.stored_file(name) if thing.format is None else None
                 return Shared(share, stored or pool.archive(name, thing.format or "zip"))
 

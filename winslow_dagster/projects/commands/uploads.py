@@ -14,6 +14,7 @@ from winslow_dagster.errors import (
     FootageUnreadable,
     Forbidden,
     InputRejected,
+    NotFound,
     ProjectConflict,
     StoreError,
     UploadBusy,
@@ -47,7 +48,7 @@ class UploadCommands:
         self._rows = Uploads(context.records.database)
         self._directory = context.settings.home / "uploads"
 
-    def begin(
+    def begin(  # noqa: PLR0913  # what is known of a file, by name
         self,
         file_name: str,
         size_bytes: int,
@@ -55,10 +56,12 @@ class UploadCommands:
         name: str | None = None,
         fingerprint: str = "",
         kind: UploadKind = "file",
+        replaces: str | None = None,
     ) -> Upload:
         """Begin to send a file or a directory to the pool, under this name or one that is close to its own and free.
 
-        Without a name, a file with a fingerprint that the person is sending already is continued. Raises InputRejected,
+        Once it is there, it takes the place and the name of the file that it `replaces`. Without a name, a file with a
+        fingerprint that the person is sending already, to the same end, is continued. Raises InputRejected, NotFound,
         ProjectConflict for a name that is taken, and DiskFull if it would not fit.
         """
         self._context.actor.require("operator")
@@ -67,13 +70,22 @@ class UploadCommands:
             make_directories(self._directory)
         # Two at once would both take the space that is left.
         with locked(self._directory.with_suffix(".lock")):
-            return self._begin(file_name, size_bytes, name, fingerprint, kind)
+            replaced = None if replaces is None else self._pool.rows.entry(replaces).id
+            return self._begin(file_name, size_bytes, name, fingerprint, kind, replaced)
 
-    def _begin(self, file_name: str, size_bytes: int, name: str | None, fingerprint: str, kind: UploadKind) -> Upload:
+    def _begin(  # noqa: PLR0913, PLR0917  # see `begin`
+        self,
+        file_name: str,
+        size_bytes: int,
+        name: str | None,
+        fingerprint: str,
+        kind: UploadKind,
+        replaces: str | None,
+    ) -> Upload:
         if fingerprint and name is None:
-            wanted = (self._context.actor.who, file_name, size_bytes, fingerprint, kind)
+            wanted = (self._context.actor.who, file_name, size_bytes, fingerprint, kind, replaces)
             for each in self.unfinished():
-                if (each.owner, each.file_name, each.size_bytes, each.fingerprint, each.kind) == wanted:
+                if (each.owner, each.file_name, each.size_bytes, each.fingerprint, each.kind, each.replaces) == wanted:
                     return each
         taken = self._pool.rows.names() | {each.name for each in self._rows.unfinished()}
         pool_name = _free_name(file_name, taken) if name is None else checked_name(name, "pool name")
@@ -104,6 +116,7 @@ class UploadCommands:
             owner=context.actor.who,
             begun_at=context.clock(),
             kind=kind,
+            replaces=replaces,
         )
         self._file(upload).create()
         self._rows.begin(upload)
@@ -164,7 +177,8 @@ class UploadCommands:
                 self._rows.tell(upload.id, f"It cannot be put into the pool yet, and is tried again: {error}")
                 raise
             else:
-                self._rows.end(upload.id, "stored", self._seen(stored), self._context.clock())
+                message = " ".join(filter(None, (self._replaced(upload), self._seen(stored))))
+                self._rows.end(upload.id, "stored", message, self._context.clock())
                 self._context.audit("pool_add", name=stored.name, path=upload.file_name)
             file.remove()
         return self._rows.find(upload_id)
@@ -180,6 +194,25 @@ class UploadCommands:
             remove_directory(tree)
             unpack(file.path, tree)
         return self._pool.take(tree, name=upload.name, key=upload.id, by=upload.owner, original_path=upload.file_name)
+
+    def _replaced(self, upload: Upload) -> str:
+        """Have it take the place of the file that it replaces, and say so. May be called again after a crash.
+
+        If somebody else has removed or replaced that file meanwhile, both stay: nothing that was sent is lost.
+        """
+        if upload.replaces is None:
+            return ""
+        rows, by, at = self._pool.rows, upload.owner, self._context.clock()
+        if all(each["id"] != upload.replaces for each in rows.replaced_by(upload.id)):
+            sent, old = rows.entries([upload.id]), rows.entries([upload.replaces])
+            if not sent or not old:
+                return "The file that it was to replace was removed or replaced meanwhile, so that it has its own name."
+            try:
+                rows.replace_by(old[0].name, sent[0].name, by=by, at=at)
+            except NotFound:
+                return "The file that it was to replace has just been changed, so that it has its own name."
+            self._context.audit("pool_replace", name=old[0].name, by=upload.file_name)
+        return "It has taken the place of the earlier file."
 
     def tidy(self) -> None:
         """Store what is complete, and forget what nobody has continued for two weeks, or what has ended."""

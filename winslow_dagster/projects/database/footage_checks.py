@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
@@ -26,11 +27,17 @@ class FootageChecks:
         except IntegrityError:
             return  # another process was first
 
-    def all(self) -> dict[str, CheckedFootage]:
-        """Every check, by the content's blake3."""
+    def of_pool(self, ids: Collection[str] | None = None) -> dict[str, CheckedFootage]:
+        """File of the pool -> its check: of all that are one file and were checked, or of those with these ids."""
+        pool, checks = schema.pool, schema.footage_checks
+        content = pool.c.manifest["files", 0, "blake3"].as_string()
+        # Lists of many files are not even looked into.
+        query = select(pool.c.id, *checks.c).join(checks, checks.c.blake3 == content).where(pool.c.files == 1)
+        if ids is not None:
+            query = query.where(pool.c.id.in_(ids))
         with self._database.reading() as connection:
-            rows = connection.execute(select(schema.footage_checks)).mappings().all()
-        return {row["blake3"]: CheckedFootage(**row) for row in rows}
+            rows = connection.execute(query.where(pool.c.deleted_at.is_(None))).mappings().all()
+        return {row["id"]: CheckedFootage(**{name: row[name] for name in CheckedFootage.model_fields}) for row in rows}
 
     def any_problem(self, since: datetime) -> bool:
         """Whether something was found to be wrong since then."""

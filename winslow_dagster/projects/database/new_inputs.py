@@ -10,8 +10,8 @@ from sqlalchemy import and_, or_, select, union
 
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.engine import Database
+from winslow_dagster.projects.database.projects_and_inputs import INPUT, input_version
 from winslow_dagster.projects.domain.model import InputVersion
-from winslow_dagster.storage.manifest import Manifest
 
 SETTLED_AFTER = timedelta(seconds=10)
 """A transaction that adds an input takes milliseconds, so that nothing older than this can still appear."""
@@ -53,7 +53,7 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
     """Up to `most` input versions after the mark that were added before `until`."""
     table = schema.inputs
     order = (table.c.added_at, table.c.project, table.c.name, table.c.version)
-    query = select(table, schema.projects.c.pipeline).join(schema.projects, schema.projects.c.name == table.c.project)
+    query = select(*INPUT, schema.projects.c.pipeline).join(schema.projects, schema.projects.c.name == table.c.project)
     query = query.where(table.c.added_at < until, schema.LIVE)
     if after is not None:
         # Spelled out, because SQLite loses the column types of a row comparison.
@@ -64,16 +64,7 @@ def new_inputs(database: Database, after: Mark | None, until: datetime, most: in
         query = query.where(or_(table.c.added_at > at, same_time))
     with database.reading() as connection:
         rows = connection.execute(query.order_by(*order).limit(most)).mappings().all()
-    return tuple(
-        NewInput(
-            InputVersion(
-                **{column.name: row[column.name] for column in table.columns if column.name != "manifest"},
-                manifest=Manifest.model_validate(row["manifest"]),
-            ),
-            row["pipeline"],
-        )
-        for row in rows
-    )
+    return tuple(NewInput(input_version(row), row["pipeline"]) for row in rows)
 
 
 def projects_by_pipeline(database: Database) -> dict[str, frozenset[str]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from winslow_dagster.actions import Action
@@ -21,9 +21,10 @@ from winslow_dagster.storage.manifest import Manifest
 TABLE = schema.pool
 LISTED = TABLE.c.deleted_at.is_(None)
 ENTRY = [TABLE.c[name] for name in PoolEntry.model_fields if name in TABLE.c]
-FILE = [TABLE.c[name] for name in ("name", "manifest", "original_path", "added_at", "added_by")]
+FILE = [TABLE.c[name] for name in ("name", "original_path", "added_at", "added_by", "manifest")]
 DELETION = [TABLE.c[name] for name in ("deleted_at", "deleted_by", "replaced_by", "purged_at")]
-ADDRESS: ColumnElement[str] = schema.inputs.c.manifest["address"].as_string()
+ADDRESS: ColumnElement[str] = TABLE.c.manifest["address"].as_string()
+POOL_ID = schema.inputs.c.pool_id
 
 
 class PoolFiles:
@@ -48,12 +49,20 @@ class PoolFiles:
             connection.execute(TABLE.insert().values(_row(file)))
 
     def file(self, name: str) -> PooledFile:
-        """One file. Raises NotFound, with the name that was probably meant."""
+        """One file, with everything that is in it. Raises NotFound, with the name that was probably meant."""
         with self._database.reading() as connection:
             row = connection.execute(select(*FILE).where(TABLE.c.name == name, LISTED)).one_or_none()
             if row is None:
                 raise _unknown(connection, name)
         return _file(row)
+
+    def entry(self, name: str) -> PoolEntry:
+        """One file, without what is in it. Raises NotFound, with the name that was probably meant."""
+        with self._database.reading() as connection:
+            found = _entries(connection, TABLE.c.name == name)
+            if not found:
+                raise _unknown(connection, name)
+        return found[0]
 
     def with_id(self, file_id: str) -> PooledFile | None:
         """The file with this id, also a deleted one."""
@@ -71,28 +80,30 @@ class PoolFiles:
         with self._database.reading() as connection:
             return frozenset(connection.execute(select(TABLE.c.name).where(LISTED)).scalars())
 
-    def entries(self) -> tuple[PoolEntry, ...]:
-        """All files by name, without what is in them."""
+    def entries(self, ids: Collection[str] | None = None) -> tuple[PoolEntry, ...]:
+        """The files by name, all or those with these ids, without what is in them."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(*ENTRY).where(LISTED).order_by(TABLE.c.name)).mappings().all()
-            users = _users(connection)
-        return tuple(PoolEntry(**row, used_by=users.get(row["id"], ())) for row in rows)
+            return _entries(connection, *([] if ids is None else [TABLE.c.id.in_(ids)]))
 
-    def deleted(self, ids: Collection[str] | None = None) -> tuple[dict[str, Any], ...]:
-        """The deleted files, the last one first: all, or those with these ids. Fields of `TrashedFile` but one."""
-        query = select(*ENTRY, *DELETION).where(~LISTED).order_by(TABLE.c.deleted_at.desc(), TABLE.c.name)
+    def deleted(self, which: str | None = None) -> tuple[dict[str, Any], ...]:
+        """The deleted files, the last one first: all, or those with this id or name.
+
+        They have the fields of `TrashedFile` but one.
+        """
         with self._database.reading() as connection:
-            rows = connection.execute(query if ids is None else query.where(TABLE.c.id.in_(ids))).mappings().all()
-            users = _users(connection)
-        return tuple({**row, "used_by": users.get(row["id"], ())} for row in rows)
+            return _deleted(connection, *([] if which is None else [or_(TABLE.c.id == which, TABLE.c.name == which)]))
 
-    def uses(self, file: PooledFile) -> tuple[PoolUse, ...]:
+    def replaced_by(self, file_id: str) -> tuple[dict[str, Any], ...]:
+        """The deleted files whose place this one took. Fields as of `deleted`."""
+        with self._database.reading() as connection:
+            return _deleted(connection, TABLE.c.replaced_by == file_id)
+
+    def uses(self, file_id: str) -> tuple[PoolUse, ...]:
         """The projects that have the file as an input, or had it, and their attempts that read it."""
         inputs, attempts = schema.inputs, schema.attempts
         with self._database.reading() as connection:
-            taken = select(inputs.c.project, inputs.c.name, inputs.c.version).where(
-                ADDRESS.in_([file.manifest.address]), *_in_pool()
-            )
+            address = connection.execute(select(ADDRESS).where(TABLE.c.id == file_id)).scalar_one_or_none()
+            taken = select(inputs.c.project, inputs.c.name, inputs.c.version).where(POOL_ID.in_([file_id]))
             rows = connection.execute(taken.order_by(inputs.c.project, inputs.c.name, inputs.c.version)).all()
             newest = select(inputs.c.project, inputs.c.name, func.max(inputs.c.version)).where(
                 inputs.c.project.in_([row.project for row in rows])
@@ -100,7 +111,7 @@ class PoolFiles:
             current = {(project, name): last for project, name, last in connection.execute(_by_input(newest))}
             found: dict[tuple[str, str], PoolUse] = {}
             for row in rows:
-                read = attempts.c.task["resources"][row.name]["address"].as_string() == file.manifest.address
+                read = attempts.c.task["resources"][row.name]["address"].as_string() == address
                 numbered = _numbered(row.project)
                 query = (
                     select(numbered.c.stage, numbered.c.number, attempts.c.task_id)
@@ -182,7 +193,7 @@ class PoolFiles:
             if row.purged_at is None:
                 if deleted_before is not None and row.deleted_at >= deleted_before:
                     return False
-                if _users(connection, row.manifest["address"]):
+                if _users(connection, [file_id]):
                     return False
                 connection.execute(TABLE.update().where(TABLE.c.id == file_id).values(purged_at=at))
         return True
@@ -246,19 +257,27 @@ def _require_free(connection: Connection, name: str, *, but: str) -> None:
         )
 
 
-def _users(connection: Connection, address: str | None = None) -> dict[str, tuple[str, ...]]:
-    """File id -> the projects that have it as an input, or had it: of all files, or of one."""
-    query = select(schema.inputs.c.project, ADDRESS.label("address")).where(*_in_pool()).distinct()
-    if address is not None:
-        query = query.where(ADDRESS.in_([address]))
+def _entries(connection: Connection, *which: ColumnElement[bool]) -> tuple[PoolEntry, ...]:
+    rows = connection.execute(select(*ENTRY).where(LISTED, *which).order_by(TABLE.c.name)).mappings().all()
+    users = _users(connection, [row["id"] for row in rows] if which else None)
+    return tuple(PoolEntry(**row, used_by=users.get(row["id"], ())) for row in rows)
+
+
+def _deleted(connection: Connection, *which: ColumnElement[bool]) -> tuple[dict[str, Any], ...]:
+    query = select(*ENTRY, *DELETION).where(~LISTED, *which).order_by(TABLE.c.deleted_at.desc(), TABLE.c.name)
+    rows = connection.execute(query).mappings().all()
+    users = _users(connection, [row["id"] for row in rows] if which else None)
+    return tuple({**row, "used_by": users.get(row["id"], ())} for row in rows)
+
+
+def _users(connection: Connection, ids: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """File id -> the projects that have it as an input, or had it: of all files, or of these."""
+    query = select(POOL_ID, schema.inputs.c.project).distinct().order_by(POOL_ID, schema.inputs.c.project)
+    query = query.where(POOL_ID.is_not(None) if ids is None else POOL_ID.in_(ids))
     found: dict[str, list[str]] = {}
-    for row in connection.execute(query.order_by(schema.inputs.c.project)):
-        found.setdefault(row.address.rpartition("/")[2], []).append(row.project)
+    for file_id, project in connection.execute(query):
+        found.setdefault(file_id, []).append(project)
     return {file_id: tuple(projects) for file_id, projects in found.items()}
-
-
-def _in_pool() -> tuple[ColumnElement[bool], ...]:
-    return (ADDRESS.startswith(f"{schema.POOL_ADDRESS}/"),)
 
 
 def _by_input(query: Select[Any]) -> Select[Any]:

@@ -24,6 +24,7 @@ from winslow_dagster.projects.database.engine import (
 from winslow_dagster.projects.domain.model import InputVersion, Project, checked_name
 from winslow_dagster.storage.manifest import Manifest
 
+INPUT = [schema.inputs.c[field.name] for field in fields(InputVersion)]
 COLUMNS = [schema.projects.c[field.name] for field in fields(Project) if field.name != "inputs"]
 
 
@@ -145,10 +146,10 @@ class ProjectsAndInputs:
             in_use = next((found for found in _inputs_in_use(connection, project) if found.name == name), None)
             if in_use is not None and in_use.manifest.files == manifest.files:
                 return in_use
-            _hold_pooled(connection, manifest)
+            pool_id = _hold_pooled(connection, manifest)
             version = 1 if in_use is None else in_use.version + 1
             added = InputVersion(project, name, version, manifest, original_path, datetime.now(UTC), added_by)
-            row = {**asdict(added), "manifest": manifest.model_dump(mode="json")}
+            row = {**asdict(added), "pool_id": pool_id, "manifest": manifest.model_dump(mode="json")}
             connection.execute(schema.inputs.insert().values(row))
         return added
 
@@ -159,17 +160,21 @@ class ProjectsAndInputs:
             return _inputs_in_use(connection, project)
 
 
-def _hold_pooled(connection: Connection, manifest: Manifest) -> None:
-    """If this is a file of the pool, keep it there until the transaction ends. Raises NotFound if it was removed."""
+def _hold_pooled(connection: Connection, manifest: Manifest) -> str | None:
+    """If this is a file of the pool, keep it there until the transaction ends, and return its id.
+
+    Raises NotFound if it was removed.
+    """
     root, _, rest = manifest.address.partition("/")
     if root != schema.POOL_ADDRESS:
-        return
-    table = schema.pool
-    held = select(table.c.deleted_at).where(table.c.id == rest.rpartition("/")[2]).with_for_update(read=True)
+        return None
+    table, pool_id = schema.pool, rest.rpartition("/")[2]
+    held = select(table.c.deleted_at).where(table.c.id == pool_id).with_for_update(read=True)
     row = connection.execute(held).one_or_none()
     if row is None or row.deleted_at is not None:
         name = rest.partition("/")[0]
         raise NotFound(f"{name!r} was removed from the pool meanwhile", remedy=Action("list_pool_files"))
+    return pool_id
 
 
 def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[InputVersion, ...]:
@@ -180,12 +185,18 @@ def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[
     if project is not None:
         newest = newest.where(table.c.project == project)
     found = newest.subquery()
-    query = select(table).join(
+    query = select(*INPUT).join(
         found,
         and_(table.c.project == found.c.project, table.c.name == found.c.name, table.c.version == found.c.version),
     )
     rows = connection.execute(query.order_by(table.c.project, table.c.name)).mappings()
-    return tuple(InputVersion(**{**row, "manifest": Manifest.model_validate(row["manifest"])}) for row in rows)
+    return tuple(map(input_version, rows))
+
+
+def input_version(row: RowMapping) -> InputVersion:
+    """The value of a row that has the columns `INPUT`."""
+    values = {column.name: row[column.name] for column in INPUT}
+    return InputVersion(**{**values, "manifest": Manifest.model_validate(row["manifest"])})
 
 
 def _project(row: RowMapping, inputs: Iterable[InputVersion]) -> Project:

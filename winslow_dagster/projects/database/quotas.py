@@ -154,7 +154,10 @@ def _stored(connection: Connection, which: ColumnElement[bool]) -> int:
 def _inputs(connection: Connection, which: Any) -> int:
     sizes: dict[str, int] = {}
     for table in (schema.inputs, schema.answers):
-        for (manifest,) in connection.execute(select(table.c.manifest).where(which(table))):
+        query = select(table.c.manifest).where(which(table))
+        if table is schema.inputs:
+            query = query.where(table.c.pool_id.is_(None))
+        for (manifest,) in connection.execute(query):
             if not manifest["address"].startswith(f"{schema.POOL_ADDRESS}/"):
                 sizes[manifest["address"]] = sum(file["size_bytes"] for file in manifest["files"])
     return sum(sizes.values())

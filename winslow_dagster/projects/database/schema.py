@@ -133,11 +133,15 @@ inputs = Table(
     _project(),
     Column("name", String(63), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("manifest", Json, nullable=False),
+    # The file of the pool that it is, so that the projects that have one are found without reading lists of files.
+    Column("pool_id", String(32)),
     Column("original_path", Text, nullable=False),
     Column("added_at", Utc, nullable=False),
     Column("added_by", Text, nullable=False),
+    # The last column: SQLite reads a long one to get at those after it.
+    Column("manifest", Json, nullable=False),
     PrimaryKeyConstraint("project", "name", "version"),
+    Index("ix_winslow_inputs_pool_id", "pool_id", "project"),
 )
 
 
@@ -527,7 +531,6 @@ pool = Table(
     # Files that any project may use as an input, stored once. Names change; addresses, which end with the id, do not.
     Column("id", String(32), primary_key=True),
     Column("name", String(63), nullable=False),
-    Column("manifest", Json, nullable=False),
     # Of the manifest, so that a list need not read it.
     Column("file_name", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -541,6 +544,8 @@ pool = Table(
     Column("replaced_by", String(32)),
     # From here on it is being removed for good, and cannot be restored.
     Column("purged_at", Utc),
+    # The last column, as that of inputs.
+    Column("manifest", Json, nullable=False),
     Index(
         "uq_winslow_pool_name",
         "name",
@@ -594,6 +599,8 @@ uploads = Table(
     Column("begun_at", Utc, nullable=False),
     # "file", or "directory" for a stream of several files.
     Column("kind", String(16), nullable=False),
+    # The id of the file of the pool whose place it is to take.
+    Column("replaces", String(32)),
     Column("state", String(16), nullable=False),
     Column("message", Text, nullable=False),
     Column("ended_at", Utc),

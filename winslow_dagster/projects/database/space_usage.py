@@ -135,6 +135,8 @@ def _inputs(connection: Connection, project: str | None = None) -> dict[str, int
     seen: set[str] = set()
     for table in (schema.inputs, schema.answers):
         query = select(table.c.project, table.c.manifest)
+        if table is schema.inputs:
+            query = query.where(table.c.pool_id.is_(None))
         if project is not None:
             query = query.where(table.c.project == project)
         for owner, manifest in connection.execute(query):

@@ -55,6 +55,11 @@ class PoolEntry(Frozen):
     added_by: str
     used_by: tuple[str, ...] = ()
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory, perhaps with one file only."""
+        return self.files != 1 or "/" in self.file_name
+
 
 class PoolQuery(Frozen):
     """Which files of the pool to list: those with this text in their name, file name or in who added them."""
@@ -119,6 +124,7 @@ class PoolEffect(Frozen):
     """
 
     act: PoolAct
+    id: str
     name: str
     size_bytes: int
     used_by: tuple[str, ...]
@@ -139,6 +145,7 @@ def effect_of(act: PoolAct, entry: PoolEntry, kept_days: float) -> PoolEffect:
     text = {"remove": _removal, "rename": _renaming, "replace": _replacement}[act](entry, kept_days)
     return PoolEffect(
         act=act,
+        id=entry.id,
         name=entry.name,
         size_bytes=entry.size_bytes,
         used_by=entry.used_by,

@@ -16,7 +16,8 @@ UploadState = Literal["receiving", "stored", "failed", "cancelled"]
 class Upload(Frozen):
     """`name` is that of the pool, `file_name` the file's own. It is `receiving` until it is in the pool.
 
-    A directory is sent as one stream (see `storage/folder_stream.py`), whose size that of the upload is.
+    `replaces` is the id of the file of the pool whose place it takes once it is there. A directory is sent as one
+    stream (see `storage/folder_stream.py`), whose size that of the upload is.
 
     `fingerprint` tells whether a file that is chosen again is the same one: see `fingerprint_of`. `message` says what
     was found in it, why it failed, or why it is complete and not in the pool yet.
@@ -31,6 +32,7 @@ class Upload(Frozen):
     owner: str
     begun_at: datetime
     kind: UploadKind = "file"
+    replaces: str | None = None
     state: UploadState = "receiving"
     message: str = ""
     ended_at: datetime | None = None

@@ -109,10 +109,6 @@ class Pool:
         """All files by name."""
         return self.rows.files()
 
-    def users(self) -> dict[str, tuple[str, ...]]:
-        """File -> the projects that use it as an input, or did."""
-        return {each.name: each.used_by for each in self.rows.entries() if each.used_by}
-
     def file(self, name: str) -> PooledFile:
         """One file. Raises NotFound, with the name that was probably meant."""
         return self.rows.file(name)

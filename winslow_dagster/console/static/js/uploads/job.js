@@ -37,9 +37,9 @@ export class Job {
   note = "";
   sent = 0;
 
-  // `kind` is "file" or "directory".
-  constructor({ name, kind, blob }, id, tell) {
-    Object.assign(this, { name, kind, blob });
+  // `kind` is "file" or "directory". `replaces` has the id and the name of a file of the pool whose place it takes.
+  constructor({ name, kind, blob, replaces }, id, tell) {
+    Object.assign(this, { name, kind, blob, replaces });
     this.id = id;
     this.#tell = tell;
   }
@@ -64,7 +64,7 @@ export class Job {
     while (this.url === null && ["sending", "lost"].includes(this.state)) {
       const answer = await fetch("/api/v1/uploads").catch(() => null);
       if (answer?.ok) {
-        const mine = (each) => each.fingerprint === this.fingerprint && each.file_name === this.name && each.kind === this.kind;
+        const mine = (each) => each.fingerprint === this.fingerprint && each.file_name === this.name && each.kind === this.kind && each.replaces === (this.replaces?.id ?? null);
         const found = (await answer.json()).unfinished.find((each) => mine(each) && !inUse(each.id));
         if (found) this.url = `/api/v1/uploads/${found.id}`;
         break;
@@ -112,7 +112,7 @@ export class Job {
     this.#upload = new tus.Upload(this.blob, {
       endpoint: "/api/v1/uploads",
       uploadUrl: this.url,
-      metadata: { filename: this.name, fingerprint: this.fingerprint, kind: this.kind },
+      metadata: { filename: this.name, fingerprint: this.fingerprint, kind: this.kind, ...(this.replaces && { replaces: this.replaces.name }) },
       chunkSize: this.#partBytes,
       retryDelays: RETRIES_MS,
       storeFingerprintForResuming: false,
@@ -184,7 +184,7 @@ export class Job {
       const answer = await fetch(this.url).catch(() => null);
       if (answer?.ok) {
         const upload = await answer.json();
-        if (upload.state === "stored") { this.#become("stored", `is in the pool as ${upload.name}. ${upload.message}`.trim()); return; }
+        if (upload.state === "stored") { this.#become("stored", `is in the pool${upload.replaces ? "" : ` as ${upload.name}`}. ${upload.message}`.trim()); return; }
         if (upload.state === "receiving" && upload.message) this.#become("storing", upload.message);
         if (upload.state !== "receiving") { this.#become("refused", `is not in the pool: ${upload.message || upload.state}`); return; }
       }

@@ -38,14 +38,14 @@ export class Queue {
   // Whether the page must stay.
   get busy() { return this.#jobs.some((job) => !job.ended); }
 
-  // Each has a name, a `kind`, and `files` with their paths, of which a file has one.
+  // Each has a name, a `kind`, and `files` with their paths, of which a file has one. What it `replaces`: see Job.
   async add(chosen) {
-    for (const { name, kind, files } of chosen) {
+    for (const { name, kind, files, replaces } of chosen) {
       if (files.reduce((sum, { file }) => sum + file.size, 0) === 0) { say(`${name} is empty.`, "bad"); continue; }
       const blob = kind === "directory" ? folderStream(files) : files[0].file;
-      const same = (job) => !job.ended && job.name === name && job.kind === kind && job.blob.size === blob.size && job.blob.lastModified === blob.lastModified;
+      const same = (job) => !job.ended && job.name === name && job.kind === kind && job.replaces?.id === replaces?.id && job.blob.size === blob.size && job.blob.lastModified === blob.lastModified;
       if (this.#jobs.some(same)) { say(`${name} is being sent already.`, "bad"); continue; }
-      this.#jobs.push(new Job({ name, kind, blob }, `${this.#owner}-${this.#count++}`, () => this.#changed()));
+      this.#jobs.push(new Job({ name, kind, blob, replaces }, `${this.#owner}-${this.#count++}`, () => this.#changed()));
     }
     this.#changed();
     try {

@@ -70,7 +70,7 @@ class UploadTray extends HTMLElement {
     // Copies that belong to this page.
     this.querySelector("details")?.setAttribute("open", "");
     const own = ({ path, file }) => ({ path, file: structuredClone(file) });
-    this.#queue.add(chosen.map(({ name, kind, files }) => ({ name, kind, files: files.map(own) })));
+    this.#queue.add(chosen.map((each) => ({ ...each, files: each.files.map(own) })));
   }
 
   #tell(jobs) {
