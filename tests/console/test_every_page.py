@@ -71,9 +71,9 @@ PAGES = {
     "notifications": "/settings/notifications",
     "people": "/settings/people",
     "retention": "/settings/retention",
+    "variables": "/settings/variables",
     "quotas": "/settings/quotas",
     "project-retention": f"{DONE}/retention",
-    "variables": "/settings/variables",
     "links": "/settings/links",
     "missing": "/projects/nobody-made-this",
 }
@@ -114,6 +114,32 @@ def test_everybody_can_use_every_page(opened: Page, name: str) -> None:
     opened.wait_for_function("document.readyState === 'complete'")
     wrong = looked_at(opened, name)
     assert not wrong, "\n".join(wrong)
+
+
+def test_on_a_phone_every_place_is_reached(opened: Page) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.goto("/")
+    bar = opened.locator(".all-places")
+    shown = bar.locator("li:visible span").all_inner_texts()
+    assert shown == ["Needs you", "Projects", "Files", "Queue", "More"]
+    more = bar.get_by_role("button", name="More")
+    more.click()
+    places = opened.get_by_role("list", name="More places")
+    expected = ["Compare", "Watch folders", "Pipelines", "Machines", "Audit", "Health", "Settings", "Dagit"]
+    assert places.get_by_role("link").all_inner_texts() == expected
+    for scheme in SCHEMES:
+        opened.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # as above
+        photograph(opened, f"more-places-{scheme}")
+        assert serious(opened) == []
+    opened.keyboard.press("Escape")
+    places.wait_for(state="hidden")
+    more.click()
+    places.get_by_role("link", name="Machines").click()
+    opened.get_by_role("heading", name="Machines", exact=True).wait_for()
+    assert more.get_attribute("aria-current") == "true"
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    assert opened.get_by_label("Places", exact=True).get_by_role("link").all_inner_texts()[2] == "Compare"
+    assert not more.is_visible()
 
 
 def test_everybody_can_log_in(browser: Browser, every_state: Server) -> None:

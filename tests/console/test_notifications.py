@@ -53,7 +53,11 @@ def test_a_person_subscribes_is_told_of_a_question_and_answers_it_from_a_phone(
                 f"json://user:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{receiver.port}/"
             )
             adding.get_by_label("Only my projects").check()
-            adding.get_by_label("Only projects that match").fill("tag:ulm")
+            projects = adding.get_by_label("Only projects that match")
+            projects.fill("ow")
+            adding.get_by_role("option", name="owner:").click()
+            assert projects.input_value() == "owner:", "words are completed as in the list of projects"
+            projects.fill("tag:ulm")
             adding.get_by_role("button").click()
             channel = page.locator("#channel-own-phone")
             channel.locator("summary").get_by_text("owner:anna tag:ulm").wait_for()

@@ -19,6 +19,8 @@ class Place:
     """Which counter stands beside it: a field of `Counters`."""
     also: tuple[str, ...] = ()
     """Pages that are reached from it, and have no place of their own."""
+    first: bool = False
+    """Whether it has a place of its own on a phone too, where the rest is behind "More"."""
 
     def has(self, path: str) -> bool:
         """Whether the page at this path belongs to it."""
@@ -26,13 +28,13 @@ class Place:
 
 
 PLACES = (
-    Place("Needs you", "/", "bell", counter="needs_you"),
-    Place("Projects", "/projects", "film", also=("/new-project",)),
+    Place("Needs you", "/", "bell", counter="needs_you", first=True),
+    Place("Projects", "/projects", "film", also=("/new-project",), first=True),
     Place("Compare", "/compare", "compare"),
-    Place("Files", "/files", "file", also=("/pool", "/trash")),
+    Place("Files", "/files", "file", also=("/pool", "/trash"), first=True),
     Place("Watch folders", "/watch-folders", "inbox", role="operator"),
     Place("Pipelines", "/pipelines", "graph"),
-    Place("Queue", "/queue", "queue"),
+    Place("Queue", "/queue", "queue", first=True),
     Place("Machines", "/machines", "chip"),
     Place("Audit", "/audit", "list"),
     Place("Health", "/health", "pulse", also=("/space",)),

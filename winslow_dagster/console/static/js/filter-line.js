@@ -30,14 +30,11 @@ class FilterLine extends HTMLElement {
   connectedCallback() {
     this.input = this.querySelector("input");
     this.list = document.createElement("ul");
-    this.list.id = "filter-words";
+    this.list.id = `${this.input.id}-words`;
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", "Words");
     this.list.hidden = true;
-    this.append(this.list);
-    for (const [name, value] of [["role", "combobox"], ["aria-controls", "filter-words"], ["aria-expanded", "false"], ["aria-autocomplete", "list"]]) {
-      this.input.setAttribute(name, value);
-    }
+    this.offer();
     this.input.addEventListener("focus", () => this.suggest());
     this.input.addEventListener("input", () => this.suggest());
     this.input.addEventListener("keydown", (event) => this.key(event));
@@ -50,6 +47,14 @@ class FilterLine extends HTMLElement {
     });
   }
 
+  // Also after the part of the page around it was fetched again, which knows nothing of the list.
+  offer() {
+    if (!this.list.isConnected) this.append(this.list);
+    for (const [name, value] of [["role", "combobox"], ["aria-controls", this.list.id], ["aria-expanded", "false"], ["aria-autocomplete", "list"]]) {
+      this.input.setAttribute(name, value);
+    }
+  }
+
   async words() {
     this.known ??= fetch("/api/v1/filter-words").then((answer) => (answer.ok ? answer.json() : {}), () => ({}));
     return this.known;
@@ -57,6 +62,7 @@ class FilterLine extends HTMLElement {
 
   async suggest() {
     const known = await this.words();
+    this.offer();
     if (document.activeElement !== this.input) return;
     const word = wordAt(this.input.value, this.input.selectionStart);
     const begins = word.value.toLowerCase();
@@ -74,7 +80,7 @@ class FilterLine extends HTMLElement {
   show(found) {
     this.list.replaceChildren(...found.map(({ text, help, open }, number) => {
       const option = document.createElement("li");
-      option.id = `filter-word-${number}`;
+      option.id = `${this.list.id}-${number}`;
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
       option.dataset.text = text;
