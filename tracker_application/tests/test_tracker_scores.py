@@ -73,6 +73,17 @@ def test_truth_compared_with_itself_has_no_errors() -> None:
     assert figures.position_error_p95_m == 0
     assert figures.movement_count_error == 0
     assert figures.lane_assignment == 100
+    assert figures.class_right == 100
+
+
+def test_a_class_that_is_wrong_for_one_vehicle_counts_on_all_its_frames() -> None:
+    _, truth = sightings(NETWORK, seed=7, seconds=8, rate_hz=5)
+    estimated = {**truth, "track_id": truth["vehicle_id"], "speed_km_h": 3.6 * truth["speed_m_s"]}
+    wrong = truth["vehicle_id"] == truth["vehicle_id"][truth["visible"] == 1][0]
+    estimated["class"] = np.where(wrong, "tram", truth["class"])
+    expected = 100 * (1 - np.mean(wrong[truth["visible"] == 1]))
+    assert compare(estimated, truth).class_right == pytest.approx(expected)
+    assert 50 < expected < 100
 
 
 def test_evaluate_prints_one_json_line_per_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The `tracker` command: a subcommand for each stage, for all stages in order, and for the simulation."""
+"""The `tracker` command: a subcommand for each stage, for all stages in order, and for ground truth."""
 
 from __future__ import annotations
 
@@ -101,7 +101,18 @@ def _parser(named: str) -> argparse.ArgumentParser:
     simulate.add_argument(
         "--road-polygon", action="store_true", help="add a polygon around the road to the reference points"
     )
-    evaluate = commands.add_parser("evaluate", help="compare trajectories with the ground truth of a simulation")
+    annotate = commands.add_parser("annotate", help="label vehicles of a real film on a web page, to evaluate it")
+    annotate.add_argument(
+        "--input", type=Path, required=True, metavar="DIR", help="outputs of `tracker run`, whose tracks are corrected"
+    )
+    annotate.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="directory for labels.json and truth.csv"
+    )
+    annotate.add_argument("--every", type=int, metavar="FRAMES", help="label one of so many frames (default 10)")
+    annotate.add_argument("--from-s", type=float, metavar="SECONDS", help="where to begin (default 0)")
+    annotate.add_argument("--seconds", type=float, help="how much to label (default: all)")
+    annotate.add_argument("--port", type=int, default=0, help="port of the page on this machine (default: a free one)")
+    evaluate = commands.add_parser("evaluate", help="compare trajectories with ground truth")
     evaluate.add_argument("--trajectories", type=Path, required=True, metavar="FILE", help="trajectories.csv")
     evaluate.add_argument("--truth", type=Path, required=True, metavar="FILE", help="truth.csv")
     return parser
@@ -164,6 +175,10 @@ def _run(subcommand: str, options: dict[str, Any], report: Report) -> None:
 
         for line in evaluate(options["trajectories"], options["truth"]).lines():
             print(line)
+    elif subcommand == "annotate":
+        from tracker.annotation.command import annotate
+
+        annotate(options.pop("input"), options.pop("output"), report, **options)
     elif subcommand == "run":
         _run_all(options, report)
     else:

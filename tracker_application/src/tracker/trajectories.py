@@ -27,7 +27,7 @@ def trajectories(sightings: Sightings, motions: Motions, camera: Table) -> Table
     times, known = camera["time_s"][rows], sightings.times_s
     seconds = known[after] - known[before]
     share = np.where(after > before, np.clip((times - known[before]) / np.where(seconds > 0, seconds, 1), 0, 1), 0)
-    place, velocity, acceleration = _between(motions.states[before], motions.states[after], seconds, share)
+    place, velocity, acceleration = between(motions.states[before], motions.states[after], seconds, share)
 
     def mixed(values: Floats) -> Floats:
         between: Floats = values[before] + share * (values[after] - values[before])
@@ -84,7 +84,7 @@ def _laid_out(sightings: Sightings, times_s: Floats) -> tuple[Flags, Flags, Flag
     return np.concatenate(tracks), np.concatenate(rows), np.concatenate(before)
 
 
-def _between(before: Floats, after: Floats, seconds: Floats, share: Floats) -> tuple[Floats, Floats, Floats]:
+def between(before: Floats, after: Floats, seconds: Floats, share: Floats) -> tuple[Floats, Floats, Floats]:
     """Position, velocity and acceleration (n x 2 each) at a fraction of the time between states (n x 6): quintic
     Hermite.
     """

@@ -1,4 +1,4 @@
-"""Compares trajectories with the ground truth of a simulation."""
+"""Compares trajectories with ground truth."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def compare(estimated: Table, truth: Table) -> Figures:
         position_error_rmse_m=float(np.sqrt(np.mean(places**2))) if len(places) else np.nan,
         speed_error_median_km_h=_percentile(speeds, 50),
         speed_error_p95_km_h=_percentile(speeds, 95),
+        class_right=100 * _class_right(known, found),
         lane_assignment=100 * _lane_assignment(known, found),
         movement_count_error=100 * _movement_count_error(visible, _all_of([pair[1] for pair in frames])),
     )  # fmt: skip
@@ -119,7 +120,15 @@ def _all_of(tables: list[Table]) -> Table:
 
 
 def _percentile(errors: Floats, percent: float) -> float:
-    return float(np.percentile(errors, percent)) if len(errors) else np.nan
+    """Of the known ones: the speed of a vehicle that was labelled once is not."""
+    known = errors[np.isfinite(errors)]
+    return float(np.percentile(known, percent)) if len(known) else np.nan
+
+
+def _class_right(known: Table, found: Table) -> float:
+    if "class" not in known or "class" not in found or not len(known["class"]):
+        return np.nan
+    return float(np.mean(known["class"] == found["class"]))
 
 
 def _lane_assignment(known: Table, found: Table) -> float:

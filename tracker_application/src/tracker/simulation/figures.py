@@ -19,7 +19,8 @@ class Figures:
     Only vehicles fully in view count; trajectories of others are neither right nor wrong. The similarity for `hota` is
     1 - distance / 2 m of the centres, for `hota_boxes` the IoU of the oriented boxes. `mota`, `idf1`, recall and
     precision match centres within 1.5 m; errors are over these matches. `vehicles_found`: share of the vehicles matched
-    for at least half of their time in view. `lane_assignment`: share of the matched positions on a lane whose assigned
+    for at least half of their time in view. `class_right`: share of the matched positions with the true class.
+    `lane_assignment`: share of the matched positions on a lane whose assigned
     lane is the one of the majority there. `movement_count_error`: sum of the differences of counts from side to side,
     per vehicle.
     """
@@ -41,6 +42,7 @@ class Figures:
     position_error_rmse_m: float = _figure("m", at_most=0.15)
     speed_error_median_km_h: float = _figure("km/h", at_most=0.2)
     speed_error_p95_km_h: float = _figure("km/h", at_most=1.5)
+    class_right: float = _figure("%")
     lane_assignment: float = _figure("%", at_least=98)
     movement_count_error: float = _figure("%", at_most=1)
 
