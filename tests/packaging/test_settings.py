@@ -175,7 +175,7 @@ def test_an_engine_that_there_is_not_is_an_error_that_lists_those_there_are() ->
 def test_a_cluster_needs_an_address_by_which_nodes_reach_the_web_server() -> None:
     with pytest.raises(SettingsInvalid, match="WINSLOW_CONTROL_PLANE_URL is not set; expected the URL"):
         Settings.read({"WINSLOW_ENGINE": "slurm"})
-    with pytest.raises(SettingsInvalid, match="WINSLOW_CONTROL_PLANE_URL is 'winslow.example'"):
+    with pytest.raises(SettingsInvalid, match=r"WINSLOW_CONTROL_PLANE_URL is 'winslow\.example'"):
         Settings.read({"WINSLOW_ENGINE": "slurm", "WINSLOW_CONTROL_PLANE_URL": "winslow.example"})
 
     settings = Settings.read({"WINSLOW_ENGINE": "slurm", "WINSLOW_CONTROL_PLANE_URL": "https://cluster.example:8443"})

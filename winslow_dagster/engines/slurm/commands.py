@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from winslow_dagster.errors import EngineError
 
 TIMEOUT_S = 20.0
+PASSED_ON = ("HOME", "LD_LIBRARY_PATH", "PATH", "SLURM_CONF", "TZ")
+"""All variables that the commands get: some options have variables, and jobs would get the others."""
 AWAY = (
     "Unable to contact slurm controller",
     "Unable to establish controller machine",
@@ -48,6 +51,10 @@ class SlurmRefused(EngineError):
         super().__init__(what, where=where, remedy=remedy)
 
 
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
 def cancel_job(job_id: str, *options: str) -> None:
     """Cancel a job, or send it what `options` say. Does nothing if it has ended. Raises as `slurm` does."""
     try:
@@ -61,7 +68,13 @@ def slurm(command: str, *arguments: str, stdin: str = "") -> str:
     """What the command prints. Raises SlurmAway, SlurmRefused, EngineError if it is not installed."""
     try:
         done = subprocess.run(  # no shell
-            [command, *arguments], input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [command, *arguments],
+            input=stdin,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except FileNotFoundError as error:
         raise EngineError(

@@ -23,6 +23,8 @@ PRIORITIES = 1_000
 NO_NODE_FILE = 78
 SCRIPT = """\
 #!/bin/bash
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+HOME=$(getent passwd "$(id -u)" | cut -d: -f6) && export HOME
 node_file={node_file}
 export {variable}="${{node_file//\\{{node\\}}/$SLURMD_NODENAME}}"
 export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission} WINSLOW_AGENT_KEY={key}
@@ -48,7 +50,9 @@ def sbatch_arguments(
         "--no-requeue",
         # Two jobs of one name never run at once, whatever else goes wrong.
         "--dependency=singleton",
-        "--export=NONE",
+        # sbatch itself has nothing of this machine's environment. With NONE, the node would load the user's, as a
+        # log-in does, which takes it seconds.
+        "--export=ALL",
         "--output=/dev/null",
         "--chdir=/",
         f"--signal=B:TERM@{SECONDS_TO_STOP}",
