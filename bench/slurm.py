@@ -14,26 +14,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+import psutil
 
 from bench.figure import Figure
 from bench.installation import bench_image, free_port, services, winslow_home
 from bench.orchestration import STAGES, chain, first_container_start
 from winslow_dagster import Winslow
+from winslow_dagster.engines.slurm.agent_keys import AgentKeys
+from winslow_dagster.engines.slurm.control_plane import ControlPlane
+from winslow_dagster.engines.slurm.desk import FASTEST_S, REPORTS_PER_S, SLOWEST_S
+from winslow_dagster.engines.slurm.ledger import Ledger, Submission
+from winslow_dagster.engines.slurm.messages import Hello, LogPiece, Report
 from winslow_dagster.engines.slurm.node_facts import NodeFacts
+from winslow_dagster.pipelines.model.pipeline import LogRules
 from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings
+from winslow_dagster.stages.log.lines import stamped
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageStatus, StageTask
 
 SCRIPT = Path(__file__).parents[1] / "deploy" / "services" / "slurm.sh"
 NODES = ("s1", "s2", "s3")
-REPEATS = 5
+REPEATS = 3
 MOST_RATIO = 1.5
 MOST_LAUNCH_S = 4.0
 PIPELINE = "nine"
+AGENTS = 500
+MOST_SHARE = 20.0
+TALKING, TURNS, IDLE_S = 50, 10, 5.0
+LINES = stamped(b"frame 1 of 1000\n" * 10, "stdout", 0)
 
 
 def figures() -> Iterator[Figure]:
@@ -67,11 +83,75 @@ def figures() -> Iterator[Figure]:
             ratios.append(remote_s / local_s)
             launches.append(launch_s)
             seconds.append((round(local_s, 2), round(remote_s, 2)))
+        share = share_of_agents(remote)
     print("seconds of nine stages, local and on Slurm:", seconds, file=sys.stderr)
     ratio, launch_s = statistics.median(ratios), statistics.median(launches)
     yield Figure("nine_stages_on_slurm_vs_local", round(ratio, 2), "ratio", f"<= {MOST_RATIO}", ratio <= MOST_RATIO)
     yield Figure(
         "launch_to_first_container_on_slurm", round(launch_s, 2), "s", f"<= {MOST_LAUNCH_S}", launch_s <= MOST_LAUNCH_S
+    )
+    yield Figure(
+        "control_plane_with_500_agents", round(share, 1), "% of a core", f"<= {MOST_SHARE}", share <= MOST_SHARE
+    )
+
+
+def share_of_agents(settings: Settings) -> float:
+    """How much of a processor the services use for the reports of 500 agents, in percent: that of a report, times the
+    rate at which so many are told to report. Each brings a status and some lines of log.
+    """
+    keys, task_ids = AgentKeys(settings.home), [f"bench.s{number}.1" for number in range(TALKING)]
+    for task_id in task_ids:
+        directory = TaskDirectory.of(settings.node.tasks_dir, task_id)
+        directory.write_task(a_task(settings, task_id))
+        Ledger(numbers=1, last=Submission(number=1, at_s=time.time(), job_id="1")).write(directory)
+    planes = [ControlPlane(settings.address, None, each, 1, keys.key(each, 1)) for each in task_ids]
+    for plane in planes:
+        plane.say("hello", Hello(job_id="1", node="s1").model_dump_json())
+    idle_s = services_s(lambda: time.sleep(IDLE_S))
+    begun_s = time.monotonic()
+    used_s = services_s(
+        lambda: [
+            report(plane, task, turn) for turn in range(TURNS) for plane, task in zip(planes, task_ids, strict=True)
+        ]
+    )
+    took_s = time.monotonic() - begun_s
+    for task_id in task_ids:
+        shutil.rmtree(TaskDirectory.of(settings.node.tasks_dir, task_id).path)
+    each_s = (used_s - idle_s * took_s / IDLE_S) / (TURNS * TALKING)
+    return 100 * each_s * AGENTS / min(max(AGENTS / REPORTS_PER_S, FASTEST_S), SLOWEST_S)
+
+
+def report(plane: ControlPlane, task_id: str, turn: int) -> None:
+    """What an agent says of a stage that prints a little."""
+    status = StageStatus(task_id=task_id, phase="running", reason=f"turn {turn}", updated_at=datetime.now(UTC))
+    piece = LogPiece.model_construct(name=f"{1:012d}.log", offset=turn * len(LINES), data=LINES, grows=True, last=False)
+    plane.say("report", Report(serving=1, status=status, log=(piece,)).model_dump_json())
+
+
+def services_s(work: Callable[[], object]) -> float:
+    """Processor time of the services while this works, in seconds."""
+
+    def used_s() -> float:
+        times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+        return sum(each.user + each.system for each in times)
+
+    before_s = used_s()
+    work()
+    return used_s() - before_s
+
+
+def a_task(settings: Settings, task_id: str) -> StageTask:
+    _, stage, _ = task_id.split(".")
+    return StageTask(
+        task_id=task_id,
+        project="bench",
+        pipeline=PIPELINE,
+        stage=stage,
+        run_id="bench",
+        output_address=f"bench/{stage}/output",
+        log_address=f"bench/{stage}/log",
+        store_url=settings.store_url,
+        log_rules=LogRules(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from engine_drivers import a_task
 
+from winslow_dagster.engines.directory_engine import CachedState
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
+from winslow_dagster.engines.slurm.engine import SILENT_S, said_by_agent
 from winslow_dagster.engines.slurm.job_environment import JobFacts
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
@@ -99,7 +102,7 @@ def a_result(outcome: str = "succeeded", message: str = "") -> StageResult:
 
 
 def a_status(reason: str) -> StageStatus:
-    return StageStatus(task_id=TASK.task_id, phase="running", reason=reason, updated_at=datetime.now(UTC))
+    return StageStatus(task_id=TASK.task_id, phase="running", reason=reason, node="s1", updated_at=datetime.now(UTC))
 
 
 def test_each_first_call_begins_a_serving_with_places_of_its_own(plane: ControlPlane) -> None:
@@ -302,3 +305,35 @@ def test_the_log_of_a_serving_that_was_replaced_goes_aside(plane: ControlPlane, 
     status = plane.directory.status()
     assert status is not None
     assert status.reason == "its runner starts on s1"
+
+
+def test_a_secret_that_was_removed_ends_the_task_and_says_so(plane: ControlPlane) -> None:
+    task = a_task("secretive").model_copy(update={"env_layers": ({"TOKEN": SecretReference(secret="token")},)})
+    plane.submit(task)
+
+    with pytest.raises(Fenced):
+        plane.hello(task=task)
+
+    result = TaskDirectory.of(plane.settings.node.tasks_dir, task.task_id).result()
+    assert result is not None
+    assert (result.outcome, result.message[:32]) == ("failed", "the secret token is not stored. ")
+
+
+def test_an_agent_that_is_silent_for_long_is_the_reason_that_is_shown(plane: ControlPlane) -> None:
+    plane.hello()
+    plane.report(Report(serving=1, status=a_status("it works")))
+    cached = CachedState()
+    file = plane.directory.path / "status.json"
+    long_ago = time.time() - SILENT_S - 60
+    os.utime(file, (long_ago, long_ago))
+    cached.read_status(plane.directory)
+    silent = said_by_agent(cached)
+    assert silent is not None
+    assert silent.reason.startswith("its agent on s1 has not reported for 2 m")
+
+    plane.report(Report(serving=1))
+
+    cached.read_status(plane.directory)
+    heard = said_by_agent(cached)
+    assert heard is not None
+    assert heard.reason == "it works"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from winslow_dagster.engines.engine import Engine, UnfinishedTask, explanation
-from winslow_dagster.errors import EngineError
+from winslow_dagster.errors import EngineError, StoreError, WinslowError
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.growing_output import GrowingFile, growing_files, open_growing
@@ -151,14 +151,15 @@ class DirectoryEngine(Engine):
 
     @override
     def tidy(self, ended_before: datetime, unfinished_runs: Collection[str]) -> tuple[str, ...]:
-        forgotten, failures = [], []
+        forgotten: list[str] = []
+        failures: list[WinslowError] = []
         for directory in self._directories():
             result, task = directory.result(), directory.task()
             if result is None or task is None or task.run_id in unfinished_runs or result.ended_at >= ended_before:
                 continue
             try:
                 self.forget(directory.task_id)
-            except EngineError as error:
+            except (EngineError, StoreError) as error:
                 failures.append(error)
             else:
                 forgotten.append(directory.task_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from winslow_dagster.engines.engine import Drain, Node, NodeUsage
-from winslow_dagster.engines.slurm.commands import slurm
+from winslow_dagster.engines.slurm.commands import SlurmAway, slurm
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import SlurmSettings
@@ -63,13 +63,18 @@ class ClusterNodes:
         self._last: tuple[float, tuple[ClusterNode, ...]] = (float("-inf"), ())
 
     def look(self, *, again_s: float = AGAIN_S) -> tuple[ClusterNode, ...]:
-        """All nodes. Raises SlurmAway."""
+        """All nodes; while Slurm's controller is away, those that were last seen. Raises SlurmAway if none were."""
         at_s, found = self._last
         if time.monotonic() - at_s < again_s:
             return found
         layout = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
         partition = [f"--partition={self._settings.slurm_partition}"] if self._settings.slurm_partition else []
-        lines = slurm("sinfo", "--noheader", "--Node", f"--Format={layout}", *partition).splitlines()
+        try:
+            lines = slurm("sinfo", "--noheader", "--Node", f"--Format={layout}", *partition).splitlines()
+        except SlurmAway:
+            if not found:
+                raise
+            return found
         # A node has a line for each of its partitions.
         nodes = tuple({node.name: node for node in map(parsed, filter(str.strip, lines))}.values())
         self._last = time.monotonic(), nodes
@@ -102,7 +107,7 @@ class ClusterNodes:
 
     def usage(self) -> tuple[NodeUsage, ...]:
         """What is in use, of the nodes whose agents have said so recently."""
-        return tuple(usage for node in self.look() if (usage := self._reports.usage(node.name)) is not None)
+        return self._reports.current_usage()
 
     def have(self, gpu: Gpu) -> bool:
         """Whether some node has such GPUs, busy or not."""

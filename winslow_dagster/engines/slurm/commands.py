@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from winslow_dagster.errors import EngineError
+from winslow_dagster.errors import EngineError, ServiceAway
 
 TIMEOUT_S = 20.0
 PASSED_ON = ("HOME", "LD_LIBRARY_PATH", "PATH", "SLURM_CONF", "TZ")
@@ -39,7 +39,7 @@ REMEDIES = {
 }
 
 
-class SlurmAway(EngineError):
+class SlurmAway(EngineError, ServiceAway):
     """Slurm's controller does not answer now; the call can be repeated later."""
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from winslow_dagster.engines.directory_engine import has_result
+from winslow_dagster.engines.directory_engine import end_without_runner, has_result
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.ledger import Ledger, ledger_lock, of_serving
 from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
@@ -68,7 +68,11 @@ class Desk:
             if task is None or has_result(directory) or ledger.last is None or ledger.last.number != submission:
                 raise Fenced("the task has ended, or a newer job serves it", where=directory.task_id)
             serving = ledger.serving + 1
-            secrets = self._secrets(task)
+            try:
+                secrets = self._secrets(task)
+            except NotFound as error:  # It was removed after the task was submitted.
+                end_without_runner(directory, "failed", str(error))
+                raise Fenced("the task has ended", where=directory.task_id) from error
             ledger.changed(serving=serving, served=submission, node=hello.node).write(directory)
             begin_serving(directory, ledger.serving)
             directory.write_status(

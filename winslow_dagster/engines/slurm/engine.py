@@ -13,7 +13,13 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from winslow_dagster.engines.directory_engine import DirectoryEngine, end_without_runner, has_result, start_lock
+from winslow_dagster.engines.directory_engine import (
+    CachedState,
+    DirectoryEngine,
+    end_without_runner,
+    has_result,
+    start_lock,
+)
 from winslow_dagster.engines.engine import (
     Node,
     NodeImage,
@@ -35,6 +41,7 @@ from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.engines.slurm.stored import remove_unused, stored_result
 from winslow_dagster.engines.slurm.words import waiting_reason
 from winslow_dagster.errors import NotFound, ServiceUnavailable, StoreUnreachable
+from winslow_dagster.formatting import format_duration
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -42,6 +49,8 @@ from winslow_dagster.stages.task.model import StageStatus, StageTask
 from winslow_dagster.storage.secrets import SecretStore
 
 AGENT = "winslow_dagster.engines.slurm.agent"
+SILENT_S = 60.0
+NS_PER_S = 1_000_000_000
 AWAY_AGAIN_S = 2.0
 TRY_AGAIN_S = 15.0
 """How long after a refusal a job is submitted again: a node that can run it may have joined."""
@@ -80,7 +89,8 @@ class SlurmEngine(DirectoryEngine):
             return TaskState(known=True, runner_started=False, runner_alive=True, status=status)
         if ledger.last is None:
             return TaskState(known=(directory.path / "task.json").exists(), runner_started=False)
-        return self._by_its_job(directory, ledger.last, look, cached.status if ledger.greeted else None)
+        said = said_by_agent(cached) if ledger.greeted else None
+        return self._by_its_job(directory, ledger.last, look, said)
 
     def _by_its_job(
         self, directory: TaskDirectory, last: Submission, look: Look, status: StageStatus | None
@@ -297,6 +307,18 @@ class SlurmEngine(DirectoryEngine):
                 directory.write_outcome(result)
                 directory.finalize()
         return True
+
+
+def said_by_agent(cached: CachedState) -> StageStatus | None:
+    """What the agent says of the task. If it has been silent for long, that is the reason shown."""
+    status, stamp = cached.status, cached.status_stamp
+    if status is None or stamp is None:
+        return status
+    silent_s = time.time() - stamp[0] / NS_PER_S
+    if silent_s < SILENT_S:
+        return status
+    reason = f"its agent on {status.node} has not reported for {format_duration(silent_s)}; the node may be cut off"
+    return status.model_copy(update={"reason": reason})
 
 
 def waiting(task_id: str, reason: str) -> StageStatus:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 
 from winslow_dagster.engines.slurm.messages import LogPiece, Report
@@ -47,6 +49,9 @@ def write_report(directory: TaskDirectory, report: Report) -> dict[str, int]:
         write_quickly(directory.path / CHECKPOINT, report.checkpoint.model_dump_json())
     if report.status is not None:
         directory.write_status(report.status)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(directory.path / "status.json")  # Its time says when the agent was last heard.
     return sizes
 
 

@@ -35,11 +35,8 @@ class NodeReports:
         (self._directory / node).mkdir(parents=True, exist_ok=True)
         write_quickly(self._directory / node / "usage.json", usage.model_dump_json())
 
-    def usage(self, node: str) -> NodeUsage | None:
-        """What is in use on a node; None if no agent has said so recently."""
-        file = self._directory / node / "usage.json"
-        try:
-            age_s = time.time() - file.stat().st_mtime
-        except FileNotFoundError:
-            return None
-        return read_value(file, NodeUsage) if age_s < CURRENT_S else None
+    def current_usage(self) -> tuple[NodeUsage, ...]:
+        """What is in use on each node whose agents have said so recently, by name."""
+        files = sorted(self._directory.glob("*/usage.json"))
+        present = (file for file in files if time.time() - file.stat().st_mtime < CURRENT_S)
+        return tuple(usage for file in present if (usage := read_value(file, NodeUsage)) is not None)

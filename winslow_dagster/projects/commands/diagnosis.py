@@ -122,6 +122,9 @@ def containers(settings: Settings, engine: Engine, pipelines: list[Pipeline]) ->
     if settings.stage_mode == "process":
         yield Finding("docker", "ok", "not used: WINSLOW_STAGE_MODE is process")
         return
+    if settings.engine == "slurm":
+        yield Finding("docker", "ok", "each node of the cluster pulls the images that it needs")
+        return
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
     try:
         images = engine.images(sorted({stage.image for stage in stages if stage.image and "${" not in stage.image}))
