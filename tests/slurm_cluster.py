@@ -55,6 +55,10 @@ class SlurmCluster:
         )
         return {job: (state, node) for job, state, node in rows}
 
+    def has_saved(self, text: str) -> bool:
+        """Whether slurmctld would still know of a job with this text if it was killed now."""
+        return text.encode() in (self.directory / "state" / "job_state").read_bytes()
+
     def runs(self, job: str) -> bool:
         """Whether the job has begun, and has not ended."""
         return self.jobs().get(job, ("", ""))[0] == "RUNNING"

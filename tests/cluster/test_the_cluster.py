@@ -132,9 +132,8 @@ def test_a_job_outlives_a_cut_and_the_death_of_every_daemon(slurm_cluster: Slurm
     )
     until("it runs", lambda: slurm_cluster.runs(job))
     # As an agent does first of all: slurmctld then saves its state, and knows the job when it is back.
-    state = slurm_cluster.directory / "state" / "job_state"
-    slurm_cluster.slurm("scontrol", "update", f"JobId={job}", "Comment=saved")
-    until("it is saved", lambda: b"saved" in state.read_bytes())
+    slurm_cluster.slurm("scontrol", "update", f"JobId={job}", f"Comment=saved {job}")
+    until("it is saved", lambda: slurm_cluster.has_saved(f"saved {job}"))
 
     slurm_cluster.cut("s3")
     slurm_cluster.heal("s3")

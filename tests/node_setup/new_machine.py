@@ -14,12 +14,14 @@ from patience import until_there
 from slurm_cluster import SlurmCluster
 
 PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
-# /etc and /dev are this machine's, but change for the new one only. Its GPU is one of AMD's, as sysfs has it.
+# /etc and /dev are this machine's, but change for the new one only, which cannot write to /usr. Its GPU is one of AMD's.
 SETUP = """\
 set -eu
 hostname {name}
 mount -t tmpfs tmpfs {place}
 mkdir -p {place}/etc {place}/etc-work {place}/dev {place}/dev-work {place}/class/drm {place}/gpu/drm/renderD128
+mount --bind /usr /usr
+mount -o remount,bind,ro /usr
 mount -t overlay overlay -o lowerdir=/etc,upperdir={place}/etc,workdir={place}/etc-work /etc
 mount -t overlay overlay -o lowerdir=/dev,upperdir={place}/dev,workdir={place}/dev-work /dev
 for owned in /run/munge /var/lib/munge /var/log/munge; do

@@ -21,8 +21,12 @@ def command() -> None:
 
 @command.command("invite")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--url", help="Where machines reach the web server. Default: WINSLOW_PUBLIC_URL.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file of its authority.")
+@click.option("--url", help="Where machines reach the web server. Default: WINSLOW_CONTROL_PLANE_URL.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file of its authority. Default: WINSLOW_CONTROL_PLANE_CA_FILE.",
+)
 @json_option
 def invite(file: Path, url: str | None, ca: Path | None, *, as_json: bool) -> None:
     """Write an invitation to FILE, on the control plane. With it, machines join the cluster.
@@ -35,15 +39,16 @@ def invite(file: Path, url: str | None, ca: Path | None, *, as_json: bool) -> No
     from winslow_dagster.node_setup.invitation import invite as make
     from winslow_dagster.settings import Settings
 
-    address = url or Settings.read().public_url
+    slurm = Settings.read().slurm
+    address = url or slurm.control_plane_url
     if not address:
         raise SettingsInvalid(
-            "nobody knows where machines reach the web server",
-            where="WINSLOW_PUBLIC_URL",
+            "it is not said where machines reach the web server",
+            where="WINSLOW_CONTROL_PLANE_URL",
             expected="its address, such as https://winslow.example",
             remedy="Set it, or give --url",
         )
-    invitation = make(address, ca)
+    invitation = make(address, ca or slurm.control_plane_ca_file)
     invitation.write(file)
     if as_json:
         print_json({"file": str(file), "cluster": invitation.cluster, "control_plane_url": address})
