@@ -14,7 +14,7 @@ from patience import until_there
 from slurm_cluster import SlurmCluster
 
 PROGRAM = [sys.executable, "-c", "from winslow_dagster.cli import main; main()"]
-# /etc and /dev are this machine's, but change for the new one only, which cannot write to /usr. Its GPU is one of AMD's.
+# /etc and /dev are this machine's, but change for the new one only, which cannot write to /usr. Its GPU is AMD's.
 SETUP = """\
 set -eu
 hostname {name}

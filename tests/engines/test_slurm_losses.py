@@ -1,0 +1,237 @@
+"""Machines, links and daemons are lost in the middle of a stage: it goes on, or runs elsewhere, and counts once."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from engine_drivers import a_task
+from patience import until
+from slurm_cluster import SlurmCluster
+from slurm_installation import SlurmInstallation, slurm_installation
+
+from winslow_dagster.engines.slurm.ledger import Ledger
+from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.model import StageResult, StageTask
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+PROCESS = 'hostname >>"{marks}"; until [ -e "{go}" ]; do sleep 0.1; done; echo done >"$WINSLOW_OUTPUT_DIR/ran"'
+
+
+@dataclass
+class Stage:
+    """A stage that runs until it is let go. Whoever follows it submits it again, as the monitor of an attempt does."""
+
+    installation: SlurmInstallation
+    task: StageTask
+    marks: Path
+    go: Path
+    results: list[StageResult] = field(default_factory=list)
+
+    def begin(self) -> None:
+        self.installation.engine.submit(self.task)
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def nodes(self) -> list[str]:
+        """Where it has begun, in order."""
+        return self.marks.read_text().split() if self.marks.exists() else []
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.read(TaskDirectory.of(self.installation.settings.node.tasks_dir, self.task.task_id))
+
+    @property
+    def job(self) -> str:
+        last = self.ledger.last
+        assert last is not None
+        return last.job_id
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether slurmctld knows its job after a crash: an agent sees to it that it does, within about a second."""
+        project, node = self.task.project, self.ledger.node
+        return self.installation.cluster.has_saved(f"{project}/{self.task.stage}, attempt 1, on {node}")
+
+    def result(self) -> StageResult:
+        self._thread.join()
+        (result,) = self.results
+        return result
+
+    def processes(self) -> list[str]:
+        mark = f"WINSLOW_TASK_ID={self.task.task_id}".encode()
+        return [entry.name for entry in Path("/proc").iterdir() if mark in environment_of(entry)]
+
+    def containers(self) -> list[str]:
+        words = ("docker", "ps", "-a", "--format", "{{.Names}}", "--filter", f"name={self.task.run_id}")
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+    def _follow(self) -> None:
+        engine = self.installation.engine
+        while (state := engine.wait(self.task.task_id, 1.0)).result is None:
+            if not state.served:
+                engine.submit(self.task)
+        self.results.append(state.result)
+
+
+def environment_of(entry: Path) -> bytes:
+    try:
+        return (entry / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def installation(slurm_cluster: SlurmCluster, tmp_path: Path) -> Iterator[SlurmInstallation]:
+    with slurm_installation(slurm_cluster, tmp_path) as installation:
+        yield installation
+        slurm_cluster.restore()
+
+
+def a_stage(installation: SlurmInstallation, **fields: object) -> Stage:
+    run_id = f"test-{uuid4().hex[:12]}"
+    place = installation.settings.home / run_id
+    place.mkdir()
+    script = PROCESS.format(marks=place / "marks", go=place / "go")
+    task = a_task(run_id=run_id).model_copy(
+        update={
+            "mode": "process",
+            "command": ("sh",),
+            "args": ("-c", script),
+            "store_url": installation.settings.store_url,
+            "stop_grace_period_s": 0.0,
+            **fields,
+        }
+    )
+    return Stage(installation, task, place / "marks", place / "go")
+
+
+def test_a_stage_whose_node_is_lost_runs_on_another_one(installation: SlurmInstallation) -> None:
+    cluster, stage = installation.cluster, a_stage(installation)
+    stage.begin()
+    until("it runs", stage.nodes)
+    (lost,) = stage.nodes()
+
+    cluster.power_off(lost)
+
+    until("it runs elsewhere", lambda: len(stage.nodes()) > 1)
+    stage.go.touch()
+    result = stage.result()
+    assert result.outcome == "succeeded"
+    assert result.node != lost
+    assert stage.nodes() == [lost, result.node]
+    assert stage.ledger.serving == 2
+
+
+def test_a_node_that_comes_back_stops_what_runs_elsewhere_by_now(installation: SlurmInstallation) -> None:
+    """Cut off until it counts as down, and connected again once the stage runs on another node."""
+    cluster, stage = installation.cluster, a_stage(installation)
+    stage.begin()
+    until("it runs", stage.nodes)
+    (lost,) = stage.nodes()
+
+    cluster.cut(lost)
+    until("it runs elsewhere", lambda: len(stage.nodes()) > 1)
+    assert len(stage.processes()) >= 2  # The old one knows nothing of the new one.
+    old = installation.serving(stage.task.task_id, 1)
+    cluster.heal(lost)
+
+    until("the old one has ended", lambda: not old.path.exists())
+    stage.go.touch()
+    result = stage.result()
+    assert (result.outcome, result.node) == ("succeeded", stage.nodes()[1])
+    until("nothing of it is left", lambda: not stage.processes())
+
+
+def test_a_link_that_heals_in_the_moment_of_the_loss_does_no_harm(installation: SlurmInstallation) -> None:
+    cluster, stage = installation.cluster, a_stage(installation)
+    stage.begin()
+    until("it runs", stage.nodes)
+    (lost,) = stage.nodes()
+
+    cluster.cut(lost)
+    until("it counts as down", lambda: cluster.states()[lost].startswith("down"))
+    cluster.heal(lost)
+
+    until("it runs anew", lambda: len(stage.nodes()) > 1)
+    until("the node works again", lambda: cluster.states()[lost] in {"idle", "mixed"})
+    stage.go.touch()
+    result = stage.result()
+    assert result.outcome == "succeeded"
+    assert stage.ledger.serving == 2
+    until("nothing of it is left", lambda: not stage.processes())
+
+
+def test_a_short_cut_costs_nothing(installation: SlurmInstallation) -> None:
+    cluster, stage = installation.cluster, a_stage(installation)
+    stage.begin()
+    until("it runs", stage.nodes)
+    (node,) = stage.nodes()
+
+    cluster.cut(node)
+    stage.go.touch()  # It ends while nobody hears it.
+    until("it has ended", lambda: not any(map(is_sleeping, stage.processes())))
+    cluster.heal(node)
+
+    assert (stage.result().outcome, stage.nodes()) == ("succeeded", [node])
+
+
+def is_sleeping(pid: str) -> bool:
+    """Whether the process is the stage's own program."""
+    try:
+        return b"hostname" in (Path("/proc") / pid / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_a_job_that_backfill_has_started_outlives_slurmctld(installation: SlurmInstallation) -> None:
+    """Slurm itself loses such a job: its saved state does not have it yet."""
+    cluster = installation.cluster
+    gpus = a_stage(installation, gpu=Gpu(vendor="nvidia", count=2), stage="first")
+    behind = a_stage(installation, gpu=Gpu(vendor="nvidia", count=2), priority=9, stage="second")
+    small = a_stage(installation)
+    gpus.begin()
+    until("it runs", gpus.nodes)
+    behind.begin()
+    until("it waits", lambda: behind.ledger.last is not None and cluster.jobs().get(behind.job, ("",))[0] == "PENDING")
+    small.begin()
+    until("it runs", small.nodes)
+    until("its agent's first act has had an effect", lambda: small.is_saved)
+
+    cluster.kill_slurmctld()
+    cluster.start_slurmctld()
+
+    for stage in (small, gpus, behind):
+        stage.go.touch()
+        assert stage.result().outcome == "succeeded"
+        assert len(stage.nodes()) == stage.ledger.serving == 1
+
+
+def test_stages_outlive_the_death_of_every_daemon(installation: SlurmInstallation) -> None:
+    """Of slurmd, slurmctld and the web server, one after the other and all at once."""
+    cluster, stage = installation.cluster, a_stage(installation)
+    stage.begin()
+    until("it runs", stage.nodes)
+    (node,) = stage.nodes()
+    until("its agent's first act has had an effect", lambda: stage.is_saved)
+
+    cluster.kill_slurmd(node)
+    cluster.start_slurmd(node)
+    installation.server.stop()
+    installation.server.start()
+    cluster.kill_slurmd(node)
+    installation.server.stop()
+    cluster.kill_slurmctld()
+    stage.go.touch()
+    cluster.start_slurmctld()
+    cluster.start_slurmd(node)
+    installation.server.start()
+
+    assert (stage.result().outcome, stage.nodes()) == ("succeeded", [node])
