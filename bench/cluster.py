@@ -24,15 +24,14 @@ OWNERS = 10
 FIRST = "owner-0"
 OF_THE_FIRST = 4_000
 OVER_S = 240 * HOUR_S
-WANTED = ((1, 0.80), (2, 0.12), (4, 0.08))
+WANTED = {1: 0.80, 2: 0.12, 4: 0.08}
 """How many GPUs, and how often."""
 GOAL_BUSY = 0.95
 
 
 def work(number: int, owner: str, queued_at_s: float, random: Random) -> RunWork:
     """A run with durations drawn from log-normal distributions."""
-    counts, shares = zip(*WANTED, strict=True)
-    (gpus,) = random.choices(counts, shares)
+    (gpus,) = random.choices(list(WANTED), list(WANTED.values()))
 
     def stage(name: str, after: tuple[str, ...]) -> StageWork:
         if name == "detect":
@@ -126,7 +125,8 @@ def figures() -> Iterator[Figure]:
 
 def alone(runs: Sequence[RunWork]) -> dict[str, float]:
     """Run id -> when its stage with GPUs would start if each owner had its share of the machines alone."""
-    part, found = MACHINES[: len(MACHINES) // OWNERS], {}
+    part = MACHINES[: len(MACHINES) // OWNERS]
+    found: dict[str, float] = {}
     for owner in {run.item.sharer for run in runs}:
         found |= starts_s([run for run in runs if run.item.sharer == owner], part, QueueShares())
     return found

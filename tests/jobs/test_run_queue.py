@@ -18,6 +18,7 @@ from winslow_dagster.defaults import default_file
 from winslow_dagster.engines.engine import Node, NodeGpu
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
+from winslow_dagster.errors import EngineError
 from winslow_dagster.jobs.run_queue_daemon import RunQueueDaemon, daemons_of
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.queue_entries import QueueEntries
@@ -243,3 +244,28 @@ def test_the_limits_follow_machines_that_join_leave_are_drained_or_lose_a_gpu(
 
     engine.change_nodes((machine("b", 4),))
     assert len(started(instance)) == 8, "a has left"
+
+
+class Silent(InMemoryEngine):
+    """Machines that cannot be asked for a while."""
+
+    silent = False
+
+    def usable_gpus(self) -> tuple[NodeGpu, ...]:
+        if self.silent:
+            raise EngineError("nobody answers")
+        return super().usable_gpus()
+
+
+def test_the_limits_stay_while_the_machines_cannot_be_asked(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Silent((machine("a", 3),))
+    monkeypatch.setattr("winslow_dagster.jobs.run_coordinator.open_engine", lambda _settings: engine)
+    for _ in range(10):
+        add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE})
+    assert len(started(instance)) == 6
+
+    engine.silent = True
+
+    assert len(started(instance)) == 6

@@ -202,6 +202,22 @@ def test_runs_wait_for_places_and_start_when_those_before_them_are_expected_to_e
     assert minutes(waiting["easy"])[1] == pytest.approx(0, abs=1)
 
 
+def test_a_stage_that_waits_for_a_gpu_says_why_and_when_it_is_expected_to_get_it(place: Place) -> None:
+    with_history(place)
+    for project in ("first", "second"):
+        place.run(project, status="STARTED")
+        place.ended(project, "extract", timedelta(minutes=1))
+    place.running("first", "detect", timedelta(minutes=30), gpu=True)
+    place.running("second", "detect", timedelta(), gpu=False)
+
+    running, waiting = (run.stages[0] for run in place.winslow.queue.view().in_progress)
+
+    assert (running.reason, running.expected) == ("", None)
+    assert waiting.reason == "waiting for a GPU"
+    assert waiting.expected is not None
+    assert 20 < (waiting.expected.at - place.now) / timedelta(minutes=1) < 45
+
+
 def test_a_stage_that_reports_how_long_it_takes_is_believed(place: Place) -> None:
     with_history(place)
     for project, left_s in (("first", 600.0), ("second", 6000.0)):

@@ -98,6 +98,19 @@ def test_who_asked_first_is_served_first_and_a_small_wish_does_not_overtake_a_bi
                 until("c has ended", place.directory(one).result)
 
 
+def test_a_stage_that_needs_no_gpu_starts_while_others_wait_for_one(node: Callable[..., Place]) -> None:
+    place = node(gpu(0))
+    holder, waiter = (place.task(HOLDS, gpu=Gpu(), stage=name) for name in ("a", "b"))
+    with place.running(holder):
+        until("a runs", lambda: place.printed(holder))
+        with place.running(waiter):
+            until("b waits", lambda: waits(place, waiter))
+            assert place.run(SHOWS).outcome == "succeeded"
+            for task in (waiter, holder):
+                place.directory(task).request_cancel("")
+                until("it has ended", place.directory(task).result)
+
+
 def test_a_higher_priority_goes_before_those_that_asked_earlier(node: Callable[..., Place]) -> None:
     place = node(gpu(0))
     holder, usual = (place.task(HOLDS, gpu=Gpu(), stage=name) for name in ("a", "b"))

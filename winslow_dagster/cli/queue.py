@@ -11,7 +11,7 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from winslow_dagster.projects.domain.queue import QueuedRun, QueueView
+    from winslow_dagster.projects.domain.queue import ExpectedStart, QueuedRun, QueueView, RunningStage
 
 
 @click.group("queue")
@@ -122,17 +122,23 @@ def show(view: QueueView) -> None:
 
 
 def _active(run: QueuedRun) -> tuple[str, ...]:
-    stages = (f"{each.stage} ({each.reason or each.phase})" for each in run.stages)
+    stages = (f"{each.stage} ({each.reason or each.phase}{_starts(each)})" for each in run.stages)
     return run.project or "", run.pipeline, run.state, ", ".join(stages)
 
 
-def _waiting(run: QueuedRun) -> tuple[str, ...]:
+def _starts(stage: RunningStage) -> str:
+    return f"; expected start {_when(stage.expected)}" if stage.expected else ""
+
+
+def _when(expected: ExpectedStart) -> str:
     from winslow_dagster.formatting import format_time
 
-    expected = "unknown"
-    if run.expected is not None:
-        late = format_time(run.expected.late) if run.expected.late else "unknown"
-        expected = f"{format_time(run.expected.at)} ({format_time(run.expected.early)} to {late})"
+    late = format_time(expected.late) if expected.late else "unknown"
+    return f"{format_time(expected.at)} ({format_time(expected.early)} to {late})"
+
+
+def _waiting(run: QueuedRun) -> tuple[str, ...]:
+    expected = "unknown" if run.expected is None else _when(run.expected)
     problem = f"it will fail: {run.problem}" if run.problem else ""
     reason = "; ".join(filter(None, (run.reason, run.turn, problem)))
     return run.project or "", run.pipeline, str(run.priority), expected, reason

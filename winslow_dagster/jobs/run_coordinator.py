@@ -6,6 +6,7 @@ asks `starting` for the runs that start. Plain `dagster dev` knows the limits on
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, RunsFilt
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.engines.factory import open_engine
+from winslow_dagster.errors import EngineError
 from winslow_dagster.jobs.run_queue import RunQueue
 from winslow_dagster.jobs.tags import ENDED_BEFORE_A_STAGE, QUEUE, tags_of_person
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
@@ -23,6 +25,7 @@ from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.queue_rules import GPU_QUEUE, HELD, HELD_TAG, PRIORITY_TAG, QueueLimits
 from winslow_dagster.settings import Settings
 
+logger = logging.getLogger(__name__)
 SHORT = 8
 """Characters of a run id where Dagit shows it."""
 
@@ -58,9 +61,20 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
 
     def _limits(self) -> QueueLimits:
         """They follow the machines: some join, are drained, or lose a GPU."""
-        if not self._engine.takes_stages():
-            return QueueLimits(runs=0, gpu_runs=0)
-        return QueueLimits.of(len(self._engine.usable_gpus()))
+        try:
+            takes_stages = self._engine.takes_stages()
+            found = QueueLimits.of(len(self._engine.usable_gpus())) if takes_stages else QueueLimits(0, 0)
+        except EngineError as error:
+            # What is submitted while the machines cannot be asked waits for them.
+            logger.warning("the limits of the queue stay as they are: %s", error)
+            return self._last_limits
+        self._last_limits = found
+        return found
+
+    @cached_property
+    def _last_limits(self) -> QueueLimits:
+        """Those of the machines when they last answered."""
+        return QueueLimits.of(0)
 
     def _tag_waiting_runs(self) -> None:
         entries = {entry.run_id: entry for entry in self._entries.open()}

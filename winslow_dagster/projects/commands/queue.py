@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from winslow_dagster.errors import InputRejected, ProjectConflict
 from winslow_dagster.projects.commands.context import Context
-from winslow_dagster.projects.commands.expected_starts import ForecastQueue, expected_starts
+from winslow_dagster.projects.commands.expected_starts import ExpectedStarts, ForecastQueue, expected_starts
 from winslow_dagster.projects.dagster_api.client import QUEUED, REQUESTER_TAG, DagsterClient, DagsterRun, RunStatus
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
 from winslow_dagster.projects.domain.queue import (
-    ExpectedStart,
     QueuedRun,
     QueueHold,
     QueueState,
@@ -25,6 +24,8 @@ from winslow_dagster.projects.status.queue_work import QueueWork
 STATES: dict[RunStatus, QueueState] = {"STARTING": "starting", "STARTED": "running", "CANCELING": "cancelling"}
 MOST_CONSIDERED = 300
 """Waiting runs whose work is looked at: those behind them wait for so long that nobody can say when they start."""
+LINED_UP = frozenset({"submitted", "waiting"})
+"""Phases of a stage that has not been given its place on a machine."""
 HIGHEST_PRIORITY = 1_000_000
 LONGEST_REASON = 500
 
@@ -61,12 +62,17 @@ class QueueCommands:
         ahead = [item.run_id for item in waiting[:MOST_CONSIDERED]] if forecast else []
         work = reader.read({*(run.run_id for run in active), *ahead, *(item.run_id for item in shown)})
         stopped = self._stopped(dagster)
-        expected: dict[str, ExpectedStart] = {}
-        if forecast and not stopped and waiting:
+        stages = self._running_stages()
+        lined_up = frozenset(
+            (run_id, stage.stage) for run_id, each in stages.items() for stage in each if stage.phase in LINED_UP
+        )
+        expected = ExpectedStarts()
+        if forecast and not stopped and (waiting or lined_up):
             considered = [*(run.run_id for run in active), *ahead]
             queue = ForecastQueue(
                 {run_id: items[run_id] for run_id in considered},
                 frozenset(ahead),
+                lined_up,
                 limits,
                 tuple(len(node.gpus) for node in taking),
                 sharing.shares,
@@ -74,7 +80,6 @@ class QueueCommands:
             expected = expected_starts(
                 context, reader, {each: work[each] for each in considered if each in work}, queue
             )
-        stages = self._running_stages()
         numbers = {run.run_id: number for number, run in enumerate(runs)}
         reasons = QueueReasons(places, active, items, entries, numbers, stopped)
         told = {item.run_id: reasons.next(item) for item in waiting[: first + len(shown)]}
@@ -85,7 +90,7 @@ class QueueCommands:
                         "reason": told[item.run_id][0],
                         "turn": told[item.run_id][1],
                         "problem": work[item.run_id].problem if item.run_id in work else "",
-                        "expected": expected.get(item.run_id),
+                        "expected": expected.runs.get(item.run_id),
                     }
                 )
                 for item in shown
@@ -93,7 +98,9 @@ class QueueCommands:
             first=first,
             waiting_in_all=len(waiting),
             in_progress=tuple(
-                _shown(run, items[run.run_id], None).model_copy(update={"stages": stages.get(run.run_id, ())})
+                _shown(run, items[run.run_id], None).model_copy(
+                    update={"stages": _with_starts(stages.get(run.run_id, ()), run.run_id, expected)}
+                )
                 for run in sorted(active, key=lambda run: run.started_at or run.created_at)
             ),
             max_runs=limits.runs,
@@ -110,7 +117,9 @@ class QueueCommands:
         """
         own, others = self._open_runs(project)
         entries = QueueEntries(self._context.records.database).of_runs(run.run_id for run in others)
-        highest = max((_item(run, entries.get(run.run_id)).priority for run in others), default=-1)
+        items = [(run.status, _item(run, entries.get(run.run_id))) for run in others]
+        # What is in progress and needs no GPU waits for nothing.
+        highest = max((item.priority for status, item in items if status in QUEUED or item.needs_gpu), default=-1)
         priority = min(max(highest + 1, 0), HIGHEST_PRIORITY)
         self._set_priority(project, own, priority, "queue_front")
         return priority
@@ -200,6 +209,10 @@ class QueueCommands:
             )
             found[attempt.run_id] = (*found.get(attempt.run_id, ()), stage)
         return found
+
+
+def _with_starts(stages: Sequence[RunningStage], run_id: str, expected: ExpectedStarts) -> tuple[RunningStage, ...]:
+    return tuple(each.model_copy(update={"expected": expected.stages.get((run_id, each.stage))}) for each in stages)
 
 
 def _item(run: DagsterRun, entry: QueueEntry | None) -> QueueItem:

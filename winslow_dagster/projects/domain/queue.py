@@ -36,7 +36,10 @@ class ExpectedStart(BaseModel):
 
 
 class RunningStage(BaseModel):
-    """A stage of a run that is in progress. `reason` says what it waits for; empty if it runs."""
+    """A stage of a run that is in progress. `reason` says what it waits for; empty if it runs.
+
+    `expected` is when a stage that waits for GPUs is expected to get them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,6 +47,7 @@ class RunningStage(BaseModel):
     phase: str
     reason: str = ""
     gpus: int = 0
+    expected: ExpectedStart | None = None
 
 
 class QueuedRun(BaseModel):

@@ -152,8 +152,8 @@ class QueueWork:
 
     def _of_stage(self, pipeline: Pipeline, stage: Stage, after: tuple[str, ...], attempt: Attempt | None) -> StageToDo:
         key = f"{pipeline.name}/{stage.name}"
-        # One that cannot get its GPUs does not wait for them, but fails.
-        gpus = stage.gpu.count if stage.gpu and not stage.gpu.optional and not impossible(stage, self._nodes) else 0
+        # One that cannot get its GPUs does not wait for them: it fails, or does without.
+        gpus = stage.gpu.count if stage.gpu and _most_fitting(stage, self._nodes) >= stage.gpu.count else 0
         status = None if attempt is None else self._task_state_of(attempt.task_id).status
         if status is None or status.phase not in {"running", "storing", "fetching"}:
             return StageToDo(stage.name, key, after, gpus)
@@ -177,16 +177,26 @@ def impossible(stage: Stage, nodes: Collection[Node]) -> str:
         return f"{stage.name} needs a machine with the tags {', '.join(stage.node_tags)}, and there is none"
     if gpu is None or gpu.optional:
         return ""
+    most = _most_fitting(stage, nodes)
+    if most >= gpu.count:
+        return ""
+    kind = f"{gpu.vendor} GPU" if gpu.vendor else "GPU"
+    memory = f" with {format_size(gpu.memory_bytes)} each" if gpu.memory_bytes else ""
+    return f"{stage.name} needs {count_of(gpu.count, kind)}{memory}, and no machine has more than {most}"
+
+
+def _most_fitting(stage: Stage, nodes: Collection[Node]) -> int:
+    """The GPUs that fit, of the machine with the most of them."""
+    gpu, wanted = stage.gpu, set(stage.node_tags)
+    if gpu is None:
+        return 0
     least_bytes = gpu.memory_bytes or 0
     fitting = [
         sum(one.memory_bytes >= least_bytes and gpu.vendor in {None, one.vendor} for one in node.gpus)
-        for node in tagged
+        for node in nodes
+        if wanted.issubset(node.tags)
     ]
-    if max(fitting) >= gpu.count:
-        return ""
-    kind = f"{gpu.vendor} GPU" if gpu.vendor else "GPU"
-    memory = f" with {format_size(least_bytes)} each" if least_bytes else ""
-    return f"{stage.name} needs {count_of(gpu.count, kind)}{memory}, and no machine has more than {max(fitting)}"
+    return max(fitting, default=0)
 
 
 def drawn_runs(
