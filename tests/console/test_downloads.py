@@ -10,7 +10,7 @@ import tarfile
 import time
 import urllib.parse
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -199,7 +199,14 @@ def test_the_client_saves_folders_and_files_and_goes_on_where_it_stopped(
 ) -> None:
     made, project = of_project(server, "made"), client.project("made")
     moved: list[int] = []
-    got = project.download(tmp_path / "made.zip", form="zip", moved=moved.append)
+    began: list[tuple[str, int]] = []
+
+    def started(name: str, size_bytes: int) -> Callable[[int], None]:
+        began.append((name, size_bytes))
+        return moved.append
+
+    got = project.download(tmp_path / "made.zip", form="zip", started=started)
+    assert began == [("made.zip", got.stat().st_size)]
     assert unzipped(got.read_bytes()) == {f"made/{path}": content for path, content in made.items()}
     assert sum(moved) == got.stat().st_size
     with pytest.raises(ProjectConflict, match="the file exists"):
@@ -212,7 +219,7 @@ def test_the_client_saves_folders_and_files_and_goes_on_where_it_stopped(
     content = server.api("made/archive?stage=make").body
     (tmp_path / f".{tag}.part").write_bytes(content[:400_000])
     moved.clear()
-    got = project.download(tmp_path / "again.tar", "make", moved=moved.append)
+    got = project.download(tmp_path / "again.tar", "make", started=started)
     assert got.read_bytes() == content
     assert moved[0] == 400_000
     assert list(tmp_path.glob(".*")) == []
@@ -228,7 +235,8 @@ def test_the_client_saves_folders_and_files_and_goes_on_where_it_stopped(
         project.fetch(file.model_copy(update={"path": "../../escaped"}), tmp_path / "out")
 
 
-def test_the_shell_writes_the_same_archive(
+@pytest.mark.usefixtures("client")
+def test_the_shell_writes_the_same_archive_here_and_from_a_server(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in server.place.environment.items():
@@ -244,6 +252,14 @@ def test_the_shell_writes_the_same_archive(
     told = json.loads(capsys.readouterr().out)
     assert told == {"archive": str(target), "size_bytes": target.stat().st_size}
     assert target.read_bytes() == server.api("made/archive").body
+    there = server.place.services.address
+    monkeypatch.setenv("WINSLOW_TOKEN", server.winslow.accounts.create_token("vera", "shell").key)
+    remote = tmp_path / "remote.tar"
+    assert winslow("files", "made", "--archive", str(remote), "--from", there, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["size_bytes"] == target.stat().st_size
+    assert remote.read_bytes() == target.read_bytes()
+    assert winslow("files", "made", "--from", there) == UsageError.exit_code
+    assert "--from is for --archive" in capsys.readouterr().err
     assert winslow("files", "made", "--archive", str(target)) == ProjectConflict.exit_code
     assert "the file exists" in capsys.readouterr().err
     assert winslow("files", "made", "--archive", "made.rar") == UsageError.exit_code

@@ -14,6 +14,7 @@ from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.pool import PoolEntry, effect_of
 from winslow_dagster.projects.domain.upload import Upload
+from winslow_dagster.projects.inputs.pool_directory import PoolFolder
 from winslow_dagster.projects.inputs.resource_pool import Pool
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.services import Services
@@ -160,3 +161,34 @@ def test_finding_one_file_does_not_read_what_is_in_the_others(house: House, fron
     assert front.footage_checks.waiting() == (front.pool.details("film").file,)
     assert "No project uses it" in front.pool.effect("remove", "many").text
     assert front.pool.restore(front.pool.remove("many").id).id == "many"
+
+
+def test_a_directory_is_looked_into_folder_by_folder_and_file_by_file(house: House, front: Installation) -> None:
+    contents = {
+        "a/b/c.txt": "1",
+        "a/d.txt": "22",
+        "a-b.txt": "333",
+        "a.txt": "4444",
+        "ä/Straße.txt": "55555",
+        "a0": "6",
+    }
+    source = house.settings.home / "survey"
+    for path, content in contents.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(content)
+    front.pool.add(source)
+    whole = front.pool.folder("survey")
+    assert whole.folders == (("a", 3), ("ä", 5))
+    assert whole.files == (("a-b.txt", 3), ("a.txt", 4), ("a0", 1))
+    assert front.pool.folder("survey", "a") == PoolFolder("a", (("b", 1),), (("d.txt", 2),), 0)
+    assert front.pool.folder("survey", "ä").files == (("Straße.txt", 5),)
+    assert front.pool.folder("survey", "none") == PoolFolder("none", (), (), 0)
+    for path, content in contents.items():
+        with front.pool.open_file(front.pool.stored_file("survey", path)) as file:
+            assert file.read() == content.encode()
+    for path, what in (("", "a directory with 6 files"), ("a", "no 'a' in it"), ("z", "no 'z' in it")):
+        with pytest.raises(NotFound, match=what):
+            front.pool.stored_file("survey", path)
+    front.pool.add(film(house, "film"), "survey-2")
+    front.pool.replace("survey", "pool:survey-2")
+    assert front.pool.stored_file("survey").path == "film.mp4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ import click
 
 from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_table, say
+from winslow_dagster.cli.remote import server_of
 
 if TYPE_CHECKING:
+    from winslow_dagster.api import Winslow
+    from winslow_dagster.client import WinslowClient
     from winslow_dagster.projects.domain.views import ProjectFile
 
 
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write them to this new file, NAME.tar or NAME.zip, without compressing them.",
 )
+@click.option(
+    "--from",
+    "address",
+    metavar="ADDRESS",
+    help="With --archive: get it from this server, such as https://winslow.example:3000. The token is read from "
+    "WINSLOW_TOKEN. Repeated after an interruption, it goes on where it stopped.",
+)
 @json_option
 def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     project: str,
@@ -36,6 +47,7 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     pipeline: str | None,
     target: Path | None,
     archive: Path | None,
+    address: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -50,8 +62,10 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
     if archive is not None:
         if target is not None:
             raise click.UsageError("--get and --archive exclude each other")
-        _archive(project, stage, attempt, pipeline, archive, as_json=as_json)
+        _archive(project, stage, attempt, pipeline, archive, address=address, as_json=as_json)
         return
+    if address is not None:
+        raise click.UsageError("--from is for --archive")
     with open_installation() as winslow:
         handle = winslow.project(project)
         files = handle.files(stage, attempt, pipeline=pipeline)
@@ -85,7 +99,14 @@ def command(  # noqa: PLR0913, PLR0917  # click hands over each option, by name
 
 
 def _archive(  # noqa: PLR0913  # the command's own options
-    project: str, stage: str | None, attempt: str | None, pipeline: str | None, target: Path, *, as_json: bool
+    project: str,
+    stage: str | None,
+    attempt: str | None,
+    pipeline: str | None,
+    target: Path,
+    *,
+    address: str | None,
+    as_json: bool,
 ) -> None:
     from winslow_dagster.cli.progress import transfer_bars
     from winslow_dagster.formatting import format_size
@@ -97,7 +118,14 @@ def _archive(  # noqa: PLR0913  # the command's own options
             f"{target.name!r} ends in neither {' nor '.join(kind.suffix for kind in FORMATS.values())}",
             param_hint="--archive",
         )
-    with open_installation() as winslow, transfer_bars("writing") as bars:
+    opened: AbstractContextManager[Winslow | WinslowClient]
+    if address is None:
+        opened = open_installation()
+    else:
+        from winslow_dagster.client import WinslowClient
+
+        opened = WinslowClient(*server_of(address))
+    with opened as winslow, transfer_bars("writing") as bars:
         handle = winslow.project(project)
         written = handle.download(target, stage, attempt, pipeline=pipeline, form=form, started=bars)
     size_bytes = written.stat().st_size

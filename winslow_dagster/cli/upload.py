@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from winslow_dagster.cli.output import json_option, print_json, say
-from winslow_dagster.errors import ServiceUnavailable, UsageError
+from winslow_dagster.cli.remote import server_of
+from winslow_dagster.errors import UsageError
 
 
 @click.command("upload")
@@ -46,7 +46,7 @@ def command(
     if replaces is not None and (len(files) > 1 or name is not None):
         raise UsageError("--replace is for one file, which takes the name", expected="one FILE without --name")
     ended = []
-    with WinslowClient(*_server(address)) as winslow, transfer_bars("sending") as bars:
+    with WinslowClient(*server_of(address)) as winslow, transfer_bars("sending") as bars:
         for path in files:
             sent = bars(path.name, _size_bytes(path)) if bars is not None and path.exists() else None
             ended.append(winslow.uploads.send(path, name, sent, replaces=replaces))
@@ -69,20 +69,3 @@ def _size_bytes(path: Path) -> int:
     from winslow_dagster.storage.folder_stream import FolderStream
 
     return FolderStream(path).size_bytes if path.is_dir() else path.stat().st_size
-
-
-def _server(address: str | None) -> tuple[str, str | None]:
-    """Address and token. Raises ServiceUnavailable if no services run here and no address is given."""
-    from winslow_dagster.projects.dagster_api.credential import read_key
-    from winslow_dagster.services import Services
-    from winslow_dagster.settings import Settings
-
-    if address:
-        return address, os.environ.get("WINSLOW_TOKEN")
-    settings = Settings.read()
-    services = Services(settings)
-    if not services.running():
-        raise ServiceUnavailable(
-            "no services run on this machine", expected="the address of a server with --to or in WINSLOW_ADDRESS"
-        )
-    return services.address, read_key(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from winslow_dagster.storage.store import BytesMoved
 CONTINUES_WITHIN_S = 600.0
 LOOK_AGAIN_S = 1.0
 QUOTES = '"'
+Begun = Callable[[str, int], BytesMoved]
+"""Called with name and size when a download starts; returns a callback for bytes that have arrived."""
 
 
-def download(http: Http, path: str, target: Path, moved: BytesMoved | None, **query: Any) -> Path:
+def download(http: Http, path: str, target: Path, started: Begun | None, **query: Any) -> Path:
     """Save what is at a path of the API to the new file `target`.
 
     What has arrived stays beside it under a name made from the ETag, so that a later call goes on there as long as the
@@ -26,6 +29,7 @@ def download(http: Http, path: str, target: Path, moved: BytesMoved | None, **qu
     if target.exists():
         raise ProjectConflict("the file exists", where=str(target), remedy="Choose another name")
     tag, size_bytes = http.tag_and_size(path, **query)
+    moved = None if started is None else started(target.name, size_bytes)
     with disk_errors(str(target), disk=target.parent, needed_bytes=size_bytes):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{tag.strip(QUOTES)[:32]}.part")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from winslow_dagster.client.downloads import download
+from winslow_dagster.client.downloads import Begun, download
 from winslow_dagster.client.http import Http, part
 from winslow_dagster.projects.domain.pool import (
     PoolAct,
@@ -20,7 +20,6 @@ from winslow_dagster.projects.domain.pool import (
     TrashedFile,
 )
 from winslow_dagster.storage.archives import ArchiveFormat
-from winslow_dagster.storage.store import BytesMoved
 
 
 class _Trash(BaseModel):
@@ -50,10 +49,10 @@ class PoolClient:
         return self._http.post(PoolEntry, "/pool", {"path": path, "name": name})
 
     def download(
-        self, name: str, target: str | Path, form: ArchiveFormat = "tar", moved: BytesMoved | None = None
+        self, name: str, target: str | Path, form: ArchiveFormat = "tar", started: Begun | None = None
     ) -> Path:
         """Save a directory or a file as one archive. Goes on where an earlier call stopped. See `ProjectClient`."""
-        return download(self._http, f"{_path(name)}/archive", Path(target).expanduser(), moved, format=form)
+        return download(self._http, f"{_path(name)}/archive", Path(target).expanduser(), started, format=form)
 
     def rename(self, name: str, new_name: str) -> PoolEntry:
         """Give a file another name. Projects that have it keep it. Raises NotFound, ProjectConflict."""

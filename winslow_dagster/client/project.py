@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from winslow_dagster.client.downloads import download
+from winslow_dagster.client.downloads import Begun, download
 from winslow_dagster.client.footage import ProjectFootageClient
 from winslow_dagster.client.http import part
 from winslow_dagster.client.log import LogClient
@@ -150,7 +150,8 @@ class ProjectClient(ProjectFootageClient):
         """Copy a current output file to `<directory>/<stage>/<path>`, and return that. Goes on like `download`."""
         target = Path(directory).expanduser() / stays_inside(file.stage) / stays_inside(file.path)
         path = f"{self._path}/files/{part(file.stage)}/{quote(file.path)}"
-        return download(self._http, path, target, moved, pipeline=file.pipeline)
+        started = None if moved is None else lambda _name, _size_bytes: moved
+        return download(self._http, path, target, started, pipeline=file.pipeline)
 
     def download(  # noqa: PLR0913  # which folder, and how, by name
         self,
@@ -160,7 +161,7 @@ class ProjectClient(ProjectFootageClient):
         *,
         pipeline: str | None = None,
         form: ArchiveFormat = "tar",
-        moved: BytesMoved | None = None,
+        started: Begun | None = None,
     ) -> Path:
         """Save the current outputs of all stages or of one, or those of an attempt, as one archive.
 
@@ -168,7 +169,7 @@ class ProjectClient(ProjectFootageClient):
         ten minutes at most. Raises ProjectConflict if there is a file `target`, DiskFull, ServiceUnavailable.
         """
         query = {"stage": stage, "attempt": attempt, "pipeline": pipeline, "format": form}
-        return download(self._http, f"{self._path}/archive", Path(target).expanduser(), moved, **query)
+        return download(self._http, f"{self._path}/archive", Path(target).expanduser(), started, **query)
 
     def log(self, stage: str, attempt: str | int | None = None) -> LogClient:
         """The log of the stage's latest attempt, or of one of its attempts: in windows, with levels, searched."""

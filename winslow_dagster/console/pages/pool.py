@@ -23,25 +23,12 @@ from winslow_dagster.footage import Footage
 from winslow_dagster.projects.domain.pool import PoolAct
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.installation import Installation
-from winslow_dagster.storage.manifest import Manifest
 
 PATH = "/pool"
 LIST = "/files"
-MOST_LISTED = 1000
-"""Files of a directory that are listed at once."""
 
 room = Room(prefix=PATH)
 detail_room = Room(prefix=PATH, threads=FOOTAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What is directly in one directory: directories with their sizes, and files. `more` files are not listed."""
-
-    path: str
-    folders: tuple[tuple[str, int], ...]
-    files: tuple[tuple[str, int], ...]
-    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +79,7 @@ def show_file(
         details=details,
         several=several,
         here=pool_path(name, folder=folder, file=file),
-        folder=_folder(front.pool.files.file(name).manifest, folder.strip("/")) if several else None,
+        folder=front.pool.folder(name, folder.strip("/")) if several else None,
         wanted=file,
         check=front.footage_checks.of([details.file]).get(name),
         shown=_shown(front, name, file) if file or not several else None,
@@ -176,22 +163,6 @@ def _api(name: str, what: str, **query: str) -> str:
 
 def _undo(file_id: str) -> Undo:
     return Undo(f"/trash/files/{file_id}/restore", {})
-
-
-def _folder(manifest: Manifest, path: str) -> Folder:
-    prefix = f"{path}/" if path else ""
-    folders: dict[str, int] = {}
-    files: list[tuple[str, int]] = []
-    for entry in manifest.files:
-        if not entry.path.startswith(prefix):
-            continue
-        first, slash, _rest = entry.path.removeprefix(prefix).partition("/")
-        if slash:
-            folders[first] = folders.get(first, 0) + entry.size_bytes
-        else:
-            files.append((first, entry.size_bytes))
-    files.sort()
-    return Folder(path, tuple(sorted(folders.items())), tuple(files[:MOST_LISTED]), max(0, len(files) - MOST_LISTED))
 
 
 def _shown(front: Installation, name: str, path: str) -> Shown:

@@ -19,7 +19,7 @@ from winslow_dagster.errors import NotFound
 from winslow_dagster.footage import FootageReader
 from winslow_dagster.pipelines import Catalogue, LoadedPipeline, Pipeline, load, load_version, nearest
 from winslow_dagster.pipelines.catalogue import pipeline_names
-from winslow_dagster.projects.commands.archive_cache import ArchiveCache
+from winslow_dagster.projects.commands.file_list_cache import FileListCache
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
@@ -31,8 +31,10 @@ from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.used_pipelines import UsedPipeline, named, newest_versions, with_stage
 from winslow_dagster.projects.domain.views import ProjectStatus
 from winslow_dagster.projects.inputs.digests import Digests
+from winslow_dagster.projects.inputs.pool_directory import PoolDirectory
 from winslow_dagster.projects.status.project_status import StatusReader, changes_since
 from winslow_dagster.settings import Settings
+from winslow_dagster.storage.archives import Archive
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.store import Store
 
@@ -112,9 +114,14 @@ class Resources:
         return self._once("footage", lambda: FootageReader(self._settings.footage_dir))
 
     @property
-    def archives(self) -> ArchiveCache:
+    def archives(self) -> FileListCache[Archive]:
         """The archives that are downloaded."""
-        return self._once("archives", ArchiveCache)
+        return self._once("archives", FileListCache[Archive])
+
+    @property
+    def pool_directories(self) -> FileListCache[PoolDirectory]:
+        """The directories of the pool that are looked at."""
+        return self._once("pool_directories", FileListCache[PoolDirectory])
 
     def dagster(self) -> DagsterClient:
         """Dagster's web server. If no services are running, starts some, which stop with `close`."""

@@ -15,6 +15,7 @@ from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.downloads import open_pool_archive, write_archive
 from winslow_dagster.projects.commands.file_footage import FileFootage
 from winslow_dagster.projects.commands.files import files_of, open_file, read_file, source_of
+from winslow_dagster.projects.database.stored_files import StoredFileLists
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.pool import (
     PoolAct,
@@ -32,9 +33,11 @@ from winslow_dagster.projects.domain.pool import (
 from winslow_dagster.projects.domain.views import ProjectFile
 from winslow_dagster.projects.inputs.input_storage import UploadStarted
 from winslow_dagster.projects.inputs.permitted_paths import require_permitted
+from winslow_dagster.projects.inputs.pool_directory import PoolDirectory, PoolFolder
 from winslow_dagster.projects.inputs.resource_pool import POOL, Pool
 from winslow_dagster.projects.inputs.uploads import received, size_of
 from winslow_dagster.storage.archives import Archive, ArchiveFormat
+from winslow_dagster.storage.manifest import Manifest
 
 SORTS: dict[PoolSort, Callable[[PoolEntry], Any]] = {
     "name": lambda entry: entry.name.casefold(),
@@ -129,14 +132,18 @@ class PoolCommands(FileFootage[ProjectFile]):
 
         Raises NotFound.
         """
-        manifest = self.files.file(name).manifest
-        entries = [entry for entry in manifest.files if path in {entry.path, ""}]
-        if len(entries) != 1:
-            what = f"there is no {path!r} in it" if path else f"it is a directory with {len(entries)} files"
+        directory = self._directory(self.files.rows.entry(name))
+        entry = directory.entry(path or directory.paths[0]) if path or directory.file_count == 1 else None
+        if entry is None:
+            what = f"there is no {path!r} in it" if path else f"it is a directory with {directory.file_count} files"
             raise NotFound(what, where=f"{POOL}{name}", expected="the path of a file in it")
-        stage, chosen = f"{POOL}{name}", manifest.model_copy(update={"files": tuple(entries)})
+        stage, chosen = f"{POOL}{name}", Manifest(address=directory.address, files=(entry,))
         (file,) = files_of(self._context.store, "", {stage: chosen}, [stage])
         return file
+
+    def folder(self, name: str, path: str = "") -> PoolFolder:
+        """What is directly in a folder of a directory of the pool. Raises NotFound."""
+        return self._directory(self.files.rows.entry(name)).folder(path)
 
     def open_file(self, file: ProjectFile) -> BufferedReader:
         """A file for reading from any position; only the ranges that are read are fetched. Raises StoreError."""
@@ -217,6 +224,18 @@ class PoolCommands(FileFootage[ProjectFile]):
 
     def _source(self, file: ProjectFile) -> Source:
         return source_of(self._context.store, file)
+
+    def _directory(self, entry: PoolEntry) -> PoolDirectory:
+        """What is in a file or directory. Raises NotFound."""
+
+        def read() -> PoolDirectory:
+            found = StoredFileLists(self._context.records.database).of_pool(entry.id)
+            if found is None:
+                raise NotFound("it was removed meanwhile", where=f"{POOL}{entry.name}")
+            return PoolDirectory.parse(found.manifest)
+
+        # Each frame of a film is a request.
+        return self._context.resources.pool_directories.get(entry.id, read)
 
     def _permitted(self, path: str | Path) -> Path:
         found = expanded(path)
