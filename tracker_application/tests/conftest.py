@@ -42,6 +42,15 @@ def film(rendered: Film) -> Film:
     return rendered
 
 
+@pytest.fixture(autouse=True)
+def one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages in the process of a test have one CPU: with short films, workers take longer to start than to work.
+
+    Tests of several workers say how many, and the shared film is made with all CPUs.
+    """
+    monkeypatch.setenv("WINSLOW_CPUS", "1")
+
+
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
     """The output directory of the stages, with points of a known length."""
