@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tracker.cli import main
+from tracker.detectors.classes import kind_of
 from tracker.simulation.evaluation import compare
 from tracker.simulation.scores import Sight, clear, hota, idf1
 from tracker.simulation.sightings import NETWORK, sightings
@@ -66,7 +67,8 @@ def test_a_previous_match_is_kept_even_if_another_vehicle_is_closer() -> None:
 
 def test_truth_compared_with_itself_has_no_errors() -> None:
     _, truth = sightings(NETWORK, seed=7, seconds=8, rate_hz=5)
-    estimated = {**truth, "track_id": truth["vehicle_id"] + 100, "speed_km_h": 3.6 * truth["speed_m_s"]}
+    kinds = np.array([kind_of(name) for name in truth["class"]], object)
+    estimated = {**truth, "track_id": truth["vehicle_id"] + 100, "speed_km_h": 3.6 * truth["speed_m_s"], "class": kinds}
     figures = compare(estimated, truth)
     assert figures.vehicles > 5
     assert (figures.mota, figures.idf1, figures.hota) == pytest.approx((100, 100, 100))
@@ -80,7 +82,8 @@ def test_a_class_that_is_wrong_for_one_vehicle_counts_on_all_its_frames() -> Non
     _, truth = sightings(NETWORK, seed=7, seconds=8, rate_hz=5)
     estimated = {**truth, "track_id": truth["vehicle_id"], "speed_km_h": 3.6 * truth["speed_m_s"]}
     wrong = truth["vehicle_id"] == truth["vehicle_id"][truth["visible"] == 1][0]
-    estimated["class"] = np.where(wrong, "tram", truth["class"])
+    estimated["class"] = np.array([kind_of(name) for name in truth["class"]], object)
+    estimated["class"][wrong] = "tram"
     expected = 100 * (1 - np.mean(wrong[truth["visible"] == 1]))
     assert compare(estimated, truth).class_right == pytest.approx(expected)
     assert 50 < expected < 100
