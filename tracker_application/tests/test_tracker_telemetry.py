@@ -1,4 +1,4 @@
-"""The drone's own height, compared with the one that follows from the reference points."""
+"""What the drone wrote down, compared with what follows from the reference points, or used instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rendered_film import Film
 
 from tracker.cli import main
 from tracker.errors import InputMissing
-from tracker.telemetry import doubt_about_height, height_m
+from tracker.telemetry import doubt_about_height, read_telemetry
 
 NEW = """\
 {number}
@@ -38,13 +38,15 @@ def subtitles(path: Path, height: float, layout: str = NEW) -> Path:
 
 @pytest.mark.parametrize("layout", [NEW, OLD])
 def test_the_height_is_the_median_of_all_frames(layout: str, tmp_path: Path) -> None:
-    assert height_m(subtitles(tmp_path / "film.SRT", 75.0, layout)) == pytest.approx(75.2)
+    telemetry = read_telemetry([subtitles(tmp_path / "film.SRT", 75.0, layout)])
+    assert telemetry is not None
+    assert telemetry.height_m == pytest.approx(75.2)
 
 
 def test_subtitles_without_heights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "film.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    with pytest.raises(InputMissing, match="has no heights"):
-        height_m(tmp_path / "film.srt")
+    with pytest.raises(InputMissing, match="no heights"):
+        read_telemetry([tmp_path / "film.srt"])
 
 
 @pytest.mark.parametrize(
@@ -62,15 +64,51 @@ def test_a_height_that_disagrees_is_a_doubt(from_points_m: float, from_drone_m: 
     assert said in doubt
 
 
-def test_the_parts_of_a_split_film_are_reported_with_how_to_join_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+LENS = """\
+1
+00:00:00,000 --> 00:00:00,033
+2026-05-05 12:00:00.000
+[iso : 100] {focal} [dzoom_ratio: {zoom}, delta:0],[latitude: 50.78] [longitude: 6.07] [rel_alt: 75.0 abs_alt: 250.1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("focal", "zoom", "expected"),
+    [
+        ("[focal_len: 24.00]", "1.00", 24.0),
+        ("[focal_len : 240]", "10000", 24.0),
+        ("[focal_len : 240]", "20000", 48.0),
+        ("[focal_len : 1620]", "10000", 162.0),
+        ("", "10000", None),
+    ],
+)
+def test_the_focal_length_is_in_millimetres_with_the_digital_zoom(
+    focal: str, zoom: str, expected: float | None, tmp_path: Path
 ) -> None:
-    (tmp_path / "video").mkdir()
-    for name in ("DJI_0001.MP4", "DJI_0002.MP4"):
-        (tmp_path / "video" / name).write_bytes(b"part")
-    words = ["--resources", str(tmp_path), "--output", str(tmp_path / "out")]
-    assert main(["extract-frame", *words]) == 10
-    assert "are joined without loss by ffmpeg -f concat" in capsys.readouterr().err
+    (tmp_path / "film.SRT").write_text(LENS.format(focal=focal, zoom=zoom))
+    telemetry = read_telemetry([tmp_path / "film.SRT"])
+    assert telemetry is not None
+    assert telemetry.focal_length_35mm == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("focal", "source", "doubtful"), [("[focal_len: 24.00]", "telemetry", False), ("", "height of the drone", True)]
+)
+def test_without_a_field_of_view_the_drones_own_is_used(
+    focal: str,
+    source: str,
+    doubtful: bool,  # noqa: FBT001  both kinds
+    film: Film,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "film.SRT").write_text(LENS.format(focal=focal, zoom="1.00"))
+    words = ["--input", str(film.outputs), "--output", str(tmp_path / "camera")]
+    assert main(["estimate-camera", *words, "--telemetry", str(tmp_path / "film.SRT")]) == 0
+    quality = json.loads((tmp_path / "camera" / "camera_quality.json").read_text())
+    assert quality["field_of_view"]["source"] == source
+    # The film was rendered with 73.7 degrees.
+    assert quality["field_of_view"]["horizontal_fov_deg"] == pytest.approx(73.7, abs=3)
+    assert any("follows from the drone's height" in doubt for doubt in quality["doubts"]) == doubtful
 
 
 @pytest.mark.parametrize(("height", "doubts"), [(76.0, False), (150.0, True)])

@@ -56,7 +56,13 @@ def _parser(named: str) -> argparse.ArgumentParser:
         if stage == named:
             _add_stage_options(command, import_module(f"tracker.stages.{stage}").Parameters)
     run = commands.add_parser("run", help="run all stages in order")
-    run.add_argument("--video", type=Path, required=True, metavar="FILE", help="the footage")
+    run.add_argument(
+        "--video",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the footage, or a directory with the parts of one film",
+    )
     run.add_argument("--reference-points", type=Path, metavar="FILE", help="reference points marked by a person")
     run.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="output directory; each stage gets a subdirectory"
@@ -133,7 +139,12 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
         metavar="DIR",
         help="directory with video/ and reference_points/ (WINSLOW_RESOURCES_DIR)",
     )
-    files.add_argument("--video", type=Path, metavar="FILE", help="the footage (WINSLOW_RESOURCE_VIDEO)")
+    files.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="the footage, or a directory with the parts of one film (WINSLOW_RESOURCE_VIDEO)",
+    )
     files.add_argument(
         "--reference-points", type=Path, metavar="FILE", help="reference points (WINSLOW_RESOURCE_REFERENCE_POINTS)"
     )
@@ -154,7 +165,7 @@ def _add_stage_options(command: argparse.ArgumentParser, parameters: type[Any]) 
         "--telemetry",
         type=Path,
         metavar="FILE",
-        help="the .SRT of the drone, a cross-check of the camera's height (WINSLOW_RESOURCE_TELEMETRY)",
+        help="the .SRT of the drone: checks the height, gives the lens if not set (WINSLOW_RESOURCE_TELEMETRY)",
     )
     group = command.add_argument_group("parameters, also read from the environment variables in brackets")
     for item in dataclasses.fields(parameters):

@@ -6,6 +6,7 @@ Standard output: `progress frames 120/375`, `WINSLOW_RESULT: key=value`, and pla
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -15,10 +16,8 @@ from pathlib import Path
 from tracker.errors import InputMissing
 
 PROGRESS_INTERVAL_S = 0.5
-JOIN_PARTS = (
-    "Keep only one of them. Parts of one film, as drones write every few gigabytes, are joined without loss by "
-    "ffmpeg -f concat -safe 0 -i list.txt -c copy film.mp4, where list.txt has a line file 'NAME' for each"
-)
+# What drones write beside the parts of a film (telemetry, small copies, pictures) is none of them.
+FILM_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".ts", ".m2ts", ".mts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ class StageFiles:
         if len(found) > 1:
             raise InputMissing(
                 f"{self.resources_dir / name} contains {len(found)} files",
-                remedy=JOIN_PARTS if name == "video" else "Keep only one of them",
+                remedy="Keep only one of them",
             )
         return found[0] if found else None
 
@@ -101,13 +100,41 @@ class StageFiles:
         path = self.resources_dir / "answer" / "answer.json"
         return self.resource("answer") if "answer" in self.single_files else path if path.is_file() else None
 
-    def video(self) -> Path:
-        """The footage. Raises InputMissing."""
-        path = self.resource("video")
-        if path is None:
+    def videos(self) -> tuple[Path, ...]:
+        """The footage: one file, or the parts of one film in the order of the numbers in their names.
+
+        Raises InputMissing.
+        """
+        found = self._files_of("video")
+        films = [path for path in found if path.suffix.lower() in FILM_SUFFIXES] if len(found) > 1 else found
+        if not films:
             remedy = "Name it with --video or WINSLOW_RESOURCE_VIDEO, or put it in video/ of --resources"
             raise InputMissing("there is no video", remedy=remedy)
-        return path
+        return tuple(sorted(films, key=_by_number))
+
+    def telemetry(self) -> tuple[Path, ...]:
+        """The .SRT files that the drone wrote: those given, or those beside several parts of a film."""
+        found = self._files_of("telemetry") or [path for path in self._files_of("video") if is_telemetry(path)]
+        return tuple(sorted(found, key=_by_number))
+
+    def _files_of(self, name: str) -> list[Path]:
+        """The file or the files of a resource, which may be a directory."""
+        place = self.single_files.get(name, self.resources_dir / name)
+        if name in self.single_files and not place.exists():
+            raise InputMissing(f"{name} is set to {place}, but this file does not exist")
+        # Names that begin with a dot are what some systems leave beside each file.
+        return [place] if place.is_file() else [path for path in place.glob("[!.]*") if path.is_file()]
+
+
+def is_telemetry(path: Path) -> bool:
+    """Whether it is named like a drone's subtitles."""
+    return path.suffix.lower() == ".srt"
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Sorts DJI_2 before DJI_10."""
+    pieces = re.split(r"(\d+)", path.name.lower())
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
 
 
 class Report:

@@ -15,6 +15,7 @@ import numpy as np
 from tracker.arrays import Flags, Floats, Picture
 from tracker.footage import open_footage
 from tracker.lens import Lens
+from tracker.parts import Part
 from tracker.proxy import PieceWriter
 from tracker.registration import FEWEST_INLIERS, Registered, Registration
 from tracker.segments import Segment, frames_of
@@ -32,7 +33,7 @@ class Job:
     `fixed`: the camera does not move at all.
     """
 
-    video: Path
+    parts: tuple[Part, ...]
     folder: Path
     points_px: Floats
     lens: Lens
@@ -76,12 +77,14 @@ def make_piece(job: Job, segment: Segment, on_progress: Callable[[int | None], N
     cv2.setNumThreads(1)
     half_done = job.proxy(segment).with_suffix(".part")
     times, residuals, matrices, inliers = [], [], [], []
-    with open_footage(job.video, threads=1) as film:
+    part = job.parts[segment.part]
+    with open_footage(part.path, threads=1) as film:
         follower = _follower(job)
-        with PieceWriter(half_done, film, job.lens, job.quality_crf, job.proxy_size) as writer:
+        with PieceWriter(half_done, film, part.start_s, job.lens, job.quality_crf, job.proxy_size) as writer:
             for count, frame in enumerate(frames_of(film, segment), 1):
-                registered = follower.step(frame.luma(), frame.time_s)
-                times.append(frame.time_s)
+                time_s = part.start_s + frame.time_s
+                registered = follower.step(frame.luma(), time_s)
+                times.append(time_s)
                 residuals.append(np.nan if registered is None else registered.residual_px)
                 matrices.append(np.full((3, 3), np.nan) if registered is None else registered.to_reference)
                 inliers.append(np.zeros(len(job.points_px), bool) if registered is None else registered.inliers)

@@ -54,9 +54,11 @@ def proxy_size(width_px: int, height_px: int, metres_per_pixel: float) -> tuple[
 
 
 class PieceWriter:
-    """Encodes the proxy of one segment, of `size`. A context manager; `film` identifies the film."""
+    """Encodes the proxy of one segment, of `size`. A context manager; `film` is a part that begins at `start_s`."""
 
-    def __init__(self, path: Path, film: Footage, lens: Lens, quality_crf: int, size: tuple[int, int]) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  what it encodes, and how
+        self, path: Path, film: Footage, start_s: float, lens: Lens, quality_crf: int, size: tuple[int, int]
+    ) -> None:
         self.size = size
         self.container = av.open(str(path), "w", format="mp4")
         rate = Fraction(film.facts.rate_fps).limit_denominator(1001)
@@ -69,7 +71,7 @@ class PieceWriter:
         context.color_range, context.colorspace = source.color_range, source.colorspace
         context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
         self.stream = stream
-        self.start_ticks = film.start_ticks
+        self.start_ticks = film.start_ticks - round(start_s / film.tick_s)
         width, height = self.size
         self._maps = [lens.maps(width // part, height // part) for part in (1, 2)] if lens.bends else []
 

@@ -17,11 +17,15 @@ SEEK_BACK_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The frames with timestamps from `first_ticks` up to, not including, `end_ticks`; None: to the end."""
+    """The frames with timestamps from `first_ticks` up to, not including, `end_ticks`; None: to the end.
+
+    `part` counts the files of the film.
+    """
 
     number: int
     first_ticks: int
     end_ticks: int | None
+    part: int = 0
 
 
 def plan(footage: Footage, until_s: float) -> tuple[Segment, ...]:

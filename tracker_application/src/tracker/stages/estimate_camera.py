@@ -20,11 +20,13 @@ from tracker.homographies import read_homographies
 from tracker.parameters import parameter
 from tracker.reference import FEWEST_WORLD_POINTS, Frame, ReferencePoints, parse_points
 from tracker.tables import write_table
-from tracker.telemetry import doubt_about_height, height_m
+from tracker.telemetry import Telemetry, doubt_about_height, read_telemetry
 
 DEFAULT_FOV_DEG = 73.7
 # A focal length that is less certain than this is no better than the default.
 WORST_CALIBRATION = 0.05
+# The height above the take-off tells nothing of a drone that has hardly taken off.
+LOWEST_M = 10.0
 # If the frames fit worse than this (at 4K), the ground is not flat, or the lens is not as given.
 WORST_POSE_PX_AT_4K, WIDTH_4K_PX = 3.0, 3840
 # Where the bell-shaped window ends, in standard deviations.
@@ -59,8 +61,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     marked = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
     points, plane = marked.in_metres()
     table, matrices = read_homographies(files.upstream("track_reference_points", "homographies.csv"))
+    telemetry = read_telemetry(files.telemetry())
     frame = points.frame
-    intrinsics, lens = _intrinsics(parameters, points, matrices, report)
+    intrinsics, lens = _intrinsics(parameters, points, matrices, telemetry, report)
     fit = fit_to_world(points, intrinsics)
     scale = ground_scale(fit.to_world, frame)
     polygon = np.array(points.road_polygon_px, np.float64).reshape(-1, 2)
@@ -91,7 +94,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         "yaw_deg": seen[:, 4], "tilt_deg": seen[:, 3], "metres_per_pixel": scales, "pose_residual_px": raw[:, 5],
     }  # fmt: skip
     write_table(files.output("camera.csv"), columns, decimals=6)
-    quality = _quality(fit, intrinsics, lens, frame, seen, raw[registered, 5], _heights(files, seen, report))
+    quality = _quality(fit, intrinsics, lens, frame, seen, raw[registered, 5], _heights(telemetry, seen, report))
     files.output("camera_quality.json").write_text(json.dumps(quality, indent=2) + "\n", encoding="utf-8")
     report.say(quality["verdict"])
     report.result("metres_per_pixel", scale)
@@ -104,20 +107,18 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("field_of_view_from", lens["source"])
 
 
-def _heights(files: StageFiles, seen: Floats, report: Report) -> tuple[float | None, str]:
+def _heights(telemetry: Telemetry | None, seen: Floats, report: Report) -> tuple[float | None, str]:
     """The height that the drone wrote down, and what it says about the one that was found."""
-    telemetry = files.resource("telemetry")
     if telemetry is None:
         return None, ""
-    from_drone_m = height_m(telemetry)
-    doubt = doubt_about_height(float(np.median(seen[:, 2])), from_drone_m)
+    doubt = doubt_about_height(float(np.median(seen[:, 2])), telemetry.height_m)
     if doubt:
         report.warning(doubt)
-    return from_drone_m, doubt
+    return telemetry.height_m, doubt
 
 
 def _intrinsics(
-    parameters: Parameters, points: ReferencePoints, matrices: Floats, report: Report
+    parameters: Parameters, points: ReferencePoints, matrices: Floats, telemetry: Telemetry | None, report: Report
 ) -> tuple[Intrinsics, dict[str, Any]]:
     """The lens, and the source of its focal length."""
     width, height = points.frame.width_px, points.frame.height_px
@@ -146,11 +147,34 @@ def _intrinsics(
         why = "the points match no camera" if found is None else f"the estimate is uncertain by {100 * found[1]:.0f} %"
     if found is not None and found[1] <= WORST_CALIBRATION:
         return found[0], {"source": "estimated", "focal_length_std_percent": round(100 * found[1], 2)}
+    by_drone = _from_the_drone(telemetry, points, usual, report)
+    if by_drone is not None:
+        return by_drone
     report.warning(
         f"the field of view is not set and cannot be estimated from this footage ({why}): {DEFAULT_FOV_DEG} degrees "
         "are assumed. The camera height has the same relative error; set HORIZONTAL_FOV_DEG"
     )
     return usual, {"source": "assumed"}
+
+
+def _from_the_drone(
+    telemetry: Telemetry | None, points: ReferencePoints, usual: Intrinsics, report: Report
+) -> tuple[Intrinsics, dict[str, Any]] | None:
+    """The lens that the drone wrote down, or the one that fits its height; None without either."""
+    if telemetry is None:
+        return None
+    if telemetry.focal_length_35mm:
+        report.say(f"the focal length is that of the drone's .SRT: {telemetry.focal_length_35mm:g} mm on 35 mm film")
+        focal_px = telemetry.focal_length_35mm * usual.width_px / FILM_WIDTH_MM
+        return Intrinsics(usual.width_px, usual.height_px, focal_px), {"source": "telemetry"}
+    if telemetry.height_m < LOWEST_M:
+        return None
+    report.warning(
+        "the field of view is not set and cannot be estimated from this footage: it follows from the drone's height "
+        "above its take-off, as if the ground were at that level; set HORIZONTAL_FOV_DEG"
+    )
+    scale_m = ground_scale(fit_to_world(points, usual).to_world, points.frame)
+    return Intrinsics(usual.width_px, usual.height_px, telemetry.height_m / scale_m), {"source": "height of the drone"}
 
 
 def _warn(fit: GroundFit, parameters: Parameters, report: Report) -> None:
@@ -196,6 +220,8 @@ def _quality(  # noqa: PLR0913, PLR0917  what a judgement rests on
         doubts.append("the points match no camera with this field of view")
     if lens["source"] == "assumed":
         doubts.append("the field of view is assumed")
+    if lens["source"] == "height of the drone":
+        doubts.append("the field of view follows from the drone's height above its take-off")
     if fit.left_out:
         doubts.append(f"{len(fit.left_out)} of {len(fit.errors_m)} points were not used")
     if pose_px > WORST_POSE_PX_AT_4K * frame.width_px / WIDTH_4K_PX:

@@ -17,6 +17,7 @@ from tracker.ground import ground_scale
 from tracker.ground_fit import fit_to_world
 from tracker.lens import Lens
 from tracker.parameters import parameter
+from tracker.parts import Part, read_film
 from tracker.pictures import write_jpeg
 from tracker.point_checks import read_points
 from tracker.point_doubts import doubts_about_scale
@@ -49,29 +50,35 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     """Write `footage.json`, `frame.jpg` and `proposed_points.json`."""
     points_file = files.resource("reference_points")
     checks = Checks(report)
-    with open_footage(files.video()) as footage:
-        facts = footage.facts
+    film = read_film(files)
+    facts = film.facts
+    for part in film.parts:
         report.say(
-            f"{footage.path.name}: {facts.codec} {facts.width_px}x{facts.height_px}, "
-            f"{facts.rate_fps:.3f} frames per second, {facts.duration_s:.1f} s"
+            f"{part.path.name}: {part.facts.codec} {facts.width_px}x{facts.height_px}, "
+            f"{part.facts.rate_fps:.3f} frames per second, {part.facts.duration_s:.1f} s"
         )
-        lens = Lens(
-            facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2
-        )
+    for doubt in film.doubts:
+        checks.warn(doubt)
+    lens = Lens(facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2)
+    asked_s = parameters.reference_time_s
+    if points_file is not None:
+        file_time_s = parse_points(points_file, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
+        asked_s = file_time_s if file_time_s >= 0 else asked_s
+    own = film.at(0.0 if asked_s is None else asked_s)
+    with open_footage(own.path) as footage:
         whole_s = check_file(footage, checks)
-        asked_s = parameters.reference_time_s
-        if points_file is not None:
-            file_time_s = parse_points(points_file, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
-            asked_s = file_time_s if file_time_s >= 0 else asked_s
-        frame = _sharpest(footage, whole_s) if asked_s is None else _frame_at(footage, asked_s)
+        frame = _sharpest(footage, whole_s) if asked_s is None else _frame_at(footage, asked_s - own.start_s)
         luma = frame.luma()
         picture = frame.colours(facts.width_px, facts.height_px)
-        shown = Frame(frame.time_s, facts.width_px, facts.height_px)
+        shown = Frame(own.start_s + frame.time_s, facts.width_px, facts.height_px)
         _check_frame(frame, parameters, checks)
         corners, cells = propose_points(luma, each=CANDIDATES_EACH)
         registration = Registration(luma, lens.undistorted(corners), lens)
         fits = look_over(footage, whole_s, registration, checks)
-        proposed = registration.points_px[best_of_each(cells, fits)]
+    for part in film.parts:
+        if part != own:
+            fits = np.minimum(fits, _look_over_part(part, registration, checks))
+    proposed = registration.points_px[best_of_each(cells, fits)]
     if points_file is not None:
         _check_scale(read_points(points_file, shown), lens, checks)
     picture = lens.straighten(picture) if lens.bends else picture
@@ -85,8 +92,17 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     files.output("footage.json").write_text(json.dumps(footage_facts, indent=2) + "\n", encoding="utf-8")
     report.result("duration_s", facts.duration_s)
     report.result("frame_size", f"{facts.width_px}x{facts.height_px}")
-    report.result("reference_time_s", frame.time_s)
+    report.result("reference_time_s", shown.time_s)
     report.result("proposed_points", len(points))
+
+
+def _look_over_part(part: Part, registration: Registration, checks: Checks) -> Flags:
+    """Check another part of the film, too; measurements are those of the part with the reference frame."""
+    own = Checks(checks.report)
+    with open_footage(part.path) as footage:
+        fits = look_over(footage, check_file(footage, own), registration, own)
+    checks.warnings += own.warnings
+    return fits
 
 
 def best_of_each(cells: Flags, fits: Flags) -> list[int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from tracker.arrays import Floats
+from tracker.arrays import Floats, Picture
 from tracker.checkpoint import folder_for
 from tracker.contract import Report, StageFiles
 from tracker.errors import ParameterInvalid, ReferenceLost
@@ -18,6 +18,7 @@ from tracker.footage import open_footage
 from tracker.homographies import write_homographies
 from tracker.lens import Lens
 from tracker.parameters import parameter
+from tracker.parts import Part, read_film
 from tracker.pieces import REFERENCE_FILE, Job, make_piece
 from tracker.point_doubts import metres_per_pixel_of
 from tracker.proxy import FILM_FILE, PROXY_FILE, USUAL_WIDTH_PX, join_pieces, proxy_size
@@ -73,26 +74,23 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     points = parse_points(files.upstream("define_reference_points", "reference_points.json"), Frame(0.0, 0, 0))
     proposed = parse_points(files.upstream("extract_frame", "proposed_points.json"), Frame(0.0, 0, 0))
     names, places = _all_points(points, proposed)
-    with open_footage(files.video()) as film:
-        facts = film.facts
-        lens = Lens(
-            facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2
-        )
-        reference = next(film.frames_at([points.frame.time_s]), None)
-        if reference is None:
-            raise ReferenceLost(
-                f"{film.path.name} has no frame at {points.frame.time_s} s, the time of the reference points"
-            )
-        whole_s = film.whole_until_s()
-        segments = plan(film, whole_s)
-        size = proxy_size(facts.width_px, facts.height_px, metres_per_pixel_of(points.in_metres()[0]))
-        what = (
-            places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size
-        )  # fmt: skip
-        folder = folder_for(files.checkpoint, [film.path], what)
-        np.save(folder / REFERENCE_FILE, reference.luma())
-    job = Job(film.path, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size)
-    length_s = min(whole_s, facts.duration_s)
+    film = read_film(files)
+    facts, parts = film.facts, film.parts
+    lens = Lens(facts.width_px, facts.height_px, parameters.horizontal_fov_deg, parameters.lens_k1, parameters.lens_k2)
+    size = proxy_size(facts.width_px, facts.height_px, metres_per_pixel_of(points.in_metres()[0]))
+    what = (
+        places.tolist(), points.frame, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size
+    )  # fmt: skip
+    folder = folder_for(files.checkpoint, [part.path for part in parts], what)
+    np.save(folder / REFERENCE_FILE, _reference_luma(film.at(points.frame.time_s), points.frame.time_s))
+    segments: list[Segment] = []
+    for number, part in enumerate(parts):
+        with open_footage(part.path) as footage:
+            whole_s = footage.whole_until_s()
+            planned = plan(footage, whole_s)
+        segments += [replace(each, number=len(segments) + each.number, part=number) for each in planned]
+    job = Job(parts, folder, places, lens, parameters.min_inlier_share, fixed, parameters.proxy_quality_crf, size)
+    length_s = parts[-1].start_s + min(whole_s, parts[-1].facts.duration_s)
     film_progress = FilmProgress(
         job, segments, facts.frames, length_s, points.frame.time_s, parameters.max_lost_seconds, report
     )
@@ -133,6 +131,13 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     files.output(FILM_FILE).write_text(json.dumps(film_facts, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(files.checkpoint)
     _report_quality(columns, quality, len(points.points), report)
+
+
+def _reference_luma(part: Part, time_s: float) -> Picture:
+    with open_footage(part.path) as footage:
+        for frame in footage.frames_at([time_s - part.start_s]):
+            return frame.luma()
+    raise ReferenceLost(f"{part.path.name} has no frame at {time_s} s, the time of the reference points")
 
 
 def _all_points(points: ReferencePoints, proposed: ReferencePoints) -> tuple[list[str], Floats]:
