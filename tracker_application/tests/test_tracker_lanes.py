@@ -72,6 +72,38 @@ def test_a_lane_change_is_one_change_and_noise_is_none() -> None:
     assert sum(first != second for first, second in pairwise(names)) == 1
 
 
+def test_vehicles_that_stand_ahead_of_a_lane_extend_it_and_those_beside_it_do_not() -> None:
+    end = float(X[-1])
+    queue = np.array([[end + 6.5, 0.2, 0.02], [end + 13.0, 0.0, np.pi], [end + 26.0, 0.0, 0.0], [end + 5.0, -2.8, 0.0]])
+    lanes = find_lanes([course(number, way) for number, way in enumerate(_ways())], standing=queue, **FAST)
+    assert len(lanes) == 2
+    longest = max(lanes, key=lambda lane: lane.length_m)
+    assert longest.middle_m[-1] == pytest.approx([end + 13.0, 0.0], abs=1.0)
+
+
+def test_a_lane_of_which_nobody_drove_all_is_one_lane_and_one_beside_it_another() -> None:
+    ways = [
+        np.column_stack([X + start, np.full(len(X), y)]) for start, y in ((0, 0.2), (66, -0.1), (120, 0.0), (66, 3.5))
+    ]
+    lanes = sorted(_each(ways), key=lambda lane: -lane.length_m)
+    assert [round(float(lane.middle_m[0, 0])) for lane in lanes] == [0, 66]
+    assert lanes[0].middle_m[-1, 0] == pytest.approx(179, abs=1.5)
+    assert np.abs(lanes[0].middle_m[:, 1]).max() < 0.4
+    assert lanes[0].track_ids == (0, 1, 2)
+
+
+def test_lanes_that_meet_at_an_angle_or_far_apart_stay_two() -> None:
+    turned = np.column_stack([64 + 0.7 * X, 0.7 * X])
+    far = np.column_stack([X + 74, np.zeros(len(X))])
+    assert len(_each([np.column_stack([X, np.zeros(len(X))]), turned])) == 2
+    assert len(_each([np.column_stack([X, np.zeros(len(X))]), far])) == 2
+
+
+def _each(ways: list[Floats]) -> list[Lane]:
+    courses = [course(number, way) for number, way in enumerate(ways)]
+    return find_lanes(courses, width_m=3.2, min_vehicles=1, min_length_m=15.0)
+
+
 def test_a_slow_queue_extends_its_lane() -> None:
     queue = [np.column_stack([np.arange(-end - 8, -end, 0.7), np.full(12, 0.2)]) for end in (-2, 5, 12)]
     lanes = _lanes([*_ways(), *queue])

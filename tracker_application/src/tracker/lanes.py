@@ -26,9 +26,9 @@ FOLLOWS, COVERED = 0.35, 0.55
 MOST_COURSES = 400
 # In units of (distance from the centre line / width)^2 per metre: being on no lane, and one lane change.
 NO_LANE_COST, CHANGE_COST = 0.36, 2.0
-# A queue at the image border is too short for its own lane. It extends its lane by this much at a time, where vehicles
-# continued in its direction without a gap.
-PROLONGED_AT_ONCE_M, ANY_GAP_M, STRAIGHT_ON_RAD = 10.0, 3.0, np.radians(15)
+# A queue is too short for its own lane. It extends its lane by this much at a time, where vehicles continued in its
+# direction, or stand there as close to one another as vehicles queue: their centres are a length and a gap apart.
+PROLONGED_AT_ONCE_M, ANY_GAP_M, STRAIGHT_ON_RAD = 10.0, 8.0, np.radians(15)
 # Lanes further apart than this multiple of the usual width are not adjacent.
 BESIDE = 1.6
 # Fewest vehicles of a lane that is so sure.
@@ -108,8 +108,13 @@ def place_on(middle: Floats, headings: Floats, points: Floats, ways: Floats) -> 
     return near.astype(np.float64), np.where(same, left, np.nan)
 
 
-def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_length_m: float) -> list[Lane]:
-    """Lanes of at least `min_length_m` used by at least `min_vehicles`, the busiest first."""
+def find_lanes(
+    courses: list[Course], *, width_m: float, min_vehicles: int, min_length_m: float, standing: Floats | None = None
+) -> list[Lane]:
+    """Lanes of at least `min_length_m` used by at least `min_vehicles`, the busiest first.
+
+    `standing` are the vehicles that never moved: position and the direction of their long axis, n x 3.
+    """
     usable = [one for one in courses if one.length_m >= min_length_m]
     if len(usable) > MOST_COURSES:
         usable = [usable[index] for index in np.linspace(0, len(usable) - 1, MOST_COURSES).round().astype(int)]
@@ -126,7 +131,8 @@ def find_lanes(courses: list[Course], *, width_m: float, min_vehicles: int, min_
         lanes.append(lane)
         free[index][part] = False
         free = [here & ~_near(lane, one, COVERED * width_m) for here, one in zip(free, usable, strict=True)]
-    lanes = _prolonged(lanes, courses, width_m)
+    lanes = _prolonged(lanes, courses, np.zeros((0, 3)) if standing is None else standing, width_m)
+    lanes = _joined(lanes, COVERED * width_m)
     on = [tuple(one.track_id for one in courses if _drove(lane, one, width_m, min_length_m)) for lane in lanes]
     order = sorted(range(len(lanes)), key=lambda index: (-len(on[index]), -lanes[index].length_m))
     named = [replace(lanes[index], lane_id=f"L{at}", track_ids=on[index]) for at, index in enumerate(order, 1)]
@@ -175,10 +181,14 @@ def _middle_of(base: Course, courses: list[Course], width_m: float) -> Lane:
     return lane
 
 
-def _prolonged(lanes: list[Lane], courses: list[Course], width_m: float) -> list[Lane]:
-    """Extend lanes as far as vehicles continued straight from their ends, or came straight to their beginnings."""
-    places = np.concatenate([one.points_m for one in courses]).reshape(-1, 2)
-    ways = np.concatenate([one.headings_rad for one in courses])
+def _prolonged(lanes: list[Lane], courses: list[Course], standing: Floats, width_m: float) -> list[Lane]:
+    """Extend lanes as far as vehicles continued straight from their ends, or came straight to their beginnings.
+
+    Front and rear of what stands may be confused.
+    """
+    both = np.concatenate([standing, standing + [0, 0, np.pi]])
+    places = np.concatenate([*(one.points_m for one in courses), both[:, :2]]).reshape(-1, 2)
+    ways = np.concatenate([*(one.headings_rad for one in courses), both[:, 2]])
     for lane in lanes:
         taken = _on(lane, places, ways)
         places, ways = places[~taken], ways[~taken]
@@ -219,6 +229,52 @@ def _drawn_out(points: Floats, places: Floats, ways: Floats, near_m: float) -> F
         way = heading + np.arctan(slope)
         steps = np.arange(STEP_M, far_m + 1e-9, STEP_M)
         points = np.vstack([points, end + steps[:, None] * [np.cos(way), np.sin(way)]])
+
+
+def _joined(lanes: list[Lane], near_m: float) -> list[Lane]:
+    """Lanes where one begins straight ahead of another's end, no further than vehicles queue, or before it, are one."""
+    lanes = list(lanes)
+    while True:
+        pairs = [
+            (gap_m, before, after)
+            for before, one in enumerate(lanes)
+            for after, other in enumerate(lanes)
+            if one is not other and (gap_m := _gap(one, other, near_m)) <= ANY_GAP_M
+        ]
+        if not pairs:
+            return lanes
+        _, before, after = min(pairs)
+        one, other = lanes[before], lanes[after]
+        # Of an overlap, the part of the following lane stays.
+        way = one.headings_rad[-1]
+        ahead = (one.middle_m - other.middle_m[0]) @ [np.cos(way), np.sin(way)]
+        points = np.vstack([one.middle_m[: np.flatnonzero(ahead < 0)[-1] + 1], other.middle_m])
+        evenly = np.arange(0.0, length(points), STEP_M)
+        middle = np.column_stack([np.interp(evenly, along(points), points[:, axis]) for axis in (0, 1)])
+        lanes[before] = replace(one, middle_m=middle, headings_rad=directions(middle))
+        del lanes[after]
+
+
+def _gap(one: Lane, other: Lane, near_m: float) -> float:
+    """How far ahead of the end of a lane another one continues it; 0 if they overlap, infinite if it does not."""
+    end, begin = one.middle_m[-1], other.middle_m[0]
+    way = one.headings_rad[-1]
+    ahead, aside = _seen_from(end, way, begin)
+    if abs(aside) >= near_m or abs(float(angle_between(other.headings_rad[0], way))) >= STRAIGHT_ON_RAD:
+        return np.inf
+    if ahead >= 0:
+        return ahead
+    overlaps = [
+        place_on(lane.middle_m, lane.headings_rad, place[None], np.array([heading]))[1]
+        for lane, place, heading in ((one, begin, other.headings_rad[0]), (other, end, way))
+    ]
+    return 0.0 if bool((np.abs(overlaps) < near_m).all()) else np.inf
+
+
+def _seen_from(place: Floats, way: float, other: Floats) -> tuple[float, float]:
+    """How far ahead of a place, in its direction, and to its left."""
+    off = other - place
+    return float(off @ [np.cos(way), np.sin(way)]), float(off @ [-np.sin(way), np.cos(way)])
 
 
 def _near(lane: Lane, one: Course, near_m: float) -> Flags:

@@ -39,21 +39,27 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         number: track["row"]
         for number, track in groups({"track_id": table["track_id"], "row": np.arange(len(places))}, "track_id").items()
     }
+    courses = [course(number, places[rows]) for number, rows in rows_of.items()]
+    still = {one.track_id for one in courses if not len(one.points_m)}
+    first_rows = [rows_of[number][0] for number in still]
     found = (
         []
         if correction.lines
         else find_lanes(
-            [course(number, places[rows]) for number, rows in rows_of.items()],
+            courses,
             width_m=parameters.lane_width_m,
             min_vehicles=parameters.min_lane_vehicles,
             min_length_m=parameters.min_lane_length_m,
+            standing=np.column_stack([places[first_rows], ways[first_rows]]).reshape(-1, 3),
         )
     )
     lanes = correction.lanes(found, parameters.lane_width_m)
     lane_ids = np.full(len(places), "", dtype=object)
     done = 0
-    for rows in rows_of.values():
+    for number, rows in rows_of.items():
         lane_ids[rows] = assign(lanes, places[rows], ways[rows])
+        if number in still and not lane_ids[rows[0]]:
+            lane_ids[rows] = assign(lanes, places[rows], ways[rows] + np.pi)
         done += len(rows)
         report.progress("positions", done, len(places))
     renamed = {lane.lane_id: correction.names.get(lane.lane_id, lane.lane_id) for lane in lanes}
