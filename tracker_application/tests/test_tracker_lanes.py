@@ -15,7 +15,7 @@ from rendered_film import Film
 
 from tracker.arrays import Floats
 from tracker.cli import main
-from tracker.lanes import Lane, assign, certainty, course, directions, find_lanes
+from tracker.lanes import Lane, _joined, assign, certainty, course, directions, find_lanes
 from tracker.tables import read_table
 
 X = np.arange(0, 60, 0.7)
@@ -90,6 +90,16 @@ def test_a_lane_of_which_nobody_drove_all_is_one_lane_and_one_beside_it_another(
     assert lanes[0].middle_m[-1, 0] == pytest.approx(179, abs=1.5)
     assert np.abs(lanes[0].middle_m[:, 1]).max() < 0.4
     assert lanes[0].track_ids == (0, 1, 2)
+
+
+def test_a_lane_that_begins_where_a_longer_one_begins_becomes_part_of_it() -> None:
+    long, short = (np.column_stack([np.arange(0, until), np.full(until, y)]) for until, y in ((60, 0.0), (40, 1.2)))
+    (whole,) = _joined([_lane("short", short), _lane("long", long)], near_m=1.8)
+    assert whole.length_m == pytest.approx(59, abs=1)
+
+
+def _lane(name: str, middle: Floats) -> Lane:
+    return Lane(name, middle, directions(middle), ())
 
 
 def test_lanes_that_meet_at_an_angle_or_far_apart_stay_two() -> None:

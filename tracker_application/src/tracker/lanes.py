@@ -248,7 +248,8 @@ def _joined(lanes: list[Lane], near_m: float) -> list[Lane]:
         # Of an overlap, the part of the following lane stays.
         way = one.headings_rad[-1]
         ahead = (one.middle_m - other.middle_m[0]) @ [np.cos(way), np.sin(way)]
-        points = np.vstack([one.middle_m[: np.flatnonzero(ahead < 0)[-1] + 1], other.middle_m])
+        before_it = (np.flatnonzero(ahead < 0) + 1).max(initial=0)
+        points = np.vstack([one.middle_m[:before_it], other.middle_m])
         evenly = np.arange(0.0, length(points), STEP_M)
         middle = np.column_stack([np.interp(evenly, along(points), points[:, axis]) for axis in (0, 1)])
         lanes[before] = replace(one, middle_m=middle, headings_rad=directions(middle))
