@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +18,8 @@ from patience import until
 from slurm_cluster import SlurmCluster
 from slurm_installation import SlurmInstallation, slurm_installation
 
-from winslow_dagster.engines.slurm.ledger import Ledger
+from winslow_dagster.engines.slurm.ledger import Ledger, Submission
+from winslow_dagster.engines.slurm.messages import Hello, Order
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.pipelines.variables import SecretReference
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -231,6 +233,30 @@ def test_a_runner_that_dies_is_replaced_on_its_node_and_its_program_runs_on(home
 
     assert content(home, ended(home, task), "ran") == "ran\n"
     assert Ledger.read(TaskDirectory.of(home.settings.node.tasks_dir, task.task_id)).serving == 1
+
+
+@pytest.mark.docker
+def test_a_serving_that_was_replaced_stops_its_container_and_leaves_nothing(
+    home: SlurmInstallation, test_image: str
+) -> None:
+    task = a_stage(home, UNTIL_GO, mode="docker", image=test_image)
+    home.engine.submit(task)
+    directory = until_runs(home, task)
+    mirror, job = TaskDirectory.of(home.settings.node.tasks_dir, task.task_id), job_of(home, task)
+    ledger = Ledger.read(mirror)
+    ledger.changed(numbers=2, last=Submission(number=2, at_s=time.time(), job_id="0")).write(mirror)
+
+    desk, hello = home.engine.agent_desk(), Hello(job_id="0", node="s2").model_dump_json().encode()
+    order = Order.model_validate_json(desk.answer(task.task_id, 2, "hello", hello))
+
+    assert order.serving == 2
+    until("the old job is gone", lambda: job not in home.jobs())
+    assert not directory.path.exists()
+    names = ["docker", "ps", "-a", "--filter", f"name=winslow-{task.task_id}", "--format", "{{.Names}}"]
+    assert subprocess.run(names, capture_output=True, text=True, check=True).stdout == ""
+    assert home.engine.status(task.task_id).result is None
+    home.engine.cancel(task.task_id, "the test has ended")
+    assert ended(home, task).outcome == "cancelled"
 
 
 def test_what_ends_while_the_web_server_is_away_is_delivered_later(home: SlurmInstallation) -> None:

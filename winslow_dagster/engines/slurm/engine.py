@@ -51,6 +51,8 @@ from winslow_dagster.storage.secrets import SecretStore
 AGENT = "winslow_dagster.engines.slurm.agent"
 SILENT_S = 60.0
 NS_PER_S = 1_000_000_000
+RECENT_S = 3.0
+"""How old the look at the queue may be by which it is decided whether a job is gone."""
 AWAY_AGAIN_S = 2.0
 TRY_AGAIN_S = 15.0
 """How long after a refusal a job is submitted again: a node that can run it may have joined."""
@@ -208,7 +210,7 @@ class SlurmEngine(DirectoryEngine):
             return
         last = ledger.last
         if last is not None:
-            look = self._queue.look_after(last.at_s)
+            look = self._queue.look_after(max(last.at_s, time.time() - RECENT_S))
             if look.problem:
                 return  # Never submit blindly: its job may be there.
             job = look.job(self._job_name(task.task_id))

@@ -6,18 +6,23 @@ The last look is a file in the home. Whoever finds it older than a second looks 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from winslow_dagster.engines.slurm.commands import SlurmAway, slurm
+from winslow_dagster.errors import EngineError
 from winslow_dagster.locks import lock_now
 from winslow_dagster.stages.task.directory import write_quickly
 
 EVERY_S = 1.0
 COLUMNS = "%i|%T|%r|%N|%S|%j"
 ENDING = frozenset({"CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE"})
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,18 @@ class JobQueue:
     def __init__(self, directory: Path) -> None:
         self._file = directory / "queue"
         self._lock = directory / "queue.lock"
+        self._renewing = threading.Lock()
         self._read: tuple[tuple[int, int], Look] = ((0, 0), Look())
 
     def look(self) -> Look:
-        """The queue, a second old at most; older only while another process is looking."""
+        """The queue as last seen, at once. If that is a second ago, a thread looks anew: it may take seconds.
+
+        A process that has just begun may get a look of long ago: compare `at_s`.
+        """
         found = self._last()
-        return found if 0 <= time.time() - found.at_s < EVERY_S else self._anew(found, wait=False)
+        if not 0 <= time.time() - found.at_s < EVERY_S and self._renewing.acquire(blocking=False):
+            threading.Thread(target=self._renew, args=(found,), name="squeue", daemon=True).start()
+        return found
 
     def look_after(self, moment_s: float) -> Look:
         """The queue as it was after that moment (seconds since 1970), or the reason why nobody can tell."""
@@ -82,6 +93,14 @@ class JobQueue:
             time.sleep(min(EVERY_S, max(0.0, found.at_s + EVERY_S - time.time())))
             self._anew(found, wait=True)
         return found
+
+    def _renew(self, known: Look) -> None:
+        try:
+            self._anew(known, wait=False)
+        except EngineError:
+            logger.exception("the queue cannot be looked at")
+        finally:
+            self._renewing.release()
 
     def _last(self) -> Look:
         try:
