@@ -348,7 +348,16 @@ def test_the_package_lists_its_public_names() -> None:
 
 
 def test_the_package_is_imported_without_dagster_docker_or_a_database() -> None:
-    program = "import sys, winslow_dagster.pipelines; print(*sorted(sys.modules))"
-    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    modules = modules_after("from winslow_dagster.pipelines import *")
     assert "yaml" in modules
-    assert not {"dagster", "docker", "sqlalchemy", "jsonschema"} & set(modules)
+    assert not {"dagster", "docker", "sqlalchemy", "jsonschema"} & modules
+
+
+def test_its_values_are_imported_without_what_reads_files() -> None:
+    assert "yaml" not in modules_after("from winslow_dagster.pipelines import Pipeline")
+
+
+def modules_after(statement: str) -> set[str]:
+    program = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())

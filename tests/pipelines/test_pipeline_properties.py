@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines import Pipeline, Problem, changes, json_schema, parse_pipeline
+from winslow_dagster.pipelines import Pipeline, Problem, json_schema, parse_pipeline
+from winslow_dagster.pipelines.changes import changes
 from winslow_dagster.pipelines.model.form import (
     ChoiceField,
     FileField,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
-from winslow_dagster.pipelines import Pipeline, changes, keep_version, load_version, parse_pipeline, version_digests
+from winslow_dagster.pipelines import Pipeline, keep_version, load_version, parse_pipeline, version_digests
+from winslow_dagster.pipelines.changes import changes
 
 GOOD = "name: tracks\nimage: tracker:{tag}\nstages: [{{name: a}}]\n"
 

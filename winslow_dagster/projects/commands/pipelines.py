@@ -9,11 +9,11 @@ from winslow_dagster.errors import NotFound, PipelineInvalid
 from winslow_dagster.pipelines import (
     Catalogue,
     LoadedPipeline,
-    changes,
     load,
     pipeline_names,
     version_digests,
 )
+from winslow_dagster.pipelines.changes import changes
 from winslow_dagster.pipelines.config_file import read_content
 from winslow_dagster.pipelines.variable_comments import variable_comments
 from winslow_dagster.projects.commands.context import Context

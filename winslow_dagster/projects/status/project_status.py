@@ -9,7 +9,8 @@ from functools import partial
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.errors import NotFound, PipelineInvalid, StoreError
-from winslow_dagster.pipelines import LoadedPipeline, Pipeline, changes
+from winslow_dagster.pipelines import LoadedPipeline, Pipeline
+from winslow_dagster.pipelines.changes import changes
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.reasons import queue_reason, run_failure
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs, statuses_of
