@@ -109,16 +109,19 @@ def share_of_agents(settings: Settings) -> float:
         plane.say("hello", Hello(job_id="1", node="s1").model_dump_json())
     idle_s = services_s(lambda: time.sleep(IDLE_S))
     begun_s = time.monotonic()
-    used_s = services_s(
-        lambda: [
-            report(plane, task, turn) for turn in range(TURNS) for plane, task in zip(planes, task_ids, strict=True)
-        ]
-    )
+    used_s = services_s(lambda: report_all(planes, task_ids))
     took_s = time.monotonic() - begun_s
     for task_id in task_ids:
         shutil.rmtree(TaskDirectory.of(settings.node.tasks_dir, task_id).path)
     each_s = (used_s - idle_s * took_s / IDLE_S) / (TURNS * TALKING)
     return 100 * each_s * AGENTS / min(max(AGENTS / REPORTS_PER_S, FASTEST_S), SLOWEST_S)
+
+
+def report_all(planes: list[ControlPlane], task_ids: list[str]) -> None:
+    """Let each agent report TURNS times."""
+    for turn in range(TURNS):
+        for plane, task_id in zip(planes, task_ids, strict=True):
+            report(plane, task_id, turn)
 
 
 def report(plane: ControlPlane, task_id: str, turn: int) -> None:
@@ -162,9 +165,10 @@ def run_s(settings: Settings, project: str) -> tuple[float, float]:
     run.wait()
     ended = dagster_client(settings, installation_id(settings)).run(run.run_id)
     assert ended.status == "SUCCESS", ended
-    return (ended.ended_at - ended.started_at).total_seconds(), first_container_start(
-        launched_at, project
-    ) - launched_at
+    assert ended.started_at, ended
+    assert ended.ended_at, ended
+    launch_s = first_container_start(launched_at, project) - launched_at
+    return (ended.ended_at - ended.started_at).total_seconds(), launch_s
 
 
 @contextlib.contextmanager
