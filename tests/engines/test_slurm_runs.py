@@ -160,6 +160,23 @@ def test_a_stage_gets_exactly_the_gpus_that_slurm_has_given_it(home: SlurmInstal
     assert {gpu.uuid for node in home.engine.nodes() for gpu in node.gpus} == {"GPU-0", "GPU-1", "amd-0"}
 
 
+def test_a_stage_runs_where_gpus_have_the_memory_that_it_needs(home: SlurmInstallation) -> None:
+    (home.settings.home / "slurm" / "nodes" / "s2" / "node.json").unlink(missing_ok=True)  # as before its first agent
+    on_s1 = a_stage(home, UNTIL_GO, gpu=Gpu(vendor="nvidia", count=2))
+    home.engine.submit(on_s1)
+    until_runs(home, on_s1)
+    # Slurm sends it to s2 first, whose only GPU is too small.
+    task = a_stage(home, "true", gpu=Gpu(memory_bytes=20 << 30))
+    home.engine.submit(task)
+    until("it is submitted again", lambda: not home.engine.wait(task.task_id, timeout_s=1).served)
+    home.engine.submit(task)
+    until("it waits for s1", lambda: "waits for room" in home.engine.explain(task.task_id))
+    let_go(home, on_s1)
+
+    assert ended(home, on_s1).outcome == "succeeded"
+    assert (ended(home, task).outcome, ended(home, task).node) == ("succeeded", "s1")
+
+
 def test_gpus_that_no_node_has_yet_are_waited_for(home: SlurmInstallation) -> None:
     task = a_stage(home, "true", gpu=Gpu(vendor="intel"))
 

@@ -120,16 +120,7 @@ class ClusterNodes:
 
     def too_small_for(self, gpu: Gpu) -> frozenset[str]:
         """The nodes that are known to have too few GPUs with that much memory."""
-        least_bytes = gpu.memory_bytes
-        if not least_bytes:
-            return frozenset()
-        return frozenset(
-            node.name
-            for node in self.look()
-            if (reported := self._reports.gpus(node.name))
-            and sum(one.memory_bytes >= least_bytes and gpu.vendor in {None, one.vendor} for one in reported)
-            < gpu.count
-        )
+        return frozenset(node.name for node in self.look() if self._reports.too_small(node.name, gpu))
 
     def drain(self, node: str, by: str, reason: str) -> None:
         """Let the node take no new job."""

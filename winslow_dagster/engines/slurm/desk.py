@@ -63,10 +63,14 @@ class Desk:
 
     def _greet(self, directory: TaskDirectory, submission: int, message: bytes) -> Order:
         hello = Hello.model_validate_json(message)
+        self._nodes.write_gpus(hello.node, hello.gpus)
         with ledger_lock(directory):
             task, ledger = directory.task(), Ledger.read(directory)
             if task is None or has_result(directory) or ledger.last is None or ledger.last.number != submission:
                 raise Fenced("the task has ended, or a newer job serves it", where=directory.task_id)
+            if task.gpu is not None and not task.gpu.optional and self._nodes.too_small(hello.node, task.gpu):
+                # Nobody knew that before its first agent: from now on, it is left out.
+                raise Fenced(f"the GPUs of {hello.node} have too little memory", where=directory.task_id)
             serving = ledger.serving + 1
             try:
                 secrets = self._secrets(task)
@@ -84,7 +88,6 @@ class Desk:
                     updated_at=datetime.now(UTC),
                 )
             )
-        self._nodes.write_gpus(hello.node, hello.gpus)
         return Order(
             task=of_serving(task, serving),
             serving=serving,

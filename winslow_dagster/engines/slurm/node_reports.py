@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.task.directory import read_value, write_quickly
 from winslow_dagster.stages.task.model import NodeGpu
@@ -29,6 +30,14 @@ class NodeReports:
     def gpus(self, node: str) -> tuple[NodeGpu, ...]:
         """The GPUs of a node; none if no agent has said so."""
         return read_node_gpus(self._directory / node)
+
+    def too_small(self, node: str, gpu: Gpu) -> bool:
+        """Whether the node is known to have too few GPUs with as much memory: Slurm only counts GPUs."""
+        least_bytes, known = gpu.memory_bytes, self.gpus(node)
+        if not least_bytes or not known:
+            return False
+        enough = [one for one in known if one.memory_bytes >= least_bytes and gpu.vendor in {None, one.vendor}]
+        return len(enough) < gpu.count
 
     def write_usage(self, node: str, usage: NodeUsage) -> None:
         """Store what is in use on a node."""
