@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class ControlPlane:
 
 
 @pytest.fixture
-def plane(tmp_path: Path) -> Iterator[ControlPlane]:
+def plane(tmp_path: Path) -> ControlPlane:
     plane = ControlPlane(tmp_path / "home")
     plane.submit()
     return plane
@@ -291,6 +290,23 @@ def test_nothing_is_lost_or_doubled_when_messages_or_answers_get_lost(plane: Con
                 status = plane.directory.status()
                 assert status is not None
                 assert status.reason == f"line {number}"
+
+
+def test_a_result_is_taken_only_with_the_whole_log(plane: ControlPlane, node: TaskDirectory) -> None:
+    plane.hello()
+    reporter = a_reporter(Wire(plane), node)
+    with LogWriter(node.log, TASK.log_rules) as writer:
+        writer.write("stdout", b"first\n")
+        reporter.report()
+        writer.write("stdout", b"second\n")
+        (segment,) = plane.directory.log.glob("*.log")
+        segment.write_bytes(b"")  # as after a power failure
+        plane.report(Report(serving=1, status=a_status("x")))
+
+    reporter.report(a_result())
+
+    assert plane.directory.result() is not None
+    assert mirrored(plane) == ["first", "second"]
 
 
 def test_the_log_of_a_serving_that_was_replaced_goes_aside(plane: ControlPlane, node: TaskDirectory) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from winslow_dagster.engines.directory_engine import end_without_runner, has_result
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.ledger import Ledger, ledger_lock, of_serving
-from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
+from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report, landed
 from winslow_dagster.engines.slurm.mirror import begin_serving, checkpoint_of, is_name_of_serving, write_report
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.errors import Fenced, NotFound, UsageError
@@ -109,7 +109,7 @@ class Desk:
                     raise Fenced("the task has ended", where=directory.task_id)
                 return Reply()  # The answer to the first try was lost.
             sizes = write_report(directory, report)
-            if report.result is not None:
+            if report.result is not None and all(landed(piece, sizes) for piece in report.log):
                 directory.write_outcome(report.result)
                 directory.finalize()
                 self._heard_at_s.pop(directory.task_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Base64UrlBytes, Field, StringConstraints
@@ -50,8 +51,16 @@ class LogPiece(Frozen):
     last: bool = False
 
 
+def landed(piece: LogPiece, sizes: Mapping[str, int]) -> bool:
+    """Whether the control plane has the piece, going by the sizes of its growing files."""
+    return not piece.grows or sizes.get(piece.name) == piece.offset + len(piece.data)
+
+
 class Report(Frozen):
-    """What is new at a serving. `log_names` are all files of its log, if the mirror has them all."""
+    """What is new at a serving. `log_names` are all files of its log, which the mirror has with these pieces.
+
+    A result is taken only if all pieces fit: otherwise it comes again with what was missing.
+    """
 
     serving: int
     status: StageStatus | None = None

@@ -12,7 +12,7 @@ from winslow_dagster.engines import local_node
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.engines.slurm.control_plane import ControlPlane
 from winslow_dagster.engines.slurm.job_environment import JobFacts
-from winslow_dagster.engines.slurm.messages import LogPiece, Reply, Report
+from winslow_dagster.engines.slurm.messages import LogPiece, Reply, Report, landed
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.log.segments import CHECKPOINT, NAME, OPEN
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -49,8 +49,8 @@ class Reporter:
     def report(self, result: StageResult | None = None, checkpoint: Manifest | None = None) -> Reply:
         """Say everything that is new, the result last. Raises Fenced, ControlPlaneAway, EngineError."""
         while True:
-            pieces, names = self._log()
-            if pieces:
+            pieces, names, whole = self._log()
+            if not whole:
                 self._note(pieces, self._say(Report(serving=self._serving, log=pieces)))
                 continue
             status, usage = self._known_as(self._directory.status()), self._directory.usage()
@@ -61,24 +61,28 @@ class Reporter:
                     status=status if said.get("status") != self._said.get("status") else None,
                     usage=usage if said.get("usage") != self._said.get("usage") else None,
                     node_usage=None if result else self._node_usage(),
+                    log=pieces,
                     log_names=names if names != self._names else None,
                     checkpoint=checkpoint,
                     result=self._known_as(result),
                 )
             )
-            self._names, self._said = names, said
-            return reply
+            self._note(pieces, reply)
+            if all(landed(piece, reply.sizes) for piece in pieces):
+                self._names, self._said = names, said
+                return reply
 
     def _say(self, report: Report) -> Reply:
         return Reply.model_validate_json(self._plane.say("report", report.model_dump_json()))
 
-    def _log(self) -> tuple[tuple[LogPiece, ...], tuple[str, ...]]:
-        """The next pieces, PIECE_BYTES at most, and the names of all files."""
+    def _log(self) -> tuple[tuple[LogPiece, ...], tuple[str, ...], bool]:
+        """The next pieces, PIECE_BYTES at most, the names of all files, and whether nothing is left after that."""
         names = tuple(sorted(path.name for path in _files(self._directory)))
-        room, pieces = PIECE_BYTES, []
+        room = PIECE_BYTES
+        pieces: list[LogPiece] = []
         for name in names:
             if room <= 0:
-                break
+                return tuple(pieces), names, False
             try:
                 piece = self._piece(name, room)
             except FileNotFoundError:
@@ -86,7 +90,7 @@ class Reporter:
             if piece is not None:
                 pieces.append(piece)
                 room -= len(piece.data)
-        return tuple(pieces), names
+        return tuple(pieces), names, room > 0
 
     def _piece(self, name: str, room: int) -> LogPiece | None:
         path = self._directory.log / name
