@@ -124,13 +124,10 @@ def test_a_machine_joins_and_works_while_others_wait(slurm_cluster: SlurmCluster
 
 @pytest.mark.slow
 def test_a_job_outlives_a_cut_and_the_death_of_every_daemon(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
-    ends, report = tmp_path / "ends", tmp_path / "report"
-    job = submit(
-        slurm_cluster,
-        f"until [ -e {ends} ]; do sleep 0.1; done; echo x >>{report}",
-        "--nodelist=s3",
-    )
-    until("it runs", lambda: slurm_cluster.runs(job))
+    begun, ends, report = tmp_path / "begun", tmp_path / "ends", tmp_path / "report"
+    script = f"touch {begun}; until [ -e {ends} ]; do sleep 0.1; done; echo x >>{report}"
+    job = submit(slurm_cluster, script, "--nodelist=s3")
+    until_there(begun)
     # As an agent does first of all: slurmctld then saves its state, and knows the job when it is back.
     slurm_cluster.slurm("scontrol", "update", f"JobId={job}", f"Comment=saved {job}")
     until("it is saved", lambda: slurm_cluster.has_saved(f"saved {job}"))

@@ -112,6 +112,18 @@ def python_with_tests(home: Path) -> Path:
     return script
 
 
+def write_facts(settings: Settings, node: str, gpus: tuple[NodeGpu, ...] = ()) -> None:
+    """The file that a node gets when it joins. The nodes of a test have them in one directory."""
+    home = settings.home
+    NodeFacts(
+        node_dir=home / "nodes" / node,
+        python=python_with_tests(home),
+        control_plane_url=settings.slurm.control_plane_url,
+        environment={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+        gpus=gpus,
+    ).write(home / "facts" / f"{node}.toml")
+
+
 @contextlib.contextmanager
 def slurm_installation(
     cluster: SlurmCluster,
@@ -133,20 +145,13 @@ def slurm_installation(
             **(environment or {}),
         }
     )
-    python = python_with_tests(home)
-    for node in NODES:
-        NodeFacts(
-            node_dir=home / "nodes" / node,
-            python=python,
-            control_plane_url=url,
-            environment={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
-            gpus=GPUS.get(node, ()),
-        ).write(home / "facts" / f"{node}.toml")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
         engine = SlurmEngine(settings, agent=agent)
         installation = SlurmInstallation(settings, engine, cluster, AgentServer(engine, port))
+        for node in NODES:
+            write_facts(settings, node, GPUS.get(node, ()))
         installation.server.start()
         try:
             yield installation

@@ -13,16 +13,17 @@ import pytest
 from engine_drivers import a_task
 from patience import until
 from slurm_cluster import SlurmCluster
-from slurm_installation import SlurmInstallation, slurm_installation
+from slurm_installation import SlurmInstallation, slurm_installation, write_facts
 
 from winslow_dagster.engines.slurm.ledger import Ledger
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.stages.task.directory import TaskDirectory
-from winslow_dagster.stages.task.model import StageResult, StageTask
+from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageTask
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 PROCESS = 'hostname >>"{marks}"; until [ -e "{go}" ]; do sleep 0.1; done; echo done >"$WINSLOW_OUTPUT_DIR/ran"'
+CONTAINER = 'until [ -e "$WINSLOW_OUTPUT_DIR/go" ]; do sleep 1; done'
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Stage:
     task: StageTask
     marks: Path
     go: Path
+    over: threading.Event
+    """Set at the end of the test, after which nobody submits it again."""
     results: list[StageResult] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -76,6 +79,8 @@ class Stage:
     def _follow(self) -> None:
         engine = self.installation.engine
         while (state := engine.wait(self.task.task_id, 1.0)).result is None:
+            if self.over.is_set():
+                return
             if not state.served:
                 engine.submit(self.task)
         self.results.append(state.result)
@@ -88,10 +93,15 @@ def environment_of(entry: Path) -> bytes:
         return b""
 
 
+OVER = threading.Event()
+
+
 @pytest.fixture
 def installation(slurm_cluster: SlurmCluster, tmp_path: Path) -> Iterator[SlurmInstallation]:
+    OVER.clear()
     with slurm_installation(slurm_cluster, tmp_path) as installation:
         yield installation
+        OVER.set()
         slurm_cluster.restore()
 
 
@@ -110,7 +120,7 @@ def a_stage(installation: SlurmInstallation, **fields: object) -> Stage:
             **fields,
         }
     )
-    return Stage(installation, task, place / "marks", place / "go")
+    return Stage(installation, task, place / "marks", place / "go", OVER)
 
 
 def test_a_stage_whose_node_is_lost_runs_on_another_one(installation: SlurmInstallation) -> None:
@@ -235,3 +245,45 @@ def test_stages_outlive_the_death_of_every_daemon(installation: SlurmInstallatio
     installation.server.start()
 
     assert (stage.result().outcome, stage.nodes()) == ("succeeded", [node])
+
+
+@pytest.mark.docker
+def test_a_container_ends_with_its_node_and_with_what_replaces_it(
+    installation: SlurmInstallation, test_image: str
+) -> None:
+    """Slurmd stays dead, so that its epilog runs only when it is back: the agent itself ends what was replaced."""
+    cluster = installation.cluster
+    stage = a_stage(installation, mode="docker", image=test_image, command=(), args=("sh", "-c", CONTAINER))
+    stage.begin()
+    until("its container runs", stage.containers)
+    (first,) = stage.containers()
+    lost = stage.ledger.node
+
+    cluster.kill_slurmd(lost)
+
+    until("it runs elsewhere, and only there", lambda: len(found := stage.containers()) == 1 and found != [first])
+    assert stage.ledger.node != lost
+    cluster.start_slurmd(lost)
+    assert exec_in(stage.containers()[0], "sh", "-c", "echo >/winslow/output/go") == 0
+    assert (stage.result().outcome, stage.result().node) == ("succeeded", stage.ledger.node)
+    until("no container is left", lambda: not stage.containers())
+    until("the node works again", lambda: cluster.states()[lost] == "idle")
+
+
+def exec_in(container: str, *words: str) -> int:
+    return subprocess.run(["docker", "exec", container, *words], check=False).returncode
+
+
+def test_a_stage_waits_for_a_machine_that_is_yet_to_join(installation: SlurmInstallation) -> None:
+    cluster = installation.cluster
+    stage = a_stage(installation, gpu=Gpu(vendor="intel", count=1))
+    stage.begin()
+    until("it says so", lambda: "it is tried again as nodes join" in installation.engine.explain(stage.task.task_id))
+    gpu = NodeGpu(uuid="intel-0", index=0, vendor="intel", name="I1", memory_bytes=16 << 30)
+    write_facts(installation.settings, "dyn1", (gpu,))
+
+    cluster.join("dyn1", gpus="gpu:intel:1")
+
+    until("it runs there", lambda: stage.nodes() == ["dyn1"])
+    stage.go.touch()
+    assert (stage.result().outcome, stage.result().node) == ("succeeded", "dyn1")
