@@ -185,6 +185,7 @@ write_config() {
     setting SlurmdLogFile "$DIR/log/%n"
     setting Epilog "$DIR/etc/epilog"
     setting KillWait 5
+    setting DefMemPerCPU 100
     if [[ ${WINSLOW_SLURM_CGROUPS:-no} != yes ]]; then
         setting ProctrackType proctrack/linuxproc
         setting TaskPlugin task/none
