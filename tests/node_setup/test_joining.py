@@ -42,6 +42,9 @@ def invitation(slurm_cluster: SlurmCluster, tmp_path: Path) -> Iterator[Invitati
 def test_a_machine_joins_gets_work_drains_and_leaves(
     slurm_cluster: SlurmCluster, machine: NewMachine, invitation: Invitation, tmp_path: Path
 ) -> None:
+    for verb in ("drain", "resume", "leave"):
+        before = machine.winslow("node", verb)
+        assert (before.returncode, "this machine belongs to no cluster" in before.stderr) == (4, True), before.stderr
     file = tmp_path / "invitation"
     invitation.write(file)
     node_dir = tmp_path / "node"

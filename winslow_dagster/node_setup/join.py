@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -139,8 +140,11 @@ def container_lines(found: ContainerGpus, machine: Description) -> tuple[str, ..
 
 def write_key(invitation: Invitation) -> bool:
     """Make munge's key the cluster's. Returns whether it was another one."""
-    owner = places.MUNGE_KEY.parent.stat()
-    return places.put(places.MUNGE_KEY, invitation.key, 0o400, (owner.st_uid, owner.st_gid))
+    munge = pwd.getpwnam("munge")
+    owner = munge.pw_uid, munge.pw_gid
+    places.MUNGE_KEY.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.chown(places.MUNGE_KEY.parent, *owner)
+    return places.put(places.MUNGE_KEY, invitation.key, 0o400, owner)
 
 
 def write_configuration(invitation: Invitation, machine: Description, node_dir: Path) -> None:

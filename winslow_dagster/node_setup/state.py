@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from winslow_dagster.errors import EngineError, ProjectConflict
+import os
+
+from winslow_dagster.errors import EngineError, NotFound, ProjectConflict
 from winslow_dagster.node_setup import places, services
 from winslow_dagster.node_setup.programs import run
 from winslow_dagster.pipelines.model.frozen import Frozen
@@ -23,12 +25,23 @@ class NodeState(Frozen):
 
 
 def node_state(name: str) -> NodeState | None:
-    """The node's state; None if Slurm does not know it. Raises EngineError if slurmctld does not answer."""
+    """The state of the node; None if Slurm does not know it. Raises NotFound, EngineError."""
+    require_joined()
     line = run("sinfo", "--noheader", "--Node", f"--nodes={name}", f"--format=%T{SEPARATOR}%E")
     if not line:
         return None
     state, _, reason = line.splitlines()[0].partition(SEPARATOR)
     return NodeState(state=state, reason="" if reason == "none" else reason)
+
+
+def require_joined() -> None:
+    """Raise NotFound on a machine without the configuration of a cluster."""
+    if not places.SLURM_CONF.exists() and "SLURM_CONF" not in os.environ:
+        raise NotFound(
+            "this machine belongs to no cluster",
+            where=str(places.SLURM_CONF),
+            remedy="Join one: winslow node join FILE",
+        )
 
 
 def jobs_here(name: str) -> tuple[str, ...]:
@@ -37,12 +50,14 @@ def jobs_here(name: str) -> tuple[str, ...]:
 
 
 def drain(name: str, reason: str) -> None:
-    """Let the node take no new job. Raises EngineError."""
+    """Let the node take no new job. Raises NotFound, EngineError."""
+    require_joined()
     run("scontrol", "update", f"NodeName={name}", "State=DRAIN", f"Reason={reason or 'drained on the machine itself'}")
 
 
 def resume(name: str) -> None:
-    """Let it take jobs again. Raises EngineError."""
+    """Let it take jobs again. Raises NotFound, EngineError."""
+    require_joined()
     run("scontrol", "update", f"NodeName={name}", "State=RESUME")
 
 
