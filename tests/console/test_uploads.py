@@ -262,6 +262,7 @@ def test_a_connection_goes_on_after_a_part_and_behind_one_that_was_refused(serve
     assert server.stored(location)["state"] == "stored"
     assert content_of(front, "parts.bin") == content
     front.pool.remove("parts.bin")
+    front.uploads.cancel(small.rpartition("/")[2])
 
 
 def test_a_sender_that_asks_first_whether_to_go_on_is_told_so(server: Server) -> None:
