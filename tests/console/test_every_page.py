@@ -116,6 +116,14 @@ def test_everybody_can_use_every_page(opened: Page, name: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_everybody_can_replace_a_file_of_the_pool(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.goto("/pool/counts")
+    opened.get_by_role("button", name="Replace…").click()
+    opened.get_by_text("By a file of your machine").wait_for()
+    assert looked_at(opened, "pool-replace") == []
+
+
 def test_on_a_phone_every_place_is_reached(opened: Page) -> None:
     opened.set_viewport_size({"width": 390, "height": 844})
     opened.goto("/")
@@ -137,6 +145,9 @@ def test_on_a_phone_every_place_is_reached(opened: Page) -> None:
     places.get_by_role("link", name="Machines").click()
     opened.get_by_role("heading", name="Machines", exact=True).wait_for()
     assert more.get_attribute("aria-current") == "true"
+    opened.goto("/settings/variables")
+    tab = opened.get_by_label("Settings", exact=True).get_by_role("link", name="Variables")
+    assert tab.evaluate("tab => tab.getBoundingClientRect().right <= innerWidth"), "the tab of the page is in sight"
     opened.set_viewport_size({"width": 1280, "height": 800})
     assert opened.get_by_label("Places", exact=True).get_by_role("link").all_inner_texts()[2] == "Compare"
     assert not more.is_visible()

@@ -9,6 +9,8 @@ import "./uploads/tray.js";
 
 format(document);
 document.addEventListener("htmx:after:swap", () => format(document));
+// On a phone, not all tabs are in sight.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 listenForMessages();
 listenForKeys();
 if (document.querySelector("[data-connection]")) {
