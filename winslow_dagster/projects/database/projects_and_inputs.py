@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
@@ -26,6 +27,24 @@ from winslow_dagster.storage.manifest import Manifest
 
 INPUT = [schema.inputs.c[field.name] for field in fields(InputVersion)]
 COLUMNS = [schema.projects.c[field.name] for field in fields(Project) if field.name != "inputs"]
+
+
+def _newest_inputs(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """The newest version of each input."""
+    table = schema.inputs
+    newest = (
+        select(table.c.project, table.c.name, func.max(table.c.version).label("version"))
+        .where(*conditions)
+        .group_by(table.c.project, table.c.name)
+        .subquery()
+    )
+    same = (table.c.project == newest.c.project, table.c.name == newest.c.name, table.c.version == newest.c.version)
+    return select(*INPUT).join(newest, and_(*same)).order_by(table.c.project, table.c.name)
+
+
+# Made once: every look at a project reads its inputs, and to make the statement takes longer than to execute it.
+INPUTS_IN_USE = _newest_inputs()
+INPUTS_OF_PROJECT = _newest_inputs(schema.inputs.c.project == bindparam("of_project"))
 
 
 class ProjectsAndInputs:
@@ -178,18 +197,10 @@ def _hold_pooled(connection: Connection, manifest: Manifest) -> str | None:
 
 
 def _inputs_in_use(connection: Connection, project: str | None = None) -> tuple[InputVersion, ...]:
-    table = schema.inputs
-    newest = select(table.c.project, table.c.name, func.max(table.c.version).label("version")).group_by(
-        table.c.project, table.c.name
-    )
-    if project is not None:
-        newest = newest.where(table.c.project == project)
-    found = newest.subquery()
-    query = select(*INPUT).join(
-        found,
-        and_(table.c.project == found.c.project, table.c.name == found.c.name, table.c.version == found.c.version),
-    )
-    rows = connection.execute(query.order_by(table.c.project, table.c.name)).mappings()
+    if project is None:
+        rows = connection.execute(INPUTS_IN_USE).mappings()
+    else:
+        rows = connection.execute(INPUTS_OF_PROJECT, {"of_project": project}).mappings()
     return tuple(map(input_version, rows))
 
 

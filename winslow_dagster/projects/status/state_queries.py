@@ -7,7 +7,21 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import Alias, ColumnElement, Connection, Select, Table, and_, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    Alias,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.sql.selectable import FromClause, TableValuedAlias
 
 from winslow_dagster.projects.database import schema
@@ -90,12 +104,16 @@ def has_open_run() -> ColumnElement[bool]:
     return schema.projects.c.name.in_(select(open_runs.c.project).where(open_runs.c.ended_at.is_(None)))
 
 
+OPEN_AND_PICKED = select(unanswered(schema.runs), picked(schema.runs)).where(
+    schema.runs.c.run_id == bindparam("of_run")
+)
+"""Made once: every look at a project asks this, and to make the statement takes longer than to execute it."""
+
+
 def answered_and_picked(database: Database, run_id: str) -> tuple[bool, bool]:
     """Whether all questions of the run have been answered, and whether an attempt of its sweep was picked."""
-    runs = schema.runs
-    query = select(unanswered(runs), picked(runs)).where(runs.c.run_id == run_id)
     with database.reading() as connection:
-        open_question, pick = connection.execute(query).one()
+        open_question, pick = connection.execute(OPEN_AND_PICKED, {"of_run": run_id}).one()
     return not open_question, bool(pick)
 
 
