@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import forked_programs
 import psutil
 from log_in import Cookie, authorization, let_in, log_in
 
@@ -50,14 +50,18 @@ def until(condition: Callable[[], bool], what: str, within_s: float = inf) -> No
 
 @dataclass
 class Installation:
-    """Services, a store and pipelines in `folder`. With `image` None, stages run as processes."""
+    """Services, a store and pipelines in `folder`. With `image` None, stages run as processes.
+
+    With `new_interpreter`, the services are started as `winslow up` starts them, and not as forks.
+    """
 
     folder: Path
     image: str | None
     pipelines: dict[str, str]
     database_url: str | None = None
-    supervisor: subprocess.Popen[bytes] | None = None
+    supervisor: forked_programs.Forked | subprocess.Popen[bytes] | None = None
     port: int = field(default_factory=free_port)
+    new_interpreter: bool = False
 
     def __post_init__(self) -> None:
         pipelines = self.folder / "pipelines"
@@ -85,16 +89,12 @@ class Installation:
         """Start the services and wait until they are ready."""
         let_in(self.settings)
         self.settings.home.mkdir(exist_ok=True)
-        with (self.folder / "supervisor.log").open("ab") as log:
-            self.supervisor = subprocess.Popen(
-                [sys.executable, "-m", "winslow_dagster.services"],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = self.folder / "supervisor.log"
+        start = forked_programs.start_anew if self.new_interpreter else forked_programs.start
+        # The home is there for whoever looks for the processes of this installation by their titles.
+        self.supervisor = start("winslow_dagster.services", [str(self.settings.home)], self.environment, log)
         try:
-            self.services.wait_until_ready(self.supervisor, self.folder / "supervisor.log")
+            self.services.wait_until_ready(self.supervisor, log)
         except ServiceUnavailable:
             self.down()
             raise

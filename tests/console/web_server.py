@@ -7,13 +7,13 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forked_programs
 from installation import free_port, until
 from log_in import Cookie, authorization, let_in, log_in
 
@@ -31,7 +31,7 @@ class Console:
     """A running web server. Whether it is `paused` shows whether a mutation was executed."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: forked_programs.Forked | subprocess.Popen[bytes]
     settings: Settings
     cookie: Cookie
     """That of an administrator's browser."""
@@ -95,13 +95,9 @@ def serving(
     write_key(settings, "the key of these tests")
     let_in(settings)
     log = home / "console.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "winslow_dagster.console"],
-            env={**os.environ, **environment, **variables},
-            stdout=output,
-            stderr=output,
-        )
+    process = forked_programs.start(
+        "winslow_dagster.console", [str(home)], {**os.environ, **environment, **variables}, log
+    )
     try:
         until(lambda: listens(port) or process.poll() is not None, "the web server listens")
         assert process.poll() is None, log.read_text()

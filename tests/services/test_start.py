@@ -33,14 +33,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def stopped(tmp_path: Path) -> Installation:
     """An installation without services."""
-    return Installation(tmp_path, None, {"one": PIPELINE})
+    return Installation(tmp_path, None, {"one": PIPELINE}, new_interpreter=True)
 
 
 @pytest.fixture
-def running(stopped: Installation) -> Iterator[Installation]:
-    stopped.up()
-    yield stopped
-    stopped.down()
+def running(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path, None, {"one": PIPELINE})
+    made.up()
+    yield made
+    made.down()
 
 
 def test_a_start_that_takes_long_is_waited_for_and_reported(
