@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from dagster import OpExecutionContext, job, op, repository
+from dagster import OpExecutionContext, in_process_executor, job, op, repository
 
 if (Path.cwd() / "broken").exists():
     raise ValueError("a pipeline went wrong")
@@ -22,12 +22,13 @@ def wait_for_ever() -> None:
         time.sleep(0.05)
 
 
-@job(tags={"winslow/pipeline_digest": version})
+# As with Winslow's own executor, a run is one process.
+@job(tags={"winslow/pipeline_digest": version}, executor_def=in_process_executor)
 def counting() -> None:
     count()
 
 
-@job
+@job(executor_def=in_process_executor)
 def waiting() -> None:
     wait_for_ever()
 
