@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from tracker.simulation.camera import FIELD_OF_VIEW_DEG
 
-from bench.tracker.films import Film
+from bench.tracker.films import Film, films_dir
 
 TO_TRAJECTORIES = (
     "extract_frame",
@@ -27,6 +27,8 @@ TO_TRAJECTORIES = (
     "export_trajectories",
 )
 LOOK_EVERY_S = 0.2
+# The modules of an installed program are compiled; so are those of the first film here.
+COMPILED_DIR = "compiled"
 # The horizontal field of view of the simulated camera, which a user would know.
 CAMERA = {"HORIZONTAL_FOV_DEG": f"{FIELD_OF_VIEW_DEG:g}"}
 
@@ -66,7 +68,7 @@ def cost(words: Sequence[str]) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.perf_counter()
     most = 0
-    with subprocess.Popen(words, stdout=sys.stderr, env={**os.environ, **CAMERA, "PYTHONUNBUFFERED": "1"}) as running:
+    with subprocess.Popen(words, stdout=sys.stderr, env=_environment()) as running:
         while running.poll() is None:
             most = max(most, _memory_bytes(running.pid))
             try:
@@ -79,6 +81,11 @@ def cost(words: Sequence[str]) -> Cost:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, most)
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, **CAMERA, "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(films_dir() / COMPILED_DIR)}
 
 
 def _memory_bytes(pid: int) -> int:

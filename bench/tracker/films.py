@@ -14,6 +14,11 @@ FILMS_DIR = "WINSLOW_BENCH_FILMS"
 RATE_FPS = 30
 
 
+def films_dir() -> Path:
+    """Where films are kept."""
+    return Path(os.environ.get(FILMS_DIR, "/var/tmp/winslow-bench-films"))
+
+
 @dataclass(frozen=True, slots=True)
 class Film:
     """A film. Parameters were chosen with `tune` films only; `test` films measure the result."""
@@ -25,7 +30,7 @@ class Film:
 
     def directory(self) -> Path:
         """Its directory."""
-        return Path(os.environ.get(FILMS_DIR, "/var/tmp/winslow-bench-films")) / self.name
+        return films_dir() / self.name
 
     @property
     def video(self) -> Path:
