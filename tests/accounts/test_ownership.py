@@ -11,7 +11,7 @@ from account_clock import acting
 
 from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.projects.commands.project import ProjectHandle
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.domain.actor import Role
 from winslow_dagster.projects.installation import Installation
 
@@ -141,7 +141,7 @@ def test_what_concerns_the_whole_installation_needs_a_role(installation: Install
 def test_only_who_may_act_on_every_project_acts_where_projects_are_not_told_apart(
     installation: Installation, ulm: str
 ) -> None:
-    ownership = Ownership(installation.context.records.database)
+    ownership = Permissions(installation.context.records.database)
     people = ("anna", "ben", "cleo")
     assert [name for name in people if ownership.may_act_on_all(name)] == list(people)
     installation.project(ulm).give(group="tracking")

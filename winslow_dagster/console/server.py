@@ -11,7 +11,7 @@ from winslow_dagster.console.app import create_app
 from winslow_dagster.console.body_socket import BodySocketProtocol
 from winslow_dagster.console.dagit import open_dagit
 from winslow_dagster.console.own_services import OwnServices
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.installation import Installation
 from winslow_dagster.settings import Settings
@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with (
         contextlib.closing(ProjectRecords.open(settings.database_url)) as records,
-        open_dagit(settings.dagster_home / "workspace.yaml", Ownership(records.database).may_act_on_all) as dagit,
+        open_dagit(settings.dagster_home / "workspace.yaml", Permissions(records.database).may_act_on_all) as dagit,
         Installation(settings, OwnServices(settings, dagit), records=records) as installation,
     ):
         uvicorn.run(

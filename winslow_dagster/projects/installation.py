@@ -40,7 +40,7 @@ from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.change_feed import ChangeFeed, Changes
 from winslow_dagster.projects.database.dismissals import DISMISSED, Dismissals
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.saved_views import SavedViews
 from winslow_dagster.projects.domain.actor import Actor
@@ -241,7 +241,7 @@ class Installation:
 
     def may_act_on(self, projects: Iterable[str]) -> frozenset[str]:
         """Those of the projects that the actor may act on."""
-        return Ownership(self.context.records.database).may_act_on(self.context.actor, projects)
+        return Permissions(self.context.records.database).may_act_on(self.context.actor, projects)
 
     def project(self, name: str) -> ProjectHandle:
         """One project. Raises NotFound. A deleted one can be restored; all else with it raises ProjectDeleted."""

@@ -23,7 +23,7 @@ from winslow_dagster.projects.commands.file_list_cache import FileListCache
 from winslow_dagster.projects.dagster_api.client import DagsterClient, DagsterRun
 from winslow_dagster.projects.dagster_api.run_completion import reconcile_runs
 from winslow_dagster.projects.database.audit import Audit
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.database.quotas import Quotas
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
@@ -273,11 +273,11 @@ class Context:
 
     def require_may_act(self, project: str) -> None:
         """Raise Forbidden if the actor may only look at the project, NotFound if there is none, ProjectDeleted."""
-        Ownership(self.records.database).require_may_act(self.actor, project)
+        Permissions(self.records.database).require_may_act(self.actor, project)
 
     def require_permission(self, project: str) -> None:
         """The same for a project that may be deleted."""
-        Ownership(self.records.database).require_permission(self.actor, project)
+        Permissions(self.records.database).require_permission(self.actor, project)
 
     def audit(self, action: str, project: str | None = None, **details: Any) -> None:
         """Record that the actor did this."""

@@ -12,10 +12,10 @@ from winslow_dagster.errors import ProjectConflict
 from winslow_dagster.formatting import format_time
 from winslow_dagster.paths import expanded
 from winslow_dagster.projects.commands import deletion
+from winslow_dagster.projects.commands.acts import act, act_on_deleted
 from winslow_dagster.projects.commands.answer import Answering
 from winslow_dagster.projects.commands.launch import launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
-from winslow_dagster.projects.commands.permission import act, act_on_deleted
 from winslow_dagster.projects.commands.redo import ProjectRedo
 from winslow_dagster.projects.commands.replace_file import Replacement, replace_file
 from winslow_dagster.projects.commands.run import Run

@@ -14,6 +14,7 @@ from winslow_dagster.errors import Forbidden, InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
 from winslow_dagster.pipelines.model.form import INPUT
 from winslow_dagster.projects.accounts.people import People
+from winslow_dagster.projects.commands.acts import act
 from winslow_dagster.projects.commands.attempt_details import (
     details_of_attempt,
     settings_of_attempt,
@@ -24,7 +25,6 @@ from winslow_dagster.projects.commands.attempt_usage import attempt_usage
 from winslow_dagster.projects.commands.deletion import effect
 from winslow_dagster.projects.commands.downloads import ProjectDownloads
 from winslow_dagster.projects.commands.files import fetch, files_of, input_file, log_of, open_file, read_file
-from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.pictures import newest_picture
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.sweeps import LATEST, sweep_of, sweeps_of
@@ -37,7 +37,7 @@ from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.deletions import Deletions
 from winslow_dagster.projects.database.dismissals import Dismissals
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.audit import AuditEntry
 from winslow_dagster.projects.domain.deletion import Deletion, DeletionEffect
@@ -348,7 +348,7 @@ class ProjectHandle(ProjectDownloads):
 
     def owner(self) -> ProjectOwner:
         """Who may act on it: its owner and the members of its group; without a group, every operator."""
-        return ProjectOwner(*Ownership(self._context.records.database).of(self.name))
+        return ProjectOwner(*Permissions(self._context.records.database).of(self.name))
 
     def may_act(self) -> bool:
         """Whether the actor may act on it, or only look at it."""
@@ -364,7 +364,7 @@ class ProjectHandle(ProjectDownloads):
         Raises NotFound for an unknown person, InputRejected for an unknown group.
         """
         context = self._context
-        ownership, people = Ownership(context.records.database), People(context.records.database)
+        ownership, people = Permissions(context.records.database), People(context.records.database)
         old_owner, old_group = ownership.of(self.name)
         if not context.actor.unlimited and context.actor.who != old_owner:
             raise Forbidden(

@@ -11,10 +11,10 @@ from typing import Any
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.pipelines import AnswerJudgement, Pipeline, judge_answer
 from winslow_dagster.pipelines.forms.example import example_answer
+from winslow_dagster.projects.commands.acts import act
 from winslow_dagster.projects.commands.asked_question import AskedQuestion, asked_question
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import open_file
-from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.database.drafts import Drafts
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.views import Draft, GivenAnswer, ProjectFile, QuestionDetails, QuestionView

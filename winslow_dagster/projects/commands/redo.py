@@ -8,9 +8,9 @@ from typing import Any
 
 from winslow_dagster.errors import InputRejected, NotFound
 from winslow_dagster.pipelines import Pipeline
+from winslow_dagster.projects.commands.acts import act
 from winslow_dagster.projects.commands.launch import MOST_CONCURRENT, Launch, launch
 from winslow_dagster.projects.commands.launch_request import LaunchRequest
-from winslow_dagster.projects.commands.permission import act
 from winslow_dagster.projects.commands.project_questions import ProjectQuestions
 from winslow_dagster.projects.commands.run import Run
 from winslow_dagster.projects.commands.run_plan import plan_run, plan_sweep

@@ -9,7 +9,7 @@ from winslow_dagster.engines.engine import Engine
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.pipeline import RetentionRule
 from winslow_dagster.projects.database.audit import Audit
-from winslow_dagster.projects.database.ownership import Ownership
+from winslow_dagster.projects.database.permission import Permissions
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.attempts import find_attempt
@@ -64,7 +64,7 @@ class RetentionService:
         self._cleanup = Cleanup(records, store, settings, engine, actor.who)
         self._pins = Pins(records.database)
         self._audit = Audit(records.database)
-        self._ownership = Ownership(records.database)
+        self._permissions = Permissions(records.database)
         self._actor = actor
         self._house_rules = HouseRules(records.database, settings)
 
@@ -81,7 +81,7 @@ class RetentionService:
         if project is None:
             self._actor.require("admin")
         else:
-            self._ownership.require_may_act(self._actor, project)
+            self._permissions.require_may_act(self._actor, project)
         plan = self._cleanup.plan(project)
         freed_bytes = self._cleanup.carry_out(plan)
         self._audit.note(self._actor, "prune", project, freed_bytes=freed_bytes)
@@ -89,7 +89,7 @@ class RetentionService:
 
     def pin(self, project: str, stage: str, attempt: str | int, *, reason: str = "") -> Pin:
         """Keep everything of an attempt, whatever the rules say. An earlier pin of it stays. Raises NotFound."""
-        self._ownership.require_may_act(self._actor, project)
+        self._permissions.require_may_act(self._actor, project)
         task_id = self._attempt(project, stage, attempt).task_id
         pin = self._pins.pin(task_id, self._actor.who, reason)
         self._audit.note(self._actor, "pin", project, stage=stage, attempt=task_id, reason=reason)
@@ -97,7 +97,7 @@ class RetentionService:
 
     def unpin(self, project: str, stage: str, attempt: str | int) -> AttemptAddress:
         """Apply the rules to an attempt again. Raises NotFound, also if it is not pinned."""
-        self._ownership.require_may_act(self._actor, project)
+        self._permissions.require_may_act(self._actor, project)
         found = self._attempt(project, stage, attempt)
         self._pins.unpin(found.task_id)
         self._audit.note(self._actor, "unpin", project, stage=stage, attempt=found.task_id)
@@ -119,7 +119,7 @@ class RetentionService:
 
         A rule may be a text as in a pipeline file. Raises InputRejected.
         """
-        self._ownership.require_may_act(self._actor, project)
+        self._permissions.require_may_act(self._actor, project)
         parsed = _parsed(rules)
         self._pins.set_rules(project, parsed, self._actor.who)
         self._audit.note(self._actor, "retention", project, rules=[rule.model_dump(mode="json") for rule in parsed])

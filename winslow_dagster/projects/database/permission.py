@@ -12,7 +12,7 @@ from winslow_dagster.projects.database.engine import Database, hold_any_project,
 from winslow_dagster.projects.domain.actor import Actor
 
 
-class Ownership:
+class Permissions:
     """Owners and groups of projects. All methods raise NotFound for a project that does not exist."""
 
     def __init__(self, database: Database) -> None:
