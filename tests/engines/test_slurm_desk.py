@@ -38,7 +38,8 @@ class ControlPlane:
         self.settings = Settings.read({"WINSLOW_HOME": str(home)})
         self.nodes = NodeReports(home / "nodes")
         self.keys = AgentKeys(home)
-        self.desk = Desk(self.settings, self.keys, self.nodes)
+        self.drained: list[tuple[str, str, str]] = []
+        self.desk = Desk(self.settings, self.keys, self.nodes, lambda *drain: self.drained.append(drain))
         self.directory = TaskDirectory.of(self.settings.node.tasks_dir, TASK.task_id)
         self.submission = 0
 
@@ -149,6 +150,18 @@ def test_a_result_that_comes_twice_is_taken_once(plane: ControlPlane) -> None:
     assert result.message == "the first"
     with pytest.raises(Fenced, match="the task has ended"):
         plane.report(Report(serving=1, status=a_status("late")))
+
+
+def test_a_node_with_another_version_is_drained_and_serves_nothing(plane: ControlPlane) -> None:
+    older = b'{"version": "0.0.1", "node": "s9", "shape": "unknown"}'
+
+    with pytest.raises(Fenced, match=r"s9 was drained: it has version 0\.0\.1 of Winslow"):
+        plane.desk.answer(TASK.task_id, 1, "hello", older)
+
+    ((node, by, reason),) = plane.drained
+    assert (node, by) == ("s9", "winslow")
+    assert "install that there" in reason
+    assert Ledger.read(plane.directory).serving == 0
 
 
 def test_a_task_that_was_forgotten_has_no_agents(plane: ControlPlane) -> None:

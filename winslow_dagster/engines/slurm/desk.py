@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from winslow_dagster.engines.directory_engine import end_without_runner, has_result
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.ledger import Ledger, ledger_lock, of_serving
-from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report, landed
+from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report, landed, own_version, version_said
 from winslow_dagster.engines.slurm.mirror import begin_serving, checkpoint_of, is_name_of_serving, write_report
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.errors import Fenced, NotFound, UsageError
@@ -34,10 +34,13 @@ FOLLOWED_S = 10.0
 class Desk:
     """The control plane's end of the connection to agents. Safe for many threads."""
 
-    def __init__(self, settings: Settings, keys: AgentKeys, nodes: NodeReports) -> None:
+    def __init__(
+        self, settings: Settings, keys: AgentKeys, nodes: NodeReports, drain: Callable[[str, str, str], None]
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._nodes = nodes
+        self._drain = drain
         self._heard_at_s: dict[str, float] = {}
         self._verbs: dict[str, Callable[[TaskDirectory, int, bytes], Order | Reply]] = {
             "hello": self._greet,
@@ -62,6 +65,7 @@ class Desk:
         return answer.model_dump_json().encode()
 
     def _greet(self, directory: TaskDirectory, submission: int, message: bytes) -> Order:
+        self._require_own_version(message, directory.task_id)
         hello = Hello.model_validate_json(message)
         self._nodes.write_gpus(hello.node, hello.gpus)
         with ledger_lock(directory):
@@ -97,6 +101,14 @@ class Desk:
             report_after_s=self._report_after_s(directory),
             forget=tuple(name for name in hello.kept if self._is_over(name, directory.task_id)),
         )
+
+    def _require_own_version(self, message: bytes, task_id: str) -> None:
+        """Take a node with another version of Winslow out of the cluster: the task then runs elsewhere."""
+        version, node = version_said(message)
+        if version != own_version():
+            reason = f"it has version {version} of Winslow, and the control plane {own_version()}: install that there"
+            self._drain(node, "winslow", reason)
+            raise Fenced(f"{node} was drained: {reason}", where=task_id)
 
     def _report(self, directory: TaskDirectory, submission: int, message: bytes) -> Reply:
         report = Report.model_validate_json(message)

@@ -72,7 +72,7 @@ class SlurmEngine(DirectoryEngine):
         self._keys = AgentKeys(settings.home)
         self._queue = JobQueue(directory)
         self._nodes = ClusterNodes(settings.slurm, reports)
-        self._desk = Desk(settings, self._keys, reports)
+        self._desk = Desk(settings, self._keys, reports, self._nodes.drain)
 
     @override
     def status(self, task_id: str) -> TaskState:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
-from pydantic import Base64UrlBytes, Field, StringConstraints
+from pydantic import Base64UrlBytes, Field, StringConstraints, TypeAdapter
 
 from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.errors import UsageError
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask, UsageCurve
 from winslow_dagster.storage.manifest import Manifest
@@ -20,9 +23,27 @@ NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]
 DirectoryName = Annotated[str, StringConstraints(pattern=r"^[^/\x00]{1,255}$")]
 
 
+def own_version() -> str:
+    """The installed version of Winslow: agents and the control plane understand each other if they have the same."""
+    try:
+        return version("winslow-dagster")
+    except PackageNotFoundError:
+        return "a source tree"
+
+
+def version_said(message: bytes) -> tuple[str, str]:
+    """Version and node in a first call, also of another version's. Raises UsageError."""
+    try:
+        said = json.loads(message)
+        return str(said["version"]), TypeAdapter(NodeName).validate_python(said["node"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"not a first call of an agent: {error!r}") from error
+
+
 class Hello(Frozen):
     """An agent has begun. `kept` are the directories of attempts that are still on its node."""
 
+    version: str = Field(default_factory=own_version)
     job_id: str
     node: NodeName
     gpus: tuple[NodeGpu, ...] = ()
