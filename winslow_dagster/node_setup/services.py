@@ -21,20 +21,17 @@ LOOK_EVERY_S = 0.1
 SLURMD_UNIT = """\
 # Written by `winslow node join`.
 [Service]
-Type=simple
-PIDFile=
 ExecStart=
 ExecStart=/usr/sbin/slurmd -D {options}
-# The agents of running stages outlive a restart of slurmd.
-KillMode=process
-Delegate=yes
+Restart=on-failure
+RestartSec=5
 """
-REAPER_UNIT = f"""\
+REAPER_UNIT = """\
 [Unit]
 Description=Remove containers of Slurm jobs that have ended
 [Service]
 Type=oneshot
-ExecStart={places.EPILOG} reap {{node_dir}}
+ExecStart={words}
 """
 REAPER_TIMER = """\
 [Unit]
@@ -66,9 +63,8 @@ def restart_munged() -> None:
 def restart_slurmd(options: Sequence[str], node_dir: Path) -> str:
     """Start slurmd with these options, also after each boot. Returns what was done. Raises EngineError."""
     if has_systemd():
-        quoted = " ".join(map(_unit_word, options))
-        places.put(places.SLURMD_UNIT, SLURMD_UNIT.format(options=quoted), 0o644)
-        places.put(places.REAPER_UNIT, REAPER_UNIT.format(node_dir=node_dir), 0o644)
+        places.put(places.SLURMD_UNIT, slurmd_unit(options), 0o644)
+        places.put(places.REAPER_UNIT, reaper_unit(node_dir), 0o644)
         places.put(places.REAPER_TIMER, REAPER_TIMER, 0o644)
         run("systemctl", "daemon-reload")
         run("systemctl", "enable", "slurmd", "winslow-reaper.timer")
@@ -81,6 +77,22 @@ def restart_slurmd(options: Sequence[str], node_dir: Path) -> str:
         f"`runuser -u munge -- munged` and `slurmd {shlex.join(options)}`, "
         f"and `{places.EPILOG} reap {node_dir}` every minute"
     )
+
+
+def slurmd_unit(options: Sequence[str]) -> str:
+    """What is added to the distribution's unit of slurmd."""
+    return SLURMD_UNIT.format(options=command_words(options))
+
+
+def reaper_unit(node_dir: Path) -> str:
+    """The unit that removes containers of ended jobs."""
+    return REAPER_UNIT.format(words=command_words((str(places.EPILOG), "reap", str(node_dir))))
+
+
+def command_words(words: Sequence[str]) -> str:
+    """The words of a command in a unit of systemd, which has rules of its own for them."""
+    escaped = (word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") for word in words)
+    return " ".join(f'"{word}"' for word in escaped)
 
 
 def stop_services() -> None:
@@ -131,9 +143,3 @@ def _daemons(name: str) -> Iterator[psutil.Process]:
 def _spaces(pid: int) -> tuple[Path, Path]:
     spaces = Path(f"/proc/{pid}/ns")
     return (spaces / "net").readlink(), (spaces / "mnt").readlink()
-
-
-def _unit_word(word: str) -> str:
-    """A word of a command in a unit of systemd, which has rules of its own."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
