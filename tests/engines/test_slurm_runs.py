@@ -177,6 +177,25 @@ def test_a_stage_runs_where_gpus_have_the_memory_that_it_needs(home: SlurmInstal
     assert (ended(home, task).outcome, ended(home, task).node) == ("succeeded", "s1")
 
 
+def test_stages_that_wait_can_be_reordered(home: SlurmInstallation) -> None:
+    holder, early, late = (a_stage(home, UNTIL_GO, gpu=Gpu(vendor="amd")) for _ in range(3))
+    for task in (holder, early, late):
+        home.engine.submit(task)
+        if task is holder:
+            until_runs(home, task)
+    until("both wait", lambda: all("waits for" in home.engine.explain(task.task_id) for task in (early, late)))
+
+    home.engine.set_priorities({early.task_id: 1, late.task_id: 2})
+    let_go(home, holder)
+
+    until_runs(home, late)
+    assert not home.engine.status(early.task_id).running
+    for task in (late, early):
+        until_runs(home, task)
+        let_go(home, task)
+        assert ended(home, task).outcome == "succeeded"
+
+
 def test_gpus_that_no_node_has_yet_are_waited_for(home: SlurmInstallation) -> None:
     task = a_stage(home, "true", gpu=Gpu(vendor="intel"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from typing_extensions import override
@@ -38,6 +38,7 @@ from winslow_dagster.engines.slurm.job_queue import Job, JobQueue, Look
 from winslow_dagster.engines.slurm.job_request import asked_of, batch_script, sbatch_arguments
 from winslow_dagster.engines.slurm.ledger import Held, Ledger, Submission, ledger_lock, of_serving
 from winslow_dagster.engines.slurm.node_reports import NodeReports
+from winslow_dagster.engines.slurm.priorities import JobPriorities
 from winslow_dagster.engines.slurm.stored import remove_unused, stored_result
 from winslow_dagster.engines.slurm.words import waiting_reason
 from winslow_dagster.errors import NotFound, ServiceUnavailable, StoreUnreachable
@@ -45,7 +46,7 @@ from winslow_dagster.formatting import format_duration
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.task.directory import TaskDirectory
-from winslow_dagster.stages.task.model import StageStatus, StageTask
+from winslow_dagster.stages.task.model import NodeGpu, StageStatus, StageTask
 from winslow_dagster.storage.secrets import SecretStore
 
 AGENT = "winslow_dagster.engines.slurm.agent"
@@ -72,6 +73,7 @@ class SlurmEngine(DirectoryEngine):
         self._keys = AgentKeys(settings.home)
         self._queue = JobQueue(directory)
         self._nodes = ClusterNodes(settings.slurm, reports)
+        self._priorities = JobPriorities()
         self._desk = Desk(settings, self._keys, reports, self._nodes.drain)
 
     @override
@@ -160,6 +162,16 @@ class SlurmEngine(DirectoryEngine):
     @override
     def node_usage(self) -> tuple[NodeUsage, ...]:
         return self._nodes.usage()
+
+    @override
+    def usable_gpus(self) -> tuple[NodeGpu, ...]:
+        return tuple(gpu for node in self._nodes.look() if node.takes_stages for gpu in self._nodes.gpus(node))
+
+    @override
+    def set_priorities(self, priorities: Mapping[str, int]) -> None:
+        look = self._queue.look()
+        jobs = {task_id: look.job(self._job_name(task_id)) for task_id in priorities}
+        self._priorities.tell({job.job_id: priorities[task_id] for task_id, job in jobs.items() if job and job.pending})
 
     @override
     def takes_stages(self) -> bool:

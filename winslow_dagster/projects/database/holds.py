@@ -86,10 +86,14 @@ class Holds:
 
     def pause_of(self, run_id: str) -> Pause | None:
         """The pause of a run that is in force."""
-        query = select(schema.pauses).where(schema.pauses.c.run_id == run_id, schema.pauses.c.withdrawn_at.is_(None))
+        return self.pauses_of([run_id]).get(run_id)
+
+    def pauses_of(self, run_ids: Iterable[str]) -> dict[str, Pause]:
+        """Run id -> its pause that is in force, for those of these runs that have one."""
+        table = schema.pauses
+        query = select(table).where(table.c.run_id.in_(list(run_ids)), table.c.withdrawn_at.is_(None))
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else Pause(**row)
+            return {row["run_id"]: Pause(**row) for row in connection.execute(query).mappings()}
 
     def held_by_pause(self, project: str, run_id: str, stage: str, upstream: Collection[str]) -> Hold | None:
         """The hold that keeps the stage from starting, if the run is to pause. Once recorded, a hold stands.

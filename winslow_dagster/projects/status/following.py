@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
 
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.global_variables import StoredVariables
-from winslow_dagster.projects.database.holds import Holds
+from winslow_dagster.projects.database.holds import Holds, Pause
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.lineage import Lineage, upstream_of
 from winslow_dagster.projects.domain.model import Attempt
@@ -16,7 +17,25 @@ from winslow_dagster.projects.domain.questions import QuestionContext
 from winslow_dagster.projects.domain.run_request import RunRequest, RunScope
 
 
-def following_stages(records: ProjectRecords, row: RowMapping, lineage: Lineage, of_run: Iterable[Attempt]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class RunHolds:
+    """What keeps stages of some runs from starting, by run id."""
+
+    stages: Mapping[str, frozenset[str]]
+    pauses: Mapping[str, Pause]
+
+    @classmethod
+    def read(cls, records: ProjectRecords, run_ids: Collection[str]) -> RunHolds:
+        """Of these runs."""
+        holds, stages = Holds(records.database), dict.fromkeys(run_ids, frozenset[str]())
+        for hold in holds.holds(run_ids):
+            stages[hold.run_id] |= {hold.stage}
+        return cls(stages, holds.pauses_of(run_ids))
+
+
+def following_stages(
+    records: ProjectRecords, row: RowMapping, lineage: Lineage, of_run: Iterable[Attempt], holds: RunHolds
+) -> set[str]:
     """The stages that the run has yet to start, without those that follow a question, a pause or a failure.
 
     `row` has the columns of the run, and of its project `name` and `env`. `of_run` are its attempts so far.
@@ -30,11 +49,10 @@ def following_stages(records: ProjectRecords, row: RowMapping, lineage: Lineage,
     )
     last = {attempt.stage: attempt for attempt in of_run}
     following = set(RunScope(pipeline, request).running(lineage.current)) - set(last)
-    holds = Holds(records.database)
-    stopped = {hold.stage for hold in holds.holds([run_id])}
+    stopped = set(holds.stages[run_id])
     stopped |= {stage for stage, attempt in last.items() if attempt.outcome not in {None, "succeeded"}}
     stopped |= _asking(records, row, lineage, following)
-    pause = holds.pause_of(run_id)
+    pause = holds.pauses.get(run_id)
     if pause is not None and pause.after_stage is None:
         return set()
     if pause is not None:

@@ -18,7 +18,7 @@ from winslow_dagster.projects.domain.lineage import Lineage
 from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.views import ProjectProgress, StageMark
 from winslow_dagster.projects.status.estimate import expected_end, fraction_done, seconds_left, typical_durations
-from winslow_dagster.projects.status.following import following_stages
+from winslow_dagster.projects.status.following import RunHolds, following_stages
 from winslow_dagster.projects.status.state import state_of_ended
 from winslow_dagster.projects.status.state_queries import WITH_LATEST_RUN
 from winslow_dagster.projects.status.unfinished import ReadVersion
@@ -135,7 +135,8 @@ class _Estimates:
         for attempt in of_run:
             if attempt.outcome is None:
                 running[attempt.stage] = self._seconds_left(attempt, typical_s.get(attempt.stage), now)
-        following = following_stages(self._records, row, lineage, of_run) - set(running)
+        holds = RunHolds.read(self._records, [row["run_id"]])
+        following = following_stages(self._records, row, lineage, of_run, holds) - set(running)
         return expected_end(lineage.pipeline, running, following, typical_s, now)
 
     def _seconds_left(self, attempt: Attempt, typical_s: float | None, now: datetime) -> float | None:

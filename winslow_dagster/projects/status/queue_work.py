@@ -22,7 +22,7 @@ from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.domain.queue_rules import QueueItem
 from winslow_dagster.projects.status.durations import ATTEMPTS_CONSIDERED, Durations
 from winslow_dagster.projects.status.estimate import latest_durations
-from winslow_dagster.projects.status.following import following_stages
+from winslow_dagster.projects.status.following import RunHolds, following_stages
 from winslow_dagster.projects.status.queue_simulation import RunWork, StageWork
 from winslow_dagster.projects.status.unfinished import ReadVersion
 
@@ -103,8 +103,9 @@ class QueueWork:
                 pipeline = self._read_version(*version)
             except (NotFound, StoreError, PipelineInvalid):
                 continue  # The run will say so.
+            holds = RunHolds.read(self._records, [row["run_id"] for row in rows])
             lineages = lineages_of(self._records, {row["name"]: pipeline for row in rows})
-            found |= {row["run_id"]: self._of_run(row, lineages[row["name"]]) for row in rows}
+            found |= {row["run_id"]: self._of_run(row, lineages[row["name"]], holds) for row in rows}
         return found
 
     def durations(self, work: Iterable[RunToDo]) -> Durations:
@@ -133,10 +134,10 @@ class QueueWork:
         with self._records.database.reading() as connection:
             return list(connection.execute(query).mappings().all())
 
-    def _of_run(self, row: RowMapping, lineage: Lineage) -> RunToDo:
+    def _of_run(self, row: RowMapping, lineage: Lineage, holds: RunHolds) -> RunToDo:
         of_run = [attempt for attempt in lineage.attempts if attempt.run_id == row["run_id"]]
         open_attempts = {attempt.stage: attempt for attempt in of_run if attempt.outcome is None}
-        wanted = following_stages(self._records, row, lineage, of_run) | set(open_attempts)
+        wanted = following_stages(self._records, row, lineage, of_run, holds) | set(open_attempts)
         stages, problem = [], ""
         for stage in in_order(lineage.pipeline):
             if stage.name not in wanted:
