@@ -278,7 +278,7 @@ def test_a_stage_waits_for_a_machine_that_is_yet_to_join(installation: SlurmInst
     cluster = installation.cluster
     stage = a_stage(installation, gpu=Gpu(vendor="intel", count=1))
     stage.begin()
-    until("it says so", lambda: "it is tried again as nodes join" in installation.engine.explain(stage.task.task_id))
+    until("it says so", lambda: "tried again as nodes join" in installation.engine.explain(stage.task.task_id))
     gpu = NodeGpu(uuid="intel-0", index=0, vendor="intel", name="I1", memory_bytes=16 << 30)
     write_facts(installation.settings, "dyn1", (gpu,))
 
