@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,15 @@ NODES = ("s1", "s2", "s3")
 
 
 class SlurmCluster:
-    """The cluster of deploy/services/slurm.sh in `directory`, which every user may enter."""
+    """The cluster of deploy/services/slurm.sh in `directory`, which every user may enter.
 
-    def __init__(self, directory: Path) -> None:
+    With `cgroups`, jobs are held to what they got; a machine can have only one such cluster at a time.
+    """
+
+    def __init__(self, directory: Path, *, cgroups: bool = False) -> None:
         self.directory = directory
-        self._script_environment = {**os.environ, "WINSLOW_SLURM_DIR": str(directory)}
+        settings = {"WINSLOW_SLURM_DIR": str(directory), "WINSLOW_SLURM_CGROUPS": "yes" if cgroups else "no"}
+        self._script_environment = os.environ | settings
         self._call("up")
         self.host = self._output("address")
         """The address by which nodes reach what listens on this machine, also on its loopback address."""
@@ -169,18 +174,25 @@ class SlurmCluster:
         return done.stdout.strip()
 
 
-@pytest.fixture(scope="session")
-def session_slurm_cluster() -> Iterator[SlurmCluster]:
-    """One for all tests of a process: it starts in two seconds. Mark the tests `slurm`."""
+@contextmanager
+def new_slurm_cluster(*, cgroups: bool = False) -> Iterator[SlurmCluster]:
+    """A cluster of a test's own. It starts in two seconds."""
     # A short path that munge's own user may enter: the directories of pytest are root's alone.
     directory = Path(tempfile.mkdtemp(prefix="wslurm-", dir="/var/tmp"))
     directory.chmod(0o755)
-    cluster = SlurmCluster(directory / "c")
+    cluster = SlurmCluster(directory / "c", cgroups=cgroups)
     try:
         yield cluster
     finally:
         cluster.remove()
         directory.rmdir()
+
+
+@pytest.fixture(scope="session")
+def session_slurm_cluster() -> Iterator[SlurmCluster]:
+    """One for all tests of a process. Mark the tests `slurm`."""
+    with new_slurm_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

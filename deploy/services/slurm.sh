@@ -211,6 +211,14 @@ make_gpus() {
     for number in "${!GPU_MINORS[@]}"; do mknod "$DIR/dev/gpu$number" c 1 "${GPU_MINORS[$number]}"; done
 }
 
+# Slurmd leaves its control groups behind.
+remove_cgroups() {
+    local node
+    for node in "${NODES[@]}"; do
+        find /sys/fs/cgroup -depth -type d -path "*/slurm_$node*" -exec rmdir {} + 2>/dev/null || true
+    done
+}
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 all_idle() { [[ $(sinfo --noheader --Node --states=idle --format=%N 2>/dev/null | wc -l) == "${#NODES[@]}" ]]; }
@@ -250,6 +258,7 @@ down() {
         kill "$pid"
         wait_until "$GONE_WITHIN_S" "munged to exit" gone "$pid"
     fi
+    if [[ ${WINSLOW_SLURM_CGROUPS:-no} == yes ]]; then remove_cgroups; fi
     while forward_to_loopback -D 2>/dev/null; do :; done
     ip link del "${PREFIX}h" 2>/dev/null || true
     rm -rf "$DIR"

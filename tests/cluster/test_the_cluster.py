@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from patience import until, until_there
 from receiver import Receiver
-from slurm_cluster import NODES, SlurmCluster
+from slurm_cluster import NODES, SlurmCluster, new_slurm_cluster
 
 pytestmark = pytest.mark.slurm
 
@@ -152,3 +152,22 @@ def test_a_machine_that_is_gone_is_found_out_and_works_again_when_it_is_back(slu
 
     slurm_cluster.start_slurmd("s3")
     until("it works", lambda: slurm_cluster.states() == dict.fromkeys(NODES, "idle"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/sys/fs/cgroup/memory").is_dir(), reason="Slurm needs systemd for control groups of version 2"
+)
+def test_a_job_is_held_to_its_memory_and_its_gpus(tmp_path: Path) -> None:
+    """As the shipped files say."""
+    report = tmp_path / "report"
+    with new_slurm_cluster(cgroups=True) as cluster:
+        gpus = cluster.directory / "dev"
+        script = (
+            f"for gpu in gpu0 gpu1; do head -c 1 {gpus}/$gpu >/dev/null && echo $gpu; done >{report}.new; "
+            f"{sys.executable} -c 'bytearray(200 << 20)' || echo killed >>{report}.new; mv {report}.new {report}"
+        )
+        submit(cluster, script, "--gres=gpu:nvidia:1", "--mem=60M")
+        until_there(report)
+
+    assert report.read_text().split() == ["gpu0", "killed"]
