@@ -111,6 +111,16 @@ def test_without_a_field_of_view_the_drones_own_is_used(
     assert any("follows from the drone's height" in doubt for doubt in quality["doubts"]) == doubtful
 
 
+def test_what_the_drone_wrote_beside_the_film_is_found(film: Film, tmp_path: Path) -> None:
+    (tmp_path / "DJI_0001.MP4").symlink_to(film.video)
+    subtitles(tmp_path / "DJI_0001.SRT", 150.0)
+    subtitles(tmp_path / "DJI_0002.SRT", 20.0)
+    words = ["--input", str(film.outputs), "--output", str(tmp_path / "camera"), "--horizontal-fov-deg", "73.7"]
+    assert main(["estimate-camera", *words, "--video", str(tmp_path / "DJI_0001.MP4")]) == 0
+    quality = json.loads((tmp_path / "camera" / "camera_quality.json").read_text())
+    assert quality["height_of_the_drone_m"] == pytest.approx(150.2)
+
+
 @pytest.mark.parametrize(("height", "doubts"), [(76.0, False), (150.0, True)])
 def test_the_camera_is_compared_with_the_drones_height(
     height: float,

@@ -6,6 +6,7 @@ Standard output: `progress frames 120/375`, `WINSLOW_RESULT: key=value`, and pla
 
 from __future__ import annotations
 
+import glob
 import re
 import sys
 import time
@@ -113,8 +114,10 @@ class StageFiles:
         return tuple(sorted(films, key=_by_number))
 
     def telemetry(self) -> tuple[Path, ...]:
-        """The .SRT files that the drone wrote: those given, or those beside several parts of a film."""
-        found = self._files_of("telemetry") or [path for path in self._files_of("video") if is_telemetry(path)]
+        """The .SRT files that the drone wrote: those given, or those beside the footage."""
+        film = self.single_files.get("video", self.resources_dir / "video")
+        beside = film.parent.glob(f"{glob.escape(film.stem)}.*") if film.is_file() else film.glob("[!.]*")
+        found = self._files_of("telemetry") or [path for path in beside if is_telemetry(path)]
         return tuple(sorted(found, key=_by_number))
 
     def _files_of(self, name: str) -> list[Path]:

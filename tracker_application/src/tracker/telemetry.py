@@ -47,7 +47,8 @@ def read_telemetry(paths: Sequence[Path]) -> Telemetry | None:
     if not heights:
         raise InputMissing(
             f"{', '.join(path.name for path in paths)}: no heights",
-            remedy="Expected the .SRT of a drone, with rel_alt or BAROMETER; or leave it out",
+            remedy="Expected the .SRT of a drone, with rel_alt or BAROMETER; leave others out, or move them away from "
+            "the film",
         )
     focals = [float(found) for found in FOCAL.findall(text)]
     zooms = [float(found) for found in ZOOM.findall(text)]
