@@ -152,6 +152,7 @@ def test_wrong_boxes_are_mended_in_a_browser_and_the_evaluation_then_has_the_tru
     with started(command) as (program, address):
         page.goto(address)
         page.get_by_text("1 of 3 · 0.00 s").wait_for()
+        assert page.locator("#selected").is_hidden()
         page.locator(f'[data-vehicle="{PHANTOM}"] polygon').click()
         page.get_by_role("heading", name=f"Vehicle {PHANTOM}").wait_for()
         page.keyboard.press("Delete")
