@@ -103,6 +103,24 @@ def test_a_file_that_is_not_there_and_a_directory_are_refused(tmp_path: Path) ->
     assert fault(tmp_path) == "it is a directory"
 
 
+def test_the_parts_of_a_recording_are_taken_where_the_input_may_have_parts(tmp_path: Path) -> None:
+    asked = ProjectInput(kind="video", suffixes=(".mp4",), parts=True)
+    recording = tmp_path / "recording"
+    recording.mkdir()
+    file(recording, b"00:00:01 what the drone noted", "DJI_0001.SRT")
+    with pytest.raises(InputRejected, match=r"no file in it can be a part; expected files that end in \.mp4"):
+        check_input("video", recording, asked)
+    for name in ("DJI_0001.MP4", "DJI_0002.MP4"):
+        file(recording, FILM, name)
+    check_input("video", recording, asked)
+    check_input("video", recording / "DJI_0002.MP4", asked)
+    assert fault(recording) == "it is a directory", "where the input may have none"
+    file(recording, FILM[:-5], "DJI_0002.MP4")
+    with pytest.raises(InputRejected, match="it is incomplete") as caught:
+        check_input("video", recording, asked)
+    assert caught.value.where.endswith("recording/DJI_0002.MP4")
+
+
 def test_a_directory_is_taken_where_one_is_asked_for(tmp_path: Path) -> None:
     asked = ProjectInput(kind="directory")
     check_input("frames", tmp_path, asked)

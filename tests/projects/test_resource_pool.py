@@ -75,6 +75,11 @@ def test_a_file_of_the_pool_is_checked_as_any_input(pool: Pool, film: Path, tmp_
     pool.check(frames, "frames", ProjectInput(kind="directory"))
     with pytest.raises(InputRejected, match="it is a directory"):
         pool.check(frames, "video", ProjectInput(kind="video"))
+    with pytest.raises(InputRejected, match=r"pool:frames/1\.png: it does not start like a video"):
+        pool.check(frames, "video", ProjectInput(kind="video", parts=True))
+    with pytest.raises(InputRejected, match="no file in it can be a part"):
+        pool.check(frames, "video", ProjectInput(kind="video", suffixes=(".mp4",), parts=True))
+    pool.check(frames, "pictures", ProjectInput(kind="file", suffixes=(".png",), parts=True))
 
 
 def remove(pool: Pool, name: str) -> str:

@@ -102,7 +102,8 @@ def show(name: str, *, as_json: bool) -> None:
         output.print(pipeline.description.strip(), markup=False)
     for input_name, declared in pipeline.inputs.items():
         need = "" if declared.required else ", optional"
-        text = f"{declared.kind}{need} {' '.join(declared.suffixes)} {declared.description}"
+        kind = f"{declared.kind} or a directory of its parts" if declared.parts else declared.kind
+        text = f"{kind}{need} {' '.join(declared.suffixes)} {declared.description}"
         output.print(f"input {input_name}: {text}", markup=False)
     for variable, value in pipeline.env.items():
         output.print(f"env {variable}={value}", markup=False)

@@ -100,6 +100,8 @@ class ProjectInput(Frozen):
 
     kind: Literal["video", "image", "table", "json", "model", "file", "directory"] = "file"
     suffixes: tuple[str, ...] = ()
+    parts: bool = False
+    """Whether a directory with several such files, the parts of one, can be it, too."""
     required: bool = True
     description: str = ""
 

@@ -55,6 +55,11 @@ class InputDocument(Document):
         default=None, description="Kind of content; decides how the input is validated and previewed."
     )
     suffixes: list[Suffix] | None = Field(default=None, description="Accepted file name suffixes; by default any.")
+    parts: bool | None = Field(
+        default=None,
+        description="Whether a directory is accepted, too. Its files with these suffixes are then the parts of one, "
+        "such as those of a drone's recording.",
+    )
     required: bool | None = Field(default=None, description="Whether a project needs this input to start.")
     description: str | None = Field(
         default=None, description="What to provide, shown to the person who creates a project."

@@ -18,8 +18,8 @@ from winslow_dagster.projects.database.pool_files import PoolFiles
 from winslow_dagster.projects.domain.model import checked_name
 from winslow_dagster.projects.domain.pool import PooledFile
 from winslow_dagster.projects.inputs.uploads import InputStream, put
-from winslow_dagster.projects.inputs.validation import check_content, check_suffix
-from winslow_dagster.storage.manifest import Manifest
+from winslow_dagster.projects.inputs.validation import check_content, check_suffix, parts_of
+from winslow_dagster.storage.manifest import FileEntry, Manifest
 from winslow_dagster.storage.range_reader import RangeReader
 from winslow_dagster.storage.store import BytesMoved, Store
 
@@ -116,16 +116,21 @@ class Pool:
     def check(self, file: PooledFile, name: str, declared: ProjectInput) -> None:
         """Check that the file can be the input of this name. Raises InputRejected."""
         where = f"input {name}, {POOL}{file.name}"
-        entries = file.manifest.files
+        entries = {entry.path: entry for entry in file.manifest.files}
         if declared.kind == "directory":
             return
-        if len(entries) != 1:
+        if len(entries) == 1:
+            check_suffix(file.file_name, declared, where)
+            parts = list(entries)
+        elif declared.parts:
+            parts = parts_of(entries, declared, where)
+        else:
             raise InputRejected("it is a directory", where=where, expected=f"a {declared.kind}")
-        check_suffix(file.file_name, declared, where)
-        read = partial(_read, self._store, file.manifest)
-        check_content(
-            cast("BinaryIO", RangeReader(read, entries[0].size_bytes)), entries[0].size_bytes, declared, where
-        )
+        for part in parts:
+            entry = entries[part]
+            content = RangeReader(partial(_read, self._store, file.manifest, entry), entry.size_bytes)
+            named = where if len(entries) == 1 else f"{where}/{part}"
+            check_content(cast("BinaryIO", content), entry.size_bytes, declared, named)
 
 
 def sources(pool: Pool, inputs: Mapping[str, GivenInput]) -> dict[str, Source]:
@@ -141,5 +146,5 @@ def _source(pool: Pool, source: GivenInput) -> Source:
     return expanded(source)
 
 
-def _read(store: Store, manifest: Manifest, begin: int, end: int) -> bytes:
-    return store.read_range(manifest, manifest.files[0], begin, end - begin)
+def _read(store: Store, manifest: Manifest, entry: FileEntry, begin: int, end: int) -> bytes:
+    return store.read_range(manifest, entry, begin, end - begin)

@@ -52,6 +52,12 @@ def check_input(name: str, path: Path, declared: ProjectInput) -> None:
             if not path.is_dir():
                 raise InputRejected("not a directory", where=where, expected="a directory")
             return
+        if declared.parts and path.is_dir():
+            names = [str(each.relative_to(path)) for each in sorted(path.rglob("*")) if each.is_file()]
+            for part in parts_of(names, declared, where):
+                with (path / part).open("rb") as file:
+                    check_content(file, (path / part).stat().st_size, declared, f"{where}/{part}")
+            return
         if not path.is_file():
             what = "it is a directory" if path.is_dir() else "no such file"
             raise InputRejected(what, where=where, expected=f"a {declared.kind}")
@@ -67,6 +73,19 @@ def check_answer_files(form: Form, files: Mapping[str, Path]) -> None:
     for field in form.form:
         if isinstance(field, FileField) and field.name in files:
             check_input(field.name, files[field.name], ProjectInput(kind=field.input_kind, suffixes=field.suffixes))
+
+
+def parts_of(names: Collection[str], declared: ProjectInput, where: str) -> list[str]:
+    """Those files of a directory that are the parts of the input. Raises InputRejected if there are none."""
+    suffixes = tuple(suffix.lower() for suffix in declared.suffixes)
+    parts = [name for name in names if not suffixes or name.lower().endswith(suffixes)]
+    if not parts:
+        raise InputRejected(
+            "no file in it can be a part",
+            where=where,
+            expected=f"files that end in {' or '.join(suffixes) or 'anything'}",
+        )
+    return parts
 
 
 def check_suffix(name: str, declared: ProjectInput, where: str) -> None:
