@@ -352,10 +352,13 @@ def test_a_stage_that_slurm_ends_continues_from_its_checkpoint_in_another_job(ho
 
 
 def test_a_submit_while_slurmctld_is_away_waits_and_what_runs_goes_on(home: SlurmInstallation) -> None:
-    running, later = a_stage(home, UNTIL_GO), a_stage(home, "true")
+    running, later = a_stage(home, UNTIL_GO, project=f"ulm-{uuid4().hex[:8]}"), a_stage(home, "true")
     home.engine.submit(running)
     until_runs(home, running)
     until("its status is here", lambda: home.engine.status(running.task_id).running)
+    # A controller that is killed before it has saved a job forgets it. The agent's first act makes it save.
+    saved = home.cluster.directory / "state" / "job_state"
+    until("its job is saved", lambda: f"{running.project}/detect, attempt 1, on s".encode() in saved.read_bytes())
     home.cluster.kill_slurmctld()
     try:
         home.engine.submit(later)
