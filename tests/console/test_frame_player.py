@@ -134,6 +134,32 @@ def test_a_film_plays_and_when_it_stops_its_exact_frame_is_shown(browser: Browse
         assert time_s == pytest.approx(index / 25 + (0.015 if index % 2 else 0), abs=1e-4)
 
 
+def test_a_frame_that_is_chosen_while_the_film_plays_is_not_overtaken_by_the_one_at_which_it_stops(
+    browser: Browser, server: Console
+) -> None:
+    with looking(browser, server, PLAIN) as page:
+        player = page.locator("frame-player")
+        at_rest(page, 0)
+        until(lambda: player.evaluate("player => player.video.readyState >= 2"), "the browser has the film")
+        page.get_by_role("button", name="Play").click()
+        until(lambda: player.evaluate("player => player.video.currentTime > 0.2"), "it plays")
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/frames?*", hold)
+        # Until after the time for which the player waits once the film has stopped.
+        player.evaluate("""player => { window.stopped = new Promise((done) =>
+            player.video.addEventListener('pause', () => setTimeout(done, 200), { once: true })) }""")
+        player.evaluate("player => { player.show(77) }")
+        page.evaluate("window.stopped")
+        assert ["index=77" in route.request.url for route in held] == [True]
+        held[0].continue_()
+        page.unroute("**/frames?*")
+        at_rest(page, 77)
+
+
 def test_a_film_that_the_browser_does_not_play_is_copied_and_its_frames_come_from_the_original(
     browser: Browser, server: Console
 ) -> None:
@@ -163,6 +189,8 @@ def test_a_film_of_the_pool_plays_and_its_frames_are_looked_at_with_zoom(browser
         page.get_by_role("button", name="Play").click()
         until(lambda: player.evaluate("player => player.video.currentTime > 0.2"), "the copy plays")
         page.get_by_role("button", name="Pause").click()
+        until(lambda: not player.evaluate("player => player.classList.contains('playing')"), "it is at rest")
+        at_rest(page, player.evaluate("player => player.index"))
         player.get_by_role("spinbutton", name="Frame").fill("77")
         page.keyboard.press("Enter")
         at_rest(page, 77)

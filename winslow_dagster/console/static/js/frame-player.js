@@ -49,6 +49,7 @@ class FramePlayer extends HTMLElement {
   #wanted = null;
   #quiet = false;
   #typed = false;
+  #chosen = false;
   #strip = [0, 0];
   index = 0;
   timeS = 0;
@@ -106,8 +107,9 @@ class FramePlayer extends HTMLElement {
     this.append(this.screen, this.note, this.#slider, bar, strip);
     this.#showPlaying();
     for (const name of ["play", "pause"]) this.video.addEventListener(name, () => this.#showPlaying());
-    this.video.addEventListener("pause", () => this.#settle());
-    this.video.addEventListener("play", () => { this.classList.add("playing"); this.#follow(); });
+    // The event comes after what paused it: a frame that was chosen meanwhile stays chosen.
+    this.video.addEventListener("pause", () => { if (!this.#chosen) this.#settle(); });
+    this.video.addEventListener("play", () => { this.#chosen = false; this.classList.add("playing"); this.#follow(); });
     this.video.addEventListener("error", () => this.#withProxy());
   }
   #play; #field; #total; #clock; #slider; #speed; #tiles; #whole; #closer; #zoom;
@@ -133,7 +135,7 @@ class FramePlayer extends HTMLElement {
   // The exact frame. A request that is overtaken by another one is dropped.
   async show(index) {
     if (!this.#facts) { this.#wanted = index; return; }
-    this.video.pause();
+    this.#halt();
     await this.#load({ index: Math.min(this.frameCount - 1, Math.max(0, Math.round(index) || 0)) });
   }
 
@@ -215,8 +217,14 @@ class FramePlayer extends HTMLElement {
     this.#settling = setTimeout(() => this.#load({ time_s: Math.min(timeS, this.#facts.duration_s).toFixed(6) }), SETTLE_MS);
   }
 
-  #slide() {
+  // A frame is chosen instead of the one at which it pauses.
+  #halt() {
+    this.#chosen = true;
     this.video.pause();
+  }
+
+  #slide() {
+    this.#halt();
     const index = Number(this.#slider.value);
     this.#tell(index, null);
     clearTimeout(this.#settling);
@@ -225,7 +233,7 @@ class FramePlayer extends HTMLElement {
 
   #seconds(by) {
     if (!this.#facts) return;
-    this.video.pause();
+    this.#halt();
     this.#load({ time_s: Math.min(this.#facts.duration_s, Math.max(0, this.timeS + by)).toFixed(6) });
   }
 
