@@ -59,7 +59,7 @@ def sharpness(luma: Picture) -> float:
 
 
 def check_file(footage: Footage, checks: Checks) -> float:
-    """Check duration, frame rate, format and key frames. Returns how many seconds are intact.
+    """Check frame rate, format and key frames. Returns how many seconds are intact.
 
     Raises FootageDamaged if less than two seconds are.
     """
@@ -79,15 +79,6 @@ def check_file(footage: Footage, checks: Checks) -> float:
         checks.warn(
             f"the frame rate is low ({facts.rate_fps:.1f} frames per second): fast vehicles may be lost between frames"
         )
-    if whole_s < SHORTEST_USABLE_S:
-        checks.warn(
-            f"the video is only {whole_s:.1f} s long: vehicles must be visible for at least a second; use a longer "
-            "recording"
-        )
-    elif whole_s < SHORTEST_S:
-        checks.warn(
-            f"the video is only {whole_s:.1f} s long: vehicles stopped for half of that become part of the background"
-        )
     if facts.transfer in HDR_TRANSFERS:
         checks.warn(
             f"the footage is HDR ({HDR_TRANSFERS[facts.transfer]}): it is rounded to 8 bits without tone mapping; "
@@ -99,6 +90,19 @@ def check_file(footage: Footage, checks: Checks) -> float:
     checks.found |= {"whole_until_s": whole_s, "hdr": HDR_TRANSFERS.get(facts.transfer)}
     _check_packets(footage, checks)
     return whole_s
+
+
+def check_length(whole_s: float, checks: Checks) -> None:
+    """Say if a film, in one file or several, is short."""
+    if whole_s < SHORTEST_USABLE_S:
+        checks.warn(
+            f"the video is only {whole_s:.1f} s long: vehicles must be visible for at least a second; use a longer "
+            "recording"
+        )
+    elif whole_s < SHORTEST_S:
+        checks.warn(
+            f"the video is only {whole_s:.1f} s long: vehicles stopped for half of that become part of the background"
+        )
 
 
 def _check_storage(facts: FootageFacts, checks: Checks) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracker.arrays import Flags
 from tracker.camera import Intrinsics
-from tracker.checks import DARKEST, Checks, check_file, look_over, sharpness
+from tracker.checks import DARKEST, Checks, check_file, check_length, look_over, sharpness
 from tracker.contract import Report, StageFiles
 from tracker.errors import NotAVideo
 from tracker.footage import Footage, VideoFrame, open_footage
@@ -77,7 +77,9 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         fits = look_over(footage, whole_s, registration, checks)
     for part in film.parts:
         if part != own:
-            fits = np.minimum(fits, _look_over_part(part, registration, checks))
+            part_fits, part_whole_s = _look_over_part(part, registration, checks)
+            fits, whole_s = np.minimum(fits, part_fits), whole_s + part_whole_s
+    check_length(whole_s, checks)
     proposed = registration.points_px[best_of_each(cells, fits)]
     if points_file is not None:
         _check_scale(read_points(points_file, shown), lens, checks)
@@ -96,13 +98,17 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     report.result("proposed_points", len(points))
 
 
-def _look_over_part(part: Part, registration: Registration, checks: Checks) -> Flags:
-    """Check another part of the film, too; measurements are those of the part with the reference frame."""
+def _look_over_part(part: Part, registration: Registration, checks: Checks) -> tuple[Flags, float]:
+    """Check another part of the film, too: which points fit, and how many seconds are intact.
+
+    Measurements are those of the part with the reference frame.
+    """
     own = Checks(checks.report)
     with open_footage(part.path) as footage:
-        fits = look_over(footage, check_file(footage, own), registration, own)
+        whole_s = check_file(footage, own)
+        fits = look_over(footage, whole_s, registration, own)
     checks.warnings += own.warnings
-    return fits
+    return fits, whole_s
 
 
 def best_of_each(cells: Flags, fits: Flags) -> list[int]:
