@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from patience import until, until_there
 from receiver import Receiver
-from slurm_cluster import NODES, SlurmCluster, new_slurm_cluster
+from slurm_cluster import SlurmCluster, new_slurm_cluster
 
 pytestmark = pytest.mark.slurm
 
@@ -142,16 +142,6 @@ def test_a_job_outlives_a_cut_and_the_death_of_every_daemon(slurm_cluster: Slurm
 
     until("it has ended", lambda: job not in slurm_cluster.jobs())
     assert report.read_text() == "x\n"
-
-
-@pytest.mark.slow
-def test_a_machine_that_is_gone_is_found_out_and_works_again_when_it_is_back(slurm_cluster: SlurmCluster) -> None:
-    slurm_cluster.power_off("s3")
-    until("it is down", lambda: slurm_cluster.states()["s3"].startswith("down"))
-    assert [name for name, state in slurm_cluster.states().items() if state == "idle"] == ["s1", "s2"]
-
-    slurm_cluster.start_slurmd("s3")
-    until("it works", lambda: slurm_cluster.states() == dict.fromkeys(NODES, "idle"))
 
 
 @pytest.mark.slow
