@@ -21,6 +21,8 @@ KILLS ?= 100
 PYTHON ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Without compiled modules, every process of the tests compiles what it imports, and pytest rewrites all assertions anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test test-all check bench chaos docs images lint lock
 
