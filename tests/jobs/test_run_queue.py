@@ -139,6 +139,32 @@ def test_a_place_that_becomes_free_goes_to_the_owner_with_the_fewest_runs_in_pro
     assert started(instance) == [bert]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "first"),
+    [
+        ("SHARE_BY", "owner", "ulm"),
+        ("SHARE_BY", "project", "second"),
+        ("SHARE_BY", "none", "video"),
+        ("WEIGHTS", "anna=100", "video"),
+    ],
+)
+def test_the_settings_say_who_takes_turns_and_with_which_weight(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, first: str
+) -> None:
+    monkeypatch.setenv(f"WINSLOW_QUEUE_{variable}", value)
+    home = Settings.read()
+    for name, owner in (("video", "anna"), ("second", "anna"), ("ulm", "bert")):
+        project(home, name, owner)
+    for name in ("video",) * 18 + ("ulm",):
+        add(instance, DagsterRunStatus.STARTED, **{PROJECT_TAG: name, QUEUE_TAG: "cpu"})
+    waiting = {
+        name: add(instance, DagsterRunStatus.QUEUED, **{PROJECT_TAG: name, QUEUE_TAG: "cpu"})
+        for name in ("video", "second", "ulm")
+    }
+
+    assert started(instance) == [waiting[first]]
+
+
 def test_a_higher_priority_goes_before_any_share(instance: DagsterInstance, home: Settings) -> None:
     tags = {PROJECT_TAG: project(home, "video", "anna"), QUEUE_TAG: "cpu", PRIORITY_TAG: "1"}
     for _ in range(19):
