@@ -28,6 +28,7 @@ class ControlPlane:
         self._path = f"{parts.path}{PATH}/{quote(task_id, safe='')}/{submission}"
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         host, port = parts.hostname or "", parts.port
+        self._used = False
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca_file)
@@ -38,11 +39,9 @@ class ControlPlane:
     def say(self, verb: str, message: str) -> bytes:
         """Send a message. Returns the answer. Raises Fenced, ControlPlaneAway, EngineError if it is refused."""
         try:
-            self._connection.request("POST", f"{self._path}/{verb}", message.encode(), self._headers)
-            answer = self._connection.getresponse()
-            content = answer.read()
+            answer, content = self._exchange(verb, message)
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
+            self.close()
             raise ControlPlaneAway(f"the control plane does not answer: {error}", where=self._url) from error
         if answer.status == HTTPStatus.OK:
             return content
@@ -51,3 +50,25 @@ class ControlPlane:
             raise Fenced(said, where=self._url)
         kind = ControlPlaneAway if answer.status >= SERVER_ERRORS else EngineError
         raise kind(f"the control plane answers with status {answer.status}: {said}", where=self._url)
+
+    def _exchange(self, verb: str, message: str) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send the message and read the answer; again, where the server has closed a connection that was idle."""
+        try:
+            return self._once(verb, message)
+        except ConnectionError:
+            if not self._used:
+                raise
+        self.close()
+        return self._once(verb, message)
+
+    def _once(self, verb: str, message: str) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request("POST", f"{self._path}/{verb}", message.encode(), self._headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        self._used = True
+        return answer, content
+
+    def close(self) -> None:
+        """Close the connection; the next message opens another."""
+        self._connection.close()
+        self._used = False
