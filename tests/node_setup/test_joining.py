@@ -115,6 +115,7 @@ def test_why_a_machine_cannot_join_is_told_in_words(
         assert done.returncode not in {0, 1}, done.stderr
         return done.stderr
 
+    assert "the control plane 0.0.1; expected the same version" in refused(winslow_version="0.0.1")
     assert "expected the same version" in refused(slurm_version="19.05.2")
     assert "this machine has a user daemon with the number 1" in refused(user="daemon", uid=4711)
     assert "which is daemon's on this machine" in refused(user="nobody-of-this-name", uid=1)

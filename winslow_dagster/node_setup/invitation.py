@@ -12,6 +12,7 @@ from typing import Self
 
 from pydantic import Field, ValidationError
 
+from winslow_dagster.engines.slurm.messages import own_version
 from winslow_dagster.errors import InputRejected, SettingsInvalid
 from winslow_dagster.node_setup.programs import run
 from winslow_dagster.pipelines.model.frozen import Frozen
@@ -27,6 +28,7 @@ class Invitation(Frozen):
 
     cluster: str
     slurm_version: str
+    winslow_version: str
     slurm_conf: str
     cgroup_conf: str = ""
     munge_key: str = Field(description="In base64.")
@@ -101,6 +103,7 @@ def invite(
     return Invitation(
         cluster=cluster,
         slurm_version=run("slurmctld", "-V").split()[-1],
+        winslow_version=own_version(),
         slurm_conf=text,
         cgroup_conf=cgroup_conf.read_text() if cgroup_conf.exists() else "",
         munge_key=base64.b64encode(key).decode(),

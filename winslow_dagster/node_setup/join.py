@@ -18,6 +18,7 @@ from pathlib import Path
 
 from winslow_dagster.defaults import default_file
 from winslow_dagster.engines.container_gpus import ContainerGpus
+from winslow_dagster.engines.slurm.messages import own_version
 from winslow_dagster.engines.slurm.node_facts import NodeFacts
 from winslow_dagster.errors import EngineError, ServiceUnavailable, SettingsInvalid
 from winslow_dagster.node_setup import places, services
@@ -46,6 +47,7 @@ def join(invitation: Invitation, machine: Description, node_dir: Path, found: Co
     machine = machine.checked()
     require_debian()
     refuse_other_cluster(invitation)
+    require_version(invitation)
     say(install_packages())
     compare_versions(invitation.slurm_version, run("slurmd", "-V"))
     say(make_user(invitation))
@@ -93,6 +95,16 @@ def refuse_other_cluster(invitation: Invitation) -> None:
             where=str(places.SLURM_CONF),
             expected=f"none, or {invitation.cluster}",
             remedy="Let it leave first: winslow node leave",
+        )
+
+
+def require_version(invitation: Invitation) -> None:
+    """Raises SettingsInvalid if the control plane has another version of Winslow: it would drain the node."""
+    if own_version() != invitation.winslow_version:
+        raise SettingsInvalid(
+            f"this machine has version {own_version()} of Winslow, and the control plane {invitation.winslow_version}",
+            expected="the same version on all machines",
+            remedy="Install that version here, or invite anew if the control plane has another one by now",
         )
 
 
