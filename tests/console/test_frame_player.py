@@ -58,7 +58,7 @@ def at_rest(page: Page, index: int) -> None:
     player = page.locator("frame-player")
     until(
         lambda: (
-            player.evaluate("player => !player.hasAttribute('aria-busy') && player.frame.src !== ''")
+            player.evaluate("player => !player.hasAttribute('aria-busy') && Boolean(player.frame?.src)")
             and player.evaluate("player => player.index") == index
         ),
         f"frame {index} is shown",
