@@ -18,7 +18,6 @@ import forked_programs
 import psutil
 from log_in import Cookie, authorization, let_in, log_in
 
-from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.jobs.worker import worker_pid
 from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.connection import dagster_client
@@ -95,7 +94,7 @@ class Installation:
         self.supervisor = start("winslow_dagster.services", [str(self.settings.home)], self.environment, log)
         try:
             self.services.wait_until_ready(self.supervisor, log)
-        except ServiceUnavailable:
+        except BaseException:  # also whoever ends the tests: no fixture does it for services that are not ready
             self.down()
             raise
 
