@@ -9,7 +9,7 @@ from collections.abc import Collection
 from winslow_dagster.engines.slurm.node_facts import FILE_VARIABLE
 from winslow_dagster.formatting import count_of, format_size
 from winslow_dagster.settings import SlurmSettings
-from winslow_dagster.stages.task.model import StageTask
+from winslow_dagster.stages.task.model import PRIORITY_STEP, StageTask
 
 MIB = 1 << 20
 AGENT_BYTES = 200 * MIB
@@ -18,7 +18,6 @@ GRACE_MINUTES = 10
 """Slurm ends a job only this long after the stage's timeout, which its runner enforces and explains."""
 SECONDS_TO_STOP = 30
 BASE_PRIORITY = 1_000_000
-PRIORITIES = 1_000
 """Slurm takes equals in order of submission. A priority is at least 1."""
 NO_NODE_FILE = 78
 SCRIPT = """\
@@ -45,7 +44,7 @@ def sbatch_arguments(
         "--nodes=1",
         "--ntasks=1",
         f"--cpus-per-task={max(1, math.ceil(task.cpus))}",
-        f"--priority={max(1, BASE_PRIORITY + PRIORITIES * task.priority)}",
+        f"--priority={max(1, BASE_PRIORITY + PRIORITY_STEP * task.priority)}",
         # One path for lost nodes and preemption: the control plane submits anew.
         "--no-requeue",
         # Two jobs of one name never run at once, whatever else goes wrong.
