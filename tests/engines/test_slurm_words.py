@@ -13,13 +13,13 @@ from winslow_dagster.engines.slurm import commands
 from winslow_dagster.engines.slurm.cluster_nodes import gres_of
 from winslow_dagster.engines.slurm.given_gpus import given_gpus
 from winslow_dagster.engines.slurm.job_queue import Job, Look
-from winslow_dagster.engines.slurm.job_request import BASE_PRIORITY, PRIORITIES, batch_script, sbatch_arguments
+from winslow_dagster.engines.slurm.job_request import BASE_PRIORITY, batch_script, sbatch_arguments
 from winslow_dagster.engines.slurm.node_facts import FILE_VARIABLE, NodeFacts
 from winslow_dagster.engines.slurm.words import waiting_reason
 from winslow_dagster.errors import EngineError, SettingsInvalid
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import SlurmSettings
-from winslow_dagster.stages.task.model import NodeGpu
+from winslow_dagster.stages.task.model import PRIORITY_STEP, NodeGpu
 
 GPUS = tuple(NodeGpu(uuid=f"GPU-{n}", index=n, vendor="nvidia", name='N "1"', memory_bytes=1 << 30) for n in range(2))
 
@@ -104,7 +104,7 @@ def test_a_task_asks_for_what_it_needs_and_for_nothing_on_this_machine() -> None
         "--exclude=a,b",
         "--no-requeue",
         "--dependency=singleton",
-        f"--priority={BASE_PRIORITY + 3 * PRIORITIES}",
+        f"--priority={BASE_PRIORITY + 3 * PRIORITY_STEP}",
     } <= set(asked)
     assert "--gres" not in " ".join(sbatch_arguments(task, "n", SlurmSettings(), with_gpu=False, without_nodes=()))
 
