@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,6 +120,22 @@ def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
         up.terminate()
         assert up.stderr.read() == ""
     assert up.returncode == 0
+
+
+def test_services_start_again_at_once_after_their_supervisor_was_killed(running: Installation) -> None:
+    for _ in range(3):
+        killed = running.supervisor
+        assert killed is not None
+        killed.kill()
+        killed.wait()
+        running.up()
+        assert running.services.running()
+
+
+def test_a_port_that_another_program_has_is_named(stopped: Installation) -> None:
+    with socket.create_server(("127.0.0.1", stopped.port)), pytest.raises(ServiceUnavailable) as caught:
+        stopped.up()
+    assert f"port {stopped.port} is in use" in str(caught.value)
 
 
 def test_a_code_server_that_the_system_ended_serves_the_pipelines_again(running: Installation) -> None:

@@ -42,6 +42,7 @@ MIN_RESTART_INTERVAL_S = 5.0
 GRACE_S = 10.0
 POLL_S = 0.1
 READY_TIMEOUT_S = 10.0
+PORT_PATIENCE_S = 5.0
 """How long one look at the web server may take."""
 
 FORK_SERVER = "winslow_dagster.engines.fork_server"
@@ -322,15 +323,25 @@ def service_environment(settings: Settings) -> dict[str, str]:
 
 
 def _require_free(settings: Settings) -> None:
-    try:
-        listening_socket(settings).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ServiceUnavailable(
-                f"port {settings.port} is in use", where=settings.bind, remedy="Choose another with WINSLOW_PORT"
-            ) from error
-        raise ServiceUnavailable(
-            f"it is impossible to listen there: {error.strerror}",
-            where=f"{settings.bind}, port {settings.port}",
-            remedy="Set WINSLOW_BIND to an address of this machine, or to 0.0.0.0 for all",
-        ) from error
+    """Raise ServiceUnavailable if it is impossible to listen at the address and the port of the settings.
+
+    The web server of a supervisor that was killed has the port for a moment longer.
+    """
+    until_s = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            listening_socket(settings).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ServiceUnavailable(
+                    f"it is impossible to listen there: {error.strerror}",
+                    where=f"{settings.bind}, port {settings.port}",
+                    remedy="Set WINSLOW_BIND to an address of this machine, or to 0.0.0.0 for all",
+                ) from error
+            if time.monotonic() > until_s:
+                raise ServiceUnavailable(
+                    f"port {settings.port} is in use", where=settings.bind, remedy="Choose another with WINSLOW_PORT"
+                ) from error
+            time.sleep(POLL_S)
+        else:
+            return
