@@ -2,7 +2,7 @@
 #
 #   VIDEO=film.mp4 POINTS=points.json    make demo: use your own footage; without points the demo stops when it needs them
 #   TESTS="tests/stages -k log"          make test, make test-all: run only these tests
-#   WORKERS=1                            the same two: number of test files run in parallel (default 3, or 0 with TESTS)
+#   WORKERS=1                            the same two: number of test files run in parallel (default 4, or 0 with TESTS)
 #   BENCH=orchestration                  make bench: run one benchmark
 #   TABLE=1                              make bench: also write the figures into docs/benchmarks.md
 #   KILLS=200                            make chaos: number of processes, or groups of them, to kill or stop
@@ -14,7 +14,7 @@ SHELL := /bin/bash
 
 TESTS ?=
 # Most tests wait rather than compute.
-WORKERS ?= $(if $(TESTS),0,3)
+WORKERS ?= $(if $(TESTS),0,4)
 # The tests of one file share the services they start. The files come in the order of tests/conftest.py: the long ones first.
 PYTEST := python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KILLS ?= 100

@@ -236,6 +236,7 @@ def test_stages_outlive_the_death_of_every_daemon(installation: SlurmInstallatio
     cluster.start_slurmd(node)
     installation.server.stop()
     installation.server.start()
+    assert stage.nodes() == [node]
     cluster.kill_slurmd(node)
     installation.server.stop()
     cluster.kill_slurmctld()
@@ -244,7 +245,9 @@ def test_stages_outlive_the_death_of_every_daemon(installation: SlurmInstallatio
     cluster.start_slurmd(node)
     installation.server.start()
 
-    assert (stage.result().outcome, stage.nodes()) == ("succeeded", [node])
+    # All at once, Slurm may take its job for lost. Then it runs again, and there is still one result.
+    assert stage.result().outcome == "succeeded"
+    until("nothing of it is left", lambda: not stage.processes())
 
 
 @pytest.mark.docker

@@ -123,6 +123,7 @@ stages:
         "pipeline: inputs.video.required true -> false",
         'pipeline: inputs.map.kind not set -> "image"',
         "pipeline: inputs.map.suffixes not set -> []",
+        "pipeline: inputs.map.parts not set -> false",
         "pipeline: inputs.map.required not set -> true",
         'pipeline: inputs.map.description not set -> ""',
         "stage decode: timeout 1m 30s -> 2h",

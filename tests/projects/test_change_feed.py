@@ -173,7 +173,7 @@ READS: dict[type, set[str]] = {
         "unrecorded_ends",
         "versions_used",
     },
-    Holds: {"holds", "pause_of", "picks"},
+    Holds: {"holds", "pause_of", "pauses_of", "picks"},
     Answers: {"of_project"},
     Annotations: {"todos"},
     Audit: {"choices", "entries", "find"},

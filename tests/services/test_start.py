@@ -123,7 +123,7 @@ def test_up_says_which_service_exited_and_why(stopped: Installation) -> None:
 
 
 def test_services_start_again_at_once_after_their_supervisor_was_killed(running: Installation) -> None:
-    for _ in range(3):
+    for _ in range(5):
         killed = running.supervisor
         assert killed is not None
         killed.kill()

@@ -15,7 +15,7 @@ from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.serving import serving_address, supervised
 from winslow_dagster.services.instance import code_socket, installation_id
-from winslow_dagster.services.readiness import LOG_TAIL_CHARACTERS, Report, StartWatch, log_of
+from winslow_dagster.services.readiness import LOG_TAIL_CHARACTERS, Report, StartWatch, log_of, read_state
 from winslow_dagster.services.socket_probe import listens
 from winslow_dagster.services.supervisor import Supervisor, appended_to, service_environment
 from winslow_dagster.settings import Settings
@@ -49,10 +49,13 @@ class Services:
     def running(self) -> bool:
         """Whether this installation's web server answers, has loaded the pipelines, and has a code server.
 
-        The code server is checked, too: while a killed one restarts, the web server still shows what it had loaded.
+        The code server is checked, too: while a killed one restarts, the web server still shows what it had loaded. And
+        while a supervisor starts, those of one that was killed may still answer.
         """
-        if supervised(self._settings) and not listens(code_socket(self._settings)):
-            return False
+        if supervised(self._settings):
+            starting = read_state(self._settings).get("awaits", "its state") is not None
+            if starting or not listens(code_socket(self._settings)):
+                return False
         return dagster_client(self._settings, self._installation_id, timeout_s=LOOK_TIMEOUT_S).pipelines_loaded()
 
     def dagster(self, installation_id: str) -> DagsterClient:
@@ -108,7 +111,7 @@ class Services:
             return supervised(self._settings) if supervisor is None else supervisor.poll() is None
 
         watch = StartWatch(self._settings, self._report)
-        while not self.running():
+        while not (supervised(self._settings) and self.running()):
             if not supervisor_runs():
                 log = log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if log_path else ""
                 raise ServiceUnavailable("the services exited during their start", where=self.address, remedy=log)

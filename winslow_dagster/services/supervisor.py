@@ -17,12 +17,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from winslow_dagster.engines.fork_server import code_on_disk, preload
+from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
@@ -33,7 +34,7 @@ from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
 from winslow_dagster.services.forks import ServiceProcess, start
 from winslow_dagster.services.instance import code_socket, installation_id, private_directory, write_instance
 from winslow_dagster.services.listening import listening_socket, require_reachable_safely
-from winslow_dagster.services.readiness import Report, StartReports, log_of
+from winslow_dagster.services.readiness import Report, StartReports, log_of, read_state
 from winslow_dagster.services.socket_probe import listens
 from winslow_dagster.settings import Settings
 
@@ -42,11 +43,11 @@ MIN_RESTART_INTERVAL_S = 5.0
 GRACE_S = 10.0
 POLL_S = 0.1
 READY_TIMEOUT_S = 10.0
-PORT_PATIENCE_S = 5.0
 """How long one look at the web server may take."""
 
 FORK_SERVER = "winslow_dagster.engines.fork_server"
 DATABASE = "the database"
+PREDECESSORS = "the services of a supervisor that was killed to end"
 CODE_SERVER = "the code server"
 DAGSTER = ("dagster._cli", "dagster._daemon.controller", "dagster._grpc.server", "winslow_dagster.services.preload")
 """What several services, and run workers, import of Dagster, and of Winslow with it."""
@@ -105,6 +106,8 @@ class Supervisor:
         self._settings = settings
         self._report = report
         self._children: dict[str, ServiceProcess] = {}
+        self._processes: dict[str, ProcessIdentity] = {}
+        self._predecessors: tuple[ProcessIdentity, ...] = ()
         self._exits: dict[str, int] = {}
         self._awaits: str | None = None
         self._certificate: str | None = None
@@ -122,6 +125,7 @@ class Supervisor:
         hide_environment()
         with self._only_one(), selectors.DefaultSelector() as wakes:
             require_reachable_safely(self._settings)
+            self._await_predecessors()
             _require_free(self._settings)
             reports = StartReports(self._report)
             self._await(DATABASE)
@@ -170,6 +174,21 @@ class Supervisor:
         except ServiceUnavailable:
             return "the web server to answer in time"
         return None
+
+    def _await_predecessors(self) -> None:
+        """Wait until the services of a supervisor that was killed have ended, as they do by themselves.
+
+        Until then they have the port, and as they end they remove their sockets: ours would have the same names.
+        """
+        self._predecessors = tuple(ProcessIdentity(**each) for each in read_state(self._settings).get("processes", ()))
+        self._await(PREDECESSORS)
+        until_s = time.monotonic() + GRACE_S
+        for process in self._predecessors:
+            while process.alive():
+                if time.monotonic() > until_s:
+                    process.kill()
+                time.sleep(POLL_S)
+        self._predecessors = ()
 
     def _await(self, awaited: str | None) -> None:
         if awaited != self._awaits:
@@ -220,6 +239,7 @@ class Supervisor:
             log_file=log_of(self._settings, service.name),
             new_interpreter=changed,
         )
+        self._processes[service.name] = ProcessIdentity.of(self._children[service.name].pid)
         self._started_at[service.name] = time.monotonic()
         self._wall_started_at[service.name] = datetime.now(UTC).isoformat()
         if service.name == "code-server" and self._awaits == DATABASE:
@@ -233,6 +253,7 @@ class Supervisor:
             "address": self._settings.address,
             "certificate": self._certificate,
             "services": {name: child.pid for name, child in self._children.items()},
+            "processes": [asdict(each) for each in (*self._predecessors, *self._processes.values())],
             "started_at": {name: self._wall_started_at[name] for name in self._children},
             "exits": self._exits,
             "awaits": self._awaits,
@@ -323,25 +344,15 @@ def service_environment(settings: Settings) -> dict[str, str]:
 
 
 def _require_free(settings: Settings) -> None:
-    """Raise ServiceUnavailable if it is impossible to listen at the address and the port of the settings.
-
-    The web server of a supervisor that was killed has the port for a moment longer.
-    """
-    until_s = time.monotonic() + PORT_PATIENCE_S
-    while True:
-        try:
-            listening_socket(settings).close()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise ServiceUnavailable(
-                    f"it is impossible to listen there: {error.strerror}",
-                    where=f"{settings.bind}, port {settings.port}",
-                    remedy="Set WINSLOW_BIND to an address of this machine, or to 0.0.0.0 for all",
-                ) from error
-            if time.monotonic() > until_s:
-                raise ServiceUnavailable(
-                    f"port {settings.port} is in use", where=settings.bind, remedy="Choose another with WINSLOW_PORT"
-                ) from error
-            time.sleep(POLL_S)
-        else:
-            return
+    try:
+        listening_socket(settings).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ServiceUnavailable(
+                f"port {settings.port} is in use", where=settings.bind, remedy="Choose another with WINSLOW_PORT"
+            ) from error
+        raise ServiceUnavailable(
+            f"it is impossible to listen there: {error.strerror}",
+            where=f"{settings.bind}, port {settings.port}",
+            remedy="Set WINSLOW_BIND to an address of this machine, or to 0.0.0.0 for all",
+        ) from error
