@@ -42,7 +42,8 @@ from winslow_dagster.storage.manifest import Manifest
 ROUNDS = 60
 READERS = 10
 SENDERS = 10
-SENT_BYTES = 64 << 20
+SENT_BYTES = 1 << 30
+PART = bytes(SENT_BYTES // 2)
 SENT_NAME = base64.b64encode(b"film.mp4").decode()
 LOG_LINES = 300_000
 IDLE_S = 30
@@ -246,7 +247,6 @@ def send(server: Server, stop: Event, number: int) -> None:
     parts = urlsplit(server.address)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     common = {**server.headers, "Origin": server.address, "Tus-Resumable": "1.0.0"}
-    part = bytes(SENT_BYTES // 2)
 
     def ask(method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -262,7 +262,7 @@ def send(server: Server, stop: Event, number: int) -> None:
         told = f"filename {SENT_NAME},name {name}"
         begun = ask("POST", "/api/v1/uploads", Upload_Length=str(SENT_BYTES), Upload_Metadata=told)
         path = begun.headers["Location"]
-        ask("PATCH", path, part, Upload_Offset="0", Content_Type="application/offset+octet-stream")
+        ask("PATCH", path, PART, Upload_Offset="0", Content_Type="application/offset+octet-stream")
         ask("DELETE", path)
 
 

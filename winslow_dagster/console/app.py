@@ -19,6 +19,7 @@ from winslow_dagster.console.guard import Guard
 from winslow_dagster.console.headers import SecureHeaders
 from winslow_dagster.console.oidc import provider_of
 from winslow_dagster.console.problems import register_problems
+from winslow_dagster.console.room import LOGS, WAITING_FOR_A_BUCKET
 from winslow_dagster.engines.slurm.messages import PATH as AGENTS_PATH
 from winslow_dagster.projects.dagster_api.serving import DAGIT_PATH
 from winslow_dagster.projects.installation import Installation
@@ -41,6 +42,8 @@ def create_app(installation: Installation, dagit: ASGIApp | None = None) -> ASGI
     app.state.live = live.Live(installation)
     app.state.counters = FrameCounts(installation)
     app.state.checkups = Checkups(installation.diagnose)
+    if installation.settings.store_url.startswith("s3://"):
+        LOGS.total_tokens = WAITING_FOR_A_BUCKET
     register_problems(app)
     openapi.describe_problems(app)
     app.include_router(live.room)

@@ -20,8 +20,11 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 PAGES = CapacityLimiter(24)
 """Threads of pages and REST routes. Dagster's web interface has the default ones."""
-LOGS = CapacityLimiter(2)
-"""Threads that read logs and files. They compute, one at a time: with eight, each page got a ninth of the processor."""
+LOGS = CapacityLimiter(1)
+"""The thread that reads logs and files of a local store. It computes: with eight, each page got a ninth of the
+processor."""
+WAITING_FOR_A_BUCKET = 4
+"""So many instead, if the store is a bucket."""
 FOOTAGE = CapacityLimiter(max(2, min(8, (os.cpu_count() or 2) // 2)))
 """Threads that wait for a decoder of pictures or videos: each takes a processor, and up to 3 GiB of memory."""
 THUMBNAILS = CapacityLimiter(2)

@@ -11,6 +11,7 @@ import base64
 import binascii
 import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Annotated, cast, get_args
 
@@ -24,7 +25,7 @@ from winslow_dagster.console.caller import Front
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
 from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists
-from winslow_dagster.projects.inputs.received_file import Receiver
+from winslow_dagster.projects.inputs.received_file import Receiver, yield_to_others
 from winslow_dagster.projects.installation import Installation
 
 VERSION = "1.0.0"
@@ -40,7 +41,7 @@ THREADS = CapacityLimiter(8)
 WRITING = CapacityLimiter(2)
 """Threads that write what arrives: with more, a disk is no faster, and pages wait for the processor."""
 
-RECEIVING = CapacityLimiter(128)
+RECEIVING = ThreadPoolExecutor(128, "upload-receiver", initializer=yield_to_others)
 """Threads that read parts from their connections: one for each that is sent at this moment."""
 
 STORING = CapacityLimiter(2)
@@ -189,7 +190,7 @@ async def _receive_in_thread(connection: BodySocket, receiver: Receiver) -> None
         for piece in connection.pieces(PIECE_BYTES, receiver.offset_bytes):
             receiver.append(piece)
 
-    receiving = asyncio.ensure_future(to_thread.run_sync(receive, limiter=RECEIVING))
+    receiving = asyncio.get_running_loop().run_in_executor(RECEIVING, receive)
     try:
         await asyncio.shield(receiving)
     except asyncio.CancelledError:  # the server stops
