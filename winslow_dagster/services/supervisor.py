@@ -27,7 +27,6 @@ from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
-from winslow_dagster.projects.dagster_api.client import DagsterClient
 from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.projects.dagster_api.credential import write_key
 from winslow_dagster.projects.dagster_api.serving import lock_file, state_file
@@ -132,7 +131,7 @@ class Supervisor:
             os.environ.update(service_environment(self._settings))
             write_instance(self._settings)
             write_key(self._settings, secrets.token_urlsafe())
-            dagster = dagster_client(self._settings, installation_id(self._settings), timeout_s=READY_TIMEOUT_S)
+            installation = installation_id(self._settings)
             reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             wakes.register(reader, selectors.EVENT_READ)
             signal.set_wakeup_fd(writer)
@@ -144,7 +143,7 @@ class Supervisor:
                 while not self._stopping:
                     pause_s = self._start_missing()
                     if not ready:
-                        awaited = self._awaited(dagster, pause_s)
+                        awaited = self._awaited(installation, pause_s)
                         self._await(awaited)
                         ready = awaited is None
                         if awaited is None:
@@ -163,10 +162,12 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _awaited(self, dagster: DagsterClient, pause_s: float | None) -> str | None:
+    def _awaited(self, installation: str, pause_s: float | None) -> str | None:
         """What the start waits for now. None if the services are ready."""
         if not listens(code_socket(self._settings)):
             return CODE_SERVER
+        # Made anew each time: the certificate to trust is that with which the web server has started.
+        dagster = dagster_client(self._settings, installation, timeout_s=READY_TIMEOUT_S)
         if pause_s is not None or not dagster.pipelines_loaded():
             return "the web server to load the pipelines"
         try:
