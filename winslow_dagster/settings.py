@@ -101,11 +101,7 @@ class SlurmSettings(BaseModel):
                 expected="the URL by which the nodes of the cluster reach this web server, as WINSLOW_ENGINE is slurm",
             )
         ca_file = source.get("WINSLOW_CONTROL_PLANE_CA_FILE")
-        texts = {
-            name: source[f"WINSLOW_{name.upper()}"]
-            for name in ("slurm_partition", "slurm_node_file")
-            if source.get(f"WINSLOW_{name.upper()}")
-        }
+        texts = _given(source, "slurm_partition", "slurm_node_file")
         return cls(control_plane_url=url, control_plane_ca_file=resolved(ca_file) if ca_file else None, **texts)
 
 
@@ -194,11 +190,9 @@ class AccessSettings(BaseModel):
                 expected="the name by which the OpenID provider knows Winslow",
             )
         secret = source.get("WINSLOW_OIDC_CLIENT_SECRET_FILE")
-        texts = {
-            name: source[f"WINSLOW_{name.upper()}"]
-            for name in ("proxy_user_header", "proxy_role_header", "oidc_scopes", "oidc_name_claim", "oidc_role_claim")
-            if source.get(f"WINSLOW_{name.upper()}")
-        }
+        texts = _given(
+            source, "proxy_user_header", "proxy_role_header", "oidc_scopes", "oidc_name_claim", "oidc_role_claim"
+        )
         return cls(
             session_days=days(source, "WINSLOW_SESSION_DAYS", "30", least=1.0),
             role_names=role_names(source, "WINSLOW_ROLE_NAMES"),
@@ -587,3 +581,9 @@ def pipelines_dir(value: str | None) -> Path:
     """The directory named by `value`; otherwise `pipeline_configs` in the working directory, or the shipped one."""
     directory = resolved(value or "pipeline_configs")
     return directory if value or directory.is_dir() else default_file("pipeline_configs")
+
+
+def _given(source: Mapping[str, str], *names: str) -> dict[str, str]:
+    """The texts of those settings that are set and not empty."""
+    values = {name: source.get(f"WINSLOW_{name.upper()}") for name in names}
+    return {name: value for name, value in values.items() if value}

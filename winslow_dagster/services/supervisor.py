@@ -105,7 +105,6 @@ class Supervisor:
         self._settings = settings
         self._report = report
         self._children: dict[str, ServiceProcess] = {}
-        self._processes: dict[str, ProcessIdentity] = {}
         self._predecessors: tuple[ProcessIdentity, ...] = ()
         self._exits: dict[str, int] = {}
         self._awaits: str | None = None
@@ -240,7 +239,6 @@ class Supervisor:
             log_file=log_of(self._settings, service.name),
             new_interpreter=changed,
         )
-        self._processes[service.name] = ProcessIdentity.of(self._children[service.name].pid)
         self._started_at[service.name] = time.monotonic()
         self._wall_started_at[service.name] = datetime.now(UTC).isoformat()
         if service.name == "code-server" and self._awaits == DATABASE:
@@ -249,12 +247,13 @@ class Supervisor:
         self._write_state()
 
     def _write_state(self) -> None:
+        running = (ProcessIdentity.of(child.pid) for child in self._children.values())
         state = {
             "pid": os.getpid(),
             "address": self._settings.address,
             "certificate": self._certificate,
             "services": {name: child.pid for name, child in self._children.items()},
-            "processes": [asdict(each) for each in (*self._predecessors, *self._processes.values())],
+            "processes": [asdict(each) for each in (*self._predecessors, *running)],
             "started_at": {name: self._wall_started_at[name] for name in self._children},
             "exits": self._exits,
             "awaits": self._awaits,
