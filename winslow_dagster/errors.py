@@ -215,6 +215,10 @@ class UploadOffsetWrong(ProjectConflict):
     """A part of a file does not begin where the last one ended."""
 
 
+class UploadEnded(ProjectConflict):
+    """A part of a file was sent for an upload that has ended."""
+
+
 class DiskFull(StoreError):
     """A disk is full."""
 

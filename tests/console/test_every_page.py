@@ -153,6 +153,27 @@ def test_on_a_phone_every_place_is_reached(opened: Page) -> None:
     assert not more.is_visible()
 
 
+def test_a_phone_has_room_for_what_the_frame_shows_in_trouble(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.goto("/projects")
+    opened.locator(".counters").filter(has_text="Failed 1").wait_for()
+    opened.context.set_offline(offline=True)  # so that no new counts come
+    try:
+        opened.evaluate(
+            """() => {
+                document.querySelector("[data-connection]").hidden = false
+                const disk = document.querySelector("[data-disk]")
+                disk.hidden = false
+                disk.dataset.tone = "bad"
+                disk.lastElementChild.textContent = "1,023.9 GiB left on disk, full in about 23 h"
+                for (const count of document.querySelectorAll(".counters b")) count.textContent = "10000"
+            }"""
+        )
+        assert looked_at(opened, "trouble") == []
+    finally:
+        opened.context.set_offline(offline=False)
+
+
 def test_everybody_can_log_in(browser: Browser, every_state: Server) -> None:
     with browser.new_context(base_url=every_state.place.services.address, bypass_csp=True) as context:
         page = context.new_page()

@@ -15,7 +15,7 @@ from test_every_page import looked_at
 from winslow_dagster.tables.charts import ChartQuery
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -116,6 +116,25 @@ def test_a_chart_is_drawn_saved_and_shown_with_the_next_attempt(page: Page, serv
     saved.get_by_role("button", name="Delete").click()
     saved.wait_for(state="detached")
     assert server.winslow.charts.of("results") == ()
+
+
+def test_a_deleted_chart_does_not_come_back_with_a_refresh_that_was_under_way(page: Page, server: Server) -> None:
+    query = ChartQuery(kind="histogram", y=("speed_kmh",))
+    server.winslow.charts.save("results", "make", "Short-lived", "tracks.csv", query)
+    page.goto("/projects/made/stages/make/result")
+    saved = page.locator(".charts chart-view")
+    saved.locator(".u-legend").wait_for()
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/projects/made**", lambda route: held.append((route, route.fetch())), times=1)
+    page.locator("#project").dispatch_event("refresh")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.once("dialog", lambda dialog: dialog.accept())
+        saved.get_by_role("button", name="Delete").click()
+    saved.wait_for(state="detached")
+    ((route, before),) = held
+    with page.expect_request("**/projects/made**"):
+        route.fulfill(response=before)
+    saved.wait_for(state="detached")
 
 
 def test_what_is_judged_first_is_first_and_numbers_have_their_units(page: Page) -> None:

@@ -18,6 +18,7 @@ from winslow_dagster.errors import (
     ServiceUnavailable,
     StoreError,
     UploadBusy,
+    UploadEnded,
     UploadOffsetWrong,
 )
 from winslow_dagster.projects.domain.pool import PoolDetails
@@ -146,6 +147,9 @@ class UploadClient:
                     good_at = time.monotonic()
                 elif time.monotonic() - good_at > CONTINUES_WITHIN_S:
                     raise StoreError(upload.message, where=f"upload of {upload.file_name}")
+            except UploadEnded:
+                # Somebody else, who sent the same file, sent its last part.
+                upload = self.upload(upload.id)
             except (ServiceUnavailable, UploadBusy, UploadOffsetWrong):
                 if time.monotonic() - good_at > CONTINUES_WITHIN_S:
                     raise

@@ -18,6 +18,7 @@ from winslow_dagster.errors import (
     ProjectConflict,
     StoreError,
     UploadBusy,
+    UploadEnded,
     WinslowError,
 )
 from winslow_dagster.formatting import format_size
@@ -138,11 +139,11 @@ class UploadCommands:
     def receive(self, upload_id: str, offset_bytes: int) -> Receiver:
         """Go on at this offset.
 
-        Raises NotFound, Forbidden, UploadBusy, UploadOffsetWrong, ProjectConflict if it has ended, StoreError.
+        Raises NotFound, Forbidden, UploadBusy, UploadOffsetWrong, UploadEnded, StoreError.
         """
         upload = self._own(upload_id)
         if upload.state != "receiving":
-            raise ProjectConflict(f"it is {upload.state}", where=f"upload of {upload.file_name}")
+            raise UploadEnded(f"it is {upload.state}", where=f"upload of {upload.file_name}")
         return self._file(upload).receive(offset_bytes)
 
     def cancel(self, upload_id: str) -> None:

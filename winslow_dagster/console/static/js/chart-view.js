@@ -142,9 +142,12 @@ class ChartView extends HTMLElement {
   async #remove() {
     if (!confirm(`Delete the chart ${this.dataset.name} for everybody?`)) return;
     const query = new URLSearchParams({ stage: this.dataset.stage, chart: this.dataset.name });
+    const part = this.closest("[data-live]");
     const response = await fetch(`${this.dataset.save}?${query}`, { method: "DELETE" });
-    if (response.ok) this.remove();
-    else say((await response.json()).detail, "bad");
+    if (!response.ok) { say((await response.json()).detail, "bad"); return; }
+    this.remove();
+    // A refresh that was asked for before would bring it back.
+    part?.dispatchEvent(new CustomEvent("winslow:outdated", { bubbles: true }));
   }
 
   async #ask(address) {

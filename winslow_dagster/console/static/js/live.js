@@ -50,6 +50,8 @@ export function follow() {
     busy.delete(part);
     if (stale.has(part)) refresh(part);
   });
+  // What a page has changed itself is no news of the server's.
+  document.addEventListener("winslow:outdated", (event) => refresh(event.target));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshStale(); });
   const hear = ({ data }) => {
     if (data.kind === "connection") showConnection(data.connected);
