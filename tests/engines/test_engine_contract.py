@@ -31,7 +31,7 @@ def test_a_task_that_was_never_submitted_is_not_known(driver: Driver) -> None:
     state = driver.engine.status("run.nothing.1")
 
     assert (state.known, state.runner_alive, state.status, state.result) == (False, False, None, None)
-    assert driver.engine.explain("run.nothing.1") == "The task was not submitted."
+    assert driver.engine.explain("run.nothing.1") == "It is about to be started."
 
 
 def test_a_submitted_task_is_served(driver: Driver) -> None:

@@ -11,6 +11,7 @@ from tracker.charts.flow import flow_and_density, traffic_over_time
 from tracker.charts.lanes import no_lanes, space_time
 from tracker.charts.maps import slow_and_fast_places, speed_map
 from tracker.charts.movements import lane_counts, turning_counts
+from tracker.charts.quality import quality
 from tracker.charts.safety import headways, times_to_collision
 from tracker.charts.speeds import acceleration_distribution, speed_distribution
 from tracker.charts.style import Chart
@@ -95,3 +96,15 @@ def test_parked_vehicles_have_no_movement() -> None:
     table = turning_counts(tracks).table
     counted = {(begin, end): count for begin, end, count in zip(*table.values(), strict=True) if count}
     assert counted == {("west", "east"): 1}
+
+
+def test_boxes_are_counted_in_the_frames_in_which_vehicles_were_searched_for() -> None:
+    frames = np.arange(7)
+    homographies: Table = {"frame": frames, "time_s": frames / 10, "registered": np.ones(7)}
+    homographies |= {"inliers": np.full(7, 50), "residual_px": np.full(7, 0.1)}
+    # Every second frame is searched; in frame 4, only a vehicle that the border cuts is found.
+    detections: Table = {"frame": np.array([0, 0, 2, 4, 6, 6]), "whole": np.array([1, 0, 1, 0, 1, 1])}
+    table = quality(homographies, detections).table
+    nothing = np.nan
+    np.testing.assert_equal(table["boxes_whole"], [1, nothing, 1, nothing, 0, nothing, 2])
+    np.testing.assert_equal(table["boxes_cut"], [1, nothing, 0, nothing, 1, nothing, 0])

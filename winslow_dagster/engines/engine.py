@@ -335,7 +335,7 @@ def poll_interval_s(state: TaskState, waited_s: float) -> float:
 def explanation(state: TaskState) -> str:
     """Why a task in this state is not running, or what its runner waits for; empty if it simply runs, or has ended."""
     if not state.known:
-        return "The task was not submitted."
+        return "It is about to be started."
     if state.result is not None:
         return ""
     if state.cannot_tell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,6 +34,20 @@ FEWEST_MOVING = 3
 NARROWEST_CAR_M = 1.2
 # Boxes always cut lengthways by the border, and never wider than this.
 SLIVER_M = 0.6
+
+
+def searched(boxes: Table, film: Table) -> tuple[Flags, Floats]:
+    """The frames of the film in which vehicles were searched for, and their times.
+
+    Where no box was found for long, as many frames are taken to have been searched as elsewhere. `film` has a row, with
+    `frame` and `time_s`, for each frame.
+    """
+    frames = np.unique(boxes["frame"])
+    step = int(np.median(np.diff(frames))) if len(frames) > 1 else 1
+    more = [np.arange(frame + step, end, step) for frame, end in pairwise(frames)]
+    whole = np.unique(np.concatenate([frames, *more]))
+    at = np.searchsorted(film["frame"], whole)
+    return whole, film["time_s"][at]
 
 
 def sightings_of(boxes: Table, tracks: list[Track], frames: Flags, times_s: Floats) -> tuple[Sightings, Flags]:

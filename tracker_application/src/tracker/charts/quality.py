@@ -7,6 +7,7 @@ import numpy as np
 
 from tracker.charts.style import BLUE, GREY, ORANGE, STYLE, Chart, new_figure
 from tracker.tables import Table
+from tracker.vehicles import searched
 
 
 def camera_drift(camera: Table) -> Chart:
@@ -33,9 +34,11 @@ def camera_drift(camera: Table) -> Chart:
 def quality(homographies: Table, detections: Table) -> Chart:
     """Registration and detections, frame by frame."""
     frames, time = homographies["frame"], homographies["time_s"]
+    looked = np.searchsorted(frames, searched(detections, homographies)[0])
     at = np.searchsorted(frames, detections["frame"])
-    found = np.bincount(at[detections["whole"] == 1], minlength=len(frames))[: len(frames)]
-    cut = np.bincount(at[detections["whole"] == 0], minlength=len(frames))[: len(frames)]
+    found, cut = np.full((2, len(frames)), np.nan)
+    for counts, whole in ((found, 1), (cut, 0)):
+        counts[looked] = np.bincount(at[detections["whole"] == whole], minlength=len(frames))[looked]
     figure = new_figure(7, 5.6)
     with mpl.rc_context(STYLE):
         residual, inliers, boxes = figure.subplots(3, 1, sharex=True)
@@ -46,13 +49,14 @@ def quality(homographies: Table, detections: Table) -> Chart:
         lost = homographies["registered"] == 0
         for axes in (residual, inliers):
             axes.plot(time[lost], np.zeros(int(lost.sum())), "x", color=ORANGE)
-        boxes.plot(time, found, color=BLUE, lw=1.4, label="whole")
-        boxes.plot(time, cut, color=ORANGE, ls="--", lw=1.4, label="cut by the border")
+        boxes.plot(time[looked], found[looked], color=BLUE, lw=1.4, label="whole")
+        boxes.plot(time[looked], cut[looked], color=ORANGE, ls="--", lw=1.4, label="cut by the border")
         boxes.set(xlabel="time (s)", ylabel="boxes detected", ylim=(0, None))
         figure.legend(*boxes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
     table = {name: homographies[name] for name in ("frame", "time_s", "registered", "inliers", "residual_px")}
     caption = (
         "Distance of the reference points from their registered positions (pixels of the footage), number of inliers, "
-        "and number of detected boxes. Crosses are frames that could not be registered."
+        "and number of boxes in the frames in which vehicles were searched for. Crosses are frames that could not be "
+        "registered."
     )
     return Chart("quality", "Quality", caption, figure, table | {"boxes_whole": found, "boxes_cut": cut}, "Quality")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from tracker.arrays import Flags, Floats
+from tracker.arrays import Floats
 from tracker.association import Rules, Track, associate
 from tracker.contract import Report, StageFiles
 from tracker.errors import NoVehicles
@@ -17,7 +16,7 @@ from tracker.movers import Movers
 from tracker.parameters import parameter
 from tracker.tables import Table, read_table, select, write_table
 from tracker.trajectories import trajectories
-from tracker.vehicles import class_of, sightings_of, twins, unlikely
+from tracker.vehicles import class_of, searched, sightings_of, twins, unlikely
 
 NEEDED = (
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "class", "source",
@@ -132,13 +131,3 @@ def _lasts(boxes: Table, track: Track, film_s: Floats, min_track_s: float) -> bo
     times = boxes["time_s"][track.rows]
     cut = times[0] - film_s[0] < min_track_s / 2 or film_s[-1] - times[-1] < min_track_s / 2
     return len(track.rows) >= FEWEST and bool(times[-1] - times[0] >= (min_track_s / 2 if cut else min_track_s))
-
-
-def searched(boxes: Table, camera: Table) -> tuple[Flags, Floats]:
-    """The searched frames and their times; fills in other frames where none was searched for long."""
-    frames = np.unique(boxes["frame"])
-    step = int(np.median(np.diff(frames))) if len(frames) > 1 else 1
-    more = [np.arange(frame + step, end, step) for frame, end in pairwise(frames)]
-    whole = np.unique(np.concatenate([frames, *more]))
-    at = np.searchsorted(camera["frame"], whole)
-    return whole, camera["time_s"][at]
