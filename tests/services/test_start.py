@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -17,11 +19,12 @@ from installation import Installation, kill, until
 
 import winslow_dagster
 from winslow_dagster import Winslow
+from winslow_dagster.engines.spawn import ProcessIdentity
 from winslow_dagster.errors import PipelineInvalid, ServiceUnavailable
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.services import Services, readiness
 from winslow_dagster.services.instance import LOCATION, code_socket
-from winslow_dagster.services.readiness import read_state
+from winslow_dagster.services.readiness import read_state, state_file
 from winslow_dagster.services.socket_probe import listens
 
 PIPELINE = "name: one\ncommand: [sh, -c]\nstages:\n  - name: work\n    args: ['echo done']\n"
@@ -130,6 +133,18 @@ def test_services_start_again_at_once_after_their_supervisor_was_killed(running:
         killed.wait()
         running.up()
         assert running.services.running()
+
+
+def test_a_process_like_one_from_before_the_machine_started_again_is_let_live(stopped: Installation) -> None:
+    with subprocess.Popen(["sleep", "infinity"]) as other:
+        state = {"boot_id": "an earlier one", "processes": [asdict(ProcessIdentity.of(other.pid))]}
+        file = state_file(stopped.settings)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(state))
+        stopped.up()
+        assert other.poll() is None
+        stopped.down()
+        other.kill()
 
 
 def test_a_port_that_another_program_has_is_named(stopped: Installation) -> None:

@@ -12,7 +12,8 @@ from winslow_dagster.cli.output import json_option, print_json, reporter, say
 def command(*, as_json: bool) -> None:
     """Run the services until Ctrl-C: the web interface, the queue and the sensors.
 
-    Running stages continue when the services stop. Errors in pipeline files are printed first.
+    Running stages continue when the services stop. Errors in pipeline files are printed first. WINSLOW_PORT and
+    WINSLOW_BIND say where it listens: by default at port 3000, for this machine only.
 
     As long as nobody has a password, the printed address logs in, once. With --json, one object once the services
     answer: {"address": "http://…", "login_address": address or null}.

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from winslow_dagster.engines.hardware import node_name
-from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.engines.spawn import ProcessIdentity, boot_id
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.task.directory import TaskDirectory, read_value, write_atomically
 from winslow_dagster.stages.task.model import LogSummary, StageResult, StageStatus
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FILE = "runner_start.json"
 MAX_FAILED_STARTS = 5
 """If this many runners in a row die without progress, the attempt is lost."""
@@ -44,7 +43,7 @@ class RunnerRecord(Frozen):
         start = cls(
             pid=process.pid,
             create_time=process.create_time,
-            boot_id=BOOT_ID.read_text().strip(),
+            boot_id=boot_id(),
             started_at=datetime.now(UTC),
             progress=progress_of(directory.status()),
             failed_starts=failed_starts,
@@ -59,7 +58,7 @@ class RunnerRecord(Frozen):
 
     def alive(self) -> bool:
         """Whether the process of this start is alive."""
-        return ProcessIdentity(self.pid, self.create_time).alive() and self.boot_id == BOOT_ID.read_text().strip()
+        return ProcessIdentity(self.pid, self.create_time).alive() and self.boot_id == boot_id()
 
     def failed_starts_after(self, status: StageStatus | None) -> int:
         """How many starts in a row failed, now that this one's runner is dead, too."""

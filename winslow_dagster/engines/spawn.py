@@ -29,6 +29,7 @@ ANSWER_TIMEOUT_S = 5.0
 """A fork server that takes longer than this is not used. It forks in milliseconds."""
 GO = b"go\n"
 NEVER = -1.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,11 @@ class ProcessIdentity:
                     signal.pidfd_send_signal(handle, number)
             finally:
                 os.close(handle)
+
+
+def boot_id() -> str:
+    """Which start of the machine this is: with the next one, identities of processes may come again."""
+    return BOOT_ID.read_text().strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from winslow_dagster.engines.fork_server import code_on_disk, preload
-from winslow_dagster.engines.spawn import ProcessIdentity
+from winslow_dagster.engines.spawn import ProcessIdentity, boot_id
 from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.locks import take
 from winslow_dagster.privacy import hide_environment
@@ -180,7 +180,9 @@ class Supervisor:
 
         Until then they have the port, and as they end they remove their sockets: ours would have the same names.
         """
-        self._predecessors = tuple(ProcessIdentity(**each) for each in read_state(self._settings).get("processes", ()))
+        state = read_state(self._settings)
+        if state.get("boot_id") == boot_id():
+            self._predecessors = tuple(ProcessIdentity(**each) for each in state["processes"])
         self._await(PREDECESSORS)
         until_s = time.monotonic() + GRACE_S
         for process in self._predecessors:
@@ -250,6 +252,7 @@ class Supervisor:
         running = (ProcessIdentity.of(child.pid) for child in self._children.values())
         state = {
             "pid": os.getpid(),
+            "boot_id": boot_id(),
             "address": self._settings.address,
             "certificate": self._certificate,
             "services": {name: child.pid for name, child in self._children.items()},
