@@ -19,8 +19,8 @@ CORE_SHARE = 0.3
 # that this share of the samples stays below. Not the median: where vehicles queue, most samples are vehicles.
 FLICKER_SHARE, FLICKER_TIMES, MOST_THRESHOLD = 0.3, 7.0, 60
 
-# How much is worked on at once.
-STRIP_BYTES, PLACES_AT_ONCE = 3 << 18, 1 << 16
+# What is worked on at once: it stays in the processor's cache, as each sample is read many times.
+STRIP_BYTES = 3 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +31,49 @@ class Background:
     threshold: Picture
 
 
+def make_background(pictures: Sequence[Picture], threshold: int) -> Background:
+    """The background of images of equal size and brightness."""
+    picture = np.empty_like(pictures[0])
+    flicker = np.empty(picture.shape[:2], np.uint8)
+    rows = max(1, STRIP_BYTES // max(1, len(pictures) * picture[0].nbytes))
+    for top in range(0, len(picture), rows):
+        strip = np.s_[top : top + rows]
+        picture[strip], flicker[strip] = _background_of([sample[strip] for sample in pictures])
+    soft = cv2.GaussianBlur(flicker, (5, 5), 0)
+    levels = np.clip(np.round(FLICKER_TIMES * soft.astype(np.float32)), threshold, max(threshold, MOST_THRESHOLD))
+    return Background(picture, levels.astype(np.uint8))
+
+
+def _background_of(samples: Sequence[Picture]) -> tuple[Picture, Picture]:
+    """The background, and the deviation from it that FLICKER_SHARE of the samples stay below.
+
+    Where vehicles are stopped most of the time, the median is a vehicle or a mixture. But vehicles differ more from
+    each other than the road does over time, so the tightest cluster of samples is used there.
+    """
+    picture = median_picture(samples)
+    deviations = [_deviation(sample, picture) for sample in samples]
+    near = np.zeros(picture.shape[:2], np.uint16)
+    for deviation in deviations:
+        near += deviation <= NEAR_LEVELS
+    unsure = near < SURE_SHARE * len(samples)
+    if unsure.any():
+        picture[unsure] = _most_alike(np.stack([sample[unsure] for sample in samples]))
+        deviations = [_deviation(sample, picture) for sample in samples]
+    return picture, ranked_picture(deviations, round(FLICKER_SHARE * len(samples)))
+
+
 def median_picture(pictures: Sequence[Picture]) -> Picture:
     """The per-pixel median (the lower one for an even number) of images of one size."""
     return ranked_picture(pictures, (len(pictures) - 1) // 2)
 
 
 def ranked_picture(pictures: Sequence[Picture], rank: int) -> Picture:
-    """Per pixel, the value of this `rank` among the images: 0 is the darkest."""
-    result = np.empty_like(pictures[0])
-    # In strips that stay in the processor's cache: each is read eight times.
-    rows = max(1, STRIP_BYTES // max(1, len(pictures) * pictures[0][0].nbytes))
-    for top in range(0, len(result), rows):
-        strip = np.s_[top : top + rows]
-        result[strip] = _ranked([picture[strip] for picture in pictures], len(pictures) - rank)
-    return result
+    """Per pixel, the value of this `rank` among the images: 0 is the darkest.
 
-
-def _ranked(pictures: Sequence[Picture], needed: int) -> Picture:
-    """The highest value that `needed` of the images reach, found bit by bit, with eight rounds of counting them.
-
-    Sorting takes ten times as long.
+    The highest value that enough of them reach, found bit by bit, with eight rounds of counting them. Sorting takes ten
+    times as long.
     """
+    needed = len(pictures) - rank
     result = np.zeros(pictures[0].shape, np.uint8)
     count = np.empty_like(result)
     reached = np.empty(result.shape, np.bool_)
@@ -63,31 +85,6 @@ def _ranked(pictures: Sequence[Picture], needed: int) -> Picture:
             np.add(count, reached.view(np.uint8), out=count)
         np.copyto(result, candidate, where=count >= needed)
     return result
-
-
-def make_background(pictures: Sequence[Picture], threshold: int) -> Background:
-    """The background of images of equal size and brightness.
-
-    Where vehicles are stopped most of the time, the median is a vehicle or a mixture. But vehicles differ more from
-    each other than the road does over time, so the tightest cluster of samples is used there.
-    """
-    picture = median_picture(pictures)
-    deviations = [_deviation(sample, picture) for sample in pictures]
-    near = np.zeros(picture.shape[:2], np.uint16)
-    for deviation in deviations:
-        near += deviation <= NEAR_LEVELS
-    unsure = near < SURE_SHARE * len(pictures)
-    if unsure.any():
-        places = np.flatnonzero(unsure)
-        # A large part of a large image at once would take gigabytes.
-        for part in np.array_split(places, -(-len(places) // PLACES_AT_ONCE)):
-            samples = np.stack([sample.reshape(-1, 3)[part] for sample in pictures])
-            picture.reshape(-1, 3)[part] = _most_alike(samples)
-        for sample, deviation in zip(pictures, deviations, strict=True):
-            deviation[unsure] = np.abs(sample[unsure].astype(np.int16) - picture[unsure]).max(axis=1)
-    flicker = cv2.GaussianBlur(ranked_picture(deviations, round(FLICKER_SHARE * len(pictures))), (5, 5), 0)
-    levels = np.clip(np.round(FLICKER_TIMES * flicker.astype(np.float32)), threshold, max(threshold, MOST_THRESHOLD))
-    return Background(picture, levels.astype(np.uint8))
 
 
 def _deviation(picture: Picture, background: Picture) -> Picture:

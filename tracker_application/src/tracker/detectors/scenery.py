@@ -82,11 +82,11 @@ def _samples(views: Views, rows: Sequence[int], parameters: Parameters, report: 
     chosen = sorted({rows[at] for at in np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()})
     pictures: list[Picture] = []
     first: Picture | None = None
-    in_view = np.zeros((views.height_px, views.width_px))
+    in_view = np.zeros((views.height_px // views.reduction, views.width_px // views.reduction))
     for view in views.at(chosen):
         coarse = view.coarse()
         first = coarse if first is None else first
         pictures.append(levelled(view.whole(), gain_between(coarse, first)))
-        in_view += cv2.resize(view.seen(), (views.width_px, views.height_px), interpolation=cv2.INTER_NEAREST) > 0
+        in_view += view.seen() > 0
         report.progress("background", len(pictures), len(chosen))
-    return pictures, in_view
+    return pictures, cv2.resize(in_view, (views.width_px, views.height_px), interpolation=cv2.INTER_NEAREST)
