@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.follower import Follower
 from tracker.geometry import transform
 from tracker.homography_fit import refined
 from tracker.registration import Registration, propose_points
@@ -34,6 +35,23 @@ def test_clouds_do_not_affect_registration(gain: float, level: float) -> None:
     errors = np.hypot(*(transform(registered.to_reference, transform(true, GRID)) - GRID).T)
     assert errors.mean() < 0.05
     assert errors.max() < 0.15
+
+
+def test_a_camera_that_drifts_and_jerks_is_followed() -> None:
+    random = np.random.default_rng(8)
+    ground = cv2.resize(
+        random.integers(70, 180, (HEIGHT // 6, WIDTH // 6), dtype=np.uint8),
+        (WIDTH, HEIGHT),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    follower = Follower(Registration(ground, propose_points(ground)[0]), 0.3)
+    steps = [(3.0, 1.0)] * 6 + [(-14.0, 9.0)] + [(-2.0, -3.0)] * 5
+    for time_s, (x, y) in enumerate(np.cumsum(steps, axis=0)):
+        true = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        seen = cv2.warpPerspective(ground, true, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+        registered = follower.step(seen, float(time_s))
+        assert registered is not None
+        assert np.hypot(*(transform(registered.to_reference, transform(true, GRID)) - GRID).T).max() < 0.1
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -38,8 +38,9 @@ PLANAR_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le")
 class FootageFacts:
     """The file's own metadata; sides are those of the upright image. `frames` is 0 if unknown.
 
-    `turned_deg` is the counter-clockwise rotation that makes the image upright. Of an `interlaced` film, every other
-    line is used. `pixel_aspect` is the width of a stored pixel divided by its height; images get square ones.
+    `first_ticks` is the timestamp of the first frame that can be decoded. `turned_deg` is the counter-clockwise
+    rotation that makes the image upright. Of an `interlaced` film, every other line is used. `pixel_aspect` is the
+    width of a stored pixel divided by its height; images get square ones.
     """
 
     codec: str
@@ -53,6 +54,7 @@ class FootageFacts:
     duration_s: float
     frames: int
     size_bytes: int
+    first_ticks: int
     interlaced: bool = False
     pixel_aspect: float = 1.0
 
@@ -133,7 +135,9 @@ class Footage:
     Uses the largest of several video streams: some cameras add a small preview stream.
     """
 
-    def __init__(self, path: Path, container: av.container.InputContainer, threads: int) -> None:
+    def __init__(
+        self, path: Path, container: av.container.InputContainer, threads: int, facts: FootageFacts | None
+    ) -> None:
         self.path = path
         self.container = container
         self.stream = max(container.streams.video, key=_area_px)
@@ -141,35 +145,39 @@ class Footage:
         self.stream.codec_context.thread_count = threads
         self.damaged_pictures = 0
         self.tick_s = float(self.stream.time_base or 0) or 1.0
-        first = next(self._decode(), None)
-        if first is None:
-            raise NotAVideo(f"{path.name} has no frame that can be decoded and has a timestamp", remedy=REWRAP)
-        self.start_ticks: int = first.pts or 0
+        self.facts = facts or self._read_facts()
+        self.start_ticks = self.facts.first_ticks
         begins = self.start_ticks if self.stream.start_time is None else self.stream.start_time
         self.lost_at_start_s = max(0, self.start_ticks - begins) * self.tick_s
-        if first.rotation % 90:
-            raise NotAVideo(
-                f"the metadata of {path.name} specify a rotation of {first.rotation} degrees",
-                remedy="Expected 0, 90, 180 or 270; to apply the rotation, run ffmpeg -i FILE turned.mp4",
-            )
-        self.quarter_turns = first.rotation // 90 % 4
-        self.stored_as = Storage(bool(first.interlaced_frame), float(self.stream.sample_aspect_ratio or 1))
-        self.facts = self._read_facts(first)
+        self.quarter_turns = self.facts.turned_deg // 90
+        self.stored_as = Storage(self.facts.interlaced, self.facts.pixel_aspect)
         self.seek(self.start_ticks)
         self.damaged_pictures = 0
 
-    def _read_facts(self, first: av.VideoFrame) -> FootageFacts:
+    def _read_facts(self) -> FootageFacts:
+        """What the file says, and its first frame."""
         stream = self.stream
+        first = next(self._decode(), None)
+        if first is None:
+            raise NotAVideo(f"{self.path.name} has no frame that can be decoded and has a timestamp", remedy=REWRAP)
+        if first.rotation % 90:
+            raise NotAVideo(
+                f"the metadata of {self.path.name} specify a rotation of {first.rotation} degrees",
+                remedy="Expected 0, 90, 180 or 270; to apply the rotation, run ffmpeg -i FILE turned.mp4",
+            )
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         duration = stream.duration * self.tick_s if stream.duration else (self.container.duration or 0) / av.time_base
         frames = stream.frames or round(duration * rate)
         if not rate or not duration:
             raise NotAVideo(f"{self.path.name} does not specify its frame rate or duration", remedy=REWRAP)
-        sides = (self.stored_as.width_px(first.width), first.height)
+        turned_deg = first.rotation % 360
+        stored_as = Storage(bool(first.interlaced_frame), float(stream.sample_aspect_ratio or 1))
+        sides = (stored_as.width_px(first.width), first.height)
         return FootageFacts(
             stream.codec_context.name, first.format.name, first.format.components[0].bits, int(first.color_trc),
-            *(sides[::-1] if self.quarter_turns % 2 else sides), 90 * self.quarter_turns,
-            rate, duration, frames, self.path.stat().st_size, self.stored_as.interlaced, self.stored_as.pixel_aspect,
+            *(sides[::-1] if turned_deg % 180 else sides), turned_deg,
+            rate, duration, frames, self.path.stat().st_size, first.pts or 0,
+            stored_as.interlaced, stored_as.pixel_aspect,
         )  # fmt: skip
 
     def frames(self, from_ticks: int | None = None) -> Iterator[VideoFrame]:
@@ -268,8 +276,10 @@ class Footage:
 
 
 @contextmanager
-def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
+def open_footage(path: Path, threads: int = 0, facts: FootageFacts | None = None) -> Iterator[Footage]:
     """Open a video for decoding; 0 threads means one per core.
+
+    With the `facts` of an earlier opening, its first frame is not decoded once more.
 
     Raises NotAVideo, or FootageDamaged if it was cut off before its index.
     """
@@ -303,7 +313,7 @@ def open_footage(path: Path, threads: int = 0) -> Iterator[Footage]:
                 f"{path.name} uses a video codec that cannot be decoded here",
                 remedy="Convert it to H.264 or H.265 (HEVC), for example with FFmpeg",
             )
-        yield Footage(path, container, threads)
+        yield Footage(path, container, threads, facts)
 
 
 def _area_px(stream: av.VideoStream) -> int:

@@ -13,17 +13,16 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
+from tracker.follower import Follower, Still
 from tracker.footage import open_footage
 from tracker.lens import Lens
 from tracker.parts import Part
 from tracker.proxy import PieceWriter
-from tracker.registration import FEWEST_INLIERS, Registered, Registration
+from tracker.registration import Registration
 from tracker.segments import Segment, frames_of
 
 TELL_EVERY = 5
 REFERENCE_FILE = "reference.npy"
-# Interval of searches while the reference frame is lost: a search takes as long as ten frames.
-SEARCH_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ def make_piece(job: Job, segment: Segment, on_progress: Callable[[int | None], N
     half_done = job.proxy(segment).with_suffix(".part")
     times, residuals, matrices, inliers = [], [], [], []
     part = job.parts[segment.part]
-    with open_footage(part.path, threads=1) as film:
+    with open_footage(part.path, threads=1, facts=part.facts) as film:
         follower = _follower(job)
         with PieceWriter(half_done, film, part.start_s, job.lens, job.quality_crf, job.proxy_size) as writer:
             for count, frame in enumerate(frames_of(film, segment), 1):
@@ -108,43 +107,7 @@ def _reference(job: Job) -> Picture:
     return luma
 
 
-class _Still:
-    """With a fixed camera, every frame aligns with the reference frame."""
-
-    def __init__(self, points: int) -> None:
-        self.points = points
-
-    def step(self, _luma: Picture, _time_s: float) -> Registered:
-        """Does not look at the frame."""
-        return Registered(np.eye(3), np.ones(self.points, bool), 0.0)
-
-
-def _follower(job: Job) -> _Still | _Follower:
+def _follower(job: Job) -> Still | Follower:
     if job.fixed:
-        return _Still(len(job.points_px))
-    return _Follower(Registration(_reference(job), job.points_px, job.lens), job.min_inlier_share)
-
-
-class _Follower:
-    """Registers frames in sequence; each starts from the previous one, the first from a search."""
-
-    def __init__(self, registration: Registration, min_inlier_share: float) -> None:
-        self.registration = registration
-        self.needed = max(FEWEST_INLIERS, min_inlier_share * int(registration.usable.sum()))
-        self.to_frame: Floats | None = None
-        self.search_from_s = -np.inf
-
-    def step(self, luma: Picture, time_s: float) -> Registered | None:
-        """Register one frame; None if the reference frame is not found in it."""
-        registered = None if self.to_frame is None else self._good(luma, self.to_frame)
-        if registered is None and time_s >= self.search_from_s:
-            elsewhere = self.registration.search(luma)
-            registered = None if elsewhere is None else self._good(luma, elsewhere)
-            self.search_from_s = time_s + SEARCH_EVERY_S
-        if registered is not None:
-            self.to_frame, self.search_from_s = np.linalg.inv(registered.to_reference), -np.inf
-        return registered
-
-    def _good(self, luma: Picture, guess: Floats) -> Registered | None:
-        registered = self.registration.follow(luma, guess)
-        return registered if registered is not None and int(registered.inliers.sum()) >= self.needed else None
+        return Still(len(job.points_px))
+    return Follower(Registration(_reference(job), job.points_px, job.lens), job.min_inlier_share)

@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import av
 import cv2
@@ -71,13 +71,15 @@ class PieceWriter:
         context.color_range, context.colorspace = source.color_range, source.colorspace
         context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
         self.stream = stream
+        # One for all frames: the encoder copies it, and the memory of a new one must be fetched from the system.
+        self._picture = av.VideoFrame(*self.size, "yuv420p")
         self.start_ticks = film.start_ticks - round(start_s / film.tick_s)
         width, height = self.size
         self._maps = [lens.maps(width // part, height // part) for part in (1, 2)] if lens.bends else []
 
     def write(self, frame: VideoFrame) -> None:
         """Add a frame, reduced."""
-        picture = av.VideoFrame(*self.size, "yuv420p")
+        picture = self._picture
         for number, source in enumerate(frame.planes()):
             plane = picture.planes[number]
             target = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
@@ -189,12 +191,12 @@ class Proxy:
     def frames_at(self, indices: Iterable[int]) -> Iterator[VideoFrame]:
         """The frames with these increasing indices; skips or seeks over the frames in between.
 
+        Of the frames in between, only those are decoded that frames of the wanted kind refer to.
+
         Raises InputMissing if the proxy ends early.
         """
         wanted = list(indices)
-        # Frames that no other frame refers to are not decoded.
-        skips = bool(np.isin(wanted, self.referred_rows).all())
-        self.footage.stream.codec_context.skip_frame = "NONREF" if skips else "DEFAULT"
+        self.footage.stream.codec_context.skip_frame = self._skipped(wanted)
         ticks = self._ticks
         beyond = 2 * max(1, round(self.rate_fps))
         decoded: Iterator[VideoFrame] = iter(())
@@ -213,6 +215,12 @@ class Proxy:
                     f"{self.footage.path.name} has no frame {index}", remedy="Redo track_reference_points"
                 )
             yield VideoFrame(index, float(self.times_s[index]), frame.decoded)
+
+    def _skipped(self, wanted: list[int]) -> Literal["NONKEY", "NONREF", "DEFAULT"]:
+        """FFmpeg's name of the frames that need not be decoded."""
+        if np.isin(wanted, self.key_rows).all():
+            return "NONKEY"
+        return "NONREF" if np.isin(wanted, self.referred_rows).all() else "DEFAULT"
 
     @cached_property
     def key_rows(self) -> list[int]:

@@ -17,15 +17,10 @@ from tracker.arrays import Flags, Floats, Picture
 from tracker.geometry import transform
 from tracker.homography_fit import refined
 from tracker.lens import Lens
+from tracker.mosaic import NARROW, WIDE, Mosaic, Reach
 
-# Side of the patch around a point, KLT's window in it, and the largest expected offset.
-TILE_PX, WINDOW_PX, REACH_PX = 80, 31, 20
-LEVELS = 1
-# Range of contrast changes by clouds and camera; beyond it, something else is there.
-MOST_GAIN = 3.0
-# Smaller changes, in shares and grey levels, matter less than rounding to integer grey levels again.
-SAME_GAIN, SAME_LEVEL = 0.08, 4.0
-COLUMNS = 9
+# How far from a point the mapping around it is measured.
+STEP_PX = 20.0
 # No points are proposed this close to the border, as a share of the width.
 MARGIN = 0.02
 INLIER_PX_AT_4K = 2.0
@@ -60,34 +55,22 @@ class Registration:
         filmed = self.lens.filmed(points_px)
         self.usable: Flags = self._inside(filmed)
         self._places = filmed
-        # Integer pixels, so that the reference frame is not interpolated.
-        self._corners = np.floor(filmed) - TILE_PX // 2
-        numbers = np.flatnonzero(self.usable)
-        rows = -(-len(numbers) // COLUMNS)
-        self._shape = max(rows, 1) * TILE_PX, COLUMNS * TILE_PX
-        self._tiles = [
-            (int(number), *(TILE_PX * side for side in divmod(order, COLUMNS))) for order, number in enumerate(numbers)
-        ]
-        mosaic = np.zeros(self._shape, np.uint8)
-        for number, y, x in self._tiles:
-            x0, y0 = self._corners[number].astype(int)
-            mosaic[y : y + TILE_PX, x : x + TILE_PX] = reference[y0 : y0 + TILE_PX, x0 : x0 + TILE_PX]
-        self._mosaic = mosaic
+        self._mosaics = {reach: Mosaic(reference, filmed, self.usable, reach) for reach in (WIDE, NARROW)}
         scale = min(1.0, COARSE_WIDTH_PX / width)
         self._coarse = cv2.resize(reference, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._coarse_scale = scale
 
     def _inside(self, filmed: Floats) -> Flags:
-        margin = TILE_PX // 2 + 1
+        margin = WIDE.tile_px // 2 + 1
         flags: Flags = np.all((filmed >= margin) & (filmed < self.size - margin), axis=1)
         return flags
 
-    def follow(self, luma: Picture, guess: Floats) -> Registered | None:
-        """Register a frame; `guess` maps the reference frame to its approximate place in it.
+    def follow(self, luma: Picture, guess: Floats, reach: Reach = WIDE) -> Registered | None:
+        """Register a frame; `guess` maps the reference frame to its approximate place in it, as exact as `reach` needs.
 
         None if too few points fit.
         """
-        known, found = self._follow_points(luma, guess)
+        known, found = self._follow_points(luma, guess, self._mosaics[reach])
         if len(known) < FEWEST_INLIERS:
             return None
         places = self.points_px[known]
@@ -102,7 +85,7 @@ class Registration:
         distances = np.hypot(*(transform(matrix, found[fit]) - places[fit]).T)
         return Registered(matrix, inliers, float(np.sqrt(np.mean(distances**2))))
 
-    def _follow_points(self, luma: Picture, guess: Floats) -> tuple[Flags, Floats]:
+    def _follow_points(self, luma: Picture, guess: Floats, mosaic: Mosaic) -> tuple[Flags, Floats]:
         """Indices of the points found, and their undistorted positions in the frame (n x 2)."""
 
         def to_frame(places: Floats) -> Floats:
@@ -111,34 +94,11 @@ class Registration:
         expected = to_frame(self._places)
         visible = self.usable & self._inside(expected)
         # Around each point, the mapping from the reference frame is approximated as affine.
-        step = TILE_PX / 4
-        right, down = (to_frame(self._places + offset) for offset in ([step, 0.0], [0.0, step]))
-        turns = np.stack([right - expected, down - expected], axis=2) / step
-        shifts = expected - np.einsum("nij,nj->ni", turns, self._places - self._corners)
-        affine = np.concatenate([turns, shifts[:, :, None]], axis=2)
-        mosaic = np.zeros(self._shape, np.uint8)
-        shown = [tile for tile in self._tiles if visible[tile[0]]]
-        if not shown:
-            return np.zeros(0, int), np.zeros((0, 2))
-        for number, y, x in shown:
-            place = np.s_[y : y + TILE_PX, x : x + TILE_PX]
-            seen = cv2.warpAffine(
-                luma, affine[number], (TILE_PX, TILE_PX), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            )
-            mosaic[place] = _in_light_of(self._mosaic[place], seen)
-        numbers = np.array([number for number, _, _ in shown])
-        offsets = np.array([[x, y] for _, y, x in shown])
-        within = self._places[numbers] - self._corners[numbers]
-        start = (within + offsets).astype(np.float32)[:, None]
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(
-            self._mosaic, mosaic, start, start.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS,
-            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.002),
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-        )  # fmt: skip
-        rest = (moved - start)[:, 0].astype(np.float64)
-        good = (status[:, 0] > 0) & (np.abs(rest).max(axis=1) <= REACH_PX)
-        found = np.einsum("nij,nj->ni", turns[numbers], within + rest) + shifts[numbers]
-        return numbers[good], self.lens.undistorted(found[good])
+        right, down = (to_frame(self._places + offset) for offset in ([STEP_PX, 0.0], [0.0, STEP_PX]))
+        turns = np.stack([right - expected, down - expected], axis=2) / STEP_PX
+        numbers, offsets = mosaic.offsets(luma, expected, turns, visible)
+        found = expected[numbers] + np.einsum("nij,nj->ni", turns[numbers], offsets)
+        return numbers, self.lens.undistorted(found)
 
     def search(self, luma: Picture) -> Floats | None:
         """Find the reference frame anywhere in a frame (reference to frame), by ORB; None if they do not match."""
@@ -160,29 +120,16 @@ class Registration:
         return matrix if matrix is not None and int(mask.sum()) >= 2 * FEWEST_INLIERS else None
 
 
-def _in_light_of(reference: Picture, seen: Picture) -> Picture:
-    """Match brightness and contrast to the reference: KLT assumes that they are equal."""
-    middle = slice(TILE_PX // 2 - WINDOW_PX // 2, TILE_PX // 2 + WINDOW_PX // 2)
-    (mean, contrast), (now, range_now) = (
-        (float(value[0, 0]) for value in cv2.meanStdDev(tile[middle, middle])) for tile in (reference, seen)
-    )
-    gain = float(np.clip(contrast / max(range_now, 1.0), 1 / MOST_GAIN, MOST_GAIN))
-    if abs(gain - 1) < SAME_GAIN and abs(now - mean) < SAME_LEVEL:
-        return seen
-    alike: Picture = np.clip(gain * (seen.astype(np.float32) - now) + mean + 0.5, 0, 255).astype(np.uint8)
-    return alike
-
-
 def propose_points(luma: Picture, columns: int = 9, rows: int = 6, *, each: int = 1) -> tuple[Floats, Flags]:
     """The best corners of each grid cell, n x 2 pixels away from the border, best first; and the cell of each."""
     height, width = luma.shape
-    border = int(max(MARGIN * width, TILE_PX // 2 + 2))
+    border = int(max(MARGIN * width, WIDE.tile_px // 2 + 2))
     xs = np.linspace(border, width - border, columns + 1).astype(int)
     ys = np.linspace(border, height - border, rows + 1).astype(int)
     proposed, cells = [], []
     for number, ((y0, y1), (x0, x1)) in enumerate(product(pairwise(ys), pairwise(xs))):
         cell = np.ascontiguousarray(luma[y0:y1, x0:x1])
-        best = cv2.goodFeaturesToTrack(cell, each, 0.01, TILE_PX / 2, blockSize=7)
+        best = cv2.goodFeaturesToTrack(cell, each, 0.01, WIDE.tile_px / 2, blockSize=7)
         if best is not None:
             proposed += [corner[0].astype(np.float64) + [x0, y0] for corner in best]
             cells += [number] * len(best)

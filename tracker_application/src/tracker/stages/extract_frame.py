@@ -65,7 +65,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         file_time_s = parse_points(points_file, Frame(-1.0, facts.width_px, facts.height_px)).frame.time_s
         asked_s = file_time_s if file_time_s >= 0 else asked_s
     own = film.at(0.0 if asked_s is None else asked_s)
-    with open_footage(own.path) as footage:
+    with open_footage(own.path, facts=own.facts) as footage:
         whole_s = check_file(footage, checks)
         frame = _sharpest(footage, whole_s) if asked_s is None else _frame_at(footage, asked_s - own.start_s)
         luma = frame.luma()
@@ -104,7 +104,7 @@ def _look_over_part(part: Part, registration: Registration, checks: Checks) -> t
     Measurements are those of the part with the reference frame.
     """
     own = Checks(checks.report)
-    with open_footage(part.path) as footage:
+    with open_footage(part.path, facts=part.facts) as footage:
         whole_s = check_file(footage, own)
         fits = look_over(footage, whole_s, registration, own)
     checks.warnings += own.warnings

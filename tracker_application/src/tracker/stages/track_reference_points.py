@@ -85,7 +85,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     np.save(folder / REFERENCE_FILE, _reference_luma(film.at(points.frame.time_s), points.frame.time_s))
     segments: list[Segment] = []
     for number, part in enumerate(parts):
-        with open_footage(part.path) as footage:
+        with open_footage(part.path, facts=part.facts) as footage:
             whole_s = footage.whole_until_s()
             planned = plan(footage, whole_s)
         segments += [replace(each, number=len(segments) + each.number, part=number) for each in planned]
@@ -134,7 +134,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
 
 
 def _reference_luma(part: Part, time_s: float) -> Picture:
-    with open_footage(part.path) as footage:
+    with open_footage(part.path, facts=part.facts) as footage:
         for frame in footage.frames_at([time_s - part.start_s]):
             return frame.luma()
     raise ReferenceLost(f"{part.path.name} has no frame at {time_s} s, the time of the reference points")
