@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from tracker.simulation.camera import FIELD_OF_VIEW_DEG
 
-from bench.tracker.films import Film, films_dir
+from bench.tracker.films import Footage, films_dir
 
 TO_TRAJECTORIES = (
     "extract_frame",
@@ -43,7 +43,7 @@ class Cost:
 
 
 def run_stage(
-    film: Film, outputs: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()
+    film: Footage, outputs: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()
 ) -> Cost:
     """Run one stage on the outputs of the earlier ones. Raises CalledProcessError."""
     directory = output or outputs / stage
@@ -53,12 +53,12 @@ def run_stage(
     return cost([sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *inputs, *options])
 
 
-def run_chain(film: Film, outputs: Path) -> dict[str, Cost]:
+def run_chain(film: Footage, outputs: Path) -> dict[str, Cost]:
     """All stages up to the trajectories."""
     return {stage: run_stage(film, outputs, stage) for stage in TO_TRAJECTORIES}
 
 
-def decoding(film: Film) -> Cost:
+def decoding(film: Footage) -> Cost:
     """Cost of decoding the film with FFmpeg and discarding the frames."""
     return cost(["ffmpeg", "-v", "error", "-i", str(film.video), "-f", "null", "-"])
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 FILMS_DIR = "WINSLOW_BENCH_FILMS"
 """Rendering takes longer than measuring: films are kept in the directory in this variable and reused."""
@@ -17,6 +18,20 @@ RATE_FPS = 30
 def films_dir() -> Path:
     """Where films are kept."""
     return Path(os.environ.get(FILMS_DIR, "/var/tmp/winslow-bench-films"))
+
+
+class Footage(Protocol):
+    """What the stages read."""
+
+    @property
+    def video(self) -> Path:
+        """The film."""
+        ...
+
+    @property
+    def points(self) -> Path:
+        """The reference points."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

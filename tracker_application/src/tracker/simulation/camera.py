@@ -65,12 +65,17 @@ def view_at(time_s: float, width_px: int, height_px: int, seed: int = 0) -> View
     roll = math.radians(0.3 * swing(2, 9.0, 2.0))
     height = HEIGHT_M * (1 + 0.008 * swing(5, 19.0, 0.7))
     position = np.array([1.1 * swing(3, 13.0, 0.0), -4.0 + 0.9 * swing(4, 17.0, 1.3), height])
-    down = np.diag([1.0, -1.0, -1.0])  # looks straight down; north is at the top of the image
+    return View(intrinsics_of(width_px, height_px), looking_down(yaw, pitch, roll), position)
+
+
+def looking_down(yaw: float, pitch: float, roll: float) -> Floats:
+    """The rotation, world to camera, of a camera that looks down with north at the top, but for these angles."""
+    down = np.diag([1.0, -1.0, -1.0])
     about_up = np.array([[math.cos(yaw), math.sin(yaw), 0], [-math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
     about_right = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
     about_forward = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
-    rotation = about_forward @ about_right @ down @ about_up
-    return View(intrinsics_of(width_px, height_px), rotation, position)
+    rotation: Floats = about_forward @ about_right @ down @ about_up
+    return rotation
 
 
 class Lens:

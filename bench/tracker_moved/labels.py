@@ -1,0 +1,106 @@
+"""A labelled real picture: which vehicles stand, and which drive on which road."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tracker.arrays import Flags, Floats, Picture
+
+from bench.tracker_moved.roads import ROADS, Course
+from bench.tracker_moved.sprites import Label
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A vehicle on a road: where along it at first, how far to its right, and how it is turned against it."""
+
+    label: Label
+    road: int
+    along: float
+    aside: float
+    askew: float
+
+
+@dataclass(frozen=True, eq=False)
+class RealPicture:
+    """`ignored` is n x 4 (left, top, right, bottom): there, vehicles may be without a label."""
+
+    picture: Picture
+    pixel_m: float
+    complete_for: frozenset[str]
+    courses: tuple[Course, ...]
+    standing: tuple[Label, ...]
+    driving: tuple[Driver, ...]
+    ignored: Floats
+
+    @classmethod
+    def read(cls, directory: Path, name: str) -> RealPicture:
+        """Raises ValueError if the picture cannot be read."""
+        picture = cv2.imread(str(directory / "images" / name))
+        if picture is None:
+            raise ValueError(f"not a picture: {name}")
+        (facts,) = _rows(directory / "images.csv", name)
+        pixel_m = float(facts["metres_per_pixel"])
+        courses = tuple(road.on(pixel_m) for road in ROADS[name])
+        standing: list[Label] = []
+        driving: list[Driver] = []
+        for row in _rows(directory / "labels.csv", name):
+            place = np.array([float(row["cx"]), float(row["cy"])])
+            found = [(number, *course.nearest(place)) for number, course in enumerate(courses)]
+            number, along, aside = min(found, key=lambda item: abs(item[2]) - courses[item[0]].road.half_width)
+            if abs(aside) > courses[number].road.half_width:
+                standing.append(_label(row, None))
+                continue
+            label = _label(row, courses[number].at(along, 0.0)[1])
+            askew = label.direction - courses[number].at(along, 0.0)[1]
+            driving.append(Driver(label, number, along, aside, askew))
+        ignored = [
+            [float(row[side]) for side in ("x0", "y0", "x1", "y1")] for row in _rows(directory / "ignore.csv", name)
+        ]
+        return cls(
+            picture, pixel_m, frozenset(facts["labels_complete_for"].split(";")), courses, tuple(standing),
+            tuple(driving), np.array(ignored).reshape(-1, 4),
+        )  # fmt: skip
+
+    def hides(self, places: Floats) -> Flags:
+        """Which places (n x 2) are ignored."""
+        x, y = places[:, 0, None], places[:, 1, None]
+        left, top, right, bottom = self.ignored.T
+        hidden: Flags = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).any(1)
+        return hidden
+
+
+def _label(row: dict[str, str], direction: float | None) -> Label:
+    """A vehicle; on a road, it points there. Without an oriented box, its size follows from the upright one."""
+    x, y = float(row["cx"]), float(row["cy"])
+    if row["length"]:
+        own = np.radians(float(row["angle_deg"]))
+        if direction is not None and np.cos(own - direction) < 0:
+            own += np.pi
+        turned = (
+            own
+            if direction is None
+            else direction + float(np.arctan2(np.sin(own - direction), np.cos(own - direction)))
+        )
+        return Label(row["class"], x, y, float(turned), float(row["length"]), float(row["width"]))
+    wide, high = float(row["x1"]) - float(row["x0"]), float(row["y1"]) - float(row["y0"])
+    if direction is None:
+        return Label(row["class"], x, y, 0.0 if wide > high else np.pi / 2, max(wide, high), min(wide, high))
+    cosine, sine = abs(np.cos(direction)), abs(np.sin(direction))
+    if min(cosine, sine) > STEEP:
+        raise ValueError(f"the size of a vehicle at {x}, {y} does not follow from its upright box")
+    length, width = np.linalg.solve([[cosine, sine], [sine, cosine]], [wide, high])
+    return Label(row["class"], x, y, direction, float(length), float(width))
+
+
+# The sine from which the sides of an upright box say little about an oriented one.
+STEEP = 0.55
+
+
+def _rows(path: Path, name: str) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["image"] == name]
