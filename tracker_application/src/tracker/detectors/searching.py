@@ -28,6 +28,7 @@ from tracker.detectors.views import View, Views
 from tracker.errors import InputMissing
 from tracker.geometry import scaling, transform
 from tracker.ground import Ground
+from tracker.lean import LEAN
 from tracker.proxy import Proxy, open_proxy
 from tracker.tables import Table, read_table, select, write_table
 
@@ -212,7 +213,9 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
     rows = np.array([each.row for each in seen], np.int64)
     heights = Heights(parameters.vehicle_height_m, parameters.large_vehicle_height_m)
     who = list(zip(kinds, sources, strict=True))
-    x, y, heading, length, width = standing(corners, views.to_world, places[rows], heights, who).T
+    stands = standing(corners, views.to_world, places[rows], heights, who)
+    x, y, heading, length, width = stands.T
+    lean = standing(corners, views.to_world, places[rows], Heights(0, 0), who) - stands
     looked = [sighting.look_px is not None for sighting in sightings]
     looks = np.array([sighting.look_px for sighting in sightings if sighting.look_px is not None]).reshape(-1, 4, 2)
     network_who = [(kind, "network") for kind, also in zip(kinds, looked, strict=True) if also]
@@ -234,6 +237,7 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "position_std_m": np.maximum([sighting.std_m for sighting in sightings], OUTLINE_PX * views.pixel_m),
         "network_x_m": network_places[:, 0],
         "network_y_m": network_places[:, 1],
+        **{name: lean[:, column] for name, column in zip(LEAN, (0, 1, 3, 4), strict=True)},
         "class": np.array(kinds, dtype=object),
         "source": np.array(sources, dtype=object),
     }

@@ -11,6 +11,7 @@ from tracker.association import Rules, Track, associate
 from tracker.contract import Report, StageFiles
 from tracker.errors import NoVehicles
 from tracker.joining import join
+from tracker.lean import lean_share, leaning_by
 from tracker.motion import moved
 from tracker.movers import Movers
 from tracker.parameters import parameter
@@ -64,6 +65,14 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     if unusable:
         report.warning(f"{unusable} boxes are ignored because their position, size, score or noise is not a number")
     tracks = follow(boxes, parameters)
+    share = lean_share(boxes, tracks)
+    if share is not None:
+        boxes = leaning_by(boxes, share)
+        report.result("lean_share", share)
+        report.warning(
+            f"vehicles lean {100 * share:.0f} % as far as their heights and the camera's say, and positions are "
+            "corrected by that: HORIZONTAL_FOV_DEG may be wrong, or the film may show a flat picture"
+        )
     report.progress("steps", 1, 3)
     tracked = smoothed(boxes, tracks, camera, parameters)
     report.progress("steps", 2, 3)

@@ -1,0 +1,58 @@
+"""Checks the correction of parallax with the vehicles that drive through the picture.
+
+Vehicles lean away from the point below the camera, and their outlines grow with it. If heights are right, the corrected
+length of a vehicle stays the same wherever it drives. If the camera's height is wrong, or the film shows something flat
+(composed of other pictures, say), it shrinks or grows with the correction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracker.arrays import Floats
+from tracker.association import Track
+from tracker.tables import Table
+
+# By what the outlines in `detections.parquet` are further out and larger than the boxes. Others' boxes lack these.
+LEAN = ("lean_x_m", "lean_y_m", "lean_length_m", "lean_width_m")
+LEANING = ("x_m", "y_m", "length_m", "width_m")
+# Vehicles that tell something: the shape of cars is known best, and the correction must change by this much.
+LONGEST_OUTLINE_M, MOSTLY, FEWEST_BOXES, LEAST_CHANGE_M = 5.3, 0.9, 15, 0.15
+# With fewer of them nothing is changed, nor by less than this, or by so many standard errors: bodies differ.
+FEWEST_VEHICLES, LEAST_OFF, SURE_ERRORS = 5, 0.35, 4.0
+
+
+def lean_share(boxes: Table, tracks: list[Track]) -> float | None:
+    """How far vehicles lean, as a share of the correction; None if it is right as far as can be told."""
+    if not set(LEAN) <= boxes.keys():
+        return None
+    slopes = np.array([slope for track in tracks if (slope := _slope(boxes, track)) is not None])
+    if len(slopes) < FEWEST_VEHICLES:
+        return None
+    off = float(np.median(slopes))
+    # The standard error of a median, from the median deviation.
+    error = 1.2533 * 1.4826 * float(np.median(np.abs(slopes - off))) / np.sqrt(len(slopes))
+    return max(0.0, 1 + off) if abs(off) > max(LEAST_OFF, SURE_ERRORS * error) else None
+
+
+def leaning_by(boxes: Table, share: float) -> Table:
+    """The boxes with this share of the correction; the network's places, too."""
+    changed = {name: boxes[name] + (1 - share) * boxes[lean] for name, lean in zip(LEANING, LEAN, strict=True)}
+    for name, lean in (("network_x_m", "lean_x_m"), ("network_y_m", "lean_y_m")):
+        if name in boxes:
+            changed[name] = boxes[name] + (1 - share) * boxes[lean]
+    return boxes | changed
+
+
+def _slope(boxes: Table, track: Track) -> float | None:
+    """By how much the length of a vehicle changes with its correction; None if that cannot be told."""
+    rows = np.array(track.rows)
+    rows = rows[~np.array(track.shared) & (boxes["whole"][rows] == 1)]
+    if len(rows) < FEWEST_BOXES:
+        return None
+    length, lean = boxes["length_m"][rows], boxes["lean_length_m"][rows]
+    plain = (boxes["class"][rows] == "car") & (length + lean <= LONGEST_OUTLINE_M)
+    if plain.mean() < MOSTLY:
+        return None
+    off: Floats = lean - lean.mean()
+    return float(off @ length / (off @ off)) if np.ptp(lean) >= LEAST_CHANGE_M else None
