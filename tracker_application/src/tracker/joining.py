@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.arrays import Floats
+from tracker.arrays import Flags, Floats
 from tracker.association import Track
 from tracker.neighbours import Places
 from tracker.tables import Table
@@ -32,6 +32,7 @@ class _Ends:
     places: Floats
     velocities: Floats
     doubt_m_s: Floats
+    cut: Flags  # whether the border of the picture cuts the last box there
 
 
 def join(boxes: Table, tracks: list[Track], *, max_gap_s: float, max_standing_s: float) -> list[Track]:
@@ -110,9 +111,10 @@ def _ends(boxes: Table, tracks: list[Track], way: int) -> _Ends:
         spread = float((centred**2).sum())
         velocity = centred @ places / spread if spread > 0 else np.zeros(2)
         doubt = BOX_NOISE_M / np.sqrt(spread) if spread > 0 else 15.0
-        found.append((times[0], *(places.mean(axis=0) - velocity * passed.mean()), *velocity, doubt))
+        cut = boxes["whole"][rows[0]] != 1
+        found.append((times[0], *(places.mean(axis=0) - velocity * passed.mean()), *velocity, doubt, cut))
     table = np.array(found)
-    return _Ends(table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5])
+    return _Ends(table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5], table[:, 6] > 0)
 
 
 def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tuple[float, float]) -> Floats:
@@ -132,6 +134,8 @@ def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tu
     far = np.linalg.norm(ways, axis=1)
     standing = ((way - ways) ** 2).sum(axis=1) / (PLACE_M + far / 3) ** 2 * 2
     stood = np.minimum(quick[0], quick[1]) < STANDING_M_S
+    # What the border cuts seems to drive at half of its speed. It has left, and what comes there is another vehicle.
+    stood &= ~(lasts.cut[before] & firsts.cut[after])
     standing[~stood | (far > FURTHEST_M) | (doubt > VELOCITY_M_S) | (gap > limits_s[1])] = np.inf
     costs: Floats = np.minimum(driving, standing)
     return costs
