@@ -274,3 +274,15 @@ def test_utm_coordinates_give_the_same_camera_as_local_ones(in_utm: Callable[[fl
     assert np.allclose(table["world_x_m"] - table["x_m"], ground["origin_m"][0])
     assert 293_000 < ground["origin_m"][0] < 295_000
     assert np.allclose(table["world_y_m"] - table["y_m"], ground["origin_m"][1])
+
+
+@pytest.mark.parametrize(("off_s", "code"), [(0.0, 0), (0.09, 0), (0.5, 13)])
+def test_a_time_between_two_frames_means_the_frame_that_is_shown(
+    off_s: float, code: int, film: Film, tmp_path: Path
+) -> None:
+    data = json.loads(film.points.read_text())
+    data["frame"]["time_s"] = off_s
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(data))
+    words = ["--input", str(film.outputs), "--output", str(tmp_path / "out"), "--reference-points", str(path)]
+    assert main(["define-reference-points", *words]) == code

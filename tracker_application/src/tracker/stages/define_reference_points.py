@@ -37,7 +37,7 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     if points_file is not None and answer is not None:
         # A person is asked only if there is no file, so the file is newer than the answer.
         report.say(f"using the points of {points_file.name}; the earlier answer is ignored")
-    shown = _reference_frame(files)
+    shown, frame_s = _reference_frame(files)
     picture_path = files.upstream("extract_frame", "frame.jpg")
     picture = cv2.imread(str(picture_path))
     if picture is None:
@@ -45,7 +45,8 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     points, fault = None, ""
     if points_file is not None:
         points = read_points(points_file, shown)
-        if abs(points.frame.time_s - shown.time_s) > SAME_FRAME_S:
+        # extract_frame shows the first frame that is not earlier.
+        if abs(points.frame.time_s - shown.time_s) > frame_s + SAME_FRAME_S:
             raise PointsInvalid(
                 f"{points_file.name} is for the frame at {points.frame.time_s:g} s, but extract_frame chose the frame "
                 f"at {shown.time_s:g} s",
@@ -81,12 +82,13 @@ def _report_doubts(points: ReferencePoints, report: Report) -> None:
     report.result("metres_per_pixel", scale_m)
 
 
-def _reference_frame(files: StageFiles) -> Frame:
-    """The reference frame, from `footage.json`. Raises InputMissing."""
+def _reference_frame(files: StageFiles) -> tuple[Frame, float]:
+    """The reference frame and the duration of a frame, from `footage.json`. Raises InputMissing."""
     path = files.upstream("extract_frame", "footage.json")
     try:
-        return Frame(**json.loads(path.read_text(encoding="utf-8"))["reference_frame"])
-    except (KeyError, TypeError, ValueError) as error:
+        footage = json.loads(path.read_text(encoding="utf-8"))
+        return Frame(**footage["reference_frame"]), 1 / footage["video"]["rate_fps"]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputMissing(f"{path} was not written by extract_frame", remedy="Redo extract_frame") from error
 
 
