@@ -247,7 +247,7 @@ def test_a_stationary_two_wheeler_with_a_low_score_is_dropped() -> None:
     lamp = [(frame, 10.0, 9.0, 0.0) for frame in range(60)]
     parked = [(frame, 20.0, 9.0, 0.0) for frame in range(60)]
     rider = [(frame, 0.5 * frame, 0.0, 0.0) for frame in range(60)]
-    score = [0.55] * 60 + [0.7] * 60 + [0.55] * 60
+    score = [0.55, 0.3] * 30 + [0.7] * 60 + [0.55] * 60
     kind = {"class": ["two_wheeler"] * 180}
     result = tracked(boxes(lamp + parked + rider, length_m=2.2, width_m=[0.8] * 180, score=score, **kind))
     assert {round(float(part["x_m"][0])) for part in groups(result, "track_id").values()} == {0, 20}

@@ -24,7 +24,7 @@ INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
 # A track that never moves is a vehicle if its mean network score, over all frames from first to last, is this high.
 # Street furniture looks like parked two-wheelers; real ones score higher.
-SURE, SURE_TWO_WHEELER = 0.3, 0.6
+SURE, SURE_TWO_WHEELER = 0.3, 0.45
 # The same far from where any vehicle drives, such as on roofs and meadows. On real pictures, 98 % of the vehicles and a
 # third of what is none score higher.
 SURE_FAR = 0.6
