@@ -46,7 +46,7 @@ def run(files: StageFiles, _parameters: Parameters, report: Report) -> None:
     if points_file is not None:
         points = read_points(points_file, shown)
         # extract_frame shows the first frame that is not earlier.
-        if abs(points.frame.time_s - shown.time_s) > frame_s + SAME_FRAME_S:
+        if not -SAME_FRAME_S <= shown.time_s - points.frame.time_s <= frame_s + SAME_FRAME_S:
             raise PointsInvalid(
                 f"{points_file.name} is for the frame at {points.frame.time_s:g} s, but extract_frame chose the frame "
                 f"at {shown.time_s:g} s",

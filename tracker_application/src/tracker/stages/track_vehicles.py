@@ -70,8 +70,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         boxes = leaning_by(boxes, share)
         report.result("lean_share", share)
         report.warning(
-            f"vehicles lean {100 * share:.0f} % as far as their heights and the camera's say, and positions are "
-            "corrected by that: HORIZONTAL_FOV_DEG may be wrong, or the film may show a flat picture"
+            f"vehicles lean outwards {100 * share:.0f} % as far as they would below a camera at this height, and "
+            "positions are corrected accordingly: HORIZONTAL_FOV_DEG may be wrong, or the film may show a flat picture"
         )
     report.progress("steps", 1, 3)
     tracked = smoothed(boxes, tracks, camera, parameters)
