@@ -276,10 +276,20 @@ def test_utm_coordinates_give_the_same_camera_as_local_ones(in_utm: Callable[[fl
     assert np.allclose(table["world_y_m"] - table["y_m"], ground["origin_m"][1])
 
 
-@pytest.mark.parametrize(("off_s", "code"), [(0.0, 0), (0.09, 0), (0.5, 13)])
-def test_a_time_between_two_frames_means_the_frame_that_is_shown(
-    off_s: float, code: int, film: Film, tmp_path: Path
-) -> None:
+def test_a_time_between_two_frames_means_the_frame_that_is_shown(film: Film, tmp_path: Path) -> None:
+    data = json.loads(film.points.read_text())
+    data["frame"]["time_s"] = 0.03
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(data))
+    given = ["--video", str(film.video), "--reference-points", str(path)]
+    assert main(["extract-frame", *given, "--output", str(tmp_path / "extract_frame")]) == 0
+    shown = json.loads((tmp_path / "extract_frame" / "footage.json").read_text())["reference_frame"]
+    assert shown["time_s"] > 0.03
+    assert main(["define-reference-points", *given, "--input", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(("off_s", "code"), [(0.0, 0), (0.09, 13), (0.5, 13)])
+def test_points_of_another_frame_are_refused(off_s: float, code: int, film: Film, tmp_path: Path) -> None:
     data = json.loads(film.points.read_text())
     data["frame"]["time_s"] = off_s
     path = tmp_path / "points.json"
