@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from blake3 import blake3
-from installation import Installation, kill, until
+from certificates import certificate
+from installation import kill, until
+from upload_server import PART, Server, Tap, content_of, told, upload_server
 
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.errors import DiskFull, Forbidden, InputRejected, NotFound, ProjectConflict, ServiceUnavailable
@@ -34,89 +30,39 @@ from winslow_dagster.services import Services
 
 pytestmark = pytest.mark.slow
 
-QUICK = "name: quick\ncommand: [sh, -c]\nstages:\n  - {name: make, args: ['true']}\n"
-PART = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 KILLS = 20
 UPLOADS = 4
 
 
-class Server:
-    """A running server, and requests to it as the sender of a token."""
-
-    def __init__(self, place: Installation, token: str) -> None:
-        self.place = place
-        self.token = token
-        self.client = WinslowClient(place.settings.address, token)
-
-    def connect(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.place.settings.address)
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with contextlib.closing(self.connect()) as connection:
-            connection.request(method, path, body, {"Authorization": f"Bearer {self.token}", **named})
-            answer = connection.getresponse()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-
-    def begin(self, name: str, size_bytes: int) -> str:
-        status, headers, _ = self.ask(
-            "POST", "/api/v1/uploads", Upload_Length=str(size_bytes), Upload_Metadata=told(name)
-        )
-        assert status == 201
-        return headers["location"]
-
-    def offset(self, location: str) -> int:
-        status, headers, _ = self.ask("HEAD", location)
-        assert status == 200
-        return int(headers["upload-offset"])
-
-    def send(self, location: str, offset: int, part: bytes) -> tuple[int, dict[str, str], bytes]:
-        return self.ask("PATCH", location, part, **PART, Upload_Offset=str(offset))
-
-    def upload(self, location: str) -> dict[str, Any]:
-        status, _, body = self.ask("GET", location)
-        assert status == 200
-        found: dict[str, Any] = json.loads(body)
-        return found
-
-    def stored(self, location: str) -> dict[str, Any]:
-        until(lambda: self.upload(location)["state"] != "receiving", "the upload has ended")
-        return self.upload(location)
-
-
-def told(name: str, /, **more: str) -> str:
-    return ",".join(
-        f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in {"filename": name, **more}.items()
-    )
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    place = Installation(tmp_path_factory.mktemp("uploads"), None, {"quick": QUICK})
-    with FrontDoor(place.settings, Services(place.settings), Actor("tests", "cli")) as front:
-        for name, role in (("anna", "operator"), ("bert", "operator"), ("chief", "admin")):
-            front.accounts.add(name, role=role)  # type: ignore[arg-type]  # a role each
-        token = front.accounts.create_token("anna", "tests").key
-    place.up()
-    started = Server(place, token)
-    yield started
-    started.client.close()
-    place.down()
+    with upload_server(tmp_path_factory.mktemp("uploads")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def front(server: Server) -> Iterator[FrontDoor]:
-    with FrontDoor(server.place.settings, Services(server.place.settings), Actor("tests", "cli")) as opened:
-        yield opened
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("encrypted")
+    pem, key = certificate(directory, "localhost")
+    with upload_server(directory, WINSLOW_TLS_CERTIFICATE=str(pem), WINSLOW_TLS_KEY=str(key)) as started:
+        yield started
 
 
-def content_of(front: FrontDoor, name: str) -> bytes:
-    file = front.pool.files.file(name)
-    (entry,) = file.manifest.files
-    return front.context.store.read_range(file.manifest, entry, 0, entry.size_bytes)
+@pytest.fixture(params=["server", "encrypted"])
+def each_server(request: pytest.FixtureRequest) -> Server:
+    """One that reads large bodies from the connection itself, and one that cannot, since they are encrypted."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def front(server: Server) -> FrontDoor:
+    return server.front
+
+
+def head_of_a_part(location: str, length_bytes: int) -> str:
+    lines = {**PART, "Upload-Offset": "0", "Content-Length": str(length_bytes)}
+    return "\r\n".join([f"PATCH {location} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
 
 
 def test_what_arrived_in_parts_is_in_the_pool_byte_for_byte(server: Server, front: FrontDoor) -> None:
@@ -132,52 +78,23 @@ def test_what_arrived_in_parts_is_in_the_pool_byte_for_byte(server: Server, fron
     assert not list((server.place.settings.home / "uploads").iterdir())
 
 
-class Tap:
-    """Lets so many bytes of all senders together pass, and holds the senders back until it is opened further."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._senders: set[int] = set()
-        self._passed_bytes = 0
-        self._limit_bytes = 0.0
-
-    def wait_for_senders(self, count: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._senders) == count)
-
-    def sent(self, more_bytes: int) -> None:
-        with self._changed:
-            self._senders.add(threading.get_ident())
-            self._passed_bytes += max(0, more_bytes)
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._passed_bytes < self._limit_bytes)
-
-    def let_pass(self, more_bytes: float) -> None:
-        with self._changed:
-            self._limit_bytes = self._passed_bytes + more_bytes
-            self._changed.notify_all()
-            if more_bytes < inf:
-                self._changed.wait_for(lambda: self._passed_bytes >= self._limit_bytes)
-
-
-def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(
-    server: Server, front: FrontDoor, tmp_path: Path
-) -> None:
-    contents = {}
+def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(each_server: Server, tmp_path: Path) -> None:
+    server, front, contents = each_server, each_server.front, {}
+    kills = KILLS if server.place.settings.tls_certificate is None else KILLS // 4
     for number in range(UPLOADS):
         path = tmp_path / f"film-{number}.bin"
-        path.write_bytes(random.randbytes(KILLS * 3_000_000))
+        path.write_bytes(random.randbytes(kills * 3_000_000))
         contents[path.name] = path
     tap = Tap()
     with (
-        WinslowClient(server.client.address, server.token) as other,
+        server.another_client() as other,
         ThreadPoolExecutor(UPLOADS + 1) as pool,
     ):
         running = [pool.submit(server.client.uploads.send, path, None, tap.sent) for path in contents.values()]
         # Another program sends one of the same files at the same time.
         running.append(pool.submit(other.uploads.send, path, None, tap.sent))
         tap.wait_for_senders(UPLOADS + 1)
-        for _ in range(KILLS):
+        for _ in range(kills):
             tap.let_pass(random.randrange(1, 16_000_000))
             assert not all(each.done() for each in running)
             until(lambda: kill(server.place.service("web-server")) == 1, "it runs, and is killed")
@@ -249,15 +166,11 @@ def test_only_the_place_where_it_stopped_continues_it(server: Server) -> None:
     assert server.send(location, 40, b"z")[0] == 409
 
 
-def test_a_connection_that_breaks_keeps_what_it_brought_and_lets_the_next_one_go_on(server: Server) -> None:
+def test_a_connection_that_breaks_keeps_what_it_brought_and_lets_the_next_one_go_on(each_server: Server) -> None:
+    server = each_server
     location = server.begin("broken.bin", 10_000_000)
-    parts = urlsplit(server.place.settings.address)
-    head = (
-        f"PATCH {location} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {server.token}\r\n"
-        f"Content-Type: {PART['Content-Type']}\r\nUpload-Offset: 0\r\nContent-Length: 10000000\r\n\r\n"
-    )
-    with socket.create_connection((parts.hostname or "", parts.port or 80)) as lying:
-        lying.sendall(head.encode() + b"a" * 6_000_000)
+    with server.open(head_of_a_part(location, 10_000_000)) as lying:
+        lying.sendall(b"a" * 6_000_000)
         until(lambda: server.offset(location) > 0, "some of it is on the disk")
         # Meanwhile nobody else may send.
         assert server.send(location, server.offset(location), b"b")[0] == 423
@@ -268,7 +181,8 @@ def test_a_connection_that_breaks_keeps_what_it_brought_and_lets_the_next_one_go
     assert server.stored(location)["state"] == "stored"
 
 
-def test_a_connection_goes_on_after_a_part_and_behind_one_that_was_refused(server: Server, front: FrontDoor) -> None:
+def test_a_connection_goes_on_after_a_part_and_behind_one_that_was_refused(each_server: Server) -> None:
+    server, front = each_server, each_server.front
     content, cut = random.randbytes(5_000_000), 1_234_567
     location, small = server.begin("parts.bin", len(content)), server.begin("small.bin", 3_000_000)
     named = {"Authorization": f"Bearer {server.token}", **PART}
@@ -291,19 +205,39 @@ def test_a_connection_goes_on_after_a_part_and_behind_one_that_was_refused(serve
     front.uploads.cancel(small.rpartition("/")[2])
 
 
-def test_a_sender_that_asks_first_whether_to_go_on_is_told_so(server: Server) -> None:
-    location, parts = server.begin("asks.bin", 2_000_000), urlsplit(server.place.settings.address)
-    head = (
-        f"PATCH {location} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {server.token}\r\n"
-        f"Content-Type: {PART['Content-Type']}\r\nUpload-Offset: 0\r\nContent-Length: 2000000\r\n"
-        "Expect: 100-continue\r\n\r\n"
-    )
-    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=60) as asking:
-        asking.sendall(head.encode())
+def test_a_sender_that_asks_first_whether_to_go_on_is_told_so(each_server: Server) -> None:
+    server = each_server
+    location = server.begin("asks.bin", 2_000_000)
+    with server.open(head_of_a_part(location, 2_000_000) + "\r\nExpect: 100-continue") as asking:
         assert asking.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         asking.sendall(b"a" * 2_000_000)
         assert asking.recv(100).startswith(b"HTTP/1.1 204 ")
     assert server.stored(location)["state"] == "stored"
+
+
+def test_a_request_behind_the_last_one_of_a_connection_disturbs_no_answer(each_server: Server) -> None:
+    """A sender that has asked to close the connection may still write: its answers arrive, and nothing else."""
+    server = each_server
+    location = server.begin("last.bin", 2_000_000)
+    with server.open(head_of_a_part(location, 2_000_000)) as sending:
+        last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        sending.sendall(b"a" * 2_000_000 + last.encode() + b"GET /behind HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answers = b"".join(iter(lambda: sending.recv(65536), b""))
+    assert [int(line[:3]) for line in answers.split(b"HTTP/1.1 ")[1:]] == [204, 200]
+    assert server.stored(location)["state"] == "stored"
+
+
+def test_a_part_whose_length_is_not_announced_arrives_too(server: Server, front: FrontDoor) -> None:
+    content = os.urandom(5_000_000)
+    location = server.begin("chunked.bin", len(content))
+    with contextlib.closing(server.connect()) as connection:
+        headers = {"Authorization": f"Bearer {server.token}", **PART, "Upload-Offset": "0"}
+        chunks = (content[begin : begin + 700_000] for begin in range(0, len(content), 700_000))
+        connection.request("PATCH", location, chunks, headers, encode_chunked=True)
+        assert connection.getresponse().status == 204
+    assert server.stored(location)["state"] == "stored"
+    assert content_of(front, "chunked.bin") == content
+    front.pool.remove("chunked.bin")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +275,7 @@ def test_what_a_request_says_of_a_file_changes_no_other_one_and_no_header(server
 def test_a_token_that_is_revoked_in_between_is_told_and_another_one_goes_on(server: Server, front: FrontDoor) -> None:
     revoked = front.accounts.create_token("anna", "short")
     location = server.begin("two-tokens.bin", 100)
-    first = Server(server.place, revoked.key)
+    first = Server(server.place, revoked.key, front)
     assert first.send(location, 0, b"a" * 60)[0] == 204
     front.accounts.revoke_token(revoked.token.id)
     status, _, body = first.send(location, 60, b"b" * 40)

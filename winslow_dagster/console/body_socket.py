@@ -7,8 +7,6 @@ for the processor meanwhile. Only an unencrypted connection has such a body; ngi
 from __future__ import annotations
 
 import contextlib
-import itertools
-import mmap
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +15,8 @@ import httptools
 from starlette.types import Scope
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from winslow_dagster.console.pieces import Pieces
 
 EXTENSION = "winslow.body_socket"
 
@@ -37,24 +37,16 @@ class BodySocket:
     def pieces(self, piece_bytes: int, begin_bytes: int = 0) -> Iterator[memoryview]:
         """The body, cut at the multiples of `piece_bytes` of a file in which it begins at `begin_bytes`.
 
-        Each piece begins at a page of memory, and holds until the one after the next is asked for. They end early where
-        the sender hangs up or is silent for too long, or `stop` is called; the last one then has what has arrived.
+        They end early where the sender hangs up or is silent for too long, or `stop` is called; the last one then has
+        what has arrived.
         """
-        at_bytes, end_bytes = begin_bytes, begin_bytes + len(self._arrived) + self._left_bytes
-        for buffer in itertools.cycle([memoryview(mmap.mmap(-1, piece_bytes)) for _ in range(2)]):
-            wanted_bytes = min(piece_bytes - at_bytes % piece_bytes, end_bytes - at_bytes)
-            filled_bytes = self._fill(buffer[:wanted_bytes])
-            if filled_bytes:
-                yield buffer[:filled_bytes]
-            at_bytes += filled_bytes
-            if filled_bytes < wanted_bytes or at_bytes == end_bytes:
-                return
-
-    def _fill(self, room: memoryview) -> int:
-        filled_bytes = 0
-        while filled_bytes < len(room) and (count := self._receive(room[filled_bytes:])):
-            filled_bytes += count
-        return filled_bytes
+        pieces, left_bytes = Pieces(piece_bytes, begin_bytes), len(self._arrived) + self._left_bytes
+        while left_bytes and (count := self._receive(pieces.room[:left_bytes])):
+            left_bytes -= count
+            if (piece := pieces.filled(count)) is not None:
+                yield piece
+        if rest := pieces.rest:
+            yield rest
 
     def _receive(self, room: memoryview) -> int:
         if self._arrived:
@@ -117,6 +109,8 @@ class BodySocketProtocol(HttpToolsProtocol):
         self.cycle.more_body = False
         if not self.cycle.disconnected:
             self.parser = httptools.HttpRequestParser(self)
+            # As uvicorn has it: what a sender writes behind its last request must not take that one's answer away.
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
 
 def take_body_socket(scope: Scope, silence_s: float) -> BodySocket | None:

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from winslow_dagster.console.body_socket import BodySocket, take_body_socket
 from winslow_dagster.console.caller import Front
+from winslow_dagster.console.pieces import Pieces
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import InputRejected, UploadBusy, UsageError, WinslowError
 from winslow_dagster.projects.domain.upload import PoolVideos, Upload, UploadKind, UploadLists
@@ -31,16 +32,14 @@ from winslow_dagster.projects.installation import Installation
 VERSION = "1.0.0"
 TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 PART_TYPE = "application/offset+octet-stream"
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20
+"""Of a part, two of which are in memory. For each, two threads wait for each other: of 1 MiB, they take longer."""
 KINDS: tuple[str, ...] = get_args(UploadKind)
 SILENCE_S = 60.0
 """A connection that sends nothing for so long is given up: another one may go on."""
 TIDY_EVERY_S = 600.0
 THREADS = CapacityLimiter(8)
-"""Threads that write parts to the disk."""
-WRITING = CapacityLimiter(2)
-"""Threads that write what arrives: with more, a disk is no faster, and pages wait for the processor."""
-
+"""Threads that answer everything else about uploads."""
 RECEIVING = ThreadPoolExecutor(128, "upload-receiver", initializer=yield_to_others)
 """Threads that read parts from their connections: one for each that is sent at this moment."""
 
@@ -202,26 +201,21 @@ async def _receive_in_thread(connection: BodySocket, receiver: Receiver) -> None
 
 
 async def _receive(request: Request, receiver: Receiver) -> None:
-    """While one piece is written, the next one arrives."""
-    now, held = asyncio.get_running_loop().time, bytearray()
-    writing: asyncio.Task[None] | None = None
-    try:
-        with contextlib.suppress(ClientDisconnect, TimeoutError):
-            async with asyncio.timeout(SILENCE_S) as silence:
-                async for piece in request.stream():
-                    held += piece
-                    if len(held) >= PIECE_BYTES:
-                        silence.reschedule(None)  # the disk may take its time
-                        if writing is not None:
-                            await writing
-                        writing = asyncio.create_task(to_thread.run_sync(receiver.append, held, limiter=WRITING))
-                        held = bytearray()
-                    silence.reschedule(now() + SILENCE_S)
-    finally:
-        if writing is not None:
-            await asyncio.shield(writing)
-    if held:
-        await to_thread.run_sync(receiver.append, held, limiter=WRITING)
+    """Through the event loop: what is encrypted, or of unknown length."""
+    loop, pieces = asyncio.get_running_loop(), Pieces(PIECE_BYTES, receiver.offset_bytes)
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(SILENCE_S) as silence:
+            async for part in request.stream():
+                silence.reschedule(None)  # the disk may take its time
+                left = memoryview(part)
+                while left:
+                    count = min(len(left), len(pieces.room))
+                    pieces.room[:count], left = left[:count], left[count:]
+                    if (piece := pieces.filled(count)) is not None:
+                        await loop.run_in_executor(RECEIVING, receiver.append, piece)
+                silence.reschedule(loop.time() + SILENCE_S)
+    if rest := pieces.rest:
+        await loop.run_in_executor(RECEIVING, receiver.append, rest)
 
 
 def _kind(text: str) -> UploadKind:
