@@ -401,6 +401,31 @@ def test_the_same_file_is_continued_wherever_it_was_begun(server: Server, tmp_pa
     assert (sent[0], sum(sent)) == (1_000_000, 3_000_000)
 
 
+def test_who_finds_a_file_completed_by_another_sender_is_told_that_it_is_stored(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "twice.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    location = f"/api/v1/uploads/{server.client.uploads.begin(path).id}"
+    assert server.send(location, 0, path.read_bytes()[:1_000_000])[0] == 204
+
+    def complete(_: int) -> None:
+        """Called once it is known how much is there, before more is sent."""
+        if server.upload(location)["state"] == "receiving":
+            assert server.send(location, 1_000_000, path.read_bytes()[1_000_000:])[0] == 204
+            server.stored(location)
+
+    assert server.client.uploads.send(path, None, complete).state == "stored"
+
+
+def test_a_file_that_becomes_shorter_meanwhile_is_sent_no_further(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "shorter.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    begun = server.client.uploads.begin(path)
+    assert server.send(f"/api/v1/uploads/{begun.id}", 0, path.read_bytes()[:1_000_000])[0] == 204
+    with pytest.raises(InputRejected, match="has become shorter"):
+        server.client.uploads.send(path, None, lambda _: os.truncate(path, 1_500_000))
+    until(lambda: server.ask("DELETE", f"/api/v1/uploads/{begun.id}")[0] == 204, "the server knows that it has ended")
+
+
 def test_what_was_sent_in_vain_is_not_counted(server: Server, front: FrontDoor, tmp_path: Path) -> None:
     path = tmp_path / "again.bin"
     path.write_bytes(os.urandom(3_000_000))

@@ -140,7 +140,7 @@ class UploadClient:
                 if offset_bytes < upload.size_bytes:
                     length_bytes = min(part_bytes, upload.size_bytes - offset_bytes)
                     pieces = told.counted(content.read(offset_bytes, length_bytes))
-                    if self._patch(upload, offset_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    if self._patch(upload, offset_bytes, length_bytes, pieces) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                         part_bytes = SMALL_PART_BYTES
                 upload = self.upload(upload.id)
                 if not upload.message:
@@ -172,12 +172,19 @@ class UploadClient:
                     raise
                 pause.wait(LOOK_AGAIN_S)
 
-    def _patch(self, upload: Upload, offset_bytes: int, pieces: Iterator[bytes]) -> int:
+    def _patch(self, upload: Upload, offset_bytes: int, length_bytes: int, pieces: Iterator[bytes]) -> int:
         """Send a part. Returns the status: that of a part that is too large for a proxy is no error here."""
-        headers = {**PART_HEADERS, "Upload-Offset": str(offset_bytes)}
-        answer = self._http.exchange(
-            "PATCH", f"/uploads/{upload.id}", headers=headers, content=pieces, too_large_is_an_answer=True
-        )
+        # Without a length, httpx sends chunks, which cost the server more processor time.
+        headers = {**PART_HEADERS, "Upload-Offset": str(offset_bytes), "Content-Length": str(length_bytes)}
+        try:
+            answer = self._http.exchange(
+                "PATCH", f"/uploads/{upload.id}", headers=headers, content=pieces, too_large_is_an_answer=True
+            )
+        except ProjectConflict:
+            # Somebody else who sends the same file may have completed it just now.
+            if self.upload(upload.id).state == "receiving":
+                raise
+            return HTTPStatus.NO_CONTENT
         return answer.status_code
 
     def _again(self, upload: Upload) -> Upload:
@@ -199,7 +206,10 @@ def _content_of(path: Path) -> _Content:
 def _pieces(path: Path, offset_bytes: int, length_bytes: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(offset_bytes)
-        while length_bytes > 0 and (piece := file.read(min(PIECE_BYTES, length_bytes))):
+        while length_bytes > 0:
+            piece = file.read(min(PIECE_BYTES, length_bytes))
+            if not piece:
+                raise InputRejected("the file has become shorter meanwhile", where=str(path))
             yield piece
             length_bytes -= len(piece)
 
