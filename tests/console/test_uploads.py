@@ -23,7 +23,6 @@ from upload_server import PART, Server, Tap, content_of, told, upload_server
 from winslow_dagster.client import WinslowClient
 from winslow_dagster.errors import DiskFull, Forbidden, InputRejected, NotFound, ProjectConflict, ServiceUnavailable
 from winslow_dagster.projects.domain.actor import Actor
-from winslow_dagster.projects.domain.upload import Upload
 from winslow_dagster.projects.inputs.received_file import RESERVE_BYTES
 from winslow_dagster.projects.installation import Installation as FrontDoor
 from winslow_dagster.services import Services
@@ -105,31 +104,6 @@ def test_kills_of_the_server_at_random_bytes_lose_and_change_nothing(each_server
     for name, path in contents.items():
         assert content_of(front, name) == path.read_bytes(), name
         front.pool.remove(name)
-
-
-def test_two_programs_send_the_same_file_and_both_say_that_it_is_stored(server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "twice.bin"
-    path.write_bytes(random.randbytes(20_000_000))
-
-    class Interrupted(Exception):
-        pass
-
-    def interrupt(_more_bytes: int) -> None:
-        raise Interrupted
-
-    with pytest.raises(Interrupted):
-        server.client.uploads.send(path, None, interrupt)
-    others: list[Upload] = []
-
-    def let_the_other_one_end_it(_more_bytes: int) -> None:
-        if not others:
-            with WinslowClient(server.client.address, server.token) as other:
-                others.append(other.uploads.send(path))
-
-    # It has seen how far the upload is, and goes on there after the other one has sent the rest.
-    ended = server.client.uploads.send(path, None, let_the_other_one_end_it)
-    assert [each.id for each in others] == [ended.id]
-    assert {each.state for each in (ended, *others)} == {"stored"}
 
 
 def test_what_was_complete_when_the_server_was_killed_is_stored_at_its_next_start(

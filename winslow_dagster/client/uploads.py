@@ -176,15 +176,9 @@ class UploadClient:
         """Send a part. Returns the status: that of a part that is too large for a proxy is no error here."""
         # Without a length, httpx sends chunks, which cost the server more processor time.
         headers = {**PART_HEADERS, "Upload-Offset": str(offset_bytes), "Content-Length": str(length_bytes)}
-        try:
-            answer = self._http.exchange(
-                "PATCH", f"/uploads/{upload.id}", headers=headers, content=pieces, too_large_is_an_answer=True
-            )
-        except ProjectConflict:
-            # Somebody else who sends the same file may have completed it just now.
-            if self.upload(upload.id).state == "receiving":
-                raise
-            return HTTPStatus.NO_CONTENT
+        answer = self._http.exchange(
+            "PATCH", f"/uploads/{upload.id}", headers=headers, content=pieces, too_large_is_an_answer=True
+        )
         return answer.status_code
 
     def _again(self, upload: Upload) -> Upload:
