@@ -56,7 +56,7 @@ def quantise(whole: Path, output: Path, calibration: Path) -> None:
         op_types_to_quantize=["Conv", "Add", "Relu"],
         nodes_to_exclude=convolutions[-1:],
     )
-    onnx.save(_read_as_bytes(onnx.load(output)), output)
+    onnx.save(_stem_in_blocks(_read_as_bytes(onnx.load(output))), output)
 
 
 def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -77,6 +77,35 @@ def _read_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     byte_order.output[0] = back.output[0]
     for node in (*leading, back):
         graph.node.remove(node)
+    return model
+
+
+def _stem_in_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Let the first convolution read blocks of 2 x 2 pixels as 12 channels, instead of every other 3 x 3 pixels as 3.
+
+    Its sums are the same integers, but 3 channels take ONNX Runtime a third of the network's time, and 12 a sixth.
+    """
+    graph = model.graph
+    convolution = next(node for node in graph.node if node.op_type == "Conv")
+    weights = next(node for node in graph.node if node.output[0] == convolution.input[1]).input[0]
+    stored = next(one for one in graph.initializer if one.name == weights)
+    kernel = onnx.numpy_helper.to_array(stored)
+    blocks = np.zeros((len(kernel), 4 * kernel.shape[1], 2, 2), kernel.dtype)
+    # The three rows and columns of the kernel: in the block before or the own one, and where in it.
+    places = ((0, 1), (1, 0), (1, 1))
+    for y, (block_y, in_y) in enumerate(places):
+        for x, (block_x, in_x) in enumerate(places):
+            channel = (2 * in_y + in_x) * kernel.shape[1]
+            blocks[:, channel : channel + kernel.shape[1], block_y, block_x] = kernel[:, :, y, x]
+    stored.CopyFrom(onnx.numpy_helper.from_array(blocks, weights))
+    kept = {"dilations": [1, 1], "group": 1, "kernel_shape": [2, 2], "strides": [1, 1], "pads": [1, 1, 0, 0]}
+    del convolution.attribute[:]
+    convolution.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in kept.items())
+    byte_order = next(node for node in graph.node if node.op_type == "Transpose")
+    shown, byte_order.output[0] = byte_order.output[0], "planes"
+    graph.node.insert(
+        list(graph.node).index(byte_order) + 1, onnx.helper.make_node("SpaceToDepth", ["planes"], [shown], blocksize=2)
+    )
     return model
 
 

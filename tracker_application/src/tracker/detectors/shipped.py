@@ -38,7 +38,9 @@ class Glance:
 
     def of(self, picture: Picture) -> Picture:
         """The augmented image."""
-        return picture[:: -1 if self.up_down else 1, :: -1 if self.left_right else 1]
+        if not (self.left_right or self.up_down):
+            return picture
+        return cv2.flip(picture, -1 if self.left_right and self.up_down else int(self.left_right))
 
     def back(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:
         """Boxes in the augmented image, mapped back to the image of this width and height."""
