@@ -15,6 +15,8 @@ from tracker.tables import Table
 AROUND_S = 0.8
 # Below this speed a vehicle is stopped and may stay so; how quickly it stops and starts.
 STANDING_M_S, STARTING_M_S2, FURTHEST_M = 1.0, 2.0, 8.0
+# Where the border cuts a vehicle, it is not stopped from this speed on.
+LEAVING_M_S = 0.3
 # Standard deviations of the prediction after a gap: metres, and m/s2 of unexpected acceleration.
 PLACE_M, SURPRISE_M_S2, VELOCITY_M_S = 0.6, 1.2, 0.8
 THROUGH_M = 1.2
@@ -134,8 +136,8 @@ def _costs(lasts: _Ends, before: int, firsts: _Ends, after: Floats, limits_s: tu
     far = np.linalg.norm(ways, axis=1)
     standing = ((way - ways) ** 2).sum(axis=1) / (PLACE_M + far / 3) ** 2 * 2
     stood = np.minimum(quick[0], quick[1]) < STANDING_M_S
-    # What the border cuts seems to drive at half of its speed. It has left, and what comes there is another vehicle.
-    stood &= ~(lasts.cut[before] & firsts.cut[after])
+    # What leaves the picture has not stopped, though what the border leaves of it seems to be half as fast.
+    stood &= ~(lasts.cut[before] & (quick[0] > LEAVING_M_S)) & ~(firsts.cut[after] & (quick[1] > LEAVING_M_S))
     standing[~stood | (far > FURTHEST_M) | (doubt > VELOCITY_M_S) | (gap > limits_s[1])] = np.inf
     costs: Floats = np.minimum(driving, standing)
     return costs
