@@ -169,6 +169,20 @@ def test_a_vehicle_that_is_added_twice_is_seen_in_between(session: Session) -> N
     assert box_of(session, number, session.labels.frames[5])["state"] == "placed"
 
 
+def test_a_vehicle_that_is_half_out_of_the_picture_may_be_placed_there(session: Session) -> None:
+    first, second, third, fourth = session.labels.frames[:4]
+    session.do(
+        {"act": "add", "frame": first, "class": "car"}
+        | {"x": 90.0, "y": 300.0, "angle": np.pi, "length": 60.0, "width": 26.0}
+    )
+    number = max(session.labels.vehicles)
+    session.do({"act": "place", "frame": second, "vehicle": number, "x": 40.0, "y": 300.0})
+    assert box_of(session, number, third)["state"] == "beyond"
+    assert box_of(session, number, third)["x"] < 0
+    session.do({"act": "place", "frame": third, "vehicle": number, "x": -10.0, "y": 300.0})
+    assert number not in {box["vehicle"] for box in session.boxes(fourth)}
+
+
 def test_every_act_can_be_undone(session: Session) -> None:
     number, vehicle, frame = seen_for_long(session)
     session.do({"act": "delete", "frame": frame, "vehicle": number})

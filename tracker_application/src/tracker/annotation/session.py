@@ -70,9 +70,10 @@ class Session:
                 if not any(vehicle.first <= beside <= vehicle.last for beside in self.labels.beside(frame)):
                     continue
                 stand = stand_beyond(vehicle, self.view.times_s, frame)
-            x, y, angle, length, width = self.view.seen(frame, vehicle.kind, vehicle.box(stand)).tolist()
-            if not (0 <= x < self.view.width_px and 0 <= y < self.view.height_px) and state == "beyond":
+            seen = self.view.seen(frame, vehicle.kind, vehicle.box(stand))
+            if state == "beyond" and not self.view.touches(seen):
                 continue
+            x, y, angle, length, width = seen.tolist()
             drawn.append(
                 {"vehicle": number, "class": vehicle.kind, "state": state}
                 | {"x": x, "y": y, "angle": angle, "length": length, "width": width}

@@ -55,6 +55,11 @@ class View:
         x, y = transform(np.linalg.inv(self.to_metres[frame]), outline).T
         return bool(x.min() >= 0 and y.min() >= 0 and x.max() <= self.width_px - 1 and y.max() <= self.height_px - 1)
 
+    def touches(self, box_px: Floats) -> bool:
+        """Whether the upright rectangle around a box in a frame is partly in it."""
+        x, y = corners(*box_px.tolist()).T
+        return bool(x.max() >= 0 and y.max() >= 0 and x.min() <= self.width_px - 1 and y.min() <= self.height_px - 1)
+
     def _outline_m(self, frame: int, kind: str, box_m: Floats) -> Floats:
         outline: Floats = as_seen(box_m[None], self.camera_m[frame], BODIES[kind])[0]
         return outline
