@@ -22,7 +22,7 @@ def passing(vehicles: int, leaning: float, *, noise_m: float = 0.05) -> Table:
         for number in range(vehicles)
         for frame, x in enumerate(np.arange(-45.0, 45.0, 1.5))
     ]
-    sizes = np.array([[3.9 + 0.1 * (number % 8), 1.8] for number in range(vehicles)]).repeat(60, axis=0)
+    sizes = np.array([[3.7 + 0.1 * (number % 6), 1.8] for number in range(vehicles)]).repeat(60, axis=0)
     ground = np.column_stack([np.array(rows)[:, 1:3], np.zeros(len(rows)), sizes])
     seen = ground + leaning * (as_seen(ground, CAMERA_M, CAR) - ground)
     seen[:, [0, 3]] += random.normal(0, noise_m, (len(rows), 2))
