@@ -34,7 +34,7 @@ class _Ends:
     places: Floats
     velocities: Floats
     doubt_m_s: Floats
-    cut: Flags  # whether the border of the picture cuts the last box there
+    cut: Flags  # whether the border of the picture cuts the vehicle there, but not always
 
 
 def join(boxes: Table, tracks: list[Track], *, max_gap_s: float, max_standing_s: float) -> list[Track]:
@@ -113,7 +113,8 @@ def _ends(boxes: Table, tracks: list[Track], way: int) -> _Ends:
         spread = float((centred**2).sum())
         velocity = centred @ places / spread if spread > 0 else np.zeros(2)
         doubt = BOX_NOISE_M / np.sqrt(spread) if spread > 0 else 15.0
-        cut = boxes["whole"][rows[0]] != 1
+        whole = boxes["whole"][rows] == 1
+        cut = not whole[0] and whole.any()
         found.append((times[0], *(places.mean(axis=0) - velocity * passed.mean()), *velocity, doubt, cut))
     table = np.array(found)
     return _Ends(table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5], table[:, 6] > 0)
