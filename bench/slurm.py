@@ -102,8 +102,9 @@ def share_of_agents(settings: Settings) -> float:
         directory = TaskDirectory.of(settings.node.tasks_dir, task_id)
         directory.write_task(a_task(settings, task_id))
         Ledger(numbers=1, last=Submission(number=1, at_s=time.time(), job_id="1")).write(directory)
-    planes = [ControlPlane(settings.address, None, each, 1, keys.key(each, 1)) for each in task_ids]
-    for plane in planes:
+    planes = [ControlPlane(settings.address, None, each, 1) for each in task_ids]
+    for plane, task_id in zip(planes, task_ids, strict=True):
+        plane.authorize("Bearer", keys.key(task_id, 1))
         plane.say("hello", Hello(job_id="1", node="s1").model_dump_json())
     idle_s = services_s(lambda: time.sleep(IDLE_S))
     begun_s = time.monotonic()

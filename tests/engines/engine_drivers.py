@@ -195,7 +195,8 @@ class SlurmDriver(Driver):
                 f"ActiveFeatures={features}",
             )
         home: Path = request.getfixturevalue("tmp_path")
-        with slurm_installation(cluster, home, partition=cls.PARTITION, agent="tiny_agent") as installation:
+        partition = {"WINSLOW_SLURM_PARTITION": cls.PARTITION}
+        with slurm_installation(cluster, home, agent="tiny_agent", environment=partition) as installation:
             try:
                 yield cls(installation)
             finally:

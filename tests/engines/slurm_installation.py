@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -73,19 +74,21 @@ class SlurmInstallation:
 class AgentServer:
     """The routes of agents at an address of this machine; the whole web server has them, too."""
 
-    def __init__(self, engine: SlurmEngine, port: int) -> None:
+    def __init__(self, engine: SlurmEngine, port: int, certificate: Certificate | None = None) -> None:
         self._app = FastAPI()
         self._app.state.installation = SimpleNamespace(agent_desk=engine.agent_desk())
         register_problems(self._app)
         self._app.include_router(agents.room, prefix=PATH)
         self._port = port
+        self._certificate = certificate
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        server = uvicorn.Server(
-            uvicorn.Config(self._app, host="127.0.0.1", port=self._port, log_level="warning", lifespan="off")
-        )
+        config = uvicorn.Config(self._app, host="127.0.0.1", port=self._port, log_level="warning", lifespan="off")
+        if self._certificate is not None:
+            config.ssl_certfile, config.ssl_keyfile = str(self._certificate.file), str(self._certificate.key)
+        server = uvicorn.Server(config)
         self._server, self._thread = server, threading.Thread(target=server.run, daemon=True)
         self._thread.start()
         until("the server answers", lambda: server.started)
@@ -95,6 +98,31 @@ class AgentServer:
             self._server.should_exit = self._server.force_exit = True
             self._thread.join()
             self._server = None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A server's certificate and key, and the certificate of the authority that signed it, as PEM files."""
+
+    file: Path
+    key: Path
+    authority: Path
+
+
+def certificate(directory: Path, address: str) -> Certificate:
+    """Of a server at an IP address, from an authority of its own, as somebody makes them with openssl."""
+    authority, authority_key = directory / "ca.pem", directory / "ca.key"
+    file, key, request, names = (directory / f"web.{ending}" for ending in ("pem", "key", "csr", "ext"))
+    names.write_text(f"subjectAltName=IP:{address}\n")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    signed = ("-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-extfile", names)
+    for words in (
+        ("req", "-x509", *new_key, "-subj", "/CN=ours", "-out", authority, "-keyout", authority_key),
+        ("req", "-new", *new_key, "-subj", "/CN=winslow", "-out", request, "-keyout", key),
+        ("x509", "-req", "-in", request, *signed, "-out", file),
+    ):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    return Certificate(file, key, authority)
 
 
 def free_port() -> int:
@@ -112,13 +140,14 @@ def python_with_tests(home: Path) -> Path:
     return script
 
 
-def write_facts(settings: Settings, node: str, gpus: tuple[NodeGpu, ...] = ()) -> None:
+def write_facts(settings: Settings, node: str, gpus: tuple[NodeGpu, ...] = (), *, trusting: bool = True) -> None:
     """The file that a node gets when it joins. The nodes of a test have them in one directory."""
     home = settings.home
     NodeFacts(
         node_dir=home / "nodes" / node,
         python=python_with_tests(home),
         control_plane_url=settings.slurm.control_plane_url,
+        ca_file=settings.slurm.control_plane_ca_file if trusting else None,
         environment={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
         gpus=gpus,
     ).write(home / "facts" / f"{node}.toml")
@@ -129,18 +158,18 @@ def slurm_installation(
     cluster: SlurmCluster,
     home: Path,
     *,
-    partition: str = "",
     agent: str = AGENT,
     environment: dict[str, str] | None = None,
+    tls: Certificate | None = None,
 ) -> Iterator[SlurmInstallation]:
     port = free_port()
-    url = f"http://{cluster.host}:{port}"
+    url = f"{'https' if tls else 'http'}://{cluster.host}:{port}"
     settings = Settings.read(
         {
             "WINSLOW_HOME": str(home),
             "WINSLOW_ENGINE": "slurm",
             "WINSLOW_CONTROL_PLANE_URL": url,
-            "WINSLOW_SLURM_PARTITION": partition,
+            **({"WINSLOW_CONTROL_PLANE_CA_FILE": str(tls.authority)} if tls else {}),
             "WINSLOW_SLURM_NODE_FILE": str(home / "facts" / "{node}.toml"),
             **(environment or {}),
         }
@@ -149,7 +178,7 @@ def slurm_installation(
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
         engine = SlurmEngine(settings, agent=agent)
-        installation = SlurmInstallation(settings, engine, cluster, AgentServer(engine, port))
+        installation = SlurmInstallation(settings, engine, cluster, AgentServer(engine, port, tls))
         for node in NODES:
             write_facts(settings, node, GPUS.get(node, ()))
         installation.server.start()

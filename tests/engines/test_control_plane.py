@@ -41,7 +41,8 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def plane(server: ThreadingHTTPServer) -> Iterator[ControlPlane]:
-    plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", None, "run.detect.1", 1, "key")
+    plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", None, "run.detect.1", 1)
+    plane.authorize("Bearer", "key")
     yield plane
     plane.close()
 

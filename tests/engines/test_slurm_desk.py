@@ -250,7 +250,7 @@ def node(tmp_path: Path) -> TaskDirectory:
 
 
 def a_reporter(wire: Wire, node: TaskDirectory) -> Reporter:
-    job = JobFacts(TASK.task_id, wire.plane.submission, "", "", "7", "s1", ())
+    job = JobFacts(TASK.task_id, wire.plane.submission, "", "7", "s1", ())
     return Reporter(wire, node, wire.plane.settings.node, 1, job)  # type: ignore[arg-type]  # it is used as one
 
 

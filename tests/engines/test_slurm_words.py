@@ -112,10 +112,10 @@ def test_a_task_asks_for_what_it_needs_and_for_nothing_on_this_machine() -> None
 def test_the_script_has_no_more_of_the_task_than_its_name() -> None:
     task = a_task().model_copy(update={"args": ("private",), "project": "it's; rm -rf /"})
 
-    script = batch_script(SlurmSettings(), "the.agent", task, 4, "key")
+    script = batch_script(SlurmSettings(), "the.agent", task, 4)
 
     assert "private" not in script
-    assert "WINSLOW_AGENT_TASK=run.detect.1 WINSLOW_AGENT_SUBMISSION=4 WINSLOW_AGENT_KEY=key" in script
+    assert "WINSLOW_AGENT_TASK=run.detect.1 WINSLOW_AGENT_SUBMISSION=4\n" in script
     assert """WINSLOW_AGENT_COMMENT='it'"'"'s; rm -rf //detect, attempt 1'""" in script
 
 

@@ -166,6 +166,9 @@ class AgentDesk(Protocol):
     def require_key(self, task_id: str, submission: int, key: str) -> None:
         """Raise NotLoggedIn unless the agent that this submission of the task started has the key."""
 
+    def require_proof(self, task_id: str, submission: int, proof: str) -> None:
+        """Raise NotLoggedIn unless the proof is that of a job which this submission started. It has no key yet."""
+
     def answer(self, task_id: str, submission: int, verb: str, message: bytes) -> bytes:
         """Do what the message says. Raises Fenced if a newer runner serves the task, NotFound for an unknown verb."""
 

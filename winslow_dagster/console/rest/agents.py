@@ -1,4 +1,7 @@
-"""Where the agents of a cluster's jobs report. No person uses these routes: each agent has a key for its own task."""
+"""Where the agents of a cluster's jobs report. No person uses these routes.
+
+An agent proves by munge that it is a job of the cluster, and gets a key for its own task with the first answer.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,17 @@ room = Room()
 
 @room.route_for("/{task_id}/{submission}/{verb}", role="anyone", method="POST", include_in_schema=False)
 async def tell(request: Request, task_id: str, submission: int, verb: str) -> Response:
-    """Take a message of an agent and answer it. The key is checked before the message is read."""
+    """Take a message of an agent and answer it. Its key or proof is checked before the message is read."""
     installation: Installation = request.app.state.installation
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise NotLoggedIn("the agent sends no key", expected="a header Authorization: Bearer KEY")
     desk = installation.agent_desk
-    desk.require_key(task_id, submission, key.strip())
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            desk.require_key(task_id, submission, credential.strip())
+        case "munge":
+            await to_thread.run_sync(desk.require_proof, task_id, submission, credential.strip(), limiter=AGENTS)
+        case _:
+            raise NotLoggedIn("the agent sends no key", expected="a header Authorization: Bearer KEY")
     message = bytearray()
     async for part in request.stream():
         message += part

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 from winslow_dagster.engines.slurm.control_plane import ControlPlane, ControlPlaneAway
 from winslow_dagster.engines.slurm.given_gpus import given_gpus
 from winslow_dagster.engines.slurm.job_environment import JobFacts, Signals
-from winslow_dagster.engines.slurm.messages import Hello, Order
+from winslow_dagster.engines.slurm.messages import Hello, Order, greeting
+from winslow_dagster.engines.slurm.munge import MungeAway, proof
 from winslow_dagster.engines.slurm.node_facts import NodeFacts
 from winslow_dagster.errors import EngineError, Fenced, WinslowError
 from winslow_dagster.privacy import hide_environment
@@ -63,7 +64,7 @@ class Agent:
         self._serve = serve
         self._signals = Signals()
         self._settings = NodeSettings(node_dir=facts.node_dir)
-        self._plane = ControlPlane(facts.control_plane_url, facts.ca_file, job.task_id, job.submission, job.key)
+        self._plane = ControlPlane(facts.control_plane_url, facts.ca_file, job.task_id, job.submission)
         self._fenced = False
 
     def run(self) -> None:
@@ -75,6 +76,7 @@ class Agent:
             for module in (*PRELOAD, "winslow_dagster.engines.slurm.delivery"):
                 importlib.import_module(module)
             order = answer.result()
+        self._plane.authorize("Bearer", order.key)
         from winslow_dagster.engines.slurm.delivery import deliver
         from winslow_dagster.engines.slurm.reporting import Reporter
 
@@ -102,8 +104,10 @@ class Agent:
         until_s = time.monotonic() + GREETING_PATIENCE_S
         while True:
             try:
+                # A new one each time: a proof is accepted once.
+                self._plane.authorize("Munge", proof(greeting(self._job.task_id, self._job.submission)))
                 return Order.model_validate_json(self._plane.say("hello", hello))
-            except ControlPlaneAway as error:
+            except (ControlPlaneAway, MungeAway) as error:
                 if time.monotonic() > until_s or self._signals.interrupted:
                     raise
                 logger.warning("%s", error)

@@ -1,4 +1,4 @@
-"""The proofs of agents: each may speak for one submission of one task, and for nothing else."""
+"""The keys of agents: each may speak for one submission of one task, and for nothing else."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class AgentKeys:
         return self._digest("installation")[:ID_DIGITS]
 
     def key(self, task_id: str, submission: int) -> str:
-        """The proof of the agent that this submission starts."""
+        """The key of the agent that this submission starts."""
         return self._digest(f"{task_id}/{submission}")
 
     def require(self, task_id: str, submission: int, key: str) -> None:
-        """Raise NotLoggedIn unless it is the proof."""
+        """Raise NotLoggedIn unless it is the key."""
         if not hmac.compare_digest(self.key(task_id, submission).encode(), key.encode(errors="surrogatepass")):
             raise NotLoggedIn("the agent's key is not valid", where=task_id)
 

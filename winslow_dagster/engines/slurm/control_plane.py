@@ -22,11 +22,11 @@ class ControlPlaneAway(EngineError):
 class ControlPlane:
     """One connection, kept open. Used by one thread at a time."""
 
-    def __init__(self, url: str, ca_file: Path | None, task_id: str, submission: int, key: str) -> None:
+    def __init__(self, url: str, ca_file: Path | None, task_id: str, submission: int) -> None:
         parts = urlsplit(url)
         self._url = url
         self._path = f"{parts.path}{PATH}/{quote(task_id, safe='')}/{submission}"
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._headers = {"Content-Type": "application/json"}
         host, port = parts.hostname or "", parts.port
         self._used = False
         self._connection: http.client.HTTPConnection
@@ -35,6 +35,10 @@ class ControlPlane:
             self._connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
         else:
             self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+    def authorize(self, scheme: str, credential: str) -> None:
+        """What the next messages bear: a proof by `Munge`, or the key that the first answer brought, as `Bearer`."""
+        self._headers["Authorization"] = f"{scheme} {credential}"
 
     def say(self, verb: str, message: str) -> bytes:
         """Send a message. Returns the answer. Raises Fenced, ControlPlaneAway, EngineError if it is refused."""

@@ -12,8 +12,18 @@ from pydantic import ValidationError
 from winslow_dagster.engines.directory_engine import end_without_runner, has_result
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.ledger import Ledger, ledger_lock, of_serving
-from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report, landed, own_version, version_said
+from winslow_dagster.engines.slurm.messages import (
+    Hello,
+    Order,
+    Reply,
+    Report,
+    greeting,
+    landed,
+    own_version,
+    version_said,
+)
 from winslow_dagster.engines.slurm.mirror import begin_serving, checkpoint_of, is_name_of_serving, write_report
+from winslow_dagster.engines.slurm.munge import require_proof
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.errors import Fenced, NotFound, UsageError
 from winslow_dagster.settings import Settings
@@ -50,6 +60,10 @@ class Desk:
     def require_key(self, task_id: str, submission: int, key: str) -> None:
         """Raise NotLoggedIn unless it is the key of the agent that this submission of the task started."""
         self._keys.require(task_id, submission, key)
+
+    def require_proof(self, task_id: str, submission: int, proof: str) -> None:
+        """Raise NotLoggedIn unless it is munge's, of a job that this user has started for this submission."""
+        require_proof(proof, greeting(task_id, submission))
 
     def answer(self, task_id: str, submission: int, verb: str, message: bytes) -> bytes:
         """Do what the message says. Raises Fenced, NotFound for an unknown verb, UsageError for a malformed message."""
@@ -95,6 +109,7 @@ class Desk:
         return Order(
             task=of_serving(task, serving),
             serving=serving,
+            key=self._keys.key(task.task_id, submission),
             secrets=secrets,
             checkpoint=self._checkpoint(task, directory),
             cancel=directory.cancel_reason(),

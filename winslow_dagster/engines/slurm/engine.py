@@ -257,8 +257,7 @@ class SlurmEngine(DirectoryEngine):
             small = self._nodes.too_small_for(gpu) if gpu is not None and with_gpu else frozenset[str]()
             name = self._job_name(task.task_id)
             arguments = sbatch_arguments(task, name, self._settings.slurm, with_gpu=with_gpu, without_nodes=small)
-            key = self._keys.key(task.task_id, number)
-            script = batch_script(self._settings.slurm, self._agent, task, number, key)
+            script = batch_script(self._settings.slurm, self._agent, task, number)
             printed = slurm("sbatch", *arguments, stdin=script)
         except SlurmRefused as error:
             if not error.waits_for:

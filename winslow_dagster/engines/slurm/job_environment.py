@@ -15,7 +15,6 @@ class JobFacts:
 
     task_id: str
     submission: int
-    key: str
     comment: str
     job_id: str
     node: str
@@ -23,12 +22,11 @@ class JobFacts:
 
     @classmethod
     def read(cls) -> Self:
-        """Takes the key out of the environment, so that no child gets it."""
+        """Those of this process."""
         source = os.environ
         return cls(
             task_id=source["WINSLOW_AGENT_TASK"],
             submission=int(source["WINSLOW_AGENT_SUBMISSION"]),
-            key=source.pop("WINSLOW_AGENT_KEY"),
             comment=source["WINSLOW_AGENT_COMMENT"],
             job_id=source["SLURM_JOB_ID"],
             node=source["SLURMD_NODENAME"],

@@ -26,7 +26,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.
 HOME=$(getent passwd "$(id -u)" | cut -d: -f6) && export HOME
 node_file={node_file}
 export {variable}="${{node_file//\\{{node\\}}/$SLURMD_NODENAME}}"
-export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission} WINSLOW_AGENT_KEY={key}
+export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission}
 export WINSLOW_AGENT_COMMENT={comment}
 python=$(sed -n 's/^python = "\\(.*\\)"$/\\1/p' "${variable}") || exit {no_node_file}
 exec "$python" -m {agent}
@@ -90,15 +90,14 @@ def comment_of(task: StageTask) -> str:
     return f"{task.project}/{task.stage}, attempt {task.attempt}"
 
 
-def batch_script(slurm: SlurmSettings, agent: str, task: StageTask, submission: int, key: str) -> str:
-    """The script. It has the task's id and a key, not the task: Slurm keeps scripts in files of its own."""
+def batch_script(slurm: SlurmSettings, agent: str, task: StageTask, submission: int) -> str:
+    """The script. It has only the task's id: Slurm sends scripts unencrypted, and keeps them in files of its own."""
     return SCRIPT.format(
         node_file=shlex.quote(slurm.slurm_node_file),
         variable=FILE_VARIABLE,
         task_id=shlex.quote(task.task_id),
         comment=shlex.quote(comment_of(task)),
         submission=submission,
-        key=key,
         agent=agent,
         no_node_file=NO_NODE_FILE,
     )

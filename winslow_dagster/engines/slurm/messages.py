@@ -40,6 +40,11 @@ def version_said(message: bytes) -> tuple[str, str]:
         raise UsageError(f"not a first call of an agent: {error!r}") from error
 
 
+def greeting(task_id: str, submission: int) -> str:
+    """What a job proves by munge with its first call: that it is one of this user's, for this submission."""
+    return f"winslow agent of {task_id}, submission {submission}"
+
+
 class Hello(Frozen):
     """An agent has begun. `kept` are the directories of attempts that are still on its node."""
 
@@ -51,10 +56,14 @@ class Hello(Frozen):
 
 
 class Order(Frozen):
-    """What the agent shall do, as which serving. It may delete `forget`, of those that it named."""
+    """What the agent shall do, as which serving. It may delete `forget`, of those that it named.
+
+    Its later messages bear the `key`.
+    """
 
     task: StageTask
     serving: int
+    key: str = ""
     secrets: dict[str, str] = Field(default_factory=dict)
     checkpoint: Manifest | None = None
     cancel: str | None = None
