@@ -96,9 +96,10 @@ def passes(name: str, url: str, folder: Path) -> Iterator[Figure]:
         ours = RunQueueDaemon(interval_seconds=1)
         first_s = one_pass(ours)
         note = "the first one after the start of the services reads what each run needs"
-        yield Figure(f"first_pass_over_{RUNS}_runs_{name}", round(first_s, 2), "s", "", None, note)
-        pass_s = median_s(lambda: one_pass(ours))
         goal = f"<= {GOAL_PASS_S:g}"
+        fast = first_s <= GOAL_PASS_S
+        yield Figure(f"first_pass_over_{RUNS}_runs_{name}", round(first_s, 2), "s", goal, fast, note)
+        pass_s = median_s(lambda: one_pass(ours))
         yield Figure(f"pass_over_{RUNS}_runs_{name}", round(pass_s, 3), "s", goal, pass_s <= GOAL_PASS_S)
         dagsters_s = one_pass(QueuedRunCoordinatorDaemon(interval_seconds=1))
         yield Figure(f"dagsters_own_pass_over_{RUNS}_runs_{name}", round(dagsters_s, 2), "s", "", None)

@@ -20,6 +20,7 @@ from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import EngineError
 from winslow_dagster.jobs.run_queue_daemon import RunQueueDaemon, daemons_of
+from winslow_dagster.jobs.run_tags import READ_AT_ONCE, tags_of_runs
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
@@ -97,6 +98,21 @@ def test_the_daemon_starts_what_the_rule_says_and_so_does_dagsters_own_where_nob
         wanted = [item.run_id for item in starting(queued, places_of(QueueLimits.of(0), in_progress))]
 
         assert started(instance, daemon_type) == wanted, seed
+
+
+def test_the_tags_of_many_runs_are_those_that_dagster_shows(instance: DagsterInstance) -> None:
+    """Also what was added or changed later. The tables in which they are read are Dagster's own."""
+    run_ids = [add(instance, DagsterRunStatus.QUEUED, **some_tags(Random(seed))) for seed in range(3 * READ_AT_ONCE)]
+    instance.add_run_tags(run_ids[7], {PRIORITY_TAG: "9", "winslow/new": "later"})
+    unknown = str(uuid4())
+
+    found = tags_of_runs(instance, [*run_ids, unknown])
+
+    assert found.pop(unknown) == {}
+    label = {".dagster/repository": ORIGIN.repository_origin.get_label()}
+    shown = {run.run_id: {**run.tags, **label} for run in instance.get_runs() if run.run_id in run_ids}
+    assert found == shown
+    assert found[run_ids[7]][PRIORITY_TAG] == "9"
 
 
 def test_the_services_daemon_chooses_by_our_rule(instance: DagsterInstance) -> None:

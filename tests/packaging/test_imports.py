@@ -21,6 +21,7 @@ MAY_USE_PRIVATE_DAGSTER = {
     "jobs/executor.py",
     "jobs/launcher.py",
     "jobs/run_queue_daemon.py",
+    "jobs/run_tags.py",
     "jobs/sqlite_storage.py",
     "services/code_server.py",
 }

@@ -7,7 +7,7 @@ in its tags, which do not change. What people said about it is in our tables, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from winslow_dagster.engines.engine import Engine
 from winslow_dagster.jobs.gpu_order import GpuOrder
+from winslow_dagster.jobs.run_tags import tags_of_runs
 from winslow_dagster.projects.dagster_api.client import PROJECT_TAG
 from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.database.queue_entries import QueueEntries
@@ -24,7 +25,6 @@ from winslow_dagster.settings import QueueSettings
 
 WAITING = (DagsterRunStatus.QUEUED,)
 IN_PROGRESS = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
-READ_AT_ONCE = 500
 SHARES_KEPT_S = 10.0
 """Who used how much in 24 hours changes slowly, and is read from all attempts of that time."""
 
@@ -82,14 +82,16 @@ class RunQueue:
 
     def _read(self, run_ids: set[str]) -> None:
         known: Mapping[str, _Known] = {run_id: each for run_id, each in self._known.items() if run_id in run_ids}
-        read = self._runs([run_id for run_id in run_ids if run_id not in known])
+        read = tags_of_runs(self._instance, run_ids - known.keys())
         self._known = {
             **known,
-            **{run.run_id: _Known(QueueItem.of_tags(run.run_id, run.tags), run.tags.get(PROJECT_TAG)) for run in read},
+            **{run_id: _Known(QueueItem.of_tags(run_id, tags), tags.get(PROJECT_TAG)) for run_id, tags in read.items()},
         }
 
     def _runs(self, run_ids: Sequence[str]) -> list[DagsterRun]:
-        found = {run.run_id: run for chunk in _chunks(run_ids) for run in self._instance.get_runs(_those(chunk))}
+        if not run_ids:
+            return []
+        found = {run.run_id: run for run in self._instance.get_runs(RunsFilter(run_ids=list(run_ids)))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
     def _read_sharing(self) -> Sharing:
@@ -97,11 +99,3 @@ class RunQueue:
             self._sharing = read_sharing(self._database, self._settings, self._engine.status, datetime.now(UTC))
             self._sharing_read_s = time.monotonic()
         return self._sharing
-
-
-def _those(run_ids: Sequence[str]) -> RunsFilter:
-    return RunsFilter(run_ids=list(run_ids))
-
-
-def _chunks(run_ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (run_ids[at : at + READ_AT_ONCE] for at in range(0, len(run_ids), READ_AT_ONCE))
