@@ -375,3 +375,6 @@ def test_runners_know_the_gpus_of_the_node(local: LocalDriver) -> None:
     local.engine.submit(a_task().model_copy(update={"gpu": Gpu(optional=True)}))
 
     assert read_node_gpus(gpus_dir) == local.engine.nodes()[0].gpus
+    write_node_gpus(gpus_dir, [taken_out])
+    local.engine.usable_gpus()
+    assert read_node_gpus(gpus_dir) == local.engine.nodes()[0].gpus

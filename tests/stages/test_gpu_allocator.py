@@ -74,6 +74,29 @@ def test_a_stage_waits_and_says_for_whom_and_goes_on_when_a_gpu_is_free(node: Ca
     assert place.lines(second) == ["1 <GPU-0>"]
 
 
+def test_a_lost_gpu_keeps_nobody_from_those_that_are_there(node: Callable[..., Place]) -> None:
+    place = node(gpu(0), gpu(1))
+    wishes = ((2, "a"), (2, "b"), (1, "c"))
+    holder, both, one = (place.task(HOLDS, gpu=Gpu(count=count), stage=name) for count, name in wishes)
+    with place.running(holder) as first:
+        until("a runs", lambda: place.printed(holder))
+        with place.running(both) as second:
+            until("b waits", lambda: waits(place, both))
+            with place.running(one):
+                until("c waits behind b", lambda: "queued behind ulm-07/b" in place.reason(one))
+                write_node_gpus(place.home / "gpus", [gpu(1)])
+                until("b says what is lost", lambda: "1 of 2 not found on this machine" in place.reason(both))
+                place.directory(holder).request_cancel("")
+                assert first.wait() == 0
+                until("c runs", lambda: place.printed(one))
+                assert place.lines(one) == ["1 <GPU-1>"]
+                write_node_gpus(place.home / "gpus", [gpu(0), gpu(1)])
+                place.directory(one).request_cancel("")
+                until("b runs, as its GPU is back", lambda: place.printed(both))
+                place.directory(both).request_cancel("")
+                assert second.wait() == 0
+
+
 def test_who_asked_first_is_served_first_and_a_small_wish_does_not_overtake_a_big_one(
     node: Callable[..., Place],
 ) -> None:

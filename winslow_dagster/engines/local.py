@@ -35,7 +35,7 @@ from winslow_dagster.engines.spawn import spawn_detached
 from winslow_dagster.errors import EngineError, NotFound, ServiceUnavailable
 from winslow_dagster.locks import free_within
 from winslow_dagster.settings import NodeSettings, Settings
-from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus, write_order
+from winslow_dagster.stages.gpu_allocator import has_node_gpus, read_node_gpus, write_node_gpus, write_order
 from winslow_dagster.stages.node_drain import Drain, read_drain, remove_drain, write_drain
 from winslow_dagster.stages.runner.records import AttemptRecords
 from winslow_dagster.stages.task.directory import AlreadyServed, TaskDirectory
@@ -134,7 +134,11 @@ class LocalEngine(DirectoryEngine):
 
     @override
     def usable_gpus(self) -> tuple[NodeGpu, ...]:
-        return self.gpus() if self.takes_stages() else ()
+        # The queue asks once a second: so runners that wait for a GPU learn that it is lost, or back.
+        gpus, gpus_dir = self.gpus(), self._node.gpus_dir
+        if has_node_gpus(gpus_dir) and read_node_gpus(gpus_dir) != gpus:
+            write_node_gpus(gpus_dir, gpus)
+        return gpus if self.takes_stages() else ()
 
     @override
     def takes_stages(self) -> bool:

@@ -57,11 +57,16 @@ class Ticket(Frozen):
     stage: str
     since_ns: int
     wanted: tuple[str, ...]
+    count: int = 1
     priority: int = 0
 
     def place(self, order: Mapping[str, int]) -> tuple[int, int]:
         """What the queue is sorted by."""
         return -order.get(self.directory.name, self.priority * PRIORITY_STEP), self.since_ns
+
+    def can_be_met(self, known: frozenset[str]) -> bool:
+        """Whether so many of its GPUs are there, free or not. Some may have been lost while it waits."""
+        return len(known.intersection(self.wanted)) >= self.count
 
 
 @dataclass(slots=True)
@@ -83,6 +88,11 @@ def write_node_gpus(gpus_dir: Path, gpus: Sequence[NodeGpu]) -> None:
     """Write the node's GPUs for the runners on it."""
     gpus_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(gpus_dir / "node.json", NODE_GPUS.dump_json(tuple(gpus)).decode())
+
+
+def has_node_gpus(gpus_dir: Path) -> bool:
+    """Whether they were ever written: a stage has asked for one."""
+    return (gpus_dir / "node.json").exists()
 
 
 def read_node_gpus(gpus_dir: Path) -> tuple[NodeGpu, ...]:
@@ -146,16 +156,28 @@ class GpuAllocator:
         count: int,
         announce: Callable[[str], None],
     ) -> Lease:
-        """Wait in the queue for `count` of `candidates`. `announce` gets the reason, and may raise to stop waiting."""
-        with self._queue_place(task, directory, candidates) as ticket:
+        """Wait in the queue for `count` of `candidates`. `announce` gets the reason, and may raise to stop waiting.
+
+        Candidates that are lost meanwhile are left out, until they are back.
+        """
+        with self._queue_place(task, directory, candidates, count) as ticket:
             while True:
                 with self._mutex():
-                    ahead = self._tickets_ahead(ticket)
-                    lease, holders = self._try_lease(task, directory, candidates, 0 if ahead else count)
+                    known = self._known()
+                    present = [gpu for gpu in candidates if known is None or gpu.uuid in known]
+                    short = len(present) < count
+                    ahead = [] if short else self._tickets_ahead(ticket, known)
+                    lease, holders = self._try_lease(task, directory, present, 0 if ahead or short else count)
                 if lease is not None:
                     return lease
-                announce(waiting_reason(count, len(candidates), holders, ahead))
+                announce(waiting_reason(count, len(candidates), len(candidates) - len(present), holders, ahead))
                 time.sleep(LOOK_AGAIN_S)  # The kernel offers no way to wait for any one of several file locks.
+
+    def _known(self) -> frozenset[str] | None:
+        """The GPUs that the node has now; None if nobody has said. It is said anew when one is lost, or is back."""
+        if not has_node_gpus(self._dir):
+            return None
+        return frozenset(gpu.uuid for gpu in read_node_gpus(self._dir))
 
     def retake(self, task: StageTask, directory: TaskDirectory, gpus: Sequence[NodeGpu]) -> Lease:
         """Lease the GPUs that an earlier runner of the attempt held; none if another attempt holds one by now."""
@@ -206,7 +228,7 @@ class GpuAllocator:
 
     @contextlib.contextmanager
     def _queue_place(
-        self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu]
+        self, task: StageTask, directory: TaskDirectory, candidates: Sequence[NodeGpu], count: int
     ) -> Iterator[Ticket]:
         """Hold a place in the queue: that of an earlier runner of the attempt, or a new one behind its equals."""
         path = self._dir / "queue" / task.task_id
@@ -223,6 +245,7 @@ class GpuAllocator:
                         stage=task.stage,
                         since_ns=time.time_ns(),
                         wanted=tuple(gpu.uuid for gpu in candidates),
+                        count=count,
                         priority=task.priority,
                     )
                     os.ftruncate(place, 0)
@@ -233,15 +256,18 @@ class GpuAllocator:
             path.unlink()
             os.close(place)
 
-    def _tickets_ahead(self, ticket: Ticket) -> list[Ticket]:
-        """The tickets before this one for some of the same GPUs whose runners are still waiting."""
+    def _tickets_ahead(self, ticket: Ticket, known: frozenset[str] | None) -> list[Ticket]:
+        """The tickets before this one for some of the same GPUs whose runners are still waiting.
+
+        One that waits for a GPU that is lost does not keep the others from those that are there.
+        """
         found, order = [], read_order(self._dir)
         own_place = ticket.place(order)
         for path in (self._dir / "queue").iterdir():
             with contextlib.suppress(FileNotFoundError, ValidationError):
                 other = Ticket.model_validate_json(path.read_bytes())
                 before = other.place(order) < own_place and not set(other.wanted).isdisjoint(ticket.wanted)
-                if before and self._is_waiting(path, other):
+                if before and (known is None or other.can_be_met(known)) and self._is_waiting(path, other):
                     found.append(other)
         return sorted(found, key=lambda other: other.place(order))
 
@@ -262,10 +288,12 @@ class GpuAllocator:
         return locked(self._dir / "allocator.lock")
 
 
-def waiting_reason(count: int, among: int, holders: Sequence[Holder], ahead: Sequence[Ticket]) -> str:
-    """The message for a waiting attempt: who holds the GPUs and who is ahead in the queue."""
+def waiting_reason(count: int, among: int, lost: int, holders: Sequence[Holder], ahead: Sequence[Ticket]) -> str:
+    """The message for a waiting attempt: which GPUs are lost, who holds the others, and who is ahead in the queue."""
     wanted = "a GPU" if count == 1 else f"{count} GPUs"
     parts = []
+    if lost:
+        parts.append(f"{lost} of {among} not found on this machine any more")
     if holders:
         names = dict.fromkeys(str(holder) for holder in holders)
         parts.append(f"{len(holders)} of {among} in use by {', '.join(names)}")
