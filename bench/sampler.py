@@ -39,7 +39,6 @@ def figures() -> Iterator[Figure]:
         sampler.stop()
         for level in LEVELS:
             sampler.sample(level.step_s * (level.rows - 1))
-        sampler.close()
         size_mb = sum(file.stat().st_size for file in usage_dir(node).iterdir()) / 1e6
     yield Figure("sampler_processor", round(percent, 3), "% of a core", f"<= {GOAL_PERCENT}", percent <= GOAL_PERCENT)
     yield Figure("sampler_files_of_a_year", round(size_mb, 1), "MB", f"<= {GOAL_MB}", size_mb <= GOAL_MB)

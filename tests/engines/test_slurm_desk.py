@@ -11,13 +11,14 @@ import pytest
 from engine_drivers import a_task
 
 from winslow_dagster.engines.directory_engine import CachedState
+from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
 from winslow_dagster.engines.slurm.engine import SILENT_S, said_by_agent
 from winslow_dagster.engines.slurm.job_environment import JobFacts
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
-from winslow_dagster.engines.slurm.node_reports import NodeReports
+from winslow_dagster.engines.slurm.node_reports import SAMPLE_HOLDS_S, NodeReports
 from winslow_dagster.engines.slurm.reporting import Reporter
 from winslow_dagster.errors import EngineError, Fenced, NotFound, NotLoggedIn, UsageError
 from winslow_dagster.pipelines.variables import SecretReference
@@ -162,6 +163,29 @@ def test_a_node_with_another_version_is_drained_and_serves_nothing(plane: Contro
     assert (node, by) == ("s9", "winslow")
     assert "install that there" in reason
     assert Ledger.read(plane.directory).serving == 0
+
+
+def test_what_is_in_use_on_a_node_becomes_a_curve(plane: ControlPlane) -> None:
+    plane.hello()
+    usage = NodeUsage(
+        name="s1",
+        cpu_percent=12.5,
+        memory_used_bytes=3 << 30,
+        memory_total_bytes=8 << 30,
+        disk_free_bytes=60 << 30,
+        disk_total_bytes=100 << 30,
+    )
+
+    plane.report(Report(serving=1, node_usage=usage))
+    plane.report(Report(serving=1, node_usage=usage.model_copy(update={"cpu_percent": 50.0})))
+
+    curve = plane.nodes.history("s1", "1h", 3600)
+    assert curve.node == "s1"
+    assert len(curve.at) >= SAMPLE_HOLDS_S
+    assert curve.series["cpu_percent"][0] == 12.5
+    assert {curve.series["memory_used_bytes"][0], curve.series["disk_used_bytes"][0]} == {3.221e9, 4.295e10}
+    assert set(curve.series["disk_read_bytes_per_s"]) == {None}
+    assert plane.nodes.history("s2", "1h", 3600).at == ()
 
 
 def test_a_task_that_was_forgotten_has_no_agents(plane: ControlPlane) -> None:

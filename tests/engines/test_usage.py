@@ -52,7 +52,6 @@ def test_an_hour_is_kept_by_the_second_and_a_day_as_means(tmp_path: Path) -> Non
     writer = RingWriter(tmp_path, "node", FIELDS)
     for second in range(2 * 3600):
         writer.write(BEGIN_S + second, (float(second), 1.0))
-    writer.close()
 
     hour = read_rings(tmp_path, "node", FIELDS, "1h", (BEGIN_S, BEGIN_S + 7200))
     assert list(hour) == [BEGIN_S + second for second in range(3600, 7200)]
@@ -68,7 +67,6 @@ def test_what_is_not_known_is_left_out_of_a_mean(tmp_path: Path) -> None:
     writer = RingWriter(tmp_path, "node", FIELDS)
     for second in range(16):
         writer.write(BEGIN_S + second, (math.nan if second % 2 else 4.0, math.nan))
-    writer.close()
 
     (first, *_) = read_rings(tmp_path, "node", FIELDS, "24h", (BEGIN_S, BEGIN_S + 60)).values()
     assert first[0] == 4.0
@@ -87,8 +85,6 @@ def test_a_writer_that_was_killed_leaves_what_it_wrote_and_the_next_one_goes_on(
     }
     assert last_row(tmp_path, "node", FIELDS, BEGIN_S + 62, 5) == (2.0, 2.0)
     assert last_row(tmp_path, "node", FIELDS, BEGIN_S + 70, 5) is None
-    first.close()
-    second.close()
 
 
 def test_the_files_of_a_year_with_four_gpus_take_less_than_50_mb(node: NodeSettings) -> None:
@@ -98,7 +94,6 @@ def test_the_files_of_a_year_with_four_gpus_take_less_than_50_mb(node: NodeSetti
     sampler = UsageSampler(node, reader)
     for level in LEVELS:
         sampler.sample(level.step_s * (level.rows - 1))
-    sampler.close()
     reader.stop()
 
     directory = usage_dir(node)
@@ -161,7 +156,6 @@ def test_a_curve_has_no_more_points_than_asked_for(node: NodeSettings) -> None:
     now_s = int(time.time())
     for second in range(600):
         writer.write(now_s - 600 + second, (float(second % 2),) * len(NODE_FIELDS))
-    writer.close()
 
     found = usage_history.history(node, "here", (), "1h", 60)
 

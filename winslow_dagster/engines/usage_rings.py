@@ -61,12 +61,12 @@ class _Mean:
 
 
 class RingWriter:
-    """Writes one series into its rings. Only one writer at a time."""
+    """Writes one series into its rings. Only one writer at a time. Keeps no file open: a cluster has many series."""
 
     def __init__(self, directory: Path, series: str, fields: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._row = _row(fields)
-        self._files = [os.open(path_of(directory, series, level), _FLAGS, 0o600) for level in LEVELS]
+        self._files = [path_of(directory, series, level) for level in LEVELS]
         self._means = [_Mean() for _ in LEVELS]
 
     def write(self, at_s: int, values: Sequence[float]) -> None:
@@ -80,15 +80,14 @@ class RingWriter:
                 # Already now, so that a stop does not lose an hour.
                 self._put(place, mean)
 
-    def close(self) -> None:
-        """Close the files."""
-        for file in self._files:
-            os.close(file)
-
     def _put(self, place: int, mean: _Mean) -> None:
         level = LEVELS[place]
         row = self._row.pack(mean.step * level.step_s, *mean.values())
-        os.pwrite(self._files[place], row, mean.step % level.rows * self._row.size)
+        file = os.open(self._files[place], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(file, row, mean.step % level.rows * self._row.size)
+        finally:
+            os.close(file)
 
 
 def read_rings(directory: Path, series: str, fields: int, span: Span, between_s: tuple[float, float]) -> dict[int, Row]:
@@ -121,6 +120,3 @@ def path_of(directory: Path, series: str, level: Level) -> Path:
 
 def _row(fields: int) -> struct.Struct:
     return struct.Struct(f"<Q{fields}f")
-
-
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC

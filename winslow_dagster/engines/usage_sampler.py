@@ -84,13 +84,6 @@ class UsageSampler:
                 rings = self._gpu_rings[uuid] = RingWriter(directory, gpu_series(uuid), len(GPU_FIELDS))
             rings.write(at_s, reading.values())
 
-    def close(self) -> None:
-        """Close the files."""
-        for rings in (self._node_rings, *self._gpu_rings.values()):
-            if rings is not None:
-                rings.close()
-        self._node_rings, self._gpu_rings = None, {}
-
     def _run(self) -> None:
         directory = usage_dir(self._node)
         directory.mkdir(parents=True, exist_ok=True)
@@ -106,10 +99,8 @@ class UsageSampler:
                     if str(error) != self._failure:
                         logger.warning("no samples of this machine: %s", error)
                     self._failure = str(error)
-                    self.close()
                 self.processor_s = time.thread_time()
         finally:
-            self.close()
             os.close(lock)
 
     def _node_values(self) -> tuple[float, ...]:

@@ -25,7 +25,9 @@ from winslow_dagster.engines.engine import (
     NodeImage,
     NodeUsage,
     Orphan,
+    Span,
     TaskState,
+    UsageHistory,
     missing_tags,
     unknown_node,
 )
@@ -69,7 +71,7 @@ class SlurmEngine(DirectoryEngine):
         self._settings = settings
         self._agent = agent
         directory = settings.home / "slurm"
-        reports = NodeReports(directory / "nodes")
+        self._reports = reports = NodeReports(directory / "nodes")
         self._keys = AgentKeys(settings.home)
         self._queue = JobQueue(directory)
         self._nodes = ClusterNodes(settings.slurm, reports)
@@ -162,6 +164,10 @@ class SlurmEngine(DirectoryEngine):
     @override
     def node_usage(self) -> tuple[NodeUsage, ...]:
         return self._nodes.usage()
+
+    @override
+    def usage_history(self, span: Span, points: int = 720) -> tuple[UsageHistory, ...]:
+        return tuple(self._reports.history(node.name, span, points) for node in self._nodes.look())
 
     @override
     def usable_gpus(self) -> tuple[NodeGpu, ...]:
