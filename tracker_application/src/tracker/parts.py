@@ -59,7 +59,8 @@ def read_film(files: StageFiles) -> Film:
     parts: list[Part] = []
     doubts = [_misses(*pair) for pair in pairwise(paths)]
     for path in paths:
-        with open_footage(path) as footage:
+        # Several threads would decode more than the first frame.
+        with open_footage(path, threads=1) as footage:
             facts, tick_s = footage.facts, footage.tick_s
         if not parts:
             parts.append(Part(path, facts, 0.0))

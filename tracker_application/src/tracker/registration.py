@@ -7,7 +7,9 @@ which KLT has to find only the remaining offset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise, product
 
 import cv2
@@ -100,14 +102,16 @@ class Registration:
         found = expected[numbers] + np.einsum("nij,nj->ni", turns[numbers], offsets)
         return numbers, self.lens.undistorted(found)
 
+    @cached_property
+    def _features(self) -> tuple[Sequence[cv2.KeyPoint], Picture | None]:
+        """Of the reference frame."""
+        return _features(self._coarse)
+
     def search(self, luma: Picture) -> Floats | None:
         """Find the reference frame anywhere in a frame (reference to frame), by ORB; None if they do not match."""
         scale = self._coarse_scale
-        detector = cv2.ORB.create(COARSE_FEATURES)
         small = cv2.resize(luma, self._coarse.shape[::-1], interpolation=cv2.INTER_AREA)
-        (ours, our_words), (theirs, their_words) = (
-            detector.detectAndCompute(picture, None) for picture in (self._coarse, small)
-        )
+        (ours, our_words), (theirs, their_words) = self._features, _features(small)
         if our_words is None or their_words is None or len(their_words) < FEWEST_INLIERS:
             return None
         pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(our_words, their_words, k=2)
@@ -118,6 +122,11 @@ class Registration:
         target = self.lens.undistorted(np.array([theirs[match.trainIdx].pt for match in good]) / scale)
         matrix, mask = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 3.0 / scale)
         return matrix if matrix is not None and int(mask.sum()) >= 2 * FEWEST_INLIERS else None
+
+
+def _features(picture: Picture) -> tuple[Sequence[cv2.KeyPoint], Picture | None]:
+    """Corners and their descriptors; None if there are none."""
+    return cv2.ORB.create(COARSE_FEATURES).detectAndCompute(picture, None)
 
 
 def propose_points(luma: Picture, columns: int = 9, rows: int = 6, *, each: int = 1) -> tuple[Floats, Flags]:
