@@ -41,6 +41,11 @@ class Cost:
     cpu_s: float
     memory_bytes: int
 
+    def mean(self, other: Cost) -> Cost:
+        """Of both; the larger memory."""
+        wall_s, cpu_s = (self.wall_s + other.wall_s) / 2, (self.cpu_s + other.cpu_s) / 2
+        return Cost(wall_s, cpu_s, max(self.memory_bytes, other.memory_bytes))
+
 
 def run_stage(
     film: Footage, outputs: Path, stage: str, *, output: Path | None = None, options: Sequence[str] = ()
