@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,8 @@ def run_stage(
     directory.mkdir(parents=True, exist_ok=True)
     files = ["--input", str(outputs), "--output", str(directory)]
     inputs = ["--video", str(film.video), "--reference-points", str(film.points)]
-    return cost([sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *inputs, *options])
+    words = [sys.executable, "-m", "tracker", stage.replace("_", "-"), *files, *inputs, *options]
+    return cost(words, film.settings)
 
 
 def run_chain(film: Footage, outputs: Path) -> dict[str, Cost]:
@@ -68,12 +69,12 @@ def decoding(film: Footage) -> Cost:
     return cost(["ffmpeg", "-v", "error", "-i", str(film.video), "-f", "null", "-"])
 
 
-def cost(words: Sequence[str]) -> Cost:
-    """Run a command and return its cost. Raises CalledProcessError."""
+def cost(words: Sequence[str], settings: Mapping[str, str] | None = None) -> Cost:
+    """Run a command with these environment variables and return its cost. Raises CalledProcessError."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.perf_counter()
     most = 0
-    with subprocess.Popen(words, stdout=sys.stderr, env=_environment()) as running:
+    with subprocess.Popen(words, stdout=sys.stderr, env=_environment() | dict(settings or {})) as running:
         while running.poll() is None:
             most = max(most, _memory_bytes(running.pid))
             try:

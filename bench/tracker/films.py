@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 FILMS_DIR = "WINSLOW_BENCH_FILMS"
 """Rendering takes longer than measuring: films are kept in the directory in this variable and reused."""
 RATE_FPS = 30
+LENS = "--lens-k1"
 
 
 def films_dir() -> Path:
@@ -31,6 +33,11 @@ class Footage(Protocol):
     @property
     def points(self) -> Path:
         """The reference points."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What a user would set for it, as environment variables."""
         ...
 
 
@@ -56,6 +63,12 @@ class Film:
     def points(self) -> Path:
         """Reference points as a person would click them, to half a pixel."""
         return self.directory() / "reference_points.json"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The lens, if it distorts."""
+        named = dict(zip(self.options, self.options[1:], strict=False))
+        return {"LENS_K1": named[LENS]} if LENS in named else {}
 
     def rendered(self) -> Film:
         """Render the film unless it exists; returns itself."""
@@ -96,8 +109,12 @@ CROSSROADS, STRAIGHT = ("--scene", "crossroads"), ("--scene", "straight")
 FILMS = (
     _film("cross_tune", 110, 40, *CROSSROADS, "--bitrate-mbit-s", "50"),
     _film("cross_test", 210, 40, *CROSSROADS, "--bitrate-mbit-s", "100"),
+    _film(
+        "cross_hard", 230, 40, *CROSSROADS, "--bitrate-mbit-s", "20", LENS, "-0.02", "--lighting", "clouds",
+        "--trees", "swaying",
+    ),
     _film("straight_tune", 120, 25, *STRAIGHT, "--bitrate-mbit-s", "50"),
     _film("straight_test", 220, 25, *STRAIGHT, "--bitrate-mbit-s", "100"),
-)
+)  # fmt: skip
 # So short that starting ten programs counts.
 SHORT = _film("cross_short", 110, 10, *CROSSROADS, "--bitrate-mbit-s", "50")

@@ -197,6 +197,11 @@ class MovedFilm:
         return self.directory / "reference_points.json"
 
     @property
+    def settings(self) -> dict[str, str]:
+        """None."""
+        return {}
+
+    @property
     def truth(self) -> Path:
         """One row per vehicle and frame."""
         return self.directory / "truth.csv"
