@@ -9,6 +9,7 @@ import pytest
 from winslow_dagster.jobs.repository import Version, pipeline_jobs, worker_jobs
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, QUEUE
 from winslow_dagster.pipelines import keep_version
+from winslow_dagster.projects.domain.queue_rules import GPU_VENDOR_TAG
 from winslow_dagster.settings import Settings
 
 GOOD = """
@@ -82,5 +83,17 @@ def test_only_pipelines_that_cannot_do_without_a_gpu_queue_for_one(settings: Set
         (settings.pipelines_dir / f"{name}.yaml").write_text(text)
     jobs = pipeline_jobs(settings, ())
     assert {name: jobs[name]().tags[QUEUE] for name in jobs} == {"good": "cpu", "likes": "cpu", "needs": "gpu"}
+    assert GPU_VENDOR_TAG not in jobs["needs"]().tags
     assert next(iter(jobs["needs"]().nodes)).definition.pool == "gpu"
     assert next(iter(jobs["likes"]().nodes)).definition.pool is None
+
+
+def test_a_pipeline_names_the_vendor_of_the_gpus_that_it_needs_if_there_is_one(settings: Settings) -> None:
+    for name, second in (("one", "amd"), ("two", "nvidia")):
+        stages = "".join(
+            f"  - {{name: s{number}, args: [x], gpu: {{count: 1, vendor: {vendor}}}}}\n"
+            for number, vendor in enumerate(("amd", second))
+        )
+        (settings.pipelines_dir / f"{name}.yaml").write_text(f"name: {name}\nimage: x\nstages:\n{stages}")
+    jobs = pipeline_jobs(settings, ())
+    assert {name: jobs[name]().tags.get(GPU_VENDOR_TAG) for name in ("one", "two")} == {"one": "amd", "two": None}

@@ -26,6 +26,7 @@ from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.queue_rules import (
     GPU_QUEUE,
+    GPU_VENDOR_TAG,
     HELD_TAG,
     PRIORITY_TAG,
     QUEUE_TAG,
@@ -255,6 +256,25 @@ def test_the_limit_of_gpu_runs_follows_the_machine(instance: DagsterInstance, mo
         add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE})
 
     assert len(started(instance)) == QueueLimits.of(3).gpu_runs == 6
+
+
+def test_runs_for_a_rare_gpu_leave_the_places_of_the_others(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from winslow_dagster.engines import local_node
+    from winslow_dagster.engines.hardware import GpuReport
+
+    amd = gpus(1)[0].model_copy(update={"uuid": "amd", "vendor": "amd"})
+    monkeypatch.setattr(local_node, "gpus_here", lambda: GpuReport((*gpus(2), amd)))
+    rare, common, any_will_do = (
+        [add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE} | vendor) for _ in range(4)]
+        for vendor in ({GPU_VENDOR_TAG: "amd"}, {GPU_VENDOR_TAG: "nvidia"}, {})
+    )
+
+    assert started(instance) == started(instance, QueuedRunCoordinatorDaemon) == [*rare[:2], *common]
+    for run_id in common[:3]:
+        instance.report_run_canceled(instance.get_run_by_id(run_id))  # type: ignore[arg-type]  # it is there
+    assert started(instance) == [*rare[:2], common[3], *any_will_do[:3]]
 
 
 def gpus(count: int, node: str = "n") -> tuple[NodeGpu, ...]:

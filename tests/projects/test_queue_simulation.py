@@ -36,6 +36,8 @@ def gpu(duration_s: float, count: int = 1, **more: object) -> StageWork:
 def test_limits_follow_the_gpus_that_there_are() -> None:
     assert QueueLimits.of(0) == QueueLimits.of(1) == QueueLimits(runs=20, gpu_runs=2)
     assert QueueLimits.of(4) == QueueLimits(runs=26, gpu_runs=8)
+    mixed = QueueLimits.of(4, {"nvidia": 3, "amd": 1})
+    assert [mixed.of_vendor(vendor) for vendor in ("nvidia", "amd", "intel")] == [6, 2, 2]
 
 
 def test_a_higher_priority_goes_first_and_within_one_who_came_first() -> None:

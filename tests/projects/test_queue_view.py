@@ -202,6 +202,22 @@ def test_runs_wait_for_places_and_start_when_those_before_them_are_expected_to_e
     assert minutes(waiting["easy"])[1] == pytest.approx(0, abs=1)
 
 
+def test_a_run_that_waits_for_a_rare_gpu_says_who_has_its_places(place: Place) -> None:
+    amd = {"winslow/gpu-vendor": "amd"}
+    common = GPU.model_copy(update={"uuid": "GPU-2"})
+    place.engine.change_nodes((NODE, NODE.model_copy(update={"name": "ulm-2", "gpus": (common,)})))
+    for project in ("first", "second", "third"):
+        place.run(project, status="QUEUED" if project == "third" else "STARTED")
+        run = place.queue.queued.pop()
+        place.queue.queued.append(run.model_copy(update={"tags": {**run.tags, **amd}}))
+    place.run("fourth")
+
+    waiting = place.waiting()
+
+    assert waiting["third"].reason == "2 of 2 places for runs that need a GPU of amd are taken by first, second"
+    assert waiting["fourth"].reason.startswith("next in the queue")
+
+
 def test_a_stage_that_waits_for_a_gpu_says_why_and_when_it_is_expected_to_get_it(place: Place) -> None:
     with_history(place)
     for project in ("first", "second"):

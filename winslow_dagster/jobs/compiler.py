@@ -26,6 +26,7 @@ from winslow_dagster.jobs.stage_op import run_stage
 from winslow_dagster.jobs.tags import PIPELINE_DIGEST, PIPELINE_NAME, QUEUE, STAGE
 from winslow_dagster.jobs.worker_resources import WorkerResources
 from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.projects.domain.queue_rules import GPU_VENDOR_TAG
 
 GPU_POOL = "gpu"
 
@@ -49,6 +50,8 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
         },
     )
     tags = {PIPELINE_NAME: pipeline.name, PIPELINE_DIGEST: digest, QUEUE: queue_of(pipeline)}
+    if vendor := gpu_vendor_of(pipeline):
+        tags[GPU_VENDOR_TAG] = vendor
     return graph.to_job(
         name=job_name,
         description=describe_pipeline(pipeline),
@@ -62,6 +65,12 @@ def compile_pipeline(pipeline: Pipeline, digest: str, job_name: str) -> JobDefin
 def queue_of(pipeline: Pipeline) -> str:
     """The run queue: `gpu` for pipelines with a stage that requires a GPU, otherwise `cpu`."""
     return "gpu" if any(stage.gpu and not stage.gpu.optional for stage in pipeline.stages) else "cpu"
+
+
+def gpu_vendor_of(pipeline: Pipeline) -> str:
+    """The vendor that all stages name which require a GPU; empty if they do not name one, or several."""
+    vendors = {stage.gpu.vendor for stage in pipeline.stages if stage.gpu and not stage.gpu.optional}
+    return (vendors.pop() or "") if len(vendors) == 1 else ""
 
 
 def _stage_op(

@@ -7,6 +7,7 @@ asks `starting` for the runs that start. Plain `dagster dev` knows the limits on
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +23,14 @@ from winslow_dagster.projects.database.engine import Database
 from winslow_dagster.projects.database.queue_entries import QueueEntries, QueueEntry
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor
-from winslow_dagster.projects.domain.queue_rules import GPU_QUEUE, HELD, HELD_TAG, PRIORITY_TAG, QueueLimits
+from winslow_dagster.projects.domain.queue_rules import (
+    GPU_QUEUE,
+    GPU_VENDOR_TAG,
+    HELD,
+    HELD_TAG,
+    PRIORITY_TAG,
+    QueueLimits,
+)
 from winslow_dagster.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -50,9 +58,12 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         config = super().get_run_queue_config()
         self._tag_waiting_runs()
         limits = self._limits()
-        gpu_runs = {"key": QUEUE, "value": GPU_QUEUE, "limit": limits.gpu_runs}
+        gpu_runs = [{"key": QUEUE, "value": GPU_QUEUE, "limit": limits.gpu_runs}]
+        gpu_runs += [
+            {"key": GPU_VENDOR_TAG, "value": vendor, "limit": limits.of_vendor(vendor)} for vendor in limits.vendors
+        ]
         return config._replace(
-            max_concurrent_runs=limits.runs, tag_concurrency_limits=[gpu_runs, *config.tag_concurrency_limits]
+            max_concurrent_runs=limits.runs, tag_concurrency_limits=[*gpu_runs, *config.tag_concurrency_limits]
         )
 
     def starting(self) -> list[DagsterRun]:
@@ -63,7 +74,9 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         """They follow the machines: some join, are drained, or lose a GPU."""
         try:
             takes_stages = self._engine.takes_stages()
-            found = QueueLimits.of(len(self._engine.usable_gpus())) if takes_stages else QueueLimits(0, 0)
+            gpus = self._engine.usable_gpus() if takes_stages else ()
+            vendors = Counter(gpu.vendor for gpu in gpus)
+            found = QueueLimits.of(len(gpus), vendors) if takes_stages else QueueLimits(0, 0)
         except EngineError as error:
             # What is submitted while the machines cannot be asked waits for them.
             logger.warning("the limits of the queue stay as they are: %s", error)

@@ -20,6 +20,8 @@ HELD_TAG = "winslow/held"
 HELD = "yes"
 QUEUE_TAG = "winslow/queue"
 GPU_QUEUE = "gpu"
+GPU_VENDOR_TAG = "winslow/gpu-vendor"
+"""The vendor of the GPUs that a run needs, where all its stages that need one name the same."""
 SWEEP_LIMIT_TAG = "winslow/sweep-at-most-"
 """With a limit behind it, the key of a tag whose value is the sweep."""
 
@@ -28,24 +30,32 @@ RUNS_AT_ONCE = 20
 RUNS_PER_GPU = 2
 """One that uses it, and one that is in another stage, so that no GPU is idle meanwhile."""
 
-Limit = Literal["held", "runs", "gpu_runs", "sweep"]
+Limit = Literal["held", "runs", "gpu_runs", "gpu_vendor", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How many runs are in progress at most: in all, and of those that cannot do without a GPU."""
+    """How many runs are in progress at most: in all, and of those that cannot do without a GPU.
+
+    `vendors` has the number of GPUs of each: runs for a rare one must not take the places of those for the others.
+    """
 
     runs: int
     gpu_runs: int
+    vendors: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, gpus: int) -> QueueLimits:
+    def of(cls, gpus: int, vendors: Mapping[str, int] | None = None) -> QueueLimits:
         """Those of an installation whose nodes have so many GPUs.
 
         Without any, runs that need one are started all the same: they fail and say what is missing.
         """
         gpu_runs = RUNS_PER_GPU * max(1, gpus)
-        return cls(RUNS_AT_ONCE + gpu_runs - RUNS_PER_GPU, gpu_runs)
+        return cls(RUNS_AT_ONCE + gpu_runs - RUNS_PER_GPU, gpu_runs, vendors or {})
+
+    def of_vendor(self, vendor: str) -> int:
+        """How many runs are in progress at most of those that need a GPU of this vendor."""
+        return RUNS_PER_GPU * max(1, self.vendors.get(vendor, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class QueueItem:
     run_id: str
     priority: int = 0
     needs_gpu: bool = False
+    gpu_vendor: str = ""
+    """Of the GPUs that it needs; empty if any will do, or its stages need several."""
     held: bool = False
     sweeps: tuple[tuple[str, int], ...] = ()
     """The sweeps that it belongs to, and how many of their runs may be in progress."""
@@ -69,10 +81,12 @@ class QueueItem:
             for key, value in tags.items()
             if key.startswith(SWEEP_LIMIT_TAG) and (limit := key.removeprefix(SWEEP_LIMIT_TAG)).isdigit()
         )
+        needs_gpu = tags.get(QUEUE_TAG) == GPU_QUEUE
         return cls(
             run_id,
             priority=priority_of(tags.get(PRIORITY_TAG, "0")),
-            needs_gpu=tags.get(QUEUE_TAG) == GPU_QUEUE,
+            needs_gpu=needs_gpu,
+            gpu_vendor=tags.get(GPU_VENDOR_TAG, "") if needs_gpu else "",
             held=tags.get(HELD_TAG) == HELD,
             sweeps=sweeps,
         )
@@ -98,6 +112,7 @@ class Places:
     shares: QueueShares = field(default_factory=QueueShares)
     runs: int = 0
     gpu_runs: int = 0
+    vendors: Counter[str] = field(default_factory=Counter)
     sweeps: Counter[str] = field(default_factory=Counter)
     taken: Counter[tuple[str, bool]] = field(default_factory=Counter)
     """By sharer, and whether the runs need a GPU."""
@@ -106,6 +121,7 @@ class Places:
         """A run that is in progress."""
         self.runs += 1
         self.gpu_runs += item.needs_gpu
+        self.vendors[item.gpu_vendor] += 1
         self.sweeps.update(sweep for sweep, _ in item.sweeps)
         self.taken[item.sharer, item.needs_gpu] += 1
 
@@ -113,6 +129,7 @@ class Places:
         """A run that has ended."""
         self.runs -= 1
         self.gpu_runs -= item.needs_gpu
+        self.vendors[item.gpu_vendor] -= 1
         self.sweeps.subtract(sweep for sweep, _ in item.sweeps)
         self.taken[item.sharer, item.needs_gpu] -= 1
 
@@ -126,6 +143,8 @@ class Places:
             return own
         if item.needs_gpu and self.gpu_runs >= self.limits.gpu_runs:
             return "gpu_runs"
+        if item.gpu_vendor and self.vendors[item.gpu_vendor] >= self.limits.of_vendor(item.gpu_vendor):
+            return "gpu_vendor"
         return "runs" if self.runs >= self.limits.runs else None
 
 

@@ -56,6 +56,17 @@ class QueueReasons:
             self.places.shares, item.sharer, self._taken[whose], self._own_before[whose], needs_gpu=item.needs_gpu
         )
 
+    def _gpu_places(self, vendor: str) -> str:
+        """Who has the places for runs that need a GPU; with a vendor, a GPU of that."""
+        places, items = self.places, self.items
+        taken, most, of = places.gpu_runs, places.limits.gpu_runs, ""
+        if vendor:
+            taken, most, of = places.vendors[vendor], places.limits.of_vendor(vendor), f" of {vendor}"
+        holders = _names(
+            [run for run in self.active if items[run.run_id].needs_gpu and vendor in {"", items[run.run_id].gpu_vendor}]
+        )
+        return f"{taken} of {most} places for runs that need a GPU{of} are taken by {holders}"
+
     def _reason(self, item: QueueItem) -> str:
         entry = self.entries.get(item.run_id)
         if entry is not None and entry.hold_text:
@@ -69,10 +80,9 @@ class QueueReasons:
             case "sweep":
                 most = min(limit for sweep, limit in item.sweeps if places.sweeps[sweep] >= limit)
                 return f"of its sweep, at most {most} may run at once{behind}"
-            case "gpu_runs":
-                holders = _names([run for run in self.active if self.items[run.run_id].needs_gpu])
-                most = places.limits.gpu_runs
-                return f"{places.gpu_runs} of {most} places for runs that need a GPU are taken by {holders}{behind}"
+            case "gpu_runs" | "gpu_vendor" as limit:
+                vendor = item.gpu_vendor if limit == "gpu_vendor" else ""
+                return f"{self._gpu_places(vendor)}{behind}"
             case "runs":
                 return f"{places.runs} of {places.limits.runs} places for runs are taken{behind}"
             case _:
