@@ -299,7 +299,7 @@ def test_without_a_password_the_first_person_comes_from_this_machine_only(
 ) -> None:
     key = empty.installation.accounts.entry_link()
     page = empty.get("/login/link", params={"key": key}, peer=peer, headers=headers)
-    assert ("Go on without a password" in page.text) is allowed
+    assert ("Continue without a password" in page.text) is allowed
     form = {"key": key, "name": "anna", "without_password": "yes"}
     answer = empty.post("/login/link", data=form, peer=peer, headers=headers)
     assert answer.status_code == (303 if allowed else 422)

@@ -79,6 +79,7 @@ def pause_early(page: Page, path: Path, where: str = "#choose-files") -> None:
     until(lambda: row.locator("progress").evaluate("bar => bar.value") > 0, "some of it is sent")
     press(page, path.name, "Pause")
     row.get_by_text("is paused").wait_for()
+    page.locator("upload-tray summary", has_text=re.compile("paused")).wait_for()
     network.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
     network.detach()
 
@@ -99,7 +100,7 @@ def test_a_file_is_sent_paused_and_continued_while_the_server_is_killed(
     photograph(page, "files-empty")
     pause_early(page, path)
     photograph(page, "files-sending")
-    press(page, path.name, "Go on")
+    press(page, path.name, "Resume")
     row = row_of(page, path.name)
     row.get_by_text("is being sent").wait_for()
     kill(every_state.place.service("web-server"))
@@ -155,7 +156,7 @@ def test_a_person_goes_on_to_other_pages_while_a_file_is_sent(
     other = context.new_page()
     other.goto("/audit")
     row_of(other, path.name).get_by_text("is paused").wait_for()
-    press(other, path.name, "Go on")
+    press(other, path.name, "Resume")
     row_of(page, path.name).get_by_text("is in the pool as on-the-way.bin").wait_for()
     row_of(other, path.name).get_by_text("is in the pool as on-the-way.bin").wait_for()
     # Nothing is under way any more: the next page stands alone again.
@@ -175,13 +176,13 @@ def test_a_lost_connection_and_an_ended_session_are_told_and_nothing_is_lost(
     page.goto("/files")
     pause_early(page, path)
     context.set_offline(True)
-    press(page, path.name, "Go on")
+    press(page, path.name, "Resume")
     row_of(page, path.name).get_by_text("The connection is lost").wait_for()
     press(page, path.name, "Pause")
     context.set_offline(False)
     cookies = context.cookies()
     context.clear_cookies()
-    press(page, path.name, "Go on")
+    press(page, path.name, "Resume")
     row_of(page, path.name).get_by_text("You are logged out").wait_for()
     (begun,) = every_state.winslow.uploads.unfinished()
     assert begun.received_bytes > 0
@@ -209,7 +210,7 @@ def test_a_full_disk_is_told_and_the_rest_follows_by_itself_once_there_is_space(
         (begun,) = every_state.winslow.uploads.unfinished()
         here_mib = begun.received_bytes >> 20
         subprocess.run([*mounted, f"remount,size={reserve_mib + here_mib + 8}m"], check=True)
-        press(page, path.name, "Go on")
+        press(page, path.name, "Resume")
         row_of(page, path.name).get_by_text("The disk is almost full").wait_for()
         subprocess.run([*mounted, f"remount,size={reserve_mib + 250}m"], check=True)
         row_of(page, path.name).get_by_text("is in the pool as large.bin").wait_for()
@@ -235,7 +236,7 @@ def test_what_is_cancelled_is_deleted_and_what_has_changed_is_not_sent(
     assert left.file_name == changed.name
     with changed.open("ab") as file:
         file.write(b"more")
-    press(page, changed.name, "Go on")
+    press(page, changed.name, "Resume")
     row_of(page, changed.name).get_by_text("The file has changed").wait_for()
     press(page, changed.name, "Close")
     row_of(page, changed.name).wait_for(state="detached")
@@ -297,6 +298,10 @@ def test_a_closed_browser_is_continued_in_another_one_with_the_same_file_only(
         page.get_by_text("is in the pool as begun-2.bin").wait_for()
         choose(page, path)
         page.get_by_text("is in the pool as begun.bin").wait_for()
+        # It is complete, and stays so once the tray is closed.
+        page.locator("upload-tray").get_by_role("button", name="Close what is done").click()
+        page.locator("upload-tray").wait_for(state="hidden")
+        assert not page.get_by_text("Not complete yet").is_visible()
     assert is_as(every_state, path, "begun.bin")
     assert every_state.winslow.uploads.upload(begun.id).state == "stored"
     for name in ("begun.bin", "begun-2.bin"):

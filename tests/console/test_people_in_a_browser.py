@@ -63,7 +63,7 @@ def test_the_first_person_comes_by_the_printed_address_and_goes_on_without_a_pas
         page.goto(f"{console.address}/login/link?key={key}")
         photographed(page, "login-first")
         page.get_by_label("Name").fill("anna")
-        page.get_by_role("button", name="Go on without a password").click()
+        page.get_by_role("button", name="Continue without a password").click()
         page.wait_for_url(f"{console.address}/")
         page.get_by_title("Your password").get_by_text("anna").wait_for()
 

@@ -17,7 +17,12 @@ class UploadArea extends HTMLElement {
       if (id && confirm("Forget this upload? What has arrived of it is deleted.")) this.forget(id);
     });
     document.addEventListener("winslow:uploads", ({ detail }) => {
-      for (const row of this.querySelectorAll("[data-upload]")) row.hidden = detail.some((job) => job.url?.endsWith(row.dataset.upload));
+      for (const row of this.querySelectorAll("[data-upload]")) {
+        const job = detail.find((each) => each.url?.endsWith(row.dataset.upload));
+        if (["stored", "cancelled"].includes(job?.state)) row.remove();
+        else row.hidden = Boolean(job);
+      }
+      this.#hideIfEmpty();
     });
   }
 
@@ -29,6 +34,13 @@ class UploadArea extends HTMLElement {
     const answer = await fetch(`/api/v1/uploads/${id}`, { method: "DELETE" }).catch(() => null);
     if (answer?.ok) this.querySelector(`[data-upload="${CSS.escape(id)}"]`)?.remove();
     else say("The upload could not be forgotten. Try again.", "bad");
+    this.#hideIfEmpty();
+  }
+
+  // What the tray shows is not listed a second time.
+  #hideIfEmpty() {
+    const unfinished = this.querySelector("section");
+    if (unfinished) unfinished.hidden = !unfinished.querySelector("[data-upload]:not([hidden])");
   }
 }
 

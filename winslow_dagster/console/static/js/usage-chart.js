@@ -10,6 +10,7 @@ const SCHEME = matchMedia("(prefers-color-scheme: dark)");
 const HEIGHT = 140;
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"];
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const moment = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
 const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const asked = new Map();
 
@@ -123,8 +124,12 @@ class UsageChart extends HTMLElement {
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, top || high || 1] } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 76, ...(unit === "bytes" || unit === "rate" ? { incrs: POWERS } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
       cursor: { drag: { x: false, y: false } },
+      // Away from the pointer, the latest values.
       legend: { live: true },
-      series: [{}, ...lines.map(([label], at) => ({ label, stroke: colorOf(this, COLORS[at]), width: 1.5, points: { show: false }, value: (_, value) => (value === null || value === undefined ? "" : show(value)) }))],
+      series: [
+        { label: "At", value: ({ data: [at] }, value) => moment.format(1000 * (value ?? at.at(-1))) },
+        ...lines.map(([label], at) => ({ label, stroke: colorOf(this, COLORS[at]), width: 1.5, points: { show: false }, value: ({ data }, value, line, index) => { const shown = index === null ? data[line].at(-1) : value; return shown === null || shown === undefined ? "" : show(shown); } })),
+      ],
     }, data, figure);
     const canvas = figure.querySelector("canvas");
     canvas.setAttribute("role", "img");

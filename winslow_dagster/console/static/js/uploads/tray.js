@@ -3,7 +3,7 @@ import { formatSize } from "../format.js";
 
 const BUTTONS = {
   pause: ["Pause", ["sending", "lost"]],
-  "go-on": ["Go on", ["paused", "stopped"]],
+  "go-on": ["Resume", ["paused", "stopped"]],
   cancel: ["Cancel", ["waiting", "sending", "lost", "paused", "stopped"]],
   close: ["Close", ["stored", "refused", "cancelled"]],
 };
@@ -32,8 +32,11 @@ function summaryOf(jobs) {
   }
   const [sent, size, perSecond] = open.reduce(([a, b, c], job) => [a + job.sent, b + job.size, c + job.perSecond], [0, 0, 0]);
   const left = perSecond > 0 ? ` · ${duration((size - sent) / perSecond)} left` : "";
-  const waits = open.filter((job) => job.state === "stopped").length;
-  return `Sending ${count(open.length)} · ${Math.floor((100 * sent) / size)} %${left}${waits ? ` · ${waits} stopped` : ""}`;
+  const share = `${Math.floor((100 * sent) / size)} %${left}`;
+  const halted = ["paused", "stopped"].map((state) => [state, open.filter((job) => job.state === state).length]).filter(([, number]) => number);
+  const halts = halted.reduce((sum, [, number]) => sum + number, 0);
+  if (halts === open.length && halted.length === 1) return `${count(halts)} ${halted[0][0]} · ${share}`;
+  return [`Sending ${count(open.length)}`, share, ...halted.map(([state, number]) => `${number} ${state}`)].join(" · ");
 }
 
 class UploadTray extends HTMLElement {
