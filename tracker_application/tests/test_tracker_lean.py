@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic_boxes import boxes
 
-from tracker.lean import LEAN, LEANING, lean_share, leaning_by
+from tracker.lean import LEAN, LEANING, camera_for, lean_share, leaning_by
 from tracker.parallax import CAR, as_seen, on_ground
 from tracker.stages.track_vehicles import Parameters, follow, usable
 from tracker.tables import Table
@@ -52,6 +52,17 @@ def test_too_few_or_too_unlike_vehicles_tell_nothing() -> None:
     few, unlike = passing(4, 0.0), passing(6, 0.4, noise_m=1.5)
     assert lean_share(few, follow(few, Parameters())) is None
     assert lean_share(unlike, follow(unlike, Parameters())) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.7])
+def test_boxes_are_drawn_where_the_outlines_are(share: float) -> None:
+    table = passing(6, 1.0, noise_m=0)
+    outline = np.column_stack([table["x_m"] + table["lean_x_m"], table["length_m"] + table["lean_length_m"]])
+    boxes_m = leaning_by(table, share)
+    ground = np.column_stack([boxes_m[name] for name in ("x_m", "y_m", "x_m", "length_m", "width_m")])
+    ground[:, 2] = 0
+    seen = as_seen(ground, camera_for({"lean_share": np.array([share])}, CAMERA_M[None])[0], CAR)
+    assert np.allclose(seen[:, [0, 3]], outline, atol=0.05)
 
 
 def test_boxes_without_outlines_are_left_as_they_are() -> None:

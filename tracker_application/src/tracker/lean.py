@@ -17,11 +17,15 @@ from tracker.tables import Table
 # By what the outlines in `detections.parquet` are further out and larger than the boxes. Others' boxes lack these.
 LEAN = ("lean_x_m", "lean_y_m", "lean_length_m", "lean_width_m")
 LEANING = ("x_m", "y_m", "length_m", "width_m")
+# The column of `tracks.parquet` with the share of the correction, if it was not right; and the least one that is drawn.
+SHARE, LEAST_SHARE = "lean_share", 1e-3
 # Vehicles that tell something: cars by nearly all of their boxes, not as long as those that may be vans; the correction
 # must change by this much. On two rendered films, they lean as they should within 0.05.
 LONGEST_M, MOSTLY, FEWEST_BOXES, LEAST_CHANGE_M = 4.8, 0.9, 15, 0.15
 # With fewer of them nothing is changed, nor by less than this, or by so many standard errors: bodies differ.
 FEWEST_VEHICLES, LEAST_OFF, SURE_ERRORS = 5, 0.5, 4.0
+# No lens is so wide that vehicles lean further than this.
+MOST_SHARE = 2.0
 
 
 def lean_share(boxes: Table, tracks: list[Track]) -> float | None:
@@ -34,7 +38,7 @@ def lean_share(boxes: Table, tracks: list[Track]) -> float | None:
     off = float(np.median(slopes))
     # The standard error of a median, from the median deviation.
     error = 1.2533 * 1.4826 * float(np.median(np.abs(slopes - off))) / np.sqrt(len(slopes))
-    return max(0.0, 1 + off) if abs(off) > max(LEAST_OFF, SURE_ERRORS * error) else None
+    return min(max(0.0, 1 + off), MOST_SHARE) if abs(off) > max(LEAST_OFF, SURE_ERRORS * error) else None
 
 
 def leaning_by(boxes: Table, share: float) -> Table:
@@ -44,6 +48,12 @@ def leaning_by(boxes: Table, share: float) -> Table:
         if name in boxes:
             changed[name] = boxes[name] + (1 - share) * boxes[lean]
     return boxes | changed
+
+
+def camera_for(tracks: Table, camera_m: Floats) -> Floats:
+    """The camera positions (n x 3) under which vehicles of these tracks lean as far as they were found to."""
+    share = float(tracks[SHARE][0]) if SHARE in tracks else 1.0
+    return camera_m / [1.0, 1.0, max(share, LEAST_SHARE)]
 
 
 def _slope(boxes: Table, track: Track) -> float | None:

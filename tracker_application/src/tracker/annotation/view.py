@@ -15,6 +15,7 @@ from tracker.arrays import Floats
 from tracker.contract import StageFiles
 from tracker.geometry import corners, scaling, transform
 from tracker.ground import Ground
+from tracker.lean import camera_for
 from tracker.parallax import BODIES, as_seen, on_ground
 from tracker.proxy import Proxy
 from tracker.tables import read_table
@@ -32,11 +33,12 @@ class View:
 
     @classmethod
     def of(cls, proxy: Proxy, files: StageFiles) -> Self:
-        """The view in a proxy, with the ground and the camera of `estimate_camera`."""
+        """The view in a proxy, with the ground and the camera of earlier stages, and how far vehicles lean."""
         ground = Ground.read(files.upstream("estimate_camera", "ground.json"))
         camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
         to_metres = ground.to_world @ proxy.matrices @ scaling(1 / proxy.factor)
-        camera_m = np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
+        tracks = read_table(files.upstream("track_vehicles", "tracks.parquet"))
+        camera_m = camera_for(tracks, np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]]))
         return cls(proxy.width_px, proxy.height_px, proxy.times_s, to_metres, camera_m)
 
     def seen(self, frame: int, kind: str, box_m: Floats) -> Floats:

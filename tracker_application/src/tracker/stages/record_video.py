@@ -15,6 +15,7 @@ from tracker.drawing import Drawing, colour_of
 from tracker.geometry import corners, scaling, transform
 from tracker.ground import Ground
 from tracker.homographies import read_homographies
+from tracker.lean import camera_for
 from tracker.parallax import BODIES, as_seen
 from tracker.parameters import parameter
 from tracker.proxy import open_proxy
@@ -80,7 +81,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
         files.upstream("detect_lanes", "tracks.parquet"), ("track_id", "frame", "x_m", "y_m", "lane_id", "class")
     )
     camera = read_table(files.upstream("estimate_camera", "camera.csv"), ("x_m", "y_m", "z_m"))
-    camera_m = np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]])
+    camera_m = camera_for(tracks, np.column_stack([camera["x_m"], camera["y_m"], camera["z_m"]]))
     lanes = json.loads(files.upstream("detect_lanes", "lanes.geojson").read_text(encoding="utf-8"))
     lanes_m = [np.array(feature["geometry"]["coordinates"]) for feature in lanes["features"]]
     scene = _Scene(groups(tracks, "frame"), groups(tracks, "track_id"), lanes_m, parameters.trail_seconds, camera_m)

@@ -11,7 +11,7 @@ from tracker.association import Rules, Track, associate
 from tracker.contract import Report, StageFiles
 from tracker.errors import NoVehicles
 from tracker.joining import join
-from tracker.lean import lean_share, leaning_by
+from tracker.lean import SHARE, lean_share, leaning_by
 from tracker.motion import moved
 from tracker.movers import Movers
 from tracker.parameters import parameter
@@ -83,6 +83,8 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             remedy=f"{len(tracks)} shorter tracks were dropped, with {len(boxes['frame'])} boxes, {cut} of them cut by "
             "the border; try lower MIN_TRACK_SECONDS and MIN_TRAVEL_M, or film from further away",
         )
+    if share is not None:
+        tracked[SHARE] = np.full(len(tracked["frame"]), share)
     write_table(files.output("tracks.parquet"), tracked, decimals=4)
     report.progress("steps", 3, 3)
     vehicles = int(tracked["track_id"][-1])
