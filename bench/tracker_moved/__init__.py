@@ -2,7 +2,8 @@
 
 In each picture of `roads.ROADS`, the labelled vehicles on the roads are cut out and drive, the road behind them is
 filled, the others stand, and a camera sways above. WINSLOW_MOVED_PICTURES names directories with pictures like those of
-`bench.tracker_real`, separated by `:`; without it, the directory of that is used. None was trained on.
+`bench.tracker_real`, or with frames of Songdo Vision (`00003.jpg` and `00003.txt`), separated by `:`; without it, the
+directory of that benchmark is used. None was trained on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench.figure import Figure
 from bench.tracker.chain import run_stage
 from bench.tracker.films import films_dir
 from bench.tracker_moved.film import MovedFilm, render, to_metres
-from bench.tracker_moved.labels import RealPicture
+from bench.tracker_moved.labels import RealPicture, file_of
 from bench.tracker_moved.roads import ROADS
 from bench.tracker_real import DIRECTORY
 
@@ -56,7 +57,7 @@ def _directories(name: str) -> list[Path]:
     given = [
         Path(each) for each in os.environ.get(DIRECTORIES, os.environ.get(DIRECTORY, "")).split(os.pathsep) if each
     ]
-    return [directory for directory in given if (directory / "images" / name).exists()]
+    return [directory for directory in given if file_of(directory, name).exists()]
 
 
 def of_picture(picture: RealPicture, name: str, folder: Path) -> Iterator[Figure]:

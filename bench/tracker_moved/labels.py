@@ -13,6 +13,16 @@ from tracker.arrays import Flags, Floats, Picture
 from bench.tracker_moved.roads import ROADS, Course
 from bench.tracker_moved.sprites import Label
 
+# Frames of Songdo Vision have YOLO text beside them: class, centre and size as shares of the picture.
+SONGDO, SONGDO_PIXEL_M = "songdo_", 0.048
+SONGDO_KINDS = ("car", "truck_bus", "truck_bus", "two_wheeler")
+SIDES = ("x0", "y0", "x1", "y1")
+
+
+def file_of(directory: Path, name: str) -> Path:
+    """Where a picture is, if it is in this directory."""
+    return directory / name.removeprefix(SONGDO) if name.startswith(SONGDO) else directory / "images" / name
+
 
 @dataclass(frozen=True, slots=True)
 class Driver:
@@ -40,15 +50,22 @@ class RealPicture:
     @classmethod
     def read(cls, directory: Path, name: str) -> RealPicture:
         """Raises ValueError if the picture cannot be read."""
-        picture = cv2.imread(str(directory / "images" / name))
+        picture = cv2.imread(str(file_of(directory, name)))
         if picture is None:
             raise ValueError(f"not a picture: {name}")
-        (facts,) = _rows(directory / "images.csv", name)
-        pixel_m = float(facts["metres_per_pixel"])
+        if name.startswith(SONGDO):
+            pixel_m, complete_for, ignored = SONGDO_PIXEL_M, frozenset(SONGDO_KINDS), list[list[float]]()
+            height, width = picture.shape[:2]
+            labels = _yolo_rows(file_of(directory, name).with_suffix(".txt"), width, height)
+        else:
+            (facts,) = _rows(directory / "images.csv", name)
+            pixel_m, complete_for = float(facts["metres_per_pixel"]), frozenset(facts["labels_complete_for"].split(";"))
+            ignored = [[float(row[side]) for side in SIDES] for row in _rows(directory / "ignore.csv", name)]
+            labels = _rows(directory / "labels.csv", name)
         courses = tuple(road.on(pixel_m) for road in ROADS[name])
         standing: list[Label] = []
         driving: list[Driver] = []
-        for row in _rows(directory / "labels.csv", name):
+        for row in labels:
             place = np.array([float(row["cx"]), float(row["cy"])])
             found = [(number, *course.nearest(place)) for number, course in enumerate(courses)]
             number, along, aside = min(found, key=lambda item: abs(item[2]) - courses[item[0]].road.half_width)
@@ -58,13 +75,8 @@ class RealPicture:
             label = _label(row, courses[number].at(along, 0.0)[1])
             askew = label.direction - courses[number].at(along, 0.0)[1]
             driving.append(Driver(label, number, along, aside, askew))
-        ignored = [
-            [float(row[side]) for side in ("x0", "y0", "x1", "y1")] for row in _rows(directory / "ignore.csv", name)
-        ]
-        return cls(
-            picture, pixel_m, frozenset(facts["labels_complete_for"].split(";")), courses, tuple(standing),
-            tuple(driving), np.array(ignored).reshape(-1, 4),
-        )  # fmt: skip
+        outside = np.array(ignored).reshape(-1, 4)
+        return cls(picture, pixel_m, complete_for, courses, tuple(standing), tuple(driving), outside)
 
     def hides(self, places: Floats) -> Flags:
         """Which places (n x 2) are ignored."""
@@ -99,6 +111,18 @@ def _label(row: dict[str, str], direction: float | None) -> Label:
 
 # The sine from which the sides of an upright box say little about an oriented one.
 STEEP = 0.55
+
+
+def _yolo_rows(path: Path, width_px: int, height_px: int) -> list[dict[str, str]]:
+    """Like those of `labels.csv`."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, *shares = line.split()
+        x, y, wide, high = np.array(shares, np.float64) * [width_px, height_px, width_px, height_px]
+        numbers = (x - 0.5, y - 0.5, x - 0.5 - wide / 2, y - 0.5 - high / 2, x - 0.5 + wide / 2, y - 0.5 + high / 2)
+        named = dict(zip(("cx", "cy", *SIDES), map(str, numbers), strict=True))
+        rows.append({"class": SONGDO_KINDS[int(kind)], "length": ""} | named)
+    return rows
 
 
 def _rows(path: Path, name: str) -> list[dict[str, str]]:
