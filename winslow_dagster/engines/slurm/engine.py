@@ -57,6 +57,7 @@ NS_PER_S = 1_000_000_000
 RECENT_S = 3.0
 """How old the look at the queue may be by which it is decided whether a job is gone."""
 AWAY_AGAIN_S = 2.0
+CLEANS_UP_S = 60.0
 TRY_AGAIN_S = 15.0
 """How long after a refusal a job is submitted again: a node that can run it may have joined."""
 
@@ -137,11 +138,19 @@ class SlurmEngine(DirectoryEngine):
         prefix, removed = self._job_name(""), []
         for job in look.jobs() if not look.problem else ():
             task_id = job.name.removeprefix(prefix)
-            directory = self._directory(task_id)
-            if job.name.startswith(prefix) and (not directory.path.exists() or has_result(directory)):
+            if job.name.startswith(prefix) and self._is_over(self._directory(task_id), job):
                 cancel_job(job.job_id)
                 removed.append(Orphan(task_id=task_id, kind="process"))
         return tuple(removed)
+
+    def _is_over(self, directory: TaskDirectory, job: Job) -> bool:
+        """Whether a job has nothing to do any more. One that has just delivered the result still cleans up."""
+        try:
+            delivered_s = time.time() - (directory.path / "result.json").stat().st_mtime
+        except FileNotFoundError:
+            return not directory.path.exists()
+        last = Ledger.read(directory).last
+        return last is None or last.job_id != job.job_id or delivered_s > CLEANS_UP_S
 
     @override
     def cache_bytes(self) -> int:
