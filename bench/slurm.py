@@ -42,7 +42,7 @@ from winslow_dagster.stages.task.model import StageStatus, StageTask
 
 SCRIPT = Path(__file__).parents[1] / "deploy" / "services" / "slurm.sh"
 NODES = ("s1", "s2", "s3")
-REPEATS = 3
+REPEATS = 5
 MOST_RATIO = 1.5
 MOST_LAUNCH_S = 4.0
 PIPELINE = "nine"
