@@ -21,14 +21,7 @@ readonly MON_PORT=$((PORT + 1)) MON_OLD_PORT=$((PORT + 2))
 readonly ENDPOINT=http://$HOST:$PORT
 readonly READY_WITHIN_S=120 GONE_WITHIN_S=30
 export CEPH_CONF=$DIR/ceph.conf
-
-say() { printf '%s\n' "$*" >&2; }
-
-fail() {
-    say "radosgw.sh: $*"
-    [[ -d $DIR/log ]] && say "logs: $DIR/log"
-    exit 1
-}
+source "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
 
 need_programs() {
     local program
@@ -42,24 +35,12 @@ refuses() { ! answers; }
 
 answers() { (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null; }
 
-# Pids are reused: a recorded pid is ours only if the process has our directory in its command line.
-is_ours() { [[ -n $1 && -r /proc/$1/cmdline ]] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$DIR/"; }
-
 our_pids() {
     local file pid
     for file in "$DIR"/run/*.pid; do
         [[ -e $file ]] || continue
         pid=$(<"$file")
         if is_ours "$pid"; then echo "$pid"; fi
-    done
-}
-
-wait_until() { # seconds, description, command...
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        ((SECONDS < deadline)) || fail "timed out waiting for $what"
-        sleep 0.1
     done
 }
 

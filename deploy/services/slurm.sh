@@ -38,14 +38,7 @@ readonly READY_WITHIN_S=60 GONE_WITHIN_S=30
 # Minors of /dev/full, random, urandom and kmsg: harmless, and not those of /dev/null, which jobs need.
 readonly GPU_MINORS=(7 8 9 11)
 export SLURM_CONF=$CONF
-
-say() { printf '%s\n' "$*" >&2; }
-
-fail() {
-    say "slurm.sh: $*"
-    [[ -d $DIR/log ]] && say "logs: $DIR/log"
-    exit 1
-}
+source "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
 
 need_programs() {
     local program
@@ -53,15 +46,6 @@ need_programs() {
     for program in slurmctld:slurm-wlm slurmd:slurm-wlm squeue:slurm-wlm munged:munge ip:iproute2 iptables:iptables; do
         command -v "${program%%:*}" >/dev/null ||
             fail "${program%%:*} is not installed; on Debian: apt-get install --no-install-recommends ${program##*:}"
-    done
-}
-
-wait_until() { # seconds, description, command...
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        ((SECONDS < deadline)) || fail "timed out waiting for $what"
-        sleep 0.1
     done
 }
 
@@ -119,9 +103,6 @@ start() { # name of the pid file, node, command...
         >>"$DIR/log/$name.out" 2>&1 </dev/null &
     echo $! >"$DIR/run/$name.pid"
 }
-
-# Pids are reused: a recorded pid is ours only if the process has our directory in its command line.
-is_ours() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qF -- "$DIR/"; }
 
 running_pid() { # name of the pid file
     local pid
