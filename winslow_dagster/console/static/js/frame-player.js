@@ -98,7 +98,8 @@ class FramePlayer extends HTMLElement {
       this.#play,
       step("›", "One frame on (key .)", () => this.show(this.index + 1)),
       step("+1 s", "+1 s: one second on (right arrow)", () => this.#seconds(1)),
-      element("label", { className: "player-index" }, "Frame ", this.#field, " ", this.#total), this.#clock, this.#speed);
+      this.#speed,
+      element("span", { className: "player-place" }, element("label", { className: "player-index" }, "Frame ", this.#field, " ", this.#total), this.#clock));
     this.#tiles = element("div", { className: "player-tiles" });
     this.#whole = element("button", { type: "button", className: "plain", textContent: "Strip of the whole film", hidden: true, onclick: () => this.#showStrip(0, this.frameCount - 1) });
     this.#closer = element("button", { type: "button", className: "plain", textContent: "Strip around this frame", title: "More frames near the one that is shown", onclick: () => this.#refine() });
