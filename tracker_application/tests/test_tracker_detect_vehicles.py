@@ -17,7 +17,7 @@ from tracker.tables import read_table
 
 COLUMNS = {
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px", "class",
-    "source", "position_std_m", "network_x_m", "network_y_m",
+    "source", "position_std_m", "network_x_m", "network_y_m", "lean_x_m", "lean_y_m", "lean_length_m", "lean_width_m",
 }  # fmt: skip
 
 
