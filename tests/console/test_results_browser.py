@@ -15,7 +15,7 @@ from test_every_page import looked_at
 from winslow_dagster.tables.charts import ChartQuery
 
 if TYPE_CHECKING:
-    from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -124,14 +124,21 @@ def test_a_deleted_chart_does_not_come_back_with_a_refresh_that_was_under_way(pa
     page.goto("/projects/made/stages/make/result")
     saved = page.locator(".charts chart-view")
     saved.locator(".u-legend").wait_for()
-    held: list[tuple[Route, APIResponse]] = []
-    page.route("**/projects/made**", lambda route: held.append((route, route.fetch())), times=1)
-    page.locator("#project").dispatch_event("refresh")
+    # What the server says before the chart is deleted arrives after that.
+    before = page.request.get(page.locator("#project").get_attribute("hx-get") or "")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/projects/made**", hold, times=1)
+    with page.expect_request("**/projects/made**"):
+        page.locator("#project").dispatch_event("refresh")
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.once("dialog", lambda dialog: dialog.accept())
         saved.get_by_role("button", name="Delete").click()
     saved.wait_for(state="detached")
-    ((route, before),) = held
+    (route,) = held
     with page.expect_request("**/projects/made**"):
         route.fulfill(response=before)
     saved.wait_for(state="detached")

@@ -36,7 +36,12 @@ def ways(table: Table) -> set[frozenset[tuple[int, float]]]:
 
 
 @given(
-    st.floats(0, 25), st.floats(-np.pi, np.pi), st.floats(-100, 100), st.floats(-100, 100), st.sampled_from([1, 2, 3])
+    # At 25 m/s, a vehicle moves by just `gate_m` within three frames.
+    st.floats(0, 24.9),
+    st.floats(-np.pi, np.pi),
+    st.floats(-100, 100),
+    st.floats(-100, 100),
+    st.sampled_from([1, 2, 3]),
 )
 @example(0.2, 0.0, 0.0, 0.0, 1)  # just at the stopping speed: when partly held, it jumped
 @settings(max_examples=30)

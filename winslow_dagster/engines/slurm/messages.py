@@ -42,7 +42,7 @@ def version_said(message: bytes) -> tuple[str, str]:
 
 def greeting(task_id: str, submission: int) -> str:
     """What a job proves by munge with its first call: that it is one of this user's, for this submission."""
-    return f"winslow agent of {task_id}, submission {submission}"
+    return f"agent of {task_id}, submission {submission}"
 
 
 class Hello(Frozen):

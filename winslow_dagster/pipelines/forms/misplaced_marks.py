@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from winslow_dagster.pipelines.forms.judged_marks import Doubt
 from winslow_dagster.pipelines.forms.marked_map import MOST_NAMED, MarkedMap, distance, exchanged
-from winslow_dagster.pipelines.forms.plane_fit import fit_homography
+from winslow_dagster.pipelines.forms.plane_fit import Place, fit_homography
 
 CLEARLY = 12.0
 """Half of the squared error, in squared clicks, above which it is no accident of clicking: 1 in 160 000."""
@@ -117,13 +117,21 @@ def _best_exchange(marks: MarkedMap, among: Sequence[int], error: float) -> tupl
         (marks.error(exchanged(marks.places, one, other)), one, other)
         for one, other in itertools.combinations(sorted(among), 2)
     )
-    (best, one, other), following = tried[0], tried[1][0]
+    # In a symmetric picture, another exchange would fit as well, with all points mirrored.
+    possible = (each for each in tried if not _is_mirrored(marks, exchanged(marks.places, *each[1:])))
+    best, one, other = next(possible, (math.inf, 0, 0))
+    following, *_ = next(possible, (math.inf,))
     freedom = 2 * marks.count - 8
     fits = best <= freedom * (2 * marks.click_px) ** 2
     alone = min(marks.error(marks.places, (index,)) for index in (one, other))
     if fits and error > 25 * best and following > 9 * max(best, marks.click_px**2) and alone > 4 * best:
         return one, other
     return None
+
+
+def _is_mirrored(marks: MarkedMap, places: Sequence[Place]) -> bool:
+    right, wrong = marks.turns(range(marks.count), places)
+    return wrong > right
 
 
 def _misfits(marks: MarkedMap, error: float, without: int) -> bool:

@@ -277,16 +277,18 @@ class DagsterClient:
 
         Dagster ends a run that is queued or under way, and refuses while its worker starts: that is waited for.
         """
-        pause, until_s = threading.Event(), time.monotonic() + STARTS_WITHIN_S
+        pause, until_s, starts = threading.Event(), time.monotonic() + STARTS_WITHIN_S, True
         while True:
             answer = self._ask(graphql.TERMINATE, runId=run_id)["terminateRun"]
             if answer["__typename"] == "RunNotFoundError":
                 raise _no_run(run_id)
             if answer["__typename"] != "TerminateRunFailure":
                 break
-            if self.run(run_id).status not in STARTING or time.monotonic() > until_s:
+            if not starts or time.monotonic() > until_s:
                 raise ProjectConflict(answer["message"], where=f"run {run_id}")
-            pause.wait(LOOK_AGAIN_S)
+            # It may have started just now, after it was refused: then it is asked for once more.
+            starts = self.run(run_id).status in STARTING
+            pause.wait(LOOK_AGAIN_S if starts else 0)
         _expect(answer, "TerminateRunSuccess")
 
     def delete_run(self, run_id: str) -> None:
