@@ -67,8 +67,14 @@ def winslow_home(pipelines: dict[str, str], more: dict[str, str] | None = None) 
             "WINSLOW_STAGE_MODE": "docker",
             **(more or {}),
         }
+        before = dict(os.environ)
         os.environ.update(environment)
-        yield Settings.read(environment)
+        try:
+            yield Settings.read(environment)
+        finally:
+            # The next benchmark of this process has other settings.
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @contextlib.contextmanager
