@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -137,11 +138,13 @@ def test_two_swapped_points_are_named(view: View, data: st.DataObject) -> None:
     assert named(judged(swapped), "swapped") == [(one, other)]
 
 
-def test_in_a_symmetric_picture_the_swapped_points_are_named_and_not_their_mirror_images() -> None:
+@pytest.mark.parametrize("pair", [*itertools.combinations(range(6), 2)])
+def test_in_a_symmetric_picture_the_swapped_points_are_named_and_not_their_mirror_images(pair: tuple[int, int]) -> None:
     pixels = ((480.0, 360.0), (3360.0, 360.0), (480.0, 1800.0), (3360.0, 1800.0), (1440.0, 1080.0), (480.0, 1080.0))
     marks = View(30.0, 0.0, 0.0, pixels, ((0.0, 0.0),) * len(pixels)).marks()
-    swapped = moved(moved(marks, 0, marks[2].world or (0, 0)), 2, marks[0].world or (0, 0))
-    assert named(judged(swapped), "swapped") == [(0, 2)]
+    one, other = pair
+    swapped = moved(moved(marks, one, marks[other].world or (0, 0)), other, marks[one].world or (0, 0))
+    assert named(judged(swapped), "swapped") == [pair]
 
 
 @ENOUGH

@@ -32,7 +32,8 @@ def _turned(marks: MarkedMap) -> list[Doubt]:
     right, wrong = marks.turns(range(marks.count), marks.places)
     if not wrong:
         return []
-    if not right or (marks.count >= FEWEST_TO_NAME and wrong > MOSTLY * right):
+    mostly = marks.count >= FEWEST_TO_NAME and wrong > MOSTLY * right
+    if not right or (mostly and not _fits_exchanged(marks)):
         hint = "longitude comes before latitude" if marks.world == "wgs84" else "x and y are perhaps exchanged"
         text = f"The points are mirrored: in the world they run the other way round. {hint.capitalize()}"
         more = ", or two of the points." if marks.count <= 4 else "."  # noqa: PLR2004  # more would not all turn
@@ -54,6 +55,13 @@ def _turned(marks: MarkedMap) -> list[Doubt]:
     names = " and ".join(marks.label(each) for each in named)
     text = f"The points do not lie in the world as in the picture. Check {names}."
     return [Doubt("misplaced", text, tuple(marks.numbers[each] for each in named))]
+
+
+def _fits_exchanged(marks: MarkedMap) -> bool:
+    """Whether the exchange of two points explains all: of two at opposite corners, it turns most triangles."""
+    return (
+        marks.count <= MOST_NAMED and _best_exchange(marks, range(marks.count), marks.error(marks.places)) is not None
+    )
 
 
 def _swapped(marks: MarkedMap, one: int, other: int) -> Doubt:
