@@ -182,6 +182,13 @@ def test_a_valid_file_with_any_change_is_accepted_or_rejected(data: dict[str, An
     used_or_refused(yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True, sort_keys=False).encode())
 
 
+def test_a_form_s_variable_that_is_no_text_is_a_problem_also_beside_secrets() -> None:
+    form = [{"name": "speed", "kind": "number", "variable": ["A"]}]
+    stage = {"name": "a", "env": {"B": {"secret": True}}, "args": [], "needs_input": {"message": "?", "form": form}}
+    content = yaml.safe_dump({"name": "tracks", "image": "x:1", "stages": [stage]}).encode()
+    assert "`variable` is a list" in [problem.what for problem in problems_of(content)]
+
+
 class Quoting(yaml.SafeDumper):
     """Puts every text in quotes: PyYAML leaves some bare that only YAML 1.1 takes for a text, such as 0E0."""
 

@@ -123,7 +123,7 @@ def _check_use_of_secrets(tree: Tree, path: Path, fields: dict[str, Any], secret
     form = _mapping(fields.get("needs_input")).get("form")
     for index, field in enumerate(form if isinstance(form, list) else ()):
         variable = _mapping(field).get("variable", str(_mapping(field).get("name", "")).upper())
-        if variable in secrets:
+        if isinstance(variable, str) and variable in secrets:
             what = f"a form cannot ask for the secret {named(variable)}, because answers are shown"
             tree.note(tree.mark((*path, "needs_input", "form", index)), what, f"`winslow secret set {variable}`")
 
