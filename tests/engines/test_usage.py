@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from winslow_dagster.engines.engine import NodeGpu
 from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading, Readings
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.usage_rings import LEVELS, RingWriter, last_row, path_of, read_rings
-from winslow_dagster.engines.usage_sampler import NODE_FIELDS, UsageSampler, usage_dir
+from winslow_dagster.engines.usage_sampler import NODE_FIELDS, NODE_SERIES, UsageSampler, usage_dir
 from winslow_dagster.settings import NodeSettings, Settings
 
 FIELDS = 2
@@ -149,6 +150,17 @@ def test_only_one_sampler_writes_for_a_machine(node: NodeSettings) -> None:
     second.stop()
     assert second.processor_s == 0
     first.stop()
+
+
+def test_samples_go_on_after_their_directory_was_removed(node: NodeSettings) -> None:
+    sampler, file = UsageSampler(node, GpuReader(())), path_of(usage_dir(node), NODE_SERIES, LEVELS[0])
+    sampler.start()
+    try:
+        until("a sample is written", file.exists)
+        shutil.rmtree(usage_dir(node))
+        until("another one is", file.exists)
+    finally:
+        sampler.stop()
 
 
 def test_a_curve_has_no_more_points_than_asked_for(node: NodeSettings) -> None:

@@ -99,6 +99,8 @@ class UsageSampler:
                     if str(error) != self._failure:
                         logger.warning("no samples of this machine: %s", error)
                     self._failure = str(error)
+                    # The next sample makes the directory anew, in case that it was removed.
+                    self._node_rings, self._gpu_rings = None, {}
                 self.processor_s = time.thread_time()
         finally:
             os.close(lock)

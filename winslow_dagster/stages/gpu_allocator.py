@@ -65,7 +65,7 @@ class Ticket(Frozen):
         return -order.get(self.directory.name, self.priority * PRIORITY_STEP), self.since_ns
 
     def can_be_met(self, known: frozenset[str]) -> bool:
-        """Whether so many of its GPUs are there, free or not. Some may have been lost while it waits."""
+        """Whether the node still has as many of the wanted GPUs as the stage needs, in use or free."""
         return len(known.intersection(self.wanted)) >= self.count
 
 

@@ -22,7 +22,8 @@ SHARE, LEAST_SHARE = "lean_share", 1e-3
 # Vehicles that tell something: cars by nearly all of their boxes, not as long as those that may be vans; the correction
 # must change by this much. On two rendered films, they lean as they should within 0.05.
 LONGEST_M, MOSTLY, FEWEST_BOXES, LEAST_CHANGE_M = 4.8, 0.9, 15, 0.15
-# With fewer of them nothing is changed, nor by less than this, or by so many standard errors: bodies differ.
+# The correction stays as it is with fewer vehicles, or if it is off by less than this share or than so many standard
+# errors: the bodies of cars differ.
 FEWEST_VEHICLES, LEAST_OFF, SURE_ERRORS = 5, 0.5, 4.0
 # No lens is so wide that vehicles lean further than this.
 MOST_SHARE = 2.0

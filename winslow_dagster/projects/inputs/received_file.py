@@ -19,6 +19,7 @@ from typing import Self
 
 from blake3 import blake3
 
+from winslow_dagster.engines.spawn import boot_id
 from winslow_dagster.errors import DiskFull, ProjectConflict, UploadBusy, UploadOffsetWrong
 from winslow_dagster.projects.inputs.digests import Digests
 from winslow_dagster.storage.directories import remove_directory
@@ -32,7 +33,6 @@ BLOCK_BYTES = 4096
 NICE = 15
 """Of threads that receive: beside ten of them, a page takes two thirds of the time that it took beside equal ones."""
 Part = bytes | bytearray | memoryview
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class ReceivedFile:
@@ -62,7 +62,7 @@ class ReceivedFile:
             except FileNotFoundError:  # it may be cancelled at this moment
                 size_bytes = 0
             note = self._read_note()
-        return size_bytes if note["boot"] == _boot() else min(size_bytes, int(note["synced_bytes"]))
+        return size_bytes if note["boot"] == boot_id() else min(size_bytes, int(note["synced_bytes"]))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -128,7 +128,7 @@ class ReceivedFile:
         return note
 
     def _note_synced(self, synced_bytes: int) -> None:
-        note = json.dumps({"boot": _boot(), "synced_bytes": synced_bytes}).encode()
+        note = json.dumps({"boot": boot_id(), "synced_bytes": synced_bytes}).encode()
         write_durably(self._note, note, scratch=self.directory / "synced.new")
 
     def synced(self, synced_bytes: int) -> None:
@@ -274,7 +274,3 @@ def _open_direct(path: Path) -> int | None:
         if error.errno != errno.EINVAL:
             raise
         return None
-
-
-def _boot() -> str:
-    return BOOT_ID.read_text().strip()
