@@ -1,7 +1,7 @@
 """The TrackerApplication on rendered 4K films: accuracy compared with the ground truth, cost with FFmpeg's decoding.
 
 Rendered scenes are easier: no haze, no wind at the camera mount, no dirt, few vehicle shapes. Films are rendered once
-and kept in WINSLOW_BENCH_FILMS. Parameters were chosen with the `tune` films. What 10 s and 100 s cost comes first.
+and kept in WINSLOW_BENCH_FILMS. Parameters were chosen with the `tune` films.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tracker.simulation.evaluation import evaluate
 from bench.figure import Figure
 from bench.tracker.chain import Cost, decoding, run_chain, run_stage
 from bench.tracker.detections import found_vehicles
-from bench.tracker.expenses import expense, of_two_lengths
+from bench.tracker.expenses import expense
 from bench.tracker.films import FILMS, Film
 from bench.tracker.goals import at_least, at_most
 from bench.tracker.registration import camera_errors, registration_errors_px
@@ -28,9 +28,8 @@ PERCENT = 100.0
 
 
 def figures() -> Iterator[Figure]:
-    """The cost of two lengths; for each film: registration, camera, each detector, trajectories, cost; one worker."""
+    """For each film: registration, camera, each detector, trajectories, cost; one worker writes the same."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="winslow-bench-") as folder:
-        yield from of_two_lengths(Path(folder))
         for film in FILMS:
             film.rendered()
             outputs = Path(folder) / film.name

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.figure import Figure
-from bench.tracker.chain import TO_TRAJECTORIES, Cost, decoding, run_chain
-from bench.tracker.films import FILMS, SHORT, Film
+from bench.tracker.chain import TO_TRAJECTORIES, Cost
+from bench.tracker.films import Film
 from bench.tracker.goals import at_least, at_most
 
-# Number of repetitions of the last film, as no film of usual length is available. Starting programs then counts less.
-TIMES = 4
-MOST_SHORT, MOST_LONG, LEAST_SPEED = 3.0, 1.5, 0.6
 MIB = 1024.0**2
-
-
-def of_two_lengths(folder: Path) -> Iterator[Figure]:
-    """Ten seconds, where starting programs counts, and a hundred."""
-    short, long = SHORT.rendered(), FILMS[-1].rendered().in_a_row(TIMES)
-    for film, goal, least_speed in ((short, MOST_SHORT, None), (long, MOST_LONG, LEAST_SPEED)):
-        before = decoding(film)
-        costs = run_chain(film, folder / film.name)
-        # The load of the machine changes: decoding is measured on both sides.
-        decoded = before.mean(decoding(film))
-        yield from expense(film, decoded, costs, goal, least_speed)
 
 
 def expense(
