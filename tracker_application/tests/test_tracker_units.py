@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracker.ahead import ahead
 from tracker.background import median_picture
 from tracker.foreground import blobs, difference, foreground_mask, learn_shadows
 from tracker.geometry import angle_between, corners, metres_per_pixel, scaling, transform
@@ -77,3 +80,27 @@ def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_traffic() -> None:
     first, second = ([v.pose for _, vehicles in Traffic(5, 0.1).frames(2) for v in vehicles] for _ in range(2))
     assert first == second
+
+
+def test_the_next_item_is_made_while_the_last_one_is_used() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def items() -> Iterator[int]:
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    for number in ahead(items()):
+        # Were the next item made only when it is asked for, this would wait forever.
+        assert all(event.wait(60) for event in begun[: number + 2])
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("damaged")
+
+    made = ahead(items())
+    assert next(made) == 1
+    with pytest.raises(ValueError, match="damaged"):
+        next(made)

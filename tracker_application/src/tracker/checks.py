@@ -9,6 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from tracker.ahead import ahead
 from tracker.arrays import Flags, Picture
 from tracker.contract import Report
 from tracker.errors import FootageDamaged
@@ -210,7 +211,7 @@ def _looked_at_s(footage: Footage, whole_s: float, checks: Checks) -> list[float
 
 
 def _some(footage: Footage, whole_s: float, checks: Checks) -> Iterator[tuple[float, Picture]]:
-    for frame in footage.frames_at(_looked_at_s(footage, whole_s, checks)):
+    for frame in ahead(footage.frames_at(_looked_at_s(footage, whole_s, checks))):
         yield frame.time_s, frame.luma()
 
 

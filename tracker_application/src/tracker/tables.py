@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import arro3.core as arrow
 import numpy as np
-from arro3.io import read_parquet, write_parquet
+from arro3.io import read_parquet, write_csv, write_parquet
 from numpy.typing import NDArray
 
 from tracker.errors import InputMissing
@@ -25,8 +25,6 @@ PARQUET_MARK, FOOTER_END_BYTES = b"PAR1", 8
 ROWS_AT_ONCE = 1 << 20
 # Text columns; all others are numeric, and an empty cell is unknown (NaN).
 TEXT_COLUMNS = frozenset({"class", "lane_id", "name", "movement", "source"})
-# CSV numbers are written without an exponent between these; Python writes the first ones with one.
-FIXED_FROM, PLAIN_FROM, PLAIN_BELOW = 1e-6, 1e-4, 1e10
 # Integer columns; other numeric columns are measurements.
 WHOLE_COLUMNS = frozenset({"frame", "track_id", "vehicle_id", "observed", "visible", "registered"})
 
@@ -46,11 +44,7 @@ def write_table(path: Path, columns: Mapping[str, Iterable[Any]], *, decimals: i
         table = arrow.Table.from_pydict({name: _typed(name, values) for name, values in columns.items()})
         write_parquet(table, whole, compression="snappy")
     else:
-        ready = [_cells(values, decimals) for values in columns.values()]
-        with whole.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*ready, strict=True))
+        write_csv(arrow.Table.from_pydict({name: _cells(values, decimals) for name, values in columns.items()}), whole)
     whole.replace(path)
 
 
@@ -61,27 +55,22 @@ def _typed(name: str, values: Iterable[Any]) -> arrow.Array:
     return arrow.Array.from_numpy(np.asarray(list(values), np.int64 if name in WHOLE_COLUMNS else np.float64))
 
 
-def _cells(values: Iterable[Any], decimals: int) -> list[Any]:
-    """A CSV column."""
-    column = values if isinstance(values, np.ndarray) else np.array(list(values), dtype=object)
-    if column.dtype.kind == "f":
-        # Adding zero turns negative zero into zero.
-        return [_number(value) for value in (np.round(column.astype(np.float64), decimals) + 0.0).tolist()]
+def _cells(values: Iterable[Any], decimals: int) -> arrow.Array:
+    """A CSV column: text, integers, or rounded numbers in which unknown ones are missing."""
+    column = values if isinstance(values, np.ndarray) else np.asarray(list(values))
+    if column.dtype.kind in "OU":
+        cells = column.tolist()
+        if any(isinstance(cell, str) for cell in cells):
+            return arrow.Array(cells, arrow.DataType.string())
+        column = np.asarray(cells)
     if column.dtype.kind in "iub":
-        whole: list[int] = column.astype(np.int64).tolist()
-        return whole
-    return [value if isinstance(value, str) else _cells(np.array([value]), decimals)[0] for value in column.tolist()]
-
-
-def _number(value: float) -> str:
-    """The shortest text for a number; empty if it is unknown."""
-    if value != value:  # noqa: PLR0124  NaN; math.isnan is slower
-        return ""
-    if value == 0 or PLAIN_FROM <= abs(value) < PLAIN_BELOW:
-        return repr(value).removesuffix(".0")
-    if FIXED_FROM <= abs(value) < PLAIN_FROM:
-        return np.format_float_positional(value, trim="-")
-    return np.format_float_scientific(value, trim="-", exp_digits=1)
+        return arrow.Array.from_numpy(column.astype(np.int64))
+    # Adding zero turns negative zero into zero.
+    rounded = np.round(column.astype(np.float64), decimals) + 0.0
+    if np.isnan(rounded).any():
+        known = [None if value != value else value for value in rounded.tolist()]  # noqa: PLR0124  NaN
+        return arrow.Array(known, arrow.DataType.float64())
+    return arrow.Array.from_numpy(rounded)
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,7 @@ class Recording:
         return groups(self.tracks | {"row": rows}, "track_id")
 
 
+@cache
 def lane_number(lane_id: str) -> int:
     """For formats that number lanes: L3 is 3, no lane is 0."""
     digits = "".join(letter for letter in lane_id if letter.isdigit())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from tracker.ahead import ahead
 from tracker.arrays import Flags
 from tracker.camera import Intrinsics
 from tracker.checks import DARKEST, Checks, check_file, check_length, look_over, sharpness
@@ -131,7 +132,7 @@ def _sharpest(footage: Footage, whole_s: float) -> VideoFrame:
     best: VideoFrame | None = None
     most = -1.0
     for times_s in (CANDIDATES_S, LATER_S):
-        for frame in footage.frames_at([time_s for time_s in times_s if time_s < whole_s]):
+        for frame in ahead(footage.frames_at([time_s for time_s in times_s if time_s < whole_s])):
             luma = frame.luma()
             clear = sharpness(luma) if float(luma.mean()) >= DARKEST else 0.0
             if clear > most:
