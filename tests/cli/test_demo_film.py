@@ -8,11 +8,16 @@ import psutil
 import pytest
 
 from winslow_dagster.errors import StageFailed
+from winslow_dagster.projects.commands import demo
 from winslow_dagster.projects.commands.demo import SIMULATED, rendering
+
+SMALL_FILM = ("--road-polygon", "--width", "320", "--seconds", "1", "--seed", "10")
+"""That of the demo takes most of a minute of one core."""
 
 
 @pytest.mark.slow
-def test_a_film_is_rendered_once(tmp_path: Path) -> None:
+def test_a_film_is_rendered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "FILM", SMALL_FILM)
     directory = tmp_path / "demo"
     inputs = {name: directory / file for name, file in SIMULATED.items()}
     with rendering(tmp_path, str) as wait:
