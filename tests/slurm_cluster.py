@@ -20,12 +20,20 @@ NODES = ("s1", "s2", "s3")
 class SlurmCluster:
     """The cluster of deploy/services/slurm.sh in `directory`, which every user may enter.
 
-    With `cgroups`, jobs are held to what they got; a machine can have only one such cluster at a time.
+    With `cgroups`, jobs are held to what they got; a machine can have only one such cluster at a time. `user` is that
+    of the services, and `mounts` the file of the mount namespace in which the daemons run.
     """
 
-    def __init__(self, directory: Path, *, cgroups: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, cgroups: bool = False, user: str = "root", mounts: Path = Path("/proc/self/ns/mnt")
+    ) -> None:
         self.directory = directory
-        settings = {"WINSLOW_SLURM_DIR": str(directory), "WINSLOW_SLURM_CGROUPS": "yes" if cgroups else "no"}
+        settings = {
+            "WINSLOW_SLURM_DIR": str(directory),
+            "WINSLOW_SLURM_CGROUPS": "yes" if cgroups else "no",
+            "WINSLOW_SLURM_USER": user,
+            "WINSLOW_SLURM_MOUNTS": str(mounts),
+        }
         self._script_environment = os.environ | settings
         self._call("up")
         self.host = self._output("address")
@@ -175,12 +183,14 @@ class SlurmCluster:
 
 
 @contextmanager
-def new_slurm_cluster(*, cgroups: bool = False) -> Iterator[SlurmCluster]:
+def new_slurm_cluster(
+    *, cgroups: bool = False, user: str = "root", mounts: Path = Path("/proc/self/ns/mnt")
+) -> Iterator[SlurmCluster]:
     """A cluster of a test's own. It starts in two seconds."""
     # A short path that munge's own user may enter: the directories of pytest are root's alone.
     directory = Path(tempfile.mkdtemp(prefix="wslurm-", dir="/var/tmp"))
     directory.chmod(0o755)
-    cluster = SlurmCluster(directory / "c", cgroups=cgroups)
+    cluster = SlurmCluster(directory / "c", cgroups=cgroups, user=user, mounts=mounts)
     try:
         yield cluster
     finally:

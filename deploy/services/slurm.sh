@@ -23,6 +23,8 @@
 #
 #   WINSLOW_SLURM_DIR       its directory                      (default: /var/tmp/winslow-slurm)
 #   WINSLOW_SLURM_CGROUPS   `yes`: hold jobs by control groups  (default: no; two such clusters would collide)
+#   WINSLOW_SLURM_USER      the user of the services           (default: root)
+#   WINSLOW_SLURM_MOUNTS    the file of a mount namespace in which the daemons run  (default: this process's)
 set -euo pipefail
 
 DIR=${WINSLOW_SLURM_DIR:-/var/tmp/winslow-slurm}
@@ -33,6 +35,7 @@ PREFIX=wsl$(printf '%04x' $((NUMBER % 65536)))
 NET=10.$((64 + NUMBER / 256 % 64)).$((NUMBER % 256))
 FIRST_JOB=$((1 + NUMBER % 60000 * 1000))
 readonly DIR SHIPPED PREFIX NET FIRST_JOB
+readonly SLURM_USER=${WINSLOW_SLURM_USER:-root} MOUNTS=${WINSLOW_SLURM_MOUNTS:-/proc/self/ns/mnt}
 readonly HOST=$NET.254 CONF=$DIR/etc/slurm.conf NODES=(s1 s2 s3)
 readonly READY_WITHIN_S=60 GONE_WITHIN_S=30
 # Minors of /dev/full, random, urandom and kmsg: harmless, and not those of /dev/null, which jobs need.
@@ -92,14 +95,14 @@ need_node() { is_plugged "${1:-}" || fail "there is no node ${1:-}; there are: $
 inside() { # node, command...
     local name=$1
     shift
-    nsenter "--net=/run/netns/$PREFIX-$name" unshare --uts sh -c "hostname $name; exec \"\$@\"" sh "$@"
+    nsenter "--net=/run/netns/$PREFIX-$name" "--mount=$MOUNTS" unshare --uts sh -c "hostname $name; exec \"\$@\"" sh "$@"
 }
 
 start() { # name of the pid file, node, command...
     local name=$1 node=$2
     shift 2
     # Each program of this line runs the next one in its own process: the pid is that of the last.
-    setsid nsenter "--net=/run/netns/$PREFIX-$node" unshare --uts sh -c "hostname $node; exec \"\$@\"" sh "$@" \
+    setsid nsenter "--net=/run/netns/$PREFIX-$node" "--mount=$MOUNTS" unshare --uts sh -c "hostname $node; exec \"\$@\"" sh "$@" \
         >>"$DIR/log/$name.out" 2>&1 </dev/null &
     echo $! >"$DIR/run/$name.pid"
 }
@@ -157,7 +160,7 @@ write_config() {
     grep -v '^#' "$SHIPPED/slurm.conf" >"$CONF"
     setting ClusterName "$PREFIX"
     setting SlurmctldHost "ctl($NET.1)"
-    setting SlurmUser root
+    setting SlurmUser "$SLURM_USER"
     setting StateSaveLocation "$DIR/state"
     setting SlurmdSpoolDir "$DIR/spool/%n"
     setting SlurmctldPidFile "$DIR/spool/ctld.pid"
@@ -213,6 +216,7 @@ up() {
     down
     mkdir -p "$DIR"/{etc,state,spool,log,run,dev,munge}
     chmod 755 "$DIR"
+    chown "$SLURM_USER" "$DIR"/{state,spool,log}
     make_network
     write_config
     make_gpus
