@@ -57,6 +57,15 @@ def test_a_bar_stands_where_its_attempt_held_the_gpu() -> None:
     assert (gone.gpu, gone.node) == ("GPU-gone", "ulm-1")
 
 
+def test_two_nodes_whose_gpus_have_the_same_id_have_lanes_of_their_own() -> None:
+    here, there = NODE, NODE.model_copy(update={"name": "ulm-2"})
+
+    shown = lanes([here, there], [hold("now", NOW - HOUR, None)], NOW, timedelta(days=1))
+
+    held = [(lane.node, lane.gpu) for lane in shown if lane.holder]
+    assert (len(shown), held) == (4, [("ulm-1", "GPU-0")])
+
+
 def task(stage: str) -> StageTask:
     return StageTask(
         task_id=f"run.{stage}.1",

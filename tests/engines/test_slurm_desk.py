@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from engine_drivers import a_task
 
 from winslow_dagster.engines.directory_engine import CachedState
-from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.engines.engine import GpuUsage, NodeUsage
+from winslow_dagster.engines.local_node import usage_without_gpus
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
 from winslow_dagster.engines.slurm.engine import SILENT_S, said_by_agent
@@ -188,6 +190,23 @@ def test_what_is_in_use_on_a_node_becomes_a_curve(plane: ControlPlane) -> None:
     assert plane.nodes.history("s2", "1h", 3600).at == ()
 
 
+def test_agents_say_what_is_in_use_of_their_own_gpus_and_nothing_of_unknown_ones(plane: ControlPlane) -> None:
+    gpus = tuple(NodeGpu(uuid=f"GPU-{n}", index=n, vendor="amd", name="A", memory_bytes=1 << 30) for n in range(2))
+    plane.nodes.write_gpus("s1", gpus)
+    own = NodeUsage(
+        name="s1", cpu_percent=1.0, memory_used_bytes=1, memory_total_bytes=2, disk_free_bytes=1, disk_total_bytes=2
+    )
+
+    for uuid, percent in (("GPU-0", 25.0), ("GPU-1", None), ("GPU-9", 75.0)):
+        plane.nodes.write_usage("s1", own.model_copy(update={"gpus": (GpuUsage(uuid=uuid, used_percent=percent),)}))
+
+    (usage,) = plane.nodes.current_usage()
+    assert usage.gpus == (GpuUsage(uuid="GPU-0", used_percent=25.0), GpuUsage(uuid="GPU-1"))
+    curves = plane.nodes.history("s1", "1h", 3600).gpus
+    assert {uuid: set(each["used_percent"]) for uuid, each in curves.items()} == {"GPU-0": {25.0}, "GPU-1": {None}}
+    assert not list(plane.settings.home.rglob("*GPU-9*"))
+
+
 def test_a_task_that_was_forgotten_has_no_agents(plane: ControlPlane) -> None:
     with pytest.raises(Fenced, match="not known any more"):
         plane.hello(task=a_task("gone"))
@@ -275,7 +294,8 @@ def node(tmp_path: Path) -> TaskDirectory:
 
 def a_reporter(wire: Wire, node: TaskDirectory) -> Reporter:
     job = JobFacts(TASK.task_id, wire.plane.submission, "", "7", "s1", ())
-    return Reporter(wire, node, wire.plane.settings.node, 1, job)  # type: ignore[arg-type]  # it is used as one
+    settings = wire.plane.settings.node
+    return Reporter(wire, node, partial(usage_without_gpus, settings), 1, job)  # type: ignore[arg-type]  # it is used as one
 
 
 def names_in(directory: Path) -> list[str]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from gpu_drivers import Busy, Hanging
 from patience import until
 
 from winslow_dagster.engines import hardware, usage_history
 from winslow_dagster.engines.engine import NodeGpu
-from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading, Readings
+from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.usage_rings import LEVELS, RingWriter, last_row, path_of, read_rings
 from winslow_dagster.engines.usage_sampler import NODE_FIELDS, NODE_SERIES, UsageSampler, usage_dir
@@ -22,26 +22,6 @@ from winslow_dagster.settings import NodeSettings, Settings
 FIELDS = 2
 BEGIN_S = 1_800_000_000
 GPUS = tuple(NodeGpu(uuid=f"GPU-{n}", index=n, vendor="nvidia", name="H", memory_bytes=1 << 34) for n in range(4))
-
-
-class Busy:
-    """A driver whose GPUs are busy to an extent that follows from their numbers."""
-
-    def read(self) -> Readings:
-        return {gpu.uuid: GpuReading(10.0 * gpu.index, 1e9, 50.0) for gpu in GPUS}
-
-
-class Hanging:
-    """A driver that does not answer."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.answers = threading.Event()
-
-    def read(self) -> Readings:
-        self.asked.set()
-        self.answers.wait()
-        return {}
 
 
 @pytest.fixture
@@ -89,7 +69,7 @@ def test_a_writer_that_was_killed_leaves_what_it_wrote_and_the_next_one_goes_on(
 
 
 def test_the_files_of_a_year_with_four_gpus_take_less_than_50_mb(node: NodeSettings) -> None:
-    reader = GpuReader((Busy(),))
+    reader = GpuReader((Busy(*(gpu.uuid for gpu in GPUS)),))
     reader.start()
     until("the GPUs are read", lambda: len(reader.latest()) == len(GPUS))
     sampler = UsageSampler(node, reader)
@@ -104,7 +84,7 @@ def test_the_files_of_a_year_with_four_gpus_take_less_than_50_mb(node: NodeSetti
 
 def test_a_driver_that_hangs_stops_neither_the_sampler_nor_other_drivers(node: NodeSettings) -> None:
     hanging = Hanging()
-    sampler = UsageSampler(node, GpuReader((hanging, Busy())))
+    sampler = UsageSampler(node, GpuReader((hanging, Busy(*(gpu.uuid for gpu in GPUS)))))
     sampler.start()
     try:
         assert hanging.asked.wait(60)
@@ -116,7 +96,7 @@ def test_a_driver_that_hangs_stops_neither_the_sampler_nor_other_drivers(node: N
 
 
 def test_the_last_answer_of_a_driver_is_not_shown_for_ever() -> None:
-    reader = GpuReader((Busy(),))
+    reader = GpuReader((Busy(*(gpu.uuid for gpu in GPUS)),))
     reader.start()
     until("the GPUs are read", lambda: len(reader.latest()) == len(GPUS))
     reader.stop()

@@ -11,7 +11,7 @@ from winslow_dagster.cli.opening import open_installation
 from winslow_dagster.cli.output import json_option, print_json, print_line, print_table, say
 
 if TYPE_CHECKING:
-    from winslow_dagster.engines.engine import Node, NodeUsage
+    from winslow_dagster.engines.engine import GpuUsage, Node, NodeUsage
 
 
 @click.group("nodes")
@@ -43,7 +43,7 @@ def list_(*, as_json: bool) -> None:
         headings = ("node", "takes stages", "CPUs", "memory", "disk free", "GPUs", "tags")
         print_table(headings, [_row(node, usage.get(node.name)) for node in nodes])
         for node in nodes:
-            for line in _gpu_lines(node):
+            for line in _gpu_lines(node, usage.get(node.name)):
                 print_line(f"{node.name}: {line}")
 
 
@@ -95,15 +95,29 @@ def _row(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
     )
 
 
-def _gpu_lines(node: Node) -> tuple[str, ...]:
+def _gpu_lines(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
     """What there is to say about the GPUs of a node beside their names."""
     from winslow_dagster.formatting import format_size
 
+    used = {} if usage is None else {gpu.uuid: gpu for gpu in usage.gpus}
     lines = [
         f"GPU {gpu.index}: {gpu.name}, {format_size(gpu.memory_bytes)}"
         + (f", driver {gpu.driver}" if gpu.driver else "")
+        + (_in_use(used[gpu.uuid]) if gpu.uuid in used else "")
         for gpu in node.gpus
     ]
     if node.cdi_devices:
         lines.append(f"containers get these devices by CDI: {', '.join(node.cdi_devices)}")
     return (*lines, *node.gpu_notes)
+
+
+def _in_use(gpu: GpuUsage) -> str:
+    """What is known to be in use of a GPU."""
+    from winslow_dagster.formatting import format_size
+
+    parts = [
+        "" if gpu.used_percent is None else f"{gpu.used_percent:.0f} % busy",
+        "" if gpu.memory_used_bytes is None else f"{format_size(round(gpu.memory_used_bytes))} in use",
+        "" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C",
+    ]
+    return "".join(f", {part}" for part in parts if part)

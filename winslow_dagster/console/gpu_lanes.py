@@ -42,12 +42,15 @@ class Lane:
 
 def lanes(nodes: Iterable[Node], holds: Iterable[GpuHold], now: datetime, span: timedelta) -> tuple[Lane, ...]:
     """The lanes of all GPUs. One that a node no longer has is there if it was held."""
-    by_gpu: dict[str, list[GpuHold]] = {}
+    # AMD's and Intel's ids are addresses on the bus: two nodes may have the same.
+    by_gpu: dict[tuple[str, str], list[GpuHold]] = {}
     for hold in holds:
-        by_gpu.setdefault(hold.gpu, []).append(hold)
-    known = {gpu.uuid: (f"GPU {gpu.index}: {gpu.name}", node.name) for node in nodes for gpu in node.gpus}
-    gone = {gpu: (gpu, held[0].node) for gpu, held in by_gpu.items() if gpu not in known}
-    return tuple(_lane((gpu, *named), by_gpu.get(gpu, []), now, span) for gpu, named in (known | gone).items())
+        by_gpu.setdefault((hold.node, hold.gpu), []).append(hold)
+    known = {(node.name, gpu.uuid): f"GPU {gpu.index}: {gpu.name}" for node in nodes for gpu in node.gpus}
+    gone = {gpu: gpu[1] for gpu in by_gpu if gpu not in known}
+    return tuple(
+        _lane((gpu, name, node), by_gpu.get((node, gpu), []), now, span) for (node, gpu), name in (known | gone).items()
+    )
 
 
 def _lane(of: tuple[str, str, str], holds: list[GpuHold], now: datetime, span: timedelta) -> Lane:

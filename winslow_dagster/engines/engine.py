@@ -92,8 +92,8 @@ class Node(Frozen):
     memory_bytes: int
     gpus: tuple[NodeGpu, ...] = ()
     tags: tuple[str, ...] = ()
-    containers: str = ""
-    """The container runtime and its version; empty if there is none."""
+    containers: str | None = None
+    """The container runtime and its version; empty if there is none, None where an engine cannot tell."""
     container_runtimes: tuple[str, ...] = ()
     """What Docker runs containers with, such as `runc` and `nvidia`."""
     cdi_devices: tuple[str, ...] = ()
@@ -130,8 +130,9 @@ class NodeUsage(Frozen):
     disk_written_bytes_per_s: float | None = None
     network_received_bytes_per_s: float | None = None
     network_sent_bytes_per_s: float | None = None
-    """These four, and `gpus`, are known while the services sample the node."""
+    """These four are known while the services sample the node."""
     gpus: tuple[GpuUsage, ...] = ()
+    """Known while the services sample the node; on a node of a cluster, while a stage has the GPU."""
 
 
 class UsageHistory(Frozen):
@@ -286,9 +287,9 @@ class Engine(ABC):
         del task_id
         return None
 
-    def gpu_usage(self, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
-        """What was in use of these GPUs between two moments; None where an engine cannot tell."""
-        del gpus, since, until
+    def gpu_usage(self, node: str, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+        """What was in use of these GPUs of a node between two moments; None where an engine cannot tell."""
+        del node, gpus, since, until
         return None
 
     def gpus(self) -> tuple[NodeGpu, ...]:

@@ -125,7 +125,8 @@ class LocalEngine(DirectoryEngine):
         return (usage_history.history(self._node, hardware.node_name(), self.gpus(), span, points),)
 
     @override
-    def gpu_usage(self, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+    def gpu_usage(self, node: str, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+        del node
         return usage_history.of_gpus(self._node, hardware.node_name(), gpus, since, until)
 
     @override

@@ -102,6 +102,12 @@ def this_node(settings: NodeSettings) -> Node:
 
 def usage(settings: NodeSettings) -> NodeUsage:
     """What is in use now. Measures CPU usage over CPU_SAMPLE_S."""
+    gpus = usage_history.gpus_now(settings, gpus_here().gpus)
+    return usage_without_gpus(settings).model_copy(update={"gpus": gpus})
+
+
+def usage_without_gpus(settings: NodeSettings) -> NodeUsage:
+    """The same without the GPUs. Asks no driver, which might hang."""
     memory = psutil.virtual_memory()
     space = Space.at(next(path for path in (settings.node_dir, *settings.node_dir.parents) if path.exists()))
     return NodeUsage(
@@ -113,7 +119,6 @@ def usage(settings: NodeSettings) -> NodeUsage:
         disk_total_bytes=space.total_bytes,
         disk_state="full" if space.full else "low" if space.low else "ok",
         **usage_history.rates_now(settings),
-        gpus=usage_history.gpus_now(settings, gpus_here().gpus),
     )
 
 

@@ -29,12 +29,12 @@ def rates_now(node: NodeSettings) -> dict[str, float | None]:
     return {name: _known(known.get(name)) for name in RATES}
 
 
-def gpus_now(node: NodeSettings, gpus: Sequence[NodeGpu]) -> tuple[GpuUsage, ...]:
-    """What is in use of each GPU; nothing of those of which there is no present sample."""
+def gpus_now(node: NodeSettings, gpus: Sequence[NodeGpu], max_age_s: int = PRESENT_S) -> tuple[GpuUsage, ...]:
+    """What is in use of each GPU; nothing of those of which there is no sample as young as this."""
     directory, now_s = usage_dir(node), time.time()
     found = []
     for gpu in gpus:
-        row = last_row(directory, gpu_series(gpu.uuid), len(GPU_FIELDS), now_s, PRESENT_S)
+        row = last_row(directory, gpu_series(gpu.uuid), len(GPU_FIELDS), now_s, max_age_s)
         if row is not None:
             found.append(GpuUsage(uuid=gpu.uuid, **dict(zip(GPU_FIELDS, map(_known, row), strict=True))))
     return tuple(found)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageResult
 
 if TYPE_CHECKING:
+    from winslow_dagster.engines.engine import NodeUsage
+    from winslow_dagster.engines.gpu_readings import GpuSource
+    from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
     from winslow_dagster.engines.slurm.reporting import Reporter
 
 PRELOAD = ("winslow_dagster.stages.runner.attempt", "winslow_dagster.stages.launchers.process.processes")
@@ -58,10 +62,14 @@ Serve = Callable[[Path, NodeSettings, tuple[NodeGpu, ...]], int]
 class Agent:
     """Works on one serving of one task, from the first word to the last."""
 
-    def __init__(self, facts: NodeFacts, job: JobFacts, serve: Serve) -> None:
+    def __init__(
+        self, facts: NodeFacts, job: JobFacts, serve: Serve, gpu_sources: tuple[GpuSource, ...] | None = None
+    ) -> None:
+        """`gpu_sources` say what is in use of GPUs; by default all drivers."""
         self._facts = facts
         self._job = job
         self._serve = serve
+        self._gpu_sources = gpu_sources
         self._signals = Signals()
         self._settings = NodeSettings(node_dir=facts.node_dir)
         self._plane = ControlPlane(facts.control_plane_url, facts.ca_file, job.task_id, job.submission)
@@ -82,8 +90,14 @@ class Agent:
 
         directory = self._prepare(order)
         self._forget(order)
-        reporter = Reporter(self._plane, directory, self._settings, order.serving, self._job)
-        self._until_ended(order, directory, reporter, self._gpus_of(gpus))
+        given = self._gpus_of(gpus)
+        watch = self._watch(given)
+        reporter = Reporter(self._plane, directory, partial(self._usage, watch), order.serving, self._job)
+        try:
+            self._until_ended(order, directory, reporter, given)
+        finally:
+            if watch is not None:
+                watch.end()
         result = directory.result()
         if result is None or self._fenced:
             self._remove(directory)
@@ -97,6 +111,19 @@ class Agent:
     def _gpus_of(self, gpus: tuple[NodeGpu, ...]) -> tuple[NodeGpu, ...]:
         """Those of the node's GPUs that Slurm has given to this job."""
         return tuple(gpus[number] for number in self._job.gpus)
+
+    def _watch(self, given: tuple[NodeGpu, ...]) -> GpuWatch | None:
+        if not given:
+            return None
+        from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
+
+        return GpuWatch([gpu.uuid for gpu in given], self._gpu_sources)
+
+    def _usage(self, watch: GpuWatch | None) -> NodeUsage:
+        from winslow_dagster.engines import local_node
+
+        gpus = () if watch is None else watch.means()
+        return local_node.usage_without_gpus(self._settings).model_copy(update={"gpus": gpus})
 
     def _greet(self, gpus: tuple[NodeGpu, ...]) -> Order:
         kept = tuple(path.name for path in self._settings.tasks_dir.glob("*.s*"))
@@ -262,7 +289,7 @@ def touch(job: JobFacts) -> subprocess.Popen[bytes]:
     )
 
 
-def main(serve: Serve | None = None) -> None:
+def main(serve: Serve | None = None, gpu_sources: tuple[GpuSource, ...] | None = None) -> None:
     """Do the job that the environment describes."""
     hide_environment()
     facts, job = NodeFacts.read(), JobFacts.read()
@@ -274,7 +301,7 @@ def main(serve: Serve | None = None) -> None:
     os.environ.update(facts.environment)
     touched = touch(job)
     try:
-        Agent(facts, job, serve or _serve).run()
+        Agent(facts, job, serve or _serve, gpu_sources).run()
     except Fenced as error:
         logger.warning("nothing to do: %s", error)
     except WinslowError as error:

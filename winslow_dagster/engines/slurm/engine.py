@@ -179,6 +179,10 @@ class SlurmEngine(DirectoryEngine):
         return tuple(self._reports.history(node.name, span, points) for node in self._nodes.look())
 
     @override
+    def gpu_usage(self, node: str, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory | None:
+        return self._reports.gpu_usage(node, gpus, since, until)
+
+    @override
     def usable_gpus(self) -> tuple[NodeGpu, ...]:
         return tuple(gpu for node in self._nodes.look() if node.takes_stages for gpu in self._nodes.gpus(node))
 

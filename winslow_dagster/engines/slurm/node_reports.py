@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from winslow_dagster.engines.engine import NodeUsage, Span, UsageHistory
-from winslow_dagster.engines.usage_history import history
+from winslow_dagster.engines import usage_history
+from winslow_dagster.engines.engine import GpuUsage, NodeUsage, Span, UsageHistory
+from winslow_dagster.engines.gpu_readings import GPU_FIELDS
 from winslow_dagster.engines.usage_rings import RingWriter
-from winslow_dagster.engines.usage_sampler import NODE_FIELDS, NODE_SERIES, usage_dir
+from winslow_dagster.engines.usage_sampler import MOST_GPUS, NODE_FIELDS, NODE_SERIES, gpu_series, usage_dir
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
@@ -30,8 +32,8 @@ class NodeReports:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._rings: dict[str, tuple[RingWriter, int]] = {}
-        """By node: what writes its curves, and the second of its last sample."""
+        self._rings: dict[tuple[str, str], tuple[RingWriter, int]] = {}
+        """By node and series: what writes its curves, and the second of its last sample."""
         self._writing = threading.Lock()
 
     def write_gpus(self, node: str, gpus: Sequence[NodeGpu]) -> None:
@@ -52,23 +54,32 @@ class NodeReports:
         return len(enough) < gpu.count
 
     def write_usage(self, node: str, usage: NodeUsage) -> None:
-        """Store what is in use on a node."""
+        """Store what is in use on a node. Each of its agents says it of the GPUs that its own stage has."""
         (self._directory / node).mkdir(parents=True, exist_ok=True)
-        write_quickly(self._directory / node / "usage.json", usage.model_dump_json())
+        own = usage.model_copy(update={"gpus": ()})
+        write_quickly(self._directory / node / "usage.json", own.model_dump_json())
+        now_s, known = int(time.time()), {gpu.uuid for gpu in self.gpus(node)[:MOST_GPUS]}
         with self._writing:
-            self._add_sample(node, usage, int(time.time()))
+            self._add_sample(node, NODE_SERIES, sample_of(usage), now_s)
+            for gpu in usage.gpus:
+                if gpu.uuid in known:
+                    self._add_sample(node, gpu_series(gpu.uuid), sample_of_gpu(gpu), now_s)
 
     def history(self, node: str, span: Span, points: int) -> UsageHistory:
-        """What was in use on a node while stages ran there. Of its GPUs, nothing is known."""
-        return history(self._place(node), node, (), span, points)
+        """What was in use on a node while stages ran there, and of each GPU while a stage had it."""
+        return usage_history.history(self._place(node), node, self.gpus(node), span, points)
 
-    def _add_sample(self, node: str, usage: NodeUsage, now_s: int) -> None:
-        rings, last_s = self._rings.get(node, (None, 0))
+    def gpu_usage(self, node: str, gpus: Collection[str], since: datetime, until: datetime) -> UsageHistory:
+        """What was in use of GPUs of a node between two moments."""
+        return usage_history.of_gpus(self._place(node), node, gpus, since, until)
+
+    def _add_sample(self, node: str, series: str, values: tuple[float, ...], now_s: int) -> None:
+        rings, last_s = self._rings.get((node, series), (None, 0))
         if rings is None:
-            rings = RingWriter(usage_dir(self._place(node)), NODE_SERIES, len(NODE_FIELDS))
+            rings = RingWriter(usage_dir(self._place(node)), series, len(values))
         for at_s in range(max(last_s + 1, now_s - SAMPLE_HOLDS_S + 1), now_s + 1):
-            rings.write(at_s, sample_of(usage))
-        self._rings[node] = rings, now_s
+            rings.write(at_s, values)
+        self._rings[node, series] = rings, now_s
 
     def _place(self, node: str) -> NodeSettings:
         return NodeSettings(node_dir=self._directory / node)
@@ -77,10 +88,22 @@ class NodeReports:
         """What is in use on each node whose agents have said so recently, by name."""
         files = sorted(self._directory.glob("*/usage.json"))
         present = (file for file in files if time.time() - file.stat().st_mtime < CURRENT_S)
-        return tuple(usage for file in present if (usage := read_value(file, NodeUsage)) is not None)
+        found = ((file.parent.name, read_value(file, NodeUsage)) for file in present)
+        return tuple(
+            usage.model_copy(update={"gpus": self._gpus_now(node)}) for node, usage in found if usage is not None
+        )
+
+    def _gpus_now(self, node: str) -> tuple[GpuUsage, ...]:
+        return usage_history.gpus_now(self._place(node), self.gpus(node), SAMPLE_HOLDS_S)
 
 
 def sample_of(usage: NodeUsage) -> tuple[float, ...]:
     """What is in use, as the curves have it."""
     known = usage.model_dump() | {"disk_used_bytes": usage.disk_total_bytes - usage.disk_free_bytes}
     return tuple(UNKNOWN if (value := known[name]) is None else float(value) for name in NODE_FIELDS)
+
+
+def sample_of_gpu(usage: GpuUsage) -> tuple[float, ...]:
+    """What is in use of a GPU, as the curves have it."""
+    known = usage.model_dump()
+    return tuple(UNKNOWN if (value := known[name]) is None else float(value) for name in GPU_FIELDS)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from winslow_dagster.engines import local_node
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.engines.slurm.control_plane import ControlPlane
 from winslow_dagster.engines.slurm.job_environment import JobFacts
 from winslow_dagster.engines.slurm.messages import LogPiece, Reply, Report, landed
-from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.log.segments import CHECKPOINT, NAME, OPEN
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus
@@ -29,11 +27,17 @@ class Reporter:
     """Reports one serving, under the names of task and node that people know."""
 
     def __init__(
-        self, plane: ControlPlane, directory: TaskDirectory, settings: NodeSettings, serving: int, job: JobFacts
+        self,
+        plane: ControlPlane,
+        directory: TaskDirectory,
+        usage: Callable[[], NodeUsage],
+        serving: int,
+        job: JobFacts,
     ) -> None:
+        """`usage` says what is in use on the node."""
         self._plane = plane
         self._directory = directory
-        self._settings = settings
+        self._usage = usage
         self._serving = serving
         self._own = {"task_id": job.task_id, "node": job.node}
         self._sent: dict[str, int] = {}
@@ -130,7 +134,7 @@ class Reporter:
         if time.monotonic() - self._usage_at_s < USAGE_EVERY_S:
             return None
         self._usage_at_s = time.monotonic()
-        return local_node.usage(self._settings).model_copy(update={"name": self._own["node"]})
+        return self._usage().model_copy(update={"name": self._own["node"]})
 
 
 def piece_of(name: str, offset: int, data: bytes, *, grows: bool, last: bool = False) -> LogPiece:

@@ -18,8 +18,8 @@ def attempt_usage(context: Context, task_id: str) -> UsageHistory:
     status = None if result is not None else context.engine.status(task_id).status
     gpus = result.gpus if result is not None else status.gpus if status is not None else ()
     begin = status.started_at if status is not None and status.started_at else attempt.started_at
-    of_gpus = context.engine.gpu_usage(gpus, begin, attempt.ended_at or context.clock()) if gpus else None
     node = attempt.node or (status.node if status is not None else "")
+    of_gpus = context.engine.gpu_usage(node, gpus, begin, attempt.ended_at or context.clock()) if gpus else None
     if curve is None or not curve.at:
         return of_gpus or UsageHistory(node=node, step_s=1)
     own = UsageHistory(

@@ -134,7 +134,7 @@ def containers(settings: Settings, engine: Engine, pipelines: list[Pipeline]) ->
         where = f" ({error.where})" if error.where else ""
         yield Finding("docker", "missing" if needed else "warn", f"{error.what}{where}{rest}", error.remedy)
         return
-    yield Finding("docker", "ok", ", ".join(dict.fromkeys(node.containers for node in engine.nodes())))
+    yield Finding("docker", "ok", ", ".join(dict.fromkeys(node.containers or "" for node in engine.nodes())))
     for image in images:
         yield image_on_nodes(image)
 
