@@ -61,7 +61,7 @@ def detect_of(run: RunWork) -> StageWork:
 
 def starts_s(runs: Sequence[RunWork], machines: Sequence[int], shares: QueueShares) -> dict[str, float]:
     """Run id -> when its stage with GPUs starts."""
-    done = QueueSimulation(runs, QueueLimits.of(sum(machines)), machines, shares).run()
+    done = QueueSimulation(runs, QueueLimits.of(sum(machines) * ["nvidia"]), machines, shares).run()
     return {run.item.run_id: done.stage_starts_s[run.item.run_id, "detect"] for run in runs}
 
 

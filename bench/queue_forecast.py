@@ -72,7 +72,7 @@ def arrivals(random: Random) -> list[float]:
 def week(seed: int, draws: int = DRAWS, every: int = 1) -> list[Checked]:
     """One week. The start of each `every`-th run is forecast when it is queued."""
     random = Random(seed)
-    limits = QueueLimits.of(GPUS)
+    limits = QueueLimits.of(GPUS * ["nvidia"])
     works = [
         RunWork(
             QueueItem(f"run-{number}", needs_gpu=True),

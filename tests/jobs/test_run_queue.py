@@ -96,7 +96,7 @@ def test_the_daemon_starts_what_the_rule_says_and_so_does_dagsters_own_where_nob
         in_progress = [QueueItem.of_tags(add(instance, DagsterRunStatus.STARTED, **tags), tags) for tags in active]
         queued = [QueueItem.of_tags(add(instance, DagsterRunStatus.QUEUED, **tags), tags) for tags in waiting]
 
-        wanted = [item.run_id for item in starting(queued, places_of(QueueLimits.of(0), in_progress))]
+        wanted = [item.run_id for item in starting(queued, places_of(QueueLimits.of(()), in_progress))]
 
         assert started(instance, daemon_type) == wanted, seed
 
@@ -212,7 +212,7 @@ def test_runs_that_wait_for_gpus_keep_none_that_needs_none(instance: DagsterInst
     found = started(instance)
 
     assert found[-1] == cpu
-    assert len(found) == QueueLimits.of(0).gpu_runs + 1
+    assert len(found) == QueueLimits.of(()).gpu_runs + 1
 
 
 def test_what_people_say_about_a_waiting_run_holds_from_the_next_pass_on(
@@ -255,7 +255,7 @@ def test_the_limit_of_gpu_runs_follows_the_machine(instance: DagsterInstance, mo
     for _ in range(8):
         add(instance, DagsterRunStatus.QUEUED, **{QUEUE_TAG: GPU_QUEUE})
 
-    assert len(started(instance)) == QueueLimits.of(3).gpu_runs == 6
+    assert len(started(instance)) == QueueLimits.of(3 * ["nvidia"]).gpu_runs == 6
 
 
 def test_runs_for_a_rare_gpu_leave_the_places_of_the_others(

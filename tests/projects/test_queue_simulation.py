@@ -34,9 +34,10 @@ def gpu(duration_s: float, count: int = 1, **more: object) -> StageWork:
 
 
 def test_limits_follow_the_gpus_that_there_are() -> None:
-    assert QueueLimits.of(0) == QueueLimits.of(1) == QueueLimits(runs=20, gpu_runs=2)
-    assert QueueLimits.of(4) == QueueLimits(runs=26, gpu_runs=8)
-    mixed = QueueLimits.of(4, {"nvidia": 3, "amd": 1})
+    assert QueueLimits.of([]) == QueueLimits(runs=20, gpu_runs=2)
+    assert QueueLimits.of(["amd"]) == QueueLimits(runs=20, gpu_runs=2, vendors={"amd": 1})
+    mixed = QueueLimits.of(["nvidia", "amd", "nvidia", "nvidia"])
+    assert (mixed.runs, mixed.gpu_runs) == (26, 8)
     assert [mixed.of_vendor(vendor) for vendor in ("nvidia", "amd", "intel")] == [6, 2, 2]
 
 

@@ -7,7 +7,6 @@ asks `starting` for the runs that start. Plain `dagster dev` knows the limits on
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,8 +74,7 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
         try:
             takes_stages = self._engine.takes_stages()
             gpus = self._engine.usable_gpus() if takes_stages else ()
-            vendors = Counter(gpu.vendor for gpu in gpus)
-            found = QueueLimits.of(len(gpus), vendors) if takes_stages else QueueLimits(0, 0)
+            found = QueueLimits.of(gpu.vendor for gpu in gpus) if takes_stages else QueueLimits(0, 0)
         except EngineError as error:
             # What is submitted while the machines cannot be asked waits for them.
             logger.warning("the limits of the queue stay as they are: %s", error)
@@ -87,7 +85,7 @@ class ProjectRunCoordinator(QueuedRunCoordinator):
     @cached_property
     def _last_limits(self) -> QueueLimits:
         """Those of the machines when they last answered."""
-        return QueueLimits.of(0)
+        return QueueLimits.of(())
 
     def _tag_waiting_runs(self) -> None:
         entries = {entry.run_id: entry for entry in self._entries.open()}

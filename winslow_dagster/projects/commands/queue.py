@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from winslow_dagster.errors import InputRejected, ProjectConflict
@@ -55,8 +54,7 @@ class QueueCommands:
         by_id = {run.run_id: run for run in runs}
         active = [run for run in runs if run.status not in QUEUED]
         taking = [node for node in nodes if node.drain is None]
-        gpus = [gpu for node in taking for gpu in node.gpus]
-        limits = QueueLimits.of(len(gpus), Counter(gpu.vendor for gpu in gpus))
+        limits = QueueLimits.of(gpu.vendor for node in taking for gpu in node.gpus)
         places = places_of(limits, (items[run.run_id] for run in active), sharing.shares)
         waiting = list(in_order([items[run.run_id] for run in runs if run.status in QUEUED], places))
         shown = waiting[first:] if most is None else waiting[first : first + most]

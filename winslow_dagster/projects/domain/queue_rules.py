@@ -45,13 +45,14 @@ class QueueLimits:
     vendors: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, gpus: int, vendors: Mapping[str, int] | None = None) -> QueueLimits:
-        """Those of an installation whose nodes have so many GPUs.
+    def of(cls, vendors: Iterable[str]) -> QueueLimits:
+        """Those of an installation whose nodes have a GPU of each of these vendors.
 
         Without any, runs that need one are started all the same: they fail and say what is missing.
         """
-        gpu_runs = RUNS_PER_GPU * max(1, gpus)
-        return cls(RUNS_AT_ONCE + gpu_runs - RUNS_PER_GPU, gpu_runs, vendors or {})
+        gpus = Counter(vendors)
+        gpu_runs = RUNS_PER_GPU * max(1, gpus.total())
+        return cls(RUNS_AT_ONCE + gpu_runs - RUNS_PER_GPU, gpu_runs, gpus)
 
     def of_vendor(self, vendor: str) -> int:
         """How many runs are in progress at most of those that need a GPU of this vendor."""
