@@ -23,11 +23,15 @@ Work = Callable[[Any, Task, Callable[[int | None], None]], None]
 USUAL_BYTES = 3 << 30
 
 
+def cores() -> int:
+    """The number of cores that the stage was given."""
+    return max(1, int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0)))))
+
+
 def affordable(worker_bytes: int, own_bytes: int) -> int:
     """The number of workers: one per core, as far as memory allows beside the stage's own."""
-    cores = int(float(os.environ.get("WINSLOW_CPUS") or len(os.sched_getaffinity(0))))
     memory = min(int(os.environ.get("WINSLOW_MEMORY_BYTES") or USUAL_BYTES), USUAL_BYTES)
-    return max(1, min(cores, (memory - own_bytes) // worker_bytes))
+    return max(1, min(cores(), (memory - own_bytes) // worker_bytes))
 
 
 def share_out(

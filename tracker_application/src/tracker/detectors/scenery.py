@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tracker.ahead import ahead
 from tracker.arrays import Floats, Picture
 from tracker.background import Background, make_background
 from tracker.contract import Report
@@ -83,7 +84,7 @@ def _samples(views: Views, rows: Sequence[int], parameters: Parameters, report: 
     pictures: list[Picture] = []
     first: Picture | None = None
     in_view = np.zeros((views.height_px // views.reduction, views.width_px // views.reduction))
-    for view in views.at(chosen):
+    for view in ahead(views.at(chosen)):
         coarse = view.coarse()
         first = coarse if first is None else first
         pictures.append(levelled(view.whole(), gain_between(coarse, first)))
