@@ -74,8 +74,18 @@ base_image() {
     echo "$BASE_TAG"
 }
 
+# One build of this directory at a time: another one would repeat each step of it, and write the same files.
+take_turns() {
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/lock"
+    flock --nonblock 9 && return
+    say "another build runs in $PWD: waiting for its end"
+    flock 9
+}
+
 main() {
     docker version >/dev/null 2>&1 || fail "Docker is not available; without it, the stages run as processes"
+    take_turns
     local base tag context certificates
     base=$(base_image)
     tag=${TAG:-winslow/tracker-application:$(version)}

@@ -6,7 +6,6 @@ With the shipped pipeline, in containers of its image.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from every_state import person, photograph
 from installation import Installation, until
 from project_server import Server
+from tracker_image import tracker_image
 
 from winslow_dagster import Winslow
 from winslow_dagster.projects.domain.actor import Actor
@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.chromium, pytest
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "pipeline_configs" / "traffic_analysis.yaml"
-IMAGE = "winslow-test-tracker-application:1"
 SLOW_MS = 300_000
 MOST_CLICKS_A_POINT = 3
 PROJECT = "ulm"
@@ -37,17 +36,9 @@ PROJECT = "ulm"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    built = subprocess.run(
-        ["deploy/images/build.sh"],
-        cwd=ROOT,
-        env={**os.environ, "TAG": IMAGE},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr[-3000:]
-    text = re.sub(r"^image: .*$", f"image: {IMAGE}", SHIPPED.read_text(), count=1, flags=re.MULTILINE)
-    place = Installation(tmp_path_factory.mktemp("work"), IMAGE, {"traffic_analysis": text})
+    image = tracker_image()
+    text = re.sub(r"^image: .*$", f"image: {image}", SHIPPED.read_text(), count=1, flags=re.MULTILINE)
+    place = Installation(tmp_path_factory.mktemp("work"), image, {"traffic_analysis": text})
     place.up()
     with Winslow(place.settings, Actor("tests")) as winslow:
         yield Server(place, winslow)

@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tracker_image import tracker_image
 
-ROOT = Path(__file__).parents[2]
-IMAGE = "winslow-test-tracker-application:1"
 MOST_BYTES = 450_000_000
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -18,13 +17,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """Built as by `make images`, under a name of its own."""
-    build = ["deploy/images/build.sh"]
-    built = subprocess.run(
-        build, cwd=ROOT, env={**os.environ, "TAG": IMAGE}, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr[-3000:]
-    return IMAGE
+    return tracker_image()
 
 
 def tracker(image: str, directory: Path, *words: str) -> None:
