@@ -26,7 +26,7 @@ from tracker.simulation.evaluation import evaluate
 from tracker.tables import Table, groups, read_table, select, write_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 SECONDS, EVERY = 2, 10
@@ -143,13 +143,36 @@ def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
             program.kill()
 
 
+def annotating(wronged: Wronged, output: Path) -> list[str]:
+    """The command for every tenth frame of the first two seconds."""
+    words = ["--input", str(wronged.outputs), "--output", str(output), "--seconds", str(SECONDS)]
+    return [sys.executable, "-m", "tracker", "annotate", *words, "--every", str(EVERY)]
+
+
+def test_boxes_of_one_frame_are_not_left_on_the_next(wronged: Wronged, page: Page, tmp_path: Path) -> None:
+    left: list[int] = []
+
+    def look(route: Route) -> None:
+        left.append(page.locator(".box").count())
+        route.continue_()
+
+    with started(annotating(wronged, tmp_path)) as (_, address):
+        page.goto(address)
+        page.locator(".box").first.wait_for()
+        page.route(re.compile(rf"/frames/{EVERY}$"), look)
+        page.keyboard.press(".")
+        page.get_by_text("2 of 3").wait_for()
+        page.locator(".box").first.wait_for()
+        page.goto("about:blank")  # before the program ends: the page fetches the picture after this one
+    # They do not follow the pointer any more: whoever drags one would move the picture.
+    assert left == [0]
+
+
 def test_wrong_boxes_are_mended_in_a_browser_and_the_evaluation_then_has_the_truth(
     wronged: Wronged, film: Film, page: Page, tmp_path: Path
 ) -> None:
     view, missing = wronged.view, wronged.missing
-    words = ["--input", str(wronged.outputs), "--output", str(tmp_path), "--seconds", str(SECONDS)]
-    command = [sys.executable, "-m", "tracker", "annotate", *words, "--every", str(EVERY)]
-    with started(command) as (program, address):
+    with started(annotating(wronged, tmp_path)) as (program, address):
         page.goto(address)
         page.get_by_text("1 of 3 · 0.00 s").wait_for()
         assert page.locator("#selected").is_hidden()

@@ -59,6 +59,7 @@ async function goTo(index) {
   at = Math.min(Math.max(index, 0), film.frames.length - 1);
   $("still").setAttribute("href", pictureOf(at));
   boxes = [];
+  draw();
   await load();
   if (at + 1 < film.frames.length) new Image().src = pictureOf(at + 1);
 }
