@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -116,9 +117,18 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files with long tests go first, so that no process is left alone with one at the end."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    """The files with long tests go first, so that no process is left alone with one at the end.
+
+    They take turns by folder: those of one folder may need the same film or image, and all processes would wait for it.
+    """
+    before: Counter[Path] = Counter()
+    turns: dict[Path, int] = {}
+    for item in items:
+        if item.get_closest_marker("slow") and item.path not in turns:
+            turns[item.path] = before[item.path.parent]
+            before[item.path.parent] += 1
+    afterwards = len(items)
+    items.sort(key=lambda item: turns.get(item.path, afterwards))
 
 
 @pytest.hookimpl(tryfirst=True)
