@@ -20,6 +20,7 @@ from slurm_installation import SlurmInstallation, slurm_installation
 
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, Order
+from winslow_dagster.errors import ServiceUnavailable
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.pipelines.variables import SecretReference
 from winslow_dagster.stages.task.directory import TaskDirectory
@@ -135,6 +136,21 @@ def test_a_stage_goes_from_submit_to_its_outputs_in_the_store(
     assert content(home, result, "ran") == "ran\n"
     assert log_lines(home, task) == ["hello"]
     until("nothing is left on the node", lambda: not directory.path.exists())
+
+
+@pytest.mark.docker
+def test_an_image_that_a_node_lacks_is_named_with_the_node_and_the_way_to_get_it_there(home: SlurmInstallation) -> None:
+    image = "127.0.0.1:1/winslow/of-nobody:1"
+    task = a_stage(home, "true", mode="docker", image=image, node_tags=("big",))
+
+    home.engine.submit(task)
+
+    result = ended(home, task)
+    assert result.outcome == "failed"
+    assert f"the image {image} is not on s1 and cannot be pulled: " in result.message
+    assert f"`docker save {image} | ssh s1 docker load`; then redo the stage" in result.message
+    with pytest.raises(ServiceUnavailable, match="which images the nodes of a cluster have is not known"):
+        home.engine.images([image])
 
 
 def test_a_stage_gets_exactly_the_gpus_that_slurm_has_given_it(home: SlurmInstallation) -> None:

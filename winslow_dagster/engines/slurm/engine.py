@@ -163,7 +163,9 @@ class SlurmEngine(DirectoryEngine):
     @override
     def images(self, names: Collection[str]) -> tuple[NodeImage, ...]:
         raise ServiceUnavailable(
-            "which images the nodes of a cluster have is not known: each pulls what it needs", where="Slurm"
+            "which images the nodes of a cluster have is not known: each pulls those that it does not have",
+            where="Slurm",
+            remedy="List those of a node there: docker image ls",
         )
 
     @override

@@ -29,7 +29,7 @@ from winslow_dagster.projects.commands.space import SpaceCommands
 from winslow_dagster.projects.dagster_api.serving import supervised
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.settings import ANY_ADDRESS, Settings
-from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_get
+from winslow_dagster.stages.launchers.docker.missing_image import built_here, how_to_copy, how_to_get
 from winslow_dagster.storage.factory import open_store
 
 State = Literal["ok", "warn", "missing"]
@@ -122,12 +122,14 @@ def containers(settings: Settings, engine: Engine, pipelines: list[Pipeline]) ->
     if settings.stage_mode == "process":
         yield Finding("docker", "ok", "not used: WINSLOW_STAGE_MODE is process")
         return
-    if settings.engine == "slurm":
-        yield Finding("docker", "ok", "each node of the cluster pulls the images that it needs")
-        return
     stages = [stage for pipeline in pipelines for stage in pipeline.stages]
+    names = sorted({stage.image for stage in stages if stage.image and "${" not in stage.image})
+    if settings.engine == "slurm":
+        yield Finding("docker", "ok", "each node of the cluster pulls the images that it does not have")
+        yield from map(image_to_copy, filter(built_here, names))
+        return
     try:
-        images = engine.images(sorted({stage.image for stage in stages if stage.image and "${" not in stage.image}))
+        images = engine.images(names)
     except ServiceUnavailable as error:
         needed = settings.stage_mode == "docker"
         rest = "" if needed else "; stages with a `command` run as processes"
@@ -146,6 +148,12 @@ def image_on_nodes(image: NodeImage) -> Finding:
         return Finding(name, "ok", "present")
     source = "in no registry either" if built_here(image.name) else "a stage that needs it tries to pull it"
     return Finding(name, "warn", f"not on any node; {source}", how_to_get(image.name))
+
+
+def image_to_copy(image: str) -> Finding:
+    """An image that the nodes of a cluster cannot pull. Which of them have it is not known."""
+    detail = "in no registry: a stage that needs it fails on a node that has no copy"
+    return Finding(f"image {image}", "warn", detail, how_to_copy(image, "NODE"))
 
 
 def gpus(nodes: Sequence[Node], pipelines: list[Pipeline]) -> Finding:

@@ -29,12 +29,13 @@ from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, St
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
 from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
-from winslow_dagster.stages.launchers.docker.missing_image import how_to_get
+from winslow_dagster.stages.launchers.docker.missing_image import how_to_copy, how_to_get
 from winslow_dagster.stages.launchers.docker.permissions import open_to_user, with_content
 from winslow_dagster.stages.launchers.docker.spec import (
     PLACES,
     container_config,
     container_name,
+    job_node,
     ownership_config,
     ownership_name,
 )
@@ -362,10 +363,11 @@ class DockerLauncher(StageLauncher):
         try:
             self._daemon.pull(image, self._announce)
         except ImageNotBuilt as error:
+            node = job_node()
             raise StageFailed(
-                f"the image {image} is not on this machine and cannot be pulled: {error.what}",
+                f"the image {image} is not on {node or 'this machine'} and cannot be pulled: {error.what}",
                 where=f"stage {self._task.stage}",
-                remedy=f"{how_to_get(image)}; then redo the stage",
+                remedy=f"{how_to_copy(image, node) if node else how_to_get(image)}; then redo the stage",
             ) from error
         pulled: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs' omission
         return pulled

@@ -18,3 +18,8 @@ def how_to_get(image: str) -> str:
     """How to get the image onto a machine."""
     own = BUILT_HERE.get(image.partition(":")[0])
     return own or f"Build it with `docker build -t {image} DIRECTORY`, or pull it with `docker pull {image}`"
+
+
+def how_to_copy(image: str, node: str) -> str:
+    """How to get the image onto a node of a cluster, which may be unable to pull or build it."""
+    return f"Copy it from a machine that has it: `docker save {image} | ssh {node} docker load`"

@@ -49,6 +49,11 @@ def container_labels(task: StageTask, home: Path) -> dict[str, str]:
     }
 
 
+def job_node() -> str:
+    """The node of a cluster on which this process is part of a job; empty on any other machine."""
+    return os.environ.get("SLURMD_NODENAME", "")
+
+
 def container_config(launch: Launch, home: Path, user: str) -> dict[str, Any]:
     """The body of `POST /containers/create`. An empty `user` keeps the image's user."""
     task = launch.task
