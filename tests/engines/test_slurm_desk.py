@@ -14,11 +14,13 @@ from engine_drivers import a_task
 from winslow_dagster.engines.directory_engine import CachedState
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage
 from winslow_dagster.engines.local_node import usage_without_gpus
+from winslow_dagster.engines.slurm import live_files
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
 from winslow_dagster.engines.slurm.engine import SILENT_S, said_by_agent
 from winslow_dagster.engines.slurm.job_environment import JobFacts
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
+from winslow_dagster.engines.slurm.live_files import MOST_NAMED, MOST_WANTED, LiveFiles
 from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
 from winslow_dagster.engines.slurm.node_reports import SAMPLE_HOLDS_S, NodeReports
 from winslow_dagster.engines.slurm.reporting import Reporter
@@ -410,3 +412,63 @@ def test_an_agent_that_is_silent_for_long_is_the_reason_that_is_shown(plane: Con
     heard = said_by_agent(cached)
     assert heard is not None
     assert heard.reason == "it works"
+
+
+def test_what_somebody_looks_at_comes_with_the_next_reports(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.hello()
+    node, live = TaskDirectory(tmp_path / "node"), LiveFiles(plane.directory)
+    (node.output / "sub").mkdir(parents=True)
+    file = node.output / "sub" / "loss.csv"
+    file.write_text("step,loss\n")
+    (node.output / "link.csv").symlink_to("/etc/passwd")
+    reporter = a_reporter(Wire(plane), node)
+
+    reporter.report()
+    assert [(each.path, each.size_bytes) for each in live.names()] == [("sub/loss.csv", 10)]
+    reporter.report()
+    assert names_in(plane.directory.path / "live") == ["written.json"]  # Nobody looks at it.
+    with pytest.raises(NotFound, match=r"no file 'link\.csv'"):
+        live.read("link.csv", 100)
+    assert live.read("sub/loss.csv", 100) == b""
+    reporter.report()  # Its answer says what is wanted,
+    reporter.report()  # and this one brings it.
+    assert live.read("sub/loss.csv", 100) == b"step,loss\n"
+    with file.open("a") as more:
+        more.write("1,0.5\n")
+    reporter.report()
+    assert live.read("sub/loss.csv", 100) == b"step,loss\n1,0.5\n"
+    assert live.read("sub/loss.csv", 4) == b"step"
+
+    file.write_text("step,loss\n1,0.4\n2,0.3\n")  # It is written anew, as some programs do.
+    reporter.report()
+    assert live.read("sub/loss.csv", 100) == b"step,loss\n1,0.4\n2,0.3\n"
+    file.write_text("")
+    reporter.report()
+    assert live.read("sub/loss.csv", 100) == b""
+
+    reporter.report(a_result())
+    assert not (plane.directory.path / "live").exists()
+
+
+def test_live_files_have_bounds(plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_files, "MOST_BYTES", 1000)
+    plane.hello()
+    node, live = TaskDirectory(tmp_path / "node"), LiveFiles(plane.directory)
+    node.output.mkdir(parents=True)
+    for number in range(MOST_NAMED + 50):
+        (node.output / f"{number:03}.csv").write_bytes(b"x" * (2000 + number))
+    reporter = a_reporter(Wire(plane), node)
+    reporter.report()
+    assert [file.path for file in live.names()] == [f"{number:03}.csv" for number in range(50, MOST_NAMED + 50)]
+
+    for number in range(50, 70):
+        live.read(f"{number:03}.csv", 1 << 20)
+    for _ in range(3):
+        reporter.report()
+
+    copies = [path.stat().st_size for path in (plane.directory.path / "live").glob("*.copy")]
+    assert copies == [1000] * MOST_WANTED
+    for look in (plane.directory.path / "live").glob("*.look"):
+        os.utime(look, (1, 1))
+    reporter.report()
+    assert names_in(plane.directory.path / "live") == ["written.json"]

@@ -153,6 +153,22 @@ def test_an_image_that_a_node_lacks_is_named_with_the_node_and_the_way_to_get_it
         home.engine.images([image])
 
 
+def test_a_file_that_a_stage_writes_can_be_looked_at_before_the_stage_has_ended(home: SlurmInstallation) -> None:
+    task = a_stage(home, f'echo step,loss >"$WINSLOW_OUTPUT_DIR/loss.csv"; {UNTIL_GO}')
+    home.engine.submit(task)
+    directory = until_runs(home, task)
+
+    until("its name is here", lambda: "loss.csv" in {file.path for file in home.engine.growing_files(task.task_id)})
+    until("its content is here", lambda: home.engine.read_growing(task.task_id, "loss.csv", 100) == b"step,loss\n")
+    with (directory.output / "loss.csv").open("a") as file:
+        file.write("1,0.5\n")
+    until("what is new is here", lambda: home.engine.read_growing(task.task_id, "loss.csv", 100).endswith(b"1,0.5\n"))
+
+    let_go(home, task)
+    assert content(home, ended(home, task), "loss.csv") == "step,loss\n1,0.5\n"
+    assert home.engine.growing_files(task.task_id) == ()
+
+
 def test_a_stage_gets_exactly_the_gpus_that_slurm_has_given_it(home: SlurmInstallation) -> None:
     script = f'echo "$CUDA_VISIBLE_DEVICES,$ROCR_VISIBLE_DEVICES" > "$WINSLOW_OUTPUT_DIR/seen"; {UNTIL_GO}'
     nvidia = [a_stage(home, script, gpu=Gpu(vendor="nvidia")) for _ in range(2)]

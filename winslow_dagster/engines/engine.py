@@ -211,12 +211,15 @@ class Engine(ABC):
         """
 
     def growing_files(self, task_id: str) -> tuple[GrowingFile, ...]:
-        """What a running task has written so far; nothing where an engine cannot tell."""
+        """What a running task has written so far, as far as its node has said; nothing where an engine cannot tell."""
         del task_id
         return ()
 
     def read_growing(self, task_id: str, path: str, most_bytes: int) -> bytes:
-        """The beginning of a file that a running task is writing. Raises NotFound."""
+        """The beginning of a file that a running task is writing. Raises NotFound.
+
+        On another machine's file, the first call has nothing to return; the content follows while calls go on.
+        """
         raise NotFound(f"{task_id} has no file {path!r} of up to {most_bytes} bytes yet")
 
     @abstractmethod

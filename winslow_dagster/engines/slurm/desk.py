@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from winslow_dagster.engines.directory_engine import end_without_runner, has_result
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.ledger import Ledger, ledger_lock, of_serving
+from winslow_dagster.engines.slurm.live_files import LiveFiles
 from winslow_dagster.engines.slurm.messages import (
     Hello,
     Order,
@@ -97,6 +98,7 @@ class Desk:
                 raise Fenced("the task has ended", where=directory.task_id) from error
             ledger.changed(serving=serving, served=submission, node=hello.node).write(directory)
             begin_serving(directory, ledger.serving)
+            LiveFiles(directory).remove()
             directory.write_status(
                 StageStatus(
                     task_id=task.task_id,
@@ -136,14 +138,22 @@ class Desk:
                     raise Fenced("the task has ended", where=directory.task_id)
                 return Reply()  # The answer to the first try was lost.
             sizes = write_report(directory, report)
+            live = LiveFiles(directory)
+            live.take(report.written, report.live)
             if report.result is not None and all(landed(piece, sizes) for piece in report.log):
                 directory.write_outcome(report.result)
                 directory.finalize()
                 self._heard_at_s.pop(directory.task_id, None)
+                live.remove()
                 return Reply(sizes=sizes)
         if report.node_usage is not None:
             self._nodes.write_usage(ledger.node, report.node_usage)
-        return Reply(cancel=directory.cancel_reason(), sizes=sizes, report_after_s=self._report_after_s(directory))
+        return Reply(
+            cancel=directory.cancel_reason(),
+            wanted=live.wanted(),
+            sizes=sizes,
+            report_after_s=self._report_after_s(directory),
+        )
 
     def _secrets(self, task: StageTask) -> dict[str, str]:
         store = SecretStore(self._settings.secrets_dir)

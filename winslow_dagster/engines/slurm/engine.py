@@ -39,6 +39,7 @@ from winslow_dagster.engines.slurm.desk import Desk, note_follower
 from winslow_dagster.engines.slurm.job_queue import Job, JobQueue, Look
 from winslow_dagster.engines.slurm.job_request import asked_of, batch_script, sbatch_arguments
 from winslow_dagster.engines.slurm.ledger import Held, Ledger, Submission, ledger_lock, of_serving
+from winslow_dagster.engines.slurm.live_files import LiveFiles
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.engines.slurm.priorities import JobPriorities
 from winslow_dagster.engines.slurm.stored import remove_unused, stored_result
@@ -48,6 +49,7 @@ from winslow_dagster.formatting import format_duration
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader
 from winslow_dagster.stages.task.directory import TaskDirectory
+from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.stages.task.model import NodeGpu, StageStatus, StageTask
 from winslow_dagster.storage.secrets import SecretStore
 
@@ -123,6 +125,16 @@ class SlurmEngine(DirectoryEngine):
     def log(self, task_id: str) -> LogReader:
         note_follower(self._directory(task_id))
         return super().log(task_id)
+
+    @override
+    def growing_files(self, task_id: str) -> tuple[GrowingFile, ...]:
+        return LiveFiles(self._directory(task_id)).names()
+
+    @override
+    def read_growing(self, task_id: str, path: str, most_bytes: int) -> bytes:
+        directory = self._directory(task_id)
+        note_follower(directory)
+        return LiveFiles(directory).read(path, most_bytes)
 
     @override
     def forget(self, task_id: str) -> bool:

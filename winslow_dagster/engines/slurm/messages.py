@@ -12,6 +12,7 @@ from pydantic import Base64UrlBytes, Field, StringConstraints, TypeAdapter
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.errors import UsageError
 from winslow_dagster.pipelines.model.frozen import Frozen
+from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageStatus, StageTask, UsageCurve
 from winslow_dagster.storage.manifest import Manifest
 
@@ -86,6 +87,33 @@ def landed(piece: LogPiece, sizes: Mapping[str, int]) -> bool:
     return not piece.grows or sizes.get(piece.name) == piece.offset + len(piece.data)
 
 
+class Written(Frozen):
+    """The files that the stage has written so far."""
+
+    files: tuple[GrowingFile, ...] = ()
+
+
+class Wanted(Frozen):
+    """A file of the stage that somebody looks at. The control plane has `offset` bytes of it, which end with `tail`."""
+
+    path: str
+    offset: int
+    tail: Base64UrlBytes
+
+
+class LivePiece(Frozen):
+    """A part of a file that the stage is writing. With the offset 0, it replaces what the control plane has."""
+
+    path: str
+    offset: Annotated[int, Field(ge=0)]
+    data: Base64UrlBytes
+
+    @property
+    def end(self) -> int:
+        """Up to where it goes."""
+        return self.offset + len(self.data)
+
+
 class Report(Frozen):
     """What is new at a serving. `log_names` are all files of its log, which the mirror has with these pieces.
 
@@ -99,12 +127,18 @@ class Report(Frozen):
     log: tuple[LogPiece, ...] = ()
     log_names: tuple[LogName, ...] | None = None
     checkpoint: Manifest | None = None
+    written: Written | None = None
+    live: tuple[LivePiece, ...] = ()
     result: StageResult | None = None
 
 
 class Reply(Frozen):
-    """`sizes` are those of the log's growing files that the report named, as the control plane has them."""
+    """`sizes` are those of the log's growing files that the report named, as the control plane has them.
+
+    The next report brings what is new of the files that are `wanted`.
+    """
 
     cancel: str | None = None
+    wanted: tuple[Wanted, ...] = ()
     sizes: dict[str, int] = Field(default_factory=dict)
     report_after_s: float = 1.0

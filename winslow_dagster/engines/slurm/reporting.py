@@ -11,7 +11,8 @@ from typing import TypeVar
 from winslow_dagster.engines.engine import NodeUsage
 from winslow_dagster.engines.slurm.control_plane import ControlPlane
 from winslow_dagster.engines.slurm.job_environment import JobFacts
-from winslow_dagster.engines.slurm.messages import LogPiece, Reply, Report, landed
+from winslow_dagster.engines.slurm.live_files import pieces_of, written_in
+from winslow_dagster.engines.slurm.messages import LogPiece, Reply, Report, Wanted, Written, landed
 from winslow_dagster.stages.log.segments import CHECKPOINT, NAME, OPEN
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageStatus
@@ -49,6 +50,8 @@ class Reporter:
         self._names: tuple[str, ...] = ()
         self._said: dict[str, str] = {}
         self._usage_at_s = -USAGE_EVERY_S
+        self._wanted: tuple[Wanted, ...] = ()
+        self._written: Written | None = None
 
     def report(self, result: StageResult | None = None, checkpoint: Manifest | None = None) -> Reply:
         """Say everything that is new, the result last. Raises Fenced, ControlPlaneAway, EngineError."""
@@ -58,13 +61,16 @@ class Reporter:
                 self._note(pieces, self._say(Report(serving=self._serving, log=pieces)))
                 continue
             status, usage = self._known_as(self._directory.status()), self._directory.usage()
+            node_usage, written = (None, None) if result else self._now_and_then()
             said = {name: value.model_dump_json() for name, value in (("status", status), ("usage", usage)) if value}
             reply = self._say(
                 Report(
                     serving=self._serving,
                     status=status if said.get("status") != self._said.get("status") else None,
                     usage=usage if said.get("usage") != self._said.get("usage") else None,
-                    node_usage=None if result else self._node_usage(),
+                    node_usage=node_usage,
+                    written=written if written != self._written else None,
+                    live=() if result else tuple(pieces_of(self._directory.output, self._wanted, PIECE_BYTES)),
                     log=pieces,
                     log_names=names if names != self._names else None,
                     checkpoint=checkpoint,
@@ -73,7 +79,8 @@ class Reporter:
             )
             self._note(pieces, reply)
             if all(landed(piece, reply.sizes) for piece in pieces):
-                self._names, self._said = names, said
+                self._names, self._said, self._wanted = names, said, reply.wanted
+                self._written = written or self._written
                 return reply
 
     def _say(self, report: Report) -> Reply:
@@ -130,11 +137,12 @@ class Reporter:
         """The value with the task's own id, and the name by which the cluster knows the node."""
         return None if value is None else value.model_copy(update=self._own)
 
-    def _node_usage(self) -> NodeUsage | None:
+    def _now_and_then(self) -> tuple[NodeUsage | None, Written | None]:
+        """What is too dear for each report: the node's usage, and the files that the stage has written."""
         if time.monotonic() - self._usage_at_s < USAGE_EVERY_S:
-            return None
+            return None, None
         self._usage_at_s = time.monotonic()
-        return self._usage().model_copy(update={"name": self._own["node"]})
+        return self._usage().model_copy(update={"name": self._own["node"]}), written_in(self._directory.output)
 
 
 def piece_of(name: str, offset: int, data: bytes, *, grows: bool, last: bool = False) -> LogPiece:

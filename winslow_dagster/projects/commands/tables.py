@@ -48,6 +48,8 @@ def growing_table(context: Context, attempt: Attempt, path: str, wait_s: float) 
     """A CSV file that a running attempt is writing, up to its last complete line. Raises NotFound, InputRejected."""
     content = context.engine.read_growing(attempt.task_id, path, GROWING_BYTES)
     content = content[: content.rfind(b"\n") + 1]
+    if not content:
+        return Reading()
     root = context.settings.tables_dir
 
     @contextlib.contextmanager
