@@ -16,6 +16,7 @@ from winslow_dagster.engines.engine import GpuUsage, NodeUsage
 from winslow_dagster.engines.local_node import usage_without_gpus
 from winslow_dagster.engines.slurm import live_files
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
+from winslow_dagster.engines.slurm.cluster_nodes import COLUMNS, parsed
 from winslow_dagster.engines.slurm.desk import REPORTS_PER_S, Desk, note_follower
 from winslow_dagster.engines.slurm.engine import SILENT_S, said_by_agent
 from winslow_dagster.engines.slurm.job_environment import JobFacts
@@ -25,6 +26,7 @@ from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
 from winslow_dagster.engines.slurm.node_reports import SAMPLE_HOLDS_S, NodeReports
 from winslow_dagster.engines.slurm.reporting import Reporter
 from winslow_dagster.errors import EngineError, Fenced, NotFound, NotLoggedIn, UsageError
+from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.pipelines.variables import SecretReference
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader, LogWriter
@@ -472,3 +474,39 @@ def test_live_files_have_bounds(plane: ControlPlane, tmp_path: Path, monkeypatch
         os.utime(look, (1, 1))
     reporter.report()
     assert names_in(plane.directory.path / "live") == ["written.json"]
+
+
+def test_a_node_is_left_out_where_a_job_could_get_too_small_a_gpu(plane: ControlPlane) -> None:
+    def gpu(index: int, vendor: str, gib: int) -> NodeGpu:
+        return NodeGpu(uuid=f"{vendor}-{index}", index=index, vendor=vendor, name="G", memory_bytes=gib << 30)
+
+    # Slurm gives either of NVIDIA's to a job that asks for one.
+    plane.nodes.write_gpus("mixed", [gpu(0, "nvidia", 24), gpu(1, "nvidia", 80), gpu(0, "amd", 64)])
+
+    asked = {("nvidia", 24): False, ("nvidia", 40): True, ("amd", 64): False, ("amd", 65): True, (None, 24): False}
+    for (vendor, gib), left_out in asked.items():
+        wanted = Gpu.model_validate({"vendor": vendor, "memory_bytes": gib << 30})
+        assert plane.nodes.too_small("mixed", wanted) == left_out, wanted
+    assert not plane.nodes.too_small("mixed", Gpu(vendor="nvidia"))
+    assert not plane.nodes.too_small("not known yet", Gpu(memory_bytes=1 << 40))
+
+
+def test_nodes_that_turn_out_to_have_small_gpus_do_not_count_as_failures(plane: ControlPlane) -> None:
+    wanted = TASK.model_copy(update={"task_id": "run.large.1", "gpu": Gpu(memory_bytes=2 << 30)})
+    plane.submit(wanted)
+
+    with pytest.raises(Fenced, match="the GPUs of s1 have too little memory"):
+        plane.hello(task=wanted)
+
+    last = Ledger.read(TaskDirectory.of(plane.settings.node.tasks_dir, wanted.task_id)).last
+    assert last is not None
+    assert last.refused
+
+
+def test_a_node_says_how_much_memory_its_gpus_have_before_any_agent_does() -> None:
+    shown = {"NodeHost": "ulm-1", "CPUs": "8", "Memory": "1000", "Gres": "gpu:nvidia:2", "StateLong": "idle"}
+    shown["Features_act"] = "ulm,winslow.nvidia.24576MiB"
+
+    node = parsed("".join(shown.get(name, "").ljust(width) for name, width in COLUMNS.items()))
+
+    assert (node.features, node.gpu_memory) == (("ulm",), {"nvidia": 24 << 30})

@@ -209,6 +209,20 @@ def test_a_stage_runs_where_gpus_have_the_memory_that_it_needs(home: SlurmInstal
     assert (ended(home, task).outcome, ended(home, task).node) == ("succeeded", "s1")
 
 
+def test_a_stage_that_needs_more_gpu_memory_than_any_node_has_says_so_and_waits(home: SlurmInstallation) -> None:
+    task = a_stage(home, "true", gpu=Gpu(vendor="nvidia", memory_bytes=100 << 30))
+    home.engine.submit(task)
+
+    def says_so() -> bool:
+        home.engine.submit(task)  # as whoever waits for it does: a node may turn out to be unsuitable
+        asked = "1 CPU, 1 nvidia GPU with 100 GiB"
+        return f"no node has all that it asks for at once: {asked}." in home.engine.explain(task.task_id)
+
+    until("it says so", says_so)
+    home.engine.cancel(task.task_id, "not needed")
+    assert ended(home, task).outcome == "cancelled"
+
+
 def test_stages_that_wait_can_be_reordered(home: SlurmInstallation) -> None:
     holder, early, late = (a_stage(home, UNTIL_GO, gpu=Gpu(vendor="amd")) for _ in range(3))
     for task in (holder, early, late):

@@ -23,7 +23,8 @@ def test_a_machine_says_what_it_has() -> None:
     gpus = (gpu(0, "nvidia", "/dev/nvidia0"), gpu(1, "nvidia", "/dev/nvidia1"), gpu(0, "amd", "/dev/dri/renderD128"))
 
     assert machine(*gpus, tags=("ulm", "fast")).slurmd_conf() == (
-        "CPUs=16 RealMemory=62259 Gres=gpu:amd:1,gpu:nvidia:2 Feature=ulm,fast"
+        "CPUs=16 RealMemory=62259 Gres=gpu:amd:1,gpu:nvidia:2 "
+        "Feature=ulm,fast,winslow.amd.16384MiB,winslow.nvidia.16384MiB"
     )
     assert machine().slurmd_conf() == "CPUs=16 RealMemory=62259"
 

@@ -101,7 +101,8 @@ def _gpu_lines(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
 
     used = {} if usage is None else {gpu.uuid: gpu for gpu in usage.gpus}
     lines = [
-        f"GPU {gpu.index}: {gpu.name}, {format_size(gpu.memory_bytes)}"
+        f"GPU {gpu.index}: {gpu.name}"
+        + (f", {format_size(gpu.memory_bytes)}" if gpu.memory_bytes else "")
         + (f", driver {gpu.driver}" if gpu.driver else "")
         + (_in_use(used[gpu.uuid]) if gpu.uuid in used else "")
         for gpu in node.gpus

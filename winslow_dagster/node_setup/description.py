@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from winslow_dagster.engines.slurm.gpu_memory import features_of, least_memory
 from winslow_dagster.errors import SettingsInvalid
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.settings import NODE_TAG
@@ -48,8 +49,8 @@ class Description(Frozen):
         if self.usable_gpus:
             counts = Counter(gpu.vendor for gpu in self.usable_gpus)
             parts.append("Gres=" + ",".join(f"gpu:{vendor}:{count}" for vendor, count in counts.items()))
-        if self.tags:
-            parts.append(f"Feature={','.join(self.tags)}")
+        if features := (*self.tags, *features_of(least_memory(self.usable_gpus))):
+            parts.append(f"Feature={','.join(features)}")
         return " ".join(parts)
 
     def gres_conf(self) -> str:

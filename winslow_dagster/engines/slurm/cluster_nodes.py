@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from winslow_dagster.engines.engine import Drain, Node, NodeUsage
 from winslow_dagster.engines.slurm.commands import SlurmAway, slurm
+from winslow_dagster.engines.slurm.gpu_memory import LeastMemory, in_features, may_be_too_small
 from winslow_dagster.engines.slurm.node_reports import NodeReports
 from winslow_dagster.pipelines.model.pipeline import Gpu
 from winslow_dagster.settings import SlurmSettings
@@ -44,6 +45,8 @@ class ClusterNode:
     memory_bytes: int
     gpus: tuple[tuple[str, int], ...]
     """Kind and count, in the order of the node's gres."""
+    gpu_memory: LeastMemory
+    """As the node has said it when it joined; nothing if it is described in slurm.conf."""
     features: tuple[str, ...]
     state: str
     drain: Drain | None
@@ -96,12 +99,18 @@ class ClusterNodes:
         )
 
     def gpus(self, node: ClusterNode) -> tuple[NodeGpu, ...]:
-        """A node's GPUs: as an agent has reported them; before that, what Slurm's configuration says."""
+        """A node's GPUs: as an agent has reported them; before that, what Slurm knows."""
         if reported := self._reports.gpus(node.name):
             return reported
         kinds = [kind for kind, count in node.gpus for _ in range(count)]
         return tuple(
-            NodeGpu(uuid=f"{node.name}-gpu{index}", index=index, vendor=kind, name=f"{kind} GPU", memory_bytes=0)
+            NodeGpu(
+                uuid=f"{node.name}-gpu{index}",
+                index=index,
+                vendor=kind,
+                name=f"{kind} GPU",
+                memory_bytes=node.gpu_memory.get(kind, 0),
+            )
             for index, kind in enumerate(kinds)
         )
 
@@ -119,8 +128,11 @@ class ClusterNodes:
         )
 
     def too_small_for(self, gpu: Gpu) -> frozenset[str]:
-        """The nodes that are known to have too few GPUs with that much memory."""
-        return frozenset(node.name for node in self.look() if self._reports.too_small(node.name, gpu))
+        """The nodes where a job is known to be able to get a GPU with less memory than that."""
+        return frozenset(node.name for node in self.look() if self._too_small(node, gpu))
+
+    def _too_small(self, node: ClusterNode, gpu: Gpu) -> bool:
+        return self._reports.too_small(node.name, gpu) or may_be_too_small(node.gpu_memory, gpu)
 
     def drain(self, node: str, by: str, reason: str) -> None:
         """Let the node take no new job."""
@@ -141,12 +153,15 @@ def parsed(line: str) -> ClusterNode:
         fields[name] = line[at : at + width].strip()
         at += width
     state = fields["StateLong"].rstrip("*~#!%$@^-+")
+    features = () if fields["Features_act"] in NONE else fields["Features_act"].split(",")
+    gpu_memory, tags = in_features(features)
     return ClusterNode(
         name=fields["NodeHost"],
         cpus=int(fields["CPUs"]),
         memory_bytes=int(fields["Memory"]) * MIB,
         gpus=gres_of(fields["Gres"]),
-        features=() if fields["Features_act"] in NONE else tuple(fields["Features_act"].split(",")),
+        gpu_memory=gpu_memory,
+        features=tags,
         state=state,
         drain=_drain(fields) if state.startswith(DRAINED) else None,
     )

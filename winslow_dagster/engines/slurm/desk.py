@@ -89,6 +89,7 @@ class Desk:
                 raise Fenced("the task has ended, or a newer job serves it", where=directory.task_id)
             if task.gpu is not None and not task.gpu.optional and self._nodes.too_small(hello.node, task.gpu):
                 # Nobody knew that before its first agent: from now on, it is left out.
+                ledger.changed(last=ledger.last.model_copy(update={"refused": True})).write(directory)
                 raise Fenced(f"the GPUs of {hello.node} have too little memory", where=directory.task_id)
             serving = ledger.serving + 1
             try:

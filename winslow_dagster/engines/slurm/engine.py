@@ -329,6 +329,8 @@ class SlurmEngine(DirectoryEngine):
         last, status = ledger.last, directory.status()
         if last is None or not last.job_id:
             return 0 if last is None else last.failed_before  # Slurm was away, or there never was a job.
+        if last.refused:
+            return last.failed_before
         if ledger.greeted and status is not None:
             healthy_s = HEALTHY_AFTER.total_seconds()
             if status.updated_at.timestamp() - last.at_s >= healthy_s or progress_of(status) != last.progress:

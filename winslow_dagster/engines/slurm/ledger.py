@@ -21,13 +21,17 @@ LOCK = "slurm.lock"
 
 
 class Submission(Frozen):
-    """A job that was given to Slurm. `progress` is how far the task was, `failed_before` how many failed in a row."""
+    """A job that was given to Slurm. `progress` is how far the task was, `failed_before` how many failed in a row.
+
+    `refused`: its node turned out to have too small GPUs, and is left out from now on.
+    """
 
     number: int
     at_s: float
     job_id: str = ""
     progress: tuple[str, int] | None = None
     failed_before: int = 0
+    refused: bool = False
 
 
 class Held(Frozen):

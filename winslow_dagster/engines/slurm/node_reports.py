@@ -12,6 +12,7 @@ from pathlib import Path
 from winslow_dagster.engines import usage_history
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage, Span, UsageHistory
 from winslow_dagster.engines.gpu_readings import GPU_FIELDS
+from winslow_dagster.engines.slurm.gpu_memory import least_memory, may_be_too_small
 from winslow_dagster.engines.usage_rings import RingWriter
 from winslow_dagster.engines.usage_sampler import MOST_GPUS, NODE_FIELDS, NODE_SERIES, gpu_series, usage_dir
 from winslow_dagster.pipelines.model.pipeline import Gpu
@@ -46,12 +47,8 @@ class NodeReports:
         return read_node_gpus(self._directory / node)
 
     def too_small(self, node: str, gpu: Gpu) -> bool:
-        """Whether the node is known to have too few GPUs with as much memory: Slurm only counts GPUs."""
-        least_bytes, known = gpu.memory_bytes, self.gpus(node)
-        if not least_bytes or not known:
-            return False
-        enough = [one for one in known if one.memory_bytes >= least_bytes and gpu.vendor in {None, one.vendor}]
-        return len(enough) < gpu.count
+        """Whether a job there is known to be able to get a GPU with too little memory: Slurm only counts GPUs."""
+        return may_be_too_small(least_memory(self.gpus(node)), gpu)
 
     def write_usage(self, node: str, usage: NodeUsage) -> None:
         """Store what is in use on a node. Each of its agents says it of the GPUs that its own stage has."""

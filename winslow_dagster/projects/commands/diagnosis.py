@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from winslow_dagster.actions import Action
-from winslow_dagster.engines.engine import Engine, Node, NodeImage, NodeUsage
+from winslow_dagster.engines.engine import Engine, Node, NodeGpu, NodeImage, NodeUsage
 from winslow_dagster.errors import ServiceUnavailable, WinslowError
 from winslow_dagster.formatting import format_size
 from winslow_dagster.hosts import canonical_host, is_loopback
@@ -160,7 +160,7 @@ def gpus(nodes: Sequence[Node], pipelines: list[Pipeline]) -> Finding:
     """The GPUs, and whether a pipeline requires one."""
     found = [gpu for node in nodes for gpu in node.gpus]
     if found:
-        return Finding("gpus", "ok", ", ".join(f"{gpu.name} ({format_size(gpu.memory_bytes)})" for gpu in found))
+        return Finding("gpus", "ok", ", ".join(map(_with_memory, found)))
     needing = sorted(
         {pipeline.name for pipeline in pipelines for stage in pipeline.stages if stage.gpu and not stage.gpu.optional}
     )
@@ -168,6 +168,11 @@ def gpus(nodes: Sequence[Node], pipelines: list[Pipeline]) -> Finding:
     if needing:
         return Finding("gpus", "warn", f"{detail}; needed by {', '.join(needing)}", "Install the driver of the GPU")
     return Finding("gpus", "ok", f"{detail}; no pipeline needs one")
+
+
+def _with_memory(gpu: NodeGpu) -> str:
+    """The name of a GPU and its memory, which is 0 where it is not known yet."""
+    return f"{gpu.name} ({format_size(gpu.memory_bytes)})" if gpu.memory_bytes else gpu.name
 
 
 def programs(settings: Settings) -> Iterator[Finding]:

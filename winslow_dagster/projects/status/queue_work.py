@@ -193,7 +193,12 @@ def _most_fitting(stage: Stage, nodes: Collection[Node]) -> int:
         return 0
     least_bytes = gpu.memory_bytes or 0
     fitting = [
-        sum(one.memory_bytes >= least_bytes and gpu.vendor in {None, one.vendor} for one in node.gpus)
+        # Of a node of a cluster, the memory may be unknown.
+        sum(
+            one.memory_bytes >= least_bytes or not one.memory_bytes
+            for one in node.gpus
+            if gpu.vendor in {None, one.vendor}
+        )
         for node in nodes
         if wanted.issubset(node.tags)
     ]
