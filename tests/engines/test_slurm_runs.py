@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -318,6 +319,25 @@ def test_a_runner_that_dies_is_replaced_on_its_node_and_its_program_runs_on(home
 
 
 @pytest.mark.docker
+def test_a_success_counts_even_if_its_node_cannot_be_cleared_up(home: SlurmInstallation) -> None:
+    task = a_stage(home, UNTIL_GO)
+    home.engine.submit(task)
+    directory = until_runs(home, task)
+    stuck = directory.work / "stuck"
+    stuck.mkdir()
+    subprocess.run(["mount", "--bind", stuck, stuck], check=True)  # No runner can remove it.
+    try:
+        let_go(home, task)
+
+        result = ended(home, task)
+        assert (result.outcome, content(home, result, "ran")) == ("succeeded", "ran\n")
+        until("its job has ended", lambda: not home.jobs())
+        assert ended(home, task) == result
+    finally:
+        subprocess.run(["umount", stuck], check=True)
+        shutil.rmtree(directory.path)
+
+
 def test_a_serving_that_was_replaced_stops_its_container_and_leaves_nothing(
     home: SlurmInstallation, test_image: str
 ) -> None:

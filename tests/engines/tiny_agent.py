@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import tiny_runner
@@ -13,7 +14,7 @@ from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.task.model import NodeGpu
 
 
-def serve(path: Path, _node: NodeSettings, _gpus: tuple[NodeGpu, ...]) -> int:
+def serve(path: Path, _node: NodeSettings, _gpus: tuple[NodeGpu, ...], _stored: Callable[[], None]) -> int:
     tiny_runner.run(path)
     return 0
 
@@ -21,4 +22,4 @@ def serve(path: Path, _node: NodeSettings, _gpus: tuple[NodeGpu, ...]) -> int:
 if __name__ == "__main__":
     if (NodeFacts.read().node_dir / "die").exists():
         sys.exit("the disk has a hole")
-    agent.main(serve)
+    sys.exit(agent.main(serve))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gpu_drivers import Busy, Hanging
 from slurm_installation import GPUS
 from tiny_agent import serve
@@ -9,4 +11,4 @@ from tiny_agent import serve
 from winslow_dagster.engines.slurm import agent
 
 if __name__ == "__main__":
-    agent.main(serve, gpu_sources=(Hanging(), Busy(*(gpu.uuid for gpu in GPUS["s1"]))))
+    sys.exit(agent.main(serve, gpu_sources=(Hanging(), Busy(*(gpu.uuid for gpu in GPUS["s1"])))))

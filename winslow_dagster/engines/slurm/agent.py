@@ -1,8 +1,10 @@
-"""The agent of a job: `python -m winslow_dagster.engines.slurm.agent`, started by the batch script on the node.
+"""The agent of a job, which the batch script starts on the node (`job.py`).
 
 It asks the control plane for its order, runs the stage runner in a fork of itself, again while that dies, and reports.
 It dials out only. It ends without a result if Slurm ends the job, or if a newer serving is at work: the control plane
 decides what comes next.
+
+A success is delivered as soon as it is stored: while this node clears up, the next stage is submitted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,8 +56,10 @@ INTERRUPTED = "Slurm ended the job"
 
 logger = logging.getLogger(__name__)
 
-Serve = Callable[[Path, NodeSettings, tuple[NodeGpu, ...]], int]
-"""Brings the attempt in a directory to its result. Returns an exit code."""
+Serve = Callable[[Path, NodeSettings, tuple[NodeGpu, ...], Callable[[], None]], int]
+"""Brings the attempt in a directory to its result. Calls the function once its outcome is there, and has yet to clear
+up. Returns an exit code.
+"""
 
 
 class Agent:
@@ -74,6 +77,7 @@ class Agent:
         self._settings = NodeSettings(node_dir=facts.node_dir)
         self._plane = ControlPlane(facts.control_plane_url, facts.ca_file, job.task_id, job.submission)
         self._fenced = False
+        self._delivered = False
 
     def run(self) -> None:
         """Do the job. Raises EngineError if the control plane refuses it."""
@@ -84,8 +88,8 @@ class Agent:
             for module in (*PRELOAD, "winslow_dagster.engines.slurm.delivery"):
                 importlib.import_module(module)
             order = answer.result()
+        gc.enable()  # `job.py` disables it for the imports.
         self._plane.authorize("Bearer", order.key)
-        from winslow_dagster.engines.slurm.delivery import deliver
         from winslow_dagster.engines.slurm.reporting import Reporter
 
         directory = self._prepare(order)
@@ -103,7 +107,8 @@ class Agent:
             self._remove(directory)
             return
         task = order.task
-        deliver(task, directory, reporter, self._job, self._signals)
+        if not self._delivered:
+            self._deliver(order, directory, reporter)
         ended_well = result.exit_code in {*task.success_exit_codes, task.awaiting_input_exit_code}
         if result.outputs is not None or not ended_well:
             self._remove(directory)  # Otherwise the outputs, which could not be stored, are there.
@@ -179,7 +184,7 @@ class Agent:
                 from winslow_dagster.engines.slurm.stored import fetch_checkpoint
 
                 fetch_checkpoint(order.task, order.checkpoint, directory.checkpoint)
-            code = self._serve(directory.path, self._settings, gpus)
+            code = self._serve(directory.path, self._settings, gpus, self._signals.wake)
         except BaseException:
             logger.exception("the runner died")
         finally:
@@ -194,9 +199,13 @@ class Agent:
                 ready, _, _ = select.select([ended, self._signals.reader], [], [], TICK_S)
                 if ended in ready:
                     os.waitpid(runner, 0)
+                    self._deliver_success(order, directory, reporter)
                     return
                 if self._signals.taken():
                     due_s = 0.0
+                    self._deliver_success(order, directory, reporter)
+                if self._delivered:
+                    continue  # The control plane does not listen to this serving any more.
                 if self._signals.interrupted:
                     directory.request_cancel(INTERRUPTED)
                 if self._fenced:
@@ -213,6 +222,18 @@ class Agent:
                     stop_by_s = time.monotonic() + order.task.stop_grace_period_s + STOP_S
         finally:
             os.close(ended)
+
+    def _deliver_success(self, order: Order, directory: TaskDirectory, reporter: Reporter) -> None:
+        """Deliver the outcome if it is a success: whether the node is then cleared up cannot change that."""
+        outcome = None if self._delivered or self._fenced else directory.outcome()
+        if outcome is not None and outcome.outcome == "succeeded":
+            self._deliver(order, directory, reporter)
+
+    def _deliver(self, order: Order, directory: TaskDirectory, reporter: Reporter) -> None:
+        from winslow_dagster.engines.slurm.delivery import deliver
+
+        deliver(order.task, directory, reporter, self._job, self._signals)
+        self._delivered = True
 
     def _report(self, directory: TaskDirectory, reporter: Reporter) -> float:
         """Returns in how many seconds to report again."""
@@ -254,11 +275,11 @@ class Agent:
 
     def _forget(self, order: Order) -> None:
         """Remove what earlier servings have left on this node, such as before it was lost."""
-        from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
-
         over = frozenset(order.forget)
         if not over:
             return
+        from winslow_dagster.stages.orphans import kill_orphaned_processes, remove_orphaned_containers
+
         try:
             remove_orphaned_containers(self._settings.tasks_dir, over.__contains__)
             kill_orphaned_processes(self._settings.tasks_dir, over.__contains__)
@@ -289,8 +310,8 @@ def touch(job: JobFacts) -> subprocess.Popen[bytes]:
     )
 
 
-def main(serve: Serve | None = None, gpu_sources: tuple[GpuSource, ...] | None = None) -> None:
-    """Do the job that the environment describes."""
+def main(serve: Serve | None = None, gpu_sources: tuple[GpuSource, ...] | None = None) -> int:
+    """Do the job that the environment describes. Returns the exit code."""
     hide_environment()
     facts, job = NodeFacts.read(), JobFacts.read()
     facts.node_dir.mkdir(parents=True, exist_ok=True)
@@ -306,16 +327,13 @@ def main(serve: Serve | None = None, gpu_sources: tuple[GpuSource, ...] | None =
         logger.warning("nothing to do: %s", error)
     except WinslowError as error:
         logger.error("%s", error)  # noqa: TRY400  # it is meant for people
-        sys.exit(error.exit_code)
+        return error.exit_code
     finally:
         touched.wait()
+    return 0
 
 
-def _serve(path: Path, node: NodeSettings, gpus: tuple[NodeGpu, ...]) -> int:
+def _serve(path: Path, node: NodeSettings, gpus: tuple[NodeGpu, ...], stored: Callable[[], None]) -> int:
     from winslow_dagster.stages.runner.service import serve
 
-    return serve(path, node, gpus)
-
-
-if __name__ == "__main__":
-    main()
+    return serve(path, node, gpus, stored)

@@ -24,11 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 def deliver(task: StageTask, directory: TaskDirectory, reporter: Reporter, job: JobFacts, signals: Signals) -> None:
-    """Deliver the result in the directory of a serving, whose task this is. Raises EngineError if nobody takes it.
+    """Deliver the result, or outcome, in the directory of a serving, whose task this is.
+
+    Raises EngineError if nobody takes it.
 
     Where Slurm has ended the job, there is no result but a success: the control plane submits the task again.
     """
-    result = directory.result()
+    result = directory.outcome() or directory.result()  # The one becomes the other, meanwhile perhaps.
     if result is None:
         return
     checkpoint = _stored_checkpoint(task, directory, result)

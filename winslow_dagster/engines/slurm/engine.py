@@ -53,7 +53,7 @@ from winslow_dagster.stages.task.growing_output import GrowingFile
 from winslow_dagster.stages.task.model import NodeGpu, StageStatus, StageTask
 from winslow_dagster.storage.secrets import SecretStore
 
-AGENT = "winslow_dagster.engines.slurm.agent"
+AGENT = "winslow_dagster.engines.slurm.job"
 SILENT_S = 60.0
 NS_PER_S = 1_000_000_000
 RECENT_S = 3.0

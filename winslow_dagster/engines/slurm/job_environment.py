@@ -38,9 +38,9 @@ class Signals:
     """Wakes the agent: USR1 asks it to report now, TERM says that Slurm ends the job."""
 
     def __init__(self) -> None:
-        self.reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.interrupted = False
-        signal.set_wakeup_fd(writer)
+        signal.set_wakeup_fd(self._writer)
         signal.signal(signal.SIGUSR1, lambda *_: None)
         signal.signal(signal.SIGTERM, self._interrupt)
 
@@ -52,6 +52,11 @@ class Signals:
         with suppress(BlockingIOError):
             return bool(os.read(self.reader, 4096))
         return False
+
+    def wake(self) -> None:
+        """Wake the agent, from a fork of it."""
+        with suppress(BlockingIOError):
+            os.write(self._writer, b"\0")
 
     @staticmethod
     def reset() -> None:

@@ -60,7 +60,8 @@ class CancelRequested(Exception):
 class AttemptRunner:
     """Runs one attempt, in a process that holds the lock of its directory.
 
-    `given_gpus` are those that it has already; None: it takes its GPUs from the node's allocator.
+    `given_gpus` are those that it has already; None: it takes its GPUs from the node's allocator. `stored` is called
+    once the outcome is recorded, before container, processes and scratch are removed.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class AttemptRunner:
         directory: TaskDirectory,
         node: NodeSettings,
         given_gpus: tuple[NodeGpu, ...] | None = None,
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._task = task
         self._directory = directory
         self._node = node
         self._given_gpus = given_gpus
+        self._stored = stored
         directory.work.mkdir(exist_ok=True)
         self._records = AttemptRecords(directory.work)
         self._status_writer = StatusWriter(directory)
@@ -90,6 +93,7 @@ class AttemptRunner:
         if outcome is None:
             outcome = self._store(self._records.end() or self._run())
             self._directory.write_outcome(outcome)
+        self._stored()
         self.clear()
         self._directory.remove_secrets()
         remove_directory(self._directory.work)

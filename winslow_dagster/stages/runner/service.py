@@ -7,6 +7,7 @@ with 0 once the attempt has its result, and with 3 if another runner serves it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from winslow_dagster.errors import EngineError
@@ -25,10 +26,16 @@ PRELOAD = (
 """Modules that a process which forks runners may import beforehand."""
 
 
-def serve(path: Path, node: NodeSettings, given_gpus: tuple[NodeGpu, ...] | None = None) -> int:
+def serve(
+    path: Path,
+    node: NodeSettings,
+    given_gpus: tuple[NodeGpu, ...] | None = None,
+    stored: Callable[[], None] = lambda: None,
+) -> int:
     """Bring the attempt in `path` to its result. Returns the exit code. Raises EngineError if it has no task.
 
     `given_gpus` are those that the attempt has already, where something else allots them: the queue of a cluster.
+    `stored` is called once the directory has the outcome; what is left is to clear up.
     """
     directory = TaskDirectory(path.absolute())
     try:
@@ -37,7 +44,7 @@ def serve(path: Path, node: NodeSettings, given_gpus: tuple[NodeGpu, ...] | None
             if task is None:
                 raise EngineError("the directory has no task", where=str(path))
             if directory.result() is None:
-                AttemptRunner(task, directory, node, given_gpus).serve()
+                AttemptRunner(task, directory, node, given_gpus, stored).serve()
     except AlreadyServed:
         return SERVED_BY_ANOTHER
     return 0
