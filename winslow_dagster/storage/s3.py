@@ -190,6 +190,7 @@ class S3Store(Store):
             committed.require_same(manifest)
             return committed
         self._bucket.put(self._manifest_key(manifest.address), manifest.model_dump_json().encode())
-        # Uploads that a killed process left unfinished are of no use from now on.
-        self._bucket.abort_unfinished(self._tree_prefix(manifest.address))
+        if any(entry.size_bytes >= PART_BYTES for entry in manifest.files):
+            # Uploads in parts that a killed process left unfinished are of no use from now on.
+            self._bucket.abort_unfinished(self._tree_prefix(manifest.address))
         return manifest

@@ -149,8 +149,11 @@ class S3Bucket:
         return dict(self._call(key, "head_object", Key=key)["Metadata"])
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """All keys that begin with `prefix`, with their sizes in bytes. Fetches a page at a time."""
-        return ((found.key, found.size_bytes) for found in self.objects(prefix))
+        """All keys in the directory `prefix`, at any depth, with their sizes in bytes. Fetches a page at a time."""
+        # Each commit lists, and the client of the other requests takes half a second to import and to make.
+        with s3_errors(self.place, prefix):
+            for page in obstore.list(self._clients.bulk, prefix):
+                yield from ((found["path"], found["size"]) for found in page)
 
     def objects(self, prefix: str) -> Iterator[S3Object]:
         """All objects whose keys begin with `prefix`. Fetches a page at a time."""

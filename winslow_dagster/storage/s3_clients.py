@@ -1,5 +1,5 @@
 """The two S3 clients with the same configuration (docs/decisions/0002-bulk-transfer-client.md): obstore transfers
-content; s3fs does the rest (lists, heads, deletes, finds unfinished uploads).
+content, and lists; s3fs does the rest (heads, deletes, finds unfinished uploads).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from winslow_dagster.storage.s3_errors import S3Place
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
+    from botocore.session import Session
     from obstore.store import S3Credential
 
 CREDENTIALS_FOR = timedelta(minutes=15)
@@ -34,9 +35,13 @@ class S3Clients:
         self._patience_s = patience_s
 
     @cached_property
+    def _session(self) -> Session:
+        return get_session()
+
+    @cached_property
     def _credentials(self) -> Credentials:
         """What botocore finds, as for s3fs: AWS_* variables, a profile, the machine's role."""
-        found = get_session().get_credentials()
+        found = self._session.get_credentials()
         if found is None:
             raise self._place.explain("", NoCredentialsError())
         return found
@@ -52,7 +57,7 @@ class S3Clients:
 
     @cached_property
     def _region(self) -> str:
-        return str(get_session().get_config_variable("region") or DEFAULT_REGION)
+        return str(self._session.get_config_variable("region") or DEFAULT_REGION)
 
     @cached_property
     def bulk(self) -> ObjectStore:

@@ -28,7 +28,7 @@ from winslow_dagster.stages.node_drain import read_drain
 from winslow_dagster.stages.runner import runtime_selection
 from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
-from winslow_dagster.stages.runner.preparation import TransferProgress, Views, launch_of, store_of
+from winslow_dagster.stages.runner.preparation import TaskStore, TransferProgress, Views, launch_of
 from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
 from winslow_dagster.stages.runner.status_writer import StatusWriter
 from winslow_dagster.stages.runner.supervision import Supervision
@@ -82,6 +82,7 @@ class AttemptRunner:
         self._status_writer = StatusWriter(directory)
         self._reserved_space = ReservedSpace(directory.work / "reserved_space")
         self._launcher: StageLauncher | None = None
+        self._task_store = TaskStore(task)
         self._lease = Lease((), [])
 
     def serve(self) -> StageResult:
@@ -242,12 +243,13 @@ class AttemptRunner:
                 mode=choice.mode, mode_reason=choice.reason, gpus=gpus, started_at=self._status_writer.started_at
             )
         )
+        self._task_store.begin_to_open()
         launcher.start(launch)
         for limit in launcher.unenforced:
             writer.note(f"not enforced: {limit}")
 
     def _views(self, announce: Callable[[str], None]) -> Views:
-        return Views(self._task, self._directory, self._node.cache_dir, announce)
+        return Views(self._task_store, self._directory, self._node.cache_dir, announce)
 
     def _place_on_node(self, writer: LogWriter) -> tuple[NodeGpu, ...]:
         """Wait until the node takes stages, and for its GPUs. It may be drained while this one waits for them."""
@@ -317,13 +319,13 @@ class AttemptRunner:
 
     def _commit_outputs(self) -> Manifest:
         """Commit the outputs. Raises CancelRequested, StoreError."""
-        store, source, announce = store_of(self._task), self._directory.output, self._cancellable("storing")
+        store, source, announce = self._task_store.opened(), self._directory.output, self._cancellable("storing")
         progress = TransferProgress("storing the outputs", bytes_below(source), announce)
         return retried(lambda: store.commit_tree(source, self._task.output_address, progress.moved), announce)
 
     def _commit_log(self) -> Manifest:
         """Commit a copy of the log: its readers keep the original. Only waiting for the store ends with a cancel."""
-        store, source = store_of(self._task), self._directory.log
+        store, source = self._task_store.opened(), self._directory.log
         progress = TransferProgress("storing the log", bytes_below(source), self._announce("storing"))
         return retried(
             lambda: store.commit_tree(source, self._task.log_address, progress.moved, keep_source=True),

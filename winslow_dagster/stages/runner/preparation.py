@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -74,16 +75,31 @@ def take_checkpoint(task: StageTask, directory: TaskDirectory) -> None:
     directory.checkpoint.mkdir(exist_ok=True)
 
 
-def store_of(task: StageTask) -> Store:
-    """The store that the task's inputs come from and its outputs go to."""
-    return open_store(task.store_url, task.s3_endpoint)
+class TaskStore:
+    """The store that a task's inputs come from and its outputs go to."""
+
+    def __init__(self, task: StageTask) -> None:
+        self._task = task
+        self._opening: Future[Store] | None = None
+
+    def begin_to_open(self) -> Future[Store]:
+        """Open it in a thread: a client of S3 takes a tenth of a second to import, as long as a container to start."""
+        if self._opening is None:
+            thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+            self._opening = thread.submit(open_store, self._task.store_url, self._task.s3_endpoint)
+            thread.shutdown(wait=False)
+        return self._opening
+
+    def opened(self) -> Store:
+        """The store. Raises StoreError if its URL is invalid."""
+        return self.begin_to_open().result()
 
 
 class Views:
     """Read-only directories with files of the store."""
 
-    def __init__(self, task: StageTask, directory: TaskDirectory, cache_dir: Path, announce: Announce) -> None:
-        self._store = store_of(task)
+    def __init__(self, store: TaskStore, directory: TaskDirectory, cache_dir: Path, announce: Announce) -> None:
+        self._store = store
         self._announce = announce
         self._place = directory.work / "views"
         self._cache = NodeCache(cache_dir, int(Space.at(directory.path).total_bytes * CACHE_SHARE))
@@ -91,14 +107,14 @@ class Views:
     def of(self, manifest: Manifest, name: str) -> Path:
         """The directory with the manifest's files. `name` appears in the status while they are fetched."""
         progress = TransferProgress(f"fetching {name}", manifest.size_bytes, self._announce)
-        view = partial(self._cache.view, self._store, manifest, self._target(name), progress.moved)
+        view = partial(self._cache.view, self._store.opened(), manifest, self._target(name), progress.moved)
         return retried(view, self._announce)
 
     def changed(self, task: StageTask) -> str:
         """What the stage has changed in its inputs, although they are read-only; empty if nothing."""
         for name, manifest in named_inputs(task).items():
             try:
-                self._cache.require_unchanged(self._store, manifest, self._target(name))
+                self._cache.require_unchanged(self._store.opened(), manifest, self._target(name))
             except StoreError as error:
                 return f"the stage changed its {name}, which it must only read: {error}"
         return ""
