@@ -23,7 +23,7 @@ NO_NODE_FILE = 78
 SCRIPT = """\
 #!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-HOME=$(getent passwd "$(id -u)" | cut -d: -f6) && export HOME
+unset HOME && export HOME=~
 node_file={node_file}
 export {variable}="${{node_file//\\{{node\\}}/$SLURMD_NODENAME}}"
 export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission}
