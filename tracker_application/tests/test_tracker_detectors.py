@@ -49,7 +49,7 @@ def scene(background: np.ndarray = ROAD, road: np.ndarray | None = None) -> Scen
 class ScriptedLooks:
     """A fake network with scripted detections per time."""
 
-    name, provider = "scripted", "cpu"
+    name, provider, threshold = "scripted", "cpu", 0.25
 
     def __init__(self, tell: Callable[[float], list[Boxes]]) -> None:
         self.tell = tell
@@ -219,6 +219,19 @@ def test_a_vehicle_lost_by_motion_is_searched_at_its_predicted_position() -> Non
     pieces = [piece for _, piece in looks.asked if piece is not None]
     assert len(pieces) == 2
     assert all(piece.width_px < 80 for piece in pieces)
+
+
+def test_a_faint_look_continues_a_known_vehicle_but_begins_none() -> None:
+    def tell(time_s: float) -> list[Boxes]:
+        known = box(60 + 80 * time_s, 100, score=0.9 if time_s < 0.05 else 0.2)
+        return [known, box(200, 60, score=0.2), box(60 + 80 * time_s, 140, score=0.2)]
+
+    pictures = [painted((60 + 8 * index, 140, 220)) for index in range(6)]
+    for index, sightings in enumerate(fused(pictures, tell, every=1)):
+        sources = {round(float(sighting.corners_px[:, 1].mean()), -1): sighting.source for sighting in sightings}
+        assert sources.get(100) in ("network", "fused"), index
+        assert sources.get(140) in (None, "motion"), index
+        assert 60 not in sources
 
 
 def test_one_of_two_overlapping_boxes_is_kept() -> None:

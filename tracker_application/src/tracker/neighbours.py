@@ -17,8 +17,14 @@ class Places:
     """Positions to look in, again and again."""
 
     def __init__(self, places: Floats) -> None:
+        self._places = places
         self._order = np.argsort(places[:, 0], kind="stable")
         self._sorted = places[self._order]
+
+    def distance(self, place: Floats, most: float) -> float:
+        """The distance of the nearest position, if it is at most `most`; infinite otherwise."""
+        near = self.within(place, most)
+        return float(np.hypot(*(self._places[near] - place).T).min()) if len(near) else np.inf
 
     def within(self, place: Floats, distance: float) -> Rows:
         """Rows of the positions within a distance of a place."""

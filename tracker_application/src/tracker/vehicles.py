@@ -10,7 +10,8 @@ import numpy as np
 from tracker.arrays import Flags, Floats
 from tracker.association import Track
 from tracker.motion import Motions, Sightings
-from tracker.neighbours import Places, pairs_within
+from tracker.neighbours import pairs_within
+from tracker.road import SURE, SURE_FAR, SURE_OF_ROAD, SURE_TWO_WHEELER, Road, along
 from tracker.tables import Table
 
 # The network's position where motion saw the vehicle, too. User-provided and older boxes lack these columns.
@@ -22,14 +23,10 @@ LONGEST_TWO_WHEELER_M = 3.3
 # Two tracks are one vehicle if the centre of one is this far inside the other for this share of its time.
 INSIDE_M, MOSTLY = 0.3, 0.4
 FURTHEST_M = 7.0
-# A track that never moves is a vehicle if its mean network score, over all frames from first to last, is this high.
-# Street furniture looks like parked two-wheelers; real ones score higher.
-SURE, SURE_TWO_WHEELER = 0.3, 0.45
-# The same far from where any vehicle drives, such as on roofs and meadows. On real pictures, 98 % of the vehicles and a
-# third of what is none score higher.
-SURE_FAR = 0.6
 # With fewer moving vehicles, it is not known where the road is.
 FEWEST_MOVING = 3
+# What is never seen more clearly than this is a vehicle only on the road.
+CLEAR = 0.5
 # Width of the narrowest cars, less the error of a box.
 NARROWEST_CAR_M = 1.2
 # Boxes always cut lengthways by the border, and never wider than this.
@@ -134,27 +131,44 @@ def unlikely(  # noqa: PLR0913, PLR0917  what a judgement rests on
     """Tracks that are probably not vehicles.
 
     Tracks that never get far and have low network scores (shadows, trees, artefacts, furniture), or that are narrower
-    than any car and not two-wheelers (kerbs, benches, roof edges). Further than `road_reach_m` from where vehicles
-    drive, they need a higher score. A moving vehicle may be only partly visible all the time, but slivers are rejected.
+    than any car and not two-wheelers (kerbs, benches, roof edges). The further they are from where vehicles drive, up
+    to `road_reach_m`, the higher a score they need. A moving vehicle may be only partly visible all the time, but
+    slivers are rejected.
     """
-    found = set()
     each = [motions.states[moments, :2] for moments in sightings.each()]
     travels = [float(np.hypot(*(places - places[0]).T).max()) for places in each]
+    scores = [_score(boxes, track) / len(places) for track, places in zip(tracks, each, strict=True)]
     moving = [places for places, travel in zip(each, travels, strict=True) if travel >= min_travel_m]
-    road = Places(np.concatenate(moving)) if len(moving) >= FEWEST_MOVING and road_reach_m > 0 else None
-    for number, (track, places, travel) in enumerate(zip(tracks, each, travels, strict=True)):
-        rows = track.rows
-        sure = float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum()) / len(places)
+    road = None
+    if len(moving) >= FEWEST_MOVING and road_reach_m > 0:
+        standing = [
+            along(motions.states[moments.start, :2], motions.headings[moments.start])
+            for moments, travel, score in zip(sightings.each(), travels, scores, strict=True)
+            if travel < min_travel_m and score >= SURE_OF_ROAD
+        ]
+        road = Road(np.concatenate(moving), np.concatenate([np.zeros((0, 2)), *standing]), road_reach_m)
+    found = set()
+    for number, (track, places, travel, score) in enumerate(zip(tracks, each, travels, scores, strict=True)):
         name, _ = class_of(boxes, track)
-        width_m = size(boxes, track)[1]
-        if name == "two_wheeler":
-            doubtful, sliver = sure < SURE_TWO_WHEELER, False
-        else:
-            far = road is not None and not len(road.within(places.mean(axis=0), road_reach_m))
-            doubtful, sliver = sure < (SURE_FAR if far else SURE) or width_m < NARROWEST_CAR_M, width_m < SLIVER_M
-        if sliver or (travel < min_travel_m and doubtful):
+        needed = _needed_anywhere(boxes, track, name) if road is None else road.needed(places.mean(axis=0), name)
+        width_m = np.inf if name == "two_wheeler" else size(boxes, track)[1]
+        doubtful = score < needed or width_m < NARROWEST_CAR_M
+        if width_m < SLIVER_M or (travel < min_travel_m and doubtful):
             found.add(number)
     return found
+
+
+def _score(boxes: Table, track: Track) -> float:
+    """The sum of the network's scores."""
+    rows = track.rows
+    return float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum())
+
+
+def _needed_anywhere(boxes: Table, track: Track, kind: str) -> float:
+    """The score that what stands needs to be a vehicle if it is not known where the road is."""
+    if boxes["score"][track.rows].max() < CLEAR:
+        return SURE_FAR
+    return SURE_TWO_WHEELER if kind == "two_wheeler" else SURE
 
 
 def twins(sightings: Sightings, motions: Motions, moment: Flags) -> set[int]:

@@ -44,16 +44,18 @@ MOST_MISSED = 2
 
 
 class Fusion:
-    """Processes frames in order. `look` runs the network on a view, or on a piece of it."""
+    """Processes frames in order. `looked` is what the network saw when it last looked at a whole view."""
 
     def __init__(self, looks: Looks, scene: Scene, least_score: float) -> None:
-        self.look = looks.at
+        self.looks = looks
         self.scene = scene
         self.pixel_m = scene.pixel_m
         self.least_score = least_score
         self.vehicles: list[Vehicle] = []
         # Vehicles stopped for so long that they became background: where they leave, the road differs from it.
-        self.ghosts = looks.at(scene.background_view(), None)
+        ghosts = looks.at(scene.background_view(), None)
+        self.ghosts = ghosts.select(ghosts.score >= looks.threshold)
+        self.looked = Boxes.empty()
 
     def frame(self, view: View, coarse: Picture, *, everything: bool) -> list[Sighting]:
         """Process the next frame and return its vehicles.
@@ -152,17 +154,19 @@ class Fusion:
         return _boxes_of([Blob.around(np.vstack(points) + corner, 1.0)])
 
     def _look_around(self, view: View, now: float) -> None:
-        """Compare the known vehicles with the network's detections in the whole view."""
-        found = self.look(view, None)
-        places = expected(self.vehicles, now)
-        pairs = _pairs(places, found)
+        """Compare the known vehicles with the network's detections in the whole view; faint ones only continue them."""
+        self.looked = found = self.looks.at(view, None)
+        sure = found.score >= self.looks.threshold
+        pairs = _pairs(expected(self.vehicles, now), found)
+        pairs = {row: at for row, at in pairs.items() if sure[at] or self.vehicles[row].confirmed}
         for row, vehicle in enumerate(self.vehicles):
             if row in pairs:
                 self._seen_by_network(vehicle, found.select(np.array([pairs[row]])), now)
             else:
                 vehicle.overlooked()
-        news = [at for at in range(len(found)) if at not in pairs.values() and found.score[at] >= self.least_score]
-        for at in news:
+        news = sure & (found.score >= self.least_score)
+        news[list(pairs.values())] = False
+        for at in np.flatnonzero(news).tolist():
             look = found.select(np.array([at]))
             vehicle = Vehicle(look, now)
             vehicle.looked(look, now)
@@ -176,7 +180,7 @@ class Fusion:
             if not lost or self._held(vehicle, coarse, view):
                 continue
             place = expected([vehicle], now)
-            found = self.look(view, _around(place, REACH_M / self.pixel_m, view))
+            found = self.looks.at(view, _around(place, REACH_M / self.pixel_m, view))
             pairs = _pairs(place, found)
             if 0 in pairs:
                 self._seen_by_network(vehicle, found.select(np.array([pairs[0]])), now)
@@ -186,7 +190,7 @@ class Fusion:
     def _seen_by_network(self, vehicle: Vehicle, look: Boxes, now: float) -> None:
         followed = vehicle.time_s == now
         vehicle.source = "fused"
-        vehicle.looked(look, now)
+        vehicle.looked(look, now, faint=bool(look.score[0] < self.looks.threshold))
         if not followed or not self._fits(vehicle, vehicle.box):
             vehicle.seen(look, now, "network", NETWORK_STD_M)
 

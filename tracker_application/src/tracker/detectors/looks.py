@@ -15,13 +15,20 @@ from tracker.detectors.views import Piece, View
 
 # Context that a network sees around a piece.
 CONTEXT_PX = 64
+# Least score of the shipped network's faint boxes: two-wheelers that wait score 0.3 to 0.4 on average, and now and then
+# less.
+FAINT = 0.2
 
 
 class Looks(Protocol):
-    """A network. `provider` is where it runs, `name` its file."""
+    """A network. `provider` is where it runs, `name` its file.
+
+    Boxes with a score below `threshold` are faint: they show that a known vehicle is still there, but no new one.
+    """
 
     name: str
     provider: str
+    threshold: float
 
     def at(self, view: View, piece: Piece | None) -> Boxes:
         """Vehicles in a view, in its stabilised pixels, or only those with their centre in a piece of it."""
@@ -32,7 +39,8 @@ class ShippedLooks:
     """The shipped network. It looks at successive views with different augmentations."""
 
     def __init__(self, pixel_m: float, provider: str) -> None:
-        self.network = ShippedNetwork(pixel_m, provider=provider)
+        self.network = ShippedNetwork(pixel_m, threshold=FAINT, provider=provider)
+        self.threshold = self.network.facts.threshold
         self.name = "vehicles.onnx"
         self.provider = self.network.provider
         self._glances = cycle(GLANCES)
@@ -55,6 +63,7 @@ class UserLooks:
         self.model = model
         self.name = model.name
         self.provider = model.provider
+        self.threshold = model.wishes.least_score
 
     def at(self, view: View, piece: Piece | None) -> Boxes:
         """See Looks."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 from tracker.contract import StageFiles
+from tracker.detectors.boxes import Boxes
 from tracker.detectors.fusion import Fusion
 from tracker.detectors.looks import Looks, ShippedLooks, UserLooks
 from tracker.detectors.motion import Scene
@@ -68,8 +69,12 @@ class Search:
     folder: Path
 
     def found(self, stretch: Stretch) -> Path:
-        """Exists once the stretch is done."""
+        """Its vehicles; exists once the stretch is done."""
         return self.folder / f"{stretch.number:05d}.parquet"
+
+    def looked(self, stretch: Stretch) -> Path:
+        """All boxes of the network when it looked at whole frames, faint ones too."""
+        return self.folder / f"{stretch.number:05d}_looks.parquet"
 
 
 def plan(registered: Flags, rate_fps: float, detection_rate_hz: float) -> tuple[Stretch, ...]:
@@ -104,17 +109,16 @@ def search(job: Search, stretch: Stretch, on_progress: Callable[[int | None], No
         )  # fmt: skip
         see = _detector(parameters, looks_of(job.files, parameters, views.pixel_m), scene)
         seen: list[_Seen] = []
+        looked: list[_Seen] = []
         for count, view in enumerate(views.at((*stretch.warm_up, *stretch.rows)), 1 - len(stretch.warm_up)):
-            sightings = see(*scene.levelled(view))
+            sightings, looks = see(*scene.levelled(view))
             if count < 1:
                 continue
-            corners = np.array([sighting.corners_px for sighting in sightings]).reshape(-1, 2)
-            whole = np.all(view.inside(corners).reshape(-1, 4), axis=1).tolist()
-            seen += [
-                _Seen(view.row, view.time_s, sighting, uncut) for sighting, uncut in zip(sightings, whole, strict=True)
-            ]
+            seen += _seen(view, sightings)
+            looked += _seen(view, scene.on_road(sightings_of(looks)))
             if count % TELL_EVERY == 0:
                 on_progress(count)
+    write_table(job.looked(stretch), _table(looked, views, places, parameters))
     write_table(job.found(stretch), _table(seen, views, places, parameters))
 
 
@@ -172,25 +176,38 @@ def looks_of(files: StageFiles, parameters: Parameters, pixel_m: float) -> Looks
 
 def _detector(
     parameters: Parameters, looks: Looks | None, scene: Scene
-) -> Callable[[View, Picture], Sequence[Sighting]]:
-    """A function from frames, in order, to their vehicles with the centre on the road."""
+) -> Callable[[View, Picture], tuple[Sequence[Sighting], Boxes]]:
+    """A function from frames, in order, to their vehicles with the centre on the road, and to what a network saw.
+
+    The second is empty unless it looked at the whole frame.
+    """
     if looks is None:
-        return lambda view, coarse: scene.on_road(
-            [Sighting.of_blob(blob) for blob in scene.blobs(view, coarse) if blob.fill >= parameters.min_fill]
+        return lambda view, coarse: (
+            scene.on_road(
+                [Sighting.of_blob(blob) for blob in scene.blobs(view, coarse) if blob.fill >= parameters.min_fill]
+            ),
+            Boxes.empty(),
         )
+    network = looks
     if parameters.detector != "fused":
-        return lambda view, _: scene.on_road(sightings_of(looks.at(view, None)))
-    fusion = Fusion(looks, scene, parameters.network_score)
-    default_hz = RATE_ON_GPU_HZ if looks.provider in ON_A_GPU else RATE_ON_CPU_HZ
+
+        def see_all(view: View, _coarse: Picture) -> tuple[Sequence[Sighting], Boxes]:
+            found = network.at(view, None)
+            return scene.on_road(sightings_of(found.select(found.score >= network.threshold))), found
+
+        return see_all
+    fusion = Fusion(network, scene, parameters.network_score)
+    default_hz = RATE_ON_GPU_HZ if network.provider in ON_A_GPU else RATE_ON_CPU_HZ
     rate_hz = parameters.network_rate_hz or default_hz
     last_look_s = -np.inf
 
-    def see(view: View, coarse: Picture) -> Sequence[Sighting]:
+    def see(view: View, coarse: Picture) -> tuple[Sequence[Sighting], Boxes]:
         nonlocal last_look_s
         # Half a frame early counts as on time.
         due = view.time_s - last_look_s >= 1 / rate_hz - 0.5 / parameters.detection_rate_hz
         last_look_s = view.time_s if due else last_look_s
-        return fusion.frame(view, coarse, everything=due)
+        vehicles = fusion.frame(view, coarse, everything=due)
+        return vehicles, fusion.looked if due else Boxes.empty()
 
     return see
 
@@ -203,6 +220,12 @@ class _Seen:
     time_s: float
     sighting: Sighting
     whole: bool
+
+
+def _seen(view: View, sightings: Sequence[Sighting]) -> list[_Seen]:
+    corners = np.array([sighting.corners_px for sighting in sightings]).reshape(-1, 2)
+    whole = np.all(view.inside(corners).reshape(-1, 4), axis=1).tolist()
+    return [_Seen(view.row, view.time_s, sighting, uncut) for sighting, uncut in zip(sightings, whole, strict=True)]
 
 
 def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Parameters) -> Table:

@@ -9,6 +9,8 @@ from tracker.detectors.boxes import Boxes
 from tracker.detectors.overlap import corners_px
 from tracker.foreground import Blob
 
+# All boxes of the network when it looked at whole frames, faint ones too.
+LOOKS_FILE = "looks.parquet"
 # Standard deviations of positions in metres: by motion, by a part of what moves, by the network. Nine of ten derived
 # positions lie within two standard deviations (rendered films).
 MOTION_STD_M, SPLIT_STD_M, NETWORK_STD_M = 0.05, 0.1, 0.08

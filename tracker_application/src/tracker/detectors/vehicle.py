@@ -76,10 +76,11 @@ class Vehicle:
         self.moved = True
         self.seen(box, time_s, "fused", std_m)
 
-    def looked(self, look: Boxes, time_s: float) -> None:
-        """Update with a network box."""
-        size = np.array([look.length_px[0], look.width_px[0]])
-        self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
+    def looked(self, look: Boxes, time_s: float, *, faint: bool = False) -> None:
+        """Update with a network box. Of a faint one, the size is not to be trusted."""
+        if self.size is None or not faint:
+            size = np.array([look.length_px[0], look.width_px[0]])
+            self.size = size if self.size is None else (1 - NEWS) * self.size + NEWS * size
         kind = str(look.kind[0])
         self.votes[kind] = self.votes.get(kind, 0.0) + float(look.score[0])
         self.scores = (*self.scores, float(look.score[0]))[-LOOKS:]

@@ -26,6 +26,7 @@ from tracker.detectors.searching import (
     search,
     views_of,
 )
+from tracker.detectors.sightings import LOOKS_FILE
 from tracker.errors import InputMissing, NoVehicles, ParameterInvalid
 from tracker.proxy import PROXY_FILE, Proxy, open_proxy
 from tracker.tables import Table, read_table, write_table
@@ -46,7 +47,9 @@ MADE_FROM = (
 
 
 def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
-    """Write `detections.parquet` (one row per box) and `background.jpg`.
+    """Write `detections.parquet` (one row per box), `looks.parquet` and `background.jpg`.
+
+    `looks.parquet` has the same columns for all boxes of the network when it looked at whole frames, faint ones too.
 
     Raises NoVehicles, ModelUnusable, and ParameterInvalid for an unavailable detector or provider.
     """
@@ -60,10 +63,16 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
     cv2.imwrite(str(files.output("background.jpg")), scenery.background.picture)
     sizes = round(larger * WORKER_BYTES), round(larger * OWN_BYTES)
     _search_all(job, stretches, 1 if provider in ON_A_GPU else affordable(*sizes), report)
-    parts = [read_table(job.found(stretch)) for stretch in stretches]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns = _joined([job.found(stretch) for stretch in stretches])
+    write_table(files.output(LOOKS_FILE), _joined([job.looked(stretch) for stretch in stretches]))
     shutil.rmtree(files.checkpoint)
     _finish(files, columns, sum(len(stretch.rows) for stretch in stretches), report)
+
+
+def _joined(paths: Sequence[Path]) -> Table:
+    """Tables with the same columns, one below the other."""
+    parts = [read_table(path) for path in paths]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _folder(files: StageFiles, parameters: Parameters) -> Path:

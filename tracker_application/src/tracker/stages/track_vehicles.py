@@ -9,6 +9,7 @@ import numpy as np
 from tracker.arrays import Floats
 from tracker.association import Rules, Track, associate
 from tracker.contract import Report, StageFiles
+from tracker.detectors.sightings import LOOKS_FILE
 from tracker.errors import NoVehicles
 from tracker.joining import join
 from tracker.lean import SHARE, lean_share, leaning_by
@@ -18,6 +19,7 @@ from tracker.parameters import parameter
 from tracker.tables import Table, read_table, select, write_table
 from tracker.trajectories import trajectories
 from tracker.vehicles import class_of, searched, sightings_of, twins, unlikely
+from tracker.waiting import waiting
 
 NEEDED = (
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "class", "source",
@@ -38,8 +40,8 @@ class Parameters:
     min_travel_m: float = parameter(3.0, "least distance of a track, unless a network is sure of it", minimum=0)
     road_reach_m: float = parameter(
         15.0,
-        "how far from where vehicles drive a stationary one may be; further away it needs a higher network score; 0: "
-        "anywhere",
+        "how far from where vehicles drive a stationary one may be; the further, the higher a network score it needs; "
+        "0: the same anywhere",
         minimum=0,
     )
     max_gap_seconds: float = parameter(2.5, "how long a vehicle may be hidden and still be the same", minimum=0)
@@ -73,6 +75,7 @@ def run(files: StageFiles, parameters: Parameters, report: Report) -> None:
             f"vehicles lean outwards {100 * share:.0f} % as far as they would below a camera at this height, and "
             "positions are corrected accordingly: HORIZONTAL_FOV_DEG may be wrong, or the film may show a flat picture"
         )
+    boxes, tracks = with_waiting(boxes, tracks, _looks(files, share), parameters)
     report.progress("steps", 1, 3)
     tracked = smoothed(boxes, tracks, camera, parameters)
     report.progress("steps", 2, 3)
@@ -112,6 +115,35 @@ def follow(boxes: Table, parameters: Parameters) -> list[Track]:
         boxes, every, max_gap_s=parameters.max_gap_seconds, max_standing_s=parameters.max_standing_gap_seconds
     )
     return [track for track in joined if movers.known(track)]
+
+
+def with_waiting(
+    boxes: Table, tracks: list[Track], looks: Table | None, parameters: Parameters
+) -> tuple[Table, list[Track]]:
+    """The boxes and tracks with those of vehicles that stand and are seen only faintly."""
+    if looks is None:
+        return boxes, tracks
+    more = waiting(looks, boxes, tracks)
+    if not len(more["frame"]):
+        return boxes, tracks
+    count = len(boxes["frame"])
+    whole = {name: np.concatenate([values, more[name]]) for name, values in boxes.items()}
+    numbers = more["number"]
+    _, starts = np.unique(numbers, return_index=True)
+    found = [
+        Track((count + rows).tolist(), [False] * len(rows)) for rows in np.split(np.arange(len(numbers)), starts[1:])
+    ]
+    limits = parameters.max_gap_seconds, parameters.max_standing_gap_seconds
+    return whole, join(whole, [*tracks, *found], max_gap_s=limits[0], max_standing_s=limits[1])
+
+
+def _looks(files: StageFiles, share: float | None) -> Table | None:
+    """What the network saw, if the boxes are from one; `share` is how far vehicles lean."""
+    path = files.input_dir / "detect_vehicles" / LOOKS_FILE
+    if not path.is_file():
+        return None
+    looks = usable(read_table(path, NEEDED))
+    return looks if share is None else leaning_by(looks, share)
 
 
 def smoothed(boxes: Table, tracks: list[Track], camera: Table, parameters: Parameters) -> Table | None:
