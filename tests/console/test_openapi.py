@@ -100,7 +100,9 @@ def token(server: Server) -> dict[str, str]:
 @pytest.mark.timeout(1800)
 def test_every_answer_is_as_described(server: Server, token: dict[str, str]) -> None:
     address = server.place.services.address
-    described = schemathesis.openapi.from_dict(httpx.get(f"{address}/api/v1/openapi.json", headers=token).json())
+    described = schemathesis.openapi.from_dict(
+        httpx.get(f"{address}/api/v1/openapi.json", headers=token, timeout=None).json()
+    )
     described.config.update(base_url=address)
     wrong, refused = {}, set()
     for operation in (found.ok() for found in described.get_all_operations()):
