@@ -112,6 +112,7 @@ def a_stage(installation: SlurmInstallation, **fields: object) -> Stage:
     script = PROCESS.format(marks=place / "marks", go=place / "go")
     task = a_task(run_id=run_id).model_copy(
         update={
+            "project": run_id,  # Slurm's saved state has the stages of earlier tests, too.
             "mode": "process",
             "command": ("sh",),
             "args": ("-c", script),
