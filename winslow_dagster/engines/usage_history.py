@@ -30,7 +30,7 @@ def rates_now(node: NodeSettings) -> dict[str, float | None]:
 
 
 def gpus_now(node: NodeSettings, gpus: Sequence[NodeGpu], max_age_s: int = PRESENT_S) -> tuple[GpuUsage, ...]:
-    """What is in use of each GPU; nothing of those of which there is no sample as young as this."""
+    """What is in use of each GPU, except for those without a sample that is at most `max_age_s` old."""
     directory, now_s = usage_dir(node), time.time()
     found = []
     for gpu in gpus:

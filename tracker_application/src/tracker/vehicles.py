@@ -137,7 +137,7 @@ def unlikely(  # noqa: PLR0913, PLR0917  what a judgement rests on
     """
     each = [motions.states[moments, :2] for moments in sightings.each()]
     travels = [float(np.hypot(*(places - places[0]).T).max()) for places in each]
-    scores = [_score(boxes, track) / len(places) for track, places in zip(tracks, each, strict=True)]
+    scores = [_mean_score(boxes, track, len(places)) for track, places in zip(tracks, each, strict=True)]
     moving = [places for places, travel in zip(each, travels, strict=True) if travel >= min_travel_m]
     road = None
     if len(moving) >= FEWEST_MOVING and road_reach_m > 0:
@@ -158,10 +158,10 @@ def unlikely(  # noqa: PLR0913, PLR0917  what a judgement rests on
     return found
 
 
-def _score(boxes: Table, track: Track) -> float:
-    """The sum of the network's scores."""
+def _mean_score(boxes: Table, track: Track, frames: int) -> float:
+    """The network's mean score over all frames from first to last."""
     rows = track.rows
-    return float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum())
+    return float(boxes["score"][rows][boxes["source"][rows] != "motion"].sum()) / frames
 
 
 def _needed_anywhere(boxes: Table, track: Track, kind: str) -> float:

@@ -19,7 +19,7 @@ from tracker.tables import Table, select
 
 # Looks at one vehicle are this close to each other.
 SAME_M = 0.7
-# It is seen for so long, and in so many looks; after a longer gap it is another one.
+# The least time and number of looks in which it is seen. What is seen again after a longer gap is another one.
 SHORTEST_S, FEWEST, LONGEST_GAP_S = 3.0, 6, 3.0
 # Least mean score over all looks from first to last; what scores less is nowhere taken for a vehicle.
 LEAST = 0.25
@@ -77,8 +77,7 @@ def waiting(looks: Table, boxes: Table, tracks: list[Track]) -> Table:
             continue
         at = np.flatnonzero((times_s >= begin_s) & (times_s <= end_s))
         last = rows[np.searchsorted(free["time_s"][rows], times_s[at], side="right") - 1]
-        looked = np.searchsorted(moments, end_s) - np.searchsorted(moments, begin_s) + 1
-        mean = float(free["score"][rows].sum()) / looked
+        mean = _mean_score(free, rows, moments)
         count = len(at)
         held = select(free, last) | {"frame": frames[at], "time_s": times_s[at], "score": np.full(count, mean)}
         found.append(held | {"number": np.full(count, len(found))})
@@ -114,11 +113,15 @@ def _standing(looks: Table, moments: Floats) -> Iterator[Flags]:
         rows = order[np.unique(looks["time_s"][order], return_index=True)[1]]
         gaps = np.flatnonzero(np.diff(looks["time_s"][rows]) > LONGEST_GAP_S) + 1
         for part in np.split(rows, gaps):
-            times = looks["time_s"][part]
-            looked = np.searchsorted(moments, times[-1]) - np.searchsorted(moments, times[0]) + 1
-            lasts = len(part) >= FEWEST and times[-1] - times[0] >= SHORTEST_S
-            if lasts and looks["score"][part].sum() >= LEAST * looked:
+            lasts = len(part) >= FEWEST and looks["time_s"][part[-1]] - looks["time_s"][part[0]] >= SHORTEST_S
+            if lasts and _mean_score(looks, part, moments) >= LEAST:
                 yield part
+
+
+def _mean_score(looks: Table, rows: Flags, moments: Floats) -> float:
+    """Over all looks from the first to the last of these rows: where nothing was seen, the score is 0."""
+    first, last = np.searchsorted(moments, looks["time_s"][rows[[0, -1]]])
+    return float(looks["score"][rows].sum()) / int(last - first + 1)
 
 
 def _driven_over(place: Floats, begin_s: float, end_s: float, known: list[_Known]) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from winslow_dagster.engines import usage_history
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage, Span, UsageHistory
@@ -95,12 +96,15 @@ class NodeReports:
 
 
 def sample_of(usage: NodeUsage) -> tuple[float, ...]:
-    """What is in use, as the curves have it."""
+    """What is in use on a node, as its curves have it."""
     known = usage.model_dump() | {"disk_used_bytes": usage.disk_total_bytes - usage.disk_free_bytes}
-    return tuple(UNKNOWN if (value := known[name]) is None else float(value) for name in NODE_FIELDS)
+    return _sample(known, NODE_FIELDS)
 
 
 def sample_of_gpu(usage: GpuUsage) -> tuple[float, ...]:
-    """What is in use of a GPU, as the curves have it."""
-    known = usage.model_dump()
-    return tuple(UNKNOWN if (value := known[name]) is None else float(value) for name in GPU_FIELDS)
+    """What is in use of a GPU, as its curves have it."""
+    return _sample(usage.model_dump(), GPU_FIELDS)
+
+
+def _sample(known: Mapping[str, Any], names: Sequence[str]) -> tuple[float, ...]:
+    return tuple(UNKNOWN if (value := known[name]) is None else float(value) for name in names)
