@@ -13,8 +13,9 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -24,10 +25,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from winslow_dagster.console.room import Room
 from winslow_dagster.errors import WinslowError
+from winslow_dagster.projects.domain.model import Attempt
 from winslow_dagster.projects.installation import Installation
+from winslow_dagster.stages.task.model import LogSummary, StageStatus
 
 LOOK_S = 0.5
 """How often the database is asked."""
+PROGRESS_S = 2.0
+"""How often progress of stages is told at most: every open page that shows it then asks for itself again."""
 LINGER_S = 30.0
 """How long it goes on without listeners, so that going from page to page does not make each page fetch itself twice."""
 WAITING_MOST = 100
@@ -39,10 +44,14 @@ room = Room()
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The ids of what changed. `everything`: some changes are not known one by one."""
+    """The ids of what changed. `everything`: some changes are not known one by one.
+
+    `progress`: the projects of which nothing has changed but how far their stages are.
+    """
 
     projects: frozenset[str] = frozenset()
     attempts: frozenset[str] = frozenset()
+    progress: frozenset[str] = frozenset()
     everything: bool = False
 
     def message(self) -> dict[str, Any]:
@@ -50,6 +59,7 @@ class News:
         return {
             "projects": sorted(self.projects),
             "attempts": sorted(self.attempts),
+            "progress": sorted(self.progress),
             "everything": self.everything,
         }
 
@@ -64,6 +74,49 @@ class Heard:
     def event(self) -> ServerSentEvent:
         """As a browser gets it, and names it when it connects again."""
         return ServerSentEvent(id=self.position, data=self.news.message())
+
+
+@dataclass(eq=False)
+class Running:
+    """What the running attempts of an installation were last seen to do."""
+
+    attempts: Callable[[], Iterable[tuple[Attempt, StageStatus | None]]]
+    _known: dict[str, StageStatus | None] = field(default_factory=dict)
+    _further: set[str] = field(default_factory=set)
+    _told_at_s: float = -inf
+
+    def look(self, now_s: float) -> News:
+        """What is different since the last look. Progress is held back until it may be told."""
+        projects, attempts, ended = set(), set(), set(self._known)
+        for attempt, status in self.attempts():
+            new = attempt.task_id not in self._known
+            known, self._known[attempt.task_id] = self._known.get(attempt.task_id), status
+            ended.discard(attempt.task_id)
+            if new or _state(known) != _state(status):
+                projects.add(attempt.project)
+            elif _log(known) != _log(status):
+                self._further.add(attempt.project)
+            else:
+                continue
+            attempts.add(attempt.task_id)
+        for task_id in ended:
+            del self._known[task_id]
+        return News(frozenset(projects), frozenset(attempts), self._progress(now_s))
+
+    def _progress(self, now_s: float) -> frozenset[str]:
+        if not self._further or now_s - self._told_at_s < PROGRESS_S:
+            return frozenset()
+        further, self._further = frozenset(self._further), set()
+        self._told_at_s = now_s
+        return further
+
+
+def _state(status: StageStatus | None) -> tuple[str, str] | None:
+    return None if status is None else (status.phase, status.reason)
+
+
+def _log(status: StageStatus | None) -> LogSummary | None:
+    return None if status is None else status.log
 
 
 @dataclass(eq=False)
@@ -99,7 +152,7 @@ class Live:
 
     async def _look_while_somebody_listens(self) -> None:
         cursor: str | None = None
-        progress: dict[str, Any] = {}
+        running = Running(self.installation.running_attempts)
         # What changed while nobody looked is not known.
         self._number += 1
         lost = False
@@ -107,11 +160,16 @@ class Live:
         while self._queues or time.monotonic() < until:
             try:
                 found = await to_thread.run_sync(self.installation.changes, cursor, limiter=WATCH)
-                moved = await to_thread.run_sync(self._moved, progress, limiter=WATCH)
+                moved = await to_thread.run_sync(running.look, time.monotonic(), limiter=WATCH)
             except WinslowError:
                 lost = True
             else:
-                news = News(found.projects | moved.projects, found.attempts | moved.attempts, lost or found.missed)
+                news = News(
+                    found.projects | moved.projects,
+                    found.attempts | moved.attempts,
+                    moved.progress,
+                    everything=lost or found.missed,
+                )
                 cursor, lost = found.cursor, False
                 if self._looked.is_set() and news != News():
                     self._tell(news)
@@ -119,20 +177,6 @@ class Live:
             if self._queues:
                 until = time.monotonic() + LINGER_S
             await asyncio.sleep(LOOK_S)
-
-    def _moved(self, known: dict[str, Any]) -> News:
-        """The running attempts whose status differs from the known one, which is brought up to date."""
-        projects, attempts, ended = set(), set(), set(known)
-        for attempt, status in self.installation.running_attempts():
-            ended.discard(attempt.task_id)
-            shown = None if status is None else (status.phase, status.reason, status.log)
-            if attempt.task_id not in known or known[attempt.task_id] != shown:
-                known[attempt.task_id] = shown
-                attempts.add(attempt.task_id)
-                projects.add(attempt.project)
-        for task_id in ended:
-            del known[task_id]
-        return News(frozenset(projects), frozenset(attempts))
 
     def _tell(self, news: News) -> None:
         self._number += 1

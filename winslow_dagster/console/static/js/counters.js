@@ -48,7 +48,8 @@ async function load() {
 
 export function showCounters() {
   load();
-  document.addEventListener("winslow:news", load);
+  // How far stages are changes no counter.
+  document.addEventListener("winslow:news", ({ detail }) => { if (detail.everything || detail.projects.length > 0) load(); });
   // A refreshed part of a page brings the page's title along.
   document.addEventListener("htmx:finally:swap", () => { if (last) show(last); });
   setInterval(load, LOOK_AGAIN_MS);

@@ -22,6 +22,6 @@ self.onconnect = ({ ports: [port] }) => {
   if (close === null) close = open(tell);
   else {
     port.postMessage({ kind: "connection", connected });
-    if (position !== null) port.postMessage({ kind: "news", position, news: { projects: [], attempts: [] } });
+    if (position !== null) port.postMessage({ kind: "news", position, news: { projects: [], attempts: [], progress: [] } });
   }
 };

@@ -2,20 +2,16 @@
 // A part of a page says what it shows, and fetches itself again when that has changed:
 //   data-live="projects"      any project
 //   data-live="project:NAME"  one project
-//   data-live="attempt:ID"    one attempt
+//   data-live="… progress"    it also shows how far the stages of these projects are
 // Several words are separated by spaces.
 const stale = new Set();
 const busy = new Set();
 
 function concerned(part, news) {
   if (news.everything) return true;
-  return part.dataset.live.split(/\s+/).some((word) => {
-    const [kind, ...rest] = word.split(":");
-    const id = rest.join(":");
-    if (kind === "projects") return news.projects.length > 0;
-    if (kind === "project") return news.projects.includes(id);
-    return kind === "attempt" && news.attempts.includes(id);
-  });
+  const words = part.dataset.live.split(/\s+/);
+  const projects = words.includes("progress") ? [...news.projects, ...news.progress] : news.projects;
+  return words.some((word) => word === "projects" ? projects.length > 0 : projects.some((each) => word === `project:${each}`));
 }
 
 function refresh(part) {
@@ -33,9 +29,9 @@ function refreshStale() {
 let asked = document.querySelector('meta[name="live-position"]')?.content ?? null;
 
 function take({ news, position }) {
-  if (asked !== null && asked !== position) news = { projects: [], attempts: [], everything: true };
+  if (asked !== null && asked !== position) news = { projects: [], attempts: [], progress: [], everything: true };
   asked = null;
-  if (!news.everything && news.projects.length + news.attempts.length === 0) return;
+  if (!news.everything && news.projects.length + news.attempts.length + news.progress.length === 0) return;
   for (const part of document.querySelectorAll("[data-live]")) if (concerned(part, news)) refresh(part);
   document.dispatchEvent(new CustomEvent("winslow:news", { detail: news }));
 }
