@@ -199,6 +199,12 @@ class StoreError(WinslowError):
     exit_code = 7
 
 
+class NotStorable(StoreError):
+    """A file or a directory cannot be stored: a pipe, a device, a link that leads nowhere, an unusable name."""
+
+    exit_code = 6
+
+
 class StoreUnreachable(StoreError):
     """The store does not respond now; the operation can be repeated later."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,17 @@ def test_programs_find_rename_replace_remove_and_restore_files(every_state: Serv
         assert [ada.pool.purge("renamed").freed_bytes for _ in range(2)] == [8, 8]
         with pytest.raises(NotFound, match="no deleted file 'renamed'"):
             ada.pool.purge("renamed")
+
+
+def test_a_directory_that_cannot_be_kept_is_the_senders_fault(every_state: Server, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    os.mkfifo(tmp_path / "frames" / "pipe")
+    answer = every_state.send(
+        "/api/v1/pool", "POST", {"path": str(tmp_path / "frames")}, **every_state.place.authorization
+    )
+    assert answer.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.data["error"] == "NotStorable"
+    assert "this is a pipe" in answer.data["detail"]
 
 
 @pytest.mark.chromium

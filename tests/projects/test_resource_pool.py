@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from threading import Barrier
 
 import pytest
 
-from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
+from winslow_dagster.errors import InputRejected, NotFound, NotStorable, ProjectConflict
 from winslow_dagster.pipelines.model.pipeline import ProjectInput
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.database.uploads import Uploads
@@ -59,6 +60,50 @@ def test_a_name_is_taken_once_and_a_missing_file_is_refused(pool: Pool, film: Pa
         pool.add(film.parent / "none.csv", "none", "anna")
     with pytest.raises(InputRejected, match="'no/name' is not a valid pool name"):
         pool.add(film, "no/name", "anna")
+
+
+def stored_files(folder: Path) -> set[Path]:
+    return {path for path in (folder / "store").rglob("*") if path.is_file()}
+
+
+def empty(folder: Path) -> None:
+    (folder / "inner").mkdir(parents=True)
+
+
+def with_a_pipe(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+
+
+def with_a_link_to_nothing(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "link").symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (empty, r"odd: the directory contains no files"),
+        (with_a_pipe, r"odd/pipe: this is a pipe; expected files and directories\. Delete it, or keep it outside of"),
+        (
+            with_a_link_to_nothing,
+            r"odd/link: the symbolic link points to /nowhere, which does not exist\. Put the file",
+        ),
+        (os.mkfifo, r"odd: this is a pipe; expected a file"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_leaves_nothing(
+    pool: Pool, film: Path, make: Callable[[Path], None], message: str
+) -> None:
+    odd = film.with_name("odd")
+    make(odd)
+    kept, before = pool.add(film, "kept", "anna"), stored_files(film.parent)
+    with pytest.raises((InputRejected, NotStorable), match=message):
+        pool.add(odd, "odd", "anna")
+    with pytest.raises((InputRejected, NotStorable), match=message):
+        pool.replace("kept", odd, "anna", NOW)
+    assert pool.files() == (kept,)
+    assert stored_files(film.parent) == before
 
 
 def test_a_file_of_the_pool_is_checked_as_any_input(pool: Pool, film: Path, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def name_with_newline(source: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (link_out, r"secret: the symbolic link points out of the directory, to /etc/hostname\. Write the file itself"),
+        (link_out, r"secret: the symbolic link points out of the directory, to /etc/hostname\. Put the file itself"),
         (link_up, r"frames/up: the symbolic link is part of a cycle"),
         (link_to_itself, r"me: the symbolic link is part of a cycle"),
         (

@@ -23,6 +23,7 @@ from winslow_dagster.errors import (
     Forbidden,
     NotFound,
     NotLoggedIn,
+    NotStorable,
     ProjectConflict,
     ProjectDeleted,
     ServiceUnavailable,
@@ -49,6 +50,7 @@ STATUS: dict[type[WinslowError], HTTPStatus] = {
     Fenced: HTTPStatus.GONE,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     StoreUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotStorable: HTTPStatus.UNPROCESSABLE_ENTITY,
     StoreError: HTTPStatus.BAD_GATEWAY,
     ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

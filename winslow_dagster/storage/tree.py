@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from winslow_dagster.errors import StoreError
+from winslow_dagster.errors import NotStorable
 from winslow_dagster.storage.store import BytesMoved
 
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -57,7 +57,7 @@ class Visit:
 
 
 def survey(root: Path, moved: BytesMoved | None = None) -> tuple[TreeFile, ...]:
-    """The files in `root`, sorted by path. Raises StoreError if something cannot be stored, OSError.
+    """The files in `root`, sorted by path. Raises NotStorable if something cannot be stored, OSError.
 
     `moved` is called now and then with 0, and may raise to stop.
     """
@@ -65,11 +65,11 @@ def survey(root: Path, moved: BytesMoved | None = None) -> tuple[TreeFile, ...]:
 
 
 def survey_file(path: Path) -> TreeFile:
-    """One file as a tree of its own. Raises StoreError if it cannot be stored, OSError."""
+    """One file as a tree of its own. Raises NotStorable if it cannot be stored, OSError."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else kind_of(status)
-        raise StoreError(f"this is {kind}", where=str(path), expected="a file")
+        raise NotStorable(f"this is {kind}", where=str(path), expected="a file")
     return TreeFile(checked_name(path.name, path.parent), path, status)
 
 
@@ -83,7 +83,7 @@ def walk(root: Path, moved: BytesMoved | None) -> Iterator[TreeFile]:
             for entry in entries:
                 seen += 1
                 if seen > MOST_ENTRIES:
-                    raise StoreError(
+                    raise NotStorable(
                         f"more than {MOST_ENTRIES} files and directories; symbolic links count as what they point to",
                         where=str(root),
                         remedy="Pack them into archives, and delete links to directories.",
@@ -97,17 +97,15 @@ def walk(root: Path, moved: BytesMoved | None) -> Iterator[TreeFile]:
                 if stat.S_ISREG(status.st_mode):
                     yield TreeFile(path, real, status)
                 elif not stat.S_ISDIR(status.st_mode):
-                    raise StoreError(
+                    raise NotStorable(
                         f"this is {kind_of(status)}",
                         where=entry.path,
                         expected="files and directories",
-                        remedy="Delete it before the stage ends, or write it outside the output directory.",
+                        remedy="Delete it, or keep it outside of the directory.",
                     )
                 elif is_link and visit.is_below(real):
-                    raise StoreError(
-                        "the symbolic link is part of a cycle",
-                        where=entry.path,
-                        remedy="Delete it before the stage ends.",
+                    raise NotStorable(
+                        "the symbolic link is part of a cycle", where=entry.path, remedy="Delete the link."
                     )
                 else:
                     waiting.append(Visit(f"{path}/", real, visit))
@@ -119,36 +117,36 @@ def kind_of(status: os.stat_result) -> str:
 
 
 def checked_name(name: str, directory: Path) -> str:
-    """The name itself. Raises StoreError unless every store can hold it."""
+    """The name itself. Raises NotStorable unless every store can hold it."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise StoreError(
+        raise NotStorable(
             f"the name {os.fsencode(name)!r} is not UTF-8",
             where=os.fsencode(directory).decode(errors="backslashreplace"),
             remedy="Rename the file, or run the program with a UTF-8 locale.",
         ) from error
     if UNUSABLE.search(name):
-        raise StoreError(
+        raise NotStorable(
             f"the name {name!r} contains a control character", where=str(directory), remedy="Rename the file."
         )
     return name
 
 
 def resolved_inside(link: Path, root: Path) -> Path:
-    """The final target of a link. Raises StoreError unless it is in the tree."""
-    remedy = "Write the file itself there, or link to it by a relative path inside the directory."
+    """The final target of a link. Raises NotStorable unless it is in the tree."""
+    remedy = "Put the file itself there, or link to it by a relative path inside the directory."
     try:
         real = link.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
         dangling = f"the symbolic link points to {link.readlink()}, which does not exist"
-        raise StoreError(dangling, where=str(link), remedy=remedy) from error
+        raise NotStorable(dangling, where=str(link), remedy=remedy) from error
     except RuntimeError as error:  # ELOOP, in pathlib before Python 3.13
-        raise StoreError("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
+        raise NotStorable("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise StoreError("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
+        raise NotStorable("the symbolic link is part of a cycle", where=str(link), remedy=remedy) from error
     if not real.is_relative_to(root):
-        raise StoreError(f"the symbolic link points out of the directory, to {real}", where=str(link), remedy=remedy)
+        raise NotStorable(f"the symbolic link points out of the directory, to {real}", where=str(link), remedy=remedy)
     return real

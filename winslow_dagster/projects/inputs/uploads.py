@@ -40,10 +40,14 @@ def contents(files: Iterable[FileEntry]) -> dict[str, str]:
 
 
 def put(store: Store, path: Path, address: str, moved: BytesMoved | None) -> Manifest:
-    """Copy a file or a directory into the store. Raises StoreError."""
-    if path.is_file():
+    """Copy a file or a directory into the store. Raises InputRejected (a directory without files), StoreError."""
+    if not path.is_dir():
         return store.put_file(path, address, moved)
-    return store.commit_tree(path, address, moved, keep_source=True)
+    manifest = store.commit_tree(path, address, moved, keep_source=True)
+    if not manifest.files:
+        store.delete_tree(address)
+        raise InputRejected("the directory contains no files", where=str(path))
+    return manifest
 
 
 @dataclass(frozen=True, slots=True)
