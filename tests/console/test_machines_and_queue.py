@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 HOSTILE = "<b>new</b> disks"
+RECORD_TEXTS = """
+window.drawn = []
+const fillText = CanvasRenderingContext2D.prototype.fillText
+CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+    drawn.push(text)
+    fillText.call(this, text, ...at)
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +238,25 @@ def test_the_pages_show_curves_and_take_orders(server: Server, browser: Browser)
         page.goto("/projects/drawn/stages/gate/result")
         page.get_by_text("What it used of its machine").click()
         page.locator("usage-chart[data-points] canvas").first.wait_for()
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("span", ["1h", "7d"])
+def test_times_beside_the_curves_say_the_hour_however_short_the_curves_are(
+    server: Server, browser: Browser, span: str
+) -> None:
+    with person(browser, server, trusting=True) as context:
+        page = context.new_page()
+        page.add_init_script(RECORD_TEXTS)
+        page.goto(f"/machines?span={span}")
+        page.locator("usage-chart[data-points] canvas").first.wait_for()
+        page.wait_for_function("drawn.length > 0")
+        times = [text for text in page.evaluate("drawn") if re.search(r":|^[A-Z][a-z]{2}", text)]
+        photograph(page, f"machines-{span}")
+    assert times
+    assert [text for text in times if not re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?\s[AP]M", text)] == []
 
 
 def test_the_commands_print_what_the_pages_show(

@@ -11,6 +11,15 @@ const HEIGHT = 140;
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"];
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
 const moment = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
+// How a time is written beside its axis, by the seconds from one to the next.
+const MARKS = [
+  [60, { hour: "numeric", minute: "2-digit", second: "2-digit" }],
+  [3 * 3600, { hour: "numeric", minute: "2-digit" }],
+  [24 * 3600, { weekday: "short", hour: "numeric" }],
+  [Infinity, { month: "short", day: "numeric" }],
+].map(([below, options]) => [below, new Intl.DateTimeFormat(undefined, options)]);
+// A chart of less time than this, as of a single moment, is as wide as this.
+const LEAST_S = 60;
 const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const asked = new Map();
 
@@ -121,14 +130,14 @@ class UsageChart extends HTMLElement {
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "11px sans-serif" };
     const plot = new uPlot({
       width: figure.clientWidth || 300, height: HEIGHT,
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, top || high || 1] } },
-      axes: [{ ...axis, size: 32 }, { ...axis, size: 76, ...(unit === "bytes" || unit === "rate" ? { incrs: POWERS } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
+      scales: { x: { time: true, range: (_, low, high) => [Math.min(low, high - LEAST_S), high] }, y: { range: (_, low, high) => [0, top || high || 1] } },
+      axes: [{ ...axis, size: 32, space: 84, values: (_, splits, _axis, _space, apart_s) => splits.map((at) => MARKS.find(([below]) => apart_s < below)[1].format(1000 * at)) }, { ...axis, size: 76, ...(unit === "bytes" || unit === "rate" ? { incrs: POWERS } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
       cursor: { drag: { x: false, y: false } },
       // Away from the pointer, the latest values.
       legend: { live: true },
       series: [
         { label: "At", value: ({ data: [at] }, value) => moment.format(1000 * (value ?? at.at(-1))) },
-        ...lines.map(([label], at) => ({ label, stroke: colorOf(this, COLORS[at]), width: 1.5, points: { show: false }, value: ({ data }, value, line, index) => { const shown = index === null ? data[line].at(-1) : value; return shown === null || shown === undefined ? "" : show(shown); } })),
+        ...lines.map(([label], at) => ({ label, stroke: colorOf(this, COLORS[at]), width: 1.5, points: { show: ({ data: [at] }) => at.length < 3, size: 5 }, value: ({ data }, value, line, index) => { const shown = index === null ? data[line].at(-1) : value; return shown === null || shown === undefined ? "" : show(shown); } })),
       ],
     }, data, figure);
     const canvas = figure.querySelector("canvas");
