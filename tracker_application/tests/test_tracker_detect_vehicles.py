@@ -13,11 +13,13 @@ import pytest
 from rendered_film import Film
 
 from tracker.cli import main
+from tracker.detectors.boxes import CLASS_SCORES, KINDS
 from tracker.tables import read_table
 
 COLUMNS = {
     "frame", "time_s", "x_m", "y_m", "heading_deg", "length_m", "width_m", "score", "whole", "x_px", "y_px", "class",
     "source", "position_std_m", "network_x_m", "network_y_m", "lean_x_m", "lean_y_m", "lean_length_m", "lean_width_m",
+    "car_score", "truck_bus_score", "two_wheeler_score",
 }  # fmt: skip
 
 
@@ -47,6 +49,19 @@ def test_the_default_detector_is_fused_and_classifies_vehicles(film: Film) -> No
     apart = np.hypot(found["network_x_m"] - found["x_m"], found["network_y_m"] - found["y_m"])[both]
     assert 0 < np.median(apart) < 0.5
     assert (film.outputs / "detect_vehicles" / "background.jpg").stat().st_size > 10_000
+
+
+def test_detections_have_the_scores_of_each_class_where_the_network_looked(film: Film) -> None:
+    looks = read_table(film.outputs / "detect_vehicles" / "looks.parquet")
+    scores = np.column_stack([looks[name] for name in CLASS_SCORES])
+    assert np.isfinite(scores).all()
+    assert np.array_equal(np.array(KINDS, object)[scores.argmax(axis=1)], looks["class"])
+    assert np.allclose(scores.max(axis=1), looks["score"])
+    boxes_ = read_table(film.outputs / "detect_vehicles" / "detections.parquet")
+    known = np.isfinite(boxes_[CLASS_SCORES[0]])
+    assert set(boxes_["frame"][known]) >= set(looks["frame"])
+    assert 0.1 < known.mean() < 0.9
+    assert not known[boxes_["source"] == "motion"].any()
 
 
 def test_recall_and_precision_on_the_road_are_high(film: Film) -> None:

@@ -18,7 +18,7 @@ from tracker.detectors.boxes import Boxes
 from tracker.detectors.looks import Looks
 from tracker.detectors.motion import Scene
 from tracker.detectors.overlap import boxes_around, corners_px, intersections_px2, overlaps
-from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, SPLIT_STD_M, Sighting
+from tracker.detectors.sightings import MOTION_STD_M, NETWORK_STD_M, NO_CLASS_SCORES, SPLIT_STD_M, Sighting
 from tracker.detectors.vehicle import Vehicle, expected
 from tracker.detectors.views import Piece, View
 from tracker.foreground import Blob
@@ -218,10 +218,10 @@ class Fusion:
         elif not vehicle.moved and self._stands(vehicle) and vehicle.score < self.least_score:
             return None
         score = vehicle.score if vehicle.confirmed else self.least_score / 2
-        look_px = None
-        if source == "fused" and vehicle.look is not None and vehicle.looked_s == view.time_s:
-            look_px = corners_px(vehicle.look)[0]
-        return Sighting(vehicle.corners_px, score, vehicle.kind, source, std, look_px)
+        look = vehicle.look if vehicle.looked_s == view.time_s else None
+        look_px = corners_px(look)[0] if look is not None and source == "fused" else None
+        class_scores = NO_CLASS_SCORES if look is None else tuple(look.class_scores[0].tolist())
+        return Sighting(vehicle.corners_px, score, vehicle.kind, source, std, look_px, class_scores)
 
     def _held(self, vehicle: Vehicle, coarse: Picture, view: View) -> bool:
         """Whether a vehicle that motion does not see is still where the network saw it."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
 from tracker.contract import StageFiles
-from tracker.detectors.boxes import Boxes
+from tracker.detectors.boxes import CLASS_SCORES, Boxes
 from tracker.detectors.fusion import Fusion
 from tracker.detectors.looks import Looks, ShippedLooks, UserLooks
 from tracker.detectors.motion import Scene
@@ -244,6 +244,7 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
     network_who = [(kind, "network") for kind, also in zip(kinds, looked, strict=True) if also]
     network_places = np.full((len(seen), 2), np.nan)
     network_places[looked] = standing(looks, views.to_world, places[rows[looked]], heights, network_who)[:, :2]
+    class_scores = np.array([sighting.class_scores for sighting in sightings]).reshape(-1, len(CLASS_SCORES))
     middle = transform(np.linalg.inv(scaling(views.factor)), corners.reshape(-1, 2)).reshape(-1, 4, 2).mean(axis=1)
     columns: Table = {
         "frame": rows,
@@ -261,6 +262,7 @@ def _table(seen: Sequence[_Seen], views: Views, places: Floats, parameters: Para
         "network_x_m": network_places[:, 0],
         "network_y_m": network_places[:, 1],
         **{name: lean[:, column] for name, column in zip(LEAN, (0, 1, 3, 4), strict=True)},
+        **dict(zip(CLASS_SCORES, class_scores.T, strict=True)),
         "class": np.array(kinds, dtype=object),
         "source": np.array(sources, dtype=object),
     }

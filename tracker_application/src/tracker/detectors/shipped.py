@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from tracker.arrays import Flags, Floats, Picture
-from tracker.detectors.boxes import Boxes
+from tracker.detectors.boxes import KINDS, Boxes
 from tracker.detectors.providers import open_network
 from tracker.errors import InputMissing, ParameterInvalid
 
@@ -139,7 +139,8 @@ def decode(scores: Floats, geometry: Floats, facts: Facts, threshold: float) -> 
     weights /= np.maximum(weights.sum(1, keepdims=True), 1e-9)
     dx, dy, length, width, cosine, sine = geometry[:, near_rows, near_columns].astype(np.float64)
     x, y = ((near_columns + dx) * weights).sum(1), ((near_rows + dy) * weights).sum(1)
-    kinds = np.array(facts.classes, object)[scores[:, rows, columns].argmax(0)]
+    each = scores[:, rows, columns]
+    kinds = np.array(facts.classes, object)[each.argmax(0)]
     return Boxes(
         x_px=(x + 0.5) * facts.stride - 0.5,
         y_px=(y + 0.5) * facts.stride - 0.5,
@@ -148,6 +149,7 @@ def decode(scores: Floats, geometry: Floats, facts: Facts, threshold: float) -> 
         angle_rad=0.5 * np.arctan2((sine * weights).sum(1), (cosine * weights).sum(1)),
         score=best[rows, columns].astype(np.float64),
         kind=kinds,
+        class_scores=each[[facts.classes.index(kind) for kind in KINDS]].T.astype(np.float64),
     )
 
 
@@ -195,7 +197,7 @@ def _in_picture(boxes: Boxes, factors: Floats) -> Boxes:
     """From working scale to the image's; the two factors differ only by rounding."""
     mean = float(np.sqrt(factors.prod()))
     x, y = (boxes.x_px + 0.5) / factors[0] - 0.5, (boxes.y_px + 0.5) / factors[1] - 0.5
-    return Boxes(x, y, boxes.length_px / mean, boxes.width_px / mean, boxes.angle_rad, boxes.score, boxes.kind)
+    return replace(boxes, x_px=x, y_px=y, length_px=boxes.length_px / mean, width_px=boxes.width_px / mean)
 
 
 def _inside(boxes: Boxes, regions: Sequence[Region]) -> Flags:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tracker.arrays import Floats
-from tracker.detectors.boxes import Boxes
+from tracker.detectors.boxes import KINDS, Boxes
 from tracker.detectors.overlap import corners_px
 from tracker.foreground import Blob
 
@@ -16,11 +17,15 @@ LOOKS_FILE = "looks.parquet"
 MOTION_STD_M, SPLIT_STD_M, NETWORK_STD_M = 0.05, 0.1, 0.08
 
 
+NO_CLASS_SCORES = (math.nan,) * len(KINDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A vehicle in a frame: the corners of its visible outline (4 x 2 pixels), and their source.
 
-    `look_px` are the network's corners, if it saw this frame, too, and the outline is motion's.
+    `look_px` are the network's corners, if it saw this frame, too, and the outline is motion's. `class_scores` are the
+    network's for each of KINDS, if it looked at this frame and tells them; otherwise NaN.
     """
 
     corners_px: Floats
@@ -29,6 +34,7 @@ class Sighting:
     source: str
     std_m: float
     look_px: Floats | None = None
+    class_scores: tuple[float, ...] = NO_CLASS_SCORES
 
     @classmethod
     def of_blob(cls, blob: Blob) -> Sighting:
@@ -38,5 +44,8 @@ class Sighting:
 
 def sightings_of(boxes: Boxes) -> list[Sighting]:
     """From the network alone."""
-    rows = zip(corners_px(boxes), boxes.score, boxes.kind, strict=True)
-    return [Sighting(corners, float(score), str(kind), "network", NETWORK_STD_M) for corners, score, kind in rows]
+    rows = zip(corners_px(boxes), boxes.score, boxes.kind, boxes.class_scores.tolist(), strict=True)
+    return [
+        Sighting(corners, float(score), str(kind), "network", NETWORK_STD_M, class_scores=tuple(each))
+        for corners, score, kind, each in rows
+    ]
