@@ -1,4 +1,4 @@
-"""Properties of vehicles derived from tracks: size, class, and whether they are vehicles at all."""
+"""Properties of vehicles derived from tracks: size, what they are seen as, and whether they are vehicles at all."""
 
 from __future__ import annotations
 
@@ -95,11 +95,17 @@ def _cut(whole: Flags, rows: Flags) -> Flags:
 
 def size(boxes: Table, track: Track) -> tuple[float, float]:
     """Length and width: score-weighted median of the boxes that show the vehicle whole and alone."""
-    rows = np.array(track.rows)
-    alone = rows[~np.array(track.shared) & (boxes["whole"][rows] == 1)]
-    rows = alone if len(alone) else rows
+    alone = shown_whole(boxes, track)
+    rows = alone if len(alone) else np.array(track.rows)
     length, width = (_weighted_median(boxes[name][rows], boxes["score"][rows]) for name in ("length_m", "width_m"))
     return length, width
+
+
+def shown_whole(boxes: Table, track: Track) -> Flags:
+    """The boxes that show the vehicle whole and alone."""
+    rows = np.array(track.rows)
+    alone: Flags = rows[~np.array(track.shared) & (boxes["whole"][rows] == 1)]
+    return alone
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
@@ -108,8 +114,11 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def class_of(boxes: Table, track: Track) -> tuple[str, float]:
-    """The score-weighted majority class of the boxes, and its share; 0 if only the length determines it."""
+def seen_as(boxes: Table, track: Track) -> tuple[str, float]:
+    """The score-weighted majority class of the boxes, and its share; 0 if only the length determines it.
+
+    Positions rest on it, as each class leans differently. What class a vehicle has in the end, `vehicle_class` says.
+    """
     votes: Counter[str] = Counter()
     for row in track.rows:
         votes[boxes["class"][row]] += boxes["score"][row]
@@ -149,7 +158,7 @@ def unlikely(  # noqa: PLR0913, PLR0917  what a judgement rests on
         road = Road(np.concatenate(moving), np.concatenate([np.zeros((0, 2)), *standing]), road_reach_m)
     found = set()
     for number, (track, places, travel, score) in enumerate(zip(tracks, each, travels, scores, strict=True)):
-        name, _ = class_of(boxes, track)
+        name, _ = seen_as(boxes, track)
         needed = _needed_anywhere(boxes, track, name) if road is None else road.needed(places.mean(axis=0), name)
         width_m = np.inf if name == "two_wheeler" else size(boxes, track)[1]
         doubtful = score < needed or width_m < NARROWEST_CAR_M

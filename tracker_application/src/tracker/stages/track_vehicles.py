@@ -18,7 +18,8 @@ from tracker.movers import Movers
 from tracker.parameters import parameter
 from tracker.tables import Table, read_table, select, write_table
 from tracker.trajectories import trajectories
-from tracker.vehicles import class_of, searched, sightings_of, twins, unlikely
+from tracker.vehicle_class import class_of
+from tracker.vehicles import searched, sightings_of, twins, unlikely
 from tracker.waiting import waiting
 
 NEEDED = (
