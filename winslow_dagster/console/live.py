@@ -31,7 +31,7 @@ from winslow_dagster.stages.task.model import LogSummary, StageStatus
 
 LOOK_S = 0.5
 """How often the database is asked."""
-PROGRESS_S = 2.0
+PROGRESS_S = 1.0
 """How often progress of stages is told at most: every open page that shows it then asks for itself again."""
 LINGER_S = 30.0
 """How long it goes on without listeners, so that going from page to page does not make each page fetch itself twice."""
