@@ -21,6 +21,8 @@ from s3fs import S3FileSystem
 from winslow_dagster.errors import StoreError, StoreUnreachable
 from winslow_dagster.storage.factory import open_store
 from winslow_dagster.storage.s3 import S3Store
+from winslow_dagster.storage.s3_clients import S3Clients, keys_of_environment
+from winslow_dagster.storage.s3_errors import S3Place
 
 Tree = dict[str, bytes]
 Plant = Callable[[Tree], Path]
@@ -263,6 +265,45 @@ def test_no_credentials_at_all_are_told_before_anything_is_sent(
     for use in (lambda: store.manifest("a"), lambda: store.delete_tree("a")):
         with pytest.raises(StoreError, match=r"no credentials for the server are configured\. Set AWS_ACCESS_KEY_ID"):
             use()
+
+
+COMMIT = """
+import sys
+from pathlib import Path
+from winslow_dagster.storage.factory import open_store
+url, endpoint, source, target = sys.argv[1:]
+store = open_store(url, endpoint)
+manifest = store.commit_tree(Path(source), "a")
+store.fetch_file(manifest, manifest.files[0], Path(target))
+print([name for name in sys.modules if name in {"botocore.session", "s3fs"}])
+"""
+
+
+@pytest.mark.s3
+def test_with_keys_in_the_environment_a_stage_transfers_files_without_botocores_session(
+    s3_url: str, s3_endpoint: str, plant: Plant, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", COMMIT, s3_url, s3_endpoint, str(plant({"a": b"1"})), str(tmp_path / "fetched")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (tmp_path / "fetched").read_bytes() == b"1"
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("credentials")
+def test_temporary_keys_are_left_to_botocore_which_renews_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keys_of_environment() is not None
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "for an hour")
+    assert keys_of_environment() is None
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_region_of_a_profile_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-central-1\n")
+    for variable in ("AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    bulk = S3Clients(S3Place("bucket", "http://127.0.0.1:1"), SHORT_S).bulk
+    assert bulk.config["region"] == "eu-central-1"
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ content, and lists; s3fs does the rest (heads, deletes, finds unfinished uploads
 from __future__ import annotations
 
 import math
+import os
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import NoCredentialsError
-from botocore.session import get_session
 from obstore.store import S3Store as ObjectStore
 
 from winslow_dagster.storage.s3_errors import S3Place
@@ -25,6 +26,10 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 3600.0
 DEFAULT_REGION = "us-east-1"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
+"""By variable: where botocore finds a region otherwise."""
+TEMPORARY = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION")
 
 
 class S3Clients:
@@ -36,6 +41,9 @@ class S3Clients:
 
     @cached_property
     def _session(self) -> Session:
+        # Imported only here: it takes as much processor time as all else that a stage needs of the store.
+        from botocore.session import get_session
+
         return get_session()
 
     @cached_property
@@ -47,6 +55,8 @@ class S3Clients:
         return found
 
     def _credential(self) -> S3Credential:
+        if (keys := keys_of_environment()) is not None:
+            return keys
         frozen = self._credentials.get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key or "",
@@ -57,12 +67,15 @@ class S3Clients:
 
     @cached_property
     def _region(self) -> str:
-        return str(self._session.get_config_variable("region") or DEFAULT_REGION)
+        region = os.environ.get("AWS_DEFAULT_REGION")
+        if not region and any(Path(os.environ.get(*file)).expanduser().exists() for file in FILES):
+            region = self._session.get_config_variable("region")
+        return str(region or DEFAULT_REGION)
 
     @cached_property
     def bulk(self) -> ObjectStore:
         """obstore, for content."""
-        _ = self._credentials
+        _ = self._credential()
         endpoint = self._place.endpoint
         return ObjectStore(
             self._place.bucket,
@@ -108,3 +121,12 @@ class S3Clients:
     def _attempts(self) -> int:
         """The number of attempts that fit into the time: pauses between them double from about a second."""
         return 1 + int(math.log2(max(1.0, self._patience_s)))
+
+
+def keys_of_environment() -> S3Credential | None:
+    """The keys in the environment, which come before all that botocore looks for; None if they are temporary."""
+    values = [os.environ.get(name) for name in KEYS]
+    if not all(values) or any(os.environ.get(name) for name in TEMPORARY):
+        return None
+    key_id, secret = map(str, values)
+    return {"access_key_id": key_id, "secret_access_key": secret, "expires_at": None}
