@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.installation import bench_image
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.launchers.docker import containers  # noqa: F401  # preloaded by the fork server
 from winslow_dagster.stages.launchers.process import processes  # noqa: F401  # preloaded by the fork server

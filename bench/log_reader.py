@@ -16,9 +16,10 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.installation import bench_image
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
+from winslow_dagster.stages.launchers.docker.daemon_api import DaemonAddress
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
-from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog
 from winslow_dagster.stages.launchers.docker.spec import LOG_CONFIG
 from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
 from winslow_dagster.stages.log.lines import stamp

@@ -32,7 +32,7 @@ from winslow_dagster.engines.slurm.desk import FASTEST_S, REPORTS_PER_S, SLOWEST
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, LogPiece, Report
 from winslow_dagster.engines.slurm.node_facts import NodeFacts
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.dagster_api.connection import dagster_client
 from winslow_dagster.services.instance import installation_id
 from winslow_dagster.settings import Settings

@@ -13,7 +13,7 @@ import pytest
 from winslow_dagster.cli.main import main
 from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database.audit import Audit
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord

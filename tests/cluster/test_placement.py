@@ -14,7 +14,7 @@ from patience import until
 from slurm_cluster import SlurmCluster
 
 from winslow_dagster.engines.slurm.job_request import AGENT_BYTES, sbatch_arguments
-from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules
 from winslow_dagster.settings import SlurmSettings
 from winslow_dagster.stages.task.model import StageTask
 

@@ -14,7 +14,7 @@ from winslow_dagster.console.app import create_app
 from winslow_dagster.console.gpu_lanes import WIDTH, lanes
 from winslow_dagster.engines.engine import Node, NodeGpu
 from winslow_dagster.engines.memory import InMemoryEngine
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.gpu_lanes import GpuHold
 from winslow_dagster.projects.installation import Installation

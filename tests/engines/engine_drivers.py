@@ -24,7 +24,7 @@ from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.engines.runner_records import RunnerRecord
 from winslow_dagster.engines.slurm.ledger import Ledger
 from winslow_dagster.engines.spawn import ProcessIdentity
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages import process_supervisor
 from winslow_dagster.stages.log import LogWriter

@@ -21,7 +21,7 @@ from winslow_dagster.engines.local import LIVENESS_POLL_S, LocalEngine
 from winslow_dagster.engines.runner_records import MAX_FAILED_STARTS, RunnerRecord
 from winslow_dagster.errors import EngineError
 from winslow_dagster.pipelines import SecretReference
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageStatus, StageTask
@@ -31,7 +31,7 @@ SUBMITTER = """
 import os, sys
 from engine_drivers import a_task
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import Settings
 engine = LocalEngine(Settings.read(), runner="tiny_runner")
 os.read(0, 1)

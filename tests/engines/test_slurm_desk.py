@@ -26,7 +26,7 @@ from winslow_dagster.engines.slurm.messages import Hello, Order, Reply, Report
 from winslow_dagster.engines.slurm.node_reports import SAMPLE_HOLDS_S, NodeReports
 from winslow_dagster.engines.slurm.reporting import Reporter
 from winslow_dagster.errors import EngineError, Fenced, NotFound, NotLoggedIn, UsageError
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.pipelines.variables import SecretReference
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.log import LogReader, LogWriter

@@ -17,7 +17,7 @@ from slurm_installation import slurm_installation
 
 from winslow_dagster.engines.engine import GpuUsage
 from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 
 
 def use(uuid: str, percent: float) -> GpuUsage:

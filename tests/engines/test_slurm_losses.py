@@ -16,7 +16,7 @@ from slurm_cluster import SlurmCluster
 from slurm_installation import SlurmInstallation, slurm_installation, write_facts
 
 from winslow_dagster.engines.slurm.ledger import Ledger
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import NodeGpu, StageResult, StageTask
 

@@ -22,7 +22,7 @@ from slurm_installation import SlurmInstallation, slurm_installation
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, Order
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.pipelines.variables import SecretReference
 from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import StageResult, StageTask

@@ -17,7 +17,7 @@ from winslow_dagster.engines.slurm.job_request import BASE_PRIORITY, batch_scrip
 from winslow_dagster.engines.slurm.node_facts import FILE_VARIABLE, NodeFacts
 from winslow_dagster.engines.slurm.words import waiting_reason
 from winslow_dagster.errors import EngineError, SettingsInvalid
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import SlurmSettings
 from winslow_dagster.stages.task.model import PRIORITY_STEP, NodeGpu
 

@@ -10,7 +10,7 @@ import pytest
 
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.jobs.gpu_order import GpuOrder
-from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules
 from winslow_dagster.projects.database.queue_entries import QueueEntries
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunRecord

@@ -21,18 +21,8 @@ from winslow_dagster.pipelines import (
 )
 from winslow_dagster.pipelines.model.form import PointsField
 from winslow_dagster.pipelines.model.output_checks import FileCheck, ResultCheck
-from winslow_dagster.pipelines.model.pipeline import (
-    Gpu,
-    Highlight,
-    LogRules,
-    NeedsInput,
-    ProgressRule,
-    ProjectInput,
-    PromisedOutput,
-    RetentionRule,
-    Retries,
-    Stage,
-)
+from winslow_dagster.pipelines.model.pipeline import Highlight, NeedsInput, ProjectInput, RetentionRule, Retries, Stage
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules, ProgressRule, PromisedOutput
 from winslow_dagster.pipelines.schema.value_parsers import RESERVED_NAMES
 from winslow_dagster.pipelines.units import written_duration, written_size
 

@@ -24,18 +24,8 @@ from winslow_dagster.pipelines.model.form import (
     TextField,
 )
 from winslow_dagster.pipelines.model.output_checks import CsvCheck, FileCheck, JsonCheck, Range, ResultCheck
-from winslow_dagster.pipelines.model.pipeline import (
-    Gpu,
-    Highlight,
-    LogRules,
-    NeedsInput,
-    ProgressRule,
-    ProjectInput,
-    PromisedOutput,
-    RetentionRule,
-    Retries,
-    Stage,
-)
+from winslow_dagster.pipelines.model.pipeline import Highlight, NeedsInput, ProjectInput, RetentionRule, Retries, Stage
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules, ProgressRule, PromisedOutput
 from winslow_dagster.pipelines.schema.value_parsers import RESERVED_NAMES
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())

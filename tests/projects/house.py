@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from winslow_dagster.engines.factory import open_engine
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database import schema
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.actor import Actor

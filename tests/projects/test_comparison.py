@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules
 from winslow_dagster.projects.comparison.compare import AttemptFacts, FileRef, Side, compare, compare_many
 from winslow_dagster.projects.comparison.csv_summary import TableFacts, table_facts
 from winslow_dagster.projects.comparison.parameters import parameters, word_difference

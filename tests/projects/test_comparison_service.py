@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.comparison.service import MOST_ATTEMPTS, ComparisonService
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.attempts import find_attempt

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.dagster_api.client import DagsterRun, EventPage, RunEvent
 from winslow_dagster.projects.dagster_api.run_completion import ended_runs, reconcile_runs
 from winslow_dagster.projects.database.annotations import Annotations

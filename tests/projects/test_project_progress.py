@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from winslow_dagster.engines.engine import TaskState
-from winslow_dagster.pipelines.model.pipeline import LogRules, NeedsInput, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import NeedsInput, Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database.holds import Hold, Holds
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.projects.domain.model import RunOutcome, RunRecord

@@ -10,7 +10,8 @@ import pytest
 
 from bench.queue_forecast import week
 from winslow_dagster.engines.engine import Node, NodeGpu
-from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules, Stage
+from winslow_dagster.pipelines.model.pipeline import Stage
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules
 from winslow_dagster.projects.domain.queue_rules import QueueItem, QueueLimits, in_order, places_of, starting
 from winslow_dagster.projects.status.durations import Durations, forecast
 from winslow_dagster.projects.status.queue_simulation import QueueSimulation, RunWork, StageWork, start_times

@@ -13,7 +13,7 @@ from winslow_dagster.engines.engine import Node, NodeGpu
 from winslow_dagster.engines.memory import InMemoryEngine
 from winslow_dagster.errors import InputRejected, ProjectConflict
 from winslow_dagster.pipelines import keep_version
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.dagster_api.client import DagsterRun, RunStatus
 from winslow_dagster.projects.domain.actor import Actor
 from winslow_dagster.projects.domain.model import RunRecord

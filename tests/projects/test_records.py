@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound, ProjectConflict
-from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database.holds import Holds
 from winslow_dagster.projects.database.lineage_queries import lineage_of, outputs_in_use
 from winslow_dagster.projects.database.records import ProjectRecords

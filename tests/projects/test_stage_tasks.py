@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from winslow_dagster.errors import InputRejected, NotFound
-from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.model import Project
 from winslow_dagster.projects.domain.run_request import RunRequest

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline
+from winslow_dagster.pipelines.model.pipeline import Pipeline
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database.annotations import Annotations
 from winslow_dagster.projects.database.answers import Answers
 from winslow_dagster.projects.database.audit import Audit

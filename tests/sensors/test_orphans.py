@@ -16,7 +16,7 @@ from dagster import DagsterInstance, build_sensor_context, job, op
 from patience import until
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.database.records import ProjectRecords
 from winslow_dagster.sensors.orphans import (
     cancel_orphaned_attempts,

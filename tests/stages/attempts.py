@@ -18,7 +18,7 @@ from patience import until
 
 from winslow_dagster.engines.local import LOCK_RELEASE_TIMEOUT_S
 from winslow_dagster.locks import free_within
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.launchers.process.processes import ProcessLauncher
 from winslow_dagster.stages.log import LogReader

@@ -19,7 +19,7 @@ from attempts import Place, containers, inspected
 from patience import until
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
 from winslow_dagster.stages.launchers.base import Launch
 from winslow_dagster.stages.launchers.docker import containers as stage_containers

@@ -12,7 +12,7 @@ from attempts import Place
 from patience import until
 
 from winslow_dagster.engines.local import LocalEngine
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import Settings
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
 from winslow_dagster.stages.launchers.process.processes import SupervisorRecord

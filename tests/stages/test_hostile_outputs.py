@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attempts import Place
 
-from winslow_dagster.pipelines.model.pipeline import PromisedOutput
+from winslow_dagster.pipelines.model.stage_rules import PromisedOutput
 
 CLOSED = """
 mkdir -p "$WINSLOW_OUTPUT_DIR/closed/deep" "$WINSLOW_CHECKPOINT_DIR/closed/deep"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attempts import Place
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 
 ERRORS = LogRules(errors=("^ERROR",), fail_on_error_line=True)
 

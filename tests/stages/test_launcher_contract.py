@@ -10,7 +10,7 @@ import pytest
 from attempts import Place
 from patience import until
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, PromisedOutput
+from winslow_dagster.pipelines.model.stage_rules import LogRules, PromisedOutput
 from winslow_dagster.stages.runner.service import SERVED_BY_ANOTHER, serve
 from winslow_dagster.stages.task.model import StageTask
 

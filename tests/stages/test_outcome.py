@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.launchers.base import ExitStatus
 from winslow_dagster.stages.runner.outcome import EndFacts, Stopping, timed_out, verdict
 from winslow_dagster.stages.task.model import LogFinding, LogSummary, StageTask, SubjectProgress

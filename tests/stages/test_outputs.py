@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.formatting import count_of, format_duration, format_progress, format_size
-from winslow_dagster.pipelines.model.pipeline import PromisedOutput
+from winslow_dagster.pipelines.model.stage_rules import PromisedOutput
 from winslow_dagster.stages.checks.promised_outputs import broken_promises
 from winslow_dagster.stages.task.model import SubjectProgress
 

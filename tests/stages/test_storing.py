@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attempts import Place, until
 
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.stages.gpu_allocator import write_node_gpus
 from winslow_dagster.stages.task.model import NodeGpu
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 
 RULES = LogRules(
     progress=(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.log import Entry, LogReader, LogWriter
 
 processes = multiprocessing.get_context("forkserver")

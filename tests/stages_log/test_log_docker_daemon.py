@@ -15,9 +15,10 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
+from winslow_dagster.stages.launchers.docker.daemon_api import DaemonAddress
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
-from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog
 from winslow_dagster.stages.log import DockerLogDemuxer, LogReader, LogWriter
 
 pytestmark = pytest.mark.docker

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 from winslow_dagster.stages.log import DockerLogDemuxer, Entry, LogReader, LogWriter
 from winslow_dagster.stages.log.lines import stamp
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import PipelineInvalid, StoreError
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.log import LogReader, LogWriter, StreamMirror
 from winslow_dagster.stages.log.cursor import Cursor
 from winslow_dagster.stages.log.printed import PrintedText

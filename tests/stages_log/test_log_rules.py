@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 from winslow_dagster.pipelines.patterns import compile_pattern
 from winslow_dagster.stages.log import RuleMatcher
 from winslow_dagster.stages.log.patterns import LinePattern, can_scan

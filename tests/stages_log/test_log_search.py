@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from winslow_dagster.errors import PipelineInvalid
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.log import LogReader, LogWriter, Stream
 from winslow_dagster.stages.log.lines import NS_PER_S
 from winslow_dagster.stages.log.search import LogQuery, LogSearch

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 from winslow_dagster.stages.log import Entry, LogLine, LogReader, LogWriter, Stream
 from winslow_dagster.stages.log.checkpoint import StreamPoint
 from winslow_dagster.stages.log.segments import CHECKPOINT, Directory, segments

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
+from winslow_dagster.engines.node_usage import GpuUsage, NodeUsage
 from winslow_dagster.engines.usage_rings import Span
 from winslow_dagster.errors import NotFound
 from winslow_dagster.pipelines.model.frozen import Frozen
@@ -102,37 +103,6 @@ class Node(Frozen):
     """Why GPUs of some kind were not found or cannot be used, by programs or by containers."""
     drain: Drain | None = None
     """Set while the node takes no new stage."""
-
-
-class GpuUsage(Frozen):
-    """What is in use of one GPU at this moment. None where its driver does not say it."""
-
-    uuid: str
-    used_percent: float | None = None
-    memory_used_bytes: float | None = None
-    temperature_c: float | None = None
-
-
-class NodeUsage(Frozen):
-    """What is in use on a node at this moment."""
-
-    name: str
-    cpu_percent: float
-    """Of all CPUs together: 0 to 100."""
-    memory_used_bytes: int
-    memory_total_bytes: int
-    disk_free_bytes: int
-    disk_total_bytes: int
-    """Of the file system that holds the node directory."""
-    disk_state: Literal["ok", "low", "full"] = "ok"
-    """`full`: no stage starts."""
-    disk_read_bytes_per_s: float | None = None
-    disk_written_bytes_per_s: float | None = None
-    network_received_bytes_per_s: float | None = None
-    network_sent_bytes_per_s: float | None = None
-    """These four are known while the services sample the node."""
-    gpus: tuple[GpuUsage, ...] = ()
-    """Known while the services sample the node; on a node of a cluster, while a stage has the GPU."""
 
 
 class UsageHistory(Frozen):

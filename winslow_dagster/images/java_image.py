@@ -20,6 +20,7 @@ from winslow_dagster.defaults import default_file
 from winslow_dagster.errors import ImageNotBuilt, NotFound
 from winslow_dagster.images.java_archive import JavaArchive
 from winslow_dagster.stages.launchers.docker.containers import DockerDaemon
+from winslow_dagster.stages.launchers.docker.images import build, pull
 
 DOCKERFILE = "deploy/images/java/Dockerfile"
 PROGRAM_DIRECTORY = PurePosixPath("/opt/tracker")
@@ -96,7 +97,7 @@ class JavaImage:
             with tempfile.TemporaryFile() as context:
                 self._pack(context, dockerfile)
                 context.seek(0)
-                for line in daemon.build(context, self.tag, {"BASE_IMAGE": base_image}):
+                for line in build(daemon, context, self.tag, {"BASE_IMAGE": base_image}):
                     lines.append(line)
                     if line.startswith("Step "):
                         announce(line)
@@ -132,7 +133,7 @@ class JavaImage:
 
     def _pull(self, image: str, daemon: DockerDaemon, announce: Callable[[str], None]) -> None:
         try:
-            daemon.pull(image, announce)
+            pull(daemon, image, announce)
         except ImageNotBuilt as error:
             raise ImageNotBuilt(
                 f"the base image {image} is not on this machine and cannot be pulled: {error.what}",

@@ -8,7 +8,8 @@ from typing import Any
 from winslow_dagster.pipelines.config_file import parse_document, read_content
 from winslow_dagster.pipelines.consistency import check_whole
 from winslow_dagster.pipelines.forms.validation import with_default_stage
-from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline
+from winslow_dagster.pipelines.model.pipeline import Pipeline
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.pipelines.schema.pipeline_fields import PipelineDocument
 
 SUFFIX = ".yaml"

@@ -24,7 +24,7 @@ from winslow_dagster.errors import StageFailed
 from winslow_dagster.formatting import format_duration, format_size
 from winslow_dagster.locks import lock_now
 from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.stages.task.directory import TaskDirectory, write_atomically
 from winslow_dagster.stages.task.model import PRIORITY_STEP, NodeGpu, StageTask
 from winslow_dagster.storage.disk import locked

@@ -35,12 +35,11 @@ def remove_orphaned_containers(tasks_dir: Path, over: Over) -> tuple[str, ...]:
     except ServiceUnavailable:
         return ()
     removed = []
-    with daemon.client() as api:
-        for container in api.containers(all=True, filters={"label": f"winslow.home={tasks_dir}"}):
-            task_id = str(container["Labels"].get("winslow.task", ""))
-            if task_id and over(task_id):
-                remove_for_good(api, container["Id"])
-                removed.append(task_id)
+    for container in daemon.containers(f"winslow.home={tasks_dir}"):
+        task_id = str(container["Labels"].get("winslow.task", ""))
+        if task_id and over(task_id):
+            remove_for_good(daemon.api, container["Id"])
+            removed.append(task_id)
     return tuple(removed)
 
 

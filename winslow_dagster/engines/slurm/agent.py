@@ -37,13 +37,19 @@ from winslow_dagster.stages.task.directory import TaskDirectory
 from winslow_dagster.stages.task.model import LogSummary, NodeGpu, StageResult
 
 if TYPE_CHECKING:
-    from winslow_dagster.engines.engine import NodeUsage
     from winslow_dagster.engines.gpu_readings import GpuSource
+    from winslow_dagster.engines.node_usage import NodeUsage
     from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
     from winslow_dagster.engines.slurm.reporting import Reporter
 
-PRELOAD = ("winslow_dagster.stages.runner.attempt", "winslow_dagster.stages.launchers.process.processes")
-"""What every runner needs: imported while the control plane answers."""
+PRELOAD = (
+    "winslow_dagster.engines.slurm.delivery",
+    "winslow_dagster.engines.slurm.reporting",
+    "winslow_dagster.stages.launchers.docker.containers",
+    "winslow_dagster.stages.runner.attempt",
+    "winslow_dagster.stages.runner.service",
+)
+"""What nearly every stage needs: imported while the control plane answers."""
 GREETING_PATIENCE_S = 600.0
 """How long a job waits for a control plane that is away before it gives its node back."""
 RETRY_S = 1.0
@@ -85,7 +91,7 @@ class Agent:
         with ThreadPoolExecutor(1) as elsewhere:
             # The runner's modules take longer to import than the answer takes to come.
             answer = elsewhere.submit(self._greet, gpus)
-            for module in (*PRELOAD, "winslow_dagster.engines.slurm.delivery"):
+            for module in PRELOAD:
                 importlib.import_module(module)
             order = answer.result()
         gc.enable()  # `job.py` disables it for the imports.

@@ -11,7 +11,7 @@ from winslow_dagster.engines.engine import Drain, Node, NodeUsage
 from winslow_dagster.engines.slurm.commands import SlurmAway, slurm
 from winslow_dagster.engines.slurm.gpu_memory import LeastMemory, in_features, may_be_too_small
 from winslow_dagster.engines.slurm.node_reports import NodeReports
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import SlurmSettings
 from winslow_dagster.stages.task.model import NodeGpu
 

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from statistics import fmean
 
-from winslow_dagster.engines.engine import GpuUsage
 from winslow_dagster.engines.gpu_readings import GPU_FIELDS, READ_EVERY_S, GpuReader, GpuSource
+from winslow_dagster.engines.node_usage import GpuUsage
 from winslow_dagster.engines.slurm.job_environment import Signals
 
 PR_SET_PDEATHSIG = 1

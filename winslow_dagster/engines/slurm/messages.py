@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Base64UrlBytes, Field, StringConstraints, TypeAdapter
 
-from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.engines.node_usage import NodeUsage
 from winslow_dagster.errors import UsageError
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.stages.task.growing_output import GrowingFile
@@ -19,9 +19,9 @@ from winslow_dagster.storage.manifest import Manifest
 PATH = "/api/node/v1"
 LARGEST_BYTES = 8 << 20
 """Of one message. An agent sends the log in pieces of a megabyte."""
-LogName = Annotated[str, StringConstraints(pattern=r"^(\d{12,20}\.(log|log\.zst|left_out)|checkpoint\.json)$")]
+LogName = Annotated[str, StringConstraints(pattern=r"^([0-9]{12,20}\.(log|log\.zst|left_out)|checkpoint\.json)$")]
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
-DirectoryName = Annotated[str, StringConstraints(pattern=r"^[^/\x00]{1,255}$")]
+DirectoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\x00]*$")]
 
 
 def own_version() -> str:

@@ -16,7 +16,7 @@ from winslow_dagster.engines.gpu_readings import GPU_FIELDS
 from winslow_dagster.engines.slurm.gpu_memory import least_memory, may_be_too_small
 from winslow_dagster.engines.usage_rings import RingWriter
 from winslow_dagster.engines.usage_sampler import MOST_GPUS, NODE_FIELDS, NODE_SERIES, gpu_series, usage_dir
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
 from winslow_dagster.stages.task.directory import read_value, write_quickly

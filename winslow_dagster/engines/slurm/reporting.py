@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from winslow_dagster.engines.engine import NodeUsage
+from winslow_dagster.engines.node_usage import NodeUsage
 from winslow_dagster.engines.slurm.control_plane import ControlPlane
 from winslow_dagster.engines.slurm.job_environment import JobFacts
 from winslow_dagster.engines.slurm.live_files import pieces_of, written_in

@@ -11,41 +11,10 @@ from winslow_dagster.pipelines.model.form import Form, FormField
 from winslow_dagster.pipelines.model.frozen import Frozen, Name
 from winslow_dagster.pipelines.model.output_checks import Check
 from winslow_dagster.pipelines.model.result_views import TrajectoryView
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules, PromisedOutput
 from winslow_dagster.pipelines.variables import SecretReference, Variables
 
 RetryCause = Literal["lost", "failed", "out_of_memory", "timed_out"]
-
-
-class Gpu(Frozen):
-    """GPUs of a stage. `optional`: the stage runs on the CPU if the node has none."""
-
-    count: int = Field(default=1, ge=1)
-    vendor: Literal["nvidia", "amd", "intel"] | None = None
-    memory_bytes: int | None = None
-    optional: bool = False
-
-
-class ProgressRule(Frozen):
-    """`pattern` has the group `current`, and optionally `total` and `unit`; or the group `percent`."""
-
-    subject: str
-    pattern: str
-
-
-class LogRules(Frozen):
-    """What is read from the log. Every pattern is a regular expression in RE2 syntax, searched in each line."""
-
-    progress: tuple[ProgressRule, ...] = ()
-    warnings: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    fail_on_error_line: bool = False
-
-
-class PromisedOutput(Frozen):
-    """At least one file must match `glob`, and each match must have at least `min_size_bytes`."""
-
-    glob: str
-    min_size_bytes: int = 0
 
 
 class Retries(Frozen):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from winslow_dagster.pipelines.model import pipeline
+from winslow_dagster.pipelines.model import pipeline, stage_rules
 from winslow_dagster.pipelines.model.form import MOST_FIELDS
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.schema.base import Document
@@ -69,7 +69,7 @@ class InputDocument(Document):
 class GpuDocument(Document):
     """GPUs that a stage needs."""
 
-    model = pipeline.Gpu
+    model = stage_rules.Gpu
     noun = "`gpu`"
 
     count: int | None = Field(default=None, ge=0, description="Number of GPUs; 0 means none, regardless of `defaults`.")
@@ -85,7 +85,7 @@ class GpuDocument(Document):
 class ProgressDocument(Document):
     """Progress of the stage, read from its log. Several subjects can be tracked at the same time."""
 
-    model = pipeline.ProgressRule
+    model = stage_rules.ProgressRule
     noun = "a progress rule"
 
     subject: str = Field(min_length=1, description="Name of what is counted, such as `frames`.")
@@ -115,7 +115,7 @@ class RetriesDocument(Document):
 class OutputDocument(Document):
     """Files that the stage must have written when it ends; it fails without them."""
 
-    model = pipeline.PromisedOutput
+    model = stage_rules.PromisedOutput
     noun = "an output"
 
     glob: Glob = Field(description="Pattern that at least one file in the output directory must match.")
@@ -241,7 +241,7 @@ class StageFields(Document):
     @classmethod
     def model_of(cls, name: str) -> type[Frozen]:
         """See Document. The model keeps the rules for the log in a value of its own."""
-        return pipeline.LogRules if name in pipeline.LogRules.model_fields else cls.model
+        return stage_rules.LogRules if name in stage_rules.LogRules.model_fields else cls.model
 
 
 class DefaultsDocument(StageFields):

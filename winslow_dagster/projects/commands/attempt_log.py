@@ -10,7 +10,7 @@ from itertools import islice
 
 from blake3 import blake3
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.files import log_of
 from winslow_dagster.projects.domain.log_views import FoundPart, LogLines, LogShape, ShownLine

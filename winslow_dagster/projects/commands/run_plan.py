@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from winslow_dagster.errors import InputRejected, WinslowError
 from winslow_dagster.formatting import format_time
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.projects.commands.context import Context
 from winslow_dagster.projects.commands.launch_plan import LaunchPlan, LaunchPlanner
 from winslow_dagster.projects.commands.launch_request import LaunchRequest

@@ -20,7 +20,8 @@ from winslow_dagster.pipelines import (
     resolve_environment,
     substitute,
 )
-from winslow_dagster.pipelines.model.pipeline import LogRules, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.pipelines.schema.value_parsers import is_image_name
 from winslow_dagster.projects.domain.lineage import upstream_of
 from winslow_dagster.stages.launchers.docker.spec import PLACES

@@ -12,7 +12,7 @@ from pydantic import Field
 from winslow_dagster.actions import Action
 from winslow_dagster.errors import StageFailed
 from winslow_dagster.pipelines.model.frozen import Frozen
-from winslow_dagster.pipelines.model.pipeline import Gpu
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.pipelines.variables import Variables
 from winslow_dagster.projects.domain.actor import Role
 from winslow_dagster.projects.domain.todo import Todo

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from winslow_dagster.pipelines import Layer, SecretReference, VariableValue, parse_duration_s, parse_size_bytes
-from winslow_dagster.pipelines.model.pipeline import Gpu, Pipeline, Stage
+from winslow_dagster.pipelines.model.pipeline import Pipeline, Stage
+from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.projects.domain.answer import Answer
 from winslow_dagster.projects.domain.lineage import ANSWER_RESOURCE
 from winslow_dagster.projects.domain.model import Project

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from winslow_dagster.formatting import format_size
 from winslow_dagster.globs import matches, matches_ignoring_case, matching_files
-from winslow_dagster.pipelines.model.pipeline import PromisedOutput
+from winslow_dagster.pipelines.model.stage_rules import PromisedOutput
 
 SHOWN = 5
 NEAR = 0.6

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-
-import psutil
 
 from winslow_dagster.stages.launchers.base import Places
 from winslow_dagster.stages.task.model import NodeGpu, StageTask
@@ -17,7 +16,7 @@ def own_variables(task: StageTask, places: Places, gpus: Sequence[NodeGpu]) -> d
     return {
         **_task_variables(task, places),
         "WINSLOW_CPUS": f"{granted_cpus(task):g}",
-        "WINSLOW_MEMORY_BYTES": str(task.memory_bytes or psutil.virtual_memory().total),
+        "WINSLOW_MEMORY_BYTES": str(task.memory_bytes or installed_memory_bytes()),
         "WINSLOW_GPU_COUNT": str(len(gpus)),
         **visible_devices(gpus),
     }
@@ -60,7 +59,7 @@ def _task_variables(task: StageTask, places: Places) -> dict[str, str]:
 
 def granted_cpus(task: StageTask) -> float:
     """The CPUs that the stage requests, at most those of this machine."""
-    return min(task.cpus, float(psutil.cpu_count() or 1))
+    return min(task.cpus, float(os.cpu_count() or 1))
 
 
 def resource_path(places: Places, name: str, manifest: Manifest) -> str:
@@ -77,3 +76,8 @@ def visible_devices(gpus: Sequence[NodeGpu]) -> dict[str, str]:
     if intel := [str(gpu.index) for gpu in gpus if gpu.vendor == "intel"]:
         variables["ZE_AFFINITY_MASK"] = ",".join(intel)
     return variables
+
+
+def installed_memory_bytes() -> int:
+    """The memory of this machine, as psutil says it: stages start without importing that."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

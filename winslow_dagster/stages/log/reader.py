@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.log.checkpoint import Checkpoint
 from winslow_dagster.stages.log.cursor import Cursor
 from winslow_dagster.stages.log.density import Density

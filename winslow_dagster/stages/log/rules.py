@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from winslow_dagster.pipelines.model.pipeline import LogRules, ProgressRule
+from winslow_dagster.pipelines.model.stage_rules import LogRules, ProgressRule
 from winslow_dagster.stages.log.density import Density
 from winslow_dagster.stages.log.finder import LineFinder
 from winslow_dagster.stages.log.patterns import LinePattern, Scanner, line_part, scannable

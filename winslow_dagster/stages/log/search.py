@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.pipelines.patterns import escaped
 from winslow_dagster.stages.log.assembly import LINE_LIMIT_BYTES
 from winslow_dagster.stages.log.cursor import Block, Cursor

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from winslow_dagster.pipelines.model.pipeline import LogRules
+from winslow_dagster.pipelines.model.stage_rules import LogRules
 from winslow_dagster.stages.log.assembly import LINE_LIMIT_BYTES, Assembled, LineAssembler
 from winslow_dagster.stages.log.checkpoint import Checkpoint, StreamPoint
 from winslow_dagster.stages.log.cursor import Cursor

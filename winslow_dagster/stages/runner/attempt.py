@@ -26,7 +26,6 @@ from winslow_dagster.stages.log import LogReader, LogWriter, SecretMask
 from winslow_dagster.stages.log.rules import storable
 from winslow_dagster.stages.node_drain import read_drain
 from winslow_dagster.stages.runner import runtime_selection
-from winslow_dagster.stages.runner.awaiting_input import written_form
 from winslow_dagster.stages.runner.outcome import EndFacts, Verdict, cancelled, verdict
 from winslow_dagster.stages.runner.preparation import TaskStore, TransferProgress, Views, launch_of
 from winslow_dagster.stages.runner.records import AttemptRecords, AttemptStart
@@ -172,6 +171,8 @@ class AttemptRunner:
         """The outcome with the form of a stage that awaits input. A form that cannot be read fails the stage."""
         if outcome != "awaiting_input":
             return outcome, message, None
+        from winslow_dagster.stages.runner.awaiting_input import written_form
+
         try:
             form = written_form(self._directory.output, tuple(self._task.inputs))
         except (InputRejected, OSError) as error:

@@ -1,4 +1,4 @@
-"""The form that a stage writes when it awaits input."""
+"""The form that a stage writes when it awaits input. Few do, and importing this takes longer than many a stage runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from winslow_dagster.errors import InputRejected
 from winslow_dagster.globs import matching_files
+from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES, parse_form
 from winslow_dagster.pipelines.model.form import AWAITING_INPUT_FILE, OWN_OUTPUT, Form, ImageFieldBase
 
 
@@ -20,9 +21,6 @@ def written_form(output: Path, after: Sequence[str]) -> Form | None:
         return None
     if path.is_symlink() or not path.is_file():
         raise InputRejected("not a regular file", where=AWAITING_INPUT_FILE, expected="a JSON file")
-    # Few stages await input, and the form's schema takes longer to import than many a stage runs.
-    from winslow_dagster.pipelines.forms.json_file import LARGEST_FORM_BYTES, parse_form
-
     with path.open("rb") as file:
         form = parse_form(file.read(LARGEST_FORM_BYTES + 1), after=after)
     own_images = [

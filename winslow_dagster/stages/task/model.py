@@ -9,7 +9,7 @@ from pydantic import Field
 
 from winslow_dagster.pipelines.model.frozen import Frozen
 from winslow_dagster.pipelines.model.output_checks import Check, Severity
-from winslow_dagster.pipelines.model.pipeline import Gpu, LogRules, PromisedOutput
+from winslow_dagster.pipelines.model.stage_rules import Gpu, LogRules, PromisedOutput
 from winslow_dagster.pipelines.variables import SecretReference, Variables, secrets_of
 from winslow_dagster.storage.manifest import Manifest
 

@@ -1,4 +1,4 @@
-"""Runs stages as Docker containers. The only module that uses the Docker SDK.
+"""Runs stages as Docker containers.
 
 The container's name ensures that an attempt has only one container, and its state shows a later runner how far the
 attempt is. The daemon may stop and restart at any moment.
@@ -6,29 +6,35 @@ attempt is. The daemon may stop and restart at any moment.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-import docker
-import docker.errors
-import docker.utils
-import requests
-import urllib3
 from typing_extensions import override
 
 from winslow_dagster.errors import EngineError, ImageNotBuilt, ServiceAway, ServiceUnavailable, StageFailed
 from winslow_dagster.formatting import format_time
 from winslow_dagster.stages.launchers.base import ExitStatus, Launch, Signal, StageLauncher, Usage
+from winslow_dagster.stages.launchers.docker.daemon_api import (
+    DEFAULT_HOST,
+    ConnectionFailed,
+    DaemonAddress,
+    DaemonApi,
+    NoSuchObject,
+    Query,
+    RequestRefused,
+)
 from winslow_dagster.stages.launchers.docker.facts import ContainerRecord, exit_of, explained, uid_of, user_of
 from winslow_dagster.stages.launchers.docker.log_follower import ContainerFollower
-from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog, DaemonAddress
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog
 from winslow_dagster.stages.launchers.docker.missing_image import how_to_copy, how_to_get
 from winslow_dagster.stages.launchers.docker.permissions import open_to_user, with_content
 from winslow_dagster.stages.launchers.docker.spec import (
@@ -46,28 +52,17 @@ from winslow_dagster.stages.task.model import StageTask
 
 Result = TypeVar("Result")
 
-REQUEST_TIMEOUT_S = 600
-"""Starting a container on a busy machine may take minutes."""
 RETRY_S = 0.5
-CONNECTION_LOST = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,  # A truncated response.
-    requests.exceptions.InvalidJSONError,
-    urllib3.exceptions.HTTPError,
-)
-"""What the SDK raises when the connection is lost. Its APIError is a response of the daemon and not among these."""
 PAUSE_BEHIND_S = 10.0
 UNPAUSE_BEHIND_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
 class DockerDaemon:
-    """A Docker daemon. Each thread needs its own `client`: those of the SDK are not thread-safe."""
+    """A Docker daemon. Safe for many threads."""
 
-    def __init__(self, docker_host: str, address: DaemonAddress, api_version: str) -> None:
-        self._docker_host = docker_host
-        self.address = address
-        self.api_version = api_version
+    docker_host: str
+    api: DaemonApi
 
     @classmethod
     def connect(cls) -> DockerDaemon:
@@ -75,12 +70,11 @@ class DockerDaemon:
 
         Raises ServiceAway if it may be restarting, ServiceUnavailable if there is none or its use is not permitted.
         """
-        docker_host = str(docker.utils.parse_host(os.environ.get("DOCKER_HOST") or None))
+        docker_host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         address = DaemonAddress.parse(docker_host)
         try:
             address.connect().close()
-            with docker.APIClient(docker_host, version="auto") as api:
-                return cls(docker_host, address, str(api.api_version))
+            return cls(docker_host, DaemonApi(address, str(DaemonApi(address).get("/version")["ApiVersion"])))
         except FileNotFoundError:
             kind, reason, remedy = ServiceUnavailable, "no Docker daemon was found", "Install Docker and start it"
         except PermissionError:
@@ -88,74 +82,42 @@ class DockerDaemon:
             remedy = "Add the user to the group docker and log in again"
         except ConnectionRefusedError:
             kind, reason, remedy = ServiceAway, "the Docker daemon is not running", "Start it: systemctl start docker"
-        except (OSError, docker.errors.DockerException) as error:
+        except (OSError, ConnectionFailed, RequestRefused) as error:
             kind, reason = ServiceAway, f"the Docker daemon does not respond: {error}"
             remedy = "Check its log: journalctl -u docker"
-        raise kind(reason, where=docker_host.removeprefix("http+"), remedy=remedy)
+        raise kind(reason, where=docker_host, remedy=remedy)
 
-    def client(self) -> docker.APIClient:
-        """A new client. Needs no round trip to the daemon."""
-        return docker.APIClient(self._docker_host, version=self.api_version, timeout=REQUEST_TIMEOUT_S)
+    @property
+    def api_version(self) -> str:
+        """Such as `1.41`."""
+        return self.api.version
 
     def image_digest(self, image: str) -> str:
         """The digest of an image on this machine; empty if it is missing."""
         try:
-            return digest_of(self.client().inspect_image(image))  # type: ignore[no-untyped-call]  # the stubs' omission
-        except docker.errors.ImageNotFound:
+            return digest_of(self.api.get(f"/images/{image}/json"))
+        except NoSuchObject:
             return ""
 
     def image_size_bytes(self, image: str) -> int | None:
         """The size of an image on this machine; None if it is missing."""
         try:
-            return int(self.client().inspect_image(image)["Size"])  # type: ignore[no-untyped-call]  # as above
-        except docker.errors.ImageNotFound:
+            return int(self.api.get(f"/images/{image}/json")["Size"])
+        except NoSuchObject:
             return None
 
     def runtimes(self) -> tuple[str, ...]:
         """The names of what the daemon runs containers with, such as `runc` and `nvidia`. Raises ServiceAway."""
         try:
-            with self.client() as api:
-                return tuple(sorted(api.info()["Runtimes"]))
-        except (*CONNECTION_LOST, docker.errors.DockerException) as error:
+            return tuple(sorted(self.api.get("/info")["Runtimes"]))
+        except (ConnectionFailed, RequestRefused) as error:
             raise ServiceAway(f"the Docker daemon does not respond: {error}") from error
 
-    def pull(self, image: str, announce: Callable[[str], None]) -> None:
-        """Pull an image from its registry. Raises ImageNotBuilt with the message of the daemon or the registry."""
-        announce(f"pulling the image {image}")
-        try:
-            for line in self.client().pull(image, stream=True, decode=True):
-                if "error" in line:
-                    raise ImageNotBuilt(str(line["error"]))
-                announce(f"pulling the image {image}: {line.get('status', '')} {line.get('progress', '')}".strip())
-        except docker.errors.APIError as error:
-            raise ImageNotBuilt(str(error.explanation)) from error
-
-    def build(self, context: IO[bytes], tag: str, arguments: dict[str, str]) -> Iterator[str]:
-        """Build an image from a context, a tar with a Dockerfile, without network. Yields the builder's output lines.
-
-        Raises ImageNotBuilt with the builder's message, ServiceUnavailable.
-        """
-        try:
-            with self.client() as api:
-                output = api.build(
-                    fileobj=context,
-                    custom_context=True,
-                    tag=tag,
-                    buildargs=arguments,
-                    network_mode="none",
-                    rm=True,
-                    forcerm=True,
-                    decode=True,
-                )
-                for entry in output:
-                    if "error" in entry:
-                        raise ImageNotBuilt(str(entry["error"]).strip())
-                    if text := str(entry.get("stream", "")).rstrip():
-                        yield from text.splitlines()
-        except docker.errors.APIError as error:
-            raise ImageNotBuilt(str(error.explanation)) from error
-        except CONNECTION_LOST as error:
-            raise ServiceUnavailable("the Docker daemon stopped during the build", remedy="Build again") from error
+    def containers(self, label: str) -> list[dict[str, Any]]:
+        """All containers with a label, such as `winslow.home=/var/lib/winslow/tasks`, in any state."""
+        filters = json.dumps({"label": [label]})
+        found: list[dict[str, Any]] = self.api.get("/containers/json", {"all": "1", "filters": filters})
+        return found
 
 
 def digest_of(image: dict[str, Any]) -> str:
@@ -178,7 +140,7 @@ class DockerLauncher(StageLauncher):
         announce: Callable[[str], None],
     ) -> None:
         self._daemon = daemon
-        self._api = daemon.client()
+        self._api = daemon.api
         self._task = task
         self._directory = directory
         self._announce = announce
@@ -218,8 +180,8 @@ class DockerLauncher(StageLauncher):
 
     @override
     def attach(self) -> None:
-        with suppress(docker.errors.NotFound):  # The watch will detect and report that.
-            status = self._retried(lambda: self._state(self._api))["Status"]
+        with suppress(NoSuchObject):  # The watch will detect and report that.
+            status = self._retried(self._state)["Status"]
             if status == "created":
                 self._start_created()
                 return
@@ -229,7 +191,7 @@ class DockerLauncher(StageLauncher):
 
     @override
     def follow(self, writer: LogWriter, stop: threading.Event) -> str:
-        log = ContainerLog(self._daemon.address, self._daemon.api_version, self._container)
+        log = ContainerLog(self._api.address, self._api.version, self._container)
         return self._follower.follow(log, writer, self._ended, stop)
 
     @override
@@ -240,8 +202,8 @@ class DockerLauncher(StageLauncher):
     @override
     def send(self, signal: Signal) -> None:
         self._unpause()
-        with suppress(docker.errors.APIError):  # It has ended: 404 or 409.
-            self._retried(lambda: self._api.kill(self._container, f"SIG{signal}"))
+        with suppress(RequestRefused):  # It has ended: 404 or 409.
+            self._retried(lambda: self._do("kill", {"signal": f"SIG{signal}"}))
 
     @override
     def look(self) -> str:
@@ -249,10 +211,10 @@ class DockerLauncher(StageLauncher):
             return self._outage or self._follower.problem
         try:
             if self._memory.unknown:
-                self._memory.watch(int(self._state(self._api)["Pid"]))
+                self._memory.watch(int(self._state()["Pid"]))
             self._memory.look()
             self._keep_log_within_reach()
-        except (docker.errors.APIError, *CONNECTION_LOST):
+        except (RequestRefused, ConnectionFailed):
             return self._outage  # Either the container or the daemon has stopped: the watch will find out which.
         return "the stage is paused until its log is read" if self._paused else ""
 
@@ -274,14 +236,13 @@ class DockerLauncher(StageLauncher):
         config = ownership_config(self._task, self._directory, owner)
         name = ownership_name(self._task.task_id)
         try:
-            with suppress(docker.errors.NotFound):
-                self._api.remove_container(name, force=True)
+            remove_for_good(self._api, name)
             container = self._create_from(config, name)["Id"]
-            self._api.start(container)
-            code = self._api.wait(container)["StatusCode"]
-            self._api.remove_container(container, force=True)
-        except docker.errors.APIError as error:
-            return f"the outputs belong to the image's user: {error.explanation}"
+            self._api.post(f"/containers/{container}/start")
+            code = self._api.post(f"/containers/{container}/wait", timeout_s=None)["StatusCode"]
+            remove_for_good(self._api, container)
+        except (RequestRefused, EngineError) as error:
+            return f"the outputs belong to the image's user: {error}"
         return f"the outputs belong to the image's user: chown failed with exit code {code}" if code else ""
 
     @override
@@ -292,7 +253,6 @@ class DockerLauncher(StageLauncher):
             names.append(ownership_name(self._task.task_id))
         for name in names:
             self._retried(partial(remove_for_good, self._api, name))
-        self._api.close()
 
     @property
     def _container(self) -> str:
@@ -308,10 +268,8 @@ class DockerLauncher(StageLauncher):
         config = container_config(launch, self._directory.path.parent, user)
         try:
             container = self._new_or_existing(name, config)
-        except docker.errors.APIError as error:
-            raise StageFailed(
-                explained(str(error.explanation), self._task), where=f"stage {self._task.stage}"
-            ) from error
+        except RequestRefused as error:
+            raise StageFailed(explained(error.explanation, self._task), where=f"stage {self._task.stage}") from error
         unenforced = list(container.get("Warnings") or ())
         if foreign_user and (uid := self._uid_in(image, container["Id"])) is not None:
             # Before the container can be started.
@@ -330,12 +288,12 @@ class DockerLauncher(StageLauncher):
         while True:
             try:
                 created = self._create_from(config, name)
-            except docker.errors.APIError as error:
-                if error.status_code != HTTPStatus.CONFLICT:
+            except RequestRefused as error:
+                if error.status != HTTPStatus.CONFLICT:
                     raise
                 try:
-                    found: dict[str, Any] = self._api.inspect_container(name)
-                except docker.errors.NotFound:
+                    found: dict[str, Any] = self._api.get(f"/containers/{name}/json")
+                except NoSuchObject:
                     # The request of a runner that was killed is still being carried out, or it is being removed.
                     self._closing.wait(RETRY_S)
                     continue
@@ -351,17 +309,19 @@ class DockerLauncher(StageLauncher):
                 return created
 
     def _create_from(self, config: dict[str, Any], name: str) -> dict[str, Any]:
-        created: dict[str, Any] = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]  # ditto
+        created: dict[str, Any] = self._api.post("/containers/create", {"name": name}, config)
         return created
 
     def _image(self) -> dict[str, Any]:
         """The image's metadata; pulls the image if it is missing. Raises StageFailed."""
         image = self._task.image or ""
-        with suppress(docker.errors.ImageNotFound):
-            found: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # as below
+        with suppress(NoSuchObject):
+            found: dict[str, Any] = self._api.get(f"/images/{image}/json")
             return found
+        from winslow_dagster.stages.launchers.docker.images import pull
+
         try:
-            self._daemon.pull(image, self._announce)
+            pull(self._daemon, image, self._announce)
         except ImageNotBuilt as error:
             node = job_node()
             raise StageFailed(
@@ -369,7 +329,7 @@ class DockerLauncher(StageLauncher):
                 where=f"stage {self._task.stage}",
                 remedy=f"{how_to_copy(image, node) if node else how_to_get(image)}; then redo the stage",
             ) from error
-        pulled: dict[str, Any] = self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs' omission
+        pulled: dict[str, Any] = self._api.get(f"/images/{image}/json")
         return pulled
 
     def _uid_in(self, image: dict[str, Any], container: str) -> int | None:
@@ -378,21 +338,21 @@ class DockerLauncher(StageLauncher):
         if user.isdigit():
             return int(user)
         try:
-            chunks, _ = self._api.get_archive(container, "/etc/passwd")
-        except docker.errors.NotFound:
+            archive = self._api.request("GET", f"/containers/{container}/archive", {"path": "/etc/passwd"})
+        except NoSuchObject:
             return None
-        return uid_of(user, b"".join(chunks))
+        return uid_of(user, archive)
 
     def _start_created(self) -> None:
         """Start a container that was never started."""
         try:
-            self._api.start(self._container)
-        except CONNECTION_LOST:
+            self._do("start")
+        except ConnectionFailed:
             self._note_outage()
             self.attach()  # It may have started, and must not start again.
             return
-        except docker.errors.APIError as error:
-            self._finish(ExitStatus(ended_at=datetime.now(UTC), failure=explained(str(error.explanation), self._task)))
+        except RequestRefused as error:
+            self._finish(ExitStatus(ended_at=datetime.now(UTC), failure=explained(error.explanation, self._task)))
             return
         self._start_watch()
 
@@ -401,39 +361,40 @@ class DockerLauncher(StageLauncher):
 
     def _watch(self) -> None:
         """Wait for the container's end, through restarts of the daemon."""
-        with self._daemon.client() as api:
-            while self._exit is None and not self._closing.is_set():
-                try:
-                    if self._outage:
-                        api.ping()
-                        self._outage = ""
-                    api.wait(self._container, timeout=None)
-                    state = self._state(api)
-                    if state["Status"] in {"exited", "dead"}:
-                        self._finish(
-                            exit_of(state, had_outage=self._had_outage, peak_memory_bytes=self._memory.peak_bytes)
-                        )
-                except docker.errors.NotFound:
-                    reason = "its container was removed from outside Winslow"
-                    self._finish(ExitStatus(ended_at=datetime.now(UTC), lost=reason))
-                except (docker.errors.APIError, *CONNECTION_LOST):
-                    self._note_outage()
-                    self._closing.wait(RETRY_S)
+        while self._exit is None and not self._closing.is_set():
+            try:
+                if self._outage:
+                    self._api.request("GET", "/_ping")
+                    self._outage = ""
+                self._api.post(f"/containers/{self._container}/wait", timeout_s=None)
+                state = self._state()
+                if state["Status"] in {"exited", "dead"}:
+                    self._finish(exit_of(state, had_outage=self._had_outage, peak_memory_bytes=self._memory.peak_bytes))
+            except NoSuchObject:
+                reason = "its container was removed from outside Winslow"
+                self._finish(ExitStatus(ended_at=datetime.now(UTC), lost=reason))
+            except (RequestRefused, ConnectionFailed):
+                self._note_outage()
+                self._closing.wait(RETRY_S)
 
     def _finish(self, exit_status: ExitStatus) -> None:
         self._exit = exit_status
         self._ended.set()
 
-    def _state(self, api: docker.APIClient) -> dict[str, Any]:
-        state: dict[str, Any] = api.inspect_container(self._container)["State"]
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._api.get(f"/containers/{self._container}/json")["State"]
         return state
+
+    def _do(self, verb: str, query: Query | None = None) -> None:
+        """Have the daemon do something with the container."""
+        self._api.post(f"/containers/{self._container}/{verb}", query)
 
     def _retried(self, call: Callable[[], Result]) -> Result:
         """Call the daemon, again after each outage. Only for idempotent requests."""
         while True:
             try:
                 result = call()
-            except CONNECTION_LOST:
+            except ConnectionFailed:
                 self._note_outage()
                 self._announce(self._outage)
                 self._closing.wait(RETRY_S)
@@ -454,37 +415,36 @@ class DockerLauncher(StageLauncher):
         if self._paused and self._follower.behind_s < UNPAUSE_BEHIND_S:
             self._unpause()
         elif not self._paused and self._follower.caught_up and self._follower.behind_s > PAUSE_BEHIND_S:
-            self._api.pause(self._container)
+            self._do("pause")
             self._paused = True
 
     def _unpause(self) -> None:
         if self._paused:
-            with suppress(docker.errors.APIError):
-                self._retried(lambda: self._api.unpause(self._container))
+            with suppress(RequestRefused):
+                self._retried(lambda: self._do("unpause"))
             self._paused = False
 
 
 def container_is_alive(task_id: str) -> bool:
     """Whether the attempt's container may be running; True if the daemon does not respond."""
     try:
-        with DockerDaemon.connect().client() as api:
-            status = str(api.inspect_container(container_name(task_id))["State"]["Status"])
-    except docker.errors.NotFound:
+        found = DockerDaemon.connect().api.get(f"/containers/{container_name(task_id)}/json")
+    except NoSuchObject:
         return False
-    except (ServiceUnavailable, docker.errors.APIError, *CONNECTION_LOST):
+    except (ServiceUnavailable, RequestRefused, ConnectionFailed):
         return True
-    return status not in {"exited", "dead"}
+    return found["State"]["Status"] not in {"exited", "dead"}
 
 
-def remove_for_good(api: docker.APIClient, container: str) -> None:
-    """Remove a container in any state, and wait until it is gone. Raises EngineError."""
+def remove_for_good(api: DaemonApi, container: str) -> None:
+    """Remove a container in any state, and wait until it is gone. Raises EngineError, ConnectionFailed."""
     while True:
         try:
-            api.remove_container(container, v=True, force=True)
-        except docker.errors.NotFound:
+            api.request("DELETE", f"/containers/{container}", {"v": "1", "force": "1"})
+        except NoSuchObject:
             return
-        except docker.errors.APIError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
+        except RequestRefused as error:
+            if error.status != HTTPStatus.CONFLICT:
                 raise EngineError(f"the container cannot be removed: {error.explanation}", where=container) from error
             time.sleep(RETRY_S / 10)  # Another client is removing it; Docker offers no way to wait for that.
         else:

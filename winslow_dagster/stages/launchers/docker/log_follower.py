@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 from winslow_dagster.errors import ServiceUnavailable
-from winslow_dagster.stages.launchers.docker.log_stream import ConnectionFailed, ContainerLog
+from winslow_dagster.stages.launchers.docker.daemon_api import ConnectionFailed
+from winslow_dagster.stages.launchers.docker.log_stream import ContainerLog
 from winslow_dagster.stages.log import DockerLogDemuxer, LogWriter, ResumePoint
 
 NS_PER_S = 1_000_000_000

@@ -15,56 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from winslow_dagster.errors import ServiceUnavailable
+from winslow_dagster.stages.launchers.docker.daemon_api import ConnectionFailed, DaemonAddress
 
 NS_PER_S = 1_000_000_000
 CHUNK_BYTES = 1024 * 1024
 LONGEST_HEAD_BYTES = 65536
-CONNECT_TIMEOUT_S = 5.0
 RESPONSE_TIMEOUT_S = 600.0
 """The daemon may search gigabytes before it sends the first line."""
 LOOK_S = 0.5
 """How often to check whether to stop while a connection is silent."""
-
-
-class ConnectionFailed(Exception):
-    """The daemon cannot be reached, or the connection ended before the response did."""
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonAddress:
-    """The daemon's address: the path of a Unix socket, or a host and port."""
-
-    target: str | tuple[str, int]
-
-    @classmethod
-    def parse(cls, docker_host: str) -> DaemonAddress:
-        """Parse the SDK's form of DOCKER_HOST. Raises ServiceUnavailable if that daemon cannot run stages."""
-        parts = urlsplit(docker_host)
-        if parts.scheme in {"unix", "http+unix"}:
-            return cls(parts.path)
-        if parts.scheme in {"tcp", "http"} and parts.hostname and parts.port:
-            return cls((parts.hostname, parts.port))
-        raise ServiceUnavailable(
-            f"the Docker daemon at {docker_host} cannot run stages",
-            where="DOCKER_HOST",
-            expected="a Unix socket or a plain TCP port of a daemon that sees this machine's directories",
-        )
-
-    def connect(self) -> socket.socket:
-        """A new connection. Raises OSError."""
-        if isinstance(self.target, tuple):
-            return socket.create_connection(self.target, CONNECT_TIMEOUT_S)
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(CONNECT_TIMEOUT_S)
-        try:
-            connection.connect(self.target)
-        except OSError:
-            connection.close()
-            raise
-        return connection
 
 
 @dataclass(frozen=True, slots=True)
