@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from engine_drivers import a_task
+from patience import until
 
 from winslow_dagster.engines.directory_engine import CachedState
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage
@@ -308,6 +309,18 @@ def names_in(directory: Path) -> list[str]:
 
 def mirrored(plane: ControlPlane) -> list[str]:
     return [line.text for line in LogReader(plane.directory.log).lines()]
+
+
+def test_the_first_report_does_not_wait_for_what_is_in_use_on_the_node(
+    plane: ControlPlane, node: TaskDirectory
+) -> None:
+    plane.hello()
+    reporter = a_reporter(Wire(plane), node)
+
+    reporter.report()
+
+    assert plane.nodes.current_usage() == ()
+    until("it comes later", lambda: reporter.report() and plane.nodes.current_usage())
 
 
 def test_the_log_is_mirrored_as_it_grows_and_is_compressed(plane: ControlPlane, node: TaskDirectory) -> None:

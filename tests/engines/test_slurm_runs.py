@@ -19,6 +19,7 @@ from patience import until
 from slurm_cluster import SlurmCluster
 from slurm_installation import SlurmInstallation, slurm_installation
 
+from winslow_dagster.engines.slurm.job_request import BYTECODE
 from winslow_dagster.engines.slurm.ledger import Ledger, Submission
 from winslow_dagster.engines.slurm.messages import Hello, Order
 from winslow_dagster.errors import ServiceUnavailable
@@ -137,6 +138,15 @@ def test_a_stage_goes_from_submit_to_its_outputs_in_the_store(
     assert content(home, result, "ran") == "ran\n"
     assert log_lines(home, task) == ["hello"]
     until("nothing is left on the node", lambda: not directory.path.exists())
+
+
+def test_agents_compile_what_they_import_once_for_each_node(home: SlurmInstallation) -> None:
+    task = a_stage(home, "true")
+
+    home.engine.submit(task)
+
+    compiled = home.node_dir(ended(home, task).node) / BYTECODE
+    assert {path.name.partition(".")[0] for path in compiled.rglob("*.pyc")} >= {"agent", "attempt", "processes"}
 
 
 @pytest.mark.docker

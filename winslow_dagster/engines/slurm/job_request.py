@@ -20,6 +20,10 @@ SECONDS_TO_STOP = 30
 BASE_PRIORITY = 1_000_000
 """Slurm takes equals in order of submission. A priority is at least 1."""
 NO_NODE_FILE = 78
+BYTECODE = "bytecode"
+"""Directory of a node with Winslow's compiled modules: agents may not write where it is installed, and to compile what
+they import takes longer than to import it.
+"""
 SCRIPT = """\
 #!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
@@ -28,7 +32,12 @@ node_file={node_file}
 export {variable}="${{node_file//\\{{node\\}}/$SLURMD_NODENAME}}"
 export WINSLOW_AGENT_TASK={task_id} WINSLOW_AGENT_SUBMISSION={submission}
 export WINSLOW_AGENT_COMMENT={comment}
-python=$(sed -n 's/^python = "\\(.*\\)"$/\\1/p' "${variable}") || exit {no_node_file}
+while IFS='"' read -r name value _; do
+    case $name in
+        'python = ') python=$value ;;
+        'node_dir = ') export PYTHONPYCACHEPREFIX=$value/{bytecode} ;;
+    esac
+done <"${variable}" || exit {no_node_file}
 exec "$python" -m {agent}
 """
 
@@ -99,5 +108,6 @@ def batch_script(slurm: SlurmSettings, agent: str, task: StageTask, submission: 
         comment=shlex.quote(comment_of(task)),
         submission=submission,
         agent=agent,
+        bytecode=BYTECODE,
         no_node_file=NO_NODE_FILE,
     )

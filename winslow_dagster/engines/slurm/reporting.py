@@ -22,6 +22,8 @@ Value = TypeVar("Value", StageStatus, StageResult)
 
 PIECE_BYTES = 1 << 20
 USAGE_EVERY_S = 10.0
+USAGE_AFTER_S = 1.0
+"""When a stage has run for so long, its node's usage is reported first: before, that would only delay its start."""
 
 
 class Reporter:
@@ -49,7 +51,8 @@ class Reporter:
         """The same of the version that was read last."""
         self._names: tuple[str, ...] = ()
         self._said: dict[str, str] = {}
-        self._usage_at_s = -USAGE_EVERY_S
+        self._files_due_s = time.monotonic()
+        self._usage_due_s = self._files_due_s + USAGE_AFTER_S
         self._wanted: tuple[Wanted, ...] = ()
         self._written: Written | None = None
 
@@ -139,10 +142,14 @@ class Reporter:
 
     def _now_and_then(self) -> tuple[NodeUsage | None, Written | None]:
         """What is too dear for each report: the node's usage, and the files that the stage has written."""
-        if time.monotonic() - self._usage_at_s < USAGE_EVERY_S:
-            return None, None
-        self._usage_at_s = time.monotonic()
-        return self._usage().model_copy(update={"name": self._own["node"]}), written_in(self._directory.output)
+        now_s, usage, written = time.monotonic(), None, None
+        if now_s >= self._usage_due_s:
+            self._usage_due_s = now_s + USAGE_EVERY_S
+            usage = self._usage().model_copy(update={"name": self._own["node"]})
+        if now_s >= self._files_due_s:
+            self._files_due_s = now_s + USAGE_EVERY_S
+            written = written_in(self._directory.output)
+        return usage, written
 
 
 def piece_of(name: str, offset: int, data: bytes, *, grows: bool, last: bool = False) -> LogPiece:
