@@ -12,11 +12,16 @@ import pynvml  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 GIB = 1 << 30
+NOT_AVAILABLE = pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value
 
 
 @dataclass
 class Device:
-    """A GPU, or an instance of one. `fails` is the error of every call about it."""
+    """A GPU, or an instance of one. `fails` is the error of every call about it.
+
+    `computing` and `drawing` are its processes with the memory that each uses, None where the driver does not say it;
+    an error in their place.
+    """
 
     uuid: str
     name: str = "NVIDIA H200"
@@ -28,6 +33,8 @@ class Device:
     instances: list[Device | None] = field(default_factory=list)
     gpu_instance: int = 0
     compute_instance: int = 0
+    computing: dict[int, int | None] | int = field(default_factory=dict)
+    drawing: dict[int, int | None] | int = field(default_factory=dict)
 
 
 @dataclass
@@ -156,6 +163,30 @@ def _temperature(_library: FakeNvml, _device: Device, sensor: int, degrees: int)
     return int(pynvml.NVML_SUCCESS)
 
 
+def _processes(running: dict[int, int | None] | int, count: int, infos: int | None) -> int:
+    """As the real one, it says how many there are if there is no room for them."""
+    if isinstance(running, int):
+        return running
+    room = c_uint.from_address(count).value
+    c_uint.from_address(count).value = len(running)
+    if room < len(running) or infos is None:
+        return int(pynvml.NVML_ERROR_INSUFFICIENT_SIZE if running else pynvml.NVML_SUCCESS)
+    for info, (pid, memory_bytes) in zip(
+        (pynvml.c_nvmlProcessInfo_v3_t * len(running)).from_address(infos), running.items(), strict=True
+    ):
+        info.pid = pid
+        info.usedGpuMemory = NOT_AVAILABLE if memory_bytes is None else memory_bytes
+    return int(pynvml.NVML_SUCCESS)
+
+
+def _computing(_library: FakeNvml, device: Device, count: int, infos: int | None) -> int:
+    return _processes(device.computing, count, infos)
+
+
+def _drawing(_library: FakeNvml, device: Device, count: int, infos: int | None) -> int:
+    return _processes(device.drawing, count, infos)
+
+
 def _gpu_instance(_library: FakeNvml, device: Device, number: int) -> int:
     c_uint.from_address(number).value = device.gpu_instance
     return int(pynvml.NVML_SUCCESS)
@@ -183,6 +214,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., int], tuple[Any, ...]]] = {
     "nvmlDeviceGetMemoryInfo": (_about(_memory), (c_void_p, c_void_p)),
     "nvmlDeviceGetUtilizationRates": (_about(_utilization), (c_void_p, c_void_p)),
     "nvmlDeviceGetTemperature": (_about(_temperature), (c_void_p, c_uint, c_void_p)),
+    "nvmlDeviceGetComputeRunningProcesses_v3": (_about(_computing), (c_void_p, c_void_p, c_void_p)),
+    "nvmlDeviceGetGraphicsRunningProcesses_v3": (_about(_drawing), (c_void_p, c_void_p, c_void_p)),
     "nvmlDeviceGetMinorNumber": (_about(_minor), (c_void_p, c_void_p)),
     "nvmlDeviceGetMigMode": (_about(_mig_mode), (c_void_p, c_void_p, c_void_p)),
     "nvmlDeviceGetMaxMigDeviceCount": (_about(_most_instances), (c_void_p, c_void_p)),

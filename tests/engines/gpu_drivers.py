@@ -6,17 +6,19 @@ import os
 import signal
 import threading
 
+from winslow_dagster.engines.gpu_processes import GpuUser
 from winslow_dagster.engines.gpu_readings import GpuReading, Readings
 
 
 class Busy:
     """Its GPUs are busy to an extent that follows from their numbers."""
 
-    def __init__(self, *gpus: str) -> None:
+    def __init__(self, *gpus: str, users: tuple[GpuUser, ...] | None = None) -> None:
         self._gpus = gpus
+        self._users = users
 
     def read(self) -> Readings:
-        return {gpu: GpuReading(10.0 * number, 1e9, 50.0) for number, gpu in enumerate(self._gpus)}
+        return {gpu: GpuReading(10.0 * number, 1e9, 50.0, self._users) for number, gpu in enumerate(self._gpus)}
 
 
 class Hanging:

@@ -6,12 +6,15 @@ import math
 import os
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import fake_nvml
 import pynvml  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 from fake_nvml import GIB, Device, FakeNvml, load
 
 from winslow_dagster.engines import hardware
+from winslow_dagster.engines.gpu_processes import GpuUser
 from winslow_dagster.engines.gpu_readings import GpuReading, NvidiaSource
 from winslow_dagster.engines.gpu_report import GpuReport
 from winslow_dagster.engines.nvidia import nvidia_gpus
@@ -144,7 +147,7 @@ def test_use_is_read_of_the_gpus_that_answer_although_one_has_fallen_off_the_bus
         FakeNvml([Device("GPU-0", fails=pynvml.NVML_ERROR_GPU_IS_LOST), falling, Device("GPU-2")]),
     )
     source = NvidiaSource()
-    whole = GpuReading(used_percent=80.0, memory_used_bytes=float(GIB), temperature_c=70.0)
+    whole = GpuReading(used_percent=80.0, memory_used_bytes=float(GIB), temperature_c=70.0, processes=())
 
     assert source.read() == {"GPU-1": whole, "GPU-2": whole}
 
@@ -152,6 +155,43 @@ def test_use_is_read_of_the_gpus_that_answer_although_one_has_fallen_off_the_bus
     after = source.read()
     assert all(map(math.isnan, after["GPU-1"].values()))
     assert after["GPU-2"] == whole
+
+
+def test_the_processes_of_a_gpu_are_those_that_compute_and_those_that_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    load(monkeypatch, FakeNvml([Device("GPU-0", computing={7: GIB, 8: None}, drawing={9: 5, 7: GIB})]))
+
+    assert NvidiaSource().read()["GPU-0"].processes == (GpuUser(7, GIB), GpuUser(8), GpuUser(9, 5))
+
+
+def test_an_instance_that_cannot_draw_has_the_processes_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Device("MIG-0", computing={7: GIB}, drawing=pynvml.NVML_ERROR_NOT_SUPPORTED)
+    load(monkeypatch, FakeNvml([Device("GPU-0", mig=True, instances=[instance])]))
+
+    assert NvidiaSource().read()["MIG-0"].processes == (GpuUser(7, GIB),)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        {"computing": pynvml.NVML_ERROR_NOT_SUPPORTED},
+        {"computing": pynvml.NVML_ERROR_NO_PERMISSION},
+        {"computing": pynvml.NVML_ERROR_UNKNOWN},
+        {"computing": {7: GIB}, "drawing": pynvml.NVML_ERROR_NO_PERMISSION},
+    ],
+)
+def test_processes_that_a_driver_does_not_tell_are_unknown_and_the_rest_is_read(
+    fails: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(monkeypatch, FakeNvml([Device("GPU-0", **fails)]))
+
+    assert NvidiaSource().read() == {"GPU-0": GpuReading(80.0, float(GIB), 70.0)}
+
+
+def test_a_driver_that_is_too_old_to_tell_processes_is_read_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(fake_nvml.FUNCTIONS, "nvmlDeviceGetComputeRunningProcesses_v3")
+    load(monkeypatch, FakeNvml([Device("GPU-0", computing={7: GIB})]))
+
+    assert NvidiaSource().read() == {"GPU-0": GpuReading(80.0, float(GIB), 70.0)}
 
 
 def test_nothing_is_read_without_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:

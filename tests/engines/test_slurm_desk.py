@@ -15,6 +15,7 @@ from patience import until
 from winslow_dagster.engines.directory_engine import CachedState
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage
 from winslow_dagster.engines.local_node import usage_without_gpus
+from winslow_dagster.engines.node_usage import GpuProcess
 from winslow_dagster.engines.slurm import live_files
 from winslow_dagster.engines.slurm.agent_keys import AgentKeys
 from winslow_dagster.engines.slurm.cluster_nodes import COLUMNS, parsed
@@ -202,11 +203,12 @@ def test_agents_say_what_is_in_use_of_their_own_gpus_and_nothing_of_unknown_ones
         name="s1", cpu_percent=1.0, memory_used_bytes=1, memory_total_bytes=2, disk_free_bytes=1, disk_total_bytes=2
     )
 
-    for uuid, percent in (("GPU-0", 25.0), ("GPU-1", None), ("GPU-9", 75.0)):
-        plane.nodes.write_usage("s1", own.model_copy(update={"gpus": (GpuUsage(uuid=uuid, used_percent=percent),)}))
+    busy = GpuUsage(uuid="GPU-0", used_percent=25.0, processes=(GpuProcess(pid=7, project="ulm-07", stage="detect"),))
+    for gpu in (busy, GpuUsage(uuid="GPU-1"), GpuUsage(uuid="GPU-9", used_percent=75.0, processes=())):
+        plane.nodes.write_usage("s1", own.model_copy(update={"gpus": (gpu,)}))
 
     (usage,) = plane.nodes.current_usage()
-    assert usage.gpus == (GpuUsage(uuid="GPU-0", used_percent=25.0), GpuUsage(uuid="GPU-1"))
+    assert usage.gpus == (busy, GpuUsage(uuid="GPU-1"))
     curves = plane.nodes.history("s1", "1h", 3600).gpus
     assert {uuid: set(each["used_percent"]) for uuid, each in curves.items()} == {"GPU-0": {25.0}, "GPU-1": {None}}
     assert not list(plane.settings.home.rglob("*GPU-9*"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,16 +18,24 @@ from slurm_cluster import SlurmCluster
 from slurm_installation import slurm_installation
 
 from winslow_dagster.engines.engine import GpuUsage
+from winslow_dagster.engines.gpu_processes import MOST_PROCESSES, GpuUser
+from winslow_dagster.engines.node_usage import GpuProcess
 from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
 from winslow_dagster.pipelines.model.stage_rules import Gpu
+from winslow_dagster.stages.launchers.process.processes import SupervisorRecord
+from winslow_dagster.stages.process_supervisor import create_time_s
+from winslow_dagster.stages.task.directory import TaskDirectory
+
+GONE = 2**22 + 1
+"""No process has this number: Linux gives none beyond 2**22."""
 
 
 def use(uuid: str, percent: float) -> GpuUsage:
     return GpuUsage(uuid=uuid, used_percent=percent, memory_used_bytes=1e9, temperature_c=50.0)
 
 
-def test_only_the_gpus_of_the_job_are_read_also_beside_a_driver_that_hangs() -> None:
-    watch = GpuWatch(["GPU-1"], (Hanging(), Busy("GPU-0", "GPU-1")))
+def test_only_the_gpus_of_the_job_are_read_also_beside_a_driver_that_hangs(tmp_path: Path) -> None:
+    watch = GpuWatch(["GPU-1"], tmp_path, (Hanging(), Busy("GPU-0", "GPU-1")))
     try:
         found: list[GpuUsage] = []
         until("it has been read", lambda: found.extend(watch.means()) or found)
@@ -34,8 +44,41 @@ def test_only_the_gpus_of_the_job_are_read_also_beside_a_driver_that_hangs() -> 
         watch.end()
 
 
-def test_a_driver_that_crashes_ends_its_readings_only() -> None:
-    watch = GpuWatch(["GPU-1"], (Crashing(), Busy("GPU-1")))
+def test_the_processes_on_a_gpu_are_said_with_their_programs(tmp_path: Path) -> None:
+    watch = GpuWatch(["GPU-0"], tmp_path, (Busy("GPU-0", users=(GpuUser(os.getpid(), 5), GpuUser(GONE))),))
+    try:
+        found: list[GpuUsage] = []
+        until("it has been read", lambda: found.extend(watch.means()) or found)
+        own = Path("/proc/self/comm").read_text().strip()
+        assert found[0].processes == (GpuProcess(pid=os.getpid(), program=own, memory_bytes=5),)
+    finally:
+        watch.end()
+
+
+def test_processes_with_long_names_do_not_disturb_the_readings(tmp_path: Path) -> None:
+    task = a_task().model_copy(update={"project": "p" * 500})
+    directory = TaskDirectory.of(tmp_path, task.task_id)
+    directory.write_task(task)
+    own = SupervisorRecord(pid=os.getpid(), create_time_s=create_time_s(os.getpid()) or 0.0)
+    (directory.work / "process").mkdir(parents=True)
+    (directory.work / "process" / "process_supervisor.json").write_text(own.model_dump_json())
+    children = [subprocess.Popen(["sleep", "3600"]) for _ in range(MOST_PROCESSES)]
+    watch = GpuWatch(["GPU-0"], tmp_path, (Busy("GPU-0", users=tuple(GpuUser(child.pid) for child in children)),))
+    try:
+        found: list[GpuUsage] = []
+        until("it has been read", lambda: found.extend(watch.means()) or found)
+        assert found[0].used_percent == 0.0
+        assert 0 < len(found[0].processes or ()) < MOST_PROCESSES
+        assert {each.project for each in found[0].processes or ()} == {task.project}
+    finally:
+        watch.end()
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def test_a_driver_that_crashes_ends_its_readings_only(tmp_path: Path) -> None:
+    watch = GpuWatch(["GPU-1"], tmp_path, (Crashing(), Busy("GPU-1")))
     try:
         until("it has crashed", lambda: not psutil.pid_exists(watch.pid) or is_dead(watch.pid))
         assert watch.means() == ()

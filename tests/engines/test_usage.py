@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from patience import until
 
 from winslow_dagster.engines import hardware, usage_history
 from winslow_dagster.engines.engine import NodeGpu
+from winslow_dagster.engines.gpu_processes import GpuUser
 from winslow_dagster.engines.gpu_readings import DrmSource, GpuReader, GpuReading
 from winslow_dagster.engines.local import LocalEngine
 from winslow_dagster.engines.usage_rings import LEVELS, RingWriter, last_row, path_of, read_rings
@@ -95,6 +97,20 @@ def test_a_driver_that_hangs_stops_neither_the_sampler_nor_other_drivers(node: N
     assert usage_history.gpus_now(node, GPUS)[3].used_percent == 30.0
 
 
+def test_the_processes_on_a_gpu_are_those_of_the_last_sample(node: NodeSettings) -> None:
+    reader = GpuReader((Busy("GPU-0", users=(GpuUser(os.getpid(), 5),)), Busy("GPU-1")))
+    sampler = UsageSampler(node, reader)
+    sampler.start()
+    try:
+        until("the GPUs are sampled", lambda: len(usage_history.gpus_now(node, GPUS)) == 2)
+        with_processes, without = usage_history.gpus_now(node, GPUS)
+    finally:
+        sampler.stop()
+
+    assert [(each.pid, each.memory_bytes) for each in with_processes.processes or ()] == [(os.getpid(), 5)]
+    assert without.processes is None
+
+
 def test_the_last_answer_of_a_driver_is_not_shown_for_ever() -> None:
     reader = GpuReader((Busy(*(gpu.uuid for gpu in GPUS)),))
     reader.start()
@@ -170,4 +186,18 @@ def test_amd_says_what_is_in_use_in_sysfs(tmp_path: Path) -> None:
     (drm / "card0").mkdir(parents=True)
     (drm / "card0" / "device").symlink_to(device)
 
-    assert DrmSource(drm).read() == {"amd-0000:03:00.0": GpuReading(37.0, float(4 << 30), 61.0)}
+    assert DrmSource(drm, tmp_path / "kfd").read() == {"amd-0000:03:00.0": GpuReading(37.0, float(4 << 30), 61.0)}
+
+    for name, text in {
+        "topology/nodes/0/gpu_id": "0",
+        "topology/nodes/1/gpu_id": "5095",
+        "topology/nodes/1/properties": "simd_count 256\ndomain 0\nlocation_id 768",
+        "proc/4711/vram_5095": str(3 << 30),
+        "proc/4712/vram_5095": "0",
+        "proc/4713/pasid": "32771",
+    }.items():
+        (tmp_path / "kfd" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kfd" / name).write_text(f"{text}\n")
+
+    (read,) = DrmSource(drm, tmp_path / "kfd").read().values()
+    assert read == GpuReading(37.0, float(4 << 30), 61.0, (GpuUser(4711, 3 << 30),))

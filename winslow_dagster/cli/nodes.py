@@ -43,7 +43,7 @@ def list_(*, as_json: bool) -> None:
         headings = ("node", "takes stages", "CPUs", "memory", "disk free", "GPUs", "tags")
         print_table(headings, [_row(node, usage.get(node.name)) for node in nodes])
         for node in nodes:
-            for line in _gpu_lines(node, usage.get(node.name)):
+            for line in gpu_lines(node, usage.get(node.name)):
                 print_line(f"{node.name}: {line}")
 
 
@@ -95,21 +95,38 @@ def _row(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
     )
 
 
-def _gpu_lines(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
+def gpu_lines(node: Node, usage: NodeUsage | None) -> tuple[str, ...]:
     """What there is to say about the GPUs of a node beside their names."""
     from winslow_dagster.formatting import format_size
 
     used = {} if usage is None else {gpu.uuid: gpu for gpu in usage.gpus}
-    lines = [
-        f"GPU {gpu.index}: {gpu.name}"
-        + (f", {format_size(gpu.memory_bytes)}" if gpu.memory_bytes else "")
-        + (f", driver {gpu.driver}" if gpu.driver else "")
-        + (_in_use(used[gpu.uuid]) if gpu.uuid in used else "")
-        for gpu in node.gpus
-    ]
+    lines = []
+    for gpu in node.gpus:
+        now = used.get(gpu.uuid)
+        lines.append(
+            f"GPU {gpu.index}: {gpu.name}"
+            + (f", {format_size(gpu.memory_bytes)}" if gpu.memory_bytes else "")
+            + (f", driver {gpu.driver}" if gpu.driver else "")
+            + (_in_use(now) if now else "")
+        )
+        lines += [f"GPU {gpu.index}: {line}" for line in (_process_lines(now) if now else ())]
     if node.cdi_devices:
         lines.append(f"containers get these devices by CDI: {', '.join(node.cdi_devices)}")
     return (*lines, *node.gpu_notes)
+
+
+def _process_lines(gpu: GpuUsage) -> tuple[str, ...]:
+    """A line for each process that uses a GPU."""
+    from winslow_dagster.formatting import format_size
+
+    if gpu.processes is None:
+        return ("which processes use it is unknown",)
+    return tuple(
+        f"process {each.pid}, {each.program or 'an unknown program'}"
+        + ("" if each.memory_bytes is None else f", {format_size(each.memory_bytes)}")
+        + (f": {each.project}, {each.stage}, attempt {each.attempt}" if each.project else ": not of Winslow")
+        for each in gpu.processes
+    )
 
 
 def _in_use(gpu: GpuUsage) -> str:

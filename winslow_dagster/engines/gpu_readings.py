@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from winslow_dagster.engines.gpu_processes import KFD, GpuUser, amd_users
 from winslow_dagster.engines.hardware import DRM, drm_cards
 
 READ_EVERY_S = 1.0
@@ -26,6 +27,8 @@ class GpuReading:
     used_percent: float = UNKNOWN
     memory_used_bytes: float = UNKNOWN
     temperature_c: float = UNKNOWN
+    processes: tuple[GpuUser, ...] | None = None
+    """None: the driver does not say them."""
 
     def values(self) -> tuple[float, float, float]:
         """In the order of `GPU_FIELDS`."""
@@ -68,7 +71,8 @@ class NvidiaSource:
             for place, read in enumerate((_used, _memory, _temperature)):
                 with suppress(pynvml.NVMLError):
                     values[place] = read(pynvml, handle)
-            found[uuid] = GpuReading(*values)
+            used, memory, temperature = values
+            found[uuid] = GpuReading(used, memory, temperature, _processes(pynvml, handle))
         if found and all(map(math.isnan, (each for reading in found.values() for each in reading.values()))):
             self._devices = {}  # The driver was unloaded or replaced: begin again later.
         return found
@@ -77,15 +81,19 @@ class NvidiaSource:
 class DrmSource:
     """AMD's, from sysfs. Intel's driver does not say it there."""
 
-    def __init__(self, directory: Path = DRM) -> None:
+    def __init__(self, directory: Path = DRM, kfd: Path = KFD) -> None:
         self._directory = directory
+        self._kfd = kfd
         self._cards: dict[str, Path] | None = None
 
     def read(self) -> Readings:
         """All of them."""
         if self._cards is None:
             self._cards = drm_cards(self._directory)
-        return {uuid: _of_card(card / "device") for uuid, card in self._cards.items()}
+        users = amd_users(self._kfd) or {} if self._cards else {}
+        return {
+            uuid: _of_card(card / "device", users.get(uuid.removeprefix("amd-"))) for uuid, card in self._cards.items()
+        }
 
 
 class GpuReader:
@@ -134,9 +142,23 @@ def _temperature(nvml: Any, handle: Any) -> float:
     return float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
 
 
-def _of_card(device: Path) -> GpuReading:
+def _processes(nvml: Any, handle: Any) -> tuple[GpuUser, ...] | None:
+    """Those that compute and those that draw; many do both. None if the driver, or a permission, does not tell."""
+    try:
+        # Drivers before 510 lack them. Of the functions without a version, pynvml raises another kind of error then.
+        running = nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
+        with suppress(nvml.NVMLError_NotSupported):  # Such as of an instance, which cannot draw.
+            running = [*running, *nvml.nvmlDeviceGetGraphicsRunningProcesses_v3(handle)]
+    except nvml.NVMLError:
+        return None
+    return tuple({each.pid: GpuUser(each.pid, each.usedGpuMemory) for each in running}.values())
+
+
+def _of_card(device: Path, processes: tuple[GpuUser, ...] | None) -> GpuReading:
     millidegrees = next((_number(file) for file in sorted(device.glob("hwmon/hwmon*/temp1_input"))), UNKNOWN)
-    return GpuReading(_number(device / "gpu_busy_percent"), _number(device / "mem_info_vram_used"), millidegrees / 1000)
+    return GpuReading(
+        _number(device / "gpu_busy_percent"), _number(device / "mem_info_vram_used"), millidegrees / 1000, processes
+    )
 
 
 def _number(file: Path) -> float:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from winslow_dagster.engines.engine import (
     Drain,
     Engine,
+    GpuUsage,
     Node,
     NodeImage,
     NodeUsage,
@@ -80,12 +81,14 @@ class InMemoryEngine(Engine):
     """Tasks live in this object. The test calls `report`, `write_log`, `end`, `lose_runner`, `leave_orphan`,
     `change_nodes`.
 
-    `image_sizes` are the images that the node has, `priorities` the numbers by which tasks were reordered.
+    `image_sizes` are the images that the node has, `priorities` the numbers by which tasks were reordered, `gpu_uses`
+    what is in use of the GPUs of each node.
     """
 
     def __init__(self, nodes: tuple[Node, ...] = (NODE,)) -> None:
         self.image_sizes: dict[str, int] = {}
         self.priorities: dict[str, int] = {}
+        self.gpu_uses: dict[str, tuple[GpuUsage, ...]] = {}
         self._orphans: list[Orphan] = []
         self._nodes = nodes
         self._entries: dict[str, Entry] = {}
@@ -232,6 +235,7 @@ class InMemoryEngine(Engine):
                 memory_total_bytes=node.memory_bytes,
                 disk_free_bytes=node.memory_bytes,
                 disk_total_bytes=node.memory_bytes,
+                gpus=self.gpu_uses.get(node.name, ()),
             )
             for node in self._nodes
         )

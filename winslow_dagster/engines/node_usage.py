@@ -7,6 +7,19 @@ from typing import Literal
 from winslow_dagster.pipelines.model.frozen import Frozen
 
 
+class GpuProcess(Frozen):
+    """A process that uses a GPU. `project`, `stage` and `attempt` say whose it is; empty if it is not Winslow's."""
+
+    pid: int
+    program: str = ""
+    """The name of its program; empty if it cannot be read."""
+    memory_bytes: int | None = None
+    """Of the GPU; None where the driver does not say it."""
+    project: str = ""
+    stage: str = ""
+    attempt: int | None = None
+
+
 class GpuUsage(Frozen):
     """What is in use of one GPU at this moment. None where its driver does not say it."""
 
@@ -14,6 +27,8 @@ class GpuUsage(Frozen):
     used_percent: float | None = None
     memory_used_bytes: float | None = None
     temperature_c: float | None = None
+    processes: tuple[GpuProcess, ...] | None = None
+    """Those with the most memory first."""
 
 
 class NodeUsage(Frozen):

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from winslow_dagster.engines.engine import GpuUsage, NodeGpu, UsageHistory
+from winslow_dagster.engines.gpu_processes import processes_now
 from winslow_dagster.engines.gpu_readings import GPU_FIELDS
 from winslow_dagster.engines.usage_rings import BY_SPAN, LEVELS, Row, Span, last_row, read_rings
-from winslow_dagster.engines.usage_sampler import NODE_FIELDS, NODE_SERIES, gpu_series, usage_dir
+from winslow_dagster.engines.usage_sampler import NODE_FIELDS, NODE_SERIES, gpu_series, processes_file, usage_dir
 from winslow_dagster.settings import NodeSettings
 
 PRESENT_S = 5
@@ -36,7 +37,9 @@ def gpus_now(node: NodeSettings, gpus: Sequence[NodeGpu], max_age_s: int = PRESE
     for gpu in gpus:
         row = last_row(directory, gpu_series(gpu.uuid), len(GPU_FIELDS), now_s, max_age_s)
         if row is not None:
-            found.append(GpuUsage(uuid=gpu.uuid, **dict(zip(GPU_FIELDS, map(_known, row), strict=True))))
+            known = dict(zip(GPU_FIELDS, map(_known, row), strict=True))
+            processes = processes_now(processes_file(directory, gpu.uuid), max_age_s)
+            found.append(GpuUsage(uuid=gpu.uuid, **known, processes=processes))
     return tuple(found)
 
 

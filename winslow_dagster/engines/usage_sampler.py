@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from winslow_dagster.engines.gpu_processes import ProcessOwners, write_processes
 from winslow_dagster.engines.gpu_readings import GPU_FIELDS, GpuReader
 from winslow_dagster.engines.usage_rings import RingWriter
 from winslow_dagster.locks import lock_now
@@ -39,6 +40,11 @@ def usage_dir(node: NodeSettings) -> Path:
     return node.node_dir / "usage"
 
 
+def processes_file(directory: Path, uuid: str) -> Path:
+    """Where the processes are that use a GPU now, in a directory of samples."""
+    return directory / f"{gpu_series(uuid)}.processes.json"
+
+
 def gpu_series(uuid: str) -> str:
     """The name of a GPU's series: its id as the name of a file."""
     return "gpu-" + "".join(each if each.isalnum() or each in "-_" else "_" for each in uuid)[:100]
@@ -50,6 +56,7 @@ class UsageSampler:
     def __init__(self, node: NodeSettings, gpus: GpuReader | None = None) -> None:
         self._node = node
         self._gpus = gpus or GpuReader()
+        self._owners = ProcessOwners(node.tasks_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usage-sampler", daemon=True)
         self._node_rings: RingWriter | None = None
@@ -83,6 +90,8 @@ class UsageSampler:
                     continue
                 rings = self._gpu_rings[uuid] = RingWriter(directory, gpu_series(uuid), len(GPU_FIELDS))
             rings.write(at_s, reading.values())
+            if reading.processes is not None:
+                write_processes(processes_file(directory, uuid), self._owners.described(reading.processes))
 
     def _run(self) -> None:
         directory = usage_dir(self._node)

@@ -34,6 +34,15 @@ def create_time_s(pid: int) -> float | None:
     return None if fields[0] in b"ZX" else int(fields[19]) / TICKS_PER_S
 
 
+def parent_of(pid: int) -> int:
+    """The pid of the process's parent; 0 if it has none, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123  # as above
+            return int(stat.read().rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def descendants(pid: int) -> list[int]:
     """All running descendants of `pid`, parents first."""
     found: list[int] = []

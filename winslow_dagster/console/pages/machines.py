@@ -12,6 +12,7 @@ from winslow_dagster.console.acts import done
 from winslow_dagster.console.caller import Front
 from winslow_dagster.console.commands import command
 from winslow_dagster.console.gpu_lanes import WIDTH, lanes
+from winslow_dagster.console.project_view import stage_path
 from winslow_dagster.console.rendering import page
 from winslow_dagster.console.room import Room
 from winslow_dagster.projects.commands.nodes import COVERED
@@ -40,6 +41,7 @@ def machines(request: Request, front: Front, span: Shown = "1h") -> HTMLResponse
         span=span,
         spans=SPANS,
         command=command,
+        stage_path=stage_path,
     )
 
 

@@ -128,7 +128,7 @@ class Agent:
             return None
         from winslow_dagster.engines.slurm.gpu_watch import GpuWatch
 
-        return GpuWatch([gpu.uuid for gpu in given], self._gpu_sources)
+        return GpuWatch([gpu.uuid for gpu in given], self._settings.tasks_dir, self._gpu_sources)
 
     def _usage(self, watch: GpuWatch | None) -> NodeUsage:
         from winslow_dagster.engines import local_node

@@ -12,10 +12,18 @@ from typing import Any
 
 from winslow_dagster.engines import usage_history
 from winslow_dagster.engines.engine import GpuUsage, NodeUsage, Span, UsageHistory
+from winslow_dagster.engines.gpu_processes import write_processes
 from winslow_dagster.engines.gpu_readings import GPU_FIELDS
 from winslow_dagster.engines.slurm.gpu_memory import least_memory, may_be_too_small
 from winslow_dagster.engines.usage_rings import RingWriter
-from winslow_dagster.engines.usage_sampler import MOST_GPUS, NODE_FIELDS, NODE_SERIES, gpu_series, usage_dir
+from winslow_dagster.engines.usage_sampler import (
+    MOST_GPUS,
+    NODE_FIELDS,
+    NODE_SERIES,
+    gpu_series,
+    processes_file,
+    usage_dir,
+)
 from winslow_dagster.pipelines.model.stage_rules import Gpu
 from winslow_dagster.settings import NodeSettings
 from winslow_dagster.stages.gpu_allocator import read_node_gpus, write_node_gpus
@@ -62,6 +70,8 @@ class NodeReports:
             for gpu in usage.gpus:
                 if gpu.uuid in known:
                     self._add_sample(node, gpu_series(gpu.uuid), sample_of_gpu(gpu), now_s)
+                    if gpu.processes is not None:
+                        write_processes(processes_file(usage_dir(self._place(node)), gpu.uuid), gpu.processes)
 
     def history(self, node: str, span: Span, points: int) -> UsageHistory:
         """What was in use on a node while stages ran there, and of each GPU while a stage had it."""
