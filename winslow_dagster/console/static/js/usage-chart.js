@@ -18,7 +18,7 @@ const MARKS = [
   [24 * 3600, { weekday: "short", hour: "numeric" }],
   [Infinity, { month: "short", day: "numeric" }],
 ].map(([below, options]) => [below, new Intl.DateTimeFormat(undefined, options)]);
-// A chart of less time than this, as of a single moment, is as wide as this.
+// A chart of less time than this, as of a single moment, is as wide as this. (Of a single moment, uPlot makes years.)
 const LEAST_S = 60;
 const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const asked = new Map();
@@ -130,8 +130,9 @@ class UsageChart extends HTMLElement {
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "11px sans-serif" };
     const plot = new uPlot({
       width: figure.clientWidth || 300, height: HEIGHT,
-      scales: { x: { time: true, range: (_, low, high) => [Math.min(low, high - LEAST_S), high] }, y: { range: (_, low, high) => [0, top || high || 1] } },
+      scales: { x: { time: true, range: ({ data: [at] }) => [Math.min(at[0], at.at(-1) - LEAST_S), at.at(-1)] }, y: { range: (_, low, high) => [0, top || high || 1] } },
       axes: [{ ...axis, size: 32, space: 84, values: (_, splits, _axis, _space, apart_s) => splits.map((at) => MARKS.find(([below]) => apart_s < below)[1].format(1000 * at)) }, { ...axis, size: 76, ...(unit === "bytes" || unit === "rate" ? { incrs: POWERS } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))) }],
+      padding: [null, 30, null, null],
       cursor: { drag: { x: false, y: false } },
       // Away from the pointer, the latest values.
       legend: { live: true },
