@@ -53,6 +53,30 @@ def test_a_lost_connection_shows_and_everything_is_fetched_when_it_is_back(
         every_state.winslow.project("cut-off").cancel()
 
 
+# The first worker's script does not arrive, as when the server goes away behind the page.
+WITHOUT_A_WORKER = """
+const Worker = SharedWorker
+let workers = 0
+window.SharedWorker = function (address, options) {
+    workers += 1
+    return new Worker(workers === 1 ? "/static/away.js" : address, options)
+}
+"""
+
+
+def test_a_page_whose_stream_cannot_begin_says_so_and_begins_it_later(browser: Browser, every_state: Server) -> None:
+    every_state.winslow.create("quick", "begun-later")
+    with person(browser, every_state) as context:
+        page = context.new_page()
+        page.add_init_script(WITHOUT_A_WORKER)
+        page.goto("/projects/begun-later")
+        lost = page.get_by_text("Connection lost")
+        lost.wait_for()
+        every_state.winslow.project("begun-later").add_todo("Ask who was away")
+        page.get_by_text("Ask who was away").wait_for()
+        lost.wait_for(state="hidden")
+
+
 def test_what_happens_between_the_answer_and_the_stream_is_shown(browser: Browser, every_state: Server) -> None:
     every_state.winslow.create("quick", "late-one")
     project = every_state.winslow.project("late-one")

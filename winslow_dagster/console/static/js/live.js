@@ -4,6 +4,7 @@
 //   data-live="project:NAME"  one project
 //   data-live="… progress"    it also shows how far the stages of these projects are
 // Several words are separated by spaces.
+const RETRY_MS = 2_000;
 const stale = new Set();
 const busy = new Set();
 
@@ -57,8 +58,14 @@ export function follow() {
   };
   const address = new URL("./live-worker.js", import.meta.url);
   if (window.SharedWorker) {
-    const worker = new SharedWorker(address, { name: "winslow-live", type: "module" });
-    worker.port.onmessage = hear;
+    let worker;
+    const join = () => {
+      worker = new SharedWorker(address, { name: "winslow-live", type: "module" });
+      worker.port.onmessage = hear;
+      // Its script did not arrive: the server went away behind the page.
+      worker.onerror = () => { showConnection(false); setTimeout(join, RETRY_MS); };
+    };
+    join();
     window.addEventListener("pagehide", () => worker.port.postMessage("leave"));
     window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   } else {
