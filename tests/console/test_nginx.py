@@ -168,7 +168,12 @@ def test_a_change_arrives_at_once(proxy: Proxy) -> None:
         first = answer.readline()
         while not first.startswith(b"data:"):
             first = answer.readline()
-        assert json.loads(first.removeprefix(b"data:")) == {"projects": [], "attempts": [], "everything": False}
+        assert json.loads(first.removeprefix(b"data:")) == {
+            "projects": [],
+            "attempts": [],
+            "progress": [],
+            "everything": False,
+        }
 
 
 def test_dagit_opens_a_websocket_behind_the_shipped_configuration(shipped: Proxy, plain: Proxy) -> None:
