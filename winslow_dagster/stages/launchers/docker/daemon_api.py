@@ -10,7 +10,7 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -76,6 +76,24 @@ class DaemonAddress:
             raise
         return connection
 
+    @contextlib.contextmanager
+    def response(
+        self, method: str, target: str, content: bytes | None = None, *, timeout_s: float | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The response to a request, on a connection of its own. `content` is JSON.
+
+        Raises ConnectionFailed, also if the connection is lost while the block reads.
+        """
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        connection = http.client.HTTPConnection("docker")
+        try:
+            with contextlib.closing(self.connect()) as connection.sock:
+                connection.sock.settimeout(timeout_s)
+                connection.request(method, target, content, headers)
+                yield connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionFailed(str(error) or type(error).__name__) from error
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonApi:
@@ -113,16 +131,8 @@ class DaemonApi:
         prefix = f"/v{self.version}" if self.version else ""
         target = f"{prefix}{quote(path, safe='/:@')}?{urlencode(query or {})}"
         content = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        connection = http.client.HTTPConnection("docker")
-        try:
-            with contextlib.closing(self.address.connect()) as connection.sock:
-                connection.sock.settimeout(timeout_s)
-                connection.request(method, target, content, headers)
-                response = connection.getresponse()
-                answer = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionFailed(str(error) or type(error).__name__) from error
+        with self.address.response(method, target, content, timeout_s=timeout_s) as response:
+            answer = response.read()
         if response.status < HTTPStatus.BAD_REQUEST:
             if not answer and response.status not in WITHOUT_CONTENT:
                 raise ConnectionFailed("the Docker daemon sent an incomplete response")  # It ended among the headers.

@@ -8,7 +8,6 @@ container that has ended is read by HTTP/1.1, whose end shows that the response 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import threading
 from collections.abc import Iterator
@@ -56,18 +55,11 @@ class ContainerLog:
 
         Raises ConnectionFailed, ServiceUnavailable.
         """
-        connection = http.client.HTTPConnection("docker")
-        try:
-            with contextlib.closing(self.address.connect()) as connection.sock:
-                connection.sock.settimeout(RESPONSE_TIMEOUT_S)
-                connection.request("GET", self._target(since_ns))
-                response = connection.getresponse()
-                if response.status != HTTPStatus.OK:
-                    refuse(response.status, response.read())
-                while not stop.is_set() and (part := response.read(CHUNK_BYTES)):
-                    yield part
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionFailed(str(error)) from error
+        with self.address.response("GET", self._target(since_ns), timeout_s=RESPONSE_TIMEOUT_S) as response:
+            if response.status != HTTPStatus.OK:
+                refuse(response.status, response.read())
+            while not stop.is_set() and (part := response.read(CHUNK_BYTES)):
+                yield part
 
     def _target(self, since_ns: int) -> str:
         since = f"{since_ns // NS_PER_S}.{since_ns % NS_PER_S:09d}"
